@@ -1,0 +1,240 @@
+"""Typed arguments of primitives and blocks: their JSON Schema, and what is wrong with a value that it refuses.
+
+A type is a JSON Schema; the functions `integer`, `number`, … build the few forms that the language uses. Values are
+held to them by jsonschema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from archspec.errors import Fault, did_you_mean
+from archspec.formulas import describe
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
+
+Schema = dict[str, Any]
+
+
+class _Required:
+    """The default of an argument that has none."""
+
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED: Any = _Required()
+
+
+def integer(minimum: int | None = None, maximum: int | None = None) -> Schema:
+    """An integer within bounds, both included."""
+    return {"type": "integer"} | _bounds(minimum=minimum, maximum=maximum)
+
+
+def number(minimum: float | None = None, maximum: float | None = None, *, above: float | None = None) -> Schema:
+    """A number within bounds; `above` is a lower bound that is itself excluded."""
+    return {"type": "number"} | _bounds(minimum=minimum, maximum=maximum, exclusiveMinimum=above)
+
+
+def boolean() -> Schema:
+    return {"type": "boolean"}
+
+
+def choice(*words: str) -> Schema:
+    """One of some words."""
+    return {"enum": list(words)}
+
+
+def either(*schemas: Schema) -> Schema:
+    """A value of any of some types."""
+    return {"anyOf": list(schemas)}
+
+
+def pair(minimum: int, maximum: int | None = None) -> Schema:
+    """An integer for both axes, or a `[height, width]` list of two."""
+    one = integer(minimum, maximum)
+    return either(one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2})
+
+
+def node() -> Schema:
+    """A layer to be used: its name, or `{name: arguments}`; `none` for no layer."""
+    return {"$comment": "node", "anyOf": [{"type": "string"}, {"type": "object", "maxProperties": 1}, {"type": "null"}]}
+
+
+def is_node(schema: Schema) -> bool:
+    return schema.get("$comment") == "node"
+
+
+def _bounds(**bounds: float | None) -> Schema:
+    return {key: value for key, value in bounds.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument of a primitive or block: its name, type, default and a line about it."""
+
+    name: str
+    schema: Schema
+    default: Any = REQUIRED
+    doc: str = ""
+
+    @property
+    def required(self) -> bool:
+        return self.default is REQUIRED
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The arguments of one primitive or block. The first is its *main* argument, which may be given alone."""
+
+    owner: str
+    arguments: tuple[Argument, ...]
+    by_name: Mapping[str, Argument] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {a.name: a for a in self.arguments})
+
+    @property
+    def main(self) -> Argument | None:
+        return self.arguments[0] if self.arguments else None
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The JSON Schema of a complete set of argument values."""
+        return {
+            "type": "object",
+            "properties": {a.name: a.schema for a in self.arguments},
+            "required": [a.name for a in self.arguments if a.required],
+            "additionalProperties": False,
+        }
+
+    @cached_property
+    def _validator(self) -> Validator:
+        return validator(self.schema)
+
+    def problem(self, values: Mapping[str, Any]) -> tuple[str, Fault] | None:
+        """The first argument whose value has the wrong type or range, with the fault; `None` if all are sound."""
+        if self._validator.is_valid(values):
+            return None
+        for argument in self.arguments:
+            if argument.name in values:
+                fault = fault_in(values[argument.name], argument.schema, f"`{argument.name}` of `{self.owner}`")
+                if fault:
+                    return argument.name, fault
+        raise AssertionError(values)
+
+    def check_names(self, names: Sequence[str]) -> dict[str, Fault]:
+        """The faults in the names of given arguments, by name."""
+        faults = {}
+        for name in names:
+            if name not in self.by_name:
+                known = ", ".join(f"`{a.name}`" for a in self.arguments)
+                hint = did_you_mean(name, self.by_name)
+                faults[name] = Fault(
+                    "argument-unknown",
+                    f"`{self.owner}` has no argument `{name}`",
+                    help=hint or (f"its arguments are {known}" if known else "it takes no arguments"),
+                )
+        return faults
+
+
+@cache
+def _validator_class(formulas: bool) -> Any:
+    import jsonschema
+    from jsonschema.validators import extend
+
+    base = jsonschema.Draft202012Validator
+    # JSON Schema counts 1.0 as an integer; torch's layers do not
+    strict = base.TYPE_CHECKER.redefine("integer", lambda _, v: isinstance(v, int) and not isinstance(v, bool))
+    keywords = {key: _sparing_formulas(check) for key, check in base.VALIDATORS.items()} if formulas else {}
+    return extend(base, keywords, type_checker=strict)
+
+
+def _sparing_formulas(check: Any) -> Any:
+    def spare(one: Any, keyword: Any, instance: Any, schema: Any) -> Any:
+        return () if isinstance(instance, str) and instance.startswith("=") else check(one, keyword, instance, schema)
+
+    return spare
+
+
+def validator(schema: Schema, *, formulas: bool = False) -> Validator:
+    """A jsonschema validator for which `1.0` is no integer and, where `formulas` says so, a formula fits anywhere."""
+    made: Validator = _validator_class(formulas)(schema)
+    return made
+
+
+def fault_in(value: Any, schema: Schema, what: str) -> Fault | None:
+    """What is wrong with a value that should fit a schema; `None` if nothing is. `what` names the value."""
+    if validator(schema).is_valid(value):
+        return None
+    code = "out-of-range" if _right_kind(value, schema) else "type-mismatch"
+    options = [word for one in _alternatives(schema) for word in one.get("enum", ()) if isinstance(word, str)]
+    hint = did_you_mean(value, options) if isinstance(value, str) else None
+    return Fault(code, f"{what} must be {phrase(schema)}, not {describe(value)}", help=hint)
+
+
+def _alternatives(schema: Schema) -> list[Schema]:
+    return [inner for one in schema["anyOf"] for inner in _alternatives(one)] if "anyOf" in schema else [schema]
+
+
+def _right_kind(value: Any, schema: Schema) -> bool:
+    """Whether the value has a type that the schema admits, and only its size or wording is wrong."""
+    for one in _alternatives(schema):
+        if "enum" in one and isinstance(value, str) and any(isinstance(word, str) for word in one["enum"]):
+            return True
+        kind = one.get("type")
+        if kind and validator({"type": kind}).is_valid(value):
+            items = one.get("items")
+            if not (kind == "array" and items and any(not _right_kind(item, items) for item in value)):
+                return True
+    return False
+
+
+def phrase(schema: Schema) -> str:
+    """A schema in words: `an integer ≥ 1, or a list of 2 of these`."""
+    if is_node(schema):
+        return "a layer's name, or `{name: arguments}`"
+    if "anyOf" in schema:
+        alternatives = [one for one in schema["anyOf"]]
+        words = [phrase(one) for one in alternatives]
+        for i, one in enumerate(alternatives):
+            if one.get("items") in alternatives[:i]:
+                words[i] = f"a list of {one['minItems']} such"
+        return ", or ".join(words) if any("," in w for w in words) else " or ".join(words)
+    if "enum" in schema:
+        words = [f"`{word}`" for word in schema["enum"]]
+        return words[0] if len(words) == 1 else "one of " + ", ".join(words)
+    kind = schema.get("type")
+    if kind == "array":
+        return _array_phrase(schema)
+    names = {
+        "integer": "an integer",
+        "number": "a number",
+        "boolean": "true or false",
+        "string": "a text",
+        "object": "a mapping",
+        "null": "none",
+    }
+    if isinstance(kind, list):
+        return " or ".join(names[k] for k in kind)
+    if kind is None:
+        return "a value"
+    low, above, high = schema.get("minimum"), schema.get("exclusiveMinimum"), schema.get("maximum")
+    bounds = [f"≥ {low}" if low is not None else "", f"> {above}" if above is not None else ""]
+    bounds.append(f"≤ {high}" if high is not None else "")
+    if low is not None and high is not None:
+        bounds = [f"from {low} to {high}"]
+    return " ".join([names[kind], *filter(None, bounds)])
+
+
+def _array_phrase(schema: Schema) -> str:
+    least, most = schema.get("minItems"), schema.get("maxItems")
+    count = f"{least} " if least is not None and least == most else ""
+    if not count and least is not None:
+        count = f"{least} to {most} " if most is not None else f"at least {least} "
+    items = schema.get("items")
+    return f"a list of {count}values" + (f", each {phrase(items)}" if items else "")

@@ -1,0 +1,241 @@
+"""Blocks: primitives made in the language itself, from the library's files or a spec's own `blocks:` section."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from archspec.arguments import REQUIRED, Argument, Schema, Signature, either, fault_in, integer, node, number, pair
+from archspec.errors import Fault, Mark, Report
+from archspec.grammar import Grammar
+from archspec.names import INCOMING, ROLES, check_block, check_variable
+from archspec.nodes import Step, Template, template
+from archspec.primitive import Primitive
+from archspec.registry import primitives
+from archspec.source import Mapping, Value, plain, read
+from archspec.structure import faults
+
+FOLDER = os.path.join(os.path.dirname(__file__), "blocks")
+
+TYPES: dict[str, Schema] = {
+    "integer": integer(),
+    "number": number(),
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string"},
+    "list": {"type": "array"},
+    "pair": pair(0),
+    "node": node(),
+}
+"""The types that an argument of a block can have."""
+
+ARGUMENT_SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": list(TYPES)},
+        "minimum": number(),
+        "maximum": number(),
+        "enum": {"type": "array", "minItems": 1},
+        "default": {},
+        "doc": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
+SCHEMA: Schema = {
+    "type": "object",
+    "properties": {
+        "doc": {"type": "string"},
+        "source": {"type": "string"},
+        "args": {
+            "type": "object",
+            "additionalProperties": either({"type": ["string", "number", "boolean", "array"]}, ARGUMENT_SCHEMA),
+        },
+        "let": {"type": "object"},
+        "body": {},
+        "example": {"type": "string"},
+    },
+    "required": ["body"],
+    "additionalProperties": False,
+}
+"""The JSON Schema of one block's definition; `body` is held to the grammar instead."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block as defined: its arguments, what it computes from them, and its body."""
+
+    name: str
+    mark: Mark
+    signature: Signature
+    doc: str = ""
+    source: str = ""
+    example: str = ""
+    defaults: dict[str, Template] = field(default_factory=dict)  # of arguments whose default is a formula
+    let: dict[str, Template] = field(default_factory=dict)
+    body_value: Value | None = field(default=None, repr=False)
+
+    def parse(self, vocabulary: Vocabulary, report: Report) -> Step | None:
+        """The body as nodes. Reports what is wrong with it."""
+        if self.body_value is None:
+            return None
+        grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let], report)
+        return grammar.place("", self.body_value.mark, self.body_value)
+
+
+def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
+    """A block from its definition. Reports what is wrong with it, and leaves that out."""
+    problems = list(faults(value, SCHEMA, f"blocks.{name}"))
+    for fault in problems:
+        report.add(fault)
+    if not isinstance(value, Mapping):
+        return Block(name, mark, Signature(name, ()))
+    arguments: list[Argument] = []
+    defaults: dict[str, Template] = {}
+    seen: set[str] = set(INCOMING)
+    args = value.get("args")
+    for key, (at, inner) in args.entries.items() if isinstance(args, Mapping) else ():
+        try:
+            check_variable(key, at)
+            arguments.append(_argument(name, key, inner, defaults, seen))
+            seen.add(key)
+        except Fault as fault:
+            report.add(fault, at)
+    let: dict[str, Template] = {}
+    section = value.get("let")
+    for key, (at, inner) in section.entries.items() if isinstance(section, Mapping) else ():
+        try:
+            check_variable(key, at)
+            if key in seen:
+                raise Fault("duplicate-name", f"`{key}` is an argument of `{name}` already", at)
+            let[key] = formula_of(inner, seen)
+            seen.add(key)
+        except Fault as fault:
+            report.add(fault, at)
+    texts = {key: plain(v) for key in ("doc", "source", "example") if isinstance(v := value.get(key), Value)}
+    return Block(
+        name,
+        mark,
+        Signature(name, tuple(arguments)),
+        **{key: text for key, text in texts.items() if isinstance(text, str)},
+        defaults=defaults,
+        let=let,
+        body_value=value.get("body"),
+    )
+
+
+def formula_of(value: Value, visible: Iterable[str]) -> Template:
+    """A value whose formulas use known variables alone. Raises `Fault`."""
+    made = template(value)
+    for name in sorted(made.names - set(visible)):
+        raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=_seen_hint(visible))
+    return made
+
+
+def _seen_hint(visible: Iterable[str]) -> str:
+    names = sorted(set(visible) - set(INCOMING))
+    return f"values see only those above them: {', '.join(f'`{n}`' for n in names) or 'none'}"
+
+
+def _argument(block: str, name: str, value: Value, defaults: dict[str, Template], seen: set[str]) -> Argument:
+    """One argument: `{type: …, default: …}`, or a bare default that gives the type. Raises `Fault`."""
+    written = plain(value)
+    given: dict[str, Any] = written if isinstance(written, dict) else {"default": written}
+    default = given.get("default", REQUIRED)
+    if isinstance(value, Mapping) and (entry := value.get("default")):
+        value = entry
+    if isinstance(default, str) and default.startswith("="):
+        defaults[name] = formula_of(value, seen)
+    schema = _schema(block, name, given, default, name in defaults, value.mark)
+    if default is not REQUIRED and name not in defaults:
+        fault = fault_in(default, schema, f"the default of `{name}`")
+        if fault:
+            fault.mark = value.mark
+            raise fault
+    return Argument(name, schema, default, str(given.get("doc", "")))
+
+
+def _schema(block: str, name: str, given: dict[str, Any], default: Any, computed: bool, mark: Mark) -> Schema:
+    kind = given.get("type")
+    if kind is None:
+        if default is None or default is REQUIRED or computed:
+            raise Fault(
+                "key-missing",
+                f"the argument `{name}` of block `{block}` needs a type",
+                mark,
+                help=f"write `{name}: {{type: integer}}`; the types are {', '.join(TYPES)}",
+            )
+        kind = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list"}[type(default)]
+    schema = dict(TYPES.get(kind, {}))
+    bounds = {key: given[key] for key in ("minimum", "maximum") if key in given}
+    if kind == "pair" and bounds:
+        schema = pair(bounds.get("minimum", 0), bounds.get("maximum"))
+    else:
+        schema |= bounds
+    if "enum" in given:
+        schema = {"enum": given["enum"]}
+    return either(schema, {"type": "null"}) if default is None and kind != "node" else schema
+
+
+@cache
+def library_names() -> tuple[str, ...]:
+    """The names of the library's blocks."""
+    return tuple(sorted(file[:-5] for file in os.listdir(FOLDER) if file.endswith(".yaml")))
+
+
+@cache
+def library_block(name: str) -> Block:
+    """A block of the library."""
+    with open(os.path.join(FOLDER, f"{name}.yaml"), "rb") as file:
+        value = read(file.read(), f"archspec/blocks/{name}.yaml")
+    report = Report()
+    block = define(name, value.mark, value, report)
+    if report.diagnostics:
+        raise AssertionError("\n".join(d.render() for d in report.diagnostics))
+    return block
+
+
+@cache
+def library_body(name: str) -> Step:
+    """The body of a block of the library, which sees the library alone."""
+    report = Report()
+    step = library_block(name).parse(Vocabulary({}), report)
+    if report.diagnostics or step is None:
+        raise AssertionError("\n".join(d.render() for d in report.diagnostics))
+    return step
+
+
+class Vocabulary:
+    """What nodes of a file may name: primitives, the library's blocks, and the blocks of the file itself."""
+
+    def __init__(self, own: dict[str, Block]) -> None:
+        self.own = own
+
+    def find(self, name: str) -> Primitive | Block | None:
+        if name in self.own:
+            return self.own[name]
+        if name in primitives():
+            return primitives()[name]
+        return library_block(name) if name in library_names() else None
+
+    def signature(self, name: str) -> Signature | None:
+        found = self.find(name)
+        return found.signature if found else None
+
+    def words(self) -> list[str]:
+        return [*primitives(), *library_names(), *self.own, *ROLES]
+
+
+def define_all(section: Value | None, report: Report) -> dict[str, Block]:
+    """The blocks of a file's `blocks:` section. Reports what is wrong with them."""
+    blocks: dict[str, Block] = {}
+    for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
+        taken = "a primitive" if name in primitives() else "a block of the library" if name in library_names() else None
+        try:
+            check_block(name, mark, taken)
+        except Fault as fault:
+            report.add(fault)
+        blocks[name] = define(name, mark, value, report)
+    return blocks
+

@@ -1,0 +1,186 @@
+"""A spec file as a whole: its sections, its variants, and what is laid over it from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from archspec import initializers, recipe
+from archspec.arguments import Schema, either, integer, number
+from archspec.errors import Fault, Mark, Report, Text, did_you_mean, listed
+from archspec.names import ROLES
+from archspec.registry import primitives
+from archspec.source import Mapping, Scalar, Value, read
+from archspec.structure import faults
+
+VERSION = 1
+
+_TEXT: Schema = {"type": "string"}
+_SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 3}
+_VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
+
+
+@cache
+def schemas() -> dict[str, Schema]:
+    """The JSON Schema of each section of a file; `network`, `blocks` and `defaults` are held to the grammar instead."""
+    sections: dict[str, Schema] = {
+        "archspec": {"type": "integer"},
+        "name": _TEXT,
+        "description": _TEXT,
+        "source": _TEXT,
+        "input": _SHAPE,
+        "vars": {"type": "object", "additionalProperties": _VALUE},
+        "defaults": {"type": "object"},
+        "blocks": {"type": "object"},
+        "network": {},
+        "init": initializers.schema(primitives()),
+        "expect": {
+            "type": "object",
+            "properties": {"params": integer(0), "gmacs": number(0), "output": _SHAPE},
+            "additionalProperties": False,
+        },
+        "train": recipe.SCHEMA,
+    }
+    partial = {
+        "type": "object",
+        "properties": {key: schema for key, schema in sections.items() if key != "archspec"},
+        "additionalProperties": False,
+    }
+    sections["variants"] = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
+    return sections
+
+
+def schema() -> Schema:
+    """The JSON Schema of a file, its sections as `schemas` gives them."""
+    return {
+        "type": "object",
+        "properties": schemas(),
+        "required": ["archspec", "input", "network"],
+        "additionalProperties": False,
+    }
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that has the form of a spec. What its sections hold is still to be elaborated."""
+
+    root: Mapping
+
+    @property
+    def variants(self) -> dict[str, Mark]:
+        """The names of the variants, and where each stands."""
+        section = self.root.get("variants")
+        return {name: mark for name, (mark, _) in section.entries.items()} if isinstance(section, Mapping) else {}
+
+    def resolve(self, variant: str | None, settings: Sequence[Mapping]) -> Mapping:
+        """The file with a variant and settings laid over it. Raises `Fault` where there is no such variant."""
+        root = self.root
+        section = root.get("variants")
+        root = Mapping(root.mark, {key: entry for key, entry in root.entries.items() if key != "variants"})
+        if variant is not None:
+            partial = section.get(variant) if isinstance(section, Mapping) else None
+            if partial is None:
+                raise unknown_variant(variant, self.variants, root.mark)
+            root = Mapping(root.mark, {key: entry for key, entry in root.entries.items() if key != "expect"})
+            if isinstance(partial, Mapping):
+                root = merge(root, partial)
+        for setting in settings:
+            root = merge(root, setting)
+        if any(key != "train" for setting in settings for key in setting.entries):
+            # `expect` vouches for the network as it stands in the file
+            root = Mapping(root.mark, {key: entry for key, entry in root.entries.items() if key != "expect"})
+        return root
+
+
+def unknown_variant(variant: str, known: dict[str, Mark], mark: Mark) -> Fault:
+    hint = did_you_mean(variant, known) or (f"its variants are {listed(known)}" if known else "it has no variants")
+    return Fault("variant-unknown", f"there is no variant `{variant}`", mark, help=hint)
+
+
+def parse(value: Value, report: Report) -> Document | None:
+    """A file's tree as a document, or `None` where it has not even the outline of one. Reports what is wrong."""
+    if not isinstance(value, Mapping):
+        report.add(Fault("type-mismatch", "a spec is a mapping that begins with `archspec: 1`", value.mark))
+        return None
+    version = value.get("archspec")
+    if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
+        message = f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
+        report.add(Fault("version-unknown", message, version.mark, help="a newer archspec may read it"))
+        return None
+    for fault in faults(value, schema(), ""):
+        report.add(fault)
+    _check_variant_vars(value, report)
+    return Document(value)
+
+
+def _check_variant_vars(root: Mapping, report: Report) -> None:
+    """A variant may set the file's variables, not invent some: such a one would silently do nothing."""
+    known = root.get("vars")
+    names = known.entries if isinstance(known, Mapping) else {}
+    variants = root.get("variants")
+    for _, partial in variants.entries.values() if isinstance(variants, Mapping) else ():
+        section = partial.get("vars") if isinstance(partial, Mapping) else None
+        for name, (mark, _) in section.entries.items() if isinstance(section, Mapping) else ():
+            if name not in names:
+                report.add(unknown_variable(name, list(names), mark))
+
+
+def unknown_variable(name: str, known: Sequence[str], mark: Mark) -> Fault:
+    hint = did_you_mean(name, known) or (f"its variables are {listed(known)}" if known else "it has none")
+    return Fault("variable-unknown", f"the spec has no variable `{name}`", mark, help=hint)
+
+
+def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
+    """`over` laid over `base`: mappings merge, all else is replaced."""
+    entries = dict(base.entries)
+    for key, (mark, value) in over.entries.items():
+        below = base.get(key)
+        here = (*path, key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value):
+            value = merge(below, value, here)
+        entries[key] = (mark, value)
+    return Mapping(base.mark, entries)
+
+
+def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping) -> bool:
+    """Whether a mapping takes another's place whole: networks, blocks, and another choice among `{name: arguments}`."""
+    if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
+        return True
+    chooses = (
+        (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2)
+        or path in (("train", "optimizer"), ("train", "schedule"))
+        or (path[0] == "init" and len(path) == 3)
+    )
+    return chooses and list(below.entries) != list(over.entries)
+
+
+def setting(document: Document, assignment: str) -> Mapping:
+    """`name=value` or `dotted.path=value`, as given to `--set`, as a partial spec. Raises `Fault`."""
+    path, equals, written = assignment.partition("=")
+    whole = Mark(Text("--set", (assignment,)), 1, 1, max(1, len(path)))
+    if not equals or not path:
+        raise Fault("node-form", "a setting is `name=value`", whole, help="for example `--set train.epochs=3`")
+    value = read(written.encode() or b"null", f"--set {path}")
+    return placed(document, path, value, whole)
+
+
+def placed(document: Document, path: str, value: Value, mark: Mark) -> Mapping:
+    """A value at a variable's name or dotted path, as a partial spec. Raises `Fault`."""
+    keys = path.split(".")
+    section = document.root.get("vars")
+    variables = list(section.entries) if isinstance(section, Mapping) else []
+    if len(keys) == 1 and keys[0] not in ("input", "name"):
+        if keys[0] not in variables:
+            raise unknown_variable(keys[0], variables, mark)
+        keys = ["vars", *keys]
+    if keys[0] not in schemas() or keys[0] in ("archspec", "variants"):
+        hint = did_you_mean(keys[0], schemas())
+        raise Fault("key-unknown", f"`{keys[0]}` is no section of a spec that can be set", mark, help=hint)
+    if keys[0] == "vars" and keys[1] not in variables:
+        raise unknown_variable(keys[1], variables, mark)
+    for key in reversed(keys):
+        value = Mapping(mark, {key: (mark, value)})
+    assert isinstance(value, Mapping)
+    return value

@@ -1,0 +1,423 @@
+"""Elaboration: nodes to a plan. Formulas are computed, blocks opened, and shapes flow from the input to the output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from archspec import initializers
+from archspec.arguments import REQUIRED, Signature, is_node
+from archspec.blocks import Block, library_body
+from archspec.errors import Fault, Frame, Mark, Report, listed
+from archspec.formulas import describe
+from archspec.names import INCOMING, ROLES
+from archspec.nodes import Broken, Call, For, Merge, Sequence, Step, Template
+from archspec.plan import Group, Layer, Node, Pairs, block_frame, pass_frame
+from archspec.primitive import Primitive
+from archspec.sections import Sections
+from archspec.shapes import Shape, show
+
+MAX_LAYERS = 100_000
+MAX_PASSES = 10_000
+MAX_LEVELS = 80
+
+Scope = dict[str, Any]
+
+
+class _Unknown(Exception):
+    """Raised where a value depends on something that is wrong already, so that no second error is made of it."""
+
+
+class _Dropped:
+    """What becomes of a node whose `when` is false, or that is no layer."""
+
+
+DROPPED = _Dropped()
+Result = Node | _Dropped | None
+"""`None` is a node that is wrong, as reported: nothing is known of its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where elaboration stands: what formulas see, the tensor that arrives, and the way here."""
+
+    scope: Scope
+    shape: Shape | None
+    frames: tuple[Frame, ...]
+
+    def at(self, shape: Shape | None) -> _Place:
+        return _Place(self.scope, shape, self.frames)
+
+    def within(self, scope: Scope, frame: Frame) -> _Place:
+        return _Place(self.scope | scope, self.shape, (*self.frames, frame))
+
+
+def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()) -> Node | None:
+    """The root of the plan, or `None` where the network is wrong. Reports what is."""
+    if sections.network is None:
+        return None
+    try:
+        result = _Elaborator(sections, report).step(sections.network, _Place(sections.vars, sections.input, frames))
+    except RecursionError:
+        report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
+        return None
+    if isinstance(result, _Dropped):
+        report.add(Fault("node-form", "the network is empty", sections.network.mark))
+        return None
+    return result
+
+
+class _Elaborator:
+    def __init__(self, sections: Sections, report: Report) -> None:
+        self.sections = sections
+        self.report = report
+        self.blocks: dict[Any, Node | None] = {}  # by name, arguments and input: equal calls give one node
+        self.sound: set[Any] = set()  # argument sets that fit their types
+        self.open: list[str] = []  # the blocks being elaborated, outermost first
+
+    # --- values --------------------------------------------------------------------------------------------------
+
+    def value(self, template: Template, place: _Place) -> Any:
+        """A template's value. Raises `Fault`, or `_Unknown` where it depends on an unknown shape."""
+        used = template.names.intersection(INCOMING)
+        if not used:
+            return template.evaluate(place.scope)
+        shape = place.shape
+        if shape is None:
+            raise _Unknown
+        scope = place.scope | {"shape_in": list(shape), "c_in": shape[0]}
+        if len(shape) == 3:
+            scope |= {"h_in": shape[1], "w_in": shape[2]}
+        elif wrong := sorted(used & {"h_in", "w_in"}):
+            raise Fault("formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", template.mark)
+        return template.evaluate(scope)
+
+    def typed(self, template: Template, kind: type, what: str, place: _Place) -> Any:
+        value = self.value(template, place)
+        if type(value) is not kind:
+            needed = {bool: "true or false", int: "an integer"}[kind]
+            raise Fault("formula-type", f"{what} must be {needed}, not {describe(value)}", template.mark)
+        return value
+
+    # --- steps ---------------------------------------------------------------------------------------------------
+
+    def step(self, step: Step, place: _Place) -> Result:
+        """A node in its place, with its modifiers. Reports what is wrong with it."""
+        try:
+            if step.when is not None and not self.typed(step.when, bool, "`when`", place):
+                return DROPPED
+            if step.repeat is not None:
+                return self.repeat(step, place)
+            return self.body(step, place)
+        except Fault as fault:
+            self.report.add(fault, step.mark, place.frames)
+            return None
+        except _Unknown:
+            return None
+
+    def body(self, step: Step, place: _Place) -> Result:
+        body = step.body
+        match body:
+            case Call():
+                return self.call(body, place)
+            case Sequence():
+                return self.sequence(body, place)
+            case Merge():
+                return self.merge(body, place)
+            case For():
+                return self.loop(body, place)
+            case Broken():
+                return None
+
+    def group(self, kind: str, mark: Mark, children: list[tuple[str, Node]], place: _Place, output: Shape) -> Group:
+        """A group within the limits. Raises `Fault`."""
+        assert place.shape is not None
+        group = Group(kind, tuple(children), place.shape, output, mark)
+        if group.size > MAX_LAYERS or group.depth > MAX_LEVELS:
+            what = f"more than {MAX_LAYERS:,} layers" if group.size > MAX_LAYERS else f"more than {MAX_LEVELS} levels"
+            raise Fault("too-large", f"the network has {what}", mark)
+        return group
+
+    def chain(self, kind: str, mark: Mark, steps: list[tuple[str, Step, _Place]], place: _Place) -> Result:
+        """Steps one after the other, each with the place that it sees but for the tensor, which flows through."""
+        shape = place.shape
+        children: list[tuple[str, Node]] = []
+        sound = shape is not None
+        for key, step, seen in steps:
+            result = self.step(step, seen.at(shape))
+            if result is None:
+                sound, shape = False, None
+            elif not isinstance(result, _Dropped):
+                children.append((key, result))
+                shape = result.output
+        return self.group(kind, mark, children, place, shape) if sound and shape is not None else None
+
+    def sequence(self, sequence: Sequence, place: _Place) -> Result:
+        return self.chain("sequence", sequence.mark, [(step.key, step, place) for step in sequence.steps], place)
+
+    def repeat(self, step: Step, place: _Place) -> Result:
+        assert step.repeat is not None
+        count = self.typed(step.repeat, int, "`repeat`", place)
+        if not 0 <= count <= MAX_PASSES:
+            message = f"`repeat` must be an integer from 0 to {MAX_PASSES}, not {count}"
+            raise Fault("out-of-range", message, step.repeat.mark)
+        once = Step(step.key, step.mark, step.body)
+        passes = [
+            (str(i), once, place.within(_loop_scope(i, count), pass_frame("repeat", i, count))) for i in range(count)
+        ]
+        return self.chain("repeat", step.mark, passes, place)
+
+    def loop(self, loop: For, place: _Place) -> Result:
+        columns = {name: self.value(column, place) for name, column in loop.columns.items()}
+        lists = {name: column for name, column in columns.items() if isinstance(column, list)}
+        if not lists:
+            raise Fault("loop-columns", "`for` needs at least one column that is a list", loop.mark)
+        counts = {name: len(column) for name, column in lists.items()}
+        count = max(counts.values())
+        if len(set(counts.values())) > 1:
+            width = max(map(len, counts))
+            notes = [f"{name:<{width}}  {n} value{'s' * (n != 1)}" for name, n in counts.items()]
+            raise Fault("loop-columns", "the columns of `for` differ in length", loop.mark, notes=notes)
+        if count > MAX_PASSES:
+            raise Fault("too-large", f"`for` has more than {MAX_PASSES:,} rows", loop.mark)
+        passes = []
+        for i in range(count):
+            row = {name: column[i] if name in lists else column for name, column in columns.items()}
+            seen = place.within(_loop_scope(i, count) | row, pass_frame("for", i, count))
+            passes.append((str(i), loop.body, seen))
+        return self.chain("for", loop.mark, passes, place)
+
+    def merge(self, merge: Merge, place: _Place) -> Result:
+        results = [(step, self.step(step, place)) for step in merge.branches]
+        if any(result is None for _, result in results) or place.shape is None:
+            return None
+        branches = [(step, result) for step, result in results if isinstance(result, (Layer, Group))]
+        if not branches:
+            raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: each `when` is false", merge.mark)
+        shapes = [result.output for _, result in branches]
+        output = MERGED[merge.kind](shapes)
+        if output is None:
+            width = max(len(step.key) for step, _ in branches)
+            shown = [show(shape) for shape in shapes]
+            room = max(map(len, shown))
+            notes = [
+                f"{step.key:<{width}}  {text:>{room}}   {step.body.mark}"
+                for (step, _), text in zip(branches, shown, strict=True)
+            ]
+            message = f"`{merge.kind}` needs {NEEDED[merge.kind]}, but its branches give"
+            raise Fault("shape-mismatch", message, merge.mark, notes=notes, help=_merge_hint(merge.kind, shapes))
+        children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
+        return self.group(merge.kind, merge.mark, children, place, output)
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def call(self, call: Call, place: _Place) -> Result:
+        """A primitive, block or role with its arguments. Raises `Fault` or `_Unknown`."""
+        verb: Any = call.verb
+        given: dict[str, tuple[Mark, Any, bool]] = {}
+        main: tuple[Mark, Any, bool] | None = None
+        if isinstance(verb, Template):
+            verb = self.value(verb, place)
+            if isinstance(verb, dict) and len(verb) == 1:
+                ((verb, inner),) = verb.items()
+                if isinstance(inner, dict):
+                    given = {name: (call.mark, value, True) for name, value in inner.items()}
+                elif inner is not None:
+                    main = (call.mark, inner, True)
+            if verb is None or verb == "none":
+                return DROPPED
+            if not isinstance(verb, str):
+                raise Fault("formula-type", f"a node must be a layer's name, not {describe(verb)}", call.mark)
+        if verb in ROLES:
+            return self.role(verb, call, place)
+        for name, argument in call.arguments.items():
+            given[name] = (argument.value.mark, self.value(argument.value, place), argument.value.is_formula)
+        if call.main is not None:
+            main = (call.main.mark, self.value(call.main, place), call.main.is_formula)
+        found = self.sections.vocabulary.find(verb)
+        if found is None:
+            raise Fault("name-unknown", f"there is no primitive or block `{verb}`", call.mark)
+        if main is not None:
+            if found.signature.main is None:
+                raise Fault("argument-unknown", f"`{verb}` takes no arguments", main[0])
+            given[found.signature.main.name] = main
+        values = self.bind(found, given, call.mark, place)
+        if isinstance(found, Block):
+            return self.block(found, values, call.mark, place)
+        return self.layer(found, values, call.mark, place)
+
+    def role(self, role: str, call: Call, place: _Place) -> Result:
+        if role not in self.sections.roles:
+            example = {"act": "relu", "norm": "batch_norm"}[role]
+            help = f"add `defaults: {{{role}: {example}}}` to the file"
+            raise Fault("name-unknown", f"the file does not say what `{role}` stands for", call.mark, help=help)
+        meant = self.sections.roles[role]
+        if meant is None:
+            return DROPPED
+        here = Call(call.mark, meant.verb, meant.arguments, meant.main)
+        return self.call(here, _Place(self.sections.vars, place.shape, place.frames))
+
+    def bind(
+        self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, place: _Place
+    ) -> dict[str, Any]:
+        """The complete arguments of a call, held to their types. Raises `Fault` or `_Unknown`."""
+        signature = found.signature
+        for name, fault in signature.check_names(list(given)).items():
+            raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
+        defaults = self.sections.defaults.get(found.name, {})
+        values: dict[str, Any] = {}
+        missing = []
+        for argument in signature.arguments:
+            name = argument.name
+            if name in given:
+                values[name] = given[name][1]
+            elif name in defaults:
+                values[name] = defaults[name].value
+            elif isinstance(found, Block) and name in found.defaults:
+                values[name] = self.value(found.defaults[name], _Place(values, place.shape, ()))
+            elif argument.default is REQUIRED:
+                missing.append(name)
+            else:
+                values[name] = argument.default
+            if is_node(argument.schema) and name in values:
+                values[name] = self.node_value(values[name], name, found.name, given[name][0] if name in given else mark)
+        if missing:
+            hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
+            raise Fault("argument-missing", f"`{found.name}` needs {listed(missing)}", mark, help=hint or None)
+        self.check_types(signature, values, given, mark)
+        return values
+
+    def node_value(self, value: Any, name: str, owner: str, mark: Mark) -> Any:
+        """A layer given as an argument; a role that stands for nothing is `none`. Raises `Fault`."""
+        if value == "none" or (value in ROLES and self.sections.roles.get(value, value) is None):
+            return None
+        word = next(iter(value)) if isinstance(value, dict) and value else value
+        if isinstance(word, str) and word not in ROLES and self.sections.vocabulary.find(word) is None:
+            raise Fault("name-unknown", f"`{name}` of `{owner}`: there is no primitive or block `{word}`", mark)
+        return value
+
+    def check_types(
+        self, signature: Signature, values: dict[str, Any], given: dict[str, tuple[Mark, Any, bool]], mark: Mark
+    ) -> None:
+        key = (signature.owner, freeze(values))
+        if key in self.sound:
+            return
+        problem = signature.problem(values)
+        if problem:
+            name, fault = problem
+            at, _, computed = given.get(name, (mark, None, False))
+            code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
+            raise Fault(code, fault.message, at, help=fault.help)
+        self.sound.add(key)
+
+    def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, place: _Place) -> Result:
+        shape = place.shape
+        if shape is None:
+            return None
+        output = primitive.output(values, shape)
+        parameters = primitive.parameters(values, shape)
+        init = []
+        for name, (_, one) in self.sections.init.get(primitive.name, {}).items():
+            if name in parameters:
+                initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name])
+                init.append((name, one))
+        macs = primitive.macs(values, shape, output)
+        pairs = freeze_pairs(values)
+        return Layer(primitive.name, pairs, shape, output, tuple(parameters.items()), macs, mark, tuple(init))
+
+    def block(self, block: Block, values: dict[str, Any], mark: Mark, place: _Place) -> Result:
+        if block.name in self.open:
+            way = " → ".join(f"`{name}`" for name in (*self.open[self.open.index(block.name) :], block.name))
+            raise Fault("block-recursion", f"the block `{block.name}` uses itself: {way}", mark)
+        own = self.sections.vocabulary.own.get(block.name) is block
+        key = (block.name, freeze(values), place.shape)
+        if place.shape is not None and key in self.blocks:
+            known = self.blocks[key]
+            return None if known is None else self.called(block, values, mark, place, known)
+        body = self.sections.bodies.get(block.name) if own else library_body(block.name)
+        if body is None:
+            return None
+        frame = block_frame(block.name, values, mark)
+        inside = _Place(dict(values), place.shape, (*place.frames, frame))
+        self.open.append(block.name)
+        try:
+            for name, template in block.let.items():
+                inside.scope[name] = self.value(template, inside)
+            result = self.step(body, inside)
+        except Fault as fault:
+            self.report.add(fault, mark, inside.frames)
+            result = None
+        finally:
+            self.open.pop()
+        if isinstance(result, _Dropped):
+            assert place.shape is not None
+            result = self.group("sequence", mark, [], place, place.shape)
+        self.blocks[key] = result
+        return None if result is None else self.called(block, values, mark, place, result)
+
+    def called(self, block: Block, values: dict[str, Any], mark: Mark, place: _Place, body: Node) -> Group:
+        assert place.shape is not None
+        return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
+
+
+def _loop_scope(index: int, count: int) -> Scope:
+    return {"index": index, "first": index == 0, "last": index == count - 1}
+
+
+def freeze(value: Any) -> Any:
+    """A value as an immutable, hashable one, in which `1`, `1.0` and `true` differ."""
+    if isinstance(value, dict):
+        return tuple((key, freeze(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return tuple(map(freeze, value))
+    return (type(value), value)
+
+
+def freeze_pairs(values: dict[str, Any]) -> Pairs:
+    """Arguments as they stand in a plan: lists are tuples."""
+    return tuple((name, _tupled(value)) for name, value in values.items())
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value
+
+
+def _concatenated(shapes: list[Shape]) -> Shape | None:
+    if len({shape[1:] for shape in shapes}) > 1:
+        return None
+    return sum(shape[0] for shape in shapes), *shapes[0][1:]
+
+
+def _added(shapes: list[Shape]) -> Shape | None:
+    return shapes[0] if len(set(shapes)) == 1 else None
+
+
+def _multiplied(shapes: list[Shape]) -> Shape | None:
+    """Axes are equal, or 1 where a factor serves a whole axis (a weight for each channel, say)."""
+    if len({len(shape) for shape in shapes}) > 1:
+        return None
+    axes = [set(axis) - {1} for axis in zip(*shapes, strict=True)]
+    return tuple(axis.pop() if axis else 1 for axis in axes) if all(len(axis) <= 1 for axis in axes) else None
+
+
+MERGED = {"concat": _concatenated, "add": _added, "multiply": _multiplied}
+NEEDED = {
+    "concat": "equal shapes but for the channels",
+    "add": "equal shapes",
+    "multiply": "equal shapes, or axes of 1",
+}
+
+
+def _merge_hint(kind: str, shapes: list[Shape]) -> str | None:
+    if len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
+        return None
+    (c, *size), (d, *other) = shapes
+    steps = {a / b for a, b in zip(other, size, strict=True)}
+    if size != other and len(steps) == 1:
+        step = max(steps.pop(), 1)
+        if step == int(step) and step > 1:
+            return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`, as the first has"
+        return "the branches differ in height and width: give them the same strides and padding"
+    if size == other and c != d and kind == "add":
+        return f"end both branches in the same number of channels: {c}, or {d}"
+    return "the branches differ in height and width: give them the same strides and padding"

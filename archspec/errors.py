@@ -1,0 +1,214 @@
+"""What can be wrong with a spec, and how it is said: diagnostics with a place, a way there and a cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+CODES = {
+    "argument-missing": "a required argument is not given",
+    "argument-unknown": "the primitive or block has no argument of this name",
+    "block-recursion": "a block uses itself, directly or through others",
+    "branch-missing": "a merge is left with no branch",
+    "duplicate-key": "a mapping holds the same key twice",
+    "duplicate-name": "two parts of one sequence or merge have the same name",
+    "expect-unmet": "the network's figures are not those that `expect` vouches for",
+    "formula-syntax": "a formula is not written in the formula language",
+    "formula-type": "a formula's result is not what stands in its place",
+    "formula-value": "a formula cannot be computed with these values",
+    "init-shape": "an initialiser does not work on a parameter of this shape",
+    "input-shape": "a layer cannot take the tensor that reaches it",
+    "key-missing": "a required key is absent",
+    "key-unknown": "the key has no meaning here",
+    "loop-columns": "the columns of a `for` differ in length",
+    "mapping-for-list": "a mapping of layers stands where a list of nodes was meant",
+    "name-reserved": "the name is taken by the language, a primitive or torch's modules",
+    "name-unknown": "no primitive, block or role has this name",
+    "node-form": "what stands here is not a node",
+    "out-of-range": "a value lies outside its permitted range",
+    "shape-mismatch": "the branches of a merge have shapes that do not fit",
+    "too-large": "the spec exceeds a limit on size, depth or count",
+    "type-mismatch": "a value is not of the required type",
+    "value-ambiguous": "a scalar that readers of YAML understand differently",
+    "variable-unknown": "a formula uses a name that it cannot see",
+    "variant-unknown": "the spec has no variant of this name",
+    "version-unknown": "the file is written in another version of the language",
+    "yaml-feature": "a form of YAML that specs do not use",
+    "yaml-syntax": "the file is not well-formed YAML",
+}
+"""Every code that a diagnostic can carry; codes are stable, their wording is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text that things are written in: its name as shown to people, and its lines."""
+
+    name: str
+    lines: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where something is written. Lines and columns count from 1."""
+
+    text: Text = field(repr=False)
+    line: int
+    column: int
+    length: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.text.name}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One step of the way to a place: a block that was called, or a pass of a loop."""
+
+    label: str
+    mark: Mark | None = None  # where a block was called; loops have none
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that is wrong: a stable code, what and why, where, how it was reached, and the cure."""
+
+    code: str
+    message: str
+    mark: Mark | None = None
+    notes: tuple[str, ...] = ()
+    frames: tuple[Frame, ...] = ()  # outermost first
+    help: str | None = None
+    path: str = ""
+
+    def render(self) -> str:
+        """The diagnostic as people read it, over several lines."""
+        place = f"{self.mark}: " if self.mark else ""
+        lines = [f"{place}error[{self.code}]: {self.message}"]
+        lines += [f"    {note}" for note in self.notes]
+        lines += self._excerpt()
+        lines += [f"  in {step}" for step in _way(self.frames)]
+        if self.help:
+            lines.append(f"  help: {self.help}")
+        return "\n".join(lines)
+
+    def _excerpt(self) -> list[str]:
+        if self.mark is None or not 1 <= self.mark.line <= len(self.mark.text.lines):
+            return []
+        line = self.mark.text.lines[self.mark.line - 1]
+        start = max(0, self.mark.column - 1)
+        width = max(1, min(self.mark.length, len(line) - start))
+        shift = max(0, start - 60) if len(line) > 120 else 0  # a very long line is shown around its caret
+        shown = line[shift : shift + 120]
+        number = f"{self.mark.line:5d}"
+        # tabs are kept under tabs, so that the caret stands below what it points at
+        indent = "".join("\t" if c == "\t" else " " for c in shown[: start - shift])
+        caret = "^" * max(1, min(width, 120 - (start - shift)))
+        return [f"{number} | {shown}", f"{'':5} | {indent}{caret}"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The diagnostic as data: code, message, file, line, column, path, help (JSON types)."""
+        return {
+            "code": self.code,
+            "message": "\n".join((self.message, *self.notes)),
+            "file": self.mark.text.name if self.mark else None,
+            "line": self.mark.line if self.mark else None,
+            "column": self.mark.column if self.mark else None,
+            "path": self.path,
+            "help": self.help,
+        }
+
+
+def _way(frames: Sequence[Frame]) -> list[str]:
+    """The frames as lines, innermost first; loops join the line of the block that they call."""
+    lines: list[str] = []
+    line = ""
+    loops: list[str] = []
+
+    def close() -> None:
+        text = ", ".join(filter(None, [line, *reversed(loops)]))
+        if text:
+            lines.append(text)
+
+    for frame in reversed(frames):
+        if frame.mark is None:
+            loops.append(frame.label)
+            continue
+        close()
+        line, loops = f"{frame.label}, from {frame.mark}", []
+    close()
+    return lines
+
+
+class ArchspecError(Exception):
+    """The base of every error that a user can cause; its text says what, where, why and what to do."""
+
+    exit_status = 2
+
+
+class SpecError(ArchspecError):
+    """A spec is at fault. Carries every independent diagnostic that was found in one run."""
+
+    exit_status = 1
+
+    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        super().__init__("\n".join(d.render() for d in self.diagnostics))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (SpecError, (self.diagnostics,))
+
+
+class UsageError(ArchspecError):
+    """A file, name or option given from outside is at fault, not the text of a spec."""
+
+
+class Fault(Exception):
+    """Raised while a spec is read, and turned into a `Diagnostic` where its place is known."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        mark: Mark | None = None,
+        *,
+        notes: Sequence[str] = (),
+        help: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.mark = mark
+        self.notes = tuple(notes)
+        self.help = help
+
+    def diagnostic(self, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> Diagnostic:
+        return Diagnostic(self.code, self.message, self.mark or mark, self.notes, frames, self.help)
+
+
+class Report:
+    """Collects what is wrong; the same thing at the same place counts once, however often it is met."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+        self._seen: set[tuple[str, str, Mark | None]] = set()
+
+    def add(self, fault: Fault, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> None:
+        diagnostic = fault.diagnostic(mark, frames)
+        key = (diagnostic.code, diagnostic.message, diagnostic.mark)
+        if key not in self._seen:
+            self._seen.add(key)
+            self.diagnostics.append(diagnostic)
+
+
+def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`") -> str | None:
+    """A hint that names the known word closest to a wrong one, or `None` where none is close."""
+    import difflib  # only needed once something is wrong
+
+    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return f"did you mean {quote}{close[0]}{quote}?" if close else None
+
+
+def listed(words: Iterable[str]) -> str:
+    """Words in backquotes, joined by commas: `` `a`, `b`, `c` ``."""
+    return ", ".join(f"`{word}`" for word in words)

@@ -1,0 +1,336 @@
+"""Formulas: strings that begin with `=`, in a small and bounded part of Python's expression language.
+
+Nothing here can run code. A formula is parsed by `ast`, every node of the tree is held against a whitelist, and it is
+computed by the functions below, on numbers, strings, booleans, `none` and lists alone, each within fixed bounds.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from archspec.errors import Fault, did_you_mean, listed
+
+MAX_LENGTH = 1_000  # characters
+MAX_DEPTH = 40  # nested operations
+MAX_ITEMS = 10_000  # of any list or string that a formula makes
+MAX_INTEGER = 2**63
+CONSTANTS: dict[str, Any] = {"true": True, "false": False, "none": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A formula that was parsed and found sound. `names` are the variables that it uses."""
+
+    text: str
+    names: frozenset[str]
+    tree: ast.expr
+
+    def evaluate(self, scope: Mapping[str, Any]) -> Any:
+        """The formula's value where `scope` holds its variables. Raises `Fault` where it has none."""
+        try:
+            return _value(self.tree, scope)
+        except Fault as fault:
+            raise Fault(fault.code, f"`={self.text}`: {fault.message}", help=fault.help) from None
+
+
+@lru_cache(maxsize=4096)
+def parse(text: str) -> Formula:
+    """Parse a formula, given without its `=`. Raises `Fault` (formula-syntax) on anything that is not one."""
+    if len(text) > MAX_LENGTH:
+        raise Fault("formula-syntax", f"a formula may have at most {MAX_LENGTH} characters; this one has {len(text)}")
+    try:
+        tree = ast.parse(text.strip().replace("\n", " "), mode="eval").body
+    except SyntaxError as error:
+        raise Fault("formula-syntax", f"`={text}` is not a formula: {error.msg}", help=_quote_hint(text)) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise Fault("formula-syntax", f"`={text}` is not a formula") from None
+    names: set[str] = set()
+    _check(tree, text, names, 0)
+    return Formula(text.strip(), frozenset(names), tree)
+
+
+def _quote_hint(text: str) -> str | None:
+    if any(text.count(a) > text.count(b) for a, b in ("()", "[]")):
+        return "inside `{…}` and `[…]`, a formula with a comma or bracket needs quotes"
+    return None
+
+
+def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise Fault("formula-syntax", f"`={text}` is nested more than {MAX_DEPTH} deep")
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
+            if name not in FUNCTIONS:
+                hint = did_you_mean(name, FUNCTIONS) or f"the functions are {listed(FUNCTIONS)}"
+                raise Fault("formula-syntax", f"`={text}` calls `{name}`, which is no function of formulas", help=hint)
+            children: list[ast.AST] = list(arguments)
+        case ast.Name(id=name):
+            if name not in CONSTANTS:
+                names.add(name)
+            children = []
+        case ast.Constant(value=bool() | int() | float() | str() | None):
+            children = []
+        case (
+            ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.FloorDiv() | ast.Mod() | ast.Pow())
+            | ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not())
+            | ast.BoolOp()
+            | ast.IfExp()
+            | ast.List()
+            | ast.Subscript()
+            | ast.Slice()
+        ):
+            children = [
+                c
+                for c in ast.iter_child_nodes(node)
+                if not isinstance(c, (ast.operator, ast.unaryop, ast.boolop, ast.expr_context))
+            ]
+        case ast.Compare(ops=operators) if all(type(op) in COMPARISONS for op in operators):
+            children = [node.left, *node.comparators]
+        case _:
+            raise Fault("formula-syntax", f"`={text}` holds {_kind(node)}, which formulas do not have")
+    for child in children:
+        _check(child, text, names, depth + 1)
+
+
+def _kind(node: ast.AST) -> str:
+    known = {
+        ast.Attribute: "an attribute (`.`)",
+        ast.Call: "a call of something that is not a function's name, or with named arguments",
+        ast.Lambda: "a function definition",
+        ast.ListComp: "a comprehension",
+        ast.GeneratorExp: "a comprehension",
+        ast.Dict: "a mapping",
+        ast.Set: "a set",
+        ast.Tuple: "a tuple; write a list, `[…]`",
+        ast.JoinedStr: "a formatted string",
+        ast.NamedExpr: "an assignment",
+        ast.Starred: "an unpacking (`*`)",
+    }
+    return known.get(type(node), f"`{ast.unparse(node)}`")
+
+
+def _fail(message: str, help: str | None = None) -> Fault:
+    return Fault("formula-value", message, help=help)
+
+
+def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
+    match node:
+        case None:
+            return None
+        case ast.Constant(value=value):
+            return _bounded(value)
+        case ast.Name(id=name):
+            if name in scope:
+                return scope[name]
+            if name in CONSTANTS:
+                return CONSTANTS[name]
+            raise Fault("variable-unknown", f"there is no variable `{name}` here", help=did_you_mean(name, scope))
+        case ast.BinOp(left=left, op=op, right=right):
+            return _bounded(_binary(type(op), _value(left, scope), _value(right, scope)))
+        case ast.UnaryOp(op=op, operand=operand):
+            value = _value(operand, scope)
+            if isinstance(op, ast.Not):
+                return not value
+            number = _number(value)
+            return -number if isinstance(op, ast.USub) else number
+        case ast.BoolOp(op=op, values=values):
+            value = _value(values[0], scope)
+            for other in values[1:]:
+                if bool(value) is isinstance(op, ast.Or):
+                    return value
+                value = _value(other, scope)
+            return value
+        case ast.Compare(left=left, ops=ops, comparators=comparators):
+            value = _value(left, scope)
+            for op, comparator in zip(ops, comparators, strict=True):
+                other = _value(comparator, scope)
+                if not _compare(type(op), value, other):
+                    return False
+                value = other
+            return True
+        case ast.IfExp(test=test, body=body, orelse=orelse):
+            return _value(body if _value(test, scope) else orelse, scope)
+        case ast.List(elts=elements):
+            return _bounded([_value(element, scope) for element in elements])
+        case ast.Subscript(value=value, slice=index):
+            return _item(_value(value, scope), index, scope)
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _bounded(_call(name, [_value(argument, scope) for argument in arguments]))
+    raise AssertionError(node)
+
+
+def _bounded(value: Any) -> Any:
+    """The value, if it is within bounds: finite, no larger than 2⁶³, no longer than `MAX_ITEMS`."""
+    if isinstance(value, (list, str)) and _items(value) > MAX_ITEMS:
+        raise _fail(f"the result has more than {MAX_ITEMS} items")
+    if isinstance(value, (int, float)) and not abs(value) <= MAX_INTEGER:
+        raise _fail("the result is too large")
+    return value
+
+
+def _items(value: Any) -> int:
+    """How many items a value holds in all; counting stops once it is past `MAX_ITEMS`."""
+    if isinstance(value, str):
+        return len(value)
+    count = 1
+    if isinstance(value, list):
+        for item in value:
+            count += _items(item)
+            if count > MAX_ITEMS:
+                break
+    return count
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _fail(f"a number is needed, not {describe(value)}")
+    return value
+
+
+def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
+    if op is ast.Add and isinstance(left, (str, list)) and type(left) is type(right):
+        return left + right
+    if op is ast.Mult and isinstance(left, int) and isinstance(right, list):
+        left, right = right, left
+    if op is ast.Mult and isinstance(left, list) and isinstance(right, int) and not isinstance(right, bool):
+        if len(left) * right > MAX_ITEMS:
+            raise _fail(f"the result has more than {MAX_ITEMS} items")
+        return left * right
+    left, right = _number(left), _number(right)
+    try:
+        if op is ast.Pow:
+            if isinstance(left, int) and isinstance(right, int) and left.bit_length() * abs(right) > 256:
+                raise _fail("the result is too large")
+            result = left**right
+            if isinstance(result, complex):
+                raise _fail("a negative number has no such root")
+            return result
+        return ARITHMETIC[op](left, right)
+    except ZeroDivisionError:
+        raise _fail("division by zero") from None
+    except OverflowError:
+        raise _fail("the result is too large") from None
+
+
+ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.FloorDiv: lambda a, b: a // b,
+    ast.Mod: lambda a, b: a % b,
+}
+COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Eq: lambda a, b: a == b,
+    ast.NotEq: lambda a, b: a != b,
+    ast.Lt: lambda a, b: a < b,
+    ast.LtE: lambda a, b: a <= b,
+    ast.Gt: lambda a, b: a > b,
+    ast.GtE: lambda a, b: a >= b,
+    ast.In: lambda a, b: a in b,
+    ast.NotIn: lambda a, b: a not in b,
+}
+
+
+def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
+    try:
+        return COMPARISONS[op](left, right)
+    except TypeError:
+        raise _fail(f"{describe(left)} and {describe(right)} cannot be compared so") from None
+
+
+def _item(value: Any, index: ast.expr, scope: Mapping[str, Any]) -> Any:
+    if not isinstance(value, (list, str)):
+        raise _fail(f"only lists and strings have items, not {describe(value)}")
+    if isinstance(index, ast.Slice):
+        bounds = [_value(bound, scope) for bound in (index.lower, index.upper, index.step)]
+        for bound in bounds:
+            if bound is not None and not _is_integer(bound):
+                raise _fail(f"a slice needs integers, not {describe(bound)}")
+        if bounds[2] == 0:
+            raise _fail("the step of a slice cannot be 0")
+        return value[slice(*bounds)]
+    position = _value(index, scope)
+    if not _is_integer(position):
+        raise _fail(f"an index is an integer, not {describe(position)}")
+    if not -len(value) <= position < len(value):
+        raise _fail(f"there is no item {position}: the length is {len(value)}")
+    return value[position]
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _range(*bounds: int) -> list[int]:
+    numbers = range(*bounds)
+    if len(numbers) > MAX_ITEMS:
+        raise _fail(f"the result has more than {MAX_ITEMS} items")
+    return list(numbers)
+
+
+def _round(value: float, digits: int = 0) -> float:
+    """Python's `round`, to at most 20 digits; to none, it gives an integer."""
+    return round(value, max(-20, min(20, digits))) if digits else round(value)
+
+
+def divisible(value: float, divisor: int = 8) -> int:
+    """`value` to the nearest multiple of `divisor`, at least one `divisor`, and never more than 10 % below `value`.
+
+    Source: https://github.com/tensorflow/models, slim/nets/mobilenet (`_make_divisible`).
+    """
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * value else rounded
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "min": min,
+    "max": max,
+    "abs": abs,
+    "round": _round,
+    "int": int,
+    "float": float,
+    "len": len,
+    "sum": sum,
+    "range": _range,
+    "ceil": math.ceil,
+    "floor": math.floor,
+    "divisible": divisible,
+}
+
+
+def _call(name: str, arguments: list[Any]) -> Any:
+    if name == "len":
+        numbers = []
+    elif name in ("sum", "min", "max") and len(arguments) == 1 and isinstance(arguments[0], list):
+        numbers = arguments[0]
+    else:
+        numbers = arguments
+    for number in numbers:
+        _number(number)
+    try:
+        return FUNCTIONS[name](*arguments)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        shown = ", ".join(map(describe, arguments))
+        raise _fail(f"`{name}` cannot be computed of {shown or 'nothing'}") from None
+
+
+def describe(value: Any) -> str:
+    """A value as error messages name it: its kind, and the value itself where it is short."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text {value!r}" if len(value) <= 60 else f"a text of {len(value)} characters"
+    if isinstance(value, dict):
+        return "a mapping"
+    shown = str(list(value)).replace("'", "")
+    return f"the list {shown}" if len(shown) <= 60 else f"a list of {len(value)} items"

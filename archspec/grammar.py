@@ -1,0 +1,349 @@
+"""The grammar of networks and block bodies: trees of YAML values to trees of nodes.
+
+What is wrong is reported and parsing goes on; a node that cannot be understood becomes `Broken`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Protocol
+
+from archspec.arguments import Signature, fault_in
+from archspec.errors import Fault, Mark, Report, did_you_mean, listed
+from archspec.names import COMPANIONS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS, check_part, check_variable
+from archspec.nodes import Body, Broken, Call, For, Given, Merge, Sequence, Step, Template, template
+from archspec.source import List, Mapping, Scalar, Value
+
+
+class Vocabulary(Protocol):
+    """The primitives, blocks and roles that nodes may name."""
+
+    def signature(self, name: str) -> Signature | None:
+        """The arguments of what has this name; `None` where nothing has it."""
+
+    def words(self) -> Iterable[str]:
+        """Every name, to suggest the nearest."""
+
+
+class Grammar:
+    """Parses bodies whose formulas see the variables `visible`."""
+
+    def __init__(self, vocabulary: Vocabulary, visible: Iterable[str], report: Report) -> None:
+        self.vocabulary = vocabulary
+        self.visible = set(visible) | set(INCOMING)
+        self.report = report
+
+    def place(self, key: str, mark: Mark, value: Value) -> Step:
+        """What stands in a sequence's place: a list of nodes, a mapping of named parts, or a single node.
+
+        `key` is what names it above: a part, a branch, or nothing for the body of a network, block or loop.
+        """
+        if isinstance(value, Mapping) and not self._is_node(value):
+            return Step(key, mark, self._parts(value))
+        return self._step(key, value)
+
+    # --- sequences -----------------------------------------------------------------------------------------------
+
+    def _is_node(self, mapping: Mapping) -> bool:
+        """Whether a mapping in a sequence's place is one node: one key that is a verb, the others modifiers."""
+        verbs = [key for key in mapping.entries if key not in MODIFIERS and not self._companion(key, mapping)]
+        return len(verbs) == 1 and self._is_verb(verbs[0])
+
+    def _companion(self, key: str, mapping: Mapping) -> bool:
+        return any(key in keys and verb in mapping.entries for verb, keys in COMPANIONS.items())
+
+    def _is_verb(self, word: str) -> bool:
+        return word in VERBS or word in ROLES or self.vocabulary.signature(word) is not None
+
+    def _parts(self, mapping: Mapping) -> Body:
+        """A mapping in a sequence's place: a sequence with named parts."""
+        layers = [key for key, (_, value) in mapping.entries.items() if self._reads_as_layer(key, value)]
+        if layers:
+            self.report.add(
+                Fault(
+                    "mapping-for-list",
+                    f"a mapping names the parts of a sequence, but {listed(layers)} "
+                    + ("is a layer" if len(layers) == 1 else "are layers"),
+                    mapping.entries[layers[0]][0],
+                    help=f"make it a list: put `- ` before `{layers[0]}` and the others",
+                )
+            )
+            return Broken(mapping.mark)
+        return Sequence(mapping.mark, tuple(self._part(key, *entry) for key, entry in mapping.entries.items()))
+
+    def _reads_as_layer(self, key: str, value: Value) -> bool:
+        """Whether a part is named like a layer and holds arguments where nodes should stand."""
+        if not self._is_verb(key) or isinstance(value, List):
+            return False
+        if isinstance(value, Mapping):
+            signature = self.vocabulary.signature(key)
+            return not self._is_node(value) and bool(signature) and any(k in signature.by_name for k in value.entries)  # type: ignore[union-attr]
+        assert isinstance(value, Scalar)
+        return not (isinstance(value.value, str) and (self._is_verb(value.value) or value.value.startswith("=")))
+
+    def _part(self, name: str, mark: Mark, value: Value) -> Step:
+        try:
+            check_part(name, mark)
+            if not self._is_verb(name) and self._looks_like_arguments(value):
+                raise self._unknown(name, mark)
+        except Fault as fault:
+            self.report.add(fault)
+            return Step(name, mark, Broken(mark))
+        return self.place(name, mark, value)
+
+    def _looks_like_arguments(self, value: Value) -> bool:
+        if isinstance(value, Mapping):
+            return not self._is_node(value) and any(_is_quantity(inner) for _, inner in value.entries.values())
+        return _is_quantity(value)
+
+    def _steps(self, values: tuple[Value, ...]) -> tuple[Step, ...]:
+        steps = []
+        taken: dict[str, Mark] = {}
+        for index, value in enumerate(values):
+            step = self._step(str(index), value)
+            if step.key in taken:
+                message = f"two parts are named `{step.key}`; the first is in line {taken[step.key].line}"
+                self.report.add(Fault("duplicate-name", message, step.mark))
+                continue
+            taken[step.key] = step.mark
+            steps.append(step)
+        return tuple(steps)
+
+    # --- nodes ---------------------------------------------------------------------------------------------------
+
+    def _step(self, key: str, value: Value) -> Step:
+        try:
+            return self._node(key, value)
+        except Fault as fault:
+            self.report.add(fault, value.mark)
+            return Step(key, value.mark, Broken(value.mark))
+
+    def _node(self, key: str, value: Value) -> Step:
+        """A node in its place. Raises `Fault` where it cannot be understood."""
+        if isinstance(value, List):
+            return Step(key, value.mark, Sequence(value.mark, self._steps(value.items)))
+        if isinstance(value, Mapping):
+            return self._mapping_node(key, value)
+        assert isinstance(value, Scalar)
+        if not isinstance(value.value, str):
+            shown = "nothing" if value.value is None else f"`{value.text}`"
+            raise Fault(
+                "node-form",
+                f"a node is a name, a mapping or a list, not {shown}",
+                value.mark,
+                help="write `[]` for a branch that changes nothing" if value.value is None else None,
+            )
+        if value.value.startswith("="):
+            return Step(key, value.mark, Call(value.mark, self._template(value), {}))
+        return Step(key, value.mark, self._call(value.value, value.mark, None))
+
+    def _mapping_node(self, key: str, value: Mapping) -> Step:
+        verb = self._verb(value)
+        mark, inner = value.entries[verb]
+        name = value.entries.get("name")
+        if name:
+            key = self._name(key, name[1])
+        when = self._modifier("when", value)
+        repeat = self._modifier("repeat", value)
+        with self._loop(repeat is not None):
+            body: Body
+            if verb in MERGES:
+                body = Merge(mark, verb, self._branches(verb, inner))
+            elif verb == "for":
+                body = self._for(mark, inner, value)
+            elif verb == "use":
+                body = self._use(mark, inner, value)
+            else:
+                body = self._call(verb, mark, inner)
+        return Step(key, mark, body, when, repeat)
+
+    def _verb(self, mapping: Mapping) -> str:
+        """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
+        words = [key for key in mapping.entries if key not in MODIFIERS and not self._companion(key, mapping)]
+        verbs = [word for word in words if self._is_verb(word)]
+        if len(words) == 1 and verbs:
+            return verbs[0]
+        if len(verbs) == 1:
+            wrong = next(word for word in words if word not in verbs)
+            allowed = (*MODIFIERS, *COMPANIONS.get(verbs[0], ()))
+            raise Fault(
+                "key-unknown",
+                f"`{wrong}` has no meaning beside `{verbs[0]}`",
+                mapping.entries[wrong][0],
+                help=did_you_mean(wrong, allowed) or f"beside a node may stand {listed(allowed)}",
+            )
+        if len(verbs) > 1:
+            raise Fault(
+                "node-form",
+                f"one node has one layer, but here stand {listed(verbs)}",
+                mapping.entries[verbs[1]][0],
+                help=f"begin each with its own `- `: `- {verbs[1]}: …`",
+            )
+        if not words:
+            raise Fault("node-form", "this node names no layer", mapping.mark)
+        raise self._unknown(words[0], mapping.entries[words[0]][0])
+
+    def _name(self, key: str, value: Value) -> str:
+        if key and not key.isdigit():
+            raise Fault("key-unknown", f"`name` has no meaning here: the key `{key}` names this part", value.mark)
+        if not key:
+            raise Fault("key-unknown", "`name` belongs to a node in a list", value.mark, help="put `- ` before the node")
+        if not (isinstance(value, Scalar) and isinstance(value.value, str)):
+            raise Fault("type-mismatch", "`name` must be a word", value.mark)
+        check_part(value.value, value.mark)
+        return value.value
+
+    def _modifier(self, word: str, mapping: Mapping) -> Template | None:
+        value = mapping.get(word)
+        if value is None:
+            return None
+        made = self._template(value)
+        schema = {"type": "boolean"} if word == "when" else {"type": "integer", "minimum": 0}
+        if made.constant:
+            fault = fault_in(made.data, schema, f"`{word}`")
+            if fault:
+                self.report.add(fault, value.mark)
+                return None
+        return made
+
+    @contextmanager
+    def _loop(self, inside: bool, columns: Iterable[str] = ()) -> Iterator[None]:
+        """Within it, formulas see a loop's variables."""
+        before = self.visible
+        if inside:
+            self.visible = {*before, *LOOP, *columns}
+        yield
+        self.visible = before
+
+    def _template(self, value: Value) -> Template:
+        """A value with formulas, whose variables are all known. Raises `Fault`."""
+        made = template(value)
+        for name in sorted(made.names - self.visible):
+            known = sorted(self.visible - set(INCOMING)) or sorted(self.visible)
+            hint = did_you_mean(name, self.visible) or f"known here are {listed(known)}"
+            self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
+        return made
+
+    # --- calls ---------------------------------------------------------------------------------------------------
+
+    def _unknown(self, name: str, mark: Mark) -> Fault:
+        hint = did_you_mean(name, self.vocabulary.words())
+        return Fault(
+            "name-unknown",
+            f"there is no primitive or block `{name}`",
+            mark,
+            help=hint or "`archspec list` shows them all; a block of your own goes under `blocks:`",
+        )
+
+    def _call(self, verb: str, mark: Mark, value: Value | None) -> Call:
+        signature = Signature(verb, ()) if verb in ROLES else self.vocabulary.signature(verb)
+        if signature is None:
+            raise self._unknown(verb, mark)
+        if value is None or (isinstance(value, Scalar) and value.value is None):
+            return Call(mark, verb, {})
+        if isinstance(value, Mapping):
+            arguments = self._arguments(value)
+            for name, fault in signature.check_names(list(arguments)).items():
+                self.report.add(fault, arguments[name].mark)
+            for name, given in arguments.items():
+                if name in signature.by_name:
+                    self._check_constant(signature, name, given.value)
+            return Call(mark, verb, arguments)
+        if signature.main is None:
+            raise Fault("argument-unknown", f"`{verb}` takes no arguments", value.mark)
+        main = self._template(value)
+        self._check_constant(signature, signature.main.name, main)
+        return Call(mark, verb, {}, main)
+
+    def _check_constant(self, signature: Signature, name: str, value: Template) -> None:
+        if value.constant:
+            argument = signature.by_name[name]
+            fault = fault_in(value.data, argument.schema, f"`{name}` of `{signature.owner}`")
+            if fault:
+                self.report.add(fault, value.mark)
+
+    def _arguments(self, mapping: Mapping) -> dict[str, Given]:
+        arguments = {}
+        for name, (mark, value) in mapping.entries.items():
+            try:
+                arguments[name] = Given(mark, self._template(value))
+            except Fault as fault:
+                self.report.add(fault, value.mark)
+        return arguments
+
+    def _use(self, mark: Mark, value: Value, mapping: Mapping) -> Call:
+        given = mapping.get("with")
+        if given is not None and not isinstance(given, Mapping):
+            raise Fault("type-mismatch", "`with` must be a mapping of arguments", given.mark)
+        if isinstance(value, Scalar) and isinstance(value.value, str) and not value.value.startswith("="):
+            return self._call(value.value, value.mark, given)
+        if not (isinstance(value, Scalar) and isinstance(value.value, str)):
+            raise Fault("type-mismatch", "`use` must be a name, or a formula that gives one", value.mark)
+        return Call(mark, self._template(value), self._arguments(given) if given else {})
+
+    # --- merges and loops ----------------------------------------------------------------------------------------
+
+    def _branches(self, verb: str, value: Value) -> tuple[Step, ...]:
+        if isinstance(value, List):
+            entries = [(str(i), item.mark, item) for i, item in enumerate(value.items)]
+        elif isinstance(value, Mapping) and not self._is_node(value):
+            parts = self._parts_of_merge(value)
+            if parts is None:
+                return ()
+            entries = parts
+        else:
+            raise Fault("node-form", f"`{verb}` needs branches: a list, or a mapping that names them", value.mark)
+        if not entries:
+            raise Fault("branch-missing", f"`{verb}` has no branches", value.mark)
+        return tuple(self._branch(*entry) for entry in entries)
+
+    def _parts_of_merge(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
+        for key, (mark, value) in mapping.entries.items():
+            if self._reads_as_layer(key, value):
+                raise Fault(
+                    "mapping-for-list",
+                    f"a mapping names the branches of a merge, but `{key}` is a layer",
+                    mark,
+                    help=f"make it a list: put `- ` before `{key}` and the others",
+                )
+            check_part(key, mark)
+        return [(key, mark, value) for key, (mark, value) in mapping.entries.items()]
+
+    def _branch(self, key: str, mark: Mark, value: Value) -> Step:
+        """A branch: a sequence's place, or `{when: …, body: …}`."""
+        if isinstance(value, Mapping) and "body" in value.entries and "for" not in value.entries:
+            for word, (at, _) in value.entries.items():
+                if word not in ("when", "body"):
+                    hint = did_you_mean(word, ("when", "body"))
+                    self.report.add(Fault("key-unknown", f"`{word}` has no meaning in a branch", at, help=hint))
+            try:
+                when = self._modifier("when", value)
+            except Fault as fault:
+                self.report.add(fault, value.mark)
+                when = None
+            step = self.place(key, mark, value.entries["body"][1])
+            if step.when and when:
+                fault = Fault("key-unknown", "a branch has one `when`, but a second one stands here", step.when.mark)
+                self.report.add(fault)
+            return replace(step, when=when or step.when)
+        return self.place(key, mark, value)
+
+    def _for(self, mark: Mark, value: Value, mapping: Mapping) -> For:
+        body = mapping.get("body")
+        if not isinstance(value, Mapping) or not value.entries:
+            raise Fault("node-form", "`for` needs columns: a mapping of names to lists", value.mark)
+        if body is None:
+            raise Fault("key-missing", "`for` needs a `body`", mark)
+        columns = {}
+        for name, (at, column) in value.entries.items():
+            check_variable(name, at)
+            columns[name] = self._template(column)
+        with self._loop(True, columns):
+            return For(mark, columns, self.place("", body.mark, body))
+
+
+def _is_quantity(value: Value) -> bool:
+    """Whether a value is a number, boolean or null: an argument, never a node."""
+    return isinstance(value, Scalar) and not isinstance(value.value, str)

@@ -1,0 +1,98 @@
+"""How parameters may be initialised: the names of `torch.nn.init`, their arguments, and the shapes they work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from archspec.arguments import Schema, choice, either, number
+from archspec.errors import Fault
+from archspec.primitive import Primitive
+from archspec.shapes import Shape, show
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """A function of `torch.nn.init`: the types of its arguments, and the fewest axes of a parameter it works on."""
+
+    arguments: dict[str, Schema]
+    least_axes: int = 0
+
+
+_KAIMING: dict[str, Schema] = {
+    "a": number(),
+    "mode": choice("fan_in", "fan_out"),
+    "nonlinearity": choice("linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"),
+}
+INITIALIZERS = {
+    "constant": Initializer({"val": number()}),
+    "zeros": Initializer({}),
+    "ones": Initializer({}),
+    "normal": Initializer({"mean": number(), "std": number(0)}),
+    "trunc_normal": Initializer({"mean": number(), "std": number(above=0), "a": number(), "b": number()}),
+    "uniform": Initializer({"a": number(), "b": number()}),
+    "xavier_uniform": Initializer({"gain": number()}, 2),
+    "xavier_normal": Initializer({"gain": number()}, 2),
+    "kaiming_uniform": Initializer(_KAIMING, 2),
+    "kaiming_normal": Initializer(_KAIMING, 2),
+    "orthogonal": Initializer({"gain": number()}, 2),
+}
+REQUIRED_ARGUMENTS = {"constant": ["val"]}
+
+Init = tuple[str, tuple[tuple[str, Any], ...]]
+"""A function of `torch.nn.init`, less its final underscore, and its arguments."""
+
+
+def schema(primitives: dict[str, Primitive]) -> Schema:
+    """The JSON Schema of a spec's `init` section."""
+    named: Schema = {
+        "type": "object",
+        "properties": {
+            name: {
+                "type": "object",
+                "properties": one.arguments,
+                "required": REQUIRED_ARGUMENTS.get(name, []),
+                "additionalProperties": False,
+            }
+            for name, one in INITIALIZERS.items()
+        },
+        "additionalProperties": False,
+        "minProperties": 1,
+        "maxProperties": 1,
+    }
+    bare = choice(*(name for name in INITIALIZERS if name not in REQUIRED_ARGUMENTS))
+    value = either(number(), bare, named)
+    return {
+        "type": "object",
+        "properties": {
+            name: {
+                "type": "object",
+                "properties": {weight: value for weight in primitive.weights},
+                "additionalProperties": False,
+            }
+            for name, primitive in primitives.items()
+            if primitive.weights
+        },
+        "additionalProperties": False,
+    }
+
+
+def resolve(value: Any) -> Init:
+    """The written form of an initialiser (a number, a name, or `{name: arguments}`) as function and arguments."""
+    if isinstance(value, str):
+        return value, ()
+    if isinstance(value, dict):
+        (name, arguments), *_ = value.items()
+        return name, tuple(arguments.items())
+    return "constant", (("val", value),)
+
+
+def check(init: Init, parameter: str, shape: Shape) -> None:
+    """Raises `Fault` where an initialiser does not work on a parameter of this shape."""
+    name, least = init[0], INITIALIZERS[init[0]].least_axes
+    if len(shape) < least:
+        raise Fault(
+            "init-shape",
+            f"`{name}` needs a parameter of at least {least} axes, but {parameter} has the shape {show(shape)}",
+            help="give it a number, `zeros`, `ones`, `normal` or `uniform`",
+        )

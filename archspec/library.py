@@ -1,0 +1,94 @@
+"""Where specs are found: files by their path, bundled ones by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from archspec.errors import UsageError, did_you_mean
+
+SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A spec file: its path, how it is shown to people, and the variant that was asked for by its own name."""
+
+    path: str
+    shown: str
+    variant: str | None = None
+
+    def read(self) -> bytes:
+        """The file's content. Raises `UsageError`."""
+        try:
+            with open(self.path, "rb") as file:
+                return file.read(2_000_000)  # more than a spec may have; enough to say so
+        except OSError as error:
+            raise UsageError(f"cannot read {self.shown}: {error.strerror or error}") from None
+
+
+@cache
+def folder() -> str:
+    """The folder of the bundled specs: inside the installed package, or beside it in a checkout."""
+    package = os.path.dirname(os.path.abspath(__file__))
+    inside = os.path.join(package, "specs")
+    return inside if os.path.isdir(inside) else os.path.join(os.path.dirname(package), "specs")
+
+
+@cache
+def bundled() -> tuple[str, ...]:
+    """The names of the bundled specs: `resnet`, `imagenet/resnet`, …"""
+    names = []
+    for at, _, files in os.walk(folder()):
+        for file in files:
+            if file.endswith(SUFFIXES):
+                relative = os.path.relpath(os.path.join(at, file), folder())
+                names.append(os.path.splitext(relative)[0].replace(os.sep, "/"))
+    return tuple(sorted(names, key=lambda name: (name.count("/"), name)))
+
+
+def _bundled(name: str, variant: str | None = None) -> Found:
+    return Found(os.path.join(folder(), *f"{name}.yaml".split("/")), f"specs/{name}.yaml", variant)
+
+
+def find(name: str) -> Found:
+    """The spec that a path, a bundled spec's name or a bundled variant's name means. Raises `UsageError`."""
+    if name.endswith(SUFFIXES):
+        if os.path.isfile(name):
+            return Found(name, name)
+        what = "it is a folder" if os.path.isdir(name) else "there is no such file"
+        folder_name = os.path.dirname(name) or "."
+        files = os.listdir(folder_name) if os.path.isdir(folder_name) else []
+        near = did_you_mean(os.path.basename(name), [file for file in files if file.endswith(SUFFIXES)])
+        raise UsageError(f"cannot read {name}: {what}" + (f"\n  help: {near}" if near else ""))
+    if name in bundled():
+        return _bundled(name)
+    if name in variants():
+        return _bundled(variants()[name], name)
+    hint = "a file's name ends in .yaml" if os.path.exists(name) else None
+    hint = hint or did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
+    raise UsageError(f"there is no bundled spec `{name}`\n  help: {hint}")
+
+
+_KEY = re.compile(r"^  ([A-Za-z][\w.-]*):", re.MULTILINE)
+
+
+@cache
+def variants() -> dict[str, str]:
+    """The bundled specs' variants, each with its spec's name; of two with one name, the spec's that comes first.
+
+    Found by their indentation under `variants:`, as the bundled specs are written: to parse them all would take long.
+    """
+    found: dict[str, str] = {}
+    for name in bundled():
+        with open(_bundled(name).path, encoding="utf-8") as file:
+            text = file.read()
+        _, heading, section = text.partition("\nvariants:\n")
+        if heading:
+            section = re.split(r"^\S", section, maxsplit=1, flags=re.MULTILINE)[0]
+            for variant in _KEY.findall(section):
+                found.setdefault(variant, name)
+    return found
+

@@ -1,0 +1,72 @@
+"""Which words may name a part, a variable or a block."""
+
+from __future__ import annotations
+
+import keyword
+import re
+
+from archspec.errors import Fault, Mark
+from archspec.formulas import CONSTANTS, FUNCTIONS
+
+INCOMING = ("c_in", "h_in", "w_in", "shape_in")
+"""What a node's formulas see of the tensor that reaches it."""
+LOOP = ("index", "first", "last")
+"""What the innermost `for` or `repeat` gives to formulas."""
+ROLES = ("act", "norm")
+MERGES = ("concat", "add", "multiply")
+VERBS = ("use", "for", *MERGES)
+"""The node forms that are part of the language itself."""
+MODIFIERS = ("name", "repeat", "when")
+COMPANIONS = {"use": ("with",), "for": ("body",)}
+"""Keys that belong to one verb."""
+PLANNED = ("save", "load", "aux", "output", "init", "checkpoint", "body", "with")
+"""Words that the language keeps for itself, so that no block can take them."""
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+# The attributes of torch's modules: a part of such a name would hide one of them, so torch refuses it or breaks.
+# A test holds this list against the torch that is installed.
+_MODULE_ATTRIBUTES = frozenset(
+    """
+    T_destination add_module add_submodule append apply bfloat16 buffers call_super_init children clear code compile cpu
+    cuda delete_all_unused_submodules delete_submodule double dump_patches eval extend extra_repr float forward
+    get_buffer get_extra_state get_parameter get_submodule graph half insert ipu items keys load_state_dict meta modules
+    mtia named_buffers named_children named_modules named_parameters parameters pop print_readable recompile
+    register_backward_hook register_buffer register_forward_hook register_forward_pre_hook register_full_backward_hook
+    register_full_backward_pre_hook register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module
+    register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
+    set_submodule shape_env share_memory state_dict to to_empty to_folder train training type update values xpu
+    zero_grad
+    """.split()
+)
+
+
+def _word(name: str, what: str, mark: Mark) -> None:
+    if not _WORD.fullmatch(name):
+        raise Fault(
+            "name-reserved", f"{what} is a word of letters, digits and `_` that begins with a letter, not `{name}`", mark
+        )
+
+
+def check_part(name: str, mark: Mark) -> None:
+    """Refuse a name that a torch module cannot have for a part. Raises `Fault`."""
+    _word(name, "a part's name", mark)
+    if name in _MODULE_ATTRIBUTES or keyword.iskeyword(name):
+        owner = "a word of Python" if keyword.iskeyword(name) else "an attribute of torch's modules"
+        raise Fault("name-reserved", f"`{name}` cannot name a part: it is {owner}", mark, help=f"try `{name}_`")
+
+
+def check_variable(name: str, mark: Mark) -> None:
+    """Refuse a name that a formula could not use for a variable. Raises `Fault`."""
+    _word(name, "a variable's name", mark)
+    if keyword.iskeyword(name) or name in (*CONSTANTS, *FUNCTIONS, *INCOMING, *LOOP):
+        raise Fault("name-reserved", f"`{name}` cannot name a variable: formulas use it already", mark)
+
+
+def check_block(name: str, mark: Mark, taken: str | None) -> None:
+    """Refuse a name that a block cannot have; `taken` says what has it already. Raises `Fault`."""
+    _word(name, "a block's name", mark)
+    if name in (*VERBS, *MODIFIERS, *ROLES, *PLANNED):
+        taken = "a word of the language"
+    if taken:
+        raise Fault("name-reserved", f"`{name}` cannot name a block: it is {taken}", mark, help="choose another name")

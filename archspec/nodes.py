@@ -1,0 +1,143 @@
+"""What a sequence is made of, as parsed: nodes with the places they stand at and the formulas they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ABCMapping
+from dataclasses import dataclass
+from typing import Any
+
+from archspec import formulas
+from archspec.errors import Fault, Mark
+from archspec.formulas import Formula
+from archspec.source import List, Scalar, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A value that may hold formulas, anywhere in its lists and mappings."""
+
+    value: Value
+    data: Any  # the value as Python data, each formula a `Formula`
+    names: frozenset[str]
+
+    @property
+    def mark(self) -> Mark:
+        return self.value.mark
+
+    @property
+    def constant(self) -> bool:
+        return not _holds_formula(self.data)
+
+    @property
+    def is_formula(self) -> bool:
+        return isinstance(self.data, Formula)
+
+    def evaluate(self, scope: ABCMapping[str, Any]) -> Any:
+        """The value with every formula computed. Raises `Fault`."""
+        try:
+            return _fill(self.data, scope)
+        except Fault as fault:
+            fault.mark = fault.mark or self.mark
+            raise
+
+
+def template(value: Value) -> Template:
+    """Parse a value that may hold formulas. Raises `Fault` (formula-syntax)."""
+    names: set[str] = set()
+    data = _parse(value, names)
+    return Template(value, data, frozenset(names))
+
+
+def _parse(value: Value, names: set[str]) -> Any:
+    if isinstance(value, Scalar):
+        if isinstance(value.value, str) and value.value.startswith("="):
+            try:
+                formula = formulas.parse(value.value[1:])
+            except Fault as fault:
+                fault.mark = value.mark
+                raise
+            names.update(formula.names)
+            return formula
+        return value.value
+    if isinstance(value, List):
+        return [_parse(item, names) for item in value.items]
+    return {key: _parse(inner, names) for key, (_, inner) in value.entries.items()}  # type: ignore[attr-defined]
+
+
+def _holds_formula(data: Any) -> bool:
+    if isinstance(data, (list, dict)):
+        return any(map(_holds_formula, data.values() if isinstance(data, dict) else data))
+    return isinstance(data, Formula)
+
+
+def _fill(data: Any, scope: ABCMapping[str, Any]) -> Any:
+    if isinstance(data, Formula):
+        return data.evaluate(scope)
+    if isinstance(data, list):
+        return [_fill(item, scope) for item in data]
+    if isinstance(data, dict):
+        return {key: _fill(value, scope) for key, value in data.items()}
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An argument as written at a call: where its name stands, and its value."""
+
+    mark: Mark
+    value: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A primitive, block or role, by name or computed by a formula, with the arguments written for it."""
+
+    mark: Mark
+    verb: str | Template
+    arguments: dict[str, Given]
+    main: Template | None = None  # a bare value, for whichever argument is the first
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    mark: Mark
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Parallel branches of one input, joined by `kind`: concat, add or multiply."""
+
+    mark: Mark
+    kind: str
+    branches: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """One pass of the body for each row of the columns."""
+
+    mark: Mark
+    columns: dict[str, Template]
+    body: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """What stands in the place of a node that could not be parsed: nothing is known of its output."""
+
+    mark: Mark
+
+
+Body = Call | Sequence | Merge | For | Broken
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A body in its place in a sequence or merge: its key there, and the modifiers written beside it."""
+
+    key: str
+    mark: Mark
+    body: Body
+    when: Template | None = None
+    repeat: Template | None = None

@@ -1,0 +1,198 @@
+"""The plan: everything about a network but its weights, known without torch, and never changed once made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any
+
+from archspec.errors import Frame, Mark
+from archspec.initializers import Init
+from archspec.shapes import Shape
+
+Pairs = tuple[tuple[str, Any], ...]
+"""Names with values, in order; lists within are tuples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A leaf of the network: a primitive, its complete arguments, and what follows from them for its input."""
+
+    primitive: str
+    pairs: Pairs = field(repr=False)
+    input: Shape
+    output: Shape
+    parameters: tuple[tuple[str, Shape], ...] = field(repr=False)
+    macs: int
+    mark: Mark = field(repr=False)
+    init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
+
+    depth = 0
+    size = 1
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Every argument by name, defaults included."""
+        return dict(self.pairs)
+
+    @property
+    def params(self) -> int:
+        """The number of trainable parameters."""
+        return sum(prod(shape) for _, shape in self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes put together.
+
+    `kind` is `sequence`; `for` or `repeat`, whose children are its passes; `concat`, `add` or `multiply`, whose
+    children are its branches; or `block`, whose only child is the block's body, and which is no level of the module.
+    """
+
+    kind: str
+    children: tuple[tuple[str, Node], ...]
+    input: Shape
+    output: Shape
+    mark: Mark = field(repr=False)
+    block: str = ""
+    pairs: Pairs = field(default=(), repr=False)
+    params: int = field(init=False)
+    macs: int = field(init=False)
+    size: int = field(init=False)
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        nodes = [node for _, node in self.children]
+        object.__setattr__(self, "params", sum(node.params for node in nodes))
+        object.__setattr__(self, "macs", sum(node.macs for node in nodes))
+        object.__setattr__(self, "size", sum(node.size for node in nodes))
+        object.__setattr__(self, "depth", 1 + max((node.depth for node in nodes), default=0))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a `block`, by name."""
+        return dict(self.pairs)
+
+
+Node = Layer | Group
+"""Equal parts of a network may be one and the same object: a node does not know its place, `Plan.layers` does."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLayer:
+    """A layer in its place: its path, which `state_dict` keys begin with, and the calls that led there, outermost first."""
+
+    path: str
+    layer: Layer
+    calls: tuple[Frame, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network, elaborated. MACs are multiply-accumulate operations for one sample."""
+
+    name: str
+    variant: str | None
+    file: str
+    input: Shape
+    root: Node
+    description: str = ""
+    source: str = ""
+    vars: Pairs = ()
+
+    @property
+    def output(self) -> Shape:
+        return self.root.output
+
+    @property
+    def params(self) -> int:
+        """The number of trainable parameters."""
+        return self.root.params
+
+    @property
+    def macs(self) -> int:
+        return self.root.macs
+
+    @property
+    def title(self) -> str:
+        """The name, with the variant where there is one."""
+        return f"{self.name} ({self.variant})" if self.variant else self.name
+
+    @cached_property
+    def layers(self) -> tuple[PlacedLayer, ...]:
+        """Every layer in the order of execution."""
+        return tuple(_placed(self.root, "", ()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole plan as JSON types."""
+        return {
+            "name": self.name,
+            "variant": self.variant,
+            "description": self.description,
+            "source": self.source,
+            "file": self.file,
+            "vars": dict(self.vars),
+            "input": list(self.input),
+            "output": list(self.output),
+            "params": self.params,
+            "macs": self.macs,
+            "layers": [_layer_dict(placed) for placed in self.layers],
+        }
+
+
+def _placed(node: Node, path: str, calls: tuple[Frame, ...]) -> Iterator[PlacedLayer]:
+    if isinstance(node, Layer):
+        yield PlacedLayer(path, node, calls)
+        return
+    for index, (key, child) in enumerate(node.children):
+        inner = f"{path}.{key}" if path and key else path or key
+        yield from _placed(child, inner, (*calls, *frames_into(node, index)))
+
+
+def frames_into(group: Group, index: int) -> tuple[Frame, ...]:
+    """The step that leads from a group to one of its children, as errors name it."""
+    if group.kind == "block":
+        return (block_frame(group.block, group.arguments, group.mark),)
+    if group.kind in ("for", "repeat"):
+        return (pass_frame(group.kind, index, len(group.children)),)
+    return ()
+
+
+def block_frame(name: str, arguments: dict[str, Any], mark: Mark) -> Frame:
+    shown = ", ".join(f"{key}={_short(value)}" for key, value in arguments.items())
+    return Frame(f"block `{name}` ({shown})" if shown else f"block `{name}`", mark)
+
+
+def pass_frame(kind: str, index: int, count: int) -> Frame:
+    return Frame(f"row {index + 1} of `for`" if kind == "for" else f"pass {index + 1} of {count}")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_short(inner)}" for key, inner in value.items()) + "}"
+    return str(value)
+
+
+def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
+    layer = placed.layer
+    return {
+        "path": placed.path,
+        "primitive": layer.primitive,
+        "arguments": {key: list(v) if isinstance(v, tuple) else v for key, v in layer.pairs},
+        "input": list(layer.input),
+        "output": list(layer.output),
+        "parameters": {name: list(shape) for name, shape in layer.parameters},
+        "params": layer.params,
+        "macs": layer.macs,
+        "init": {name: {function: dict(arguments)} for name, (function, arguments) in layer.init},
+        "file": layer.mark.text.name,
+        "line": layer.mark.line,
+        "column": layer.mark.column,
+        "calls": [frame.label + (f", from {frame.mark}" if frame.mark else "") for frame in placed.calls],
+    }

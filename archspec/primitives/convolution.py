@@ -1,0 +1,82 @@
+"""Convolutions over feature maps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.arguments import Argument, boolean, choice, either, integer, pair
+from archspec.errors import Fault
+from archspec.primitive import Arguments, Primitive
+from archspec.shapes import Shape, pair as both, show, window_count
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Conv(Primitive):
+    name = "conv"
+    doc = "A 2-d convolution."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
+    rule = "C×H×W → out×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same` keeps H×W"
+    arguments = (
+        Argument("out", integer(1), doc="output channels"),
+        Argument("kernel", pair(1), doc="window size"),
+        Argument("stride", pair(1), 1, "step of the window"),
+        Argument("padding", either(pair(0), choice("same")), 0, "zeros around the input; `same` keeps its size"),
+        Argument("dilation", pair(1), 1, "step between the window's taps"),
+        Argument("groups", integer(1), 1, "independent groups of channels"),
+        Argument("bias", boolean(), True, "add a learned constant to each output channel"),
+    )
+    weights = ("weight", "bias")
+    examples = (
+        "conv: {out: 64, kernel: 3, padding: 1}",
+        "conv: {out: 16, kernel: [1, 7], padding: same, bias: false}",
+        "conv: {out: 8, kernel: 3, stride: 2, padding: 1, groups: 8}",
+    )
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, height, width = self.feature_map(shape)
+        groups, out = arguments["groups"], arguments["out"]
+        for what, count in (("input channels", channels), ("output channels", out)):
+            if count % groups:
+                raise Fault("input-shape", f"`groups` ({groups}) of `conv` does not divide its {count} {what}")
+        stride, padding = both(arguments["stride"]), arguments["padding"]
+        if padding == "same":
+            if stride != (1, 1):
+                raise Fault("input-shape", "`padding: same` of `conv` needs stride 1")
+            return out, height, width
+        return out, *self._windows(arguments, (height, width))
+
+    def _windows(self, arguments: Arguments, size: tuple[int, int]) -> tuple[int, int]:
+        kernel, stride = both(arguments["kernel"]), both(arguments["stride"])
+        padding, dilation = both(arguments["padding"]), both(arguments["dilation"])
+        counts = [window_count(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True)]
+        if min(counts) < 1:
+            padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
+            reach = show([d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)])
+            raise Fault("input-shape", f"the window of `conv` ({reach}) is larger than its padded input ({padded})")
+        return counts[0], counts[1]
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        out = arguments["out"]
+        weight = (out, shape[0] // arguments["groups"], *both(arguments["kernel"]))
+        return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
+
+    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
+        height, width = both(arguments["kernel"])
+        return output[0] * output[1] * output[2] * (shape[0] // arguments["groups"]) * height * width
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        padding = arguments["padding"]
+        return nn.Conv2d(
+            shape[0],
+            arguments["out"],
+            both(arguments["kernel"]),
+            both(arguments["stride"]),
+            padding if isinstance(padding, str) else both(padding),
+            both(arguments["dilation"]),
+            arguments["groups"],
+            arguments["bias"],
+        )

@@ -1,0 +1,103 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.arguments import Argument, boolean, integer, number
+from archspec.errors import Fault
+from archspec.primitive import Arguments, Primitive
+from archspec.shapes import Shape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+AFFINE = Argument("affine", boolean(), True, "scale and shift the result by learned values")
+
+
+class _Norm(Primitive):
+    weights = ("weight", "bias")
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (shape[0],), "bias": (shape[0],)} if arguments["affine"] else {}
+
+    def channels(self, shape: Shape) -> int:
+        """The channels of a feature map or vector. Raises `Fault` for anything else."""
+        if len(shape) not in (1, 3):
+            raise self.refuse(shape, "a feature map or a vector")
+        return shape[0]
+
+
+class BatchNorm(_Norm):
+    name = "batch_norm"
+    doc = "Normalises each channel over the batch and all positions."
+    source = "https://arxiv.org/abs/1502.03167"
+    rule = "unchanged: C×H×W or F"
+    arguments = (
+        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        Argument("momentum", number(0, 1), 0.1, "weight of the newest batch in the running statistics"),
+        AFFINE,
+    )
+    examples = ("batch_norm", "batch_norm: {eps: 1e-3, momentum: 0.01}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        self.channels(shape)
+        return shape
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+        return kind(shape[0], arguments["eps"], arguments["momentum"], arguments["affine"])
+
+
+class GroupNorm(_Norm):
+    name = "group_norm"
+    doc = "Normalises each sample over groups of channels and all positions."
+    source = "https://arxiv.org/abs/1803.08494"
+    rule = "unchanged: C×H×W or F; `groups` divides the channels"
+    arguments = (
+        Argument("groups", integer(1), 32, "groups of channels"),
+        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        AFFINE,
+    )
+    examples = ("group_norm: 4", "group_norm: {groups: 8, eps: 1e-6}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, groups = self.channels(shape), arguments["groups"]
+        if channels % groups:
+            raise Fault("input-shape", f"`groups` ({groups}) of `group_norm` does not divide its {channels} channels")
+        positions = shape[1] * shape[2] if len(shape) == 3 else 1
+        if channels // groups * positions == 1:
+            raise Fault("input-shape", "`group_norm` would normalise single values: each group is one number")
+        return shape
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.GroupNorm(arguments["groups"], shape[0], arguments["eps"], arguments["affine"])
+
+
+class LayerNorm(Primitive):
+    name = "layer_norm"
+    doc = "Normalises each sample over all of a feature map or vector, and each token over its features."
+    source = "https://arxiv.org/abs/1607.06450"
+    rule = "unchanged"
+    arguments = (
+        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        AFFINE,
+    )
+    weights = ("weight", "bias")
+    examples = ("layer_norm", "layer_norm: {eps: 1e-6}")
+
+    def _normalized(self, shape: Shape) -> Shape:
+        return shape[1:] if len(shape) == 2 else shape
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        normalized = self._normalized(shape)
+        return {"weight": normalized, "bias": normalized} if arguments["affine"] else {}
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.LayerNorm(self._normalized(shape), arguments["eps"], arguments["affine"])

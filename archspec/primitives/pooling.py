@@ -1,0 +1,129 @@
+"""Pooling: windows of a feature map, each reduced to one value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.arguments import Argument, Schema, boolean, either, pair
+from archspec.errors import Fault
+from archspec.primitive import Arguments, Primitive
+from archspec.shapes import Shape, pair as both, show, window_count
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OPTIONAL_PAIR: Schema = either(pair(1), {"type": "null"})
+KERNEL = Argument("kernel", pair(1), doc="window size")
+STRIDE = Argument("stride", OPTIONAL_PAIR, None, "step of the window; none: its size")
+PADDING = Argument("padding", pair(0), 0, "added around the input, at most half the kernel")
+CEIL_MODE = Argument("ceil_mode", boolean(), False, "round the output size up, not down")
+
+
+class _Pool(Primitive):
+    rule = "C×H×W → C×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `ceil_mode` rounds up"
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, *size = self.feature_map(shape)
+        kernel, padding = both(arguments["kernel"]), both(arguments["padding"])
+        stride, dilation = self.stride(arguments), both(arguments.get("dilation", 1))
+        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+            raise Fault(
+                "input-shape",
+                f"`padding` ({show(padding)}) of `{self.name}` is more than half its kernel ({show(kernel)})",
+            )
+        ceil = arguments["ceil_mode"]
+        axes = zip(size, kernel, stride, padding, dilation, strict=True)
+        counts = [window_count(*axis, ceil=ceil) for axis in axes]
+        if min(counts) < 1:
+            padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
+            reach = show([d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)])
+            raise Fault(
+                "input-shape", f"the window of `{self.name}` ({reach}) is larger than its padded input ({padded})"
+            )
+        return channels, *counts
+
+    def stride(self, arguments: Arguments) -> tuple[int, int]:
+        return both(arguments["kernel"] if arguments["stride"] is None else arguments["stride"])
+
+
+class MaxPool(_Pool):
+    name = "max_pool"
+    doc = "The largest value of each window."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
+    arguments = (
+        KERNEL,
+        STRIDE,
+        PADDING,
+        Argument("dilation", pair(1), 1, "step between the window's taps"),
+        CEIL_MODE,
+    )
+    examples = ("max_pool: 2", "max_pool: {kernel: 3, stride: 2, padding: 1}", "max_pool: {kernel: 3, ceil_mode: true}")
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.MaxPool2d(
+            both(arguments["kernel"]),
+            self.stride(arguments),
+            both(arguments["padding"]),
+            both(arguments["dilation"]),
+            ceil_mode=arguments["ceil_mode"],
+        )
+
+
+class AvgPool(_Pool):
+    name = "avg_pool"
+    doc = "The mean of each window."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html"
+    arguments = (
+        KERNEL,
+        STRIDE,
+        PADDING,
+        CEIL_MODE,
+        Argument("count_include_pad", boolean(), True, "count the padding's zeros in the mean"),
+    )
+    examples = ("avg_pool: 2", "avg_pool: {kernel: 3, stride: 1, padding: 1, count_include_pad: false}")
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AvgPool2d(
+            both(arguments["kernel"]),
+            self.stride(arguments),
+            both(arguments["padding"]),
+            arguments["ceil_mode"],
+            arguments["count_include_pad"],
+        )
+
+
+class AdaptiveAvgPool(Primitive):
+    name = "adaptive_avg_pool"
+    doc = "The mean of each cell of a grid of a given size, whatever the input's size."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html"
+    rule = "C×H×W → C×size"
+    arguments = (Argument("size", pair(1), doc="height and width of the output"),)
+    examples = ("adaptive_avg_pool: 7", "adaptive_avg_pool: [2, 3]")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        return self.feature_map(shape)[0], *both(arguments["size"])
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveAvgPool2d(both(arguments["size"]))
+
+
+class GlobalAvgPool(Primitive):
+    name = "global_avg_pool"
+    doc = "The mean of each channel over all positions; `flatten` then makes a vector of it."
+    source = "https://arxiv.org/abs/1312.4400"
+    rule = "C×H×W → C×1×1"
+    examples = ("global_avg_pool",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        return self.feature_map(shape)[0], 1, 1
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveAvgPool2d(1)

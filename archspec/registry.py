@@ -1,0 +1,37 @@
+"""The primitives that there are: whatever a file in `archspec/primitives/` defines."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from functools import cache
+from types import ModuleType
+
+from archspec.primitive import Primitive
+
+
+def register(known: dict[str, Primitive], module: ModuleType) -> None:
+    """Add every primitive that a module defines (a class whose name begins with `_` is a base for others).
+
+    Raises `ValueError` where a name is registered already: two of one name are an error, never a replacement.
+    """
+    for name, value in vars(module).items():
+        if not (isinstance(value, type) and issubclass(value, Primitive)):
+            continue
+        if value.__module__ != module.__name__ or name.startswith("_"):
+            continue
+        if value.name in known:
+            owner = type(known[value.name]).__module__
+            raise ValueError(f"primitive `{value.name}` of {module.__name__} is already registered by {owner}")
+        known[value.name] = value()
+
+
+@cache
+def primitives() -> dict[str, Primitive]:
+    """Every primitive by name, in the order of the files that define them."""
+    known: dict[str, Primitive] = {}
+    folder = os.path.join(os.path.dirname(__file__), "primitives")
+    for file in sorted(os.listdir(folder)):
+        if file.endswith(".py") and file != "__init__.py":
+            register(known, importlib.import_module(f"archspec.primitives.{file[:-3]}"))
+    return known

@@ -1,0 +1,183 @@
+"""A resolved file with its formulas computed: what elaboration works from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from archspec.arguments import fault_in
+from archspec.blocks import Vocabulary, define_all, formula_of
+from archspec.document import schemas
+from archspec.errors import Fault, Mark, Report, did_you_mean
+from archspec.grammar import Grammar
+from archspec.initializers import Init, resolve as resolve_init
+from archspec.names import ROLES, check_variable
+from archspec.nodes import Call, Step
+from archspec.shapes import Shape
+from archspec.source import Mapping, Scalar, Value, plain
+from archspec.structure import faults
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """A value that a file's `defaults` give to an argument, and where it stands."""
+
+    mark: Mark
+    value: Any
+
+
+@dataclass(frozen=True)
+class Sections:
+    """A file's sections. `None` for an input or network means that it is wrong, as reported."""
+
+    root: Mapping
+    vars: dict[str, Any]
+    input: Shape | None
+    roles: dict[str, Call | None]
+    defaults: dict[str, dict[str, Default]]
+    vocabulary: Vocabulary
+    bodies: dict[str, Step]  # of the file's own blocks
+    network: Step | None
+    init: dict[str, dict[str, tuple[Mark, Init]]]
+    recipe: dict[str, Any]
+
+    def text(self, key: str) -> str:
+        """A section that is a line for people; empty where there is none."""
+        value = self.root.get(key)
+        return str(value.value) if isinstance(value, Scalar) and value.value is not None else ""
+
+
+def compute(root: Mapping, report: Report) -> Sections:
+    """Compute the sections of a resolved file. Reports what is wrong, and goes on without it."""
+    variables = _variables(root.get("vars"), report)
+    own = define_all(root.get("blocks"), report)
+    vocabulary = Vocabulary(own)
+    bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
+    grammar = Grammar(vocabulary, variables, report)
+    network = root.get("network")
+    section = _Computer(root, variables, report)
+    shape = section.data("input")
+    return Sections(
+        root=root,
+        vars=variables,
+        input=tuple(shape) if shape else None,
+        roles=_roles(root.get("defaults"), grammar, report),
+        defaults=_defaults(root.get("defaults"), vocabulary, variables, report),
+        vocabulary=vocabulary,
+        bodies=bodies,
+        network=grammar.place("", network.mark, network) if network else None,
+        init=_init(root.get("init"), section.data("init")),
+        recipe=section.data("train") or {},
+    )
+
+
+def _variables(section: Value | None, report: Report) -> dict[str, Any]:
+    """The file's variables; a later one may use those above it. One that cannot be computed is left as none."""
+    values: dict[str, Any] = {}
+    for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
+        values[name] = None
+        try:
+            check_variable(name, mark)
+            seen = {key: inner for key, inner in values.items() if key != name}
+            values[name] = formula_of(value, seen).evaluate(seen)
+        except Fault as fault:
+            report.add(fault, value.mark)
+    return values
+
+
+class _Computer:
+    """Computes the formulas of sections that are data, and holds the results to their schemas."""
+
+    def __init__(self, root: Mapping, variables: dict[str, Any], report: Report) -> None:
+        self.root = root
+        self.variables = variables
+        self.report = report
+
+    def data(self, key: str) -> Any:
+        """A section's data; `None` where it is absent or wrong."""
+        value = self.root.get(key)
+        if value is None:
+            return None
+        try:
+            data = formula_of(value, self.variables).evaluate(self.variables)
+        except Fault as fault:
+            self.report.add(fault, value.mark)
+            return None
+        wrong = list(faults(value, schemas()[key], key, data))
+        for fault in wrong:
+            self.report.add(fault)
+        return None if wrong else data
+
+
+def _init(section: Value | None, data: Any) -> dict[str, dict[str, tuple[Mark, Init]]]:
+    if not isinstance(section, Mapping) or data is None:
+        return {}
+    made: dict[str, dict[str, tuple[Mark, Init]]] = {}
+    for primitive, (_, weights) in section.entries.items():
+        assert isinstance(weights, Mapping)
+        made[primitive] = {
+            name: (value.mark, resolve_init(data[primitive][name])) for name, (_, value) in weights.entries.items()
+        }
+    return made
+
+
+def _roles(section: Value | None, grammar: Grammar, report: Report) -> dict[str, Call | None]:
+    """What the roles stand for: a call, or nothing where the file says `none`."""
+    roles: dict[str, Call | None] = {}
+    for name in ROLES:
+        value = section.get(name) if isinstance(section, Mapping) else None
+        if value is None:
+            continue
+        if plain(value) in (None, "none"):
+            roles[name] = None
+            continue
+        step = grammar.place(name, value.mark, value)
+        if not isinstance(step.body, Call) or step.when or step.repeat or step.body.verb in ROLES:
+            if isinstance(step.body, Call):
+                message = f"`{name}` must be a layer's name, or `{{name: arguments}}`"
+                report.add(Fault("type-mismatch", message, value.mark))
+            roles[name] = None
+            continue
+        roles[name] = step.body
+    return roles
+
+
+def _defaults(
+    section: Value | None, vocabulary: Vocabulary, variables: dict[str, Any], report: Report
+) -> dict[str, dict[str, Default]]:
+    made: dict[str, dict[str, Default]] = {}
+    for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
+        if name in ROLES:
+            continue
+        found = vocabulary.find(name)
+        if found is None:
+            hint = did_you_mean(name, vocabulary.words())
+            report.add(Fault("name-unknown", f"there is no primitive, block or role `{name}`", mark, help=hint))
+            continue
+        signature = found.signature
+        given: Iterable[tuple[str, Mark, Value]]
+        if isinstance(value, Mapping):
+            given = [(key, at, inner) for key, (at, inner) in value.entries.items()]
+        elif signature.main:
+            given = [(signature.main.name, mark, value)]
+        else:
+            report.add(Fault("argument-unknown", f"`{name}` takes no arguments", value.mark))
+            continue
+        unknown = signature.check_names([key for key, _, _ in given])
+        made[name] = {}
+        for key, at, inner in given:
+            try:
+                if key in unknown:
+                    raise unknown[key]
+                computed = formula_of(inner, variables).evaluate(variables)
+                fault = fault_in(computed, signature.by_name[key].schema, f"`{key}` of `{name}`")
+                if fault:
+                    fault.mark = inner.mark
+                    raise fault
+                made[name][key] = Default(inner.mark, computed)
+            except Fault as fault:
+                report.add(fault, at)
+    return made
+
+

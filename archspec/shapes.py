@@ -1,0 +1,34 @@
+"""Shapes of one sample (no batch axis), and the arithmetic of windows that slide over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Shape = tuple[int, ...]
+"""`(channels, height, width)` of a feature map, `(features,)` of a vector, `(tokens, features)` of a token sequence."""
+
+
+def show(shape: Sequence[int]) -> str:
+    """A shape as people write it: `64×56×56`."""
+    return "×".join(map(str, shape)) if shape else "scalar"
+
+
+def pair(value: int | Sequence[int]) -> tuple[int, int]:
+    """An integer for both axes, or a `[height, width]` pair, as a pair."""
+    if isinstance(value, int):
+        return value, value
+    height, width = value
+    return height, width
+
+
+def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool = False) -> int:
+    """How many windows fit along one axis of `size` pixels; 0 or less if none does.
+
+    The rule of `torch.nn.Conv2d` and the pooling layers. With `ceil`, a window that reaches past the end counts too,
+    provided it begins inside the input or its left padding.
+    """
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (-(-room // stride) if ceil else room // stride) + 1
+    if ceil and (count - 1) * stride >= size + padding:
+        count -= 1
+    return count

@@ -1,0 +1,271 @@
+"""YAML text to a tree in which every key and value knows its line and column.
+
+Scalars follow YAML 1.2's core schema. What a spec has no use for is refused: tags, several documents, duplicate keys,
+anchors that contain themselves, and files, trees or numbers beyond the limits below.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import yaml
+
+from archspec.errors import Fault, Mark, Text
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 60
+MAX_VALUES = 100_000
+
+# libyaml's parser where PyYAML was built with it, else the one in Python: the same events, some ten times slower
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Something written in a file, at a place."""
+
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar(Value):
+    """A string, number, boolean or null. `text` is what stands in the file, without quotes."""
+
+    value: str | int | float | bool | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class List(Value):
+    items: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping(Value):
+    """Keys in the order written; each with the place of the key and its value."""
+
+    entries: dict[str, tuple[Mark, Value]]
+
+    def get(self, key: str) -> Value | None:
+        entry = self.entries.get(key)
+        return entry[1] if entry else None
+
+
+def plain(value: Value) -> Any:
+    """The value as ordinary Python data."""
+    if isinstance(value, Scalar):
+        return value.value
+    if isinstance(value, List):
+        return [plain(item) for item in value.items]
+    return {key: plain(inner) for key, (_, inner) in cast(Mapping, value).entries.items()}
+
+
+def locate(value: Value, path: list[str | int]) -> Value:
+    """The value at a path of keys and indices, or the nearest one above it."""
+    for step in path:
+        if isinstance(value, Mapping) and step in value.entries:
+            value = value.entries[cast(str, step)][1]
+        elif isinstance(value, List) and isinstance(step, int):
+            value = value.items[step]
+    return value
+
+
+def path_to(root: Value, mark: Mark) -> str:
+    """The dotted path of the key or value at a place: `network.0.conv.kernel`; empty where nothing is there."""
+
+    def search(value: Value, path: tuple[str, ...]) -> tuple[str, ...] | None:
+        children: Iterator[tuple[str, Mark | None, Value]]
+        if isinstance(value, Mapping):
+            children = ((key, at, inner) for key, (at, inner) in value.entries.items())
+        elif isinstance(value, List):
+            children = ((str(i), None, inner) for i, inner in enumerate(value.items))
+        else:
+            children = iter(())
+        for key, at, inner in children:
+            found = (*path, key) if at == mark else search(inner, (*path, key))
+            if found:
+                return found
+        return path if value.mark == mark else None
+
+    return ".".join(search(root, ()) or ())
+
+
+def from_python(data: Any, mark: Mark) -> Value:
+    """Python data as a tree whose every part stands at one place. Raises `Fault` for data that YAML has no form for."""
+    if data is None or isinstance(data, (str, int, float, bool)):
+        return Scalar(mark, data, str(data))
+    if isinstance(data, (list, tuple)):
+        return List(mark, tuple(from_python(item, mark) for item in data))
+    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
+        return Mapping(mark, {key: (mark, from_python(value, mark)) for key, value in data.items()})
+    raise Fault("type-mismatch", f"{type(data).__name__} is not a value of a spec", mark)
+
+
+def read(content: bytes, name: str) -> Value:
+    """Parse the content of a file that is shown to people as `name`. Raises `Fault`."""
+    if len(content) > MAX_BYTES:
+        whole = Mark(Text(name, ()), 1, 1)
+        raise Fault("too-large", f"the file has {len(content):,} bytes; a spec may have {MAX_BYTES:,}", whole)
+    try:
+        string = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        mark = Mark(Text(name, ()), line, error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1)
+        raise Fault("yaml-syntax", "the file is not UTF-8 text", mark) from None
+    return _Tree(string, Text(name, tuple(string.splitlines()))).root()
+
+
+class _Tree:
+    """Builds the tree from the parser's events, without recursion in the parser, so that depth can be bounded."""
+
+    def __init__(self, string: str, text: Text) -> None:
+        self.text = text
+        self.anchors: dict[str, Value | None] = {}
+        self.sizes: dict[int, int] = {}  # of anchored values, by id
+        self.count = 0
+        self.string = string
+
+    def root(self) -> Value:
+        try:
+            self.events = cast(Iterator[yaml.Event], yaml.parse(self.string, Loader=_LOADER))
+            return self._document()
+        except yaml.MarkedYAMLError as error:
+            at = error.problem_mark
+            if at is None or (at.line >= len(self.text.lines) and error.context_mark is not None):
+                at = error.context_mark  # at the end of the file nothing is to be seen; show what was left open
+            problem = " ".join(filter(None, [error.problem, error.context and f"({error.context})"]))
+            mark = Mark(self.text, at.line + 1, at.column + 1) if at else Mark(self.text, 1, 1)
+            raise Fault("yaml-syntax", f"this is not YAML: {problem}", mark, help=_syntax_hint(self.text, mark)) from None
+        except yaml.reader.ReaderError as error:
+            before = self.string[: error.position] if isinstance(error.position, int) else ""
+            mark = Mark(self.text, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+            raise Fault("yaml-syntax", "the file holds a character that YAML does not allow", mark) from None
+
+    def _document(self) -> Value:
+        documents = []
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                if documents:
+                    raise Fault("yaml-feature", "a spec is one document; a second one begins here", self._mark(event))
+                documents.append(self._value(next(self.events), 0))
+        if not documents:
+            raise Fault("type-mismatch", "the file is empty", Mark(self.text, 1, 1))
+        return documents[0]
+
+    def _mark(self, event: yaml.Event) -> Mark:
+        start, end = event.start_mark, event.end_mark
+        length = end.column - start.column if end.line == start.line else 1
+        return Mark(self.text, start.line + 1, start.column + 1, max(1, length))
+
+    def _value(self, event: yaml.Event, depth: int) -> Value:
+        mark = self._mark(event)
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise Fault("too-large", f"the file holds more than {MAX_VALUES:,} values, aliases counted", mark)
+        if depth > MAX_DEPTH:
+            raise Fault("too-large", f"the file is nested more than {MAX_DEPTH} deep", mark)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, mark)
+        tag = getattr(event, "tag", None)
+        if tag is not None and tag != "!":
+            raise Fault("yaml-feature", f"specs have no tags; this is `{tag}`", mark, help="write the value without it")
+        anchor = getattr(event, "anchor", None)
+        if anchor:
+            self.anchors[anchor] = None  # known, but not complete: it may not contain itself
+        before = self.count
+        if isinstance(event, yaml.ScalarEvent):
+            value: Value = self._scalar(event, mark)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = List(mark, tuple(self._items(depth)))
+        else:
+            value = Mapping(mark, self._entries(depth))
+        if anchor:
+            self.anchors[anchor] = value
+            self.sizes[id(value)] = self.count - before + 1
+        return value
+
+    def _alias(self, event: yaml.AliasEvent, mark: Mark) -> Value:
+        if event.anchor not in self.anchors:
+            raise Fault("yaml-syntax", f"this is not YAML: there is no anchor `&{event.anchor}` above", mark)
+        value = self.anchors[event.anchor]
+        if value is None:
+            raise Fault("yaml-feature", f"the value `&{event.anchor}` contains itself", mark)
+        self.count += self.sizes[id(value)] - 1
+        return value
+
+    def _items(self, depth: int) -> Iterator[Value]:
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            yield self._value(event, depth + 1)
+
+    def _entries(self, depth: int) -> dict[str, tuple[Mark, Value]]:
+        entries: dict[str, tuple[Mark, Value]] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            mark = self._mark(event)
+            if not isinstance(event, yaml.ScalarEvent):
+                raise Fault("yaml-feature", "a key is a word, not a list, mapping or alias", mark)
+            if event.tag is not None or event.anchor is not None:
+                raise Fault("yaml-feature", "a key has no tag and no anchor", mark)
+            key = event.value
+            if key == "<<":
+                raise Fault("yaml-feature", "YAML 1.2 has no merge key `<<`", mark, help="use `vars` or `defaults`")
+            if key in entries:
+                first = entries[key][0].line
+                raise Fault("duplicate-key", f"the key `{key}` stands here a second time; the first is in line {first}", mark)
+            entries[key] = (mark, self._value(next(self.events), depth + 1))
+        return entries
+
+    def _scalar(self, event: yaml.ScalarEvent, mark: Mark) -> Scalar:
+        text = event.value
+        if event.style or event.tag == "!":
+            return Scalar(mark, text, text)
+        return Scalar(mark, _resolve(text, mark), text)
+
+
+_NUMBER = re.compile(
+    r"(?P<int>[-+]?(?:0|[1-9][0-9]*))|(?P<octal>0o[0-7]+)|(?P<hex>0x[0-9a-fA-F]+)"
+    r"|(?P<float>[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<infinite>[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))|(?P<zeros>[-+]?0[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)"
+)
+_WORDS: dict[str, bool | None] = {
+    word: value
+    for value, words in {None: ("null", "Null", "NULL", "~", ""), True: ("true", "True", "TRUE"), False: ("false", "False", "FALSE")}.items()
+    for word in words
+}
+
+
+def _resolve(text: str, mark: Mark) -> str | int | float | bool | None:
+    """A plain scalar by YAML 1.2's core schema, less numbers that are ambiguous, infinite or beyond 2⁶³."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if not (text[0] in "+-." or text[0].isdigit()):
+        return text
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return text
+    kind = match.lastgroup
+    if kind == "zeros":
+        bare = text.lstrip("+-").lstrip("0") or "0"
+        raise Fault(
+            "value-ambiguous",
+            f"`{text}` is an octal number to some readers of YAML and a decimal one to others",
+            mark,
+            help=f"write `{bare}`, `0o…` for an octal number, or quotes for a text",
+        )
+    if kind == "infinite":
+        raise Fault("out-of-range", f"`{text}` is not a finite number", mark)
+    number: int | float = float(text) if kind == "float" or len(text) > 30 else int(text, 0)
+    if not abs(number) <= 2**63:
+        raise Fault("out-of-range", f"the number `{text[:40]}` is too large", mark)
+    return number
+
+
+def _syntax_hint(text: Text, mark: Mark) -> str | None:
+    line = text.lines[mark.line - 1] if mark.line <= len(text.lines) else ""
+    if line[: len(line) - len(line.lstrip())].count("\t"):
+        return "indent with spaces: YAML does not allow tabs there"
+    if "=" in line and re.search(r"[{\[].*=", line):
+        return 'in `{…}` and `[…]`, put a formula that holds a comma, colon or bracket in quotes: "=max(1, 2)"'
+    return None

@@ -1,0 +1,196 @@
+"""Specs, loaded: from a file or name to a plan, and from there to a module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ABCMapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from archspec import document as documents, library, source
+from archspec.document import Document
+from archspec.elaborate import elaborate, freeze_pairs
+from archspec.errors import Diagnostic, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.plan import Plan
+from archspec.sections import Sections, compute
+from archspec.shapes import show
+from archspec.source import Mapping, Scalar, plain
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A sound spec, with its variant and settings chosen."""
+
+    file: str
+    variant: str | None
+    plan: Plan
+    recipe: dict[str, Any]
+    """The `train` section as written; `archspec.recipe.complete` adds the defaults."""
+    resolved: dict[str, Any]
+    """The whole spec as data, variant and settings merged in: `from_dict` makes the same of it."""
+    own_document: SpecFile
+
+    def build(self, device: str = "cpu") -> nn.Module:
+        """The network as a torch module, its parameters initialised once. On device `meta` it holds no memory."""
+        from archspec.assemble import assemble
+
+        return assemble(self.plan, device)
+
+    def replace(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
+        """The same file and variant with more settings laid over them. Raises `SpecError`."""
+        return self.own_document.spec(self.variant, vars=vars, set=(*self.own_document.set, *set))
+
+
+@dataclass(frozen=True)
+class SpecFile:
+    """A spec file, read and held to its outline; its variants are still to be elaborated."""
+
+    file: str
+    name: str
+    """Its name where the file gives none: the file's own."""
+    tree: source.Value
+    set: tuple[str, ...] = ()
+
+    def check(self, variants: Sequence[str | None] | None = None, set: Sequence[str] = ()) -> Checked:
+        """Elaborate variants (all of them by default, and the file without one), and gather what is wrong."""
+        report = Report()
+        specs = []
+        document = documents.parse(self.tree, report)
+        if document is not None:
+            for variant in [None, *document.variants] if variants is None else variants:
+                spec = self._elaborate(document, variant, None, set, report)
+                if spec is not None:
+                    specs.append(spec)
+        return Checked(tuple(specs), tuple(self._placed(report.diagnostics)))
+
+    def spec(self, variant: str | None, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
+        """One variant, or the file without one. Raises `SpecError`."""
+        report = Report()
+        document = documents.parse(self.tree, report)
+        spec = self._elaborate(document, variant, vars, set, report) if document else None
+        if report.diagnostics or spec is None:
+            raise SpecError(self._placed(report.diagnostics))
+        return spec
+
+    def _elaborate(
+        self,
+        document: Document,
+        variant: str | None,
+        vars: ABCMapping[str, Any] | None,
+        set: Sequence[str],
+        report: Report,
+    ) -> Spec | None:
+        """A variant as a spec, or `None` where it is wrong. Reports what is."""
+        before = len(report.diagnostics)
+        try:
+            settings = [documents.setting(document, assignment) for assignment in set]
+            for name, value in (vars or {}).items():
+                mark = Mark(Text("vars", ()), 1, 1)
+                settings.append(documents.placed(document, f"vars.{name}", source.from_python(value, mark), mark))
+            root = document.resolve(variant, settings)
+        except Fault as fault:
+            report.add(fault, self.tree.mark)
+            return None
+        frames = (Frame(f"variant `{variant}`", document.variants[variant]),) if variant else ()
+        sections = compute(root, report)
+        node = elaborate(sections, report, frames)
+        if node is None:
+            return None
+        plan = Plan(
+            name=sections.text("name") or self.name,
+            variant=variant,
+            file=self.file,
+            input=sections.input or (),
+            root=node,
+            description=sections.text("description"),
+            source=sections.text("source"),
+            vars=freeze_pairs(sections.vars),
+        )
+        _check_expectations(sections, plan, report, frames)
+        if len(report.diagnostics) > before:
+            return None
+        own = replace(self, set=tuple(set))
+        return Spec(self.file, variant, plan, sections.recipe, plain(root), own)
+
+    def _placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+        """The diagnostics with the dotted path of each in this file."""
+        return [replace(d, path=source.path_to(self.tree, d.mark)) if d.mark else d for d in diagnostics]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found: the specs that are sound, and everything that is wrong."""
+
+    specs: tuple[Spec, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:
+    """Hold the plan to the figures that the file vouches for, to the digits written."""
+    section = sections.root.get("expect")
+    for key, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
+        if key == "output":
+            expected, actual = show(plain(value)), show(plan.output)
+        elif key == "params":
+            expected, actual = f"{plain(value):,}", f"{plan.params:,}"
+        else:
+            text = value.text if isinstance(value, Scalar) else ""
+            digits = len(text.partition(".")[2]) if text.replace(".", "").isdigit() else 3
+            expected, actual = f"{plain(value):.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
+        if expected != actual:
+            report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
+
+
+def open_file(path_or_name: str) -> tuple[SpecFile, str | None]:
+    """A spec file, and the variant that its name asks for where it is a bundled variant's.
+
+    Raises `UsageError` where there is no such file, and `SpecError` where it is not YAML.
+    """
+    found = library.find(path_or_name)
+    try:
+        tree = source.read(found.read(), found.shown)
+    except Fault as fault:
+        raise SpecError([fault.diagnostic()]) from None
+    stem = found.shown.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return SpecFile(found.shown, stem, tree), found.variant
+
+
+def load(
+    path_or_name: str,
+    variant: str | None = None,
+    vars: ABCMapping[str, Any] | None = None,
+    set: Sequence[str] = (),
+) -> Spec:
+    """Load a spec: a file by its path, or a bundled spec or variant by its name.
+
+    `vars` gives values to the file's variables; `set` takes `name=value` or `dotted.path=value`, values in YAML.
+    Raises `SpecError` where the spec is at fault, `UsageError` where the file or variant cannot be had.
+    """
+    file, implied = open_file(path_or_name)
+    if implied and variant and variant != implied:
+        raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
+    return file.spec(variant or implied, vars, set)
+
+
+def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
+    """The spec that `Spec.resolved` describes. Raises `SpecError`."""
+    mark = Mark(Text(name, ()), 1, 1)
+    try:
+        tree = source.from_python(data, mark)
+    except Fault as fault:
+        raise SpecError([fault.diagnostic()]) from None
+    return SpecFile(name, name, tree).spec(None)
+
+
+def build(
+    path_or_name: str,
+    variant: str | None = None,
+    vars: ABCMapping[str, Any] | None = None,
+    set: Sequence[str] = (),
+    device: str = "cpu",
+) -> nn.Module:
+    """Load a spec and build its module, as `load(…).build()` does."""
+    return load(path_or_name, variant, vars, set).build(device)

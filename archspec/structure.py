@@ -1,0 +1,67 @@
+"""Held to a JSON Schema: what jsonschema says of a tree, at the place it says it of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from archspec.arguments import Schema, fault_in, validator
+from archspec.errors import Fault, Mark, did_you_mean, listed
+from archspec.source import Mapping, Value, locate, plain
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+
+def faults(value: Value, schema: Schema, what: str, data: Any = None) -> Iterator[Fault]:
+    """Everything in a tree that a schema refuses. `what` names the tree's root to people, `train` say.
+
+    As written, a formula fits anywhere; `data` is the tree's content with its formulas computed.
+    """
+    content = plain(value) if data is None else data
+    check = validator(schema, formulas=data is None)
+    if not check.is_valid(content):
+        for error in check.iter_errors(content):
+            yield from _translated(error, value, what)
+
+
+def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Fault]:
+    path = list(error.absolute_path)
+    where = ".".join(filter(None, [what, *map(str, path)])) or "the file"
+    value = locate(root, path)
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = error.schema.get("properties", {})
+        for key in error.instance:
+            if key not in known:
+                hint = did_you_mean(key, known) or f"its keys are {listed(known)}"
+                message = f"`{key}` has no meaning in `{where}`" if path or what else f"`{key}` is no key of a spec"
+                yield Fault("key-unknown", message, _key_mark(value, key), help=hint)
+    elif error.validator == "required":
+        for key in error.validator_value:
+            if key not in error.instance:
+                yield Fault("key-missing", f"`{where}` needs the key `{key}`" if path or what else f"a spec needs the key `{key}`", value.mark)
+    elif error.validator in ("minProperties", "maxProperties"):
+        options = listed(error.schema.get("properties", {}))
+        yield Fault("out-of-range", f"`{where}` must hold one of {options}", value.mark)
+    elif error.validator == "anyOf" and (inner := _nearest(error)):
+        for cause in inner:
+            yield from _translated(cause, root, what)
+    else:
+        fault = fault_in(error.instance, error.schema, f"`{where}`")
+        if fault is None:  # the schema says more than types and bounds; its description is in words
+            fault = Fault("out-of-range", f"`{where}` {error.schema.get('description', error.message)}")
+        fault.mark = value.mark
+        yield fault
+
+
+def _nearest(error: ValidationError) -> list[ValidationError]:
+    """The errors of the one alternative whose kind (mapping or list) the value has; empty where that says nothing."""
+    kind = {dict: "object", list: "array"}.get(type(error.instance))
+    matching = [i for i, one in enumerate(error.validator_value) if kind and one.get("type") == kind]
+    if len(matching) != 1:
+        return []
+    return [cause for cause in error.context or () if cause.relative_schema_path[0] == matching[0]]
+
+
+def _key_mark(value: Value, key: str) -> Mark:
+    return value.entries[key][0] if isinstance(value, Mapping) and key in value.entries else value.mark
