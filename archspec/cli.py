@@ -1,0 +1,90 @@
+"""The command line. Each command is a file in `archspec/commands/`, imported when it is run or listed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from archspec import __version__
+from archspec.errors import ArchspecError
+
+FAULT_OF_OURS = 70
+FOLDER = os.path.join(os.path.dirname(__file__), "commands")
+
+
+class Commands(click.Group):
+    """Finds a command in the file of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(file[:-3] for file in os.listdir(FOLDER) if file.endswith(".py") and not file.startswith("_"))
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in self.list_commands(ctx):
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(f"archspec.commands.{name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
+            from archspec.errors import did_you_mean, listed
+
+            known = self.list_commands(ctx)
+            hint = did_you_mean(args[0], known) or f"the commands are {listed(known)}"
+            raise click.UsageError(f"There is no command `{args[0]}`: {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="archspec")
+def cli() -> None:
+    """Convolutional networks from YAML specs: checked, counted, built, trained and compared.
+
+    SPEC is a file's path (./mine.yaml), or the name of a bundled spec or variant (googlenet, resnet50).
+    """
+
+
+def main() -> NoReturn:
+    """Run a command and exit: 0 done, 1 the spec is at fault, 2 usage or files, 70 our own fault, 130 interrupted."""
+    try:
+        status = cli.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        status = 2
+    except ArchspecError as error:
+        prefix = "" if error.exit_status == 1 else "error: "
+        click.echo(f"{prefix}{error}", err=True)
+        status = error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        status = 130
+    except BrokenPipeError:  # the reader of our output left: nothing is wrong
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except Exception as error:
+        status = FAULT_OF_OURS
+        click.echo(_our_fault(error), err=True)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _our_fault(error: Exception) -> str:
+    """What to say of an error that no user caused; the traceback goes to a file that can be sent to us."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="archspec-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        file.write(f"archspec {__version__}: {' '.join(sys.argv)}\n\n")
+        traceback.print_exception(error, file=file)
+    return (
+        f"error: archspec failed at something it should not fail at: {type(error).__name__}: {error}\n"
+        f"  help: this is a fault of archspec; please report it with the file {file.name}"
+    )
+
+
+if __name__ == "__main__":
+    main()

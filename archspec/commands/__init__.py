@@ -1,0 +1,1 @@
+"""The commands, a file each; a file that is put here is found. Each defines `command`."""

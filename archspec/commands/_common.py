@@ -1,0 +1,71 @@
+"""What several commands share: their options, and how specs and errors are shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from archspec.errors import Diagnostic, SpecError, UsageError
+from archspec.plan import Plan
+from archspec.shapes import show
+
+Function = Callable[..., Any]
+
+set_option: Callable[[Function], Function] = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Give a variable another value, or anything else by its dotted path (train.epochs=3). May be repeated.",
+)
+variant_option: Callable[[Function], Function] = click.option("--variant", metavar="NAME", help="A variant of the spec.")
+format_option: Callable[[Function], Function] = click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs."
+)
+
+
+def result(plan: Plan, spec: str) -> dict[str, Any]:
+    """A plan's figures, as `--format json` gives them."""
+    return {
+        "spec": spec,
+        "name": plan.name,
+        "variant": plan.variant,
+        "input": list(plan.input),
+        "output": list(plan.output),
+        "params": plan.params,
+        "macs": plan.macs,
+        "layers": plan.root.size,
+    }
+
+
+def lines(plans: Sequence[Plan]) -> list[str]:
+    """Plans as aligned lines: name, variant, input → output, parameters, GMACs."""
+    rows = [
+        (
+            plan.name,
+            plan.variant or "-",
+            f"{show(plan.input)} → {show(plan.output)}",
+            f"{plan.params:,} parameters",
+            f"{plan.macs / 1e9:.3f} GMACs",
+        )
+        for plan in plans
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # text is aligned to the left, figures to the right
+    sides = (str.ljust, str.ljust, str.ljust, str.rjust, str.rjust)
+    return ["  ".join(side(cell, w) for side, cell, w in zip(sides, row, widths, strict=True)) for row in rows]
+
+
+def diagnostics(error: SpecError | UsageError, spec: str) -> list[Diagnostic]:
+    """What an error says, one diagnostic each."""
+    if isinstance(error, SpecError):
+        return list(error.diagnostics)
+    message, _, help = str(error).partition("\n  help: ")
+    return [Diagnostic("usage", message, help=help or None)]
+
+
+def echo_json(results: list[dict[str, Any]], errors: Sequence[Diagnostic]) -> None:
+    click.echo(json.dumps({"results": results, "errors": [error.to_dict() for error in errors]}, indent=2))

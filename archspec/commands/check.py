@@ -1,0 +1,42 @@
+"""`archspec check`: hold specs to the language and to the figures they vouch for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from archspec.commands._common import diagnostics, echo_json, format_option, lines, result, set_option
+from archspec.errors import Diagnostic, SpecError, UsageError
+
+
+@click.command("check")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@set_option
+@format_option
+def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> None:
+    """Validate every variant of each SPEC, and print its shapes, parameters and GMACs."""
+    from archspec.spec import open_file
+
+    plans: list[tuple[str, Any]] = []
+    errors: list[Diagnostic] = []
+    status = 0
+    for name in specs:
+        try:
+            file, implied = open_file(name)
+            checked = file.check([implied] if implied else None, settings)
+        except (SpecError, UsageError) as error:
+            errors += diagnostics(error, name)
+            status = max(status, error.exit_status)
+            continue
+        plans += [(file.file, spec.plan) for spec in checked.specs]
+        errors += checked.diagnostics
+        status = max(status, 1 if checked.diagnostics else 0)
+    if form == "json":
+        echo_json([result(plan, spec) for spec, plan in plans], errors)
+    else:
+        for line in lines([plan for _, plan in plans]):
+            click.echo(line)
+        if errors:
+            click.echo("\n\n".join(error.render() for error in errors), err=True)
+    raise click.exceptions.Exit(status)

@@ -1,0 +1,19 @@
+"""`archspec schema`: the JSON Schema of spec files, for editors."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command("schema")
+def command() -> None:
+    """Print the JSON Schema of spec files.
+
+    Editors that know YAML complete and check specs with it: save it as archspec.schema.json, and begin a spec with
+    the line "# yaml-language-server: $schema=archspec.schema.json".
+    """
+    from archspec.schema import schema
+
+    click.echo(json.dumps(schema(), indent=2))
