@@ -1,0 +1,20 @@
+"""Handwritten digits, 1,797 real images of 8×8 pixels, which come with scikit-learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.data import DataSet, labelled
+
+DOC = "1,797 handwritten digits of 1×8×8 pixels in 10 classes, embedded (scikit-learn)"
+
+
+def load(folder: Path) -> DataSet:
+    """Four fifths to train with and one fifth to test, drawn once for all, each class in both alike."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    digits = load_digits()
+    images = (digits.images * (255 / 16)).round()
+    parts = train_test_split(images, digits.target, test_size=0.2, random_state=0, stratify=digits.target)
+    return DataSet("digits", 10, labelled(parts[0], parts[2]), labelled(parts[1], parts[3]))

@@ -1,0 +1,76 @@
+"""From a data set's images to a network's input: size, channels, augmentation and normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional
+
+from archspec.errors import UsageError
+from archspec.shapes import Shape, show
+
+
+def fitted(images: Tensor, shape: Shape) -> Tensor:
+    """Images `(N, C, H, W)` brought to a network's input: resized, grey repeated over colours, or colours made grey."""
+    channels, *size = shape
+    if images.shape[1] == 1 and channels == 3:
+        images = images.expand(-1, 3, -1, -1)
+    elif images.shape[1] == 3 and channels == 1:
+        images = functional.rgb_to_grayscale(images)
+    if list(images.shape[-2:]) != size:
+        images = functional.resize(images, size, InterpolationMode.BILINEAR, antialias=True)
+    return images
+
+
+def check_fit(images: Tensor, shape: Shape, name: str) -> None:
+    """Raises `UsageError` where a data set's images cannot be brought to a network's input."""
+    if len(shape) != 3:
+        raise UsageError(
+            f"the data set `{name}` holds images, but the network's input is {show(shape)}\n"
+            "  help: give the spec an input of channels, height and width"
+        )
+    channels = images.shape[1]
+    if channels != shape[0] and {channels, shape[0]} != {1, 3}:
+        raise UsageError(
+            f"images of {channels} channel{'s' * (channels != 1)} (data set `{name}`) do not fit an input of {shape[0]}\n"
+            f"  help: set the input: --set 'input=[{channels}, {shape[1]}, {shape[2]}]'"
+        )
+
+
+def statistics(images: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+    """The mean and standard deviation of each channel as float `(C,)`, of values 0 to 1, as the network sees them."""
+    channels = fitted(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
+    # sums of whole numbers: exact whatever the count, without a copy of all images in floating point
+    counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels]).double()
+    values = torch.arange(256).double() / 255
+    mean = (counts * values).sum(1) / counts.sum(1)
+    variance = (counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1)
+    return mean.float(), variance.sqrt().clamp(min=1e-6).float()
+
+
+class Augmentation:
+    """A recipe's `augment` list, drawn anew for every image."""
+
+    def __init__(self, written: Sequence[dict[str, dict[str, Any]]], shape: Shape) -> None:
+        self.transforms = [_TRANSFORMS[name](shape, **arguments) for one in written for name, arguments in one.items()]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images `(N, C, H, W)`, each changed by its own draw: a transform of a whole batch would draw but once."""
+        for transform in self.transforms:
+            images = torch.stack([transform(image) for image in images])
+        return images
+
+
+def _flip(shape: Shape, p: float = 0.5) -> nn.Module:
+    return v2.RandomHorizontalFlip(p)
+
+
+def _crop(shape: Shape, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3 / 4, 4 / 3)) -> nn.Module:
+    return v2.RandomResizedCrop(shape[1:], tuple(scale), tuple(ratio), antialias=True)
+
+
+_TRANSFORMS = {"horizontal_flip": _flip, "random_resized_crop": _crop}

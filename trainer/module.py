@@ -1,0 +1,80 @@
+"""The Lightning module: a network built from a spec, and the recipe's loss, optimizer and schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor, nn
+from torchmetrics.classification import MulticlassAccuracy
+
+from archspec.recipe import complete
+from archspec.spec import from_dict
+from trainer.images import Augmentation, fitted
+
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+SCHEDULES = {"multi_step": torch.optim.lr_scheduler.MultiStepLR}
+
+
+class SpecModule(LightningModule):
+    """A classifier of images, made from a resolved spec alone (`Spec.resolved`).
+
+    The spec is its only hyperparameter, so that `SpecModule.load_from_checkpoint(file)` rebuilds the whole.
+    """
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        loaded = from_dict(spec)
+        self.shape = loaded.plan.input
+        self.recipe = complete(loaded.recipe)
+        self.network = loaded.build()
+        self.augmentation = Augmentation(self.recipe["augment"], self.shape)
+        self.register_buffer("mean", torch.zeros(self.shape[0]))
+        self.register_buffer("std", torch.ones(self.shape[0]))
+        classes = loaded.plan.output[0]
+        self.loss = nn.CrossEntropyLoss()
+        # of both sets, the share of images whose class is right
+        self.accuracy = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size."""
+        return self.network(self.prepared(fitted(images, self.shape)))  # type: ignore[no-any-return]
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """uint8 images of the network's input shape as normalised floats."""
+        return (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        images, labels = batch
+        images = self.augmentation(fitted(images, self.shape))
+        loss: Tensor = self.loss(self.network(self.prepared(images)), labels)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        self._evaluate("test", batch)
+
+    def _evaluate(self, part: str, batch: tuple[Tensor, Tensor]) -> None:
+        images, labels = batch
+        logits = self(images)
+        accuracy = self.accuracy[part]
+        accuracy(logits, labels)
+        self.log(f"{part}_loss", self.loss(logits, labels), on_epoch=True, batch_size=len(labels))
+        self.log(f"{part}_accuracy", accuracy, on_epoch=True, prog_bar=True, batch_size=len(labels))
+
+    def configure_optimizers(self) -> Any:
+        ((name, arguments),) = self.recipe["optimizer"].items()
+        optimizer = OPTIMIZERS[name](self.parameters(), **arguments)
+        if self.recipe["schedule"] is None:
+            return optimizer
+        ((name, arguments),) = self.recipe["schedule"].items()
+        return [optimizer], [SCHEDULES[name](optimizer, **arguments)]
+
+
+def _accuracy(classes: int) -> MulticlassAccuracy:
+    return MulticlassAccuracy(classes, average="micro")

@@ -1,0 +1,31 @@
+"""Results side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from trainer.run import Result
+
+
+def print_table(results: Sequence[Result], console: Console) -> None:
+    """The comparison of runs: accuracies, parameters, GMACs and time; below it, where each run is kept."""
+    table = Table(title=f"trained on {', '.join(sorted({result.data for result in results}))}")
+    table.add_column("spec", overflow="fold")
+    for heading in ("val accuracy", "test accuracy", "parameters", "GMACs", "epochs", "time"):
+        table.add_column(heading, justify="right")
+    for result in results:
+        table.add_row(
+            result.name,
+            f"{result.val_accuracy:.2%}",
+            f"{result.test_accuracy:.2%}",
+            f"{result.params:,}",
+            f"{result.macs / 1e9:.3f}",
+            str(result.epochs),
+            f"{result.seconds:.0f} s" if result.seconds < 600 else f"{result.seconds / 60:.0f} min",
+        )
+    console.print(table)
+    for result in results:
+        console.print(f"{result.name}: {result.folder}", soft_wrap=True, highlight=False)

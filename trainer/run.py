@@ -1,0 +1,212 @@
+"""A run: one spec trained by its recipe on one data set, in a folder that holds all there is to know of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
+
+from archspec.errors import UsageError
+from archspec.recipe import complete
+from archspec.shapes import show
+from archspec.spec import Spec
+from trainer import data
+from trainer.data import DataSet, Labelled
+from trainer.images import check_fit, statistics
+from trainer.module import SpecModule
+
+
+@dataclass(frozen=True)
+class Job:
+    """A spec made ready for a data set: it fits, and only training remains."""
+
+    spec: Spec
+    data: DataSet
+    train: Labelled
+    validation: Labelled
+    recipe: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.spec.variant or Path(self.spec.file).stem
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run. Accuracies are shares from 0 to 1, the time is in seconds."""
+
+    name: str
+    spec: str
+    variant: str | None
+    data: str
+    epochs: int
+    params: int
+    macs: int
+    val_accuracy: float
+    test_accuracy: float
+    best_epoch: int
+    seconds: float
+    folder: str
+
+
+def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> Job:
+    """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
+
+    Raises `UsageError` where they cannot fit, before anything is trained.
+    """
+    recipe = complete(spec.recipe)
+    images = data.load(recipe["data"], data_folder)
+    if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
+        spec = spec.replace(vars={"num_classes": images.classes})
+    check_fit(images.train.images, spec.plan.input, images.name)
+    if spec.plan.output != (images.classes,):
+        raise UsageError(
+            f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
+            f"{show(spec.plan.output)}\n  help: end the network in `- linear: =num_classes`, with `vars: {{num_classes: 10}}`"
+        )
+    train, validation = _split(images, recipe)
+    if recipe["batch_size"] > len(train):
+        raise UsageError(
+            f"a batch of {recipe['batch_size']} is more than the {len(train)} images to train with\n"
+            "  help: --set train.batch_size=64"
+        )
+    return Job(spec, images, train, validation, recipe)
+
+
+def _split(images: DataSet, recipe: dict[str, Any]) -> tuple[Labelled, Labelled]:
+    """The training set and the validation set drawn from it by the recipe's seed."""
+    total = len(images.train)
+    share = recipe["validation"]
+    count = share if isinstance(share, int) else round(share * total)
+    if not 0 < count < total:
+        raise UsageError(
+            f"a validation set of {count} images cannot be drawn from the {total} of `{images.name}`\n"
+            "  help: --set train.validation=0.1"
+        )
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe["seed"]))
+    return images.train.at(order[count:]), images.train.at(order[:count])
+
+
+def train(job: Job, out: Path, *, progress: bool) -> Result:
+    """Train a job in a new folder below `out`; the best weights by validation accuracy are then tested."""
+    _quieten()
+    seed_everything(job.recipe["seed"], verbose=False)
+    module = SpecModule(job.spec.resolved | {"train": job.recipe})
+    if job.recipe["normalize"]:
+        module.mean, module.std = statistics(job.train.images, job.spec.plan.input)
+    folder = _new_folder(out, job.name)
+    (folder / "spec.yaml").write_text(yaml.safe_dump(module.hparams["spec"], sort_keys=False), encoding="utf-8")
+    checkpoint = ModelCheckpoint(
+        folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max", save_last=True
+    )
+    epoch_lines = EpochLines(job.recipe["epochs"], quiet=progress)
+    engine = Trainer(
+        max_epochs=job.recipe["epochs"],
+        devices=1,
+        callbacks=[
+            checkpoint,
+            LearningRateMonitor("epoch"),
+            epoch_lines,
+            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
+        ],
+        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(str(folder), name="", version="")],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+    )
+    began = time.perf_counter()
+    try:
+        engine.fit(module, loader(job.train, job.recipe["batch_size"], shuffle=True), loader(job.validation, 256))
+    except SystemExit:  # so Lightning ends when it is interrupted
+        raise KeyboardInterrupt from None
+    seconds = time.perf_counter() - began
+    # weights and metrics alone are read back: nothing in the file can run
+    scores = engine.test(module, loader(job.data.test, 256), ckpt_path="best", verbose=False, weights_only=True)
+    result = Result(
+        name=job.name,
+        spec=job.spec.file,
+        variant=job.spec.variant,
+        data=job.data.name,
+        epochs=job.recipe["epochs"],
+        params=job.spec.plan.params,
+        macs=job.spec.plan.macs,
+        val_accuracy=float(checkpoint.best_model_score or 0.0),
+        test_accuracy=float(scores[0]["test_accuracy"]),
+        best_epoch=epoch_lines.best_epoch,
+        seconds=seconds,
+        folder=str(folder),
+    )
+    (folder / "results.json").write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def loader(part: Labelled, batch_size: int, *, shuffle: bool = False) -> DataLoader[Any]:
+    """Whole batches, taken from memory at once; in training, a last batch that is not full is dropped."""
+    order: Sampler[int] = RandomSampler(part) if shuffle else SequentialSampler(part)  # type: ignore[arg-type]
+    batches = BatchSampler(order, batch_size, drop_last=shuffle)
+    return DataLoader(part, sampler=batches, batch_size=None)  # type: ignore[arg-type]
+
+
+def _new_folder(out: Path, name: str) -> Path:
+    """A folder of this run's own: `name`, or where that is taken `name-2`, `name-3`, … Raises `UsageError`."""
+    number = 1
+    while True:
+        folder = out / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not out.is_dir():
+                raise UsageError(f"cannot make a run's folder: {out} is a file\n  help: choose another by --out") from None
+            number += 1
+        except OSError as error:
+            raise UsageError(f"cannot make the folder {folder}: {error.strerror}\n  help: choose another by --out") from None
+
+
+class EpochLines(Callback):
+    """Prints a line after each epoch, unless a progress bar shows the same, and remembers the best epoch."""
+
+    def __init__(self, epochs: int, *, quiet: bool) -> None:
+        self.epochs = epochs
+        self.quiet = quiet
+        self.best = -1.0
+        self.best_epoch = 0
+        self.began = 0.0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        epoch = trainer.current_epoch + 1
+        if metrics["val_accuracy"] > self.best:
+            self.best, self.best_epoch = metrics["val_accuracy"], epoch
+        if not self.quiet:
+            print(
+                f"epoch {epoch}/{self.epochs}  loss {metrics['train_loss']:.4f}  "
+                f"val loss {metrics['val_loss']:.4f}  val accuracy {metrics['val_accuracy']:.2%}  "
+                f"{time.perf_counter() - self.began:.1f} s",
+                flush=True,
+            )
+
+
+def _quieten() -> None:
+    """Leave out what Lightning says about itself, and its advice for other data than ours."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
