@@ -60,13 +60,21 @@ def pair(minimum: int, maximum: int | None = None) -> Schema:
     return either(one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2})
 
 
+_NODE = "a layer's name, or `{name: arguments}`"
+
+
 def node() -> Schema:
     """A layer to be used: its name, or `{name: arguments}`; `none` for no layer."""
-    return {"$comment": "node", "anyOf": [{"type": "string"}, {"type": "object", "maxProperties": 1}, {"type": "null"}]}
+    return titled(_NODE, {"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}, {"type": "null"})
 
 
 def is_node(schema: Schema) -> bool:
-    return schema.get("$comment") == "node"
+    return schema.get("title") == _NODE
+
+
+def titled(words: str, *schemas: Schema) -> Schema:
+    """A value of any of some types, which messages call by these words."""
+    return {"title": words, **either(*schemas)}
 
 
 def _bounds(**bounds: float | None) -> Schema:
@@ -196,8 +204,8 @@ def _right_kind(value: Any, schema: Schema) -> bool:
 
 def phrase(schema: Schema) -> str:
     """A schema in words: `an integer ≥ 1, or a list of 2 of these`."""
-    if is_node(schema):
-        return "a layer's name, or `{name: arguments}`"
+    if "title" in schema:
+        return str(schema["title"])
     if "anyOf" in schema:
         alternatives = [one for one in schema["anyOf"]]
         words = [phrase(one) for one in alternatives]
@@ -217,6 +225,7 @@ def phrase(schema: Schema) -> str:
         "boolean": "true or false",
         "string": "a text",
         "object": "a mapping",
+        "array": "a list",
         "null": "none",
     }
     if isinstance(kind, list):

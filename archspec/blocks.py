@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from archspec.arguments import REQUIRED, Argument, Schema, Signature, either, fault_in, integer, node, number, pair
+from archspec.arguments import REQUIRED, Argument, Schema, Signature, either, fault_in, integer, node, number, pair, titled
 from archspec.errors import Fault, Mark, Report
 from archspec.grammar import Grammar
 from archspec.names import INCOMING, ROLES, check_block, check_variable
 from archspec.nodes import Step, Template, template
 from archspec.primitive import Primitive
 from archspec.registry import primitives
-from archspec.source import Mapping, Value, plain, read
+from archspec.source import Mapping, Scalar, Value, plain, read
 from archspec.structure import faults
 
 FOLDER = os.path.join(os.path.dirname(__file__), "blocks")
@@ -50,7 +50,9 @@ SCHEMA: Schema = {
         "source": {"type": "string"},
         "args": {
             "type": "object",
-            "additionalProperties": either({"type": ["string", "number", "boolean", "array"]}, ARGUMENT_SCHEMA),
+            "additionalProperties": titled(
+                "a default, or `{type: …}`", {"type": ["string", "number", "boolean", "array"]}, ARGUMENT_SCHEMA
+            ),
         },
         "let": {"type": "object"},
         "body": {},
@@ -80,7 +82,7 @@ class Block:
         """The body as nodes. Reports what is wrong with it."""
         if self.body_value is None:
             return None
-        grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let], report)
+        grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let], report, self.name)
         return grammar.place("", self.body_value.mark, self.body_value)
 
 
@@ -96,6 +98,8 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
     seen: set[str] = set(INCOMING)
     args = value.get("args")
     for key, (at, inner) in args.entries.items() if isinstance(args, Mapping) else ():
+        if isinstance(inner, Scalar) and inner.value is None:
+            continue  # the schema has refused it
         try:
             check_variable(key, at)
             arguments.append(_argument(name, key, inner, defaults, seen))

@@ -14,7 +14,7 @@ from archspec.names import INCOMING, ROLES
 from archspec.nodes import Broken, Call, For, Merge, Sequence, Step, Template
 from archspec.plan import Group, Layer, Node, Pairs, block_frame, pass_frame
 from archspec.primitive import Primitive
-from archspec.sections import Sections
+from archspec.sections import Sections, depends_on_broken
 from archspec.shapes import Shape, show
 
 MAX_LAYERS = 100_000
@@ -79,6 +79,8 @@ class _Elaborator:
 
     def value(self, template: Template, place: _Place) -> Any:
         """A template's value. Raises `Fault`, or `_Unknown` where it depends on an unknown shape."""
+        if depends_on_broken(template.names, place.scope):
+            raise _Unknown
         used = template.names.intersection(INCOMING)
         if not used:
             return template.evaluate(place.scope)
@@ -317,9 +319,9 @@ class _Elaborator:
         output = primitive.output(values, shape)
         parameters = primitive.parameters(values, shape)
         init = []
-        for name, (_, one) in self.sections.init.get(primitive.name, {}).items():
+        for name, (at, one) in self.sections.init.get(primitive.name, {}).items():
             if name in parameters:
-                initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name])
+                initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name], at)
                 init.append((name, one))
         macs = primitive.macs(values, shape, output)
         pairs = freeze_pairs(values)

@@ -30,6 +30,7 @@ CODES = {
     "shape-mismatch": "the branches of a merge have shapes that do not fit",
     "too-large": "the spec exceeds a limit on size, depth or count",
     "type-mismatch": "a value is not of the required type",
+    "usage": "a file, name or option given from outside cannot be used",
     "value-ambiguous": "a scalar that readers of YAML understand differently",
     "variable-unknown": "a formula uses a name that it cannot see",
     "variant-unknown": "the spec has no variant of this name",

@@ -91,6 +91,9 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
             ]
         case ast.Compare(ops=operators) if all(type(op) in COMPARISONS for op in operators):
             children = [node.left, *node.comparators]
+        case ast.Call():
+            help = f"the functions are {listed(FUNCTIONS)}"
+            raise Fault("formula-syntax", f"`={text}` calls something that is no function of formulas", help=help)
         case _:
             raise Fault("formula-syntax", f"`={text}` holds {_kind(node)}, which formulas do not have")
     for child in children:
@@ -100,7 +103,6 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
 def _kind(node: ast.AST) -> str:
     known = {
         ast.Attribute: "an attribute (`.`)",
-        ast.Call: "a call of something that is not a function's name, or with named arguments",
         ast.Lambda: "a function definition",
         ast.ListComp: "a comprehension",
         ast.GeneratorExp: "a comprehension",

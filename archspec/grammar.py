@@ -28,10 +28,11 @@ class Vocabulary(Protocol):
 
 
 class Grammar:
-    """Parses bodies whose formulas see the variables `visible`."""
+    """Parses bodies whose formulas see the variables `visible`: those of the file, or the arguments of a `block`."""
 
-    def __init__(self, vocabulary: Vocabulary, visible: Iterable[str], report: Report) -> None:
+    def __init__(self, vocabulary: Vocabulary, visible: Iterable[str], report: Report, block: str = "") -> None:
         self.vocabulary = vocabulary
+        self.block = block
         self.visible = set(visible) | set(INCOMING)
         self.report = report
 
@@ -136,7 +137,7 @@ class Grammar:
                 help="write `[]` for a branch that changes nothing" if value.value is None else None,
             )
         if value.value.startswith("="):
-            return Step(key, value.mark, Call(value.mark, self._template(value), {}))
+            return Step(key, value.mark, self._use(value.mark, value, Mapping(value.mark, {})))
         return Step(key, value.mark, self._call(value.value, value.mark, None))
 
     def _mapping_node(self, key: str, value: Mapping) -> Step:
@@ -145,9 +146,11 @@ class Grammar:
         name = value.entries.get("name")
         if name:
             key = self._name(key, name[1])
+        before = len(self.report.diagnostics)
         when = self._modifier("when", value)
         repeat = self._modifier("repeat", value)
-        with self._loop(repeat is not None):
+        broken = len(self.report.diagnostics) > before
+        with self._loop("repeat" in value.entries):
             body: Body
             if verb in MERGES:
                 body = Merge(mark, verb, self._branches(verb, inner))
@@ -157,7 +160,7 @@ class Grammar:
                 body = self._use(mark, inner, value)
             else:
                 body = self._call(verb, mark, inner)
-        return Step(key, mark, body, when, repeat)
+        return Step(key, mark, Broken(mark)) if broken else Step(key, mark, body, when, repeat)
 
     def _verb(self, mapping: Mapping) -> str:
         """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
@@ -223,6 +226,8 @@ class Grammar:
         for name in sorted(made.names - self.visible):
             known = sorted(self.visible - set(INCOMING)) or sorted(self.visible)
             hint = did_you_mean(name, self.visible) or f"known here are {listed(known)}"
+            if self.block:
+                hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
             self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
         return made
 
@@ -237,7 +242,13 @@ class Grammar:
             help=hint or "`archspec list` shows them all; a block of your own goes under `blocks:`",
         )
 
-    def _call(self, verb: str, mark: Mark, value: Value | None) -> Call:
+    def _call(self, verb: str, mark: Mark, value: Value | None) -> Call | Broken:
+        """A primitive, block or role by name, with what stands beside it. Raises `Fault`."""
+        before = len(self.report.diagnostics)
+        call = self._checked_call(verb, mark, value)
+        return Broken(mark) if len(self.report.diagnostics) > before else call
+
+    def _checked_call(self, verb: str, mark: Mark, value: Value | None) -> Call:
         signature = Signature(verb, ()) if verb in ROLES else self.vocabulary.signature(verb)
         if signature is None:
             raise self._unknown(verb, mark)
@@ -273,7 +284,7 @@ class Grammar:
                 self.report.add(fault, value.mark)
         return arguments
 
-    def _use(self, mark: Mark, value: Value, mapping: Mapping) -> Call:
+    def _use(self, mark: Mark, value: Value, mapping: Mapping) -> Call | Broken:
         given = mapping.get("with")
         if given is not None and not isinstance(given, Mapping):
             raise Fault("type-mismatch", "`with` must be a mapping of arguments", given.mark)
@@ -281,7 +292,9 @@ class Grammar:
             return self._call(value.value, value.mark, given)
         if not (isinstance(value, Scalar) and isinstance(value.value, str)):
             raise Fault("type-mismatch", "`use` must be a name, or a formula that gives one", value.mark)
-        return Call(mark, self._template(value), self._arguments(given) if given else {})
+        before = len(self.report.diagnostics)
+        call = Call(mark, self._template(value), self._arguments(given) if given else {})
+        return Broken(mark) if len(self.report.diagnostics) > before else call
 
     # --- merges and loops ----------------------------------------------------------------------------------------
 
@@ -330,18 +343,21 @@ class Grammar:
             return replace(step, when=when or step.when)
         return self.place(key, mark, value)
 
-    def _for(self, mark: Mark, value: Value, mapping: Mapping) -> For:
+    def _for(self, mark: Mark, value: Value, mapping: Mapping) -> For | Broken:
         body = mapping.get("body")
         if not isinstance(value, Mapping) or not value.entries:
             raise Fault("node-form", "`for` needs columns: a mapping of names to lists", value.mark)
         if body is None:
             raise Fault("key-missing", "`for` needs a `body`", mark)
         columns = {}
+        before = len(self.report.diagnostics)
         for name, (at, column) in value.entries.items():
             check_variable(name, at)
             columns[name] = self._template(column)
+        broken = len(self.report.diagnostics) > before
         with self._loop(True, columns):
-            return For(mark, columns, self.place("", body.mark, body))
+            loop = For(mark, columns, self.place("", body.mark, body))
+        return Broken(mark) if broken else loop
 
 
 def _is_quantity(value: Value) -> bool:

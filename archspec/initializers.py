@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archspec.arguments import Schema, choice, either, number
-from archspec.errors import Fault
+from archspec.errors import Fault, Mark
 from archspec.primitive import Primitive
 from archspec.shapes import Shape, show
 
@@ -87,12 +87,13 @@ def resolve(value: Any) -> Init:
     return "constant", (("val", value),)
 
 
-def check(init: Init, parameter: str, shape: Shape) -> None:
-    """Raises `Fault` where an initialiser does not work on a parameter of this shape."""
+def check(init: Init, parameter: str, shape: Shape, mark: Mark) -> None:
+    """Raises `Fault` where an initialiser, written at `mark`, does not work on a parameter of this shape."""
     name, least = init[0], INITIALIZERS[init[0]].least_axes
     if len(shape) < least:
         raise Fault(
             "init-shape",
             f"`{name}` needs a parameter of at least {least} axes, but {parameter} has the shape {show(shape)}",
+            mark,
             help="give it a number, `zeros`, `ones`, `normal` or `uniform`",
         )

@@ -13,7 +13,7 @@ from archspec.errors import Fault, Mark, Report, did_you_mean
 from archspec.grammar import Grammar
 from archspec.initializers import Init, resolve as resolve_init
 from archspec.names import ROLES, check_variable
-from archspec.nodes import Call, Step
+from archspec.nodes import Broken, Call, Step
 from archspec.shapes import Shape
 from archspec.source import Mapping, Scalar, Value, plain
 from archspec.structure import faults
@@ -25,6 +25,17 @@ class Default:
 
     mark: Mark
     value: Any
+
+
+class _Broken:
+    """The value of a variable that could not be computed: what depends on it is left alone."""
+
+
+BROKEN: Any = _Broken()
+
+
+def depends_on_broken(names: Iterable[str], scope: dict[str, Any]) -> bool:
+    return any(scope.get(name) is BROKEN for name in names)
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Sections:
     bodies: dict[str, Step]  # of the file's own blocks
     network: Step | None
     init: dict[str, dict[str, tuple[Mark, Init]]]
+    expect: dict[str, Any]
     recipe: dict[str, Any]
 
     def text(self, key: str) -> str:
@@ -68,20 +80,21 @@ def compute(root: Mapping, report: Report) -> Sections:
         bodies=bodies,
         network=grammar.place("", network.mark, network) if network else None,
         init=_init(root.get("init"), section.data("init")),
+        expect=section.data("expect") or {},
         recipe=section.data("train") or {},
     )
 
 
 def _variables(section: Value | None, report: Report) -> dict[str, Any]:
-    """The file's variables; a later one may use those above it. One that cannot be computed is left as none."""
+    """The file's variables; a later one may use those above it."""
     values: dict[str, Any] = {}
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
-        values[name] = None
         try:
             check_variable(name, mark)
-            seen = {key: inner for key, inner in values.items() if key != name}
-            values[name] = formula_of(value, seen).evaluate(seen)
+            made = formula_of(value, values)
+            values[name] = BROKEN if depends_on_broken(made.names, values) else made.evaluate(values)
         except Fault as fault:
+            values[name] = BROKEN
             report.add(fault, value.mark)
     return values
 
@@ -100,7 +113,10 @@ class _Computer:
         if value is None:
             return None
         try:
-            data = formula_of(value, self.variables).evaluate(self.variables)
+            made = formula_of(value, self.variables)
+            if depends_on_broken(made.names, self.variables):
+                return None
+            data = made.evaluate(self.variables)
         except Fault as fault:
             self.report.add(fault, value.mark)
             return None
@@ -134,7 +150,7 @@ def _roles(section: Value | None, grammar: Grammar, report: Report) -> dict[str,
             continue
         step = grammar.place(name, value.mark, value)
         if not isinstance(step.body, Call) or step.when or step.repeat or step.body.verb in ROLES:
-            if isinstance(step.body, Call):
+            if not isinstance(step.body, Broken):
                 message = f"`{name}` must be a layer's name, or `{{name: arguments}}`"
                 report.add(Fault("type-mismatch", message, value.mark))
             roles[name] = None
@@ -170,7 +186,10 @@ def _defaults(
             try:
                 if key in unknown:
                     raise unknown[key]
-                computed = formula_of(inner, variables).evaluate(variables)
+                made_value = formula_of(inner, variables)
+                if depends_on_broken(made_value.names, variables):
+                    continue
+                computed = made_value.evaluate(variables)
                 fault = fault_in(computed, signature.by_name[key].schema, f"`{key}` of `{name}`")
                 if fault:
                     fault.mark = inner.mark

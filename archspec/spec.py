@@ -131,15 +131,17 @@ class Checked:
 def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:
     """Hold the plan to the figures that the file vouches for, to the digits written."""
     section = sections.root.get("expect")
-    for key, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
+    for key, figure in sections.expect.items():
+        assert isinstance(section, Mapping)
+        mark, value = section.entries[key]
         if key == "output":
-            expected, actual = show(plain(value)), show(plan.output)
+            expected, actual = show(figure), show(plan.output)
         elif key == "params":
-            expected, actual = f"{plain(value):,}", f"{plan.params:,}"
+            expected, actual = f"{figure:,}", f"{plan.params:,}"
         else:
             text = value.text if isinstance(value, Scalar) else ""
             digits = len(text.partition(".")[2]) if text.replace(".", "").isdigit() else 3
-            expected, actual = f"{plain(value):.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
+            expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
 

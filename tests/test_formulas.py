@@ -1,0 +1,182 @@
+"""Formulas: what they compute, and that they can do nothing else."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from archspec.errors import Fault
+from archspec.formulas import FUNCTIONS, MAX_ITEMS, divisible, parse
+
+SCOPE = {"width": 64, "depths": [3, 4, 6, 3], "block": "bottleneck", "c_in": 256, "first": True}
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [
+        ("width * 4", 256),
+        ("-width + +1", -63),
+        ("7 / 2", 3.5),
+        ("7 // 2", 3),
+        ("-7 % 4", 1),
+        ("2 ** 10", 1024),
+        ("2 ** -1", 0.5),
+        ("width if first else 1", 64),
+        ("stride" if False else "1 if not first else 2", 2),
+        ("width != c_in or width == 1", True),
+        ("first and width", 64),
+        ("1 < 2 < 3", True),
+        ("1 < 2 > 3", False),
+        ("block == 'bottleneck'", True),
+        ("block in ['resnet', 'bottleneck']", True),
+        ("depths[1]", 4),
+        ("depths[-1]", 3),
+        ("depths[1:3]", [4, 6]),
+        ("depths[::-1]", [3, 6, 4, 3]),
+        ("[width, 2 * width]", [64, 128]),
+        ("[0] * 3 + [1]", [0, 0, 0, 1]),
+        ("'a' + 'b'", "ab"),
+        ("none == none", True),
+        ("true and not false", True),
+        ("min(3, 1, 2)", 1),
+        ("max(depths)", 6),
+        ("abs(-3)", 3),
+        ("round(2.6)", 3),
+        ("round(2.345, 2)", 2.35),
+        ("int(2.9)", 2),
+        ("float(2)", 2.0),
+        ("len(depths)", 4),
+        ("sum(depths)", 16),
+        ("range(2, 8, 3)", [2, 5]),
+        ("ceil(2.1)", 3),
+        ("floor(-2.1)", -3),
+        ("divisible(33, 8)", 32),
+    ],
+)
+def test_value(formula: str, value: Any) -> None:
+    result = parse(formula).evaluate(SCOPE)
+    assert result == value
+    assert type(result) is type(value)
+
+
+@pytest.mark.parametrize(("value", "divisor"), [(v, d) for v in (1, 3, 8, 11, 12, 19.2, 67.2, 100, 1280) for d in (1, 4, 8, 10)])
+def test_divisible_is_torchvisions_make_divisible(value: float, divisor: int) -> None:
+    from torchvision.models._utils import _make_divisible
+
+    assert divisible(value, divisor) == _make_divisible(value, divisor)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "().__class__",
+        "width.bit_length()",
+        "__import__('os')",
+        "open('/etc/passwd')",
+        "eval('1')",
+        "(lambda: 1)()",
+        "[x for x in depths]",
+        "{1: 2}",
+        "{1, 2}",
+        "(1, 2)",
+        "f'{width}'",
+        "(x := 1)",
+        "min(*depths)",
+        "min(depths, default=1)",
+        "width @ 2",
+        "~width",
+        "width << 2",
+        "width is 1",
+        "b'a'",
+        "1j",
+        "...",
+        "depths[0].real",
+        "await x",
+        "yield",
+        "",
+        "1 +",
+        "1; 2",
+        "import os",
+        "x = 1",
+        "\x00",
+        "(" * 300,
+        "-" * 900 + "1",
+        "1+" * 499 + "1",
+        "9" * 1001,
+    ],
+)
+def test_what_is_no_formula_is_refused(formula: str) -> None:
+    with pytest.raises(Fault) as caught:
+        parse(formula)
+    assert caught.value.code == "formula-syntax"
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "9 ** 9 ** 9",
+        "2 ** 64",
+        "10.0 ** 400",
+        "(-8) ** 0.5",
+        "'%1000000000d' % 1",
+        "'a' * 10",
+        "[0] * 100000",
+        "[[0] * 9999] * 9999",
+        "range(1000000)",
+        "range(10 ** 18)",
+        "round(1, -1000000000) // 0",
+        "1 // 0",
+        "1 % 0",
+        "1 / 0",
+        "1e308 * 10",
+        "depths[4]",
+        "depths['a']",
+        "depths[::0]",
+        "width[0]",
+        "'a' < 1",
+        "1 in 2",
+        "true + 1",
+        "none + 1",
+        "depths + 1",
+        "len(3)",
+        "sum(['a'])",
+        "min()",
+        "min([])",
+        "max('abc')",
+        "int('3')",
+        "range(1.5)",
+        "range(0, 1, 0)",
+        "divisible(3, 0)",
+    ],
+)
+def test_what_has_no_value_says_so_at_once(formula: str) -> None:
+    began = time.perf_counter()
+    with pytest.raises(Fault) as caught:
+        parse(formula).evaluate(SCOPE)
+    assert caught.value.code == "formula-value"
+    assert time.perf_counter() - began < 1
+
+
+def test_values_cannot_grow_from_one_variable_to_the_next() -> None:
+    scope: dict[str, Any] = {"v0": [0] * 100}
+    with pytest.raises(Fault, match="more than 10000 items"):
+        for i in range(20):
+            scope[f"v{i + 1}"] = parse(f"[v{i}, v{i}, v{i}]").evaluate(scope)
+    assert len(scope) < 8
+    assert MAX_ITEMS == 10_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="=()[]+-*/%<>!,.:'\" 019eabfor_inlmxtudsw\n\\{}@~^&|", max_size=60))
+def test_any_text_is_a_value_or_a_fault(text: str) -> None:
+    try:
+        parse(text).evaluate(SCOPE)
+    except Fault as fault:
+        assert fault.code in ("formula-syntax", "formula-value", "variable-unknown")
+
+
+def test_the_functions_are_those_of_the_language() -> None:
+    assert list(FUNCTIONS) == "min max abs round int float len sum range ceil floor divisible".split()

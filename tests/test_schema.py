@@ -1,0 +1,120 @@
+"""The JSON Schema for editors says what the language says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import jsonschema
+import pytest
+
+from archspec.blocks import library_names
+from archspec.errors import Fault, SpecError
+from archspec.library import bundled
+from archspec.registry import primitives
+from archspec.schema import schema
+from archspec.source import plain, read
+from archspec.spec import from_dict, load
+from test_errors import CASES
+
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+# What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
+BEYOND = {
+    "unknown primitive",  # it may be a block of the file
+    "unknown primitive in defaults",
+    "missing argument",  # `defaults` may give it
+    "out of range by a formula",
+    "unknown variable",
+    "a caller's variable in a block",
+    "unknown variable in a variant",
+    "formula syntax",
+    "formula that would run code",
+    "formula of an unknown function",
+    "formula of the wrong type",
+    "formula without a value",
+    "when that is no boolean",
+    "shape mismatch in add",
+    "shape mismatch in concat",
+    "channels differ in add",
+    "a merge without branches",
+    "window larger than its input",
+    "groups that do not divide",
+    "linear on a feature map",
+    "unequal columns",
+    "block recursion",
+    "expect not met",
+    "a role without a meaning",
+    "duplicate name",
+    "init of a vector",
+    "too large",
+    "a name of torch's",
+    "a block named like a primitive",
+}
+
+
+def test_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+def test_command_prints_it(run: Callable) -> None:
+    done = run("schema")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == schema()
+
+
+@pytest.mark.parametrize(("title", "text"), [(case.id, case.values[0]) for case in CASES], ids=[case.id for case in CASES])
+def test_structural_errors_are_refused_by_the_schema_too(title: str, text: str) -> None:
+    try:
+        data = plain(read(text.encode(), "net.yaml"))
+    except Fault:
+        return  # no YAML that a schema could be held to
+    assert VALIDATOR.is_valid(data) == (title in BEYOND), title
+
+
+def test_every_primitive_and_block_is_in_it() -> None:
+    calls = {name for name in schema()["$defs"] if name.startswith("call_")}
+    assert calls == {f"call_{name}" for name in [*primitives(), *library_names()]}
+
+
+ODD: list[Any] = [None, True, -1, 0.5, "odd", [], [1], {}, {"odd": 1}]
+
+
+def mutants(data: Any) -> list[Any]:
+    """The data with each of its values replaced, and each of its keys renamed, one at a time."""
+    made: list[Any] = []
+    if isinstance(data, dict):
+        for key, value in data.items():
+            made += [{**data, key: inner} for inner in [*ODD, *mutants(value)]]
+            made.append({k: v for k, v in data.items() if k != key} | {f"{key}x": value})
+            made.append({k: v for k, v in data.items() if k != key})
+    elif isinstance(data, list):
+        for i, value in enumerate(data):
+            made += [[*data[:i], inner, *data[i + 1 :]] for inner in [*ODD, *mutants(value)]]
+    return made
+
+
+@pytest.mark.parametrize("name", [name for name in bundled() if "/" not in name])
+def test_what_is_sound_fits_the_schema(name: str) -> None:
+    """However a spec is changed: what check takes, the schema takes, and no change makes check fail of itself."""
+    taken = 0
+    resolved = load(name).resolved
+    for mutant in mutants(resolved):
+        try:
+            from_dict(mutant)
+        except SpecError as error:
+            assert error.diagnostics
+            continue
+        taken += 1
+        errors = [(e.message, list(e.absolute_path)) for e in VALIDATOR.iter_errors(mutant)]
+        assert not errors, (mutant, errors)
+    assert taken > 20
+
+
+def test_editors_are_told_what_things_mean() -> None:
+    definitions = schema()["$defs"]
+    assert definitions["call_conv"]["description"] == primitives()["conv"].doc
+    assert definitions["call_conv"]["anyOf"][0]["properties"]["kernel"]["description"] == "window size"
+    assert all(re.search(r"\.$", one["description"]) for name, one in definitions.items() if name.startswith("section_"))

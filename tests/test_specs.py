@@ -1,0 +1,198 @@
+"""Every bundled spec and variant: published figures, real modules, and torchvision's logits."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from archspec.library import bundled, variants
+from archspec.schema import schema
+from archspec.spec import Spec, load, open_file
+
+# Parameters as published, section A of the reference networks
+PUBLISHED = {"googlenet": 260_650, "resnet": 272_378, "preact": 272_250, "densenet": 239_146}
+ALL = [(name, variant) for name in bundled() for variant in (None, *(v for v, owner in variants().items() if owner == name))]
+IDS = [f"{name}-{variant}" if variant else name for name, variant in ALL]
+LARGE = 100e6  # parameters above which a network is built on torch's meta device alone
+
+
+@functools.cache
+def spec_of(name: str, variant: str | None) -> Spec:
+    return load(name, variant)
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_all_variants_are_found_by_name(name: str) -> None:
+    """The quick search for `variants:` sees what the parser sees."""
+    sound = open_file(name)[0].check()
+    assert sound.diagnostics == ()
+    parsed = {spec.variant for spec in sound.specs if spec.variant}
+    assert parsed == {variant for variant, owner in variants().items() if owner == name}
+
+
+@pytest.mark.parametrize(("name", "params"), PUBLISHED.items())
+def test_parameters_are_as_published(name: str, params: int) -> None:
+    assert spec_of(name, None).plan.params == params
+
+
+@pytest.mark.parametrize("variant", [v for v, owner in variants().items() if owner.startswith("imagenet/")])
+def test_figures_are_torchvisions(variant: str) -> None:
+    """Against the metadata that torchvision publishes with its weights."""
+    weights = next(iter(torchvision.models.get_model_weights(variant)))
+    plan = load(variant).plan
+    assert plan.params == weights.meta["num_params"]
+    assert f"{plan.macs / 1e9:.3f}" == f"{weights.meta['_ops']:.3f}"
+
+
+@pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
+def test_spec_vouches_for_its_figures(name: str, variant: str | None) -> None:
+    root = open_file(name)[0].tree
+    section = root.get("variants").get(variant) if variant else root  # type: ignore[attr-defined]
+    assert section.get("expect") is not None
+
+
+@pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
+def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
+    """Parameters, their names and shapes, MACs, and every layer's output as it runs."""
+    plan = spec_of(name, variant).plan
+    module = spec_of(name, variant).build(device="meta")
+    expected = {
+        f"{placed.path}.{parameter}": shape for placed in plan.layers for parameter, shape in placed.layer.parameters
+    }
+    assert {key: tuple(p.shape) for key, p in module.named_parameters()} == expected
+    assert sum(p.numel() for p in module.parameters()) == plan.params
+    shapes: dict[str, tuple[int, ...]] = {}
+    for placed in plan.layers:
+        module.get_submodule(placed.path).register_forward_hook(
+            lambda _, inputs, output, path=placed.path: shapes.update({path: tuple(output.shape[1:])})
+        )
+    module.eval()
+    with FlopCounterMode(display=False) as counter:
+        output = module(torch.empty(2, *plan.input, device="meta"))
+    assert tuple(output.shape) == (2, *plan.output)
+    assert shapes == {placed.path: placed.layer.output for placed in plan.layers}
+    assert list(shapes) == [placed.path for placed in plan.layers]
+    assert counter.get_total_flops() == 2 * 2 * plan.macs  # two samples, two operations a MAC
+
+
+@pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
+def test_spec_fits_the_json_schema(name: str, variant: str | None) -> None:
+    from archspec.arguments import validator
+    from archspec.source import plain
+
+    assert list(validator(schema()).iter_errors(plain(open_file(name)[0].tree))) == []
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_spec_reads_like_a_table(name: str) -> None:
+    tree = open_file(name)[0].tree
+    assert tree.get("description") is not None  # type: ignore[attr-defined]
+    assert len(tree.mark.text.lines) <= 60
+    assert name == "digits" or str(tree.get("source").value).startswith("https://")  # type: ignore[attr-defined]
+
+
+def in_execution_order(module: nn.Module, images: torch.Tensor) -> list[nn.Module]:
+    """The layers that hold parameters, as they run."""
+    layers: list[nn.Module] = []
+    leaves = [m for m in module.modules() if not list(m.children()) and list(m.parameters())]
+    handles = [leaf.register_forward_pre_hook(lambda m, _: layers.append(m)) for leaf in leaves]
+    with torch.inference_mode():
+        module(images)
+    for handle in handles:
+        handle.remove()
+    return layers
+
+
+def transplant(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
+    pairs = list(zip(in_execution_order(source, images), in_execution_order(target, images), strict=True))
+    assert pairs
+    for theirs, ours in pairs:
+        assert type(ours) is type(theirs)
+        ours.load_state_dict(theirs.state_dict(), strict=True)
+
+
+SMALL = [v for v, owner in variants().items() if owner.startswith("imagenet/") and load(v).plan.params < 30e6]
+
+
+@pytest.mark.parametrize("variant", SMALL)
+def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.get_model(variant).eval()
+    ours = load(variant).build().eval()
+    images = torch.randn(2, 3, 224, 224)
+    for buffer in theirs.buffers():  # statistics unlike those of a new layer, so that they count
+        if buffer.is_floating_point():
+            buffer.uniform_(0.5, 1.5)
+    transplant(theirs, ours, images)
+    with torch.inference_mode():
+        assert torch.equal(ours(images), theirs(images))
+
+
+@pytest.mark.parametrize("variant", sorted(set(v for v, o in variants().items() if o.startswith("imagenet/")) - set(SMALL)))
+def test_large_networks_have_torchvisions_layers_in_its_order(variant: str) -> None:
+    with torch.device("meta"):
+        theirs = torchvision.models.get_model(variant).eval()
+        images = torch.empty(1, 3, 224, 224)
+    ours = load(variant).build(device="meta").eval()
+    pairs = list(zip(in_execution_order(theirs, images), in_execution_order(ours, images), strict=True))
+    for theirs_layer, ours_layer in pairs:
+        assert repr(ours_layer) == repr(theirs_layer)
+
+
+@pytest.mark.parametrize("variant", ["resnet18", "densenet121"])
+def test_training_step_is_torchvisions_bit_for_bit(variant: str) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.get_model(variant, num_classes=10).train()
+    ours = load(variant, vars={"num_classes": 10}).build().train()
+    images, labels = torch.randn(4, 3, 64, 64), torch.arange(4)
+    transplant(theirs, ours, images)
+    gradients = []
+    for model in (theirs, ours):
+        nn.functional.cross_entropy(model(images), labels).backward()
+        gradients.append([layer.weight.grad for layer in in_execution_order(model.eval(), images)])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+@pytest.mark.parametrize("act", ["tanh", "relu", "leaky_relu", "gelu"])
+def test_activation_of_the_cifar_networks_is_a_choice(name: str, act: str) -> None:
+    plan = load(name, set=[f"defaults.act={act}"]).plan
+    kinds = {placed.layer.primitive for placed in plan.layers}
+    assert kinds & {"tanh", "relu", "leaky_relu", "gelu"} == {act}
+    assert plan.params == PUBLISHED[name]
+
+
+def test_resnet_block_offers_the_three_shortcuts() -> None:
+    """ResNet-20 with each; the counts are those of the parts, by hand."""
+    base = 272_378 - (32 * 16 + 32) - (64 * 32 + 64)  # without its two biased 1×1 shortcuts
+    projection = (32 * 16 + 2 * 32) + (64 * 32 + 2 * 64)
+    found = {}
+    for form in ("conv", "projection", "zeros"):
+        text = load("resnet").resolved
+        text["network"]["stages"]["body"]["resnet"]["shortcut"] = form
+        text.pop("expect")
+        from archspec.spec import from_dict
+
+        found[form] = from_dict(text).plan.params
+    assert found == {"conv": 272_378, "projection": base + projection, "zeros": base}
+
+
+def test_dense_offers_both_orders() -> None:
+    from archspec.spec import from_dict
+
+    for newest, where in (("first", slice(16, 24)), ("last", slice(0, 8))):
+        spec = from_dict(
+            {
+                "archspec": 1,
+                "input": [8, 4, 4],
+                "defaults": {"act": "relu", "norm": "batch_norm"},
+                "network": [{"dense": {"growth": 16, "newest": newest}}],
+            }
+        )
+        images = torch.randn(2, 8, 4, 4)
+        assert torch.equal(spec.build().eval()(images)[:, where], images)
