@@ -30,7 +30,11 @@ class _Required:
 REQUIRED: Any = _Required()
 
 
-def integer(minimum: int | None = None, maximum: int | None = None) -> Schema:
+LARGEST = 2**31 - 1
+"""No integer argument is larger: torch counts in 64 bits, and sizes are products."""
+
+
+def integer(minimum: int | None = None, maximum: int = LARGEST) -> Schema:
     """An integer within bounds, both included."""
     return {"type": "integer"} | _bounds(minimum=minimum, maximum=maximum)
 
@@ -54,22 +58,22 @@ def either(*schemas: Schema) -> Schema:
     return {"anyOf": list(schemas)}
 
 
-def pair(minimum: int, maximum: int | None = None) -> Schema:
+def pair(minimum: int, maximum: int = LARGEST) -> Schema:
     """An integer for both axes, or a `[height, width]` list of two."""
     one = integer(minimum, maximum)
     return either(one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2})
 
 
-_NODE = "a layer's name, or `{name: arguments}`"
+NODE = "a layer's name, or `{name: arguments}`"
 
 
 def node() -> Schema:
     """A layer to be used: its name, or `{name: arguments}`; `none` for no layer."""
-    return titled(_NODE, {"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}, {"type": "null"})
+    return titled(NODE, {"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}, {"type": "null"})
 
 
 def is_node(schema: Schema) -> bool:
-    return schema.get("title") == _NODE
+    return schema.get("title") == NODE
 
 
 def titled(words: str, *schemas: Schema) -> Schema:
@@ -179,6 +183,8 @@ def fault_in(value: Any, schema: Schema, what: str) -> Fault | None:
     """What is wrong with a value that should fit a schema; `None` if nothing is. `what` names the value."""
     if validator(schema).is_valid(value):
         return None
+    if isinstance(value, int) and value > LARGEST:
+        return Fault("out-of-range", f"{what} is too large: {value}")
     code = "out-of-range" if _right_kind(value, schema) else "type-mismatch"
     options = [word for one in _alternatives(schema) for word in one.get("enum", ()) if isinstance(word, str)]
     hint = did_you_mean(value, options) if isinstance(value, str) else None
@@ -233,6 +239,7 @@ def phrase(schema: Schema) -> str:
     if kind is None:
         return "a value"
     low, above, high = schema.get("minimum"), schema.get("exclusiveMinimum"), schema.get("maximum")
+    high = None if high == LARGEST else high
     bounds = [f"≥ {low}" if low is not None else "", f"> {above}" if above is not None else ""]
     bounds.append(f"≤ {high}" if high is not None else "")
     if low is not None and high is not None:

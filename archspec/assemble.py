@@ -64,9 +64,10 @@ def _merge(group: Group, branches: OrderedDict[str, nn.Module]) -> nn.Module:
     graph = fx.Graph()
     tensor = graph.placeholder("input")
     results = []
-    for key, branch in branches.items():
+    for number, (key, branch) in enumerate(branches.items()):
         root.add_module(key, branch)
-        results.append(graph.call_module(key, (tensor,)))
+        # a name of our own: fx would name the result after the branch, which may be called `self`
+        results.append(graph.create_node("call_module", key, (tensor,), name=f"branch_{number}"))
     graph.output(MERGES[group.kind](graph, results))
     return fx.GraphModule(root, graph, class_name=group.kind.capitalize())
 

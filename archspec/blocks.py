@@ -15,7 +15,7 @@ from archspec.names import INCOMING, ROLES, check_block, check_variable
 from archspec.nodes import Step, Template, template
 from archspec.primitive import Primitive
 from archspec.registry import primitives
-from archspec.source import Mapping, Scalar, Value, plain, read
+from archspec.source import Mapping, Value, plain, read
 from archspec.structure import faults
 
 FOLDER = os.path.join(os.path.dirname(__file__), "blocks")
@@ -31,29 +31,30 @@ TYPES: dict[str, Schema] = {
 }
 """The types that an argument of a block can have."""
 
-ARGUMENT_SCHEMA: Schema = {
-    "type": "object",
-    "properties": {
-        "type": {"enum": list(TYPES)},
-        "minimum": number(),
-        "maximum": number(),
-        "enum": {"type": "array", "minItems": 1},
-        "default": {},
-        "doc": {"type": "string"},
+ARGUMENT_SCHEMA = titled(
+    "a default, or `{type: …}`",
+    {"type": ["string", "number", "boolean", "array"]},
+    {
+        "type": "object",
+        "properties": {
+            "type": {"enum": list(TYPES)},
+            "minimum": number(),
+            "maximum": number(),
+            "enum": {"type": "array", "minItems": 1},
+            "default": {},
+            "doc": {"type": "string"},
+        },
+        "additionalProperties": False,
     },
-    "additionalProperties": False,
-}
+)
+"""The JSON Schema of one argument's definition."""
+
 SCHEMA: Schema = {
     "type": "object",
     "properties": {
         "doc": {"type": "string"},
         "source": {"type": "string"},
-        "args": {
-            "type": "object",
-            "additionalProperties": titled(
-                "a default, or `{type: …}`", {"type": ["string", "number", "boolean", "array"]}, ARGUMENT_SCHEMA
-            ),
-        },
+        "args": {"type": "object"},
         "let": {"type": "object"},
         "body": {},
         "example": {"type": "string"},
@@ -61,7 +62,7 @@ SCHEMA: Schema = {
     "required": ["body"],
     "additionalProperties": False,
 }
-"""The JSON Schema of one block's definition; `body` is held to the grammar instead."""
+"""The JSON Schema of one block's definition; `args` are held to `ARGUMENT_SCHEMA`, `body` to the grammar."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,14 @@ class Block:
     example: str = ""
     defaults: dict[str, Template] = field(default_factory=dict)  # of arguments whose default is a formula
     let: dict[str, Template] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()  # names whose definition is wrong, as reported
     body_value: Value | None = field(default=None, repr=False)
 
     def parse(self, vocabulary: Vocabulary, report: Report) -> Step | None:
         """The body as nodes. Reports what is wrong with it."""
         if self.body_value is None:
             return None
-        grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let], report, self.name)
+        grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let, *self.broken], report, self.name)
         return grammar.place("", self.body_value.mark, self.body_value)
 
 
@@ -95,18 +97,25 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
         return Block(name, mark, Signature(name, ()))
     arguments: list[Argument] = []
     defaults: dict[str, Template] = {}
+    let: dict[str, Template] = {}
+    broken: set[str] = set()
     seen: set[str] = set(INCOMING)
     args = value.get("args")
     for key, (at, inner) in args.entries.items() if isinstance(args, Mapping) else ():
-        if isinstance(inner, Scalar) and inner.value is None:
-            continue  # the schema has refused it
+        problems = list(faults(inner, ARGUMENT_SCHEMA, f"blocks.{name}.args.{key}", plain(inner)))
         try:
             check_variable(key, at)
-            arguments.append(_argument(name, key, inner, defaults, seen))
-            seen.add(key)
+            if not problems:
+                arguments.append(_argument(name, key, inner, defaults, seen))
         except Fault as fault:
-            report.add(fault, at)
-    let: dict[str, Template] = {}
+            fault.mark = fault.mark or at
+            problems.append(fault)
+        for fault in problems:
+            report.add(fault)
+        if problems:
+            broken.add(key)
+            arguments.append(Argument(key, {}, None))  # so that calls which give it are not at fault
+        seen.add(key)
     section = value.get("let")
     for key, (at, inner) in section.entries.items() if isinstance(section, Mapping) else ():
         try:
@@ -114,9 +123,10 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
             if key in seen:
                 raise Fault("duplicate-name", f"`{key}` is an argument of `{name}` already", at)
             let[key] = formula_of(inner, seen)
-            seen.add(key)
         except Fault as fault:
             report.add(fault, at)
+            broken.add(key)
+        seen.add(key)
     texts = {key: plain(v) for key in ("doc", "source", "example") if isinstance(v := value.get(key), Value)}
     return Block(
         name,
@@ -125,6 +135,7 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
         **{key: text for key, text in texts.items() if isinstance(text, str)},
         defaults=defaults,
         let=let,
+        broken=frozenset(broken),
         body_value=value.get("body"),
     )
 
@@ -149,8 +160,8 @@ def _argument(block: str, name: str, value: Value, defaults: dict[str, Template]
     default = given.get("default", REQUIRED)
     if isinstance(value, Mapping) and (entry := value.get("default")):
         value = entry
-    if isinstance(default, str) and default.startswith("="):
-        defaults[name] = formula_of(value, seen)
+    if default is not REQUIRED and not (made := formula_of(value, seen)).constant:
+        defaults[name] = made
     schema = _schema(block, name, given, default, name in defaults, value.mark)
     if default is not REQUIRED and name not in defaults:
         fault = fault_in(default, schema, f"the default of `{name}`")
@@ -163,7 +174,7 @@ def _argument(block: str, name: str, value: Value, defaults: dict[str, Template]
 def _schema(block: str, name: str, given: dict[str, Any], default: Any, computed: bool, mark: Mark) -> Schema:
     kind = given.get("type")
     if kind is None:
-        if default is None or default is REQUIRED or computed:
+        if default is None or default is REQUIRED or computed or isinstance(default, dict):
             raise Fault(
                 "key-missing",
                 f"the argument `{name}` of block `{block}` needs a type",
@@ -240,6 +251,8 @@ def define_all(section: Value | None, report: Report) -> dict[str, Block]:
             check_block(name, mark, taken)
         except Fault as fault:
             report.add(fault)
-        blocks[name] = define(name, mark, value, report)
+        block = define(name, mark, value, report)
+        if not taken:
+            blocks[name] = block
     return blocks
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import NoReturn
@@ -50,6 +51,9 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run a command and exit: 0 done, 1 the spec is at fault, 2 usage or files, 70 our own fault, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character gets its code, not a traceback
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = cli.main(standalone_mode=False)
         sys.stdout.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,8 +16,10 @@ from archspec.source import Mapping, Scalar, Value, read
 from archspec.structure import faults
 
 VERSION = 1
+MAX_STEPS = 20  # of a dotted path
 
-_TEXT: Schema = {"type": "string"}
+_TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]*$"}
+_PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": "^[^\\x00-\\x09\\x0b-\\x1f\\x7f]*$"}
 _SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 3}
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
@@ -28,7 +30,7 @@ def schemas() -> dict[str, Schema]:
     sections: dict[str, Schema] = {
         "archspec": {"type": "integer"},
         "name": _TEXT,
-        "description": _TEXT,
+        "description": _PARAGRAPH,
         "source": _TEXT,
         "input": _SHAPE,
         "vars": {"type": "object", "additionalProperties": _VALUE},
@@ -109,10 +111,15 @@ def parse(value: Value, report: Report) -> Document | None:
         message = f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
         report.add(Fault("version-unknown", message, version.mark, help="a newer archspec may read it"))
         return None
-    for fault in faults(value, schema(), ""):
+    for fault in faults_of(value):
         report.add(fault)
     _check_variant_vars(value, report)
     return Document(value)
+
+
+def faults_of(root: Mapping) -> Iterator[Fault]:
+    """Everything in a file, or in what is left of it with a variant chosen, that the schema refuses."""
+    return faults(root, schema(), "")
 
 
 def _check_variant_vars(root: Mapping, report: Report) -> None:
@@ -158,6 +165,8 @@ def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping) -> bool:
 
 def setting(document: Document, assignment: str) -> Mapping:
     """`name=value` or `dotted.path=value`, as given to `--set`, as a partial spec. Raises `Fault`."""
+    # what the shell gives need not be UTF-8
+    assignment = assignment.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     path, equals, written = assignment.partition("=")
     whole = Mark(Text("--set", (assignment,)), 1, 1, max(1, len(path)))
     if not equals or not path:
@@ -169,16 +178,17 @@ def setting(document: Document, assignment: str) -> Mapping:
 def placed(document: Document, path: str, value: Value, mark: Mark) -> Mapping:
     """A value at a variable's name or dotted path, as a partial spec. Raises `Fault`."""
     keys = path.split(".")
+    if len(keys) > MAX_STEPS:
+        raise Fault("too-large", f"a path has at most {MAX_STEPS} steps", mark)
     section = document.root.get("vars")
     variables = list(section.entries) if isinstance(section, Mapping) else []
-    if len(keys) == 1 and keys[0] not in ("input", "name"):
-        if keys[0] not in variables:
-            raise unknown_variable(keys[0], variables, mark)
+    sections = [key for key in schemas() if key not in ("archspec", "variants", "expect")]
+    if len(keys) == 1 and (keys[0] in variables or keys[0] not in schemas()):
         keys = ["vars", *keys]
-    if keys[0] not in schemas() or keys[0] in ("archspec", "variants"):
-        hint = did_you_mean(keys[0], schemas())
+    if keys[0] not in sections:
+        hint = did_you_mean(keys[0], sections)
         raise Fault("key-unknown", f"`{keys[0]}` is no section of a spec that can be set", mark, help=hint)
-    if keys[0] == "vars" and keys[1] not in variables:
+    if keys[0] == "vars" and len(keys) > 1 and keys[1] not in variables:
         raise unknown_variable(keys[1], variables, mark)
     for key in reversed(keys):
         value = Mapping(mark, {key: (mark, value)})

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from archspec import initializers
-from archspec.arguments import REQUIRED, Signature, is_node
+from archspec.arguments import Signature, is_node
 from archspec.blocks import Block, library_body
 from archspec.errors import Fault, Frame, Mark, Report, listed
 from archspec.formulas import describe
@@ -14,18 +15,24 @@ from archspec.names import INCOMING, ROLES
 from archspec.nodes import Broken, Call, For, Merge, Sequence, Step, Template
 from archspec.plan import Group, Layer, Node, Pairs, block_frame, pass_frame
 from archspec.primitive import Primitive
-from archspec.sections import Sections, depends_on_broken
+from archspec.sections import BROKEN, Sections, depends_on_broken
 from archspec.shapes import Shape, show
 
-MAX_LAYERS = 100_000
-MAX_PASSES = 10_000
-MAX_LEVELS = 80
+MAX_NODES = 100_000  # of a plan, groups counted
+MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow
+MAX_STEPS = 50_000  # of elaboration
+MAX_PASSES = 10_000  # of one loop
+MAX_VALUES = 2**40  # of one tensor
 
 Scope = dict[str, Any]
 
 
 class _Unknown(Exception):
     """Raised where a value depends on something that is wrong already, so that no second error is made of it."""
+
+
+class _Exhausted(Exception):
+    """Raised where elaboration has taken more steps than any network needs."""
 
 
 class _Dropped:
@@ -61,6 +68,10 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
     except RecursionError:
         report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
         return None
+    except _Exhausted:
+        message = f"the network takes more than {MAX_STEPS:,} steps to elaborate"
+        report.add(Fault("too-large", message, sections.network.mark))
+        return None
     if isinstance(result, _Dropped):
         report.add(Fault("node-form", "the network is empty", sections.network.mark))
         return None
@@ -74,6 +85,7 @@ class _Elaborator:
         self.blocks: dict[Any, Node | None] = {}  # by name, arguments and input: equal calls give one node
         self.sound: set[Any] = set()  # argument sets that fit their types
         self.open: list[str] = []  # the blocks being elaborated, outermost first
+        self.steps = 0
 
     # --- values --------------------------------------------------------------------------------------------------
 
@@ -105,6 +117,9 @@ class _Elaborator:
 
     def step(self, step: Step, place: _Place) -> Result:
         """A node in its place, with its modifiers. Reports what is wrong with it."""
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise _Exhausted
         try:
             if step.when is not None and not self.typed(step.when, bool, "`when`", place):
                 return DROPPED
@@ -135,9 +150,10 @@ class _Elaborator:
         """A group within the limits. Raises `Fault`."""
         assert place.shape is not None
         group = Group(kind, tuple(children), place.shape, output, mark)
-        if group.size > MAX_LAYERS or group.depth > MAX_LEVELS:
-            what = f"more than {MAX_LAYERS:,} layers" if group.size > MAX_LAYERS else f"more than {MAX_LEVELS} levels"
-            raise Fault("too-large", f"the network has {what}", mark)
+        if group.size > MAX_NODES:
+            raise Fault("too-large", f"the network has more than {MAX_NODES:,} nodes", mark)
+        if group.depth > MAX_LEVELS:
+            raise Fault("too-large", f"the network is nested more than {MAX_LEVELS} levels deep", mark)
         return group
 
     def chain(self, kind: str, mark: Mark, steps: list[tuple[str, Step, _Place]], place: _Place) -> Result:
@@ -231,6 +247,9 @@ class _Elaborator:
             if not isinstance(verb, str):
                 raise Fault("formula-type", f"a node must be a layer's name, not {describe(verb)}", call.mark)
         if verb in ROLES:
+            if given or main or call.arguments or call.main:
+                help = "say in `defaults` what it stands for, or name the layer itself"
+                raise Fault("argument-unknown", f"`{verb}` takes no arguments here", call.mark, help=help)
             return self.role(verb, call, place)
         for name, argument in call.arguments.items():
             given[name] = (argument.value.mark, self.value(argument.value, place), argument.value.is_formula)
@@ -256,8 +275,10 @@ class _Elaborator:
         meant = self.sections.roles[role]
         if meant is None:
             return DROPPED
-        here = Call(call.mark, meant.verb, meant.arguments, meant.main)
-        return self.call(here, _Place(self.sections.vars, place.shape, place.frames))
+        outside = _Place(self.sections.vars, place.shape, place.frames)
+        if isinstance(meant.verb, Template) and (word := self.value(meant.verb, outside)) in ROLES:
+            raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.verb.mark)
+        return self.call(Call(call.mark, meant.verb, meant.arguments, meant.main), outside)
 
     def bind(
         self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, place: _Place
@@ -267,8 +288,11 @@ class _Elaborator:
         for name, fault in signature.check_names(list(given)).items():
             raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
         defaults = self.sections.defaults.get(found.name, {})
+        missing = [a.name for a in signature.arguments if a.required and a.name not in given and a.name not in defaults]
+        if missing:
+            hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
+            raise Fault("argument-missing", f"`{found.name}` needs {listed(missing)}", mark, help=hint or None)
         values: dict[str, Any] = {}
-        missing = []
         for argument in signature.arguments:
             name = argument.name
             if name in given:
@@ -277,15 +301,12 @@ class _Elaborator:
                 values[name] = defaults[name].value
             elif isinstance(found, Block) and name in found.defaults:
                 values[name] = self.value(found.defaults[name], _Place(values, place.shape, ()))
-            elif argument.default is REQUIRED:
-                missing.append(name)
             else:
                 values[name] = argument.default
-            if is_node(argument.schema) and name in values:
+            if values[name] is BROKEN:
+                raise _Unknown
+            if is_node(argument.schema):
                 values[name] = self.node_value(values[name], name, found.name, given[name][0] if name in given else mark)
-        if missing:
-            hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
-            raise Fault("argument-missing", f"`{found.name}` needs {listed(missing)}", mark, help=hint or None)
         self.check_types(signature, values, given, mark)
         return values
 
@@ -324,6 +345,9 @@ class _Elaborator:
                 initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name], at)
                 init.append((name, one))
         macs = primitive.macs(values, shape, output)
+        for tensor in (output, *parameters.values()):
+            if prod(tensor) > MAX_VALUES:
+                raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
         pairs = freeze_pairs(values)
         return Layer(primitive.name, pairs, shape, output, tuple(parameters.items()), macs, mark, tuple(init))
 
@@ -333,14 +357,14 @@ class _Elaborator:
             raise Fault("block-recursion", f"the block `{block.name}` uses itself: {way}", mark)
         own = self.sections.vocabulary.own.get(block.name) is block
         key = (block.name, freeze(values), place.shape)
-        if place.shape is not None and key in self.blocks:
+        if key in self.blocks:
             known = self.blocks[key]
             return None if known is None else self.called(block, values, mark, place, known)
         body = self.sections.bodies.get(block.name) if own else library_body(block.name)
         if body is None:
             return None
         frame = block_frame(block.name, values, mark)
-        inside = _Place(dict(values), place.shape, (*place.frames, frame))
+        inside = _Place(values | dict.fromkeys(block.broken, BROKEN), place.shape, (*place.frames, frame))
         self.open.append(block.name)
         try:
             for name, template in block.let.items():
@@ -349,11 +373,12 @@ class _Elaborator:
         except Fault as fault:
             self.report.add(fault, mark, inside.frames)
             result = None
+        except _Unknown:
+            result = None
         finally:
             self.open.pop()
         if isinstance(result, _Dropped):
-            assert place.shape is not None
-            result = self.group("sequence", mark, [], place, place.shape)
+            result = self.group("sequence", mark, [], place, place.shape) if place.shape else None
         self.blocks[key] = result
         return None if result is None else self.called(block, values, mark, place, result)
 
@@ -414,6 +439,8 @@ def _merge_hint(kind: str, shapes: list[Shape]) -> str | None:
     if len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
         return None
     (c, *size), (d, *other) = shapes
+    if kind == "multiply" and [1, 1] in (size, other):
+        return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
     steps = {a / b for a, b in zip(other, size, strict=True)}
     if size != other and len(steps) == 1:
         step = max(steps.pop(), 1)

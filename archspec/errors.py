@@ -187,6 +187,13 @@ class Fault(Exception):
         return Diagnostic(self.code, self.message, self.mark or mark, self.notes, frames, self.help)
 
 
+MAX_DIAGNOSTICS = 50
+
+
+class Enough(Exception):
+    """Raised by a `Report` that is full: what else is wrong can wait until this is mended."""
+
+
 class Report:
     """Collects what is wrong; the same thing at the same place counts once, however often it is met."""
 
@@ -197,9 +204,14 @@ class Report:
     def add(self, fault: Fault, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> None:
         diagnostic = fault.diagnostic(mark, frames)
         key = (diagnostic.code, diagnostic.message, diagnostic.mark)
-        if key not in self._seen:
-            self._seen.add(key)
-            self.diagnostics.append(diagnostic)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self.diagnostics.append(diagnostic)
+        if len(self.diagnostics) >= MAX_DIAGNOSTICS:
+            message = f"there are more errors than the {MAX_DIAGNOSTICS} that are shown"
+            self.diagnostics.append(Diagnostic("too-large", message))
+            raise Enough
 
 
 def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`") -> str | None:

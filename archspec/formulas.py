@@ -17,8 +17,9 @@ from archspec.errors import Fault, did_you_mean, listed
 
 MAX_LENGTH = 1_000  # characters
 MAX_DEPTH = 40  # nested operations
-MAX_ITEMS = 10_000  # of any list or string that a formula makes
-MAX_INTEGER = 2**63
+MAX_ITEMS = 1_000  # of any list or string that a formula makes
+MAX_INTEGER = 2**63 - 1
+MAX_NESTING = 20  # lists within lists
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "none": None}
 
 
@@ -35,7 +36,7 @@ class Formula:
         try:
             return _value(self.tree, scope)
         except Fault as fault:
-            raise Fault(fault.code, f"`={self.text}`: {fault.message}", help=fault.help) from None
+            raise Fault(fault.code, f"{_shown(self.text)}: {fault.message}", help=fault.help) from None
 
 
 @lru_cache(maxsize=4096)
@@ -46,12 +47,17 @@ def parse(text: str) -> Formula:
     try:
         tree = ast.parse(text.strip().replace("\n", " "), mode="eval").body
     except SyntaxError as error:
-        raise Fault("formula-syntax", f"`={text}` is not a formula: {error.msg}", help=_quote_hint(text)) from None
+        raise Fault("formula-syntax", f"{_shown(text)} is not a formula: {error.msg}", help=_quote_hint(text)) from None
     except (ValueError, RecursionError, MemoryError):
-        raise Fault("formula-syntax", f"`={text}` is not a formula") from None
+        raise Fault("formula-syntax", f"{_shown(text)} is not a formula") from None
     names: set[str] = set()
     _check(tree, text, names, 0)
     return Formula(text.strip(), frozenset(names), tree)
+
+
+def _shown(text: str) -> str:
+    """A formula as messages quote it, cut where it is long."""
+    return f"`={text}`" if len(text) <= 80 else f"`={text[:77]}…`"
 
 
 def _quote_hint(text: str) -> str | None:
@@ -62,12 +68,12 @@ def _quote_hint(text: str) -> str | None:
 
 def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
     if depth > MAX_DEPTH:
-        raise Fault("formula-syntax", f"`={text}` is nested more than {MAX_DEPTH} deep")
+        raise Fault("formula-syntax", f"{_shown(text)} is nested more than {MAX_DEPTH} deep")
     match node:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
                 hint = did_you_mean(name, FUNCTIONS) or f"the functions are {listed(FUNCTIONS)}"
-                raise Fault("formula-syntax", f"`={text}` calls `{name}`, which is no function of formulas", help=hint)
+                raise Fault("formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint)
             children: list[ast.AST] = list(arguments)
         case ast.Name(id=name):
             if name not in CONSTANTS:
@@ -93,9 +99,9 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
             children = [node.left, *node.comparators]
         case ast.Call():
             help = f"the functions are {listed(FUNCTIONS)}"
-            raise Fault("formula-syntax", f"`={text}` calls something that is no function of formulas", help=help)
+            raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
-            raise Fault("formula-syntax", f"`={text}` holds {_kind(node)}, which formulas do not have")
+            raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have")
     for child in children:
         _check(child, text, names, depth + 1)
 
@@ -113,7 +119,7 @@ def _kind(node: ast.AST) -> str:
         ast.NamedExpr: "an assignment",
         ast.Starred: "an unpacking (`*`)",
     }
-    return known.get(type(node), f"`{ast.unparse(node)}`")
+    return known.get(type(node), "an operator or form")
 
 
 def _fail(message: str, help: str | None = None) -> Fault:
@@ -168,23 +174,25 @@ def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
 
 def _bounded(value: Any) -> Any:
     """The value, if it is within bounds: finite, no larger than 2⁶³, no longer than `MAX_ITEMS`."""
-    if isinstance(value, (list, str)) and _items(value) > MAX_ITEMS:
+    if isinstance(value, (list, str)) and count_items(value) > MAX_ITEMS:
         raise _fail(f"the result has more than {MAX_ITEMS} items")
     if isinstance(value, (int, float)) and not abs(value) <= MAX_INTEGER:
         raise _fail("the result is too large")
     return value
 
 
-def _items(value: Any) -> int:
-    """How many items a value holds in all; counting stops once it is past `MAX_ITEMS`."""
-    if isinstance(value, str):
-        return len(value)
-    count = 1
-    if isinstance(value, list):
-        for item in value:
-            count += _items(item)
-            if count > MAX_ITEMS:
-                break
+def count_items(value: Any, nesting: int = 0) -> int:
+    """How many items a value holds in all; counting stops once it is past `MAX_ITEMS`. Raises `Fault` if too deep."""
+    if nesting > MAX_NESTING:
+        raise _fail(f"lists are nested more than {MAX_NESTING} deep")
+    if not isinstance(value, list):
+        return len(value) if isinstance(value, str) else 1
+    count = len(value)
+    for item in value:
+        if isinstance(item, (list, str)):
+            count += count_items(item, nesting + 1)
+        if count > MAX_ITEMS:
+            break
     return count
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from archspec.arguments import Signature, fault_in
+from archspec.arguments import NODE, Signature, fault_in, is_node
 from archspec.errors import Fault, Mark, Report, did_you_mean, listed
 from archspec.names import COMPANIONS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS, check_part, check_variable
 from archspec.nodes import Body, Broken, Call, For, Given, Merge, Sequence, Step, Template, template
@@ -100,17 +100,17 @@ class Grammar:
         return _is_quantity(value)
 
     def _steps(self, values: tuple[Value, ...]) -> tuple[Step, ...]:
-        steps = []
-        taken: dict[str, Mark] = {}
-        for index, value in enumerate(values):
-            step = self._step(str(index), value)
+        return self._unique([self._step(str(index), value) for index, value in enumerate(values)])
+
+    def _unique(self, steps: list[Step]) -> tuple[Step, ...]:
+        """The steps, less those whose name an earlier one has."""
+        taken: dict[str, Step] = {}
+        for step in steps:
             if step.key in taken:
-                message = f"two parts are named `{step.key}`; the first is in line {taken[step.key].line}"
+                message = f"two parts are named `{step.key}`; the first is in line {taken[step.key].mark.line}"
                 self.report.add(Fault("duplicate-name", message, step.mark))
-                continue
-            taken[step.key] = step.mark
-            steps.append(step)
-        return tuple(steps)
+            taken.setdefault(step.key, step)
+        return tuple(taken.values())
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 
@@ -269,11 +269,19 @@ class Grammar:
         return Call(mark, verb, {}, main)
 
     def _check_constant(self, signature: Signature, name: str, value: Template) -> None:
-        if value.constant:
-            argument = signature.by_name[name]
+        argument = signature.by_name[name]
+        if is_node(argument.schema) and not value.is_formula and value.data not in (None, "none"):
+            self._check_node(value.value, f"`{name}` of `{signature.owner}`")
+        elif value.constant:
             fault = fault_in(value.data, argument.schema, f"`{name}` of `{signature.owner}`")
             if fault:
                 self.report.add(fault, value.mark)
+
+    def _check_node(self, value: Value, what: str) -> None:
+        """Hold a layer that is given as an argument to the grammar."""
+        step = self._step("", value)
+        if not isinstance(step.body, (Call, Broken)) or step.when or step.repeat:
+            self.report.add(Fault("type-mismatch", f"{what} must be {NODE}", value.mark))
 
     def _arguments(self, mapping: Mapping) -> dict[str, Given]:
         arguments = {}
@@ -310,7 +318,7 @@ class Grammar:
             raise Fault("node-form", f"`{verb}` needs branches: a list, or a mapping that names them", value.mark)
         if not entries:
             raise Fault("branch-missing", f"`{verb}` has no branches", value.mark)
-        return tuple(self._branch(*entry) for entry in entries)
+        return self._unique([self._branch(*entry) for entry in entries])
 
     def _parts_of_merge(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
         for key, (mark, value) in mapping.entries.items():

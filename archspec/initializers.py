@@ -17,6 +17,8 @@ class Initializer:
 
     arguments: dict[str, Schema]
     least_axes: int = 0
+    bounds: tuple[float, float] | None = None
+    """torch's own values of `a` and `b`, where these are the bounds of what is drawn."""
 
 
 _KAIMING: dict[str, Schema] = {
@@ -29,10 +31,10 @@ INITIALIZERS = {
     "zeros": Initializer({}),
     "ones": Initializer({}),
     "normal": Initializer({"mean": number(), "std": number(0)}),
-    "trunc_normal": Initializer({"mean": number(), "std": number(above=0), "a": number(), "b": number()}),
-    "uniform": Initializer({"a": number(), "b": number()}),
-    "xavier_uniform": Initializer({"gain": number()}, 2),
-    "xavier_normal": Initializer({"gain": number()}, 2),
+    "trunc_normal": Initializer({"mean": number(), "std": number(above=0), "a": number(), "b": number()}, bounds=(-2, 2)),
+    "uniform": Initializer({"a": number(), "b": number()}, bounds=(0, 1)),
+    "xavier_uniform": Initializer({"gain": number(0)}, 2),
+    "xavier_normal": Initializer({"gain": number(0)}, 2),
     "kaiming_uniform": Initializer(_KAIMING, 2),
     "kaiming_normal": Initializer(_KAIMING, 2),
     "orthogonal": Initializer({"gain": number()}, 2),
@@ -78,11 +80,19 @@ def schema(primitives: dict[str, Primitive]) -> Schema:
 
 
 def resolve(value: Any) -> Init:
-    """The written form of an initialiser (a number, a name, or `{name: arguments}`) as function and arguments."""
+    """The written form of an initialiser (a number, a name, or `{name: arguments}`) as function and arguments.
+
+    Raises `Fault` where bounds are in the wrong order.
+    """
     if isinstance(value, str):
         return value, ()
     if isinstance(value, dict):
         (name, arguments), *_ = value.items()
+        bounds = INITIALIZERS[name].bounds
+        if bounds:
+            low, high = arguments.get("a", bounds[0]), arguments.get("b", bounds[1])
+            if low >= high:
+                raise Fault("out-of-range", f"`{name}` needs `a` below `b`, but they are {low} and {high}")
         return name, tuple(arguments.items())
     return "constant", (("val", value),)
 

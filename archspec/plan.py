@@ -29,8 +29,8 @@ class Layer:
     mark: Mark = field(repr=False)
     init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
 
-    depth = 0
-    size = 1
+    depth = 0  # levels of modules below it
+    size = 1  # nodes
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -67,8 +67,9 @@ class Group:
         nodes = [node for _, node in self.children]
         object.__setattr__(self, "params", sum(node.params for node in nodes))
         object.__setattr__(self, "macs", sum(node.macs for node in nodes))
-        object.__setattr__(self, "size", sum(node.size for node in nodes))
-        object.__setattr__(self, "depth", 1 + max((node.depth for node in nodes), default=0))
+        object.__setattr__(self, "size", 1 + sum(node.size for node in nodes))
+        level = 0 if self.kind == "block" else 1
+        object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def schema() -> Schema:
     """
     block = _with_formulas(blocks.SCHEMA)
     block["properties"]["body"] = _ref("place")
+    block["properties"]["args"] = {"type": "object", "additionalProperties": blocks.ARGUMENT_SCHEMA}
     written: dict[str, Schema] = {
         "archspec": {"const": VERSION},
         "defaults": _defaults(),

@@ -10,6 +10,7 @@ from archspec.arguments import fault_in
 from archspec.blocks import Vocabulary, define_all, formula_of
 from archspec.document import schemas
 from archspec.errors import Fault, Mark, Report, did_you_mean
+from archspec.formulas import count_items
 from archspec.grammar import Grammar
 from archspec.initializers import Init, resolve as resolve_init
 from archspec.names import ROLES, check_variable
@@ -25,6 +26,9 @@ class Default:
 
     mark: Mark
     value: Any
+
+
+MAX_TOTAL = 100_000
 
 
 class _Broken:
@@ -79,7 +83,7 @@ def compute(root: Mapping, report: Report) -> Sections:
         vocabulary=vocabulary,
         bodies=bodies,
         network=grammar.place("", network.mark, network) if network else None,
-        init=_init(root.get("init"), section.data("init")),
+        init=_init(root.get("init"), section.data("init"), report),
         expect=section.data("expect") or {},
         recipe=section.data("train") or {},
     )
@@ -88,11 +92,15 @@ def compute(root: Mapping, report: Report) -> Sections:
 def _variables(section: Value | None, report: Report) -> dict[str, Any]:
     """The file's variables; a later one may use those above it."""
     values: dict[str, Any] = {}
+    total = 0
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
         try:
             check_variable(name, mark)
             made = formula_of(value, values)
             values[name] = BROKEN if depends_on_broken(made.names, values) else made.evaluate(values)
+            total += count_items(values[name])
+            if total > MAX_TOTAL:
+                raise Fault("too-large", f"the variables hold more than {MAX_TOTAL:,} values", mark)
         except Fault as fault:
             values[name] = BROKEN
             report.add(fault, value.mark)
@@ -126,15 +134,18 @@ class _Computer:
         return None if wrong else data
 
 
-def _init(section: Value | None, data: Any) -> dict[str, dict[str, tuple[Mark, Init]]]:
+def _init(section: Value | None, data: Any, report: Report) -> dict[str, dict[str, tuple[Mark, Init]]]:
     if not isinstance(section, Mapping) or data is None:
         return {}
     made: dict[str, dict[str, tuple[Mark, Init]]] = {}
     for primitive, (_, weights) in section.entries.items():
         assert isinstance(weights, Mapping)
-        made[primitive] = {
-            name: (value.mark, resolve_init(data[primitive][name])) for name, (_, value) in weights.entries.items()
-        }
+        made[primitive] = {}
+        for name, (_, value) in weights.entries.items():
+            try:
+                made[primitive][name] = (value.mark, resolve_init(data[primitive][name]))
+            except Fault as fault:
+                report.add(fault, value.mark)
     return made
 
 
@@ -188,6 +199,7 @@ def _defaults(
                     raise unknown[key]
                 made_value = formula_of(inner, variables)
                 if depends_on_broken(made_value.names, variables):
+                    made[name][key] = Default(inner.mark, BROKEN)
                     continue
                 computed = made_value.evaluate(variables)
                 fault = fault_in(computed, signature.by_name[key].schema, f"`{key}` of `{name}`")
@@ -196,6 +208,7 @@ def _defaults(
                     raise fault
                 made[name][key] = Default(inner.mark, computed)
             except Fault as fault:
+                made[name][key] = Default(inner.mark, BROKEN)
                 report.add(fault, at)
     return made
 

@@ -6,6 +6,7 @@ anchors that contain themselves, and files, trees or numbers beyond the limits b
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -115,6 +116,12 @@ def read(content: bytes, name: str) -> Value:
         line = content.count(b"\n", 0, error.start) + 1
         mark = Mark(Text(name, ()), line, error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1)
         raise Fault("yaml-syntax", "the file is not UTF-8 text", mark) from None
+    for found in re.finditer("[\x85\u2028\u2029]", string):
+        before = string[: found.start()]
+        text = Text(name, tuple(string.split("\n")))
+        mark = Mark(text, before.count("\n") + 1, found.start() - (before.rfind("\n") + 1) + 1)
+        message = f"the character U+{ord(found[0]):04X} ends a line to some readers of YAML and not to others"
+        raise Fault("value-ambiguous", message, mark, help="remove it")
     return _Tree(string, Text(name, tuple(string.splitlines()))).root()
 
 
@@ -124,8 +131,9 @@ class _Tree:
     def __init__(self, string: str, text: Text) -> None:
         self.text = text
         self.anchors: dict[str, Value | None] = {}
-        self.sizes: dict[int, int] = {}  # of anchored values, by id
+        self.sizes: dict[int, tuple[int, int]] = {}  # count and height of anchored values, by id
         self.count = 0
+        self.deepest = 0
         self.string = string
 
     def root(self) -> Value:
@@ -140,7 +148,10 @@ class _Tree:
             mark = Mark(self.text, at.line + 1, at.column + 1) if at else Mark(self.text, 1, 1)
             raise Fault("yaml-syntax", f"this is not YAML: {problem}", mark, help=_syntax_hint(self.text, mark)) from None
         except yaml.reader.ReaderError as error:
-            before = self.string[: error.position] if isinstance(error.position, int) else ""
+            # libyaml counts bytes, the parser in Python characters
+            before = self.string[: error.position]
+            if _LOADER is getattr(yaml, "CSafeLoader", None):
+                before = self.string.encode()[: error.position].decode(errors="ignore")
             mark = Mark(self.text, before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
             raise Fault("yaml-syntax", "the file holds a character that YAML does not allow", mark) from None
 
@@ -165,17 +176,18 @@ class _Tree:
         self.count += 1
         if self.count > MAX_VALUES:
             raise Fault("too-large", f"the file holds more than {MAX_VALUES:,} values, aliases counted", mark)
-        if depth > MAX_DEPTH:
-            raise Fault("too-large", f"the file is nested more than {MAX_DEPTH} deep", mark)
+        self._reach(depth, mark)
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event, mark)
+            return self._alias(event, mark, depth)
         tag = getattr(event, "tag", None)
         if tag is not None and tag != "!":
             raise Fault("yaml-feature", f"specs have no tags; this is `{tag}`", mark, help="write the value without it")
         anchor = getattr(event, "anchor", None)
         if anchor:
             self.anchors[anchor] = None  # known, but not complete: it may not contain itself
-        before = self.count
+        before, outer = self.count, self.deepest
+        if anchor:
+            self.deepest = depth
         if isinstance(event, yaml.ScalarEvent):
             value: Value = self._scalar(event, mark)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -184,16 +196,24 @@ class _Tree:
             value = Mapping(mark, self._entries(depth))
         if anchor:
             self.anchors[anchor] = value
-            self.sizes[id(value)] = self.count - before + 1
+            self.sizes[id(value)] = (self.count - before + 1, self.deepest - depth)
+            self.deepest = max(self.deepest, outer)
         return value
 
-    def _alias(self, event: yaml.AliasEvent, mark: Mark) -> Value:
+    def _reach(self, depth: int, mark: Mark) -> None:
+        if depth > MAX_DEPTH:
+            raise Fault("too-large", f"the file is nested more than {MAX_DEPTH} deep", mark)
+        self.deepest = max(self.deepest, depth)
+
+    def _alias(self, event: yaml.AliasEvent, mark: Mark, depth: int) -> Value:
         if event.anchor not in self.anchors:
             raise Fault("yaml-syntax", f"this is not YAML: there is no anchor `&{event.anchor}` above", mark)
         value = self.anchors[event.anchor]
         if value is None:
             raise Fault("yaml-feature", f"the value `&{event.anchor}` contains itself", mark)
-        self.count += self.sizes[id(value)] - 1
+        count, height = self.sizes[id(value)]
+        self.count += count - 1
+        self._reach(depth + height, mark)
         return value
 
     def _items(self, depth: int) -> Iterator[Value]:
@@ -256,8 +276,8 @@ def _resolve(text: str, mark: Mark) -> str | int | float | bool | None:
         )
     if kind == "infinite":
         raise Fault("out-of-range", f"`{text}` is not a finite number", mark)
-    number: int | float = float(text) if kind == "float" or len(text) > 30 else int(text, 0)
-    if not abs(number) <= 2**63:
+    number: int | float = float(text) if kind == "float" else int(text, 0) if len(text) <= 30 else math.inf
+    if not abs(number) < 2**63:
         raise Fault("out-of-range", f"the number `{text[:40]}` is too large", mark)
     return number
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archspec import document as documents, library, source
 from archspec.document import Document
 from archspec.elaborate import elaborate, freeze_pairs
-from archspec.errors import Diagnostic, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
 from archspec.plan import Plan
 from archspec.sections import Sections, compute
 from archspec.shapes import show
@@ -58,19 +58,27 @@ class SpecFile:
         """Elaborate variants (all of them by default, and the file without one), and gather what is wrong."""
         report = Report()
         specs = []
-        document = documents.parse(self.tree, report)
-        if document is not None:
-            for variant in [None, *document.variants] if variants is None else variants:
+        try:
+            document = documents.parse(self.tree, report)
+            outlined = not report.diagnostics
+            for variant in [] if document is None else [None, *document.variants] if variants is None else variants:
+                assert document is not None
                 spec = self._elaborate(document, variant, None, set, report)
-                if spec is not None:
+                if spec is not None and outlined:
                     specs.append(spec)
+        except Enough:
+            pass
         return Checked(tuple(specs), tuple(self._placed(report.diagnostics)))
 
     def spec(self, variant: str | None, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
         report = Report()
-        document = documents.parse(self.tree, report)
-        spec = self._elaborate(document, variant, vars, set, report) if document else None
+        spec = None
+        try:
+            document = documents.parse(self.tree, report)
+            spec = self._elaborate(document, variant, vars, set, report) if document else None
+        except Enough:
+            pass
         if report.diagnostics or spec is None:
             raise SpecError(self._placed(report.diagnostics))
         return spec
@@ -91,6 +99,8 @@ class SpecFile:
                 mark = Mark(Text("vars", ()), 1, 1)
                 settings.append(documents.placed(document, f"vars.{name}", source.from_python(value, mark), mark))
             root = document.resolve(variant, settings)
+            for fault in documents.faults_of(root) if settings else ():
+                report.add(fault)
         except Fault as fault:
             report.add(fault, self.tree.mark)
             return None
@@ -172,9 +182,9 @@ def load(
     Raises `SpecError` where the spec is at fault, `UsageError` where the file or variant cannot be had.
     """
     file, implied = open_file(path_or_name)
-    if implied and variant and variant != implied:
+    if implied and variant is not None and variant != implied:
         raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
-    return file.spec(variant or implied, vars, set)
+    return file.spec(implied if variant is None else variant, vars, set)
 
 
 def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:

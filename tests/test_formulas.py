@@ -124,7 +124,7 @@ def test_what_is_no_formula_is_refused(formula: str) -> None:
         "'%1000000000d' % 1",
         "'a' * 10",
         "[0] * 100000",
-        "[[0] * 9999] * 9999",
+        "[[0] * 999] * 999",
         "range(1000000)",
         "range(10 ** 18)",
         "round(1, -1000000000) // 0",
@@ -162,11 +162,11 @@ def test_what_has_no_value_says_so_at_once(formula: str) -> None:
 
 def test_values_cannot_grow_from_one_variable_to_the_next() -> None:
     scope: dict[str, Any] = {"v0": [0] * 100}
-    with pytest.raises(Fault, match="more than 10000 items"):
+    with pytest.raises(Fault, match="more than 1000 items"):
         for i in range(20):
             scope[f"v{i + 1}"] = parse(f"[v{i}, v{i}, v{i}]").evaluate(scope)
     assert len(scope) < 8
-    assert MAX_ITEMS == 10_000
+    assert MAX_ITEMS == 1_000
 
 
 @settings(max_examples=300, deadline=None)

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 import warnings
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import yaml
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Sampler
 
 from archspec.errors import UsageError
 from archspec.recipe import complete
@@ -25,6 +26,9 @@ from trainer import data
 from trainer.data import DataSet, Labelled
 from trainer.images import check_fit, statistics
 from trainer.module import SpecModule
+
+
+EVALUATION_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -107,15 +111,15 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
         module.mean, module.std = statistics(job.train.images, job.spec.plan.input)
     folder = _new_folder(out, job.name)
     (folder / "spec.yaml").write_text(yaml.safe_dump(module.hparams["spec"], sort_keys=False), encoding="utf-8")
-    checkpoint = ModelCheckpoint(
-        folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max", save_last=True
-    )
+    checkpoint = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max")
+    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
     epoch_lines = EpochLines(job.recipe["epochs"], quiet=progress)
     engine = Trainer(
         max_epochs=job.recipe["epochs"],
         devices=1,
         callbacks=[
             checkpoint,
+            last,
             LearningRateMonitor("epoch"),
             epoch_lines,
             *([TQDMProgressBar(refresh_rate=10)] if progress else []),
@@ -128,12 +132,17 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
     )
     began = time.perf_counter()
     try:
-        engine.fit(module, loader(job.train, job.recipe["batch_size"], shuffle=True), loader(job.validation, 256))
+        engine.fit(
+            module,
+            loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"]),
+            loader(job.validation, EVALUATION_BATCH),
+        )
     except SystemExit:  # so Lightning ends when it is interrupted
         raise KeyboardInterrupt from None
     seconds = time.perf_counter() - began
     # weights and metrics alone are read back: nothing in the file can run
-    scores = engine.test(module, loader(job.data.test, 256), ckpt_path="best", verbose=False, weights_only=True)
+    test = loader(job.data.test, EVALUATION_BATCH)
+    scores = engine.test(module, test, ckpt_path="best", verbose=False, weights_only=True)
     result = Result(
         name=job.name,
         spec=job.spec.file,
@@ -152,11 +161,39 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
     return result
 
 
-def loader(part: Labelled, batch_size: int, *, shuffle: bool = False) -> DataLoader[Any]:
-    """Whole batches, taken from memory at once; in training, a last batch that is not full is dropped."""
-    order: Sampler[int] = RandomSampler(part) if shuffle else SequentialSampler(part)  # type: ignore[arg-type]
-    batches = BatchSampler(order, batch_size, drop_last=shuffle)
-    return DataLoader(part, sampler=batches, batch_size=None)  # type: ignore[arg-type]
+class Batches(Sampler[list[int]]):
+    """The positions of each batch. Shuffled by a seed, in another order each epoch, a last partial batch is dropped.
+
+    The order depends on the seed and the epoch alone, not on what else draws random numbers.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int | None) -> None:
+        self.count = count
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.batch_size if self.seed is not None else -(-self.count // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        order = list(range(self.count))
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
+            order = torch.randperm(self.count, generator=generator).tolist()
+        for number in range(len(self)):
+            yield order[number * self.batch_size : (number + 1) * self.batch_size]
+
+
+def loader(part: Labelled, batch_size: int, *, shuffle_by: int | None = None) -> DataLoader[Any]:
+    """Whole batches, taken from memory at once; for training, shuffled by a seed."""
+    batches = Batches(len(part), batch_size, shuffle_by)
+    # a generator of its own keeps the loader from drawing on the global one
+    return DataLoader(part, sampler=batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
 
 def _new_folder(out: Path, name: str) -> Path:

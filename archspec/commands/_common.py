@@ -37,7 +37,7 @@ def result(plan: Plan, spec: str) -> dict[str, Any]:
         "output": list(plan.output),
         "params": plan.params,
         "macs": plan.macs,
-        "layers": plan.root.size,
+        "layers": len(plan.layers),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from typing import TYPE_CHECKING
 
 import click
@@ -63,17 +64,24 @@ def command(
 def _built(build: object, plan: Plan) -> nn.Module:
     """The module, if it is what the plan says. Raises `UsageError` where memory does not hold it."""
     assert callable(build)
-    try:
-        module: nn.Module = build()
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "memory" in str(error):
-            gigabytes = plan.params * 4 / 1e9
-            raise UsageError(f"the network's {plan.params:,} parameters ({gigabytes:,.0f} GB) do not fit in memory") from None
-        raise
+    check_memory(plan)
+    module: nn.Module = build()
     count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     if count != plan.params:
         raise AssertionError(f"the plan has {plan.params:,} parameters, but the module {count:,}")
     return module
+
+
+def check_memory(plan: Plan) -> None:
+    """Raises `UsageError` where this machine's memory holds neither the weights nor the largest tensors of a sample."""
+    largest = max((prod(placed.layer.input) + prod(placed.layer.output) for placed in plan.layers), default=0)
+    needed = 4 * (plan.params + largest)
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > memory:
+        raise UsageError(
+            f"{plan.title} needs {needed / 1e9:,.0f} GB for its {plan.params:,} parameters and largest tensors; "
+            f"this machine has {memory / 1e9:,.0f} GB"
+        )
 
 
 def _table(module: nn.Module, plan: Plan, depth: int) -> str:

@@ -9,6 +9,7 @@ import click
 from archspec.arguments import Signature, phrase
 from archspec.blocks import Block
 from archspec.errors import CODES, UsageError, did_you_mean
+from archspec.names import ROLES
 from archspec.primitive import Primitive
 
 
@@ -22,6 +23,8 @@ def command(name: str) -> None:
     found = vocabulary.find(name)
     if found is not None:
         click.echo(_primitive(found) if isinstance(found, Primitive) else _block(found))
+    elif name in ROLES:
+        click.echo(f"{name}: a role; it stands for the layer that a file's `defaults` give it: defaults: {{{name}: …}}")
     elif name in CODES:
         click.echo(f"error[{name}]: {CODES[name]}")
     else:

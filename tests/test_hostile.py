@@ -1,0 +1,189 @@
+"""Specs made to break things: each is refused at once, in words, and none passes check to fail later."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from archspec import source
+from archspec.errors import Fault
+from archspec.spec import Checked, SpecFile, from_dict, load
+
+HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
+
+
+def checked(text: str) -> Checked:
+    return SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")).check()
+
+
+def codes(text: str) -> list[str]:
+    """The codes of all that is wrong, found within two seconds."""
+    began = time.perf_counter()
+    try:
+        found = [d.code for d in checked(text).diagnostics]
+    except Fault as fault:
+        found = [fault.code]
+    assert time.perf_counter() - began < 5
+    return found
+
+
+def doubling(levels: int, call: str) -> str:
+    blocks = ["  b0: {args: {x: 1}, body: []}"]
+    blocks += [f"  b{i}: {{args: {{x: 1}}, body: [{call.format(i=i - 1)}]}}" for i in range(1, levels)]
+    return "blocks:\n" + "\n".join(blocks) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("network: [{uses: conv}]\n", ["name-unknown"]),
+        ("network: [{add: [{conv: {out: 3, kernel: 1}, name: a}, {relu: , name: a}]}]\n", ["duplicate-name"]),
+        ("network: [{conv: {out: 1, kernel: 1}}]\ninit: {conv: {weight: {uniform: {a: 2}}}}\n", ["out-of-range"]),
+        ("network: [{conv: {out: 1, kernel: 1}}]\ninit: {conv: {weight: {trunc_normal: {a: 3, b: 1}}}}\n", ["out-of-range"]),
+        ("network: [{conv: {out: 1, kernel: 1}}]\ninit: {conv: {weight: {xavier_normal: {gain: -1}}}}\n", ["out-of-range"]),
+        (
+            "blocks: {b0: {body: []}, b1: {body: [{b0: , repeat: 9999}]}, b2: {body: [{b1: , repeat: 9999}]}}\n"
+            "network: [b2]\n",
+            ["too-large"],
+        ),
+        ("network: [{conv: {out: 4611686018427387904, kernel: 1}}]\n", ["out-of-range"]),
+        ("network: [{conv: {out: 1, kernel: 1, stride: 9223372036854775808}}]\n", ["out-of-range"]),
+        ("network: [{conv: {out: 2147483647, kernel: 1000}}]\n", ["input-shape"]),
+        ("network: [{conv: {out: 2147483647, kernel: 1000, padding: 1000}}]\n", ["too-large"]),
+        ("network: " + "[" * 30 + "relu" + "]" * 30 + "\n", ["too-large"]),
+        ("network:\n  - for: {a: =range(999)}\n    body: [{for: {b: =range(999)}, body: [{relu: , when: false}]}]\n", ["too-large"]),
+        ("network: [{repeat: 9999, for: {b: =range(999)}, body: [relu]}]\n", ["too-large"]),
+        (doubling(25, "{{b{i}: =x * 2 % 10007}}, {{b{i}: =(x * 2 + 1) % 10007}}") + "network: [b24]\n", ["too-large"]),
+        (doubling(25, "b{i}, b{i}") + "network: [{linear: 3}, b24]\n", ["input-shape"]),
+        ("network:\n" + "".join(f"  - foo{i}\n" for i in range(4000)), ["name-unknown"] * 50 + ["too-large"]),
+        (
+            "vars:\n" + "".join(f"  variable{i}: 1\n" for i in range(1000))
+            + "network:\n" + "".join(f"  - dropout: =varable{i}\n" for i in range(1000)),
+            ["variable-unknown"] * 50 + ["too-large"],
+        ),
+        ("vars:\n" + "".join(f"  v{i}: =range(999)\n" for i in range(2000)) + "network: [relu]\n", ["too-large"] * 50 + ["too-large"]),
+        ("vars:\n  v0: []\n" + "".join(f"  v{i}: =[v{i - 1}]\n" for i in range(1, 1500)) + "network: [relu]\n", ["formula-value"]),
+        (
+            "vars:\n  a0: &a0 [[[[[[[[[[1]]]]]]]]]]\n"
+            + "".join(f"  a{i}: &a{i} [[[[[[[[[[*a{i - 1}]]]]]]]]]]\n" for i in range(1, 20))
+            + "network: [relu]\n",
+            ["too-large"],
+        ),
+        ("vars: {x: 0x" + "f" * 40 + "}\nnetwork: [relu]\n", ["out-of-range"]),
+        ("vars: {x: =" + "~" * 900 + "1}\nnetwork: [relu]\n", ["formula-syntax"]),
+        *[
+            (f"blocks: {{b: {{args: {{w: {definition}}}, body: [{{dropout: =w}}]}}}}\nnetwork: [{{b: {{w: 0.5}}}}]\n", [code])
+            for definition, code in [
+                ("{type: [a]}", "type-mismatch"),
+                ("{type: {}}", "type-mismatch"),
+                ("{type: integer, default: 3, minimum: a}", "type-mismatch"),
+                ("{type: integer, minimum: =3}", "type-mismatch"),
+                ("{type: string, enum: 5, default: a}", "type-mismatch"),
+                ("{default: {conv: {out: 3, kernel: 1}}}", "key-missing"),
+                ("{type: integer, default: a}", "type-mismatch"),
+                ("{type: integer, minimum: 3, default: 1}", "out-of-range"),
+            ]
+        ],
+        ("blocks: {b: {let: {x: =y + 1}, body: [{dropout: =x}]}}\nnetwork: [b]\n", ["variable-unknown"]),
+        ("defaults: {conv: {kernel: a}}\nnetwork: [{conv: {out: 1}}]\n", ["type-mismatch"]),
+        ("defaults: {act: [relu]}\nnetwork: [act]\n", ["type-mismatch"]),
+        ("defaults: {act: =x}\nvars: {x: act}\nnetwork: [act]\n", ["formula-value"]),
+        ("defaults: {act: relu}\nvars: {x: act}\nnetwork: [{use: =x, with: {foo: 3}}]\n", ["argument-unknown"]),
+        (
+            "defaults: {act: relu, norm: batch_norm}\nnetwork: [{conv_norm_act: {out: 2, norm: {norm: {eps: 5}}}}]\n",
+            ["argument-unknown"],
+        ),
+        ("defaults: {act: relu}\nnetwork: [{conv_norm_act: {out: 2, norm: {batch_norm: {epz: 1}}}}]\n", ["argument-unknown"]),
+        ("defaults: {act: relu}\nnetwork: [{conv_norm_act: {out: 2, norm: [relu]}}]\n", ["type-mismatch"]),
+        ("blocks: {b: {args: {w: {type: integer}, v: {type: integer, default: =w}}, body: []}}\nnetwork: [b]\n", ["argument-missing"]),
+        ("name: \"a\\0b\"\nnetwork: [relu]\n", ["out-of-range"]),
+        ("# a\u0085b: 1\nnetwork: [relu]\n", ["value-ambiguous"]),
+    ],
+)  # fmt: skip
+def test_refused_at_once(text: str, expected: list[str]) -> None:
+    assert codes(HEAD + text) == expected
+
+
+def test_an_argument_of_an_argument_is_shown_where_it_stands() -> None:
+    line = "  - conv_norm_act: {out: 2, norm: {batch_norm: {epz: 1}}}"
+    (found,) = checked(HEAD + f"defaults: {{act: relu}}\nnetwork:\n{line}\n").diagnostics
+    assert (found.mark.line, found.mark.column, found.help) == (5, line.index("epz") + 1, "did you mean `eps`?")
+
+
+def test_formulas_in_the_defaults_of_block_arguments_are_computed() -> None:
+    blocks = {
+        "b": {
+            "args": {
+                "w": 4,
+                "kernel": {"type": "list", "default": ["=w - 1", 1]},
+                "end": {"type": "node", "default": {"conv": {"out": "=w", "kernel": 1}}},
+            },
+            "body": [{"conv": {"out": "=w", "kernel": "=kernel"}}, {"use": "=end"}],
+        }
+    }
+    spec = from_dict({"archspec": 1, "input": [3, 8, 8], "blocks": blocks, "network": ["b"]})
+    assert spec.plan.output == (4, 6, 8)
+
+
+def test_a_broken_outline_is_not_listed_as_sound() -> None:
+    assert checked(HEAD + "foo: 1\nnetwork: [relu]\n").specs == ()
+
+
+@pytest.mark.parametrize("name", ["self", "input", "add", "max", "branch_1", "torch", "x", "print"])
+def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
+    spec = from_dict(
+        {
+            "archspec": 1,
+            "input": [3, 8, 8],
+            "network": {"add": {name: ["tanh"], "other": ["relu"], "branch_0": []}},
+        }
+    )
+    images = torch.randn(2, 3, 8, 8)
+    assert torch.equal(spec.build()(images), images.tanh() + images.relu() + images)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["name=[1]", "description.x=[1]", "expect.params=1", "width={a: 1}", "vars.width.b.c=1", "a." * 20_000 + "b=1", "=3", "x=\udcff"],
+)
+def test_settings_are_held_to_the_language(run: Callable, tmp_path: Path, setting: str) -> None:
+    (tmp_path / "net.yaml").write_text(HEAD + "vars: {width: 8}\nnetwork: [{conv: {out: =width, kernel: 1}}]\n")
+    done = run("check", "net.yaml", "--set", setting)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "error[" in done.stderr
+
+
+def test_a_terminal_without_unicode_is_served(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "archspec", "check", "digits"],
+        cwd=tmp_path,
+        capture_output=True,
+        env={"PYTHONIOENCODING": "ascii", "PATH": "", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"308,074 parameters" in done.stdout
+
+
+def test_a_network_beyond_this_machines_memory_is_refused_before_it_is_built(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(HEAD + "network: [{conv: {out: 100000, kernel: 1000, padding: 1000}}]\n")
+    assert run("check", "net.yaml").returncode == 0
+    done = run("build", "net.yaml")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: net needs 1,607 GB for its 300,000,100,000 parameters")
+    assert done.stdout == ""
+
+
+def test_pickled_errors_say_the_same() -> None:
+    import pickle
+
+    with pytest.raises(Exception, match="variant") as caught:
+        load("resnet", "none")
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

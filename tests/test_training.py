@@ -1,0 +1,384 @@
+"""Training: data brought to the network, recipes carried out, results kept."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision.datasets import CIFAR10
+from torchvision.transforms import v2
+
+from archspec.errors import UsageError
+from archspec.recipe import DEFAULTS, complete
+from archspec.spec import from_dict, load
+from trainer import data
+from trainer.images import Augmentation, fitted, statistics
+from trainer.module import SpecModule
+from trainer.run import Batches, loader, prepare, train
+
+LINEAR = {
+    "archspec": 1,
+    "name": "Linear",
+    "input": [1, 8, 8],
+    "vars": {"num_classes": 10},
+    "network": ["flatten", {"linear": "=num_classes"}],
+    "train": {"epochs": 2, "validation": 0.2},
+}
+
+
+def job(folder: Path, **changes: Any) -> Any:
+    return prepare(from_dict(LINEAR | changes, "linear"), folder)
+
+
+# --- data sets -----------------------------------------------------------------------------------------------------
+
+
+def write_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int = 30) -> dict[str, np.ndarray]:
+    """CIFAR-10's pickled batches as published, with other images; torchvision is told their checksums."""
+    base = folder / "cifar-10-batches-py"
+    base.mkdir(parents=True)
+    generator = np.random.default_rng(0)
+    written = {}
+
+    def put(name: str, content: dict[str, Any]) -> str:
+        (base / name).write_bytes(pickle.dumps(content, protocol=2))
+        return hashlib.md5((base / name).read_bytes()).hexdigest()
+
+    def batch(name: str) -> str:
+        written[name] = generator.integers(0, 256, (count, 3072), dtype=np.uint8)
+        return put(name, {"data": written[name], "labels": [i % 10 for i in range(count)]})
+
+    monkeypatch.setattr(CIFAR10, "train_list", [[f"data_batch_{i}", batch(f"data_batch_{i}")] for i in range(1, 6)])
+    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", batch("test_batch")]])
+    names = {"label_names": [f"class{i}" for i in range(10)]}
+    meta = {"filename": "batches.meta", "key": "label_names", "md5": put("batches.meta", names)}
+    monkeypatch.setattr(CIFAR10, "meta", meta)
+    return written
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write_cifar10(tmp_path / "data", monkeypatch)
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("name", data.names())
+def test_data_set_gives_whole_labelled_images(name: str, data_folder: Path) -> None:
+    loaded = data.load(name, data_folder)
+    assert loaded.name == name
+    for part in (loaded.train, loaded.test):
+        assert part.images.dtype == torch.uint8
+        assert part.images.ndim == 4
+        assert part.labels.dtype == torch.int64
+        assert len(part.images) == len(part.labels) == len(part) > 0
+        assert set(part.labels.tolist()) == set(range(loaded.classes))
+    again = data.load(name, data_folder)
+    assert torch.equal(again.train.images, loaded.train.images)
+
+
+def test_digits_are_scikit_learns(tmp_path: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = data.load("digits", tmp_path)
+    assert (len(digits.train), len(digits.test)) == (1437, 360)
+    ours = torch.cat([digits.train.images, digits.test.images]).flatten(1)
+    theirs = torch.as_tensor(load_digits().data)
+    assert sorted((ours.double() / 255 * 16).round().tolist()) == sorted(theirs.tolist())
+
+
+def test_cifar10_is_read_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = write_cifar10(tmp_path, monkeypatch)
+    loaded = data.load("cifar10", tmp_path)
+    expected = np.concatenate([written[f"data_batch_{i}"] for i in range(1, 6)]).reshape(-1, 3, 32, 32)
+    assert torch.equal(loaded.train.images, torch.as_tensor(expected))
+    assert loaded.test.labels.tolist() == [i % 10 for i in range(30)]
+
+
+def test_cifar10_that_is_absent_or_damaged_says_where_and_what_to_do(data_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        data.load("cifar10", tmp_path / "elsewhere")
+    assert str(caught.value) == (
+        f"the data set `cifar10` is not there; it was looked for in {tmp_path}/elsewhere/cifar-10-batches-py\n"
+        f"  help: unpack cifar-10-python.tar.gz in {tmp_path}/elsewhere, or name its folder by --data-folder"
+    )
+    damaged = data_folder / "cifar-10-batches-py" / "data_batch_3"
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    with pytest.raises(UsageError, match="is damaged: a file is missing or not as published"):
+        data.load("cifar10", data_folder)
+
+
+# --- images --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (1, 32, 24), (3, 5, 5)])
+def test_images_are_brought_to_the_input(channels: int, shape: tuple[int, int, int]) -> None:
+    images = torch.randint(0, 256, (4, channels, 8, 8), dtype=torch.uint8)
+    result = fitted(images, shape)
+    assert tuple(result.shape) == (4, *shape)
+    assert result.dtype == torch.uint8
+    if shape == (3, 8, 8) and channels == 1:
+        assert all(torch.equal(result[:, c], images[:, 0]) for c in range(3))
+    if shape == (channels, 8, 8):
+        assert torch.equal(result, images)
+
+
+def test_statistics_are_the_training_sets_own() -> None:
+    images = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8)
+    mean, std = statistics(images, (3, 8, 8))
+    values = images.double() / 255
+    assert mean == pytest.approx(values.mean((0, 2, 3)).float(), abs=1e-6)
+    assert std == pytest.approx(values.std((0, 2, 3), unbiased=False).float(), abs=1e-6)
+
+
+def test_each_image_is_augmented_by_its_own_draw() -> None:
+    images = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).expand(64, 1, 8, 8)
+    flipped = Augmentation([{"horizontal_flip": {"p": 0.5}}], (1, 8, 8))(images)
+    kinds = {tuple(image.flatten().tolist()) for image in flipped}
+    assert kinds == {tuple(images[0].flatten().tolist()), tuple(images[0].flip(-1).flatten().tolist())}
+    cropped = Augmentation([{"random_resized_crop": {"scale": [0.3, 0.9]}}], (1, 8, 8))(images)
+    assert len({tuple(image.flatten().tolist()) for image in cropped}) > 20
+    assert tuple(cropped.shape) == (64, 1, 8, 8)
+
+
+def test_augmentation_is_torchvisions() -> None:
+    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
+    torch.manual_seed(3)
+    ours = Augmentation(load("resnet").recipe["augment"], (3, 32, 32))(images)
+    torch.manual_seed(3)
+    flip, crop = v2.RandomHorizontalFlip(0.5), v2.RandomResizedCrop(32, (0.8, 1.0), (0.9, 1.1))
+    theirs = torch.stack([flip(image) for image in images])
+    assert torch.equal(ours, torch.stack([crop(image) for image in theirs]))
+
+
+# --- what cannot fit -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"vars": {}, "network": ["flatten", {"linear": 7}]},
+            "the data set `digits` has 10 classes, but Linear gives 7\n"
+            "  help: end the network in `- linear: =num_classes`, with `vars: {num_classes: 10}`",
+        ),
+        (
+            {"input": [2, 8, 8]},
+            "images of 1 channel (data set `digits`) do not fit an input of 2\n"
+            "  help: set the input: --set 'input=[1, 8, 8]'",
+        ),
+        (
+            {"input": [64], "network": [{"linear": "=num_classes"}]},
+            "the data set `digits` holds images, but the network's input is 64\n"
+            "  help: give the spec an input of channels, height and width",
+        ),
+        (
+            {"train": {"batch_size": 4096}},
+            "a batch of 4096 is more than the 1293 images to train with\n  help: --set train.batch_size=64",
+        ),
+        (
+            {"train": {"validation": 5000}},
+            "a validation set of 5000 images cannot be drawn from the 1437 of `digits`\n"
+            "  help: --set train.validation=0.1",
+        ),
+        (
+            {"train": {"data": "imagnet"}},
+            "there is no data set `imagnet`\n  help: there are `cifar10`, `digits`, `fake`",
+        ),
+    ],
+)
+def test_what_cannot_fit_is_said_before_the_first_step(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        job(tmp_path, **changes)
+    assert str(caught.value) == message
+
+
+def test_num_classes_follows_the_data_set(tmp_path: Path) -> None:
+    ready = job(tmp_path, vars={"num_classes": 1000}, expect={"params": 65_000})
+    assert ready.spec.plan.output == (10,)
+    with pytest.raises(UsageError, match="has 10 classes, but Linear gives 1000"):
+        prepare(from_dict(LINEAR | {"vars": {"num_classes": 1000}}), tmp_path, num_classes_given=True)
+
+
+# --- the recipe ----------------------------------------------------------------------------------------------------
+
+
+def test_cifar_recipes_are_as_published() -> None:
+    for name, optimizer in {
+        "googlenet": {"adamw": {"lr": 1e-3, "weight_decay": 1e-4}},
+        "densenet": {"adamw": {"lr": 1e-3, "weight_decay": 1e-4}},
+        "resnet": {"sgd": {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}},
+        "preact": {"sgd": {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4}},
+    }.items():
+        assert load(name).recipe == {
+            "data": "cifar10",
+            "epochs": 180,
+            "batch_size": 128,
+            "seed": 42,
+            "validation": 5000,
+            "normalize": True,
+            "augment": [
+                {"horizontal_flip": {"p": 0.5}},
+                {"random_resized_crop": {"scale": [0.8, 1.0], "ratio": [0.9, 1.1]}},
+            ],
+            "optimizer": optimizer,
+            "schedule": {"multi_step": {"milestones": [100, 150], "gamma": 0.1}},
+        }
+
+
+def test_the_last_partial_batch_is_dropped_in_training_alone(tmp_path: Path) -> None:
+    part = data.load("digits", tmp_path).test
+    assert [len(labels) for _, labels in loader(part, 128, shuffle_by=0)] == [128, 128]
+    assert [len(labels) for _, labels in loader(part, 128)] == [128, 128, 104]
+
+
+def test_every_epoch_has_its_own_order_and_sees_each_image_once(tmp_path: Path) -> None:
+    orders = []
+    for seed, epoch in ((1, 0), (1, 1), (1, 0), (2, 0)):
+        batches = Batches(64, 16, seed)
+        batches.set_epoch(epoch)
+        orders.append([position for batch in batches for position in batch])
+        assert sorted(orders[-1]) == list(range(64))
+    assert orders[0] == orders[2]
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_training_splits_by_the_seed(tmp_path: Path) -> None:
+    first, again, other = job(tmp_path), job(tmp_path), job(tmp_path, train={"seed": 7, "validation": 0.2})
+    assert (len(first.train), len(first.validation)) == (1150, 287)
+    assert torch.equal(first.validation.images, again.validation.images)
+    assert not torch.equal(first.validation.images, other.validation.images)
+    both = torch.cat([first.train.images, first.validation.images]).flatten(1).tolist()
+    assert sorted(both) == sorted(first.data.train.images.flatten(1).tolist())
+
+
+def test_a_recipe_is_completed_by_defaults_that_fit_its_own_schema() -> None:
+    from archspec.arguments import validator
+    from archspec.recipe import SCHEMA
+
+    assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
+    assert set(SCHEMA["properties"]) == set(DEFAULTS)
+    assert complete({"epochs": 3}) == DEFAULTS | {"epochs": 3}
+
+
+@pytest.mark.parametrize("optimizer", [{"adamw": {"lr": 1e-3}}, {"sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True}}])
+def test_losses_are_those_of_a_plain_torch_loop(optimizer: dict[str, Any], tmp_path: Path) -> None:
+    """With augmentation off: the same weights and batches give the same loss and weights, bit for bit."""
+    schedule = {"multi_step": {"milestones": [1], "gamma": 0.1}}
+    recipe = {"epochs": 3, "optimizer": optimizer, "schedule": schedule, "batch_size": 200, "validation": 0.2}
+    ready = job(tmp_path, train=recipe)
+    train(ready, tmp_path / "runs", progress=False)
+    trained = SpecModule.load_from_checkpoint(tmp_path / "runs" / "linear" / "checkpoints" / "last.ckpt", weights_only=True)
+
+    torch.manual_seed(42)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    kind = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[next(iter(optimizer))]
+    stepper = kind(network.parameters(), **next(iter(optimizer.values())))
+    mean, std = statistics(ready.train.images, (1, 8, 8))
+    losses = []
+    batches = loader(ready.train, 200, shuffle_by=42)
+    for epoch in range(3):
+        batches.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        if epoch == 1:
+            stepper.param_groups[0]["lr"] *= 0.1
+        total = []
+        for images, labels in batches:
+            stepper.zero_grad()
+            loss = torch.nn.functional.cross_entropy(network((images.float() / 255 - mean[0]) / std[0]), labels)
+            loss.backward()
+            stepper.step()
+            total.append(loss.detach())
+        losses.append(torch.stack(total).mean().item())
+    ours = list(trained.network.state_dict().values())
+    assert all(torch.equal(a, b) for a, b in zip(ours, network.state_dict().values(), strict=True))
+    with open(tmp_path / "runs" / "linear" / "metrics.csv") as file:
+        logged = [float(row["train_loss"]) for row in csv.DictReader(file) if row["train_loss"]]
+    assert logged == pytest.approx(losses, rel=1e-6)
+
+
+# --- runs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_rebuilds_the_network_by_itself(tmp_path: Path) -> None:
+    ready = job(tmp_path)
+    result = train(ready, tmp_path / "runs", progress=False)
+    best = tmp_path / "runs" / "linear" / "checkpoints" / "best.ckpt"
+    shutil.copy(best, tmp_path / "alone.ckpt")
+    shutil.rmtree(tmp_path / "runs")
+    module = SpecModule.load_from_checkpoint(tmp_path / "alone.ckpt", weights_only=True).eval()
+    assert module.hparams["spec"]["network"] == LINEAR["network"]
+    test = ready.data.test
+    with torch.inference_mode():
+        right = (module(test.images).argmax(1) == test.labels).float().mean().item()
+    assert right == pytest.approx(result.test_accuracy, abs=1e-6)
+
+
+def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
+    result = train(job(tmp_path), tmp_path / "runs", progress=False)
+    folder = tmp_path / "runs" / "linear"
+    assert result.folder == str(folder)
+    assert {file.name.split(".out")[0] for file in folder.iterdir()} == {
+        "checkpoints",
+        "events",
+        "hparams.yaml",
+        "metrics.csv",
+        "results.json",
+        "spec.yaml",
+    }
+    assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    kept = json.loads((folder / "results.json").read_text())
+    assert kept["test_accuracy"] == result.test_accuracy
+    assert kept["params"] == 650
+    assert load(str(folder / "spec.yaml")).plan.params == 650
+    with open(folder / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    accuracies = [float(row["val_accuracy"]) for row in rows if row["val_accuracy"]]
+    assert len(accuracies) == 2
+    assert max(accuracies) == pytest.approx(result.val_accuracy, abs=1e-6)
+    again = train(job(tmp_path), tmp_path / "runs", progress=False)
+    assert again.folder == str(tmp_path / "runs" / "linear-2")
+    assert again.test_accuracy == result.test_accuracy
+
+
+@pytest.mark.parametrize("name", ["googlenet", "resnet", "preact", "densenet"])
+def test_cifar_networks_train_by_their_recipe(name: str, data_folder: Path, tmp_path: Path) -> None:
+    """On CIFAR-10's files with few images: a step changes every parameter, and the results are kept."""
+    settings = ["train.epochs=1", "train.validation=22", "train.batch_size=64"]
+    result = train(prepare(load(name, set=settings), data_folder), tmp_path / "runs", progress=False)
+    module = SpecModule.load_from_checkpoint(
+        tmp_path / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True
+    )
+    torch.manual_seed(42)
+    torch.use_deterministic_algorithms(False)
+    before = SpecModule(module.hparams["spec"]).network
+    changed = [not torch.equal(a, b) for a, b in zip(before.parameters(), module.network.parameters(), strict=True)]
+    assert sum(changed) >= len(changed) - 1
+    assert 0 <= result.test_accuracy <= 1
+
+
+def test_a_bare_train_reaches_97_percent_on_digits(run: Callable, tmp_path: Path) -> None:
+    done = run("train")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "test accuracy" in done.stdout
+    result = json.loads((tmp_path / "runs" / "digits" / "results.json").read_text())
+    assert result["test_accuracy"] >= 0.97
+
+
+def test_several_specs_are_compared_in_one_table(run: Callable, tmp_path: Path) -> None:
+    done = run("train", "digits", "resnet", "--data", "digits", "--epochs", "1", "--set", "train.validation=0.2")
+    assert (done.returncode, done.stderr) == (0, "")
+    table = done.stdout[done.stdout.index("trained on digits") :]
+    for column in ("val accuracy", "test accuracy", "parameters", "GMACs", "time"):
+        assert column in table
+    assert "308,074" in table
+    assert "272,378" in table
+    assert {folder.name for folder in (tmp_path / "runs").iterdir()} == {"digits", "resnet"}
