@@ -69,7 +69,9 @@ NODE = "a layer's name, or `{name: arguments}`"
 
 def node() -> Schema:
     """A layer to be used: its name, or `{name: arguments}`; `none` for no layer."""
-    return titled(NODE, {"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}, {"type": "null"})
+    return titled(
+        NODE, {"type": "string"}, {"type": "object", "minProperties": 1, "maxProperties": 1}, {"type": "null"}
+    )
 
 
 def is_node(schema: Schema) -> bool:
@@ -157,8 +159,9 @@ class Signature:
 @cache
 def _validator_class(formulas: bool) -> Any:
     import jsonschema
-    from jsonschema.validators import extend
+    from jsonschema import validators
 
+    extend: Any = validators.extend
     base = jsonschema.Draft202012Validator
     # JSON Schema counts 1.0 as an integer; torch's layers do not
     strict = base.TYPE_CHECKER.redefine("integer", lambda _, v: isinstance(v, int) and not isinstance(v, bool))
@@ -213,7 +216,7 @@ def phrase(schema: Schema) -> str:
     if "title" in schema:
         return str(schema["title"])
     if "anyOf" in schema:
-        alternatives = [one for one in schema["anyOf"]]
+        alternatives: list[Schema] = schema["anyOf"]
         words = [phrase(one) for one in alternatives]
         for i, one in enumerate(alternatives):
             if one.get("items") in alternatives[:i]:

@@ -8,7 +8,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from archspec.arguments import REQUIRED, Argument, Schema, Signature, either, fault_in, integer, node, number, pair, titled
+from archspec.arguments import (
+    LARGEST,
+    REQUIRED,
+    Argument,
+    Schema,
+    Signature,
+    either,
+    fault_in,
+    integer,
+    node,
+    number,
+    pair,
+    titled,
+)
 from archspec.errors import Fault, Mark, Report
 from archspec.grammar import Grammar
 from archspec.names import INCOMING, ROLES, check_block, check_variable
@@ -108,10 +121,9 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
             if not problems:
                 arguments.append(_argument(name, key, inner, defaults, seen))
         except Fault as fault:
-            fault.mark = fault.mark or at
             problems.append(fault)
-        for fault in problems:
-            report.add(fault)
+        for problem in problems:
+            report.add(problem, at)
         if problems:
             broken.add(key)
             arguments.append(Argument(key, {}, None))  # so that calls which give it are not at fault
@@ -183,9 +195,9 @@ def _schema(block: str, name: str, given: dict[str, Any], default: Any, computed
             )
         kind = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list"}[type(default)]
     schema = dict(TYPES.get(kind, {}))
-    bounds = {key: given[key] for key in ("minimum", "maximum") if key in given}
+    bounds: dict[str, Any] = {key: given[key] for key in ("minimum", "maximum") if key in given}
     if kind == "pair" and bounds:
-        schema = pair(bounds.get("minimum", 0), bounds.get("maximum"))
+        schema = pair(bounds.get("minimum", 0), bounds.get("maximum", LARGEST))
     else:
         schema |= bounds
     if "enum" in given:
@@ -255,4 +267,3 @@ def define_all(section: Value | None, report: Report) -> dict[str, Block]:
         if not taken:
             blocks[name] = block
     return blocks
-

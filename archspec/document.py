@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from archspec import initializers, recipe
 from archspec.arguments import Schema, either, integer, number
@@ -108,7 +107,9 @@ def parse(value: Value, report: Report) -> Document | None:
         return None
     version = value.get("archspec")
     if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
-        message = f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
+        message = (
+            f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
+        )
         report.add(Fault("version-unknown", message, version.mark, help="a newer archspec may read it"))
         return None
     for fault in faults_of(value):

@@ -103,7 +103,9 @@ class _Elaborator:
         if len(shape) == 3:
             scope |= {"h_in": shape[1], "w_in": shape[2]}
         elif wrong := sorted(used & {"h_in", "w_in"}):
-            raise Fault("formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", template.mark)
+            raise Fault(
+                "formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", template.mark
+            )
         return template.evaluate(scope)
 
     def typed(self, template: Template, kind: type, what: str, place: _Place) -> Any:
@@ -306,7 +308,9 @@ class _Elaborator:
             if values[name] is BROKEN:
                 raise _Unknown
             if is_node(argument.schema):
-                values[name] = self.node_value(values[name], name, found.name, given[name][0] if name in given else mark)
+                values[name] = self.node_value(
+                    values[name], name, found.name, given[name][0] if name in given else mark
+                )
         self.check_types(signature, values, given, mark)
         return values
 

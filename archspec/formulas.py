@@ -73,7 +73,9 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
                 hint = did_you_mean(name, FUNCTIONS) or f"the functions are {listed(FUNCTIONS)}"
-                raise Fault("formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint)
+                raise Fault(
+                    "formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint
+                )
             children: list[ast.AST] = list(arguments)
         case ast.Name(id=name):
             if name not in CONSTANTS:
@@ -155,9 +157,9 @@ def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
             return value
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             value = _value(left, scope)
-            for op, comparator in zip(ops, comparators, strict=True):
+            for comparison, comparator in zip(ops, comparators, strict=True):
                 other = _value(comparator, scope)
-                if not _compare(type(op), value, other):
+                if not _compare(type(comparison), value, other):
                     return False
                 value = other
             return True
@@ -203,7 +205,9 @@ def _number(value: Any) -> int | float:
 
 
 def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
-    if op is ast.Add and isinstance(left, (str, list)) and type(left) is type(right):
+    if op is ast.Add and isinstance(left, str) and isinstance(right, str):
+        return left + right
+    if op is ast.Add and isinstance(left, list) and isinstance(right, list):
         return left + right
     if op is ast.Mult and isinstance(left, int) and isinstance(right, list):
         left, right = right, left

@@ -192,7 +192,9 @@ class Grammar:
         if key and not key.isdigit():
             raise Fault("key-unknown", f"`name` has no meaning here: the key `{key}` names this part", value.mark)
         if not key:
-            raise Fault("key-unknown", "`name` belongs to a node in a list", value.mark, help="put `- ` before the node")
+            raise Fault(
+                "key-unknown", "`name` belongs to a node in a list", value.mark, help="put `- ` before the node"
+            )
         if not (isinstance(value, Scalar) and isinstance(value.value, str)):
             raise Fault("type-mismatch", "`name` must be a word", value.mark)
         check_part(value.value, value.mark)
@@ -346,8 +348,8 @@ class Grammar:
                 when = None
             step = self.place(key, mark, value.entries["body"][1])
             if step.when and when:
-                fault = Fault("key-unknown", "a branch has one `when`, but a second one stands here", step.when.mark)
-                self.report.add(fault)
+                message = "a branch has one `when`, but a second one stands here"
+                self.report.add(Fault("key-unknown", message, step.when.mark))
             return replace(step, when=when or step.when)
         return self.place(key, mark, value)
 

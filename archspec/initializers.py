@@ -31,7 +31,9 @@ INITIALIZERS = {
     "zeros": Initializer({}),
     "ones": Initializer({}),
     "normal": Initializer({"mean": number(), "std": number(0)}),
-    "trunc_normal": Initializer({"mean": number(), "std": number(above=0), "a": number(), "b": number()}, bounds=(-2, 2)),
+    "trunc_normal": Initializer(
+        {"mean": number(), "std": number(above=0), "a": number(), "b": number()}, bounds=(-2, 2)
+    ),
     "uniform": Initializer({"a": number(), "b": number()}, bounds=(0, 1)),
     "xavier_uniform": Initializer({"gain": number(0)}, 2),
     "xavier_normal": Initializer({"gain": number(0)}, 2),
@@ -69,7 +71,7 @@ def schema(primitives: dict[str, Primitive]) -> Schema:
         "properties": {
             name: {
                 "type": "object",
-                "properties": {weight: value for weight in primitive.weights},
+                "properties": dict.fromkeys(primitive.weights, value),
                 "additionalProperties": False,
             }
             for name, primitive in primitives.items()

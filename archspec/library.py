@@ -91,4 +91,3 @@ def variants() -> dict[str, str]:
             for variant in _KEY.findall(section):
                 found.setdefault(variant, name)
     return found
-

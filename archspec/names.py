@@ -37,14 +37,16 @@ _MODULE_ATTRIBUTES = frozenset(
     register_parameter register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state
     set_submodule shape_env share_memory state_dict to to_empty to_folder train training type update values xpu
     zero_grad
-    """.split()
+    """.split()  # noqa: SIM905 - a list of words reads better so
 )
 
 
 def _word(name: str, what: str, mark: Mark) -> None:
     if not _WORD.fullmatch(name):
         raise Fault(
-            "name-reserved", f"{what} is a word of letters, digits and `_` that begins with a letter, not `{name}`", mark
+            "name-reserved",
+            f"{what} is a word of letters, digits and `_` that begins with a letter, not `{name}`",
+            mark,
         )
 
 

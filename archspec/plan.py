@@ -83,7 +83,7 @@ Node = Layer | Group
 
 @dataclass(frozen=True, slots=True)
 class PlacedLayer:
-    """A layer in its place: its path, which `state_dict` keys begin with, and the calls that led there, outermost first."""
+    """A layer in its place: its path, as in `state_dict` keys, and the calls that led there, outermost first."""
 
     path: str
     layer: Layer

@@ -53,7 +53,7 @@ class Primitive(ABC):
         return {}
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
-        """Multiply-accumulate operations for one sample: those of convolutions and matrix products; no bias, no norm."""
+        """Multiply-accumulate operations for one sample, of convolutions and matrix products: no bias, no norm."""
         return 0
 
     @abstractmethod

@@ -117,13 +117,16 @@ def _call(signature: Signature, doc: str, *, complete: bool) -> Schema:
 def _defaults() -> Schema:
     layers = {name: _call(signature, doc, complete=False) for name, (signature, doc) in _signatures().items()}
     role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, _ref("node_mapping")]}
-    return {"type": "object", "properties": layers | {role_name: role for role_name in ROLES}}
+    return {"type": "object", "properties": layers | dict.fromkeys(ROLES, role)}
 
 
 def _definitions() -> dict[str, Schema]:
     modifiers: dict[str, Schema] = {
         "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$", "description": "Its key in the state_dict."},
-        "repeat": {"description": "How many copies stand here, one after the other.", **either({"type": "integer", "minimum": 0}, FORMULA)},
+        "repeat": {
+            "description": "How many copies stand here, one after the other.",
+            **either({"type": "integer", "minimum": 0}, FORMULA),
+        },
         "when": {"description": "If false, the node is left out.", **either({"type": "boolean"}, FORMULA)},
     }
     verbs: dict[str, Schema] = {name: _ref(f"call_{name}") for name in _signatures()}
@@ -141,7 +144,12 @@ def _definitions() -> dict[str, Schema]:
         "node_mapping": _node_mapping(modifiers, verbs),
         "place": {
             "description": "A list of nodes, a mapping of named parts, or one node.",
-            "anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping"), _ref("parts")],
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": _ref("node")},
+                _ref("node_mapping"),
+                _ref("parts"),
+            ],
         },
         "parts": {"type": "object", "propertyNames": modifiers["name"], "additionalProperties": _ref("place")},
         "branches": {

@@ -129,8 +129,8 @@ class _Computer:
             self.report.add(fault, value.mark)
             return None
         wrong = list(faults(value, schemas()[key], key, data))
-        for fault in wrong:
-            self.report.add(fault)
+        for one in wrong:
+            self.report.add(one)
         return None if wrong else data
 
 
@@ -211,5 +211,3 @@ def _defaults(
                 made[name][key] = Default(inner.mark, BROKEN)
                 report.add(fault, at)
     return made
-
-

@@ -68,7 +68,7 @@ def locate(value: Value, path: list[str | int]) -> Value:
     """The value at a path of keys and indices, or the nearest one above it."""
     for step in path:
         if isinstance(value, Mapping) and step in value.entries:
-            value = value.entries[cast(str, step)][1]
+            value = value.entries[step][1]
         elif isinstance(value, List) and isinstance(step, int):
             value = value.items[step]
     return value
@@ -138,7 +138,7 @@ class _Tree:
 
     def root(self) -> Value:
         try:
-            self.events = cast(Iterator[yaml.Event], yaml.parse(self.string, Loader=_LOADER))
+            self.events = yaml.parse(self.string, Loader=_LOADER)
             return self._document()
         except yaml.MarkedYAMLError as error:
             at = error.problem_mark
@@ -146,7 +146,9 @@ class _Tree:
                 at = error.context_mark  # at the end of the file nothing is to be seen; show what was left open
             problem = " ".join(filter(None, [error.problem, error.context and f"({error.context})"]))
             mark = Mark(self.text, at.line + 1, at.column + 1) if at else Mark(self.text, 1, 1)
-            raise Fault("yaml-syntax", f"this is not YAML: {problem}", mark, help=_syntax_hint(self.text, mark)) from None
+            raise Fault(
+                "yaml-syntax", f"this is not YAML: {problem}", mark, help=_syntax_hint(self.text, mark)
+            ) from None
         except yaml.reader.ReaderError as error:
             # libyaml counts bytes, the parser in Python characters
             before = self.string[: error.position]
@@ -156,7 +158,7 @@ class _Tree:
             raise Fault("yaml-syntax", "the file holds a character that YAML does not allow", mark) from None
 
     def _document(self) -> Value:
-        documents = []
+        documents: list[Value] = []
         for event in self.events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if documents:
@@ -167,7 +169,8 @@ class _Tree:
         return documents[0]
 
     def _mark(self, event: yaml.Event) -> Mark:
-        start, end = event.start_mark, event.end_mark
+        start: Any = event.start_mark
+        end: Any = event.end_mark
         length = end.column - start.column if end.line == start.line else 1
         return Mark(self.text, start.line + 1, start.column + 1, max(1, length))
 
@@ -233,7 +236,9 @@ class _Tree:
                 raise Fault("yaml-feature", "YAML 1.2 has no merge key `<<`", mark, help="use `vars` or `defaults`")
             if key in entries:
                 first = entries[key][0].line
-                raise Fault("duplicate-key", f"the key `{key}` stands here a second time; the first is in line {first}", mark)
+                raise Fault(
+                    "duplicate-key", f"the key `{key}` stands here a second time; the first is in line {first}", mark
+                )
             entries[key] = (mark, self._value(next(self.events), depth + 1))
         return entries
 
@@ -251,7 +256,11 @@ _NUMBER = re.compile(
 )
 _WORDS: dict[str, bool | None] = {
     word: value
-    for value, words in {None: ("null", "Null", "NULL", "~", ""), True: ("true", "True", "TRUE"), False: ("false", "False", "FALSE")}.items()
+    for value, words in {
+        None: ("null", "Null", "NULL", "~", ""),
+        True: ("true", "True", "TRUE"),
+        False: ("false", "False", "FALSE"),
+    }.items()
     for word in words
 }
 

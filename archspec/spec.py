@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec import document as documents, library, source

@@ -26,38 +26,46 @@ def faults(value: Value, schema: Schema, what: str, data: Any = None) -> Iterato
 
 
 def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Fault]:
+    schema: Any = error.schema
+    wanted: Any = error.validator_value  # what the keyword that refused asks for
+    instance: Any = error.instance
     path = list(error.absolute_path)
     where = ".".join(filter(None, [what, *map(str, path)])) or "the file"
     value = locate(root, path)
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = error.schema.get("properties", {})
-        for key in error.instance:
+    if error.validator == "additionalProperties" and isinstance(instance, dict):
+        known = schema.get("properties", {})
+        for key in instance:
             if key not in known:
                 hint = did_you_mean(key, known) or f"its keys are {listed(known)}"
                 message = f"`{key}` has no meaning in `{where}`" if path or what else f"`{key}` is no key of a spec"
                 yield Fault("key-unknown", message, _key_mark(value, key), help=hint)
     elif error.validator == "required":
-        for key in error.validator_value:
-            if key not in error.instance:
-                yield Fault("key-missing", f"`{where}` needs the key `{key}`" if path or what else f"a spec needs the key `{key}`", value.mark)
+        for key in wanted:
+            if key not in instance:
+                yield Fault(
+                    "key-missing",
+                    f"`{where}` needs the key `{key}`" if path or what else f"a spec needs the key `{key}`",
+                    value.mark,
+                )
     elif error.validator in ("minProperties", "maxProperties"):
-        options = listed(error.schema.get("properties", {}))
+        options = listed(schema.get("properties", {}))
         yield Fault("out-of-range", f"`{where}` must hold one of {options}", value.mark)
     elif error.validator == "anyOf" and (inner := _nearest(error)):
         for cause in inner:
             yield from _translated(cause, root, what)
     else:
-        fault = fault_in(error.instance, error.schema, f"`{where}`")
+        fault = fault_in(instance, schema, f"`{where}`")
         if fault is None:  # the schema says more than types and bounds; its description is in words
-            fault = Fault("out-of-range", f"`{where}` {error.schema.get('description', error.message)}")
+            fault = Fault("out-of-range", f"`{where}` {schema.get('description', error.message)}")
         fault.mark = value.mark
         yield fault
 
 
 def _nearest(error: ValidationError) -> list[ValidationError]:
     """The errors of the one alternative whose kind (mapping or list) the value has; empty where that says nothing."""
-    kind = {dict: "object", list: "array"}.get(type(error.instance))
-    matching = [i for i, one in enumerate(error.validator_value) if kind and one.get("type") == kind]
+    alternatives: Any = error.validator_value
+    kind = "object" if isinstance(error.instance, dict) else "array" if isinstance(error.instance, list) else ""
+    matching = [i for i, one in enumerate(alternatives) if one.get("type") == kind]
     if len(matching) != 1:
         return []
     return [cause for cause in error.context or () if cause.relative_schema_path[0] == matching[0]]

@@ -1,7 +1,7 @@
 """Does a spec's module cost anything over a hand-written one? Forward and training step, side by side in one run.
 
-Ours against torchvision's ResNet-18, and against a GoogLeNet (small) written by hand in plain torch. The two take turns,
-and what is printed is the median ratio of neighbouring runs (ours / theirs): 1.00 is no difference.
+Ours against torchvision's ResNet-18, and against a GoogLeNet (small) written by hand in plain torch. The two take
+turns, and what is printed is the median ratio of neighbouring runs (ours / theirs): 1.00 is no difference.
 
     python benchmarks/forward.py [--pairs 30]
 """

@@ -168,7 +168,9 @@ def test_parameters_are_initialised_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("name", sorted({n for n, p in primitives().items() if p.weights}))
 def test_every_initialisable_parameter_can_be_set(name: str) -> None:
-    node = {"conv": {"conv": {"out": 8, "kernel": 3}}, "linear": {"linear": 10}, "group_norm": {"group_norm": 4}}.get(name, name)
+    node = {"conv": {"conv": {"out": 8, "kernel": 3}}, "linear": {"linear": 10}, "group_norm": {"group_norm": 4}}.get(
+        name, name
+    )
     shape = (8,) if name == "linear" else (8, 8, 8)
     for weight in primitives()[name].weights:
         module = spec([node], shape, init={name: {weight: 0.25}}).build()
@@ -187,7 +189,9 @@ def test_every_initialiser_runs() -> None:
 
 def test_buffers_begin_as_torchs_do() -> None:
     ours, theirs = spec(["batch_norm"]).build()[0], nn.BatchNorm2d(3)
-    assert {k: v.tolist() for k, v in ours.state_dict().items()} == {k: v.tolist() for k, v in theirs.state_dict().items()}
+    assert {k: v.tolist() for k, v in ours.state_dict().items()} == {
+        k: v.tolist() for k, v in theirs.state_dict().items()
+    }
 
 
 def test_names_that_torch_modules_have_are_reserved() -> None:

@@ -15,7 +15,9 @@ from archspec.spec import open_file
 TABLE = Path(__file__).with_name("errors.txt").read_text(encoding="utf-8")
 CASES = [
     pytest.param(spec, says, id=title)
-    for title, spec, says in re.findall(r"^=== (.+?)\n(.*?)--- says\n(.*?)\n(?=\n===|\Z)", TABLE, re.DOTALL | re.MULTILINE)
+    for title, spec, says in re.findall(
+        r"^=== (.+?)\n(.*?)--- says\n(.*?)\n(?=\n===|\Z)", TABLE, re.DOTALL | re.MULTILINE
+    )
 ]
 
 

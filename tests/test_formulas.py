@@ -62,7 +62,9 @@ def test_value(formula: str, value: Any) -> None:
     assert type(result) is type(value)
 
 
-@pytest.mark.parametrize(("value", "divisor"), [(v, d) for v in (1, 3, 8, 11, 12, 19.2, 67.2, 100, 1280) for d in (1, 4, 8, 10)])
+@pytest.mark.parametrize(
+    ("value", "divisor"), [(v, d) for v in (1, 3, 8, 11, 12, 19.2, 67.2, 100, 1280) for d in (1, 4, 8, 10)]
+)
 def test_divisible_is_torchvisions_make_divisible(value: float, divisor: int) -> None:
     from torchvision.models._utils import _make_divisible
 
@@ -162,10 +164,10 @@ def test_what_has_no_value_says_so_at_once(formula: str) -> None:
 
 def test_values_cannot_grow_from_one_variable_to_the_next() -> None:
     scope: dict[str, Any] = {"v0": [0] * 100}
+    for i in range(2):
+        scope[f"v{i + 1}"] = parse(f"[v{i}, v{i}, v{i}]").evaluate(scope)
     with pytest.raises(Fault, match="more than 1000 items"):
-        for i in range(20):
-            scope[f"v{i + 1}"] = parse(f"[v{i}, v{i}, v{i}]").evaluate(scope)
-    assert len(scope) < 8
+        parse("[v2, v2, v2]").evaluate(scope)
     assert MAX_ITEMS == 1_000
 
 
@@ -179,4 +181,17 @@ def test_any_text_is_a_value_or_a_fault(text: str) -> None:
 
 
 def test_the_functions_are_those_of_the_language() -> None:
-    assert list(FUNCTIONS) == "min max abs round int float len sum range ceil floor divisible".split()
+    assert list(FUNCTIONS) == [
+        "min",
+        "max",
+        "abs",
+        "round",
+        "int",
+        "float",
+        "len",
+        "sum",
+        "range",
+        "ceil",
+        "floor",
+        "divisible",
+    ]

@@ -150,7 +150,16 @@ def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    ["name=[1]", "description.x=[1]", "expect.params=1", "width={a: 1}", "vars.width.b.c=1", "a." * 20_000 + "b=1", "=3", "x=\udcff"],
+    [
+        "name=[1]",
+        "description.x=[1]",
+        "expect.params=1",
+        "width={a: 1}",
+        "vars.width.b.c=1",
+        "a." * 20_000 + "b=1",
+        "=3",
+        "x=\udcff",
+    ],
 )
 def test_settings_are_held_to_the_language(run: Callable, tmp_path: Path, setting: str) -> None:
     (tmp_path / "net.yaml").write_text(HEAD + "vars: {width: 8}\nnetwork: [{conv: {out: =width, kernel: 1}}]\n")

@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from test_errors import CASES
 
 from archspec.blocks import library_names
 from archspec.errors import Fault, SpecError
@@ -17,7 +18,6 @@ from archspec.registry import primitives
 from archspec.schema import schema
 from archspec.source import plain, read
 from archspec.spec import from_dict, load
-from test_errors import CASES
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 
@@ -65,7 +65,9 @@ def test_command_prints_it(run: Callable) -> None:
     assert json.loads(done.stdout) == schema()
 
 
-@pytest.mark.parametrize(("title", "text"), [(case.id, case.values[0]) for case in CASES], ids=[case.id for case in CASES])
+@pytest.mark.parametrize(
+    ("title", "text"), [(case.id, case.values[0]) for case in CASES], ids=[case.id for case in CASES]
+)
 def test_structural_errors_are_refused_by_the_schema_too(title: str, text: str) -> None:
     try:
         data = plain(read(text.encode(), "net.yaml"))
@@ -117,4 +119,6 @@ def test_editors_are_told_what_things_mean() -> None:
     definitions = schema()["$defs"]
     assert definitions["call_conv"]["description"] == primitives()["conv"].doc
     assert definitions["call_conv"]["anyOf"][0]["properties"]["kernel"]["description"] == "window size"
-    assert all(re.search(r"\.$", one["description"]) for name, one in definitions.items() if name.startswith("section_"))
+    assert all(
+        re.search(r"\.$", one["description"]) for name, one in definitions.items() if name.startswith("section_")
+    )

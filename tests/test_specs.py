@@ -16,7 +16,11 @@ from archspec.spec import Spec, load, open_file
 
 # Parameters as published, section A of the reference networks
 PUBLISHED = {"googlenet": 260_650, "resnet": 272_378, "preact": 272_250, "densenet": 239_146}
-ALL = [(name, variant) for name in bundled() for variant in (None, *(v for v, owner in variants().items() if owner == name))]
+ALL = [
+    (name, variant)
+    for name in bundled()
+    for variant in (None, *(v for v, owner in variants().items() if owner == name))
+]
 IDS = [f"{name}-{variant}" if variant else name for name, variant in ALL]
 LARGE = 100e6  # parameters above which a network is built on torch's meta device alone
 
@@ -133,7 +137,9 @@ def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
         assert torch.equal(ours(images), theirs(images))
 
 
-@pytest.mark.parametrize("variant", sorted(set(v for v, o in variants().items() if o.startswith("imagenet/")) - set(SMALL)))
+@pytest.mark.parametrize(
+    "variant", sorted({v for v, o in variants().items() if o.startswith("imagenet/")} - set(SMALL))
+)
 def test_large_networks_have_torchvisions_layers_in_its_order(variant: str) -> None:
     with torch.device("meta"):
         theirs = torchvision.models.get_model(variant).eval()

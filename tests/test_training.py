@@ -270,14 +270,18 @@ def test_a_recipe_is_completed_by_defaults_that_fit_its_own_schema() -> None:
     assert complete({"epochs": 3}) == DEFAULTS | {"epochs": 3}
 
 
-@pytest.mark.parametrize("optimizer", [{"adamw": {"lr": 1e-3}}, {"sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True}}])
+@pytest.mark.parametrize(
+    "optimizer", [{"adamw": {"lr": 1e-3}}, {"sgd": {"lr": 0.1, "momentum": 0.9, "nesterov": True}}]
+)
 def test_losses_are_those_of_a_plain_torch_loop(optimizer: dict[str, Any], tmp_path: Path) -> None:
     """With augmentation off: the same weights and batches give the same loss and weights, bit for bit."""
     schedule = {"multi_step": {"milestones": [1], "gamma": 0.1}}
     recipe = {"epochs": 3, "optimizer": optimizer, "schedule": schedule, "batch_size": 200, "validation": 0.2}
     ready = job(tmp_path, train=recipe)
     train(ready, tmp_path / "runs", progress=False)
-    trained = SpecModule.load_from_checkpoint(tmp_path / "runs" / "linear" / "checkpoints" / "last.ckpt", weights_only=True)
+    trained = SpecModule.load_from_checkpoint(
+        tmp_path / "runs" / "linear" / "checkpoints" / "last.ckpt", weights_only=True
+    )
 
     torch.manual_seed(42)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
@@ -354,9 +358,7 @@ def test_cifar_networks_train_by_their_recipe(name: str, data_folder: Path, tmp_
     """On CIFAR-10's files with few images: a step changes every parameter, and the results are kept."""
     settings = ["train.epochs=1", "train.validation=22", "train.batch_size=64"]
     result = train(prepare(load(name, set=settings), data_folder), tmp_path / "runs", progress=False)
-    module = SpecModule.load_from_checkpoint(
-        tmp_path / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True
-    )
+    module = SpecModule.load_from_checkpoint(tmp_path / "runs" / name / "checkpoints" / "last.ckpt", weights_only=True)
     torch.manual_seed(42)
     torch.use_deterministic_algorithms(False)
     before = SpecModule(module.hparams["spec"]).network

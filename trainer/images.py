@@ -36,7 +36,8 @@ def check_fit(images: Tensor, shape: Shape, name: str) -> None:
     channels = images.shape[1]
     if channels != shape[0] and {channels, shape[0]} != {1, 3}:
         raise UsageError(
-            f"images of {channels} channel{'s' * (channels != 1)} (data set `{name}`) do not fit an input of {shape[0]}\n"
+            f"images of {channels} channel{'s' * (channels != 1)} (data set `{name}`) "
+            f"do not fit an input of {shape[0]}\n"
             f"  help: set the input: --set 'input=[{channels}, {shape[1]}, {shape[2]}]'"
         )
 

@@ -27,7 +27,6 @@ from trainer.data import DataSet, Labelled
 from trainer.images import check_fit, statistics
 from trainer.module import SpecModule
 
-
 EVALUATION_BATCH = 256
 
 
@@ -77,7 +76,8 @@ def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> J
     if spec.plan.output != (images.classes,):
         raise UsageError(
             f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
-            f"{show(spec.plan.output)}\n  help: end the network in `- linear: =num_classes`, with `vars: {{num_classes: 10}}`"
+            f"{show(spec.plan.output)}\n"
+            "  help: end the network in `- linear: =num_classes`, with `vars: {num_classes: 10}`"
         )
     train, validation = _split(images, recipe)
     if recipe["batch_size"] > len(train):
@@ -206,10 +206,14 @@ def _new_folder(out: Path, name: str) -> Path:
             return folder
         except FileExistsError:
             if not out.is_dir():
-                raise UsageError(f"cannot make a run's folder: {out} is a file\n  help: choose another by --out") from None
+                raise UsageError(
+                    f"cannot make a run's folder: {out} is a file\n  help: choose another by --out"
+                ) from None
             number += 1
         except OSError as error:
-            raise UsageError(f"cannot make the folder {folder}: {error.strerror}\n  help: choose another by --out") from None
+            raise UsageError(
+                f"cannot make the folder {folder}: {error.strerror}\n  help: choose another by --out"
+            ) from None
 
 
 class EpochLines(Callback):

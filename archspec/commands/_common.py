@@ -21,7 +21,9 @@ set_option: Callable[[Function], Function] = click.option(
     metavar="NAME=VALUE",
     help="Give a variable another value, or anything else by its dotted path (train.epochs=3). May be repeated.",
 )
-variant_option: Callable[[Function], Function] = click.option("--variant", metavar="NAME", help="A variant of the spec.")
+variant_option: Callable[[Function], Function] = click.option(
+    "--variant", metavar="NAME", help="A variant of the spec."
+)
 format_option: Callable[[Function], Function] = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs."
 )

@@ -15,10 +15,18 @@ from archspec.errors import UsageError
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @variant_option
 @click.option("--data", metavar="NAME", help="A data set: digits (embedded), cifar10 (from a folder), fake.")
-@click.option("--data-folder", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Where data sets lie.")
+@click.option(
+    "--data-folder",
+    type=click.Path(path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="Where data sets lie.",
+)
 @click.option("--epochs", type=click.IntRange(1), help="How often the training set is gone through.")
 @set_option
-@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
+)
 def command(
     specs: tuple[str, ...],
     variant: str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from archspec.arguments import Argument, boolean, choice, either, integer, pair
@@ -63,8 +64,7 @@ class Conv(Primitive):
         return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
-        height, width = both(arguments["kernel"])
-        return output[0] * output[1] * output[2] * (shape[0] // arguments["groups"]) * height * width
+        return prod(output) * prod(self.parameters(arguments, shape)["weight"][1:])
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
