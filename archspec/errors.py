@@ -199,9 +199,12 @@ class Report:
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self.count = 0
+        """How often something was added, repetitions included: whether it grows says whether a part is sound."""
         self._seen: set[tuple[str, str, Mark | None]] = set()
 
     def add(self, fault: Fault, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> None:
+        self.count += 1
         diagnostic = fault.diagnostic(mark, frames)
         key = (diagnostic.code, diagnostic.message, diagnostic.mark)
         if key in self._seen:

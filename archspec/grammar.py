@@ -146,10 +146,10 @@ class Grammar:
         name = value.entries.get("name")
         if name:
             key = self._name(key, name[1])
-        before = len(self.report.diagnostics)
+        before = self.report.count
         when = self._modifier("when", value)
         repeat = self._modifier("repeat", value)
-        broken = len(self.report.diagnostics) > before
+        broken = self.report.count > before
         with self._loop("repeat" in value.entries):
             body: Body
             if verb in MERGES:
@@ -227,9 +227,10 @@ class Grammar:
         made = template(value)
         for name in sorted(made.names - self.visible):
             known = sorted(self.visible - set(INCOMING)) or sorted(self.visible)
-            hint = did_you_mean(name, self.visible) or f"known here are {listed(known)}"
-            if self.block:
+            hint = did_you_mean(name, self.visible)
+            if hint is None and self.block:
                 hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
+            hint = hint or f"known here are {listed(known)}"
             self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
         return made
 
@@ -246,9 +247,9 @@ class Grammar:
 
     def _call(self, verb: str, mark: Mark, value: Value | None) -> Call | Broken:
         """A primitive, block or role by name, with what stands beside it. Raises `Fault`."""
-        before = len(self.report.diagnostics)
+        before = self.report.count
         call = self._checked_call(verb, mark, value)
-        return Broken(mark) if len(self.report.diagnostics) > before else call
+        return Broken(mark) if self.report.count > before else call
 
     def _checked_call(self, verb: str, mark: Mark, value: Value | None) -> Call:
         signature = Signature(verb, ()) if verb in ROLES else self.vocabulary.signature(verb)
@@ -302,9 +303,9 @@ class Grammar:
             return self._call(value.value, value.mark, given)
         if not (isinstance(value, Scalar) and isinstance(value.value, str)):
             raise Fault("type-mismatch", "`use` must be a name, or a formula that gives one", value.mark)
-        before = len(self.report.diagnostics)
+        before = self.report.count
         call = Call(mark, self._template(value), self._arguments(given) if given else {})
-        return Broken(mark) if len(self.report.diagnostics) > before else call
+        return Broken(mark) if self.report.count > before else call
 
     # --- merges and loops ----------------------------------------------------------------------------------------
 
@@ -360,11 +361,11 @@ class Grammar:
         if body is None:
             raise Fault("key-missing", "`for` needs a `body`", mark)
         columns = {}
-        before = len(self.report.diagnostics)
+        before = self.report.count
         for name, (at, column) in value.entries.items():
             check_variable(name, at)
             columns[name] = self._template(column)
-        broken = len(self.report.diagnostics) > before
+        broken = self.report.count > before
         with self._loop(True, columns):
             loop = For(mark, columns, self.place("", body.mark, body))
         return Broken(mark) if broken else loop

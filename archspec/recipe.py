@@ -59,7 +59,7 @@ SCHEMA: Schema = _section(
 DEFAULTS: dict[str, Any] = {
     "data": "digits",
     "epochs": 10,
-    "batch_size": 128,
+    "batch_size": 64,
     "seed": 42,
     "validation": 0.1,
     "normalize": True,

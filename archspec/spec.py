@@ -91,7 +91,7 @@ class SpecFile:
         report: Report,
     ) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
-        before = len(report.diagnostics)
+        before = report.count
         try:
             settings = [documents.setting(document, assignment) for assignment in set]
             for name, value in (vars or {}).items():
@@ -119,7 +119,7 @@ class SpecFile:
             vars=freeze_pairs(sections.vars),
         )
         _check_expectations(sections, plan, report, frames)
-        if len(report.diagnostics) > before:
+        if report.count > before:
             return None
         own = replace(self, set=tuple(set))
         return Spec(self.file, variant, plan, sections.recipe, plain(root), own)

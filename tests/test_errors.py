@@ -83,6 +83,19 @@ variants: {one: , two: }
     assert [d.code for d in found] == ["input-shape"]
 
 
+def test_an_error_in_the_grammar_is_reported_once_for_all_variants(check: Callable) -> None:
+    (found,) = check(
+        """archspec: 1
+input: [3, 32, 32]
+blocks:
+  mine: {args: {width: 8}, body: [conv: {out: =widht, kernel: 1}]}
+network: [mine, {conv: {out: 8, kernel: 1}, repeat: 2}]
+variants: {one: , two: }
+"""
+    ).diagnostics
+    assert (found.code, found.help) == ("variable-unknown", "did you mean `width`?")
+
+
 def test_an_error_of_one_variant_names_it(check: Callable) -> None:
     (found,) = check(
         """archspec: 1
