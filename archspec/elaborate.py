@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from archspec import initializers
+from archspec import initializers, merges
 from archspec.arguments import Signature, is_node
 from archspec.blocks import Block, library_body
 from archspec.errors import Fault, Frame, Mark, Report, listed
 from archspec.formulas import describe
 from archspec.names import INCOMING, ROLES
 from archspec.nodes import Broken, Call, For, Merge, Sequence, Step, Template
-from archspec.plan import Group, Layer, Node, Pairs, block_frame, pass_frame
+from archspec.plan import Group, Layer, Node, block_frame, freeze, freeze_pairs, pass_frame
 from archspec.primitive import Primitive
 from archspec.sections import BROKEN, Sections, depends_on_broken
 from archspec.shapes import Shape, show
@@ -215,17 +215,11 @@ class _Elaborator:
         if not branches:
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: each `when` is false", merge.mark)
         shapes = [result.output for _, result in branches]
-        output = MERGED[merge.kind](shapes)
+        output = merges.output(merge.kind, shapes)
         if output is None:
-            width = max(len(step.key) for step, _ in branches)
-            shown = [show(shape) for shape in shapes]
-            room = max(map(len, shown))
-            notes = [
-                f"{step.key:<{width}}  {text:>{room}}   {step.body.mark}"
-                for (step, _), text in zip(branches, shown, strict=True)
-            ]
-            message = f"`{merge.kind}` needs {NEEDED[merge.kind]}, but its branches give"
-            raise Fault("shape-mismatch", message, merge.mark, notes=notes, help=_merge_hint(merge.kind, shapes))
+            keys = [step.key for step, _ in branches]
+            marks = [step.body.mark for step, _ in branches]
+            raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark)
         children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
         return self.group(merge.kind, merge.mark, children, place, output)
 
@@ -393,64 +387,3 @@ class _Elaborator:
 
 def _loop_scope(index: int, count: int) -> Scope:
     return {"index": index, "first": index == 0, "last": index == count - 1}
-
-
-def freeze(value: Any) -> Any:
-    """A value as an immutable, hashable one, in which `1`, `1.0` and `true` differ."""
-    if isinstance(value, dict):
-        return tuple((key, freeze(inner)) for key, inner in value.items())
-    if isinstance(value, list):
-        return tuple(map(freeze, value))
-    return (type(value), value)
-
-
-def freeze_pairs(values: dict[str, Any]) -> Pairs:
-    """Arguments as they stand in a plan: lists are tuples."""
-    return tuple((name, _tupled(value)) for name, value in values.items())
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value
-
-
-def _concatenated(shapes: list[Shape]) -> Shape | None:
-    if len({shape[1:] for shape in shapes}) > 1:
-        return None
-    return sum(shape[0] for shape in shapes), *shapes[0][1:]
-
-
-def _added(shapes: list[Shape]) -> Shape | None:
-    return shapes[0] if len(set(shapes)) == 1 else None
-
-
-def _multiplied(shapes: list[Shape]) -> Shape | None:
-    """Axes are equal, or 1 where a factor serves a whole axis (a weight for each channel, say)."""
-    if len({len(shape) for shape in shapes}) > 1:
-        return None
-    axes = [set(axis) - {1} for axis in zip(*shapes, strict=True)]
-    return tuple(axis.pop() if axis else 1 for axis in axes) if all(len(axis) <= 1 for axis in axes) else None
-
-
-MERGED = {"concat": _concatenated, "add": _added, "multiply": _multiplied}
-NEEDED = {
-    "concat": "equal shapes but for the channels",
-    "add": "equal shapes",
-    "multiply": "equal shapes, or axes of 1",
-}
-
-
-def _merge_hint(kind: str, shapes: list[Shape]) -> str | None:
-    if len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
-        return None
-    (c, *size), (d, *other) = shapes
-    if kind == "multiply" and [1, 1] in (size, other):
-        return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
-    steps = {a / b for a, b in zip(other, size, strict=True)}
-    if size != other and len(steps) == 1:
-        step = max(steps.pop(), 1)
-        if step == int(step) and step > 1:
-            return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`, as the first has"
-        return "the branches differ in height and width: give them the same strides and padding"
-    if size == other and c != d and kind == "add":
-        return f"end both branches in the same number of channels: {c}, or {d}"
-    return "the branches differ in height and width: give them the same strides and padding"

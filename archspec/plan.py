@@ -197,3 +197,21 @@ def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
         "column": layer.mark.column,
         "calls": [frame.label + (f", from {frame.mark}" if frame.mark else "") for frame in placed.calls],
     }
+
+
+def freeze(value: Any) -> Any:
+    """A value as an immutable, hashable one, in which `1`, `1.0` and `true` differ."""
+    if isinstance(value, dict):
+        return tuple((key, freeze(inner)) for key, inner in value.items())
+    if isinstance(value, list):
+        return tuple(map(freeze, value))
+    return (type(value), value)
+
+
+def freeze_pairs(values: dict[str, Any]) -> Pairs:
+    """Arguments as they stand in a plan: lists are tuples."""
+    return tuple((name, _tupled(value)) for name, value in values.items())
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from archspec import document as documents, library, source
 from archspec.document import Document
-from archspec.elaborate import elaborate, freeze_pairs
+from archspec.elaborate import elaborate
 from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
-from archspec.plan import Plan
+from archspec.plan import Plan, freeze_pairs
 from archspec.sections import Sections, compute
 from archspec.shapes import show
 from archspec.source import Mapping, Scalar, plain

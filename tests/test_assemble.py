@@ -181,7 +181,10 @@ def test_every_initialiser_runs() -> None:
     from archspec.initializers import INITIALIZERS, REQUIRED_ARGUMENTS
 
     for name, one in INITIALIZERS.items():
-        arguments = {key: schema["enum"][0] if "enum" in schema else 0.5 for key, schema in one.arguments.items()}
+        arguments = {
+            key: schema["enum"][0] if "enum" in schema else {"a": -0.5}.get(key, 0.5)
+            for key, schema in one.arguments.items()
+        }
         written = [{name: arguments}] if name in REQUIRED_ARGUMENTS else [name, {name: arguments}]
         for value in written:
             spec([{"conv": {"out": 8, "kernel": 3}}], init={"conv": {"weight": value}}).build()

@@ -111,37 +111,18 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
         module.mean, module.std = statistics(job.train.images, job.spec.plan.input)
     folder = _new_folder(out, job.name)
     (folder / "spec.yaml").write_text(yaml.safe_dump(module.hparams["spec"], sort_keys=False), encoding="utf-8")
-    checkpoint = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max")
-    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
-    epoch_lines = EpochLines(job.recipe["epochs"], quiet=progress)
-    engine = Trainer(
-        max_epochs=job.recipe["epochs"],
-        devices=1,
-        callbacks=[
-            checkpoint,
-            last,
-            LearningRateMonitor("epoch"),
-            epoch_lines,
-            *([TQDMProgressBar(refresh_rate=10)] if progress else []),
-        ],
-        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(str(folder), name="", version="")],
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+    best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max")
+    lines = EpochLines(job.recipe["epochs"], quiet=progress)
+    engine = _engine(job, folder, [best, lines], progress=progress)
+    training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
     began = time.perf_counter()
     try:
-        engine.fit(
-            module,
-            loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"]),
-            loader(job.validation, EVALUATION_BATCH),
-        )
+        engine.fit(module, training, loader(job.validation, EVALUATION_BATCH))
     except SystemExit:  # so Lightning ends when it is interrupted
         raise KeyboardInterrupt from None
     seconds = time.perf_counter() - began
-    # weights and metrics alone are read back: nothing in the file can run
     test = loader(job.data.test, EVALUATION_BATCH)
+    # weights and metrics alone are read back: nothing in the file can run
     scores = engine.test(module, test, ckpt_path="best", verbose=False, weights_only=True)
     result = Result(
         name=job.name,
@@ -151,14 +132,30 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
         epochs=job.recipe["epochs"],
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=float(checkpoint.best_model_score or 0.0),
+        val_accuracy=float(best.best_model_score or 0.0),
         test_accuracy=float(scores[0]["test_accuracy"]),
-        best_epoch=epoch_lines.best_epoch,
+        best_epoch=lines.best_epoch,
         seconds=seconds,
         folder=str(folder),
     )
     (folder / "results.json").write_text(json.dumps(asdict(result), indent=2) + "\n", encoding="utf-8")
     return result
+
+
+def _engine(job: Job, folder: Path, callbacks: list[Callback], *, progress: bool) -> Trainer:
+    """Lightning's trainer for a job: its logs, and a checkpoint of the last epoch whatever it brought."""
+    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
+    bars: list[Callback] = [TQDMProgressBar(refresh_rate=10)] if progress else []
+    return Trainer(
+        max_epochs=job.recipe["epochs"],
+        devices=1,
+        callbacks=[*callbacks, last, LearningRateMonitor("epoch"), *bars],
+        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(str(folder), name="", version="")],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=10,
+    )
 
 
 class Batches(Sampler[list[int]]):

@@ -14,7 +14,7 @@ from archspec.errors import UsageError
 @click.command("train")
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @variant_option
-@click.option("--data", metavar="NAME", help="A data set: digits (embedded), cifar10 (from a folder), fake.")
+@click.option("--data", metavar="NAME", help="A data set by its name, instead of the recipe's.")
 @click.option(
     "--data-folder",
     type=click.Path(path_type=Path),

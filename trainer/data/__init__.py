@@ -1,4 +1,4 @@
-"""Data sets, a file each. A file that is put here is found; each defines `load` and a `DOC` line."""
+"""Data sets, a file each. A file that is put here is found; each defines `load`."""
 
 from __future__ import annotations
 

@@ -7,8 +7,6 @@ from pathlib import Path
 from archspec.errors import UsageError
 from trainer.data import DataSet, labelled
 
-DOC = "CIFAR-10, 60,000 photographs of 3×32×32 pixels in 10 classes, from a folder"
-
 
 def load(folder: Path) -> DataSet:
     """The set as published: 50,000 images to train with, 10,000 to test. Raises `UsageError` where it is not there."""

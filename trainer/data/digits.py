@@ -6,8 +6,6 @@ from pathlib import Path
 
 from trainer.data import DataSet, labelled
 
-DOC = "1,797 handwritten digits of 1×8×8 pixels in 10 classes, embedded (scikit-learn)"
-
 
 def load(folder: Path) -> DataSet:
     """Four fifths to train with and one fifth to test, drawn once for all, each class in both alike."""

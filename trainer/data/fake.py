@@ -8,8 +8,6 @@ import torch
 
 from trainer.data import DataSet, Labelled
 
-DOC = "640 made-up images of 3×32×32 pixels in 10 classes: noise around a colour for each class"
-
 
 def load(folder: Path) -> DataSet:
     """The same images each time: 512 to train with, 128 to test."""

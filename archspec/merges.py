@@ -1,0 +1,63 @@
+"""Merges: how the shapes of parallel branches become one, and what to say where they cannot."""
+
+from __future__ import annotations
+
+from archspec.errors import Fault, Mark
+from archspec.shapes import Shape, show
+
+
+def _concatenated(shapes: list[Shape]) -> Shape | None:
+    if len({shape[1:] for shape in shapes}) > 1:
+        return None
+    return sum(shape[0] for shape in shapes), *shapes[0][1:]
+
+
+def _added(shapes: list[Shape]) -> Shape | None:
+    return shapes[0] if len(set(shapes)) == 1 else None
+
+
+def _multiplied(shapes: list[Shape]) -> Shape | None:
+    """Axes are equal, or 1 where a factor serves a whole axis (a weight for each channel, say)."""
+    if len({len(shape) for shape in shapes}) > 1:
+        return None
+    axes = [set(axis) - {1} for axis in zip(*shapes, strict=True)]
+    return tuple(axis.pop() if axis else 1 for axis in axes) if all(len(axis) <= 1 for axis in axes) else None
+
+
+OUTPUTS = {"concat": _concatenated, "add": _added, "multiply": _multiplied}
+NEEDED = {
+    "concat": "equal shapes but for the channels",
+    "add": "equal shapes",
+    "multiply": "equal shapes, or axes of 1",
+}
+
+
+def output(kind: str, shapes: list[Shape]) -> Shape | None:
+    """The shape of what a merge gives; `None` where the branches do not fit."""
+    return OUTPUTS[kind](shapes)
+
+
+def mismatch(kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark) -> Fault:
+    """The fault of a merge whose branches, each with its key and place, do not fit."""
+    shown = [show(shape) for shape in shapes]
+    width, room = max(map(len, keys)), max(map(len, shown))
+    notes = [f"{key:<{width}}  {text:>{room}}   {at}" for key, text, at in zip(keys, shown, marks, strict=True)]
+    message = f"`{kind}` needs {NEEDED[kind]}, but its branches give"
+    return Fault("shape-mismatch", message, mark, notes=notes, help=_hint(kind, shapes))
+
+
+def _hint(kind: str, shapes: list[Shape]) -> str | None:
+    if len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
+        return None
+    (c, *size), (d, *other) = shapes
+    if kind == "multiply" and [1, 1] in (size, other):
+        return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
+    steps = {a / b for a, b in zip(other, size, strict=True)}
+    if size != other and len(steps) == 1:
+        step = max(steps.pop(), 1)
+        if step == int(step) and step > 1:
+            return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`, as the first has"
+        return "the branches differ in height and width: give them the same strides and padding"
+    if size == other and c != d and kind == "add":
+        return f"end both branches in the same number of channels: {c}, or {d}"
+    return "the branches differ in height and width: give them the same strides and padding"
