@@ -1,0 +1,265 @@
+"""The documentation holds: its examples are checked, its commands are run, and it leaves no name out."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from archspec import arguments, document, elaborate, errors, formulas, recipe, sections, source
+from archspec.arguments import Signature
+from archspec.blocks import TYPES, library_block, library_names
+from archspec.errors import CODES, Fault
+from archspec.initializers import INITIALIZERS
+from archspec.names import INCOMING, LOOP, MERGES, MODIFIERS, PLANNED, ROLES, VERBS
+from archspec.recipe import DEFAULTS
+from archspec.registry import primitives
+from archspec.source import Mapping
+from archspec.spec import SpecFile
+
+ROOT = Path(__file__).parent.parent
+FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LANGUAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+BASE = """archspec: 1
+input: [3, 32, 32]
+defaults: {act: relu, norm: batch_norm}
+network: [relu]
+"""
+RUN = {"check", "explain", "list"}
+"""The commands whose output is held to what the documentation shows; they need no torch."""
+NOT_RUN = {"build", "train", "schema"}
+
+
+@dataclass(frozen=True)
+class Fence:
+    """A fenced block: where it begins, what stands after its backquotes, and the text inside."""
+
+    file: str
+    line: int
+    info: str
+    text: str
+    name: str | None
+    """The file that the line before names, as in "`net.yaml`:"."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def fences(path: Path) -> Iterator[Fence]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    opened: int | None = None
+    for number, line in enumerate(lines):
+        if opened is None and line.startswith("```"):
+            opened = number
+        elif opened is not None and line == "```":
+            before = " ".join(lines[max(0, opened - 2) : opened])
+            named = re.search(r"`([\w-]+\.yaml)`:\s*$", before)
+            text = "\n".join(lines[opened + 1 : number]) + "\n"
+            yield Fence(path.name, opened + 1, lines[opened][3:], text, named[1] if named else None)
+            opened = None
+    assert opened is None, f"{path.name}:{opened}: a fenced block is not closed"
+
+
+FENCES = [fence for path in FILES for fence in fences(path)]
+SOUND = [fence for fence in FENCES if fence.info == "yaml"]
+WRONG = [fence for fence in FENCES if fence.info.startswith("yaml wrong")]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A command as the documentation shows it, and what it says that it prints."""
+
+    fence: Fence
+    command: str
+    output: str
+
+
+def shown() -> Iterator[Shown]:
+    for fence in FENCES:
+        if not fence.text.startswith("$ "):
+            continue
+        for part in re.split(r"^\$ ", fence.text, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            if command.startswith("archspec "):
+                yield Shown(fence, command, output)
+
+
+COMMANDS = list(shown())
+CHECKED = [one for one in COMMANDS if one.command.split()[1] in RUN]
+
+
+def found_wrong(text: str) -> list[str]:
+    """The codes of all that is wrong with an example: a whole spec, or a fragment laid over the base."""
+    try:
+        tree = source.read(text.encode(), "example.yaml")
+        assert isinstance(tree, Mapping)
+        if "archspec" not in tree.entries:
+            base = source.read(BASE.encode(), "base.yaml")
+            assert isinstance(base, Mapping)
+            tree = document.merge(base, tree)
+    except Fault as fault:
+        return [fault.code]
+    return [diagnostic.code for diagnostic in SpecFile("example.yaml", "example", tree).check().diagnostics]
+
+
+def in_backquotes() -> set[str]:
+    """Everything in the language's description that stands in backquotes, outside its examples."""
+    return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", LANGUAGE, flags=re.MULTILINE | re.DOTALL)))
+
+
+def section(title: str) -> str:
+    """A section of the language's description, up to the next of its kind."""
+    assert LANGUAGE.count(f"\n## {title}\n") == 1
+    return LANGUAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def row(title: str, name: str) -> str:
+    """The row of a section's tables that begins with a name in backquotes."""
+    (found,) = re.findall(rf"^\| `{re.escape(name)}` \|.*$", section(title), flags=re.MULTILINE)
+    return str(found)
+
+
+def keys_of(schema: Any) -> Iterator[str]:
+    """Every key that a schema knows, at any depth."""
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "properties":
+                yield from value
+            yield from keys_of(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from keys_of(value)
+
+
+def test_every_example_is_of_a_kind_that_is_checked() -> None:
+    kinds = {fence.info for fence in FENCES if "yaml" in fence.info or "yml" in fence.info}
+    assert kinds <= {"yaml", "yaml wrong", *(f"yaml wrong {code}" for code in CODES)}
+    assert SOUND
+    assert WRONG
+
+
+@pytest.mark.parametrize("fence", SOUND, ids=lambda fence: fence.id)
+def test_an_example_is_sound(fence: Fence) -> None:
+    assert found_wrong(fence.text) == []
+
+
+@pytest.mark.parametrize("fence", WRONG, ids=lambda fence: fence.id)
+def test_an_example_of_wrong_input_is_refused_with_its_code(fence: Fence) -> None:
+    codes = found_wrong(fence.text)
+    expected = fence.info.removeprefix("yaml wrong").strip()
+    assert set(codes) == {expected} if expected else codes
+
+
+def test_every_command_that_is_shown_exists_and_those_that_need_no_torch_are_run() -> None:
+    assert {one.command.split()[1] for one in COMMANDS} <= RUN | NOT_RUN
+    assert all(one.fence.info in ("console", "") for one in COMMANDS)
+    hidden = [fence.id for fence in FENCES if fence.info == "console" and not fence.text.startswith("$ ")]
+    assert hidden == []
+    assert CHECKED
+
+
+@pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")
+def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
+    for fence in FENCES:  # the files that the page has named so far
+        if fence.file == one.fence.file and fence.line < one.fence.line and fence.name:
+            (tmp_path / fence.name).write_text(fence.text, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "archspec", *shlex.split(one.command)[1:]],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.stdout == one.output
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(list(document.schemas()), id="keys of a file"),
+        pytest.param([*primitives()], id="primitives"),
+        pytest.param([*library_names()], id="blocks of the library"),
+        pytest.param([*INITIALIZERS], id="initialisers"),
+        pytest.param([name for one in INITIALIZERS.values() for name in one.arguments], id="initialisers' arguments"),
+        pytest.param([*formulas.FUNCTIONS, *formulas.CONSTANTS], id="functions and constants of formulas"),
+        pytest.param([*INCOMING, *LOOP], id="what formulas see"),
+        pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *PLANNED}), id="words of the language"),
+        pytest.param([*TYPES], id="types of arguments"),
+        pytest.param(sorted(set(keys_of(recipe.SCHEMA))), id="keys of the recipe"),
+        pytest.param([*CODES], id="codes of errors"),
+    ],
+)
+def test_no_name_is_left_out(names: list[str]) -> None:
+    assert sorted(set(names) - in_backquotes()) == []
+
+
+def signatures() -> Iterator[tuple[Signature, str]]:
+    yield from ((one.signature, one.doc) for one in primitives().values())
+    yield from ((library_block(name).signature, library_block(name).doc) for name in library_names())
+
+
+@pytest.mark.parametrize(("signature", "doc"), signatures(), ids=lambda one: getattr(one, "owner", ""))
+def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: Signature, doc: str) -> None:
+    _, _, said, arguments_said, _ = row(
+        "Layers" if signature.owner in primitives() else "Blocks of the library", signature.owner
+    ).split("|")
+    assert said.strip() == doc
+    assert re.findall(r"`(\w+)`", arguments_said) == [argument.name for argument in signature.arguments]
+    for argument in signature.arguments:
+        written = re.search(rf"`{argument.name}`([^,]*)", arguments_said)
+        assert written is not None
+        if argument.required:
+            assert written[1].strip() == ""
+        elif isinstance(argument.default, str):
+            assert written[1].strip() == argument.default
+        else:
+            value = yaml.safe_load(written[1].replace("none", "null").replace("1e-05", "1.0e-05"))
+            assert (type(value), value) == (type(argument.default), argument.default)
+
+
+@pytest.mark.parametrize("key", DEFAULTS)
+def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
+    said = row("The recipe", key).split("|")[-2].strip().strip("`")
+    assert yaml.safe_load(said) == DEFAULTS[key]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_the_codes_mean_what_explain_says(code: str) -> None:
+    assert row("Errors", code) == f"| `{code}` | {CODES[code]} |"
+
+
+def test_the_limits_are_those_that_hold() -> None:
+    limits = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section("Limits"), re.MULTILINE)
+    values = [re.sub(r" (bytes|levels.*|characters|operations)$", "", value) for _, value in limits[1:]]
+    assert values == [
+        f"{source.MAX_BYTES:,}",
+        f"{source.MAX_VALUES:,}",
+        f"{source.MAX_DEPTH}",
+        f"{formulas.MAX_LENGTH:,}",
+        f"{formulas.MAX_DEPTH}",
+        f"{formulas.MAX_ITEMS:,}",
+        f"{formulas.MAX_NESTING}",
+        {2**63 - 1: "below 2⁶³"}[formulas.MAX_INTEGER],
+        f"{sections.MAX_TOTAL:,}",
+        f"{arguments.LARGEST:,}",
+        f"{elaborate.MAX_PASSES:,}",
+        f"{elaborate.MAX_STEPS:,}",
+        f"{elaborate.MAX_NODES:,}",
+        f"{elaborate.MAX_LEVELS}",
+        {2**40: "2⁴⁰"}[elaborate.MAX_VALUES],
+        f"{document.MAX_STEPS}",
+        f"{errors.MAX_DIAGNOSTICS}",
+    ]
