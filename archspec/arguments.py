@@ -39,9 +39,16 @@ def integer(minimum: int | None = None, maximum: int = LARGEST) -> Schema:
     return {"type": "integer"} | _bounds(minimum=minimum, maximum=maximum)
 
 
-def number(minimum: float | None = None, maximum: float | None = None, *, above: float | None = None) -> Schema:
-    """A number within bounds; `above` is a lower bound that is itself excluded."""
-    return {"type": "number"} | _bounds(minimum=minimum, maximum=maximum, exclusiveMinimum=above)
+def number(
+    minimum: float | None = None,
+    maximum: float | None = None,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+) -> Schema:
+    """A number within bounds; `above` and `below` are bounds that are themselves excluded."""
+    bounds = _bounds(minimum=minimum, maximum=maximum, exclusiveMinimum=above, exclusiveMaximum=below)
+    return {"type": "number"} | bounds
 
 
 def boolean() -> Schema:
@@ -245,6 +252,8 @@ def phrase(schema: Schema) -> str:
     high = None if high == LARGEST else high
     bounds = [f"≥ {low}" if low is not None else "", f"> {above}" if above is not None else ""]
     bounds.append(f"≤ {high}" if high is not None else "")
+    if "exclusiveMaximum" in schema:
+        bounds.append(f"< {schema['exclusiveMaximum']}")
     if low is not None and high is not None:
         bounds = [f"from {low} to {high}"]
     return " ".join([names[kind], *filter(None, bounds)])

@@ -12,7 +12,7 @@ from archspec.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.names import ROLES
 from archspec.registry import primitives
 from archspec.source import Mapping, Scalar, Value, read
-from archspec.structure import faults
+from archspec.validate import faults
 
 VERSION = 1
 MAX_STEPS = 20  # of a dotted path
@@ -183,6 +183,10 @@ def placed(document: Document, path: str, value: Value, mark: Mark) -> Mapping:
         raise Fault("too-large", f"a path has at most {MAX_STEPS} steps", mark)
     section = document.root.get("vars")
     variables = list(section.entries) if isinstance(section, Mapping) else []
+    for key in keys:
+        if key.isdigit():
+            message = f"a dotted path leads through mappings, not into lists: `{key}` is no key"
+            raise Fault("key-unknown", message, mark, help="set the whole list, or make a variable of what varies")
     sections = [key for key in schemas() if key not in ("archspec", "variants", "expect")]
     if len(keys) == 1 and (keys[0] in variables or keys[0] not in schemas()):
         keys = ["vars", *keys]

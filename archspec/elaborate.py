@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec import initializers, merges
 from archspec.arguments import Signature, is_node
-from archspec.blocks import Block, library_body
+from archspec.block import Block, library_body
 from archspec.errors import Fault, Frame, Mark, Report, listed
 from archspec.formulas import describe
 from archspec.names import INCOMING, ROLES
@@ -36,10 +36,13 @@ class _Exhausted(Exception):
 
 
 class _Dropped:
-    """What becomes of a node whose `when` is false, or that is no layer."""
+    """What becomes of a node that is left out."""
 
 
 DROPPED = _Dropped()
+"""Left out because its `when` is false: as a branch it is absent."""
+NOTHING = _Dropped()
+"""No layer, because `none` stands in its place: as a branch it changes nothing."""
 Result = Node | _Dropped | None
 """`None` is a node that is wrong, as reported: nothing is known of its output."""
 
@@ -211,6 +214,8 @@ class _Elaborator:
         results = [(step, self.step(step, place)) for step in merge.branches]
         if any(result is None for _, result in results) or place.shape is None:
             return None
+        identity = self.group("sequence", merge.mark, [], place, place.shape)
+        results = [(step, identity if result is NOTHING else result) for step, result in results]
         branches = [(step, result) for step, result in results if isinstance(result, (Layer, Group))]
         if not branches:
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: each `when` is false", merge.mark)
@@ -239,7 +244,7 @@ class _Elaborator:
                 elif inner is not None:
                     main = (call.mark, inner, True)
             if verb is None or verb == "none":
-                return DROPPED
+                return NOTHING
             if not isinstance(verb, str):
                 raise Fault("formula-type", f"a node must be a layer's name, not {describe(verb)}", call.mark)
         if verb in ROLES:
@@ -270,7 +275,7 @@ class _Elaborator:
             raise Fault("name-unknown", f"the file does not say what `{role}` stands for", call.mark, help=help)
         meant = self.sections.roles[role]
         if meant is None:
-            return DROPPED
+            return NOTHING
         outside = _Place(self.sections.vars, place.shape, place.frames)
         if isinstance(meant.verb, Template) and (word := self.value(meant.verb, outside)) in ROLES:
             raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.verb.mark)

@@ -103,7 +103,8 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
             help = f"the functions are {listed(FUNCTIONS)}"
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
-            raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have")
+            cure = "write a list, `[…]`" if isinstance(node, ast.Tuple) else None
+            raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have", help=cure)
     for child in children:
         _check(child, text, names, depth + 1)
 
@@ -116,7 +117,7 @@ def _kind(node: ast.AST) -> str:
         ast.GeneratorExp: "a comprehension",
         ast.Dict: "a mapping",
         ast.Set: "a set",
-        ast.Tuple: "a tuple; write a list, `[…]`",
+        ast.Tuple: "a tuple",
         ast.JoinedStr: "a formatted string",
         ast.NamedExpr: "an assignment",
         ast.Starred: "an unpacking (`*`)",

@@ -60,6 +60,12 @@ class Grammar:
 
     def _parts(self, mapping: Mapping) -> Body:
         """A mapping in a sequence's place: a sequence with named parts."""
+        for word in MODIFIERS:
+            if word in mapping.entries:
+                message = f"`{word}` belongs to one node, but this mapping names parts"
+                help = "put the parts in a node of a list, or `when` beside `body` in a branch"
+                self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
+                return Broken(mapping.mark)
         layers = [key for key, (_, value) in mapping.entries.items() if self._reads_as_layer(key, value)]
         if layers:
             self.report.add(
@@ -75,7 +81,9 @@ class Grammar:
         return Sequence(mapping.mark, tuple(self._part(key, *entry) for key, entry in mapping.entries.items()))
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
-        """Whether a part is named like a layer and holds arguments where nodes should stand."""
+        """Whether a part is named like a layer and holds arguments or branches where nodes should stand."""
+        if key in VERBS and isinstance(value, (List, Mapping)):
+            return not (isinstance(value, Mapping) and self._is_node(value))
         if not self._is_verb(key) or isinstance(value, List):
             return False
         if isinstance(value, Mapping):
@@ -96,7 +104,8 @@ class Grammar:
 
     def _looks_like_arguments(self, value: Value) -> bool:
         if isinstance(value, Mapping):
-            return not self._is_node(value) and any(_is_quantity(inner) for _, inner in value.entries.values())
+            arguments = [inner for key, (_, inner) in value.entries.items() if key not in MODIFIERS]
+            return not self._is_node(value) and any(map(_is_quantity, arguments))
         return _is_quantity(value)
 
     def _steps(self, values: tuple[Value, ...]) -> tuple[Step, ...]:

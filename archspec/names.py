@@ -61,7 +61,9 @@ def check_part(name: str, mark: Mark) -> None:
 def check_variable(name: str, mark: Mark) -> None:
     """Refuse a name that a formula could not use for a variable. Raises `Fault`."""
     _word(name, "a variable's name", mark)
-    if keyword.iskeyword(name) or name in (*CONSTANTS, *FUNCTIONS, *INCOMING, *LOOP):
+    if keyword.iskeyword(name):
+        raise Fault("name-reserved", f"`{name}` cannot name a variable: it is a word of Python", mark)
+    if name in (*CONSTANTS, *FUNCTIONS, *INCOMING, *LOOP):
         raise Fault("name-reserved", f"`{name}` cannot name a variable: formulas use it already", mark)
 
 

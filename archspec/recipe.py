@@ -30,7 +30,7 @@ SCHEMA: Schema = _section(
     epochs=integer(1),
     batch_size=integer(1),
     seed=integer(0),
-    validation=either(integer(1), number(0, 1)),
+    validation=either(integer(1), number(above=0, below=1)),
     normalize=boolean(),
     augment={
         "type": "array",
@@ -41,7 +41,12 @@ SCHEMA: Schema = _section(
     },
     optimizer=_one_of(
         adamw=_section(lr=_RATE, weight_decay=number(0)),
-        sgd=_section(("lr",), lr=_RATE, momentum=number(0, 1), weight_decay=number(0), nesterov=boolean()),
+        sgd=_section(("lr",), lr=_RATE, momentum=number(0, 1), weight_decay=number(0), nesterov=boolean())
+        | {
+            # Nesterov's momentum is a form of momentum: torch refuses it without
+            "if": {"properties": {"nesterov": {"const": True}}, "required": ["nesterov"]},
+            "then": {"required": ["momentum"], "properties": {"momentum": number(above=0)}},
+        },
     ),
     schedule=either(
         _one_of(

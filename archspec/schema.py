@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from archspec import blocks
+from archspec import block
 from archspec.arguments import Schema, Signature, either
-from archspec.blocks import library_block, library_names
+from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
 from archspec.names import MERGES, MODIFIERS, ROLES
 from archspec.registry import primitives
@@ -33,13 +33,13 @@ def schema() -> Schema:
     It knows the primitives and the library's blocks with their arguments. Names that a file gives to its own blocks
     it cannot know, so it lets any other word stand for a layer.
     """
-    block = _with_formulas(blocks.SCHEMA)
-    block["properties"]["body"] = _ref("place")
-    block["properties"]["args"] = {"type": "object", "additionalProperties": blocks.ARGUMENT_SCHEMA}
+    definition = _with_formulas(block.SCHEMA)
+    definition["properties"]["body"] = _ref("place")
+    definition["properties"]["args"] = {"type": "object", "additionalProperties": block.ARGUMENT_SCHEMA}
     written: dict[str, Schema] = {
         "archspec": {"const": VERSION},
         "defaults": _defaults(),
-        "blocks": {"type": "object", "additionalProperties": block},
+        "blocks": {"type": "object", "additionalProperties": definition},
         "network": _ref("place"),
     }
     sections = {

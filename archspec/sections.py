@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archspec.arguments import fault_in
-from archspec.blocks import Vocabulary, define_all, formula_of
+from archspec.block import Vocabulary, define_all, formula_of
 from archspec.document import schemas
 from archspec.errors import Fault, Mark, Report, did_you_mean
 from archspec.formulas import count_items
@@ -17,7 +17,7 @@ from archspec.names import ROLES, check_variable
 from archspec.nodes import Broken, Call, Step
 from archspec.shapes import Shape
 from archspec.source import Mapping, Scalar, Value, plain
-from archspec.structure import faults
+from archspec.validate import faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from archspec import document as documents, library, source
+from archspec import document as documents, finder, source
 from archspec.document import Document
 from archspec.elaborate import elaborate
 from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
@@ -148,11 +149,19 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
         elif key == "params":
             expected, actual = f"{figure:,}", f"{plan.params:,}"
         else:
-            text = value.text if isinstance(value, Scalar) else ""
-            digits = len(text.partition(".")[2]) if text.replace(".", "").isdigit() else 3
+            digits = _decimals(value.text) if isinstance(value, Scalar) else 3
             expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
+
+
+def _decimals(text: str) -> int:
+    """How many decimals a number is written with: 3 for `4.230`, 5 for `4.4e-4`; 3 for a formula."""
+    try:
+        exponent = Decimal(text).as_tuple().exponent
+    except InvalidOperation:
+        return 3
+    return max(0, -exponent) if isinstance(exponent, int) else 3
 
 
 def open_file(path_or_name: str) -> tuple[SpecFile, str | None]:
@@ -160,7 +169,7 @@ def open_file(path_or_name: str) -> tuple[SpecFile, str | None]:
 
     Raises `UsageError` where there is no such file, and `SpecError` where it is not YAML.
     """
-    found = library.find(path_or_name)
+    found = finder.find(path_or_name)
     try:
         tree = source.read(found.read(), found.shown)
     except Fault as fault:

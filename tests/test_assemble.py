@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 
 from archspec import names
-from archspec.library import bundled
+from archspec.finder import bundled
 from archspec.registry import primitives
 from archspec.spec import from_dict, load
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import archspec
-from archspec.library import bundled, variants
+from archspec.finder import bundled, variants
 
 NET = """archspec: 1
 name: Tiny
@@ -220,7 +220,7 @@ def test_settings_reach_variables_and_dotted_paths(run: Callable, tmp_path: Path
 
 
 def test_list_and_explain_know_everything(run: Callable) -> None:
-    from archspec.blocks import library_names
+    from archspec.block import library_names
     from archspec.registry import primitives
 
     listed = run("list").stdout

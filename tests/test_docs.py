@@ -17,7 +17,7 @@ import yaml
 
 from archspec import arguments, document, elaborate, errors, formulas, recipe, sections, source
 from archspec.arguments import Signature
-from archspec.blocks import TYPES, library_block, library_names
+from archspec.block import TYPES, library_block, library_names
 from archspec.errors import CODES, Fault
 from archspec.initializers import INITIALIZERS
 from archspec.names import INCOMING, LOOP, MERGES, MODIFIERS, PLANNED, ROLES, VERBS

@@ -102,6 +102,15 @@ def doubling(levels: int, call: str) -> str:
         ("defaults: {act: relu}\nnetwork: [{conv_norm_act: {out: 2, norm: {batch_norm: {epz: 1}}}}]\n", ["argument-unknown"]),
         ("defaults: {act: relu}\nnetwork: [{conv_norm_act: {out: 2, norm: [relu]}}]\n", ["type-mismatch"]),
         ("blocks: {b: {args: {w: {type: integer}, v: {type: integer, default: =w}}, body: []}}\nnetwork: [b]\n", ["argument-missing"]),
+        ("network: {add: [relu, tanh], head: [flatten]}\n", ["mapping-for-list"]),
+        ("network: {add: {a: relu, b: tanh}, head: [flatten]}\n", ["mapping-for-list"]),
+        ("network: {stem: {a: relu, b: tanh, when: false}}\n", ["key-unknown"]),
+        ("network: [relu]\ntrain: {optimizer: {sgd: {lr: 0.1, nesterov: true}}}\n", ["key-missing"]),
+        ("network: [relu]\ntrain: {optimizer: {sgd: {lr: 0.1, nesterov: true, momentum: 0}}}\n", ["out-of-range"]),
+        ("network: [relu]\ntrain: {validation: 0}\n", ["out-of-range"]),
+        ("network: [relu]\ntrain: {validation: 1.0}\n", ["out-of-range"]),
+        ("network: [conv: {out: 8, kernel: 3}]\nexpect: {gmacs: 4.4e-6}\n", ["expect-unmet"]),
+        ("vars: {a: =c_in}\nnetwork: [relu]\n", ["variable-unknown"]),
         ("name: \"a\\0b\"\nnetwork: [relu]\n", ["out-of-range"]),
         ("# a\u0085b: 1\nnetwork: [relu]\n", ["value-ambiguous"]),
     ],
@@ -131,11 +140,25 @@ def test_formulas_in_the_defaults_of_block_arguments_are_computed() -> None:
     assert spec.plan.output == (4, 6, 8)
 
 
+def test_a_branch_that_is_no_layer_passes_its_input_on() -> None:
+    for shortcut, channels in ((["act"], 6), ("act", 6), ({"when": False, "body": "act"}, 3)):
+        spec = from_dict(
+            {
+                "archspec": 1,
+                "input": [3, 8, 8],
+                "defaults": {"act": "none"},
+                "network": [{"concat": {"main": "tanh", "shortcut": shortcut}}],
+            }
+        )
+        assert spec.plan.output == (channels, 8, 8)
+        assert tuple(spec.build()(torch.zeros(1, 3, 8, 8)).shape) == (1, channels, 8, 8)
+
+
 def test_a_broken_outline_is_not_listed_as_sound() -> None:
     assert checked(HEAD + "foo: 1\nnetwork: [relu]\n").specs == ()
 
 
-@pytest.mark.parametrize("name", ["self", "input", "add", "max", "branch_1", "torch", "x", "print"])
+@pytest.mark.parametrize("name", ["self", "input", "mul", "max", "branch_1", "torch", "x", "print"])
 def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
     spec = from_dict(
         {

@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 from test_errors import CASES
 
-from archspec.blocks import library_names
+from archspec.block import library_names
 from archspec.errors import Fault, SpecError
-from archspec.library import bundled
+from archspec.finder import bundled
 from archspec.registry import primitives
 from archspec.schema import schema
 from archspec.source import plain, read

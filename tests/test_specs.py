@@ -10,7 +10,7 @@ import torchvision
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archspec.library import bundled, variants
+from archspec.finder import bundled, variants
 from archspec.schema import schema
 from archspec.spec import Spec, load, open_file
 

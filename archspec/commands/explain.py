@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from archspec.arguments import Signature, phrase
-from archspec.blocks import Block
+from archspec.block import Block
 from archspec.errors import CODES, UsageError, did_you_mean
 from archspec.names import ROLES
 from archspec.primitive import Primitive
@@ -17,7 +17,7 @@ from archspec.primitive import Primitive
 @click.argument("name")
 def command(name: str) -> None:
     """Explain a primitive or block (arguments, shape rule, source, example), or the code of an error."""
-    from archspec.blocks import Vocabulary
+    from archspec.block import Vocabulary
 
     vocabulary = Vocabulary({})
     found = vocabulary.find(name)

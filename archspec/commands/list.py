@@ -9,7 +9,7 @@ import click
 @click.argument("kind", required=False, type=click.Choice(["specs", "primitives", "blocks"]))
 def command(kind: str | None) -> None:
     """List the bundled specs, the primitives and the blocks, or only one KIND of them."""
-    from archspec.blocks import library_block, library_names
+    from archspec.block import library_block, library_names
     from archspec.registry import primitives
 
     formatter = click.HelpFormatter(max_width=120)
@@ -26,7 +26,7 @@ def command(kind: str | None) -> None:
 
 
 def _specs() -> list[tuple[str, str]]:
-    from archspec.library import bundled
+    from archspec.finder import bundled
     from archspec.source import Mapping, Scalar
     from archspec.spec import open_file
 

@@ -29,7 +29,7 @@ from archspec.nodes import Step, Template, template
 from archspec.primitive import Primitive
 from archspec.registry import primitives
 from archspec.source import Mapping, Value, plain, read
-from archspec.structure import faults
+from archspec.validate import faults
 
 FOLDER = os.path.join(os.path.dirname(__file__), "blocks")
 
@@ -156,7 +156,8 @@ def formula_of(value: Value, visible: Iterable[str]) -> Template:
     """A value whose formulas use known variables alone. Raises `Fault`."""
     made = template(value)
     for name in sorted(made.names - set(visible)):
-        raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=_seen_hint(visible))
+        hint = "the incoming tensor is known to nodes alone" if name in INCOMING else _seen_hint(visible)
+        raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint)
     return made
 
 
