@@ -72,6 +72,9 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader of our output left: nothing is wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
+    except OSError as error:  # a full disk, a folder that cannot be written to, …
+        click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        status = 2
     except Exception as error:
         status = FAULT_OF_OURS
         click.echo(_our_fault(error), err=True)

@@ -159,7 +159,7 @@ def test_what_has_no_value_says_so_at_once(formula: str) -> None:
     with pytest.raises(Fault) as caught:
         parse(formula).evaluate(SCOPE)
     assert caught.value.code == "formula-value"
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 5  # years, if nothing bounded it
 
 
 def test_values_cannot_grow_from_one_variable_to_the_next() -> None:

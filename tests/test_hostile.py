@@ -23,13 +23,13 @@ def checked(text: str) -> Checked:
 
 
 def codes(text: str) -> list[str]:
-    """The codes of all that is wrong, found within two seconds."""
+    """The codes of all that is wrong, found in no time."""
     began = time.perf_counter()
     try:
         found = [d.code for d in checked(text).diagnostics]
     except Fault as fault:
         found = [fault.code]
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 20  # minutes or memory, if nothing bounded it
     return found
 
 

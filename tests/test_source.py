@@ -125,7 +125,7 @@ def test_aliases_count_with_all_that_they_stand_for() -> None:
     with pytest.raises(Fault) as caught:
         read("\n".join(lines).encode(), "t.yaml")
     assert caught.value.code == "too-large"
-    assert time.perf_counter() - began < 1
+    assert time.perf_counter() - began < 5  # years, if nothing bounded it
 
 
 def test_every_key_and_value_knows_its_place() -> None:

@@ -22,7 +22,6 @@ ALL = [
     for variant in (None, *(v for v, owner in variants().items() if owner == name))
 ]
 IDS = [f"{name}-{variant}" if variant else name for name, variant in ALL]
-LARGE = 100e6  # parameters above which a network is built on torch's meta device alone
 
 
 @functools.cache
@@ -120,34 +119,24 @@ def transplant(source: nn.Module, target: nn.Module, images: torch.Tensor) -> No
         ours.load_state_dict(theirs.state_dict(), strict=True)
 
 
-SMALL = [v for v, owner in variants().items() if owner.startswith("imagenet/") and load(v).plan.params < 30e6]
-
-
-@pytest.mark.parametrize("variant", SMALL)
+@pytest.mark.parametrize("variant", [v for v, owner in variants().items() if owner.startswith("imagenet/")])
 def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
     torch.manual_seed(0)
     theirs = torchvision.models.get_model(variant).eval()
     ours = load(variant).build().eval()
-    images = torch.randn(2, 3, 224, 224)
-    for buffer in theirs.buffers():  # statistics unlike those of a new layer, so that they count
-        if buffer.is_floating_point():
+    size = 224 if load(variant).plan.params < 12e6 else 64  # the layers are the same; large ones take a minute
+    images = torch.randn(2, 3, size, size)
+    for name, buffer in theirs.named_buffers():  # statistics unlike those of a new layer, so that they count
+        if name.endswith("running_mean"):
+            buffer.uniform_(-0.1, 0.1)
+        elif name.endswith("running_var"):
             buffer.uniform_(0.5, 1.5)
     transplant(theirs, ours, images)
     with torch.inference_mode():
-        assert torch.equal(ours(images), theirs(images))
-
-
-@pytest.mark.parametrize(
-    "variant", sorted({v for v, o in variants().items() if o.startswith("imagenet/")} - set(SMALL))
-)
-def test_large_networks_have_torchvisions_layers_in_its_order(variant: str) -> None:
-    with torch.device("meta"):
-        theirs = torchvision.models.get_model(variant).eval()
-        images = torch.empty(1, 3, 224, 224)
-    ours = load(variant).build(device="meta").eval()
-    pairs = list(zip(in_execution_order(theirs, images), in_execution_order(ours, images), strict=True))
-    for theirs_layer, ours_layer in pairs:
-        assert repr(ours_layer) == repr(theirs_layer)
+        logits = theirs(images)
+        assert torch.equal(ours(images), logits)
+        assert logits.isfinite().all()
+        assert logits.std() > 0
 
 
 @pytest.mark.parametrize("variant", ["resnet18", "densenet121"])
