@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as ABCMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class Spec:
     """The `train` section as written; `archspec.recipe.complete` adds the defaults."""
     resolved: dict[str, Any]
     """The whole spec as data, variant and settings merged in: `from_dict` makes the same of it."""
-    own_document: SpecFile
+    spec_file: SpecFile
 
     def build(self, device: str = "cpu") -> nn.Module:
         """The network as a torch module, its parameters initialised once. On device `meta` it holds no memory."""
@@ -41,7 +41,7 @@ class Spec:
 
     def replace(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
         """The same file and variant with more settings laid over them. Raises `SpecError`."""
-        return self.own_document.spec(self.variant, vars=vars, set=(*self.own_document.set, *set))
+        return self.spec_file.with_settings(vars, set).spec(self.variant)
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,14 @@ class SpecFile:
     name: str
     """Its name where the file gives none: the file's own."""
     tree: source.Value
+    vars: ABCMapping[str, Any] = field(default_factory=dict)
     set: tuple[str, ...] = ()
 
-    def check(self, variants: Sequence[str | None] | None = None, set: Sequence[str] = ()) -> Checked:
+    def with_settings(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> SpecFile:
+        """The same file with settings laid over it, after those that it has."""
+        return replace(self, vars={**self.vars, **(vars or {})}, set=(*self.set, *set))
+
+    def check(self, variants: Sequence[str | None] | None = None) -> Checked:
         """Elaborate variants (all of them by default, and the file without one), and gather what is wrong."""
         report = Report()
         specs = []
@@ -63,39 +68,32 @@ class SpecFile:
             outlined = not report.diagnostics
             for variant in [] if document is None else [None, *document.variants] if variants is None else variants:
                 assert document is not None
-                spec = self._elaborate(document, variant, None, set, report)
+                spec = self._elaborate(document, variant, report)
                 if spec is not None and outlined:
                     specs.append(spec)
         except Enough:
             pass
         return Checked(tuple(specs), tuple(self._placed(report.diagnostics)))
 
-    def spec(self, variant: str | None, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
+    def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
         report = Report()
         spec = None
         try:
             document = documents.parse(self.tree, report)
-            spec = self._elaborate(document, variant, vars, set, report) if document else None
+            spec = self._elaborate(document, variant, report) if document else None
         except Enough:
             pass
         if report.diagnostics or spec is None:
             raise SpecError(self._placed(report.diagnostics))
         return spec
 
-    def _elaborate(
-        self,
-        document: Document,
-        variant: str | None,
-        vars: ABCMapping[str, Any] | None,
-        set: Sequence[str],
-        report: Report,
-    ) -> Spec | None:
+    def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
         before = report.count
         try:
-            settings = [documents.setting(document, assignment) for assignment in set]
-            for name, value in (vars or {}).items():
+            settings = [documents.setting(document, assignment) for assignment in self.set]
+            for name, value in self.vars.items():
                 mark = Mark(Text("vars", ()), 1, 1)
                 settings.append(documents.placed(document, f"vars.{name}", source.from_python(value, mark), mark))
             root = document.resolve(variant, settings)
@@ -122,8 +120,8 @@ class SpecFile:
         _check_expectations(sections, plan, report, frames)
         if report.count > before:
             return None
-        own = replace(self, set=tuple(set))
-        return Spec(self.file, variant, plan, sections.recipe, plain(root), own)
+        resolved = plain(root) | {"name": plan.name}
+        return Spec(self.file, variant, plan, sections.recipe, resolved, self)
 
     def _placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file."""
@@ -192,7 +190,7 @@ def load(
     file, implied = open_file(path_or_name)
     if implied and variant is not None and variant != implied:
         raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
-    return file.spec(implied if variant is None else variant, vars, set)
+    return file.with_settings(vars, set).spec(implied if variant is None else variant)
 
 
 def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:

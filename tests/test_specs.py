@@ -191,3 +191,59 @@ def test_dense_offers_both_orders() -> None:
         )
         images = torch.randn(2, 8, 4, 4)
         assert torch.equal(spec.build().eval()(images)[:, where], images)
+
+
+def test_settings_add_up_and_the_last_one_wins() -> None:
+    spec = load("digits", vars={"width": 8}, set=["defaults.act=gelu"])
+    more = spec.replace(vars={"num_classes": 7}, set=["train.epochs=1"])
+    assert dict(more.plan.vars) == {"num_classes": 7, "width": 8}
+    assert "gelu" in {placed.layer.primitive for placed in more.plan.layers}
+    assert more.recipe["epochs"] == 1
+    assert dict(more.replace(vars={"width": 4}).plan.vars)["width"] == 4
+
+
+@pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
+def test_a_resolved_spec_makes_the_same_plan(name: str, variant: str | None) -> None:
+    from archspec.spec import from_dict
+
+    spec = spec_of(name, variant)
+    again = from_dict(spec.resolved).plan
+    placeless = [(p.path, p.layer.primitive, p.layer.pairs, p.layer.output, p.layer.init) for p in again.layers]
+    assert placeless == [
+        (p.path, p.layer.primitive, p.layer.pairs, p.layer.output, p.layer.init) for p in spec.plan.layers
+    ]
+    assert again.name == spec.plan.name
+
+
+@pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
+def test_a_plan_is_json_and_knows_where_everything_comes_from(name: str, variant: str | None) -> None:
+    import json
+
+    plan = spec_of(name, variant).plan
+    data = json.loads(json.dumps(plan.to_dict()))
+    assert sum(layer["params"] for layer in data["layers"]) == data["params"] == plan.params
+    assert sum(layer["macs"] for layer in data["layers"]) == data["macs"] == plan.macs
+    shape = data["input"]
+    for layer in data["layers"]:
+        assert layer["line"] >= 1
+        assert layer["file"].endswith(".yaml")
+        assert layer["calls"] or layer["file"] == f"specs/{name}.yaml"
+        assert all(size > 0 for size in [*layer["input"], *layer["output"]])
+    assert data["layers"][0]["input"] == shape
+    assert data["layers"][-1]["output"] == data["output"]
+
+
+def test_a_plan_cannot_be_changed() -> None:
+    import dataclasses
+
+    plan = load("digits").plan
+    for thing, name in (
+        (plan, "name"),
+        (plan.root, "kind"),
+        (plan.layers[0].layer, "primitive"),
+        (plan.layers[0], "path"),
+    ):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, name, "other")
+    plan.layers[0].layer.arguments["out"] = 3
+    assert plan.layers[0].layer.arguments["out"] == 32

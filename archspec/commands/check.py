@@ -24,7 +24,7 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> Non
     for name in specs:
         try:
             file, implied = open_file(name)
-            checked = file.check([implied] if implied else None, settings)
+            checked = file.with_settings(set=settings).check([implied] if implied else None)
         except (SpecError, UsageError) as error:
             errors += diagnostics(error, name)
             status = max(status, error.exit_status)
