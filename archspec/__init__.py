@@ -16,6 +16,10 @@ __all__ = ["ArchspecError", "Plan", "Spec", "SpecError", "UsageError", "build", 
 _HOMES = {"ArchspecError": "errors", "SpecError": "errors", "UsageError": "errors", "Plan": "plan"}
 
 
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
+
+
 def __getattr__(name: str) -> Any:
     """Names are imported when they are first used, so that `import archspec` costs nothing."""
     if name not in __all__:

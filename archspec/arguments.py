@@ -155,6 +155,8 @@ class Signature:
             if name not in self.by_name:
                 known = ", ".join(f"`{a.name}`" for a in self.arguments)
                 hint = did_you_mean(name, self.by_name)
+                if ":" in name:
+                    hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
                 faults[name] = Fault(
                     "argument-unknown",
                     f"`{self.owner}` has no argument `{name}`",
@@ -252,6 +254,8 @@ def phrase(schema: Schema) -> str:
     high = None if high == LARGEST else high
     bounds = [f"≥ {low}" if low is not None else "", f"> {above}" if above is not None else ""]
     bounds.append(f"≤ {high}" if high is not None else "")
+    if above is not None and "exclusiveMaximum" in schema:
+        return f"{names[kind]} between {above} and {schema['exclusiveMaximum']}, both excluded"
     if "exclusiveMaximum" in schema:
         bounds.append(f"< {schema['exclusiveMaximum']}")
     if low is not None and high is not None:

@@ -224,7 +224,8 @@ class _Elaborator:
         if output is None:
             keys = [step.key for step, _ in branches]
             marks = [step.body.mark for step, _ in branches]
-            raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark)
+            empty = [not result.layers for _, result in branches]
+            raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty)
         children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
         return self.group(merge.kind, merge.mark, children, place, output)
 

@@ -221,8 +221,18 @@ def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`") -> str |
     """A hint that names the known word closest to a wrong one, or `None` where none is close."""
     import difflib  # only needed once something is wrong
 
-    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
-    return f"did you mean {quote}{close[0]}{quote}?" if close else None
+    plain = {_plain(word): word for word in known}
+    asked = _plain(wrong)
+    close = difflib.get_close_matches(asked, plain, n=1, cutoff=0.65)
+    if not close:  # `min` for `minimum`, `out_channels` for `out`
+        begun = (word for word in plain if min(len(word), len(asked)) > 2)
+        close = [word for word in begun if word.startswith(asked) or asked.startswith(word)][:1]
+    return f"did you mean {quote}{plain[close[0]]}{quote}?" if close else None
+
+
+def _plain(word: str) -> str:
+    """A word less what people write differently: `Conv2d` as `conv`, `MaxPool2d` as `maxpool`."""
+    return word.lower().replace("_", "").removesuffix("2d")
 
 
 def listed(words: Iterable[str]) -> str:

@@ -186,6 +186,10 @@ class Grammar:
                 mapping.entries[wrong][0],
                 help=did_you_mean(wrong, allowed) or f"beside a node may stand {listed(allowed)}",
             )
+        if len(verbs) > 1 and "for" in verbs and "body" not in mapping.entries:
+            other = next(verb for verb in verbs if verb != "for")
+            help = f"put `{other}` under `body:`"
+            raise Fault("key-missing", "`for` needs a `body`", mapping.entries["for"][0], help=help)
         if len(verbs) > 1:
             raise Fault(
                 "node-form",
@@ -218,6 +222,8 @@ class Grammar:
         if made.constant:
             fault = fault_in(made.data, schema, f"`{word}`")
             if fault:
+                if made.data in ("yes", "no", "on", "off"):
+                    fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
                 self.report.add(fault, value.mark)
                 return None
         return made
@@ -235,8 +241,10 @@ class Grammar:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
         made = template(value)
         for name in sorted(made.names - self.visible):
-            known = sorted(self.visible - set(INCOMING)) or sorted(self.visible)
+            known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
             hint = did_you_mean(name, self.visible)
+            if name in LOOP:
+                hint = f"`{name}` is known within `for` and `repeat` alone"
             if hint is None and self.block:
                 hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
             hint = hint or f"known here are {listed(known)}"
@@ -247,6 +255,8 @@ class Grammar:
 
     def _unknown(self, name: str, mark: Mark) -> Fault:
         hint = did_you_mean(name, self.vocabulary.words())
+        if ":" in name:
+            hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
         return Fault(
             "name-unknown",
             f"there is no primitive or block `{name}`",
@@ -275,7 +285,8 @@ class Grammar:
                     self._check_constant(signature, name, given.value)
             return Call(mark, verb, arguments)
         if signature.main is None:
-            raise Fault("argument-unknown", f"`{verb}` takes no arguments", value.mark)
+            help = f"name the layer itself, or say `defaults: {{{verb}: …}}`" if verb in ROLES else None
+            raise Fault("argument-unknown", f"`{verb}` takes no arguments", value.mark, help=help)
         main = self._template(value)
         self._check_constant(signature, signature.main.name, main)
         return Call(mark, verb, {}, main)
@@ -287,6 +298,9 @@ class Grammar:
         elif value.constant:
             fault = fault_in(value.data, argument.schema, f"`{name}` of `{signature.owner}`")
             if fault:
+                text = value.data
+                if isinstance(text, str) and (text in self.visible or " if " in text):
+                    fault.help = f"a formula begins with `=`: did you mean `={text}`?"
                 self.report.add(fault, value.mark)
 
     def _check_node(self, value: Value, what: str) -> None:
@@ -368,7 +382,7 @@ class Grammar:
         if not isinstance(value, Mapping) or not value.entries:
             raise Fault("node-form", "`for` needs columns: a mapping of names to lists", value.mark)
         if body is None:
-            raise Fault("key-missing", "`for` needs a `body`", mark)
+            raise Fault("key-missing", "`for` needs a `body`", mark, help="add `body:`, a list of nodes")
         columns = {}
         before = self.report.count
         for name, (at, column) in value.entries.items():

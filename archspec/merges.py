@@ -37,26 +37,33 @@ def output(kind: str, shapes: list[Shape]) -> Shape | None:
     return OUTPUTS[kind](shapes)
 
 
-def mismatch(kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark) -> Fault:
-    """The fault of a merge whose branches, each with its key and place, do not fit."""
+def mismatch(
+    kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark, empty: list[bool]
+) -> Fault:
+    """The fault of a merge whose branches, each with its key and place, do not fit; some may be `empty`."""
     shown = [show(shape) for shape in shapes]
     width, room = max(map(len, keys)), max(map(len, shown))
     notes = [f"{key:<{width}}  {text:>{room}}   {at}" for key, text, at in zip(keys, shown, marks, strict=True)]
     message = f"`{kind}` needs {NEEDED[kind]}, but its branches give"
-    return Fault("shape-mismatch", message, mark, notes=notes, help=_hint(kind, shapes))
+    return Fault("shape-mismatch", message, mark, notes=notes, help=_hint(kind, shapes, empty))
 
 
-def _hint(kind: str, shapes: list[Shape]) -> str | None:
+def _hint(kind: str, shapes: list[Shape], empty: list[bool]) -> str | None:
     if len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
         return None
     (c, *size), (d, *other) = shapes
     if kind == "multiply" and [1, 1] in (size, other):
         return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
+    if kind == "add" and any(empty) and not all(empty):
+        wanted, given = (shapes[1], shapes[0]) if empty[0] else (shapes[0], shapes[1])
+        stride = -(-given[1] // wanted[1])
+        arguments = f"out: {wanted[0]}" + (f", stride: {stride}" if stride > 1 else "")
+        return f"an empty branch gives its input unchanged: write `shortcut: {{{arguments}}}` in its place"
     steps = {a / b for a, b in zip(other, size, strict=True)}
     if size != other and len(steps) == 1:
         step = max(steps.pop(), 1)
         if step == int(step) and step > 1:
-            return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`, as the first has"
+            return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`"
         return "the branches differ in height and width: give them the same strides and padding"
     if size == other and c != d and kind == "add":
         return f"end both branches in the same number of channels: {c}, or {d}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from archspec.errors import Frame, Mark
 from archspec.initializers import Init
-from archspec.shapes import Shape
+from archspec.shapes import Shape, show
 
 Pairs = tuple[tuple[str, Any], ...]
 """Names with values, in order; lists within are tuples."""
@@ -31,6 +31,7 @@ class Layer:
 
     depth = 0  # levels of modules below it
     size = 1  # nodes
+    layers = 1
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -61,6 +62,7 @@ class Group:
     params: int = field(init=False)
     macs: int = field(init=False)
     size: int = field(init=False)
+    layers: int = field(init=False)
     depth: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class Group:
         object.__setattr__(self, "params", sum(node.params for node in nodes))
         object.__setattr__(self, "macs", sum(node.macs for node in nodes))
         object.__setattr__(self, "size", 1 + sum(node.size for node in nodes))
+        object.__setattr__(self, "layers", sum(node.layers for node in nodes))
         level = 0 if self.kind == "block" else 1
         object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
 
@@ -89,8 +92,34 @@ class PlacedLayer:
     layer: Layer
     calls: tuple[Frame, ...]
 
+    @property
+    def input(self) -> Shape:
+        return self.layer.input
 
-@dataclass(frozen=True)
+    @property
+    def output(self) -> Shape:
+        return self.layer.output
+
+    @property
+    def params(self) -> int:
+        """The number of trainable parameters."""
+        return self.layer.params
+
+    @property
+    def macs(self) -> int:
+        return self.layer.macs
+
+    @property
+    def file(self) -> str:
+        """The file that asks for the layer: the spec's, or a block's of the library."""
+        return self.layer.mark.text.name
+
+    @property
+    def line(self) -> int:
+        return self.layer.mark.line
+
+
+@dataclass(frozen=True, repr=False)
 class Plan:
     """A network, elaborated. MACs are multiply-accumulate operations for one sample."""
 
@@ -115,6 +144,10 @@ class Plan:
     @property
     def macs(self) -> int:
         return self.root.macs
+
+    def __repr__(self) -> str:
+        figures = f"{show(self.input)} → {show(self.output)}, {self.params:,} parameters, {self.macs / 1e9:.3f} GMACs"
+        return f"<Plan {self.title}: {figures}>"
 
     @property
     def title(self) -> str:

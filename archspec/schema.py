@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from archspec import block
 from archspec.arguments import Schema, Signature, either
 from archspec.block import library_block, library_names
@@ -151,7 +153,11 @@ def _definitions() -> dict[str, Schema]:
                 _ref("parts"),
             ],
         },
-        "parts": {"type": "object", "propertyNames": modifiers["name"], "additionalProperties": _ref("place")},
+        "parts": {
+            "type": "object",
+            "propertyNames": {"not": {"enum": list(MODIFIERS)}, **modifiers["name"]},
+            "additionalProperties": _ref("place"),
+        },
         "branches": {
             "description": "Parallel branches of the same input.",
             "anyOf": [
@@ -185,6 +191,12 @@ def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Sch
         "with": {"type": "object", "description": "The arguments of what `use` names."},
         "body": _ref("place"),
     }
+    # one key that is no modifier: as many keys as modifiers, and one
+    one_other: list[Schema] = [
+        {"required": list(some), "minProperties": count + 1, "maxProperties": count + 1}
+        for count in range(len(MODIFIERS) + 1)
+        for some in combinations(MODIFIERS, count)
+    ]
     one_verb: list[Schema] = [{"required": [verb]} for verb in verbs]
     return {
         "type": "object",
@@ -192,5 +204,5 @@ def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Sch
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
         "if": {"anyOf": one_verb},
         "then": {"oneOf": one_verb, "propertyNames": {"enum": [*verbs, *companions, *modifiers]}},
-        "else": {"maxProperties": 1 + len(MODIFIERS), "not": {"propertyNames": {"enum": list(MODIFIERS)}}},
+        "else": {"not": {"propertyNames": {"enum": list(MODIFIERS)}}, "anyOf": one_other},
     }

@@ -7,6 +7,7 @@ anchors that contain themselves, and files, trees or numbers beyond the limits b
 from __future__ import annotations
 
 import math
+import operator
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,6 +103,8 @@ def from_python(data: Any, mark: Mark) -> Value:
         return List(mark, tuple(from_python(item, mark) for item in data))
     if isinstance(data, dict) and all(isinstance(key, str) for key in data):
         return Mapping(mark, {key: (mark, from_python(value, mark)) for key, value in data.items()})
+    if hasattr(data, "__index__"):  # numpy's integers, say
+        return from_python(operator.index(data), mark)
     raise Fault("type-mismatch", f"{type(data).__name__} is not a value of a spec", mark)
 
 
@@ -142,12 +145,17 @@ class _Tree:
             return self._document()
         except yaml.MarkedYAMLError as error:
             at = error.problem_mark
+            if error.problem == "could not find expected ':'" and error.context_mark is not None:
+                at = error.context_mark  # where the word stands that is no key
             if at is None or (at.line >= len(self.text.lines) and error.context_mark is not None):
                 at = error.context_mark  # at the end of the file nothing is to be seen; show what was left open
             problem = " ".join(filter(None, [error.problem, error.context and f"({error.context})"]))
             mark = Mark(self.text, at.line + 1, at.column + 1) if at else Mark(self.text, 1, 1)
             raise Fault(
-                "yaml-syntax", f"this is not YAML: {problem}", mark, help=_syntax_hint(self.text, mark)
+                "yaml-syntax",
+                f"this is not YAML: {problem}",
+                mark,
+                help=_syntax_hint(error.problem or "", self.text, mark),
             ) from None
         except yaml.reader.ReaderError as error:
             # libyaml counts bytes, the parser in Python characters
@@ -291,10 +299,26 @@ def _resolve(text: str, mark: Mark) -> str | int | float | bool | None:
     return number
 
 
-def _syntax_hint(text: Text, mark: Mark) -> str | None:
+def _syntax_hint(problem: str, text: Text, mark: Mark) -> str | None:
+    """The likely cure of what YAML's parser complains of."""
     line = text.lines[mark.line - 1] if mark.line <= len(text.lines) else ""
-    if line[: len(line) - len(line.lstrip())].count("\t"):
+    if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces: YAML does not allow tabs there"
-    if "=" in line and re.search(r"[{\[].*=", line):
+    if re.search(r"[{\[].*=", line):
         return 'in `{…}` and `[…]`, put a formula that holds a comma, colon or bracket in quotes: "=max(1, 2)"'
+    if re.search(r"\w:[{\[\w]", line):
+        return "put a space after the colon"
+    for words, hint in _SYNTAX_HINTS.items():
+        if words in problem:
+            return hint
     return None
+
+
+_SYNTAX_HINTS = {
+    "could not find expected ':'": "if this is a node of a list, begin it with `- `",
+    "expected '-' indicator": "begin each node of a list with `- `",
+    "expected key": "what belongs together begins in the same column: is this indented too far?",
+    "mapping values are not allowed": "put several arguments in `{…}`; what belongs to a key stands below it, indented",
+    "expected ',' or": "close what is opened here, or put a comma between its parts",
+    "expected <document start>": "what belongs together begins in the same column",
+}

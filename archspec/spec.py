@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Spec:
     """A sound spec, with its variant and settings chosen."""
 
@@ -32,6 +33,9 @@ class Spec:
     resolved: dict[str, Any]
     """The whole spec as data, variant and settings merged in: `from_dict` makes the same of it."""
     spec_file: SpecFile
+
+    def __repr__(self) -> str:
+        return f"<Spec {self.file}: {self.plan!r}>"
 
     def build(self, device: str = "cpu") -> nn.Module:
         """The network as a torch module, its parameters initialised once. On device `meta` it holds no memory."""
@@ -57,7 +61,8 @@ class SpecFile:
 
     def with_settings(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> SpecFile:
         """The same file with settings laid over it, after those that it has."""
-        return replace(self, vars={**self.vars, **(vars or {})}, set=(*self.set, *set))
+        added = (set,) if isinstance(set, str) else set
+        return replace(self, vars={**self.vars, **(vars or {})}, set=(*self.set, *added))
 
     def check(self, variants: Sequence[str | None] | None = None) -> Checked:
         """Elaborate variants (all of them by default, and the file without one), and gather what is wrong."""
@@ -124,8 +129,12 @@ class SpecFile:
         return Spec(self.file, variant, plan, sections.recipe, resolved, self)
 
     def _placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-        """The diagnostics with the dotted path of each in this file."""
-        return [replace(d, path=source.path_to(self.tree, d.mark)) if d.mark else d for d in diagnostics]
+        """The diagnostics with the dotted path of each in this file, in the order of the file."""
+        placed = [replace(d, path=source.path_to(self.tree, d.mark)) if d.mark else d for d in diagnostics]
+        own = self.tree.mark.text
+        return sorted(
+            placed, key=lambda d: (d.mark.line, d.mark.column) if d.mark and d.mark.text is own else (10**9, 0)
+        )
 
 
 @dataclass(frozen=True)
@@ -162,12 +171,12 @@ def _decimals(text: str) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 3
 
 
-def open_file(path_or_name: str) -> tuple[SpecFile, str | None]:
+def open_file(path_or_name: str | os.PathLike[str]) -> tuple[SpecFile, str | None]:
     """A spec file, and the variant that its name asks for where it is a bundled variant's.
 
     Raises `UsageError` where there is no such file, and `SpecError` where it is not YAML.
     """
-    found = finder.find(path_or_name)
+    found = finder.find(os.fspath(path_or_name))
     try:
         tree = source.read(found.read(), found.shown)
     except Fault as fault:
@@ -177,7 +186,7 @@ def open_file(path_or_name: str) -> tuple[SpecFile, str | None]:
 
 
 def load(
-    path_or_name: str,
+    path_or_name: str | os.PathLike[str],
     variant: str | None = None,
     vars: ABCMapping[str, Any] | None = None,
     set: Sequence[str] = (),
@@ -204,7 +213,7 @@ def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
 
 
 def build(
-    path_or_name: str,
+    path_or_name: str | os.PathLike[str],
     variant: str | None = None,
     vars: ABCMapping[str, Any] | None = None,
     set: Sequence[str] = (),

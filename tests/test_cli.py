@@ -186,6 +186,11 @@ def test_saved_weights_are_the_modules_and_nothing_is_overwritten(run: Callable,
         ),
         (["build", "digits", "--save", "no/w.pt"], 2, None),
         (
+            ["build", "digits", "--summary", "--format", "json"],
+            2,
+            "error: --summary is for people: it does not go with --format json\n",
+        ),
+        (
             ["explain", "convv"],
             2,
             "error: there is no primitive, block or error code `convv`\n  help: did you mean `conv`?\n",

@@ -52,6 +52,11 @@ BEYOND = {
     "too large",
     "a name of torch's",
     "a block named like a primitive",
+    "an empty shortcut where shapes change",
+    "a loop's variable outside a loop",
+    "no space after a main argument's colon",
+    "torch's name of a layer",
+    "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 
 

@@ -233,6 +233,19 @@ def test_a_plan_is_json_and_knows_where_everything_comes_from(name: str, variant
     assert data["layers"][-1]["output"] == data["output"]
 
 
+def test_python_shows_specs_in_a_line() -> None:
+    import archspec
+
+    spec = load("resnet50")
+    assert repr(spec.plan) == "<Plan ResNet (resnet50): 3×224×224 → 1000, 25,557,032 parameters, 4.089 GMACs>"
+    assert repr(spec) == f"<Spec specs/imagenet/resnet.yaml: {spec.plan!r}>"
+    assert set(archspec.__all__) <= set(dir(archspec))
+    first = spec.plan.layers[0]
+    assert (first.path, first.input, first.output) == ("stem.0.conv", (3, 224, 224), (64, 112, 112))
+    assert (first.params, first.macs, first.file) == (64 * 147, 64 * 147 * 112**2, "archspec/blocks/conv_norm_act.yaml")
+    assert first.line > 10
+
+
 def test_a_plan_cannot_be_changed() -> None:
     import dataclasses
 

@@ -326,6 +326,35 @@ def test_a_checkpoint_rebuilds_the_network_by_itself(tmp_path: Path) -> None:
     assert right == pytest.approx(result.test_accuracy, abs=1e-6)
 
 
+def test_images_that_are_no_bytes_are_refused() -> None:
+    module = SpecModule(LINEAR).eval()
+    with pytest.raises(TypeError) as caught:
+        module(torch.rand(2, 1, 8, 8))
+    assert str(caught.value) == (
+        "images are uint8, of values 0 to 255, not torch.float32; normalised floats go to `.network`"
+    )
+    assert tuple(module(torch.zeros(2, 3, 20, 30, dtype=torch.uint8)).shape) == (2, 10)
+
+
+def test_a_training_that_diverges_stops_and_says_so(tmp_path: Path) -> None:
+    recipe = {"epochs": 5, "optimizer": {"sgd": {"lr": 1e38, "momentum": 0.9}}, "validation": 0.2}
+    with pytest.raises(UsageError) as caught:
+        train(job(tmp_path, train=recipe), tmp_path / "runs", progress=False)
+    assert str(caught.value) == (
+        "the training loss is not finite in epoch 1: it diverges\n"
+        "  help: lower the learning rate, `--set train.optimizer.sgd.lr=0.01` for example"
+    )
+
+
+def test_a_run_is_named_by_its_file_and_variant(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(
+        "archspec: 1\ninput: [1, 8, 8]\nvars: {num_classes: 10}\nnetwork: [flatten, linear: =num_classes]\n"
+        "variants: {bn: , net_small: }\n"
+    )
+    names = [prepare(load(tmp_path / "net.yaml", variant), tmp_path).name for variant in (None, "bn", "net_small")]
+    assert names == ["net", "net-bn", "net_small"]
+
+
 def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
     result = train(job(tmp_path), tmp_path / "runs", progress=False)
     folder = tmp_path / "runs" / "linear"

@@ -39,7 +39,15 @@ class SpecModule(LightningModule):
         self.accuracy = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size."""
+        """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size and one or three channels.
+
+        Raises `TypeError` for other numbers: of floats nobody could tell how they are scaled. `network` takes them,
+        normalised by `mean` and `std`.
+        """
+        if images.dtype != torch.uint8:
+            raise TypeError(
+                f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
+            )
         return self.network(self.prepared(fitted(images, self.shape)))  # type: ignore[no-any-return]
 
     def prepared(self, images: Tensor) -> Tensor:

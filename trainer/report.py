@@ -12,13 +12,17 @@ from trainer.run import Result
 
 def print_table(results: Sequence[Result], console: Console) -> None:
     """The comparison of runs: accuracies, parameters, GMACs and time; below it, where each run is kept."""
-    table = Table(title=f"trained on {', '.join(sorted({result.data for result in results}))}")
+    sets = sorted({result.data for result in results})
+    table = Table(title=f"trained on {', '.join(sets)}")
     table.add_column("spec", overflow="fold")
+    if len(sets) > 1:
+        table.add_column("data", overflow="fold")
     for heading in ("val accuracy", "test accuracy", "parameters", "GMACs", "epochs", "time"):
         table.add_column(heading, justify="right")
     for result in results:
         table.add_row(
             result.name,
+            *([result.data] if len(sets) > 1 else []),
             f"{result.val_accuracy:.2%}",
             f"{result.test_accuracy:.2%}",
             f"{result.params:,}",

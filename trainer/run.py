@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -42,7 +43,9 @@ class Job:
 
     @property
     def name(self) -> str:
-        return self.spec.variant or Path(self.spec.file).stem
+        """A short name: the variant's where it begins with the file's, else both."""
+        stem, variant = Path(self.spec.file).stem, self.spec.variant
+        return stem if variant is None else variant if variant.startswith(stem) else f"{stem}-{variant}"
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,12 @@ def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> J
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.images, spec.plan.input, images.name)
     if spec.plan.output != (images.classes,):
+        cure = "end the network in `- linear: =num_classes`, with `vars: {num_classes: 10}`"
+        if num_classes_given:
+            cure = "leave `num_classes` alone: it follows the data set"
         raise UsageError(
             f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
-            f"{show(spec.plan.output)}\n"
-            "  help: end the network in `- linear: =num_classes`, with `vars: {num_classes: 10}`"
+            f"{show(spec.plan.output)}\n  help: {cure}"
         )
     train, validation = _split(images, recipe)
     if recipe["batch_size"] > len(train):
@@ -229,6 +234,11 @@ class EpochLines(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         epoch = trainer.current_epoch + 1
+        if not math.isfinite(metrics["train_loss"]):
+            raise UsageError(
+                f"the training loss is not finite in epoch {epoch}: it diverges\n"
+                "  help: lower the learning rate, `--set train.optimizer.sgd.lr=0.01` for example"
+            )
         if metrics["val_accuracy"] > self.best:
             self.best, self.best_epoch = metrics["val_accuracy"], epoch
         if not self.quiet:

@@ -39,7 +39,7 @@ def result(plan: Plan, spec: str) -> dict[str, Any]:
         "output": list(plan.output),
         "params": plan.params,
         "macs": plan.macs,
-        "layers": len(plan.layers),
+        "layers": plan.root.layers,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ def command(
     """Assemble SPEC as a torch module."""
     from archspec.spec import load
 
+    if summary and form == "json":
+        raise UsageError("--summary is for people: it does not go with --format json")
     try:
         if save is not None:
             _check_target(save)
@@ -103,7 +106,8 @@ def _table(module: nn.Module, plan: Plan, depth: int) -> str:
             f"the plan says {plan.params:,} parameters and output {plan.output}, "
             f"torchinfo {table.trainable_params:,} and {output}"
         )
-    return str(table)
+    # torchinfo names its units by their Python names
+    return re.sub(r"\(Units\.([A-Z])[A-Z]+\)", r"(\1)", str(table))
 
 
 def _check_target(path: str) -> None:
