@@ -131,19 +131,9 @@ def _definitions() -> dict[str, Schema]:
         },
         "when": {"description": "If false, the node is left out.", **either({"type": "boolean"}, FORMULA)},
     }
-    verbs: dict[str, Schema] = {name: _ref(f"call_{name}") for name in _signatures()}
-    verbs |= {name: _ref("branches") for name in MERGES}
-    verbs |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
-    verbs["use"] = {"type": "string", "description": "A layer's name, or a formula that gives one."}
-    verbs["for"] = {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
-        "description": "One pass of the body for each row of these columns.",
-    }
     return {
         "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
-        "node_mapping": _node_mapping(modifiers, verbs),
+        "node_mapping": _node_mapping(modifiers, _verbs()),
         "place": {
             "description": "A list of nodes, a mapping of named parts, or one node.",
             "anyOf": [
@@ -183,6 +173,21 @@ def _definitions() -> dict[str, Schema]:
         },
         **{f"call_{name}": _call(signature, doc, complete=True) for name, (signature, doc) in _signatures().items()},
     }
+
+
+def _verbs() -> dict[str, Schema]:
+    """What may stand after each word that says what a node is."""
+    verbs: dict[str, Schema] = {name: _ref(f"call_{name}") for name in _signatures()}
+    verbs |= {name: _ref("branches") for name in MERGES}
+    verbs |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
+    verbs["use"] = {"type": "string", "description": "A layer's name, or a formula that gives one."}
+    verbs["for"] = {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
+        "description": "One pass of the body for each row of these columns.",
+    }
+    return verbs
 
 
 def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Schema:

@@ -187,7 +187,8 @@ def test_every_initialiser_runs() -> None:
         }
         written = [{name: arguments}] if name in REQUIRED_ARGUMENTS else [name, {name: arguments}]
         for value in written:
-            spec([{"conv": {"out": 8, "kernel": 3}}], init={"conv": {"weight": value}}).build()
+            module = spec([{"conv": {"out": 8, "kernel": 3}}], init={"conv": {"weight": value}}).build()
+            assert module[0].weight.isfinite().all()
 
 
 def test_buffers_begin_as_torchs_do() -> None:
