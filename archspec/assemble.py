@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import torch
@@ -41,21 +43,16 @@ def _concat(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
     return graph.call_function(torch.cat, (branches,), {"dim": 1})
 
 
-def _add(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
-    result, *others = branches
-    for other in others:
-        result = graph.call_function(operator.add, (result, other))
-    return result
+def _folded(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx.Node]], fx.Node]:
+    """From the first branch to the last, two at a time."""
+
+    def join(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
+        return reduce(lambda result, other: graph.call_function(operation, (result, other)), branches)
+
+    return join
 
 
-def _multiply(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
-    result, *others = branches
-    for other in others:
-        result = graph.call_function(operator.mul, (result, other))
-    return result
-
-
-MERGES = {"concat": _concat, "add": _add, "multiply": _multiply}
+MERGES = {"concat": _concat, "add": _folded(operator.add), "multiply": _folded(operator.mul)}
 
 
 def _merge(group: Group, branches: OrderedDict[str, nn.Module]) -> nn.Module:

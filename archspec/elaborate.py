@@ -214,8 +214,9 @@ class _Elaborator:
         results = [(step, self.step(step, place)) for step in merge.branches]
         if any(result is None for _, result in results) or place.shape is None:
             return None
-        identity = self.group("sequence", merge.mark, [], place, place.shape)
-        results = [(step, identity if result is NOTHING else result) for step, result in results]
+        if any(result is NOTHING for _, result in results):
+            identity = self.group("sequence", merge.mark, [], place, place.shape)
+            results = [(step, identity if result is NOTHING else result) for step, result in results]
         branches = [(step, result) for step, result in results if isinstance(result, (Layer, Group))]
         if not branches:
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: each `when` is false", merge.mark)

@@ -49,11 +49,8 @@ class Grammar:
 
     def _is_node(self, mapping: Mapping) -> bool:
         """Whether a mapping in a sequence's place is one node: one key that is a verb, the others modifiers."""
-        verbs = [key for key in mapping.entries if key not in MODIFIERS and not self._companion(key, mapping)]
-        return len(verbs) == 1 and self._is_verb(verbs[0])
-
-    def _companion(self, key: str, mapping: Mapping) -> bool:
-        return any(key in keys and verb in mapping.entries for verb, keys in COMPANIONS.items())
+        words = _words(mapping)
+        return len(words) == 1 and self._is_verb(words[0])
 
     def _is_verb(self, word: str) -> bool:
         return word in VERBS or word in ROLES or self.vocabulary.signature(word) is not None
@@ -173,7 +170,7 @@ class Grammar:
 
     def _verb(self, mapping: Mapping) -> str:
         """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
-        words = [key for key in mapping.entries if key not in MODIFIERS and not self._companion(key, mapping)]
+        words = _words(mapping)
         verbs = [word for word in words if self._is_verb(word)]
         if len(words) == 1 and verbs:
             return verbs[0]
@@ -392,6 +389,12 @@ class Grammar:
         with self._loop(True, columns):
             loop = For(mark, columns, self.place("", body.mark, body))
         return Broken(mark) if broken else loop
+
+
+def _words(mapping: Mapping) -> list[str]:
+    """A mapping's keys, less modifiers and the companions of a verb that is there: in a node, its verb is left."""
+    companions = {key for verb, keys in COMPANIONS.items() if verb in mapping.entries for key in keys}
+    return [key for key in mapping.entries if key not in MODIFIERS and key not in companions]
 
 
 def _is_quantity(value: Value) -> bool:

@@ -82,16 +82,10 @@ class SpecFile:
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
-        report = Report()
-        spec = None
-        try:
-            document = documents.parse(self.tree, report)
-            spec = self._elaborate(document, variant, report) if document else None
-        except Enough:
-            pass
-        if report.diagnostics or spec is None:
-            raise SpecError(self._placed(report.diagnostics))
-        return spec
+        checked = self.check([variant])
+        if not checked.specs:
+            raise SpecError(checked.diagnostics)
+        return checked.specs[0]
 
     def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""

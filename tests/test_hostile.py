@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -211,6 +212,9 @@ def test_a_network_beyond_this_machines_memory_is_refused_before_it_is_built(run
     assert done.returncode == 2
     assert done.stderr.startswith("error: net needs 1,607 GB for its 300,000,100,000 parameters")
     assert done.stdout == ""
+    said = json.loads(run("build", "net.yaml", "--format", "json").stdout)
+    assert said["results"] == []
+    assert [error["message"] for error in said["errors"]] == [done.stderr.removeprefix("error: ").rstrip()]
 
 
 def test_pickled_errors_say_the_same() -> None:

@@ -117,8 +117,8 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
     folder = _new_folder(out, job.name)
     (folder / "spec.yaml").write_text(yaml.safe_dump(module.hparams["spec"], sort_keys=False), encoding="utf-8")
     best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max")
-    lines = EpochLines(job.recipe["epochs"], quiet=progress)
-    engine = _engine(job, folder, [best, lines], progress=progress)
+    epochs = Epochs(job.recipe["epochs"], quiet=progress)
+    engine = _engine(job, folder, [best, epochs], progress=progress)
     training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
     began = time.perf_counter()
     try:
@@ -139,7 +139,7 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
         macs=job.spec.plan.macs,
         val_accuracy=float(best.best_model_score or 0.0),
         test_accuracy=float(scores[0]["test_accuracy"]),
-        best_epoch=lines.best_epoch,
+        best_epoch=epochs.best_epoch,
         seconds=seconds,
         folder=str(folder),
     )
@@ -218,8 +218,11 @@ def _new_folder(out: Path, name: str) -> Path:
             ) from None
 
 
-class EpochLines(Callback):
-    """Prints a line after each epoch, unless a progress bar shows the same, and remembers the best epoch."""
+class Epochs(Callback):
+    """Watches over the epochs: remembers the best one, and stops a training whose loss is no longer finite.
+
+    Prints a line after each, unless a progress bar shows the same.
+    """
 
     def __init__(self, epochs: int, *, quiet: bool) -> None:
         self.epochs = epochs

@@ -61,7 +61,7 @@ def lines(plans: Sequence[Plan]) -> list[str]:
     return ["  ".join(side(cell, w) for side, cell, w in zip(sides, row, widths, strict=True)) for row in rows]
 
 
-def diagnostics(error: SpecError | UsageError, spec: str) -> list[Diagnostic]:
+def diagnostics(error: SpecError | UsageError) -> list[Diagnostic]:
     """What an error says, one diagnostic each."""
     if isinstance(error, SpecError):
         return list(error.diagnostics)

@@ -24,6 +24,8 @@ from archspec.plan import Plan
 if TYPE_CHECKING:
     from torch import nn
 
+    from archspec.spec import Spec
+
 
 @click.command("build")
 @click.argument("spec")
@@ -45,13 +47,13 @@ def command(
         if save is not None:
             _check_target(save)
         loaded = load(spec, variant, set=settings)
+        module = _built(loaded)
     except (SpecError, UsageError) as error:
         if form == "json":
-            echo_json([], diagnostics(error, spec))
+            echo_json([], diagnostics(error))
             raise click.exceptions.Exit(error.exit_status) from None
         raise
     plan = loaded.plan
-    module = _built(loaded.build, plan)
     if form == "json":
         echo_json([result(plan, loaded.file)], [])
     else:
@@ -64,18 +66,18 @@ def command(
             click.echo(f"initial weights saved to {save}")
 
 
-def _built(build: object, plan: Plan) -> nn.Module:
+def _built(spec: Spec) -> nn.Module:
     """The module, if it is what the plan says. Raises `UsageError` where memory does not hold it."""
-    assert callable(build)
-    check_memory(plan)
-    module: nn.Module = build()
+    plan = spec.plan
+    _check_memory(plan)
+    module = spec.build()
     count = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     if count != plan.params:
         raise AssertionError(f"the plan has {plan.params:,} parameters, but the module {count:,}")
     return module
 
 
-def check_memory(plan: Plan) -> None:
+def _check_memory(plan: Plan) -> None:
     """Raises `UsageError` where this machine's memory holds neither the weights nor the largest tensors of a sample."""
     largest = max((prod(placed.layer.input) + prod(placed.layer.output) for placed in plan.layers), default=0)
     needed = 4 * (plan.params + largest)

@@ -26,7 +26,7 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> Non
             file, implied = open_file(name)
             checked = file.with_settings(set=settings).check([implied] if implied else None)
         except (SpecError, UsageError) as error:
-            errors += diagnostics(error, name)
+            errors += diagnostics(error)
             status = max(status, error.exit_status)
             continue
         plans += [(file.file, spec.plan) for spec in checked.specs]
