@@ -69,3 +69,13 @@ class Primitive(ABC):
         if len(shape) != 3:
             raise self.refuse(shape, "a feature map (channels×height×width)")
         return shape[0], shape[1], shape[2]
+
+
+def traced(module: nn.Module) -> nn.Module:
+    """A module that torch has no class for, as a graph of torch's own operations, which archspec has no part in.
+
+    Its parameters, buffers and submodules keep their names; its `forward` is written down once, by torch.fx.
+    """
+    from torch import fx
+
+    return fx.GraphModule(module, fx.Tracer().trace(module), class_name=type(module).__name__)

@@ -16,6 +16,7 @@ from torch import fx, nn
 from archspec import names
 from archspec.finder import bundled
 from archspec.registry import primitives
+from archspec.source import plain, read
 from archspec.spec import from_dict, load
 
 CIFAR = ["densenet", "digits", "googlenet", "preact", "resnet"]
@@ -168,13 +169,16 @@ def test_parameters_are_initialised_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("name", sorted({n for n, p in primitives().items() if p.weights}))
 def test_every_initialisable_parameter_can_be_set(name: str) -> None:
-    node = {"conv": {"conv": {"out": 8, "kernel": 3}}, "linear": {"linear": 10}, "group_norm": {"group_norm": 4}}.get(
-        name, name
-    )
-    shape = (8,) if name == "linear" else (8, 8, 8)
-    for weight in primitives()[name].weights:
-        module = spec([node], shape, init={name: {weight: 0.25}}).build()
-        assert module[0].get_parameter(weight).eq(0.25).all()
+    primitive = primitives()[name]
+    found = set()
+    for example in primitive.examples:
+        node = plain(read(example.encode(), "example"))
+        for weight in primitive.weights:
+            module = spec([node], primitive.example_input, init={name: {weight: 0.25}}).build()[0]
+            if weight in dict(module.named_parameters()):
+                assert module.get_parameter(weight).eq(0.25).all()
+                found.add(weight)
+    assert found == set(primitive.weights)
 
 
 def test_every_initialiser_runs() -> None:

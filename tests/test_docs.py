@@ -226,7 +226,7 @@ def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: 
         elif isinstance(argument.default, str):
             assert written[1].strip() == argument.default
         else:
-            value = yaml.safe_load(written[1].replace("none", "null").replace("1e-05", "1.0e-05"))
+            value = yaml.safe_load(re.sub(r"(\d)e-", r"\1.0e-", written[1].replace("none", "null")))
             assert (type(value), value) == (type(argument.default), argument.default)
 
 

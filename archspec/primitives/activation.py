@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from archspec.arguments import Argument, choice, number
+from archspec.arguments import Argument, boolean, choice, number
 from archspec.primitive import Arguments, Primitive
 from archspec.shapes import Shape
 
@@ -30,6 +30,14 @@ class Relu(_Activation):
     doc = "The larger of 0 and x."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html"
     examples = ("relu",)
+
+
+class Relu6(_Activation):
+    name = "relu6"
+    torch_class = "ReLU6"
+    doc = "x held between 0 and 6."
+    source = "https://arxiv.org/abs/1704.04861"
+    examples = ("relu6",)
 
 
 class LeakyRelu(_Activation):
@@ -58,6 +66,30 @@ class Silu(_Activation):
     examples = ("silu",)
 
 
+class Hardswish(_Activation):
+    name = "hardswish"
+    torch_class = "Hardswish"
+    doc = "x times `hardsigmoid` of x."
+    source = "https://arxiv.org/abs/1905.02244"
+    examples = ("hardswish",)
+
+
+class Hardsigmoid(_Activation):
+    name = "hardsigmoid"
+    torch_class = "Hardsigmoid"
+    doc = "x / 6 + 1/2, held between 0 and 1."
+    source = "https://arxiv.org/abs/1905.02244"
+    examples = ("hardsigmoid",)
+
+
+class Mish(_Activation):
+    name = "mish"
+    torch_class = "Mish"
+    doc = "x times the hyperbolic tangent of log(1 + exp(x))."
+    source = "https://arxiv.org/abs/1908.08681"
+    examples = ("mish",)
+
+
 class Elu(_Activation):
     name = "elu"
     torch_class = "ELU"
@@ -81,6 +113,32 @@ class Sigmoid(_Activation):
     doc = "1 / (1 + exp(−x))."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html"
     examples = ("sigmoid",)
+
+
+class Prelu(Primitive):
+    name = "prelu"
+    doc = "x where it is positive, a learned multiple of x elsewhere."
+    source = "https://arxiv.org/abs/1502.01852"
+    rule = "unchanged; with a slope for each channel, C×H×W or F"
+    arguments = (
+        Argument("shared", boolean(), True, "one slope for all channels"),
+        Argument("init", number(), 0.25, "the slope to begin with"),
+    )
+    weights = ("weight",)
+    examples = ("prelu", "prelu: {shared: false}")
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (1 if arguments["shared"] else shape[0],)}
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        if not arguments["shared"] and len(shape) == 2:
+            raise self.refuse(shape, "a feature map or a vector, for a slope for each channel")
+        return shape
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.PReLU(1 if arguments["shared"] else shape[0], arguments["init"])
 
 
 class Softmax(Primitive):

@@ -37,10 +37,8 @@ class Conv(Primitive):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         channels, height, width = self.feature_map(shape)
-        groups, out = arguments["groups"], arguments["out"]
-        for what, count in (("input channels", channels), ("output channels", out)):
-            if count % groups:
-                raise Fault("input-shape", f"`groups` ({groups}) of `conv` does not divide its {count} {what}")
+        out = arguments["out"]
+        check_groups(self.name, arguments["groups"], channels, out)
         stride, padding = both(arguments["stride"]), arguments["padding"]
         if padding == "same":
             if stride != (1, 1):
@@ -80,3 +78,75 @@ class Conv(Primitive):
             arguments["groups"],
             arguments["bias"],
         )
+
+
+class ConvTranspose(Primitive):
+    name = "conv_transpose"
+    doc = "A 2-d transposed convolution, which enlarges by its stride."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html"
+    rule = "C×H×W → out×H′×W′, H′ = (H − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1"
+    arguments = (
+        Argument("out", integer(1), doc="output channels"),
+        Argument("kernel", pair(1), doc="window size"),
+        Argument("stride", pair(1), 1, "step of the window over the output"),
+        Argument("padding", pair(0), 0, "rows and columns left off at each side of the output"),
+        Argument(
+            "output_padding", pair(0), 0, "rows and columns added at the end of the output, fewer than the stride"
+        ),
+        Argument("dilation", pair(1), 1, "step between the window's taps"),
+        Argument("groups", integer(1), 1, "independent groups of channels"),
+        Argument("bias", boolean(), True, "add a learned constant to each output channel"),
+    )
+    weights = ("weight", "bias")
+    examples = (
+        "conv_transpose: {out: 8, kernel: 2, stride: 2}",
+        "conv_transpose: {out: 8, kernel: 3, stride: 2, padding: 1, output_padding: 1}",
+    )
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, *size = self.feature_map(shape)
+        check_groups(self.name, arguments["groups"], channels, arguments["out"])
+        names = ("kernel", "stride", "padding", "output_padding", "dilation")
+        sizes = []
+        for axis, (kernel, stride, padding, extra, dilation) in zip(
+            size, zip(*(both(arguments[name]) for name in names), strict=True), strict=True
+        ):
+            if extra >= max(stride, dilation):
+                message = f"`output_padding` ({extra}) of `conv_transpose` must be below its stride or dilation"
+                raise Fault("input-shape", f"{message} ({max(stride, dilation)})")
+            sizes.append((axis - 1) * stride - 2 * padding + dilation * (kernel - 1) + extra + 1)
+        if min(sizes) < 1:
+            raise Fault(
+                "input-shape", f"`conv_transpose` would give {show(sizes)}: its `padding` takes away everything"
+            )
+        return arguments["out"], *sizes
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        out = arguments["out"]
+        weight = (shape[0], out // arguments["groups"], *both(arguments["kernel"]))
+        return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
+
+    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
+        return prod(shape) * prod(self.parameters(arguments, shape)["weight"][1:])
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.ConvTranspose2d(
+            shape[0],
+            arguments["out"],
+            both(arguments["kernel"]),
+            both(arguments["stride"]),
+            both(arguments["padding"]),
+            both(arguments["output_padding"]),
+            arguments["groups"],
+            arguments["bias"],
+            both(arguments["dilation"]),
+        )
+
+
+def check_groups(name: str, groups: int, channels: int, out: int) -> None:
+    """Raises `Fault` where groups do not divide the channels."""
+    for what, count in (("input channels", channels), ("output channels", out)):
+        if count % groups:
+            raise Fault("input-shape", f"`groups` ({groups}) of `{name}` does not divide its {count} {what}")

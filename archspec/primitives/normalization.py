@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from archspec.arguments import Argument, boolean, integer, number
 from archspec.errors import Fault
-from archspec.primitive import Arguments, Primitive
+from archspec.primitive import Arguments, Primitive, traced
 from archspec.shapes import Shape
 
 if TYPE_CHECKING:
@@ -101,3 +101,76 @@ class LayerNorm(Primitive):
         from torch import nn
 
         return nn.LayerNorm(self._normalized(shape), arguments["eps"], arguments["affine"])
+
+
+class LayerNorm2d(_Norm):
+    name = "layer_norm_2d"
+    doc = "Normalises the channels of each position of a feature map."
+    source = "https://arxiv.org/abs/2201.03545"
+    rule = "unchanged: C×H×W"
+    arguments = (
+        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        AFFINE,
+    )
+    examples = ("layer_norm_2d", "layer_norm_2d: {eps: 1e-6}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        self.feature_map(shape)
+        return shape
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+        from torch.nn.functional import layer_norm
+
+        class LayerNorm2d(nn.LayerNorm):
+            def forward(self, input: Tensor) -> Tensor:
+                last = input.permute(0, 2, 3, 1)
+                return layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
+
+        return traced(LayerNorm2d(shape[0], arguments["eps"], arguments["affine"]))
+
+
+class InstanceNorm(_Norm):
+    name = "instance_norm"
+    doc = "Normalises each channel of each sample over all positions."
+    source = "https://arxiv.org/abs/1607.08022"
+    rule = "unchanged: C×H×W, of more than one position"
+    arguments = (
+        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        Argument("affine", boolean(), False, "scale and shift the result by learned values"),
+    )
+    examples = ("instance_norm", "instance_norm: {affine: true}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        _, height, width = self.feature_map(shape)
+        if height * width == 1:
+            raise self.refuse(shape, "more than one position in each channel")
+        return shape
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.InstanceNorm2d(shape[0], arguments["eps"], affine=arguments["affine"])
+
+
+class LocalResponseNorm(Primitive):
+    name = "local_response_norm"
+    doc = "Divides each value by a power of the mean square over neighbouring channels (AlexNet)."
+    source = "https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
+    rule = "unchanged: C×H×W"
+    arguments = (
+        Argument("size", integer(1), 5, "neighbouring channels, the channel itself included"),
+        Argument("alpha", number(), 1e-4, "factor of the mean square"),
+        Argument("beta", number(), 0.75, "power"),
+        Argument("k", number(), 1.0, "added to the mean square"),
+    )
+    examples = ("local_response_norm", "local_response_norm: {size: 5, k: 2.0}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        self.feature_map(shape)
+        return shape
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.LocalResponseNorm(arguments["size"], arguments["alpha"], arguments["beta"], arguments["k"])

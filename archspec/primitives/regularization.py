@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archspec.arguments import Argument, number
+from archspec.arguments import Argument, choice, number
 from archspec.primitive import Arguments, Primitive
 from archspec.shapes import Shape
 
@@ -24,3 +24,21 @@ class Dropout(Primitive):
         from torch import nn
 
         return nn.Dropout(arguments["p"])
+
+
+class StochasticDepth(Primitive):
+    name = "stochastic_depth"
+    doc = "Sets whole samples to zero with probability p in training, and scales the others up."
+    source = "https://arxiv.org/abs/1603.09382"
+    rule = "unchanged"
+    arguments = (
+        Argument("p", number(0, 1), doc="probability of zero"),
+        Argument("mode", choice("row", "batch"), "row", "drawn for each sample, or once for the batch"),
+    )
+    examples = ("stochastic_depth: 0.1", "stochastic_depth: {p: 0.2, mode: batch}")
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torchvision.ops import StochasticDepth
+
+        module: nn.Module = StochasticDepth(arguments["p"], arguments["mode"])
+        return module

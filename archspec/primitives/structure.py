@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.arguments import Argument, integer, pair
+from archspec.arguments import Argument, Schema, either, integer, number, pair
 from archspec.errors import Fault
-from archspec.primitive import Arguments, Primitive
-from archspec.shapes import Shape, pair as both
+from archspec.primitive import Arguments, Primitive, traced
+from archspec.shapes import Shape, pair as both, show
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,3 +68,163 @@ class Subsample(Primitive):
         # a window of one pixel takes every stride-th value as it is; the third axis of ZeroPad3d is the channels
         pick = nn.MaxPool2d(kernel_size=1, stride=both(arguments["stride"]))
         return nn.Sequential(pick, nn.ZeroPad3d((0, 0, 0, 0, 0, arguments["out"] - shape[0])))
+
+
+class Reshape(Primitive):
+    name = "reshape"
+    doc = "The same values in the same order, in another shape."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.reshape.html"
+    rule = "any → shape; one size may be −1: what the others leave"
+    arguments = (
+        Argument(
+            "shape",
+            {"type": "array", "items": either({"enum": [-1]}, integer(1)), "minItems": 1, "maxItems": 3},
+            doc="the sizes of a sample, at most one of them −1",
+        ),
+    )
+    examples = ("reshape: [16, -1]", "reshape: [2, 32, 32]")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        sizes, total = list(arguments["shape"]), prod(shape)
+        if -1 in sizes:
+            known = prod(size for size in sizes if size != -1)
+            if sizes.count(-1) > 1 or total % known:
+                raise self.refuse(shape, f"a multiple of {known} values and at most one size of −1")
+            sizes[sizes.index(-1)] = total // known
+        if prod(sizes) != total:
+            raise self.refuse(shape, f"{prod(sizes)} values for the shape {show(sizes)}")
+        return tuple(sizes)
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.Sequential(nn.Flatten(), nn.Unflatten(1, self.output(arguments, shape)))
+
+
+_ORDERS: Schema = {
+    "enum": [list(order) for n in (2, 3) for order in permutations(range(n)) if list(order) != sorted(order)]
+}
+
+
+class Permute(Primitive):
+    name = "permute"
+    doc = "The axes of a sample in another order."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
+    rule = "the axes of the input, in the order given; 0 is the first"
+    arguments = (Argument("axes", _ORDERS, doc="which axis of the input comes first, second, …"),)
+    examples = ("permute: [1, 2, 0]",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        axes = arguments["axes"]
+        if len(axes) != len(shape):
+            raise self.refuse(shape, f"{len(axes)} axes")
+        return tuple(shape[axis] for axis in axes)
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torchvision.ops import Permute
+
+        module: nn.Module = Permute([0, *(axis + 1 for axis in arguments["axes"])])
+        return module
+
+
+class ChannelShuffle(Primitive):
+    name = "channel_shuffle"
+    doc = "Deals the channels of several groups out in turns, so that the groups mix."
+    source = "https://arxiv.org/abs/1707.01083"
+    rule = "unchanged: C×H×W; `groups` divides the channels"
+    arguments = (Argument("groups", integer(1), doc="groups of channels"),)
+    examples = ("channel_shuffle: 2",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, groups = self.feature_map(shape)[0], arguments["groups"]
+        if channels % groups:
+            message = f"`groups` ({groups}) of `channel_shuffle` does not divide its {channels} channels"
+            raise Fault("input-shape", message)
+        return shape
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.ChannelShuffle(arguments["groups"])
+
+
+class ChannelSlice(Primitive):
+    name = "channel_slice"
+    doc = "The channels from `start` up to but not including `stop`."
+    source = "https://arxiv.org/abs/1807.11164"
+    rule = "C×H×W → (stop − start)×H×W; F → stop − start"
+    arguments = (
+        Argument("start", integer(0), 0, "the first channel that is kept"),
+        Argument("stop", either(integer(1), {"type": "null"}), None, "the channel to stop before; none: the end"),
+    )
+    examples = ("channel_slice: {stop: 4}", "channel_slice: {start: 4}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        start, stop = self._bounds(arguments, shape)
+        return stop - start, *shape[1:]
+
+    def _bounds(self, arguments: Arguments, shape: Shape) -> tuple[int, int]:
+        if len(shape) == 2:
+            raise self.refuse(shape, "a feature map or a vector")
+        start, stop = arguments["start"], shape[0] if arguments["stop"] is None else arguments["stop"]
+        if not start < stop <= shape[0]:
+            raise Fault("input-shape", f"`channel_slice` from {start} to {stop} is not within its {shape[0]} channels")
+        return start, stop
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+
+        start, stop = self._bounds(arguments, shape)
+
+        class ChannelSlice(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                return input[:, start:stop]
+
+        return traced(ChannelSlice())
+
+
+class Scale(Primitive):
+    name = "scale"
+    doc = "Multiplies by a constant."
+    source = "https://arxiv.org/abs/1602.07261"
+    rule = "unchanged"
+    arguments = (Argument("factor", number(), doc="the constant"),)
+    examples = ("scale: 0.1",)
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+
+        factor: float = arguments["factor"]
+
+        class Scale(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                return input * factor
+
+        return traced(Scale())
+
+
+class LayerScale(Primitive):
+    name = "layer_scale"
+    doc = "Multiplies each channel of a feature map, or each feature, by a learned value."
+    source = "https://arxiv.org/abs/2103.17239"
+    rule = "unchanged"
+    arguments = (Argument("value", number(), 1e-6, "the factors to begin with"),)
+    weights = ("weight",)
+    examples = ("layer_scale", "layer_scale: 0.1")
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (shape[0], 1, 1) if len(shape) == 3 else (shape[-1],)}
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+
+        class LayerScale(nn.Module):
+            def __init__(self, size: Shape) -> None:
+                super().__init__()
+                self.weight = nn.Parameter(torch.full(size, float(arguments["value"])))
+
+            def forward(self, input: Tensor) -> Tensor:
+                return self.weight * input
+
+        return traced(LayerScale(self.parameters(arguments, shape)["weight"]))

@@ -1,0 +1,143 @@
+"""Feature maps made larger, smaller or wider without learning: upsampling, padding, and space against channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.arguments import Argument, boolean, choice, either, integer, number, pair
+from archspec.errors import Fault
+from archspec.primitive import Arguments, Primitive, traced
+from archspec.shapes import Shape, pair as both
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Upsample(Primitive):
+    name = "upsample"
+    doc = "A feature map enlarged by interpolation."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Upsample.html"
+    rule = "C×H×W → C×scale·H×scale·W, or C×size"
+    arguments = (
+        Argument("scale", pair(1), 2, "how many times as large"),
+        Argument(
+            "size", either(pair(1), {"type": "null"}), None, "height and width of the output, in place of `scale`"
+        ),
+        Argument("mode", choice("nearest", "bilinear", "bicubic"), "nearest", "how values are interpolated"),
+        Argument("align_corners", boolean(), False, "keep the values of the corners; not with `nearest`"),
+    )
+    examples = ("upsample", "upsample: {size: [20, 24], mode: bilinear}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, *size = self.feature_map(shape)
+        if arguments["align_corners"] and arguments["mode"] == "nearest":
+            help = "add `mode: bilinear`, or leave `align_corners` out"
+            raise Fault("input-shape", "`upsample` has no corners to align in mode `nearest`", help=help)
+        if arguments["size"] is not None:
+            return channels, *both(arguments["size"])
+        return channels, *(n * factor for n, factor in zip(size, both(arguments["scale"]), strict=True))
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        size = arguments["size"]
+        return nn.Upsample(
+            size=None if size is None else both(size),
+            scale_factor=tuple(map(float, both(arguments["scale"]))) if size is None else None,
+            mode=arguments["mode"],
+            align_corners=None if arguments["mode"] == "nearest" else arguments["align_corners"],
+        )
+
+
+class Pad(Primitive):
+    name = "pad"
+    doc = "Rows and columns added around a feature map."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pad.html"
+    rule = "C×H×W → C×(H + top + bottom)×(W + left + right)"
+    arguments = (
+        Argument(
+            "size",
+            either(pair(0), {"type": "array", "items": integer(0), "minItems": 4, "maxItems": 4}),
+            doc="how many: for all sides, [vertical, horizontal], or [left, right, top, bottom]",
+        ),
+        Argument("mode", choice("constant", "reflect", "replicate", "circular"), "constant", "what they hold"),
+        Argument("value", number(), 0.0, "what they hold in mode `constant`"),
+    )
+    examples = ("pad: 1", "pad: {size: [0, 1, 0, 1], mode: replicate}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, height, width = self.feature_map(shape)
+        left, right, top, bottom = self._sides(arguments)
+        mode = arguments["mode"]
+        for size, *sides in ((height, top, bottom), (width, left, right)):
+            most = {"reflect": size - 1, "circular": size}.get(mode, max(sides))
+            if max(sides) > most:
+                message = f"`pad` can {'reflect' if mode == 'reflect' else 'repeat'} at most {most} of {size}"
+                raise Fault("input-shape", f"{message}, not {max(sides)}", help="use `mode: replicate`")
+        return channels, height + top + bottom, width + left + right
+
+    def _sides(self, arguments: Arguments) -> tuple[int, int, int, int]:
+        size = arguments["size"]
+        if isinstance(size, (list, tuple)) and len(size) == 4:
+            left, right, top, bottom = size
+            return left, right, top, bottom
+        vertical, horizontal = both(size)
+        return horizontal, horizontal, vertical, vertical
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        sides = self._sides(arguments)
+        if arguments["mode"] == "constant":
+            return nn.ConstantPad2d(sides, arguments["value"])
+        kinds = {"reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d, "circular": nn.CircularPad2d}
+        return kinds[arguments["mode"]](sides)
+
+
+class PixelShuffle(Primitive):
+    name = "pixel_shuffle"
+    doc = "Channels laid out as a finer grid of positions."
+    source = "https://arxiv.org/abs/1609.05158"
+    rule = "C×H×W → C/factor²×factor·H×factor·W"
+    arguments = (Argument("factor", integer(1), doc="how many times as large; its square divides the channels"),)
+    examples = ("pixel_shuffle: 2",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, height, width = self.feature_map(shape)
+        factor = arguments["factor"]
+        if channels % factor**2:
+            message = f"`pixel_shuffle` by {factor} needs a multiple of {factor**2} channels, not {channels}"
+            raise Fault("input-shape", message)
+        return channels // factor**2, factor * height, factor * width
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.PixelShuffle(arguments["factor"])
+
+
+class PatchMerging(Primitive):
+    name = "patch_merging"
+    doc = "The four positions of each 2×2 patch, joined on their channels; an odd size is filled up with zeros (Swin)."
+    source = "https://arxiv.org/abs/2103.14030"
+    rule = "C×H×W → 4·C×⌈H / 2⌉×⌈W / 2⌉"
+    examples = ("patch_merging",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, height, width = self.feature_map(shape)
+        return 4 * channels, -(-height // 2), -(-width // 2)
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+        from torch.nn.functional import pad
+
+        _, height, width = shape
+
+        class PatchMerging(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                even = pad(input, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else input
+                # down each column of the patch, then the next one
+                return torch.cat([even[:, :, i::2, j::2] for j in (0, 1) for i in (0, 1)], dim=1)
+
+        return traced(PatchMerging())

@@ -1,0 +1,159 @@
+"""Token sequences: how feature maps become some and again feature maps, and what is added to them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.arguments import Argument, integer, number, pair
+from archspec.errors import Fault
+from archspec.primitive import Arguments, Primitive, traced
+from archspec.shapes import Shape, pair as both, show
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class _OnTokens(Primitive):
+    example_input = (16, 8)
+
+    def tokens(self, shape: Shape) -> tuple[int, int]:
+        """The input as tokens and features. Raises `Fault` where it is no token sequence."""
+        if len(shape) != 2:
+            raise self.refuse(
+                shape, "tokens (tokens×features)", "put `- tokens` before it" if len(shape) == 3 else None
+            )
+        return shape[0], shape[1]
+
+
+class Tokens(Primitive):
+    name = "tokens"
+    doc = "A feature map as a sequence of tokens, one for each position, row by row."
+    source = "https://arxiv.org/abs/2010.11929"
+    rule = "C×H×W → H·W×C"
+    examples = ("tokens",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, height, width = self.feature_map(shape)
+        return height * width, channels
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+
+        class Tokens(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                return input.flatten(2).transpose(1, 2)
+
+        return traced(Tokens())
+
+
+class FeatureMap(_OnTokens):
+    name = "feature_map"
+    doc = "A sequence of tokens as a feature map, filled row by row."
+    source = "https://arxiv.org/abs/2103.14030"
+    rule = "H·W×C → C×H×W"
+    arguments = (Argument("size", pair(1), doc="height and width"),)
+    examples = ("feature_map: 4", "feature_map: [2, 8]")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        count, features = self.tokens(shape)
+        height, width = both(arguments["size"])
+        if height * width != count:
+            raise Fault("input-shape", f"`feature_map` cannot lay out {count} tokens as {show((height, width))}")
+        return features, height, width
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+
+        features, *size = self.output(arguments, shape)
+
+        class FeatureMap(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                return input.transpose(1, 2).reshape(-1, features, *size)
+
+        return traced(FeatureMap())
+
+
+class ClassToken(_OnTokens):
+    name = "class_token"
+    doc = "A learned token put before the others, to stand for the whole image."
+    source = "https://arxiv.org/abs/2010.11929"
+    rule = "T×F → T+1×F"
+    weights = ("weight",)
+    examples = ("class_token",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        count, features = self.tokens(shape)
+        return count + 1, features
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (1, 1, shape[1])}
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+
+        class ClassToken(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weight = nn.Parameter(torch.zeros(1, 1, shape[1]))
+
+            def forward(self, input: Tensor) -> Tensor:
+                return torch.cat([self.weight.expand(input.shape[0], -1, -1), input], dim=1)
+
+        return traced(ClassToken())
+
+
+class PositionEmbedding(_OnTokens):
+    name = "position_embedding"
+    doc = "Adds a learned vector to each token, by its position."
+    source = "https://arxiv.org/abs/2010.11929"
+    rule = "unchanged: T×F"
+    arguments = (Argument("std", number(0), 0.02, "deviation of the values to begin with"),)
+    weights = ("weight",)
+    examples = ("position_embedding",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        return self.tokens(shape)
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (1, *shape)}
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+
+        class PositionEmbedding(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weight = nn.Parameter(torch.empty(1, *shape).normal_(std=arguments["std"]))
+
+            def forward(self, input: Tensor) -> Tensor:
+                return input + self.weight
+
+        return traced(PositionEmbedding())
+
+
+class Token(_OnTokens):
+    name = "token"
+    doc = "One token of a sequence, as a vector."
+    source = "https://arxiv.org/abs/2010.11929"
+    rule = "T×F → F"
+    arguments = (Argument("index", integer(0), 0, "which one, from 0"),)
+    examples = ("token", "token: 3")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        count, features = self.tokens(shape)
+        if arguments["index"] >= count:
+            raise Fault("input-shape", f"there is no token {arguments['index']} among {count}, counted from 0")
+        return (features,)
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+
+        index: int = arguments["index"]
+
+        class Token(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                return input[:, index]
+
+        return traced(Token())

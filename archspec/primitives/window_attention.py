@@ -1,0 +1,183 @@
+"""Self-attention within windows of a feature map, which may be shifted (Swin)."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from archspec.arguments import Argument, choice, integer, pair
+from archspec.errors import Fault
+from archspec.primitive import Arguments, Primitive, traced
+from archspec.primitives.attention import check_heads, relative_positions
+from archspec.shapes import Shape, pair as both
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class WindowAttention(Primitive):
+    name = "window_attention"
+    doc = "Multi-head self-attention within each window of a feature map, biased by relative position (Swin)."
+    source = "https://arxiv.org/abs/2103.14030"
+    rule = "unchanged: C×H×W, filled up with zeros to whole windows; `heads` divides the channels"
+    arguments = (
+        Argument("heads", integer(1), doc="independent heads, each with its share of the channels"),
+        Argument("window", pair(1), 7, "height and width of the windows"),
+        Argument("shift", pair(0), 0, "how far the windows are moved; not at all along an axis that one window fills"),
+        Argument("version", choice("v1", "v2"), "v1", "v2: by cosines, and with biases that a small network computes"),
+    )
+    weights = (
+        "bias_table",
+        "bias_network.0.weight",
+        "bias_network.0.bias",
+        "bias_network.2.weight",
+        "qkv.weight",
+        "qkv.bias",
+        "temperature",
+        "out.weight",
+        "out.bias",
+    )
+    examples = ("window_attention: {heads: 2}", "window_attention: {heads: 4, window: 8, shift: 4, version: v2}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, *_ = self.feature_map(shape)
+        check_heads(self.name, arguments["heads"], channels)
+        window, shift = both(arguments["window"]), both(arguments["shift"])
+        if any(s >= w for s, w in zip(shift, window, strict=True)):
+            raise Fault("input-shape", f"`shift` of `window_attention` must be less than its window: {shift}, {window}")
+        if arguments["version"] == "v2" and min(window) < 2:
+            raise Fault("input-shape", "`window_attention` in version v2 needs windows of at least 2×2")
+        return shape
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        channels, heads = shape[0], arguments["heads"]
+        height, width = both(arguments["window"])
+        shapes: dict[str, Shape] = {"qkv.weight": (3 * channels, channels), "qkv.bias": (3 * channels,)}
+        shapes |= {"out.weight": (channels, channels), "out.bias": (channels,)}
+        if arguments["version"] == "v1":
+            return {"bias_table": ((2 * height - 1) * (2 * width - 1), heads)} | shapes
+        network = {"bias_network.0.weight": (HIDDEN, 2), "bias_network.0.bias": (HIDDEN,)}
+        return {"temperature": (heads, 1, 1)} | shapes | network | {"bias_network.2.weight": (heads, HIDDEN)}
+
+    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
+        channels, heads = shape[0], arguments["heads"]
+        height, width = both(arguments["window"])
+        size, (rows, columns) = height * width, windows(arguments, shape)
+        macs = rows * columns * (4 * size * channels**2 + 2 * size**2 * channels)
+        if arguments["version"] == "v2":
+            macs += (2 * height - 1) * (2 * width - 1) * HIDDEN * (2 + heads)
+        return macs
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        return traced(_window_attention(arguments, shape))
+
+
+HIDDEN = 512
+"""The width of the network that computes v2's biases."""
+
+
+def windows(arguments: Arguments, shape: Shape) -> tuple[int, int]:
+    """How many windows stand below and beside one another."""
+    rows, columns = (-(-size // one) for size, one in zip(shape[1:], both(arguments["window"]), strict=True))
+    return rows, columns
+
+
+def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
+    import torch
+    from torch import nn
+    from torch.nn.functional import linear, normalize, pad
+
+    channels, height, width = shape
+    heads, window, cosine = arguments["heads"], both(arguments["window"]), arguments["version"] == "v2"
+    rows, columns = windows(arguments, shape)
+    padded = (rows * window[0], columns * window[1])
+    size = window[0] * window[1]
+    shift = tuple(s if n > 1 else 0 for s, n in zip(both(arguments["shift"]), (rows, columns), strict=True))
+
+    class WindowAttention(nn.Module):
+        position: Tensor
+        offsets: Tensor
+        biased: Tensor
+        mask: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            if cosine:
+                self.temperature = nn.Parameter(torch.log(10 * torch.ones(heads, 1, 1)))
+            else:
+                table = torch.empty((2 * window[0] - 1) * (2 * window[1] - 1), heads)
+                self.bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
+            self.qkv = nn.Linear(channels, 3 * channels)
+            self.out = nn.Linear(channels, channels)
+            self.register_buffer("position", relative_positions(window), persistent=False)
+            if cosine:
+                self.bias_network = nn.Sequential(nn.Linear(2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, heads, bias=False))
+                self.register_buffer("offsets", _log_offsets(window), persistent=False)
+                # keys have no bias: it would be the same for all of them
+                keys = torch.ones(3, channels)
+                keys[1] = 0
+                self.register_buffer("biased", keys.flatten(), persistent=False)
+                with torch.no_grad():
+                    self.qkv.bias.mul_(self.biased)
+            if any(shift):
+                self.register_buffer("mask", _shift_mask(padded, window, shift), persistent=False)
+
+        def bias(self) -> Tensor:
+            if not cosine:
+                return self.bias_table[self.position].view(size, size, heads).permute(2, 0, 1).contiguous()
+            table = self.bias_network(self.offsets).view(-1, heads)
+            bias: Tensor = table[self.position].view(size, size, heads).permute(2, 0, 1).contiguous()
+            return 16 * torch.sigmoid(bias)
+
+        def forward(self, input: Tensor) -> Tensor:
+            bias = self.bias()
+            x = pad(input.permute(0, 2, 3, 1), (0, 0, 0, padded[1] - width, 0, padded[0] - height))
+            if any(shift):
+                x = torch.roll(x, (-shift[0], -shift[1]), (1, 2))
+            x = x.reshape(-1, rows, window[0], columns, window[1], channels)
+            x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, size, channels)
+            qkv = linear(x, self.qkv.weight, self.qkv.bias * self.biased if cosine else self.qkv.bias)
+            query, key, value = qkv.reshape(-1, size, 3, heads, channels // heads).permute(2, 0, 3, 1, 4).unbind(0)
+            if cosine:
+                match = normalize(query, dim=-1) @ normalize(key, dim=-1).transpose(-2, -1)
+                match = match * torch.clamp(self.temperature, max=math.log(100.0)).exp()
+            else:
+                match = (query * (channels // heads) ** -0.5) @ key.transpose(-2, -1)
+            match = match + bias
+            if any(shift):
+                match = match.view(-1, rows * columns, heads, size, size) + self.mask
+                match = match.view(-1, heads, size, size)
+            x = (match.softmax(-1) @ value).transpose(1, 2).reshape(-1, size, channels)
+            x = self.out(x).view(-1, rows, columns, window[0], window[1], channels)
+            x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, padded[0], padded[1], channels)
+            if any(shift):
+                x = torch.roll(x, shift, (1, 2))
+            return x[:, :height, :width].contiguous().permute(0, 3, 1, 2)
+
+    return WindowAttention()
+
+
+def _log_offsets(window: tuple[int, int]) -> Tensor:
+    """The distances between positions, `(2·height − 1, 2·width − 1, 2)`, on a logarithmic scale from −1 to 1."""
+    import torch
+
+    axes = [torch.arange(-(size - 1), size, dtype=torch.float32) / (size - 1) * 8 for size in window]
+    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+    return torch.sign(offsets) * torch.log2(torch.abs(offsets) + 1.0) / 3.0
+
+
+def _shift_mask(padded: tuple[int, int], window: tuple[int, int], shift: tuple[int, ...]) -> Tensor:
+    """−100 where two positions of a moved window come from opposite ends of the map, else 0: `(windows, 1, N, N)`."""
+    import torch
+
+    regions = []
+    for size, one, moved in zip(padded, window, shift, strict=True):
+        region = torch.zeros(size)
+        if moved:
+            region[-one:-moved] = 1
+            region[-moved:] = 2
+        regions.append(region)
+    region = regions[0][:, None] * 3 + regions[1]
+    rows, columns = padded[0] // window[0], padded[1] // window[1]
+    region = region.view(rows, window[0], columns, window[1]).permute(0, 2, 1, 3).reshape(rows * columns, 1, -1)
+    return (region != region.transpose(1, 2)).float().mul(-100.0)[:, None]
