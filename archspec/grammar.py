@@ -5,36 +5,18 @@ What is wrong is reported and parsing goes on; a node that cannot be understood 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol
 
-from archspec.arguments import NODE, Signature, fault_in, is_node
-from archspec.errors import Fault, Mark, Report, did_you_mean, listed
-from archspec.names import COMPANIONS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS, check_part, check_variable
-from archspec.nodes import Body, Broken, Call, For, Given, Merge, Sequence, Step, Template, template
+from archspec.arguments import fault_in
+from archspec.calls import CallGrammar
+from archspec.errors import Fault, Mark, did_you_mean, listed
+from archspec.names import COMPANIONS, MERGES, MODIFIERS, ROLES, VERBS, check_part, check_variable
+from archspec.nodes import Body, Broken, For, Merge, Sequence, Step, Template
 from archspec.source import List, Mapping, Scalar, Value
 
 
-class Vocabulary(Protocol):
-    """The primitives, blocks and roles that nodes may name."""
-
-    def signature(self, name: str) -> Signature | None:
-        """The arguments of what has this name; `None` where nothing has it."""
-
-    def words(self) -> Iterable[str]:
-        """Every name, to suggest the nearest."""
-
-
-class Grammar:
+class Grammar(CallGrammar):
     """Parses bodies whose formulas see the variables `visible`: those of the file, or the arguments of a `block`."""
-
-    def __init__(self, vocabulary: Vocabulary, visible: Iterable[str], report: Report, block: str = "") -> None:
-        self.vocabulary = vocabulary
-        self.block = block
-        self.visible = set(visible) | set(INCOMING)
-        self.report = report
 
     def place(self, key: str, mark: Mark, value: Value) -> Step:
         """What stands in a sequence's place: a list of nodes, a mapping of named parts, or a single node.
@@ -224,108 +206,6 @@ class Grammar:
                 self.report.add(fault, value.mark)
                 return None
         return made
-
-    @contextmanager
-    def _loop(self, inside: bool, columns: Iterable[str] = ()) -> Iterator[None]:
-        """Within it, formulas see a loop's variables."""
-        before = self.visible
-        if inside:
-            self.visible = {*before, *LOOP, *columns}
-        yield
-        self.visible = before
-
-    def _template(self, value: Value) -> Template:
-        """A value with formulas, whose variables are all known. Raises `Fault`."""
-        made = template(value)
-        for name in sorted(made.names - self.visible):
-            known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
-            hint = did_you_mean(name, self.visible)
-            if name in LOOP:
-                hint = f"`{name}` is known within `for` and `repeat` alone"
-            if hint is None and self.block:
-                hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
-            hint = hint or f"known here are {listed(known)}"
-            self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
-        return made
-
-    # --- calls ---------------------------------------------------------------------------------------------------
-
-    def _unknown(self, name: str, mark: Mark) -> Fault:
-        hint = did_you_mean(name, self.vocabulary.words())
-        if ":" in name:
-            hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
-        return Fault(
-            "name-unknown",
-            f"there is no primitive or block `{name}`",
-            mark,
-            help=hint or "`archspec list` shows them all; a block of your own goes under `blocks:`",
-        )
-
-    def _call(self, verb: str, mark: Mark, value: Value | None) -> Call | Broken:
-        """A primitive, block or role by name, with what stands beside it. Raises `Fault`."""
-        before = self.report.count
-        call = self._checked_call(verb, mark, value)
-        return Broken(mark) if self.report.count > before else call
-
-    def _checked_call(self, verb: str, mark: Mark, value: Value | None) -> Call:
-        signature = Signature(verb, ()) if verb in ROLES else self.vocabulary.signature(verb)
-        if signature is None:
-            raise self._unknown(verb, mark)
-        if value is None or (isinstance(value, Scalar) and value.value is None):
-            return Call(mark, verb, {})
-        if isinstance(value, Mapping):
-            arguments = self._arguments(value)
-            for name, fault in signature.check_names(list(arguments)).items():
-                self.report.add(fault, arguments[name].mark)
-            for name, given in arguments.items():
-                if name in signature.by_name:
-                    self._check_constant(signature, name, given.value)
-            return Call(mark, verb, arguments)
-        if signature.main is None:
-            help = f"name the layer itself, or say `defaults: {{{verb}: …}}`" if verb in ROLES else None
-            raise Fault("argument-unknown", f"`{verb}` takes no arguments", value.mark, help=help)
-        main = self._template(value)
-        self._check_constant(signature, signature.main.name, main)
-        return Call(mark, verb, {}, main)
-
-    def _check_constant(self, signature: Signature, name: str, value: Template) -> None:
-        argument = signature.by_name[name]
-        if is_node(argument.schema) and not value.is_formula and value.data not in (None, "none"):
-            self._check_node(value.value, f"`{name}` of `{signature.owner}`")
-        elif value.constant:
-            fault = fault_in(value.data, argument.schema, f"`{name}` of `{signature.owner}`")
-            if fault:
-                text = value.data
-                if isinstance(text, str) and (text in self.visible or " if " in text):
-                    fault.help = f"a formula begins with `=`: did you mean `={text}`?"
-                self.report.add(fault, value.mark)
-
-    def _check_node(self, value: Value, what: str) -> None:
-        """Hold a layer that is given as an argument to the grammar."""
-        step = self._step("", value)
-        if not isinstance(step.body, (Call, Broken)) or step.when or step.repeat:
-            self.report.add(Fault("type-mismatch", f"{what} must be {NODE}", value.mark))
-
-    def _arguments(self, mapping: Mapping) -> dict[str, Given]:
-        arguments = {}
-        for name, (mark, value) in mapping.entries.items():
-            try:
-                arguments[name] = Given(mark, self._template(value))
-            except Fault as fault:
-                self.report.add(fault, value.mark)
-        return arguments
-
-    def _use(self, mark: Mark, value: Value, mapping: Mapping) -> Call | Broken:
-        given = mapping.get("with")
-        if given is not None and not isinstance(given, Mapping):
-            raise Fault("type-mismatch", "`with` must be a mapping of arguments", given.mark)
-        if isinstance(value, Scalar) and isinstance(value.value, str) and not value.value.startswith("="):
-            return self._call(value.value, value.mark, given)
-        if not (isinstance(value, Scalar) and isinstance(value.value, str)):
-            raise Fault("type-mismatch", "`use` must be a name, or a formula that gives one", value.mark)
-        before = self.report.count
-        call = Call(mark, self._template(value), self._arguments(given) if given else {})
-        return Broken(mark) if self.report.count > before else call
 
     # --- merges and loops ----------------------------------------------------------------------------------------
 
