@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 from typing import Any
 
 from archspec import initializers, merges
-from archspec.arguments import Signature, is_node
+from archspec.binding import Binder, Place, Scope, Unknown
 from archspec.block import Block, library_body
-from archspec.errors import Fault, Frame, Mark, Report, listed
+from archspec.errors import Fault, Frame, Mark, Report
 from archspec.formulas import describe
-from archspec.names import INCOMING, ROLES
+from archspec.names import ROLES
 from archspec.nodes import Broken, Call, For, Merge, Sequence, Step, Template
 from archspec.plan import Group, Layer, Node, block_frame, freeze, freeze_pairs, pass_frame
 from archspec.primitive import Primitive
-from archspec.sections import BROKEN, Sections, depends_on_broken
+from archspec.sections import BROKEN, Sections
 from archspec.shapes import Shape, show
 
 MAX_NODES = 100_000  # of a plan, groups counted
@@ -23,12 +22,6 @@ MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slo
 MAX_STEPS = 50_000  # of elaboration
 MAX_PASSES = 10_000  # of one loop
 MAX_VALUES = 2**40  # of one tensor
-
-Scope = dict[str, Any]
-
-
-class _Unknown(Exception):
-    """Raised where a value depends on something that is wrong already, so that no second error is made of it."""
 
 
 class _Exhausted(Exception):
@@ -47,27 +40,12 @@ Result = Node | _Dropped | None
 """`None` is a node that is wrong, as reported: nothing is known of its output."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where elaboration stands: what formulas see, the tensor that arrives, and the way here."""
-
-    scope: Scope
-    shape: Shape | None
-    frames: tuple[Frame, ...]
-
-    def at(self, shape: Shape | None) -> _Place:
-        return _Place(self.scope, shape, self.frames)
-
-    def within(self, scope: Scope, frame: Frame) -> _Place:
-        return _Place(self.scope | scope, self.shape, (*self.frames, frame))
-
-
 def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()) -> Node | None:
     """The root of the plan, or `None` where the network is wrong. Reports what is."""
     if sections.network is None:
         return None
     try:
-        result = _Elaborator(sections, report).step(sections.network, _Place(sections.vars, sections.input, frames))
+        result = _Elaborator(sections, report).step(sections.network, Place(sections.vars, sections.input, frames))
     except RecursionError:
         report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
         return None
@@ -86,47 +64,19 @@ class _Elaborator:
         self.sections = sections
         self.report = report
         self.blocks: dict[Any, Node | None] = {}  # by name, arguments and input: equal calls give one node
-        self.sound: set[Any] = set()  # argument sets that fit their types
+        self.binder = Binder(sections)
         self.open: list[str] = []  # the blocks being elaborated, outermost first
         self.steps = 0
 
-    # --- values --------------------------------------------------------------------------------------------------
-
-    def value(self, template: Template, place: _Place) -> Any:
-        """A template's value. Raises `Fault`, or `_Unknown` where it depends on an unknown shape."""
-        if depends_on_broken(template.names, place.scope):
-            raise _Unknown
-        used = template.names.intersection(INCOMING)
-        if not used:
-            return template.evaluate(place.scope)
-        shape = place.shape
-        if shape is None:
-            raise _Unknown
-        scope = place.scope | {"shape_in": list(shape), "c_in": shape[0]}
-        if len(shape) == 3:
-            scope |= {"h_in": shape[1], "w_in": shape[2]}
-        elif wrong := sorted(used & {"h_in", "w_in"}):
-            raise Fault(
-                "formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", template.mark
-            )
-        return template.evaluate(scope)
-
-    def typed(self, template: Template, kind: type, what: str, place: _Place) -> Any:
-        value = self.value(template, place)
-        if type(value) is not kind:
-            needed = {bool: "true or false", int: "an integer"}[kind]
-            raise Fault("formula-type", f"{what} must be {needed}, not {describe(value)}", template.mark)
-        return value
-
     # --- steps ---------------------------------------------------------------------------------------------------
 
-    def step(self, step: Step, place: _Place) -> Result:
+    def step(self, step: Step, place: Place) -> Result:
         """A node in its place, with its modifiers. Reports what is wrong with it."""
         self.steps += 1
         if self.steps > MAX_STEPS:
             raise _Exhausted
         try:
-            if step.when is not None and not self.typed(step.when, bool, "`when`", place):
+            if step.when is not None and not self.binder.typed(step.when, bool, "`when`", place):
                 return DROPPED
             if step.repeat is not None:
                 return self.repeat(step, place)
@@ -134,10 +84,10 @@ class _Elaborator:
         except Fault as fault:
             self.report.add(fault, step.mark, place.frames)
             return None
-        except _Unknown:
+        except Unknown:
             return None
 
-    def body(self, step: Step, place: _Place) -> Result:
+    def body(self, step: Step, place: Place) -> Result:
         body = step.body
         match body:
             case Call():
@@ -151,7 +101,7 @@ class _Elaborator:
             case Broken():
                 return None
 
-    def group(self, kind: str, mark: Mark, children: list[tuple[str, Node]], place: _Place, output: Shape) -> Group:
+    def group(self, kind: str, mark: Mark, children: list[tuple[str, Node]], place: Place, output: Shape) -> Group:
         """A group within the limits. Raises `Fault`."""
         assert place.shape is not None
         group = Group(kind, tuple(children), place.shape, output, mark)
@@ -161,7 +111,7 @@ class _Elaborator:
             raise Fault("too-large", f"the network is nested more than {MAX_LEVELS} levels deep", mark)
         return group
 
-    def chain(self, kind: str, mark: Mark, steps: list[tuple[str, Step, _Place]], place: _Place) -> Result:
+    def chain(self, kind: str, mark: Mark, steps: list[tuple[str, Step, Place]], place: Place) -> Result:
         """Steps one after the other, each with the place that it sees but for the tensor, which flows through."""
         shape = place.shape
         children: list[tuple[str, Node]] = []
@@ -175,12 +125,12 @@ class _Elaborator:
                 shape = result.output
         return self.group(kind, mark, children, place, shape) if sound and shape is not None else None
 
-    def sequence(self, sequence: Sequence, place: _Place) -> Result:
+    def sequence(self, sequence: Sequence, place: Place) -> Result:
         return self.chain("sequence", sequence.mark, [(step.key, step, place) for step in sequence.steps], place)
 
-    def repeat(self, step: Step, place: _Place) -> Result:
+    def repeat(self, step: Step, place: Place) -> Result:
         assert step.repeat is not None
-        count = self.typed(step.repeat, int, "`repeat`", place)
+        count = self.binder.typed(step.repeat, int, "`repeat`", place)
         if not 0 <= count <= MAX_PASSES:
             message = f"`repeat` must be an integer from 0 to {MAX_PASSES}, not {count}"
             raise Fault("out-of-range", message, step.repeat.mark)
@@ -190,8 +140,8 @@ class _Elaborator:
         ]
         return self.chain("repeat", step.mark, passes, place)
 
-    def loop(self, loop: For, place: _Place) -> Result:
-        columns = {name: self.value(column, place) for name, column in loop.columns.items()}
+    def loop(self, loop: For, place: Place) -> Result:
+        columns = {name: self.binder.value(column, place) for name, column in loop.columns.items()}
         lists = {name: column for name, column in columns.items() if isinstance(column, list)}
         if not lists:
             raise Fault("loop-columns", "`for` needs at least one column that is a list", loop.mark)
@@ -210,7 +160,7 @@ class _Elaborator:
             passes.append((str(i), loop.body, seen))
         return self.chain("for", loop.mark, passes, place)
 
-    def merge(self, merge: Merge, place: _Place) -> Result:
+    def merge(self, merge: Merge, place: Place) -> Result:
         results = [(step, self.step(step, place)) for step in merge.branches]
         if any(result is None for _, result in results) or place.shape is None:
             return None
@@ -232,13 +182,13 @@ class _Elaborator:
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    def call(self, call: Call, place: _Place) -> Result:
-        """A primitive, block or role with its arguments. Raises `Fault` or `_Unknown`."""
+    def call(self, call: Call, place: Place) -> Result:
+        """A primitive, block or role with its arguments. Raises `Fault` or `Unknown`."""
         verb: Any = call.verb
         given: dict[str, tuple[Mark, Any, bool]] = {}
         main: tuple[Mark, Any, bool] | None = None
         if isinstance(verb, Template):
-            verb = self.value(verb, place)
+            verb = self.binder.value(verb, place)
             if isinstance(verb, dict) and len(verb) == 1:
                 ((verb, inner),) = verb.items()
                 if isinstance(inner, dict):
@@ -255,9 +205,9 @@ class _Elaborator:
                 raise Fault("argument-unknown", f"`{verb}` takes no arguments here", call.mark, help=help)
             return self.role(verb, call, place)
         for name, argument in call.arguments.items():
-            given[name] = (argument.value.mark, self.value(argument.value, place), argument.value.is_formula)
+            given[name] = (argument.value.mark, self.binder.value(argument.value, place), argument.value.is_formula)
         if call.main is not None:
-            main = (call.main.mark, self.value(call.main, place), call.main.is_formula)
+            main = (call.main.mark, self.binder.value(call.main, place), call.main.is_formula)
         found = self.sections.vocabulary.find(verb)
         if found is None:
             raise Fault("name-unknown", f"there is no primitive or block `{verb}`", call.mark)
@@ -265,12 +215,12 @@ class _Elaborator:
             if found.signature.main is None:
                 raise Fault("argument-unknown", f"`{verb}` takes no arguments", main[0])
             given[found.signature.main.name] = main
-        values = self.bind(found, given, call.mark, place)
+        values = self.binder.bind(found, given, call.mark, place)
         if isinstance(found, Block):
             return self.block(found, values, call.mark, place)
         return self.layer(found, values, call.mark, place)
 
-    def role(self, role: str, call: Call, place: _Place) -> Result:
+    def role(self, role: str, call: Call, place: Place) -> Result:
         if role not in self.sections.roles:
             example = {"act": "relu", "norm": "batch_norm"}[role]
             help = f"add `defaults: {{{role}: {example}}}` to the file"
@@ -278,67 +228,12 @@ class _Elaborator:
         meant = self.sections.roles[role]
         if meant is None:
             return NOTHING
-        outside = _Place(self.sections.vars, place.shape, place.frames)
-        if isinstance(meant.verb, Template) and (word := self.value(meant.verb, outside)) in ROLES:
+        outside = Place(self.sections.vars, place.shape, place.frames)
+        if isinstance(meant.verb, Template) and (word := self.binder.value(meant.verb, outside)) in ROLES:
             raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.verb.mark)
         return self.call(Call(call.mark, meant.verb, meant.arguments, meant.main), outside)
 
-    def bind(
-        self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, place: _Place
-    ) -> dict[str, Any]:
-        """The complete arguments of a call, held to their types. Raises `Fault` or `_Unknown`."""
-        signature = found.signature
-        for name, fault in signature.check_names(list(given)).items():
-            raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
-        defaults = self.sections.defaults.get(found.name, {})
-        missing = [a.name for a in signature.arguments if a.required and a.name not in given and a.name not in defaults]
-        if missing:
-            hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
-            raise Fault("argument-missing", f"`{found.name}` needs {listed(missing)}", mark, help=hint or None)
-        values: dict[str, Any] = {}
-        for argument in signature.arguments:
-            name = argument.name
-            if name in given:
-                values[name] = given[name][1]
-            elif name in defaults:
-                values[name] = defaults[name].value
-            elif isinstance(found, Block) and name in found.defaults:
-                values[name] = self.value(found.defaults[name], _Place(values, place.shape, ()))
-            else:
-                values[name] = argument.default
-            if values[name] is BROKEN:
-                raise _Unknown
-            if is_node(argument.schema):
-                values[name] = self.node_value(
-                    values[name], name, found.name, given[name][0] if name in given else mark
-                )
-        self.check_types(signature, values, given, mark)
-        return values
-
-    def node_value(self, value: Any, name: str, owner: str, mark: Mark) -> Any:
-        """A layer given as an argument; a role that stands for nothing is `none`. Raises `Fault`."""
-        if value == "none" or (value in ROLES and self.sections.roles.get(value, value) is None):
-            return None
-        word = next(iter(value)) if isinstance(value, dict) and value else value
-        if isinstance(word, str) and word not in ROLES and self.sections.vocabulary.find(word) is None:
-            raise Fault("name-unknown", f"`{name}` of `{owner}`: there is no primitive or block `{word}`", mark)
-        return value
-
-    def check_types(
-        self, signature: Signature, values: dict[str, Any], given: dict[str, tuple[Mark, Any, bool]], mark: Mark
-    ) -> None:
-        key = (signature.owner, freeze(values))
-        if key in self.sound:
-            return
-        problem = signature.problem(values)
-        if problem:
-            name, fault = problem
-            at, _, computed = given.get(name, (mark, None, False))
-            code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
-            raise Fault(code, fault.message, at, help=fault.help)
-        self.sound.add(key)
-
-    def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, place: _Place) -> Result:
+    def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, place: Place) -> Result:
         shape = place.shape
         if shape is None:
             return None
@@ -356,7 +251,7 @@ class _Elaborator:
         pairs = freeze_pairs(values)
         return Layer(primitive.name, pairs, shape, output, tuple(parameters.items()), macs, mark, tuple(init))
 
-    def block(self, block: Block, values: dict[str, Any], mark: Mark, place: _Place) -> Result:
+    def block(self, block: Block, values: dict[str, Any], mark: Mark, place: Place) -> Result:
         if block.name in self.open:
             way = " → ".join(f"`{name}`" for name in (*self.open[self.open.index(block.name) :], block.name))
             raise Fault("block-recursion", f"the block `{block.name}` uses itself: {way}", mark)
@@ -369,16 +264,16 @@ class _Elaborator:
         if body is None:
             return None
         frame = block_frame(block.name, values, mark)
-        inside = _Place(values | dict.fromkeys(block.broken, BROKEN), place.shape, (*place.frames, frame))
+        inside = Place(values | dict.fromkeys(block.broken, BROKEN), place.shape, (*place.frames, frame))
         self.open.append(block.name)
         try:
             for name, template in block.let.items():
-                inside.scope[name] = self.value(template, inside)
+                inside.scope[name] = self.binder.value(template, inside)
             result = self.step(body, inside)
         except Fault as fault:
             self.report.add(fault, mark, inside.frames)
             result = None
-        except _Unknown:
+        except Unknown:
             result = None
         finally:
             self.open.pop()
@@ -387,7 +282,7 @@ class _Elaborator:
         self.blocks[key] = result
         return None if result is None else self.called(block, values, mark, place, result)
 
-    def called(self, block: Block, values: dict[str, Any], mark: Mark, place: _Place, body: Node) -> Group:
+    def called(self, block: Block, values: dict[str, Any], mark: Mark, place: Place, body: Node) -> Group:
         assert place.shape is not None
         return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
 

@@ -1,0 +1,129 @@
+"""Binding: formulas to values, and the arguments of a call to a complete set that fits its types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from archspec.arguments import Signature, is_node
+from archspec.block import Block
+from archspec.errors import Fault, Frame, Mark, listed
+from archspec.formulas import describe
+from archspec.names import INCOMING, ROLES
+from archspec.nodes import Template
+from archspec.plan import freeze
+from archspec.primitive import Primitive
+from archspec.sections import BROKEN, Sections, depends_on_broken
+from archspec.shapes import Shape, show
+
+Scope = dict[str, Any]
+
+
+class Unknown(Exception):
+    """Raised where a value depends on something that is wrong already, so that no second error is made of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where elaboration stands: what formulas see, the tensor that arrives, and the way here."""
+
+    scope: Scope
+    shape: Shape | None
+    frames: tuple[Frame, ...]
+
+    def at(self, shape: Shape | None) -> Place:
+        return Place(self.scope, shape, self.frames)
+
+    def within(self, scope: Scope, frame: Frame) -> Place:
+        return Place(self.scope | scope, self.shape, (*self.frames, frame))
+
+
+class Binder:
+    """Computes formulas and binds arguments, within a file's sections."""
+
+    def __init__(self, sections: Sections) -> None:
+        self.sections = sections
+        self.sound: set[Any] = set()  # argument sets that fit their types
+
+    def value(self, template: Template, place: Place) -> Any:
+        """A template's value. Raises `Fault`, or `Unknown` where it depends on an unknown shape."""
+        if depends_on_broken(template.names, place.scope):
+            raise Unknown
+        used = template.names.intersection(INCOMING)
+        if not used:
+            return template.evaluate(place.scope)
+        shape = place.shape
+        if shape is None:
+            raise Unknown
+        scope = place.scope | {"shape_in": list(shape), "c_in": shape[0]}
+        if len(shape) == 3:
+            scope |= {"h_in": shape[1], "w_in": shape[2]}
+        elif wrong := sorted(used & {"h_in", "w_in"}):
+            raise Fault(
+                "formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", template.mark
+            )
+        return template.evaluate(scope)
+
+    def typed(self, template: Template, kind: type, what: str, place: Place) -> Any:
+        value = self.value(template, place)
+        if type(value) is not kind:
+            needed = {bool: "true or false", int: "an integer"}[kind]
+            raise Fault("formula-type", f"{what} must be {needed}, not {describe(value)}", template.mark)
+        return value
+
+    # --- arguments -----------------------------------------------------------------------------------------------
+
+    def bind(
+        self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, place: Place
+    ) -> dict[str, Any]:
+        """The complete arguments of a call, held to their types. Raises `Fault` or `Unknown`."""
+        signature = found.signature
+        for name, fault in signature.check_names(list(given)).items():
+            raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
+        defaults = self.sections.defaults.get(found.name, {})
+        missing = [a.name for a in signature.arguments if a.required and a.name not in given and a.name not in defaults]
+        if missing:
+            hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
+            raise Fault("argument-missing", f"`{found.name}` needs {listed(missing)}", mark, help=hint or None)
+        values: dict[str, Any] = {}
+        for argument in signature.arguments:
+            name = argument.name
+            if name in given:
+                values[name] = given[name][1]
+            elif name in defaults:
+                values[name] = defaults[name].value
+            elif isinstance(found, Block) and name in found.defaults:
+                values[name] = self.value(found.defaults[name], Place(values, place.shape, ()))
+            else:
+                values[name] = argument.default
+            if values[name] is BROKEN:
+                raise Unknown
+            if is_node(argument.schema):
+                values[name] = self.node_value(
+                    values[name], name, found.name, given[name][0] if name in given else mark
+                )
+        self.check_types(signature, values, given, mark)
+        return values
+
+    def node_value(self, value: Any, name: str, owner: str, mark: Mark) -> Any:
+        """A layer given as an argument; a role that stands for nothing is `none`. Raises `Fault`."""
+        if value == "none" or (value in ROLES and self.sections.roles.get(value, value) is None):
+            return None
+        word = next(iter(value)) if isinstance(value, dict) and value else value
+        if isinstance(word, str) and word not in ROLES and self.sections.vocabulary.find(word) is None:
+            raise Fault("name-unknown", f"`{name}` of `{owner}`: there is no primitive or block `{word}`", mark)
+        return value
+
+    def check_types(
+        self, signature: Signature, values: dict[str, Any], given: dict[str, tuple[Mark, Any, bool]], mark: Mark
+    ) -> None:
+        key = (signature.owner, freeze(values))
+        if key in self.sound:
+            return
+        problem = signature.problem(values)
+        if problem:
+            name, fault = problem
+            at, _, computed = given.get(name, (mark, None, False))
+            code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
+            raise Fault(code, fault.message, at, help=fault.help)
+        self.sound.add(key)
