@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from archspec.arguments import Signature, is_node
@@ -13,10 +13,24 @@ from archspec.names import INCOMING, ROLES
 from archspec.nodes import Template
 from archspec.plan import freeze
 from archspec.primitive import Primitive
-from archspec.sections import BROKEN, Sections, depends_on_broken
+from archspec.sections import BROKEN, Inits, Sections, depends_on_broken
 from archspec.shapes import Shape, show
+from archspec.tensors import Tensors
 
 Scope = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Initial:
+    """The initial values in force, by primitive and parameter, and a key in which they differ from others."""
+
+    values: Inits
+    key: tuple[Any, ...] = ()
+
+    def overridden(self, inner: Inits) -> Initial:
+        values = {name: self.values.get(name, {}) | inner.get(name, {}) for name in [*self.values, *inner]}
+        key = tuple((name, weight, one) for name, own in inner.items() for weight, (_, one) in own.items())
+        return Initial(values, (*self.key, key))
 
 
 class Unknown(Exception):
@@ -30,12 +44,14 @@ class Place:
     scope: Scope
     shape: Shape | None
     frames: tuple[Frame, ...]
+    init: Initial
+    tensors: Tensors
 
     def at(self, shape: Shape | None) -> Place:
-        return Place(self.scope, shape, self.frames)
+        return Place(self.scope, shape, self.frames, self.init, self.tensors)
 
     def within(self, scope: Scope, frame: Frame) -> Place:
-        return Place(self.scope | scope, self.shape, (*self.frames, frame))
+        return Place(self.scope | scope, self.shape, (*self.frames, frame), self.init, self.tensors)
 
 
 class Binder:
@@ -93,7 +109,7 @@ class Binder:
             elif name in defaults:
                 values[name] = defaults[name].value
             elif isinstance(found, Block) and name in found.defaults:
-                values[name] = self.value(found.defaults[name], Place(values, place.shape, ()))
+                values[name] = self.value(found.defaults[name], replace(place, scope=values))
             else:
                 values[name] = argument.default
             if values[name] is BROKEN:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 from archspec import initializers, merges
-from archspec.binding import Binder, Place, Scope, Unknown
+from archspec.arguments import fault_in
+from archspec.binding import Binder, Initial, Place, Scope, Unknown
 from archspec.block import Block, library_body
+from archspec.document import schemas
 from archspec.errors import Fault, Frame, Mark, Report
 from archspec.formulas import describe
-from archspec.names import ROLES
-from archspec.nodes import Broken, Call, For, Merge, Sequence, Step, Template
-from archspec.plan import Group, Layer, Node, block_frame, freeze, freeze_pairs, pass_frame
+from archspec.grammar import WEIGHT
+from archspec.names import ROLES, check_tensor
+from archspec.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
+from archspec.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
 from archspec.primitive import Primitive
-from archspec.sections import BROKEN, Sections
+from archspec.sections import BROKEN, Inits, Sections, inits
 from archspec.shapes import Shape, show
+from archspec.tensors import Tensors
+from archspec.validate import faults
 
 MAX_NODES = 100_000  # of a plan, groups counted
 MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow
@@ -45,7 +51,9 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
     if sections.network is None:
         return None
     try:
-        result = _Elaborator(sections, report).step(sections.network, Place(sections.vars, sections.input, frames))
+        tensors = Tensors(sections.network, report)
+        place = Place(sections.vars, sections.input, frames, Initial(sections.init), tensors)
+        result = _Elaborator(sections, report).whole(sections.network, place)
     except RecursionError:
         report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
         return None
@@ -80,12 +88,34 @@ class _Elaborator:
                 return DROPPED
             if step.repeat is not None:
                 return self.repeat(step, place)
-            return self.body(step, place)
+            if step.init is not None:
+                place = replace(place, init=place.init.overridden(self.initial(step.init, place)))
+            result = self.body(step, place)
+            if step.checkpoint is None or not self.binder.typed(step.checkpoint, bool, "`checkpoint`", place):
+                return result
+            return replace(result, checkpoint=True) if isinstance(result, (Layer, Group)) else result
         except Fault as fault:
             self.report.add(fault, step.mark, place.frames)
             return None
         except Unknown:
             return None
+
+    def initial(self, template: Template, place: Place) -> Inits:
+        """The initialisers written at a node. Reports what is wrong with them."""
+        data = self.binder.value(template, place)
+        wrong = list(faults(template.value, schemas()["init"], "init", data))
+        for fault in wrong:
+            self.report.add(fault, frames=place.frames)
+        return {} if wrong else inits(template.value, data, self.report)
+
+    def whole(self, step: Step, place: Place) -> Result:
+        """The body of a network, block or side classifier, which saves tensors of its own."""
+        result = self.step(step, place)
+        if result is not None:
+            place.tensors.close()
+        if isinstance(result, Tap):
+            result = self.group("sequence", step.mark, [("0", result)], place, result.output)
+        return result
 
     def body(self, step: Step, place: Place) -> Result:
         body = step.body
@@ -98,6 +128,10 @@ class _Elaborator:
                 return self.merge(body, place)
             case For():
                 return self.loop(body, place)
+            case Wire():
+                return self.wire(body, place)
+            case Aux():
+                return self.aux(body, place)
             case Broken():
                 return None
 
@@ -109,6 +143,12 @@ class _Elaborator:
             raise Fault("too-large", f"the network has more than {MAX_NODES:,} nodes", mark)
         if group.depth > MAX_LEVELS:
             raise Fault("too-large", f"the network is nested more than {MAX_LEVELS} levels deep", mark)
+        names: dict[str, Mark] = {}
+        for one in group.named:
+            if one.name in names:
+                message = f"two outputs are named `{one.name}`; the first is at {names[one.name]}"
+                raise Fault("duplicate-name", message, one.mark)
+            names[one.name] = one.mark
         return group
 
     def chain(self, kind: str, mark: Mark, steps: list[tuple[str, Step, Place]], place: Place) -> Result:
@@ -134,7 +174,7 @@ class _Elaborator:
         if not 0 <= count <= MAX_PASSES:
             message = f"`repeat` must be an integer from 0 to {MAX_PASSES}, not {count}"
             raise Fault("out-of-range", message, step.repeat.mark)
-        once = Step(step.key, step.mark, step.body)
+        once = replace(step, when=None, repeat=None)
         passes = [
             (str(i), once, place.within(_loop_scope(i, count), pass_frame("repeat", i, count))) for i in range(count)
         ]
@@ -167,7 +207,7 @@ class _Elaborator:
         if any(result is NOTHING for _, result in results):
             identity = self.group("sequence", merge.mark, [], place, place.shape)
             results = [(step, identity if result is NOTHING else result) for step, result in results]
-        branches = [(step, result) for step, result in results if isinstance(result, (Layer, Group))]
+        branches = [(step, result) for step, result in results if isinstance(result, Node)]
         if not branches:
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: each `when` is false", merge.mark)
         shapes = [result.output for _, result in branches]
@@ -175,10 +215,36 @@ class _Elaborator:
         if output is None:
             keys = [step.key for step, _ in branches]
             marks = [step.body.mark for step, _ in branches]
-            empty = [not result.layers for _, result in branches]
+            empty = [not result.layers and not result.free for _, result in branches]
             raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty)
         children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
         return self.group(merge.kind, merge.mark, children, place, output)
+
+    def wire(self, wire: Wire, place: Place) -> Result:
+        name = self.binder.typed(wire.name, str, f"the name of a `{wire.kind}`", place)
+        check_tensor(name, wire.name.mark)
+        if wire.kind == "save":
+            place.tensors.save(name, place.shape, wire.mark, place.frames)
+        if wire.kind == "output" and place.tensors.around is not None:
+            raise Fault("node-form", "a side classifier has no outputs beside its own", wire.mark)
+        output = place.tensors.load(name, wire.name.mark) if wire.kind == "load" else place.shape
+        if place.shape is None or output is None:
+            return None
+        return Tap(wire.kind, name, place.shape, output, wire.mark)
+
+    def aux(self, aux: Aux, place: Place) -> Result:
+        if place.tensors.around is not None:
+            raise Fault("node-form", "a side classifier cannot stand within another", aux.mark)
+        weight = self.binder.value(aux.weight, place)
+        if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
+            raise Fault(fault.code, fault.message, aux.weight.mark)
+        body = self.whole(aux.body, replace(place, tensors=Tensors(aux.body, self.report, place.tensors)))
+        if body is None or place.shape is None:
+            return None
+        if isinstance(body, _Dropped):
+            raise Fault("node-form", f"the side classifier `{aux.name}` is empty", aux.mark)
+        pairs = freeze_pairs({"name": aux.name, "weight": weight})
+        return Group("aux", (("", body),), place.shape, place.shape, aux.mark, pairs=pairs)
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
@@ -228,7 +294,7 @@ class _Elaborator:
         meant = self.sections.roles[role]
         if meant is None:
             return NOTHING
-        outside = Place(self.sections.vars, place.shape, place.frames)
+        outside = replace(place, scope=self.sections.vars)
         if isinstance(meant.verb, Template) and (word := self.binder.value(meant.verb, outside)) in ROLES:
             raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.verb.mark)
         return self.call(Call(call.mark, meant.verb, meant.arguments, meant.main), outside)
@@ -240,7 +306,7 @@ class _Elaborator:
         output = primitive.output(values, shape)
         parameters = primitive.parameters(values, shape)
         init = []
-        for name, (at, one) in self.sections.init.get(primitive.name, {}).items():
+        for name, (at, one) in place.init.values.get(primitive.name, {}).items():
             if name in parameters:
                 initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name], at)
                 init.append((name, one))
@@ -256,7 +322,7 @@ class _Elaborator:
             way = " → ".join(f"`{name}`" for name in (*self.open[self.open.index(block.name) :], block.name))
             raise Fault("block-recursion", f"the block `{block.name}` uses itself: {way}", mark)
         own = self.sections.vocabulary.own.get(block.name) is block
-        key = (block.name, freeze(values), place.shape)
+        key = (block.name, freeze(values), place.shape, place.init.key)
         if key in self.blocks:
             known = self.blocks[key]
             return None if known is None else self.called(block, values, mark, place, known)
@@ -264,12 +330,13 @@ class _Elaborator:
         if body is None:
             return None
         frame = block_frame(block.name, values, mark)
-        inside = Place(values | dict.fromkeys(block.broken, BROKEN), place.shape, (*place.frames, frame))
+        scope = values | dict.fromkeys(block.broken, BROKEN)
+        inside = Place(scope, place.shape, (*place.frames, frame), place.init, Tensors(body, self.report))
         self.open.append(block.name)
         try:
             for name, template in block.let.items():
                 inside.scope[name] = self.binder.value(template, inside)
-            result = self.step(body, inside)
+            result = self.whole(body, inside)
         except Fault as fault:
             self.report.add(fault, mark, inside.frames)
             result = None

@@ -7,12 +7,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archspec.arguments import fault_in
+from archspec.arguments import fault_in, number
 from archspec.calls import CallGrammar
+from archspec.document import schemas
 from archspec.errors import Fault, Mark, did_you_mean, listed
-from archspec.names import COMPANIONS, MERGES, MODIFIERS, ROLES, VERBS, check_part, check_variable
-from archspec.nodes import Body, Broken, For, Merge, Sequence, Step, Template
+from archspec.names import (
+    COMPANIONS,
+    MERGES,
+    MODIFIERS,
+    MODIFIERS_OF,
+    ROLES,
+    VERBS,
+    WIRES,
+    check_part,
+    check_tensor,
+    check_variable,
+)
+from archspec.nodes import Aux, Body, Broken, For, Merge, Sequence, Step, Template, Wire
 from archspec.source import List, Mapping, Scalar, Value
+from archspec.validate import faults
 
 
 class Grammar(CallGrammar):
@@ -61,6 +74,10 @@ class Grammar(CallGrammar):
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
         """Whether a part is named like a layer and holds arguments or branches where nodes should stand."""
+        if key in WIRES:
+            return isinstance(value, Scalar) and not self._names_node(value)
+        if key == "aux":
+            return isinstance(value, Mapping) and "body" in value.entries
         if key in VERBS and isinstance(value, (List, Mapping)):
             return not (isinstance(value, Mapping) and self._is_node(value))
         if not self._is_verb(key) or isinstance(value, List):
@@ -69,7 +86,10 @@ class Grammar(CallGrammar):
             signature = self.vocabulary.signature(key)
             return not self._is_node(value) and bool(signature) and any(k in signature.by_name for k in value.entries)  # type: ignore[union-attr]
         assert isinstance(value, Scalar)
-        return not (isinstance(value.value, str) and (self._is_verb(value.value) or value.value.startswith("=")))
+        return not self._names_node(value)
+
+    def _names_node(self, value: Scalar) -> bool:
+        return isinstance(value.value, str) and (self._is_verb(value.value) or value.value.startswith("="))
 
     def _part(self, name: str, mark: Mark, value: Value) -> Step:
         try:
@@ -132,11 +152,16 @@ class Grammar(CallGrammar):
         verb = self._verb(value)
         mark, inner = value.entries[verb]
         name = value.entries.get("name")
+        allowed = MODIFIERS_OF.get(verb, MODIFIERS)
+        for word, (at, _) in value.entries.items():
+            if word in MODIFIERS and word not in allowed:
+                help = f"beside it may stand {listed(allowed)}"
+                raise Fault("key-unknown", f"`{word}` has no meaning beside `{verb}`", at, help=help)
         if name:
             key = self._name(key, name[1])
         before = self.report.count
-        when = self._modifier("when", value)
-        repeat = self._modifier("repeat", value)
+        when, repeat, checkpoint = (self._modifier(word, value) for word in ("when", "repeat", "checkpoint"))
+        init = self._init(value)
         broken = self.report.count > before
         with self._loop("repeat" in value.entries):
             body: Body
@@ -144,11 +169,16 @@ class Grammar(CallGrammar):
                 body = Merge(mark, verb, self._branches(verb, inner))
             elif verb == "for":
                 body = self._for(mark, inner, value)
+            elif verb in WIRES:
+                body = self._wire(mark, verb, inner)
+            elif verb == "aux":
+                body = self._aux(mark, inner)
+                key = body.name if isinstance(body, Aux) and (not key or key.isdigit()) else key
             elif verb == "use":
                 body = self._use(mark, inner, value)
             else:
                 body = self._call(verb, mark, inner)
-        return Step(key, mark, Broken(mark)) if broken else Step(key, mark, body, when, repeat)
+        return Step(key, mark, Broken(mark)) if broken else Step(key, mark, body, when, repeat, init, checkpoint)
 
     def _verb(self, mapping: Mapping) -> str:
         """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
@@ -197,7 +227,7 @@ class Grammar(CallGrammar):
         if value is None:
             return None
         made = self._template(value)
-        schema = {"type": "boolean"} if word == "when" else {"type": "integer", "minimum": 0}
+        schema = {"type": "integer", "minimum": 0} if word == "repeat" else {"type": "boolean"}
         if made.constant:
             fault = fault_in(made.data, schema, f"`{word}`")
             if fault:
@@ -207,7 +237,16 @@ class Grammar(CallGrammar):
                 return None
         return made
 
-    # --- merges and loops ----------------------------------------------------------------------------------------
+    def _init(self, mapping: Mapping) -> Template | None:
+        """Initial values for the layers of one node, in the form of the file's `init`."""
+        value = mapping.get("init")
+        if value is None:
+            return None
+        for fault in faults(value, schemas()["init"], "init"):
+            self.report.add(fault)
+        return self._template(value)
+
+    # --- merges, loops and wires ---------------------------------------------------------------------------------
 
     def _branches(self, verb: str, value: Value) -> tuple[Step, ...]:
         if isinstance(value, List):
@@ -269,6 +308,45 @@ class Grammar(CallGrammar):
         with self._loop(True, columns):
             loop = For(mark, columns, self.place("", body.mark, body))
         return Broken(mark) if broken else loop
+
+    def _wire(self, mark: Mark, kind: str, value: Value) -> Wire | Broken:
+        if not (isinstance(value, Scalar) and isinstance(value.value, str)):
+            raise Fault("type-mismatch", f"`{kind}` needs a name", value.mark, help=f"write `{kind}: features`, say")
+        before = self.report.count
+        name = self._template(value)
+        if name.constant:
+            check_tensor(value.value, value.mark)
+        return Broken(mark) if self.report.count > before else Wire(mark, kind, name)
+
+    def _aux(self, mark: Mark, value: Value) -> Aux | Broken:
+        """`{name, weight, body}`."""
+        if not isinstance(value, Mapping):
+            raise Fault("type-mismatch", "`aux` must be a mapping of `name`, `weight` and `body`", value.mark)
+        before = self.report.count
+        for word, (at, _) in value.entries.items():
+            if word not in _AUX:
+                hint = did_you_mean(word, _AUX) or f"its keys are {listed(_AUX)}"
+                self.report.add(Fault("key-unknown", f"`{word}` has no meaning in `aux`", at, help=hint))
+        for word in _AUX:
+            if word not in value.entries:
+                self.report.add(Fault("key-missing", f"`aux` needs `{word}`", mark))
+        if self.report.count > before:
+            return Broken(mark)
+        name, weight, body = (value.entries[word][1] for word in _AUX)
+        if not (isinstance(name, Scalar) and isinstance(name.value, str)):
+            raise Fault("type-mismatch", "the `name` of an `aux` must be a word", name.mark)
+        check_part(name.value, name.mark)
+        counts = self._template(weight)
+        if counts.constant and (fault := fault_in(counts.data, WEIGHT, "the `weight` of an `aux`")):
+            fault.mark = weight.mark
+            raise fault
+        aux = Aux(mark, name.value, counts, self.place("", body.mark, body))
+        return Broken(mark) if self.report.count > before else aux
+
+
+_AUX = ("name", "weight", "body")
+WEIGHT = number(0)
+"""What the weight of a side classifier's loss may be."""
 
 
 def _words(mapping: Mapping) -> list[str]:

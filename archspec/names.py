@@ -14,13 +14,16 @@ LOOP = ("index", "first", "last")
 """What the innermost `for` or `repeat` gives to formulas."""
 ROLES = ("act", "norm")
 MERGES = ("concat", "add", "multiply")
-VERBS = ("use", "for", *MERGES)
+WIRES = ("save", "load", "output")
+"""What leads a tensor elsewhere than to the next node."""
+VERBS = ("use", "for", *MERGES, *WIRES, "aux")
 """The node forms that are part of the language itself."""
-MODIFIERS = ("name", "repeat", "when")
+MODIFIERS = ("name", "repeat", "when", "init", "checkpoint")
+MODIFIERS_OF: dict[str, tuple[str, ...]] = {**dict.fromkeys(WIRES, ("when",)), "aux": ("when", "init", "checkpoint")}
+"""The modifiers of the verbs that do not take all of them."""
 COMPANIONS = {"use": ("with",), "for": ("body",)}
 """Keys that belong to one verb."""
-PLANNED = ("save", "load", "aux", "output", "init", "checkpoint", "body", "with")
-"""Words that the language keeps for itself, so that no block can take them."""
+COMPANION_WORDS = tuple(word for words in COMPANIONS.values() for word in words)
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -58,6 +61,11 @@ def check_part(name: str, mark: Mark) -> None:
         raise Fault("name-reserved", f"`{name}` cannot name a part: it is {owner}", mark, help=f"try `{name}_`")
 
 
+def check_tensor(name: str, mark: Mark) -> None:
+    """Refuse a name that a saved tensor or an output cannot have. Raises `Fault`."""
+    _word(name, "a tensor's name", mark)
+
+
 def check_variable(name: str, mark: Mark) -> None:
     """Refuse a name that a formula could not use for a variable. Raises `Fault`."""
     _word(name, "a variable's name", mark)
@@ -70,7 +78,7 @@ def check_variable(name: str, mark: Mark) -> None:
 def check_block(name: str, mark: Mark, taken: str | None) -> None:
     """Refuse a name that a block cannot have; `taken` says what has it already. Raises `Fault`."""
     _word(name, "a block's name", mark)
-    if name in (*VERBS, *MODIFIERS, *ROLES, *PLANNED):
+    if name in (*VERBS, *MODIFIERS, *ROLES, *COMPANION_WORDS):
         taken = "a word of the language"
     if taken:
         raise Fault("name-reserved", f"`{name}` cannot name a block: it is {taken}", mark, help="choose another name")

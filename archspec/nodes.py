@@ -123,13 +123,32 @@ class For:
 
 
 @dataclass(frozen=True, slots=True)
+class Wire:
+    """`save`, `load` or `output` of the current tensor, by a name."""
+
+    mark: Mark
+    kind: str
+    name: Template
+
+
+@dataclass(frozen=True, slots=True)
+class Aux:
+    """A side classifier on the current tensor, whose loss counts by a weight in training."""
+
+    mark: Mark
+    name: str
+    weight: Template
+    body: Step
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
     """What stands in the place of a node that could not be parsed: nothing is known of its output."""
 
     mark: Mark
 
 
-Body = Call | Sequence | Merge | For | Broken
+Body = Call | Sequence | Merge | For | Wire | Aux | Broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +160,5 @@ class Step:
     body: Body
     when: Template | None = None
     repeat: Template | None = None
+    init: Template | None = None
+    checkpoint: Template | None = None

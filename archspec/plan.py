@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 from archspec.errors import Frame, Mark
 from archspec.initializers import Init
@@ -14,6 +14,16 @@ from archspec.shapes import Shape, show
 
 Pairs = tuple[tuple[str, Any], ...]
 """Names with values, in order; lists within are tuples."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a network gives beside its output: the tensor of an `output`, or of an `aux`, which has a weight."""
+
+    name: str
+    shape: Shape
+    weight: float | None
+    mark: Mark = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,12 @@ class Layer:
     macs: int
     mark: Mark = field(repr=False)
     init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
+    checkpoint: bool = False
+    """Whether its activations are computed again in the backward pass, not kept."""
 
+    free: ClassVar[frozenset[str]] = frozenset()
+    saved: ClassVar[frozenset[str]] = frozenset()
+    named: ClassVar[tuple[Named, ...]] = ()
     depth = 0  # levels of modules below it
     size = 1  # nodes
     layers = 1
@@ -45,11 +60,39 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Tap:
+    """A tensor led elsewhere: `save` and `output` pass their input on, `load` gives the tensor that was saved."""
+
+    kind: str
+    name: str
+    input: Shape
+    output: Shape
+    mark: Mark = field(repr=False)
+
+    checkpoint: ClassVar[bool] = False
+    params = macs = depth = layers = 0
+    size = 1
+
+    @property
+    def free(self) -> frozenset[str]:
+        return frozenset([self.name] if self.kind == "load" else [])
+
+    @property
+    def saved(self) -> frozenset[str]:
+        return frozenset([self.name] if self.kind == "save" else [])
+
+    @property
+    def named(self) -> tuple[Named, ...]:
+        return (Named(self.name, self.input, None, self.mark),) if self.kind == "output" else ()
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Nodes put together.
 
     `kind` is `sequence`; `for` or `repeat`, whose children are its passes; `concat`, `add` or `multiply`, whose
-    children are its branches; or `block`, whose only child is the block's body, and which is no level of the module.
+    children are its branches; `block`, whose only child is the block's body, and which is no level of the module; or
+    `aux`, whose only child is its body: it passes its input on, and its body is computed in training alone.
     """
 
     kind: str
@@ -59,28 +102,48 @@ class Group:
     mark: Mark = field(repr=False)
     block: str = ""
     pairs: Pairs = field(default=(), repr=False)
+    checkpoint: bool = False
+    """Whether its activations are computed again in the backward pass, not kept."""
     params: int = field(init=False)
     macs: int = field(init=False)
     size: int = field(init=False)
     layers: int = field(init=False)
     depth: int = field(init=False)
+    free: frozenset[str] = field(init=False, repr=False)
+    """The saved tensors that it takes from outside."""
+    saved: frozenset[str] = field(init=False, repr=False)
+    """The tensors that it saves, as far as they can be loaded outside."""
+    named: tuple[Named, ...] = field(init=False, repr=False)
+    """What it gives beside its output."""
 
     def __post_init__(self) -> None:
         nodes = [node for _, node in self.children]
         object.__setattr__(self, "params", sum(node.params for node in nodes))
-        object.__setattr__(self, "macs", sum(node.macs for node in nodes))
+        object.__setattr__(self, "macs", sum(node.macs for node in nodes) if self.kind != "aux" else 0)
         object.__setattr__(self, "size", 1 + sum(node.size for node in nodes))
         object.__setattr__(self, "layers", sum(node.layers for node in nodes))
-        level = 0 if self.kind == "block" else 1
+        level = 0 if self.kind in ("block", "aux") else 1
         object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
+        free: frozenset[str] = frozenset()
+        saved: frozenset[str] = frozenset()
+        for node in nodes:
+            free, saved = free | (node.free - saved), saved | node.saved
+        private = self.kind in ("block", "aux")
+        object.__setattr__(self, "free", frozenset() if self.kind == "block" else free)
+        object.__setattr__(self, "saved", frozenset() if private else saved)
+        named = tuple(one for node in nodes for one in node.named)
+        if self.kind == "aux":
+            own = self.arguments
+            named = (Named(own["name"], nodes[0].output, own["weight"], self.mark),)
+        object.__setattr__(self, "named", named)
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The arguments of a `block`, by name."""
+        """The arguments of a `block` or `aux`, by name."""
         return dict(self.pairs)
 
 
-Node = Layer | Group
+Node = Layer | Tap | Group
 """Equal parts of a network may be one and the same object: a node does not know its place, `Plan.layers` does."""
 
 
@@ -91,6 +154,8 @@ class PlacedLayer:
     path: str
     layer: Layer
     calls: tuple[Frame, ...]
+    aux: str | None = None
+    """The side classifier that it belongs to, which is computed in training alone."""
 
     @property
     def input(self) -> Shape:
@@ -157,7 +222,21 @@ class Plan:
     @cached_property
     def layers(self) -> tuple[PlacedLayer, ...]:
         """Every layer in the order of execution."""
-        return tuple(_placed(self.root, "", ()))
+        return tuple(_placed(self.root, "", (), None))
+
+    @property
+    def outputs(self) -> dict[str, Shape]:
+        """The shapes of the named outputs, which the network gives beside its main one."""
+        return {one.name: one.shape for one in self.root.named if one.weight is None}
+
+    @property
+    def aux(self) -> dict[str, Named]:
+        """The side classifiers by name, each with its shape and the weight of its loss."""
+        return {one.name: one for one in self.root.named if one.weight is not None}
+
+    def without_aux(self) -> Plan:
+        """The same network without its side classifiers."""
+        return replace(self, root=_without_aux(self.root, {})) if self.aux else self
 
     def to_dict(self) -> dict[str, Any]:
         """The whole plan as JSON types."""
@@ -170,19 +249,35 @@ class Plan:
             "vars": dict(self.vars),
             "input": list(self.input),
             "output": list(self.output),
+            "outputs": {name: list(shape) for name, shape in self.outputs.items()},
+            "aux": {name: {"output": list(one.shape), "weight": one.weight} for name, one in self.aux.items()},
             "params": self.params,
             "macs": self.macs,
             "layers": [_layer_dict(placed) for placed in self.layers],
         }
 
 
-def _placed(node: Node, path: str, calls: tuple[Frame, ...]) -> Iterator[PlacedLayer]:
+def _placed(node: Node, path: str, calls: tuple[Frame, ...], aux: str | None) -> Iterator[PlacedLayer]:
     if isinstance(node, Layer):
-        yield PlacedLayer(path, node, calls)
-        return
-    for index, (key, child) in enumerate(node.children):
-        inner = f"{path}.{key}" if path and key else path or key
-        yield from _placed(child, inner, (*calls, *frames_into(node, index)))
+        yield PlacedLayer(path, node, calls, aux)
+    elif isinstance(node, Group):
+        aux = node.arguments["name"] if node.kind == "aux" else aux
+        for index, (key, child) in enumerate(node.children):
+            inner = f"{path}.{key}" if path and key else path or key
+            yield from _placed(child, inner, (*calls, *frames_into(node, index)), aux)
+
+
+def _without_aux(node: Node, done: dict[int, Node]) -> Node:
+    """A part of a plan less its side classifiers; parts that were one object stay one."""
+    if not isinstance(node, Group) or not any(one.weight is not None for one in node.named):
+        return node
+    if node.kind == "aux":  # as a branch of a merge it still passes its input on
+        return Group("sequence", (), node.input, node.output, node.mark)
+    if id(node) not in done:
+        merge = node.kind in ("concat", "add", "multiply")
+        kept = [(key, one) for key, one in node.children if merge or not (isinstance(one, Group) and one.kind == "aux")]
+        done[id(node)] = replace(node, children=tuple((key, _without_aux(child, done)) for key, child in kept))
+    return done[id(node)]
 
 
 def frames_into(group: Group, index: int) -> tuple[Frame, ...]:
@@ -224,6 +319,8 @@ def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
         "parameters": {name: list(shape) for name, shape in layer.parameters},
         "params": layer.params,
         "macs": layer.macs,
+        "aux": placed.aux,
+        "checkpoint": layer.checkpoint,
         "init": {name: {function: dict(arguments)} for name, (function, arguments) in layer.init},
         "file": layer.mark.text.name,
         "line": layer.mark.line,

@@ -42,6 +42,10 @@ def depends_on_broken(names: Iterable[str], scope: dict[str, Any]) -> bool:
     return any(scope.get(name) is BROKEN for name in names)
 
 
+Inits = dict[str, dict[str, tuple[Mark, Init]]]
+"""Initialisers by primitive and parameter, each with where it stands."""
+
+
 @dataclass(frozen=True)
 class Sections:
     """A file's sections. `None` for an input or network means that it is wrong, as reported."""
@@ -54,7 +58,7 @@ class Sections:
     vocabulary: Vocabulary
     bodies: dict[str, Step]  # of the file's own blocks
     network: Step | None
-    init: dict[str, dict[str, tuple[Mark, Init]]]
+    init: Inits
     expect: dict[str, Any]
     recipe: dict[str, Any]
 
@@ -83,7 +87,7 @@ def compute(root: Mapping, report: Report) -> Sections:
         vocabulary=vocabulary,
         bodies=bodies,
         network=grammar.place("", network.mark, network) if network else None,
-        init=_init(root.get("init"), section.data("init"), report),
+        init=inits(root.get("init"), section.data("init"), report),
         expect=section.data("expect") or {},
         recipe=section.data("train") or {},
     )
@@ -134,10 +138,11 @@ class _Computer:
         return None if wrong else data
 
 
-def _init(section: Value | None, data: Any, report: Report) -> dict[str, dict[str, tuple[Mark, Init]]]:
+def inits(section: Value | None, data: Any, report: Report) -> Inits:
+    """The initialisers of an `init` section or modifier, whose data fit their schema. Reports what is wrong."""
     if not isinstance(section, Mapping) or data is None:
         return {}
-    made: dict[str, dict[str, tuple[Mark, Init]]] = {}
+    made: Inits = {}
     for primitive, (_, weights) in section.entries.items():
         assert isinstance(weights, Mapping)
         made[primitive] = {}
