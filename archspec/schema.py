@@ -8,7 +8,8 @@ from archspec import block
 from archspec.arguments import Schema, Signature, either
 from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
-from archspec.names import MERGES, MODIFIERS, ROLES
+from archspec.grammar import WEIGHT
+from archspec.names import MERGES, MODIFIERS, MODIFIERS_OF, ROLES
 from archspec.registry import primitives
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
@@ -130,6 +131,11 @@ def _definitions() -> dict[str, Schema]:
             **either({"type": "integer", "minimum": 0}, FORMULA),
         },
         "when": {"description": "If false, the node is left out.", **either({"type": "boolean"}, FORMULA)},
+        "init": _ref("section_init"),
+        "checkpoint": {
+            "description": "Compute activations again in the backward pass, instead of keeping them.",
+            **either({"type": "boolean"}, FORMULA),
+        },
     }
     return {
         "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
@@ -187,6 +193,21 @@ def _verbs() -> dict[str, Schema]:
         "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
         "description": "One pass of the body for each row of these columns.",
     }
+    word: Schema = either({"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}, FORMULA)
+    verbs["save"] = {**word, "description": "Keep the tensor, under this name."}
+    verbs["load"] = {**word, "description": "Take up the tensor that was saved under this name."}
+    verbs["output"] = {**word, "description": "The tensor is also an output of the network, of this name."}
+    verbs["aux"] = {
+        "type": "object",
+        "description": "A side classifier on the tensor, in training alone; its loss counts by the weight.",
+        "properties": {
+            "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
+            "weight": either(WEIGHT, FORMULA),
+            "body": _ref("place"),
+        },
+        "required": ["name", "weight", "body"],
+        "additionalProperties": False,
+    }
     return verbs
 
 
@@ -203,11 +224,15 @@ def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Sch
         for some in combinations(MODIFIERS, count)
     ]
     one_verb: list[Schema] = [{"required": [verb]} for verb in verbs]
+    limited: list[Schema] = [
+        {"if": {"required": [verb]}, "then": {"propertyNames": {"enum": [verb, *allowed]}}}
+        for verb, allowed in MODIFIERS_OF.items()
+    ]
     return {
         "type": "object",
         "properties": {**verbs, **companions, **modifiers},
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
         "if": {"anyOf": one_verb},
-        "then": {"oneOf": one_verb, "propertyNames": {"enum": [*verbs, *companions, *modifiers]}},
+        "then": {"oneOf": one_verb, "propertyNames": {"enum": [*verbs, *companions, *modifiers]}, "allOf": limited},
         "else": {"not": {"propertyNames": {"enum": list(MODIFIERS)}}, "anyOf": one_other},
     }

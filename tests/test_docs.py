@@ -20,7 +20,7 @@ from archspec.arguments import Signature
 from archspec.block import TYPES, library_block, library_names
 from archspec.errors import CODES, Fault
 from archspec.initializers import INITIALIZERS
-from archspec.names import INCOMING, LOOP, MERGES, MODIFIERS, PLANNED, ROLES, VERBS
+from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
 from archspec.recipe import DEFAULTS
 from archspec.registry import primitives
 from archspec.source import Mapping
@@ -196,7 +196,7 @@ def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
         pytest.param([name for one in INITIALIZERS.values() for name in one.arguments], id="initialisers' arguments"),
         pytest.param([*formulas.FUNCTIONS, *formulas.CONSTANTS], id="functions and constants of formulas"),
         pytest.param([*INCOMING, *LOOP], id="what formulas see"),
-        pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *PLANNED}), id="words of the language"),
+        pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *COMPANION_WORDS}), id="words of the language"),
         pytest.param([*TYPES], id="types of arguments"),
         pytest.param(sorted(set(keys_of(recipe.SCHEMA))), id="keys of the recipe"),
         pytest.param([*CODES], id="codes of errors"),
