@@ -23,9 +23,14 @@ _SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
-@cache
 def schemas() -> dict[str, Schema]:
     """The JSON Schema of each section of a file; `network`, `blocks` and `defaults` are held to the grammar instead."""
+    return _schemas(len(primitives()))
+
+
+@cache
+def _schemas(count: int) -> dict[str, Schema]:
+    """Made anew when a plugin has added primitives."""
     sections: dict[str, Schema] = {
         "archspec": {"type": "integer"},
         "name": _TEXT,

@@ -21,8 +21,8 @@ Arguments = Mapping[str, Any]
 class Primitive(ABC):
     """One kind of layer.
 
-    A subclass in a file of `archspec/primitives/` is registered by being there. Shapes are those of one sample,
-    without the batch axis; the module works on batches of them.
+    A subclass in a file of `archspec/primitives/` is registered by being there, others by `--plugin`. Shapes are those
+    of one sample, without the batch axis; the module works on batches of them.
     """
 
     name: ClassVar[str]
@@ -31,12 +31,12 @@ class Primitive(ABC):
     """What it does, in a line."""
     source: ClassVar[str] = ""
     """The paper or reference implementation."""
-    rule: ClassVar[str]
+    rule: ClassVar[str] = ""
     """Its shape rule, for people: `C×H×W → out×H′×W′`."""
     arguments: ClassVar[tuple[Argument, ...]] = ()
     weights: ClassVar[tuple[str, ...]] = ()
     """The names of all parameters that it can have, as `init` and `state_dict` know them."""
-    examples: ClassVar[tuple[str, ...]]
+    examples: ClassVar[tuple[str, ...]] = ()
     """Nodes that use it, in the language; the first is the one to show. Each is tried on `example_input`."""
     example_input: ClassVar[Shape] = (8, 16, 16)
 

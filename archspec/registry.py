@@ -28,7 +28,7 @@ def register(known: dict[str, Primitive], module: ModuleType) -> None:
 
 @cache
 def primitives() -> dict[str, Primitive]:
-    """Every primitive by name, in the order of the files that define them."""
+    """Every primitive by name, in the order of the files that define them; those of plugins that were loaded last."""
     known: dict[str, Primitive] = {}
     folder = os.path.join(os.path.dirname(__file__), "primitives")
     for file in sorted(os.listdir(folder)):

@@ -15,6 +15,7 @@ from archspec.registry import primitives
 FORMULA: Schema = {"type": "string", "pattern": "^="}
 _SECTIONS = {
     "archspec": "The version of the language.",
+    "extends": "Another spec, over which this one is laid: a path to a file in this file's folder or below.",
     "name": "The network's name, for people.",
     "description": "What the network is, in a line.",
     "source": "The paper or page that it comes from.",
@@ -40,19 +41,21 @@ def schema() -> Schema:
     definition["properties"]["body"] = _ref("place")
     definition["properties"]["args"] = {"type": "object", "additionalProperties": block.ARGUMENT_SCHEMA}
     written: dict[str, Schema] = {
+        "extends": {"type": "string", "pattern": "\\.ya?ml$"},
         "archspec": {"const": VERSION},
         "defaults": _defaults(),
         "blocks": {"type": "object", "additionalProperties": definition},
         "network": _ref("place"),
     }
+    known: dict[str, Schema] = {"extends": {}} | schemas()
     sections = {
         key: {"description": _SECTIONS[key], **(written.get(key) or _with_formulas(one))}
-        for key, one in schemas().items()
+        for key, one in known.items()
         if key != "variants"
     }
     partial: Schema = {
         "type": "object",
-        "properties": {key: _ref(f"section_{key}") for key in sections if key != "archspec"},
+        "properties": {key: _ref(f"section_{key}") for key in sections if key not in ("archspec", "extends")},
         "additionalProperties": False,
     }
     variants: Schema = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
@@ -62,7 +65,9 @@ def schema() -> Schema:
         "type": "object",
         "properties": {key: _ref(f"section_{key}") for key in sections}
         | {"variants": {"description": _SECTIONS["variants"], **variants}},
-        "required": ["archspec", "input", "network"],
+        "required": ["archspec"],
+        "if": {"not": {"required": ["extends"]}},
+        "then": {"required": ["input", "network"]},
         "additionalProperties": False,
         "$defs": {f"section_{key}": one for key, one in sections.items()} | _definitions(),
     }

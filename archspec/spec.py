@@ -12,7 +12,10 @@ from archspec import document as documents, finder, source
 from archspec.document import Document
 from archspec.elaborate import elaborate
 from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.extends import extended, refuse_extends
 from archspec.plan import Plan, freeze_pairs
+from archspec.plugins import load_installed
+from archspec.registry import primitives
 from archspec.sections import Sections, compute
 from archspec.shapes import show
 from archspec.source import Mapping, Scalar, plain
@@ -37,11 +40,18 @@ class Spec:
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
 
-    def build(self, device: str = "cpu") -> nn.Module:
-        """The network as a torch module, its parameters initialised once. On device `meta` it holds no memory."""
+    def without_aux(self) -> Spec:
+        """The same spec, its plan without side classifiers."""
+        return replace(self, plan=self.plan.without_aux())
+
+    def build(self, device: str = "cpu", *, aux: bool = True) -> nn.Module:
+        """The network as a torch module, its parameters initialised once. On device `meta` it holds no memory.
+
+        Without `aux`, its side classifiers are left out.
+        """
         from archspec.assemble import assemble
 
-        return assemble(self.plan, device)
+        return assemble((self if aux else self.without_aux()).plan, device)
 
     def replace(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
         """The same file and variant with more settings laid over them. Raises `SpecError`."""
@@ -56,6 +66,7 @@ class SpecFile:
     name: str
     """Its name where the file gives none: the file's own."""
     tree: source.Value
+    """Its content, laid over that of the file that it extends."""
     vars: ABCMapping[str, Any] = field(default_factory=dict)
     set: tuple[str, ...] = ()
 
@@ -66,6 +77,16 @@ class SpecFile:
 
     def check(self, variants: Sequence[str | None] | None = None) -> Checked:
         """Elaborate variants (all of them by default, and the file without one), and gather what is wrong."""
+        before = len(primitives())
+        checked = self._check(variants)
+        # an installed package may know a name that nothing of ours has
+        return (
+            self._check(variants)
+            if checked.diagnostics and load_installed() and len(primitives()) > before
+            else checked
+        )
+
+    def _check(self, variants: Sequence[str | None] | None) -> Checked:
         report = Report()
         specs = []
         try:
@@ -172,7 +193,7 @@ def open_file(path_or_name: str | os.PathLike[str]) -> tuple[SpecFile, str | Non
     """
     found = finder.find(os.fspath(path_or_name))
     try:
-        tree = source.read(found.read(), found.shown)
+        tree = extended(source.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     stem = found.shown.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
@@ -201,6 +222,7 @@ def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
     mark = Mark(Text(name, ()), 1, 1)
     try:
         tree = source.from_python(data, mark)
+        refuse_extends(tree, mark)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     return SpecFile(name, name, tree).spec(None)
@@ -212,6 +234,8 @@ def build(
     vars: ABCMapping[str, Any] | None = None,
     set: Sequence[str] = (),
     device: str = "cpu",
+    *,
+    aux: bool = True,
 ) -> nn.Module:
     """Load a spec and build its module, as `load(…).build()` does."""
-    return load(path_or_name, variant, vars, set).build(device)
+    return load(path_or_name, variant, vars, set).build(device, aux=aux)

@@ -40,10 +40,11 @@ class Tensors:
                 tensors._saved[name].loaded = True
                 return tensors._saved[name].shape
             tensors = tensors.around
-        if self.report.count > self._errors:  # what would have saved it may be wrong itself
+        saves = _saves(self.body, name)
+        if saves and self.report.count > self._errors:  # what would have saved it may be wrong itself
             return None
         message = f"there is no saved tensor `{name}` here"
-        later = next((at for at in _saves(self.body, name) if (at.line, at.column) > (mark.line, mark.column)), None)
+        later = next((at for at in saves if (at.line, at.column) > (mark.line, mark.column)), None)
         help = did_you_mean(name, self._saved) or (f"saved so far: {listed(self._saved)}" if self._saved else None)
         if later:
             message, help = f"`{name}` is loaded before it is saved, at {later}", "a tensor is saved first, then loaded"
@@ -64,10 +65,10 @@ class Tensors:
 
 
 def _saves(step: Step, name: str) -> list[Mark]:
-    """Where a tensor of this name is saved in a body, as far as names are written out."""
+    """Where a tensor of this name is saved in a body, or may be: a formula can give any name."""
     body = step.body
     if isinstance(body, Wire):
-        return [body.mark] if body.kind == "save" and body.name.data == name else []
+        return [body.mark] if body.kind == "save" and (body.name.is_formula or body.name.data == name) else []
     inner: tuple[Step, ...] = ()
     if isinstance(body, Sequence):
         inner = body.steps

@@ -24,9 +24,39 @@ set_option: Callable[[Function], Function] = click.option(
 variant_option: Callable[[Function], Function] = click.option(
     "--variant", metavar="NAME", help="A variant of the spec."
 )
+plugin_option: Callable[[Function], Function] = click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE",
+    callback=lambda _context, _option, files: _load_plugins(files),
+    is_eager=True,
+    expose_value=False,
+    help="A Python file that defines more primitives. It is run. May be repeated.",
+)
 format_option: Callable[[Function], Function] = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs."
 )
+
+
+def _load_plugins(files: Sequence[str]) -> None:
+    if files:
+        from archspec.plugins import load_plugin
+
+        for file in files:
+            load_plugin(file)
+
+
+def note_measured() -> None:
+    """Say that torch was loaded, where a plugin's primitives give no shape rule."""
+    from archspec.plugins import measured
+
+    if measured():
+        from archspec.errors import listed
+
+        click.echo(
+            f"note: torch was loaded to measure {listed(measured())}, which no shape rule is given for", err=True
+        )
 
 
 def result(plan: Plan, spec: str) -> dict[str, Any]:

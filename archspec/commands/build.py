@@ -14,6 +14,7 @@ from archspec.commands._common import (
     echo_json,
     format_option,
     lines,
+    plugin_option,
     result,
     set_option,
     variant_option,
@@ -34,9 +35,18 @@ if TYPE_CHECKING:
 @click.option("--summary", is_flag=True, help="Print torchinfo's table of the module under the plan's totals.")
 @click.option("--depth", type=click.IntRange(1), default=4, show_default=True, help="Levels of the summary's table.")
 @click.option("--save", type=click.Path(), metavar="FILE", help="Save the initial weights, a state_dict, to FILE.")
+@click.option("--no-aux", "aux", flag_value=False, default=True, help="Leave side classifiers out.")
 @format_option
+@plugin_option
 def command(
-    spec: str, variant: str | None, settings: tuple[str, ...], summary: bool, depth: int, save: str | None, form: str
+    spec: str,
+    variant: str | None,
+    settings: tuple[str, ...],
+    summary: bool,
+    depth: int,
+    save: str | None,
+    aux: bool,
+    form: str,
 ) -> None:
     """Assemble SPEC as a torch module."""
     from archspec.spec import load
@@ -47,6 +57,7 @@ def command(
         if save is not None:
             _check_target(save)
         loaded = load(spec, variant, set=settings)
+        loaded = loaded if aux else loaded.without_aux()
         module = _built(loaded)
     except (SpecError, UsageError) as error:
         if form == "json":

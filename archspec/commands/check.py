@@ -6,7 +6,16 @@ from typing import Any
 
 import click
 
-from archspec.commands._common import diagnostics, echo_json, format_option, lines, result, set_option
+from archspec.commands._common import (
+    diagnostics,
+    echo_json,
+    format_option,
+    lines,
+    note_measured,
+    plugin_option,
+    result,
+    set_option,
+)
 from archspec.errors import Diagnostic, SpecError, UsageError
 
 
@@ -14,6 +23,7 @@ from archspec.errors import Diagnostic, SpecError, UsageError
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
 @format_option
+@plugin_option
 def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> None:
     """Validate every variant of each SPEC, and print its shapes, parameters and GMACs."""
     from archspec.spec import open_file
@@ -39,4 +49,5 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> Non
             click.echo(line)
         if errors:
             click.echo("\n\n".join(error.render() for error in errors), err=True)
+    note_measured()
     raise click.exceptions.Exit(status)

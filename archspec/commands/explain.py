@@ -8,6 +8,7 @@ import click
 
 from archspec.arguments import Signature, phrase
 from archspec.block import Block
+from archspec.commands._common import plugin_option
 from archspec.errors import CODES, UsageError, did_you_mean
 from archspec.names import ROLES
 from archspec.primitive import Primitive
@@ -15,12 +16,16 @@ from archspec.primitive import Primitive
 
 @click.command("explain")
 @click.argument("name")
+@plugin_option
 def command(name: str) -> None:
     """Explain a primitive or block (arguments, shape rule, source, example), or the code of an error."""
     from archspec.block import Vocabulary
+    from archspec.plugins import load_installed
 
     vocabulary = Vocabulary({})
     found = vocabulary.find(name)
+    if found is None and name in load_installed():
+        found = vocabulary.find(name)
     if found is not None:
         click.echo(_primitive(found) if isinstance(found, Primitive) else _block(found))
     elif name in ROLES:
@@ -56,12 +61,13 @@ def _shown(value: Any) -> str:
 def _primitive(primitive: Primitive) -> str:
     lines = [f"{primitive.name}: {primitive.doc}", ""]
     lines += _arguments(primitive.signature)
-    lines += ["", f"shapes: {primitive.rule}"]
+    lines += ["", f"shapes: {primitive.rule or 'as its plugin says'}"]
     if primitive.weights:
         lines.append(f"parameters: {', '.join(primitive.weights)}")
     if primitive.source:
         lines.append(f"source: {primitive.source}")
-    lines += ["", "examples:", *(f"  - {example}" for example in primitive.examples)]
+    if primitive.examples:
+        lines += ["", "examples:", *(f"  - {example}" for example in primitive.examples)]
     return "\n".join(lines)
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import click
 
+from archspec.commands._common import plugin_option
+
 
 @click.command("list")
 @click.argument("kind", required=False, type=click.Choice(["specs", "primitives", "blocks"]))
+@plugin_option
 def command(kind: str | None) -> None:
     """List the bundled specs, the primitives and the blocks, or only one KIND of them."""
     from archspec.block import library_block, library_names
+    from archspec.plugins import load_installed
     from archspec.registry import primitives
 
+    load_installed()
     formatter = click.HelpFormatter(max_width=120)
     if kind in (None, "specs"):
         with formatter.section("Specs"):

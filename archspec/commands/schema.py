@@ -6,8 +6,11 @@ import json
 
 import click
 
+from archspec.commands._common import plugin_option
+
 
 @click.command("schema")
+@plugin_option
 def command() -> None:
     """Print the JSON Schema of spec files.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from archspec.commands._common import set_option, variant_option
+from archspec.commands._common import plugin_option, set_option, variant_option
 from archspec.errors import UsageError
 
 
@@ -27,6 +27,7 @@ from archspec.errors import UsageError
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
+@plugin_option
 def command(
     specs: tuple[str, ...],
     variant: str | None,

@@ -1,0 +1,85 @@
+"""`extends`: a spec laid over another one, which lies in its own folder or below."""
+
+from __future__ import annotations
+
+import os
+
+from archspec.document import merge
+from archspec.errors import Fault, Mark
+from archspec.finder import SUFFIXES, Found
+from archspec.source import Mapping, Scalar, Value, read
+
+MAX_FILES = 10  # in one chain
+
+
+def extended(tree: Value, path: str, shown: str) -> Value:
+    """A file's tree laid over that of the file it extends, and so on down. Raises `Fault`, `UsageError`.
+
+    `path` is where the file lies, `shown` how it is named to people.
+    """
+    chain: list[Mapping] = []
+    seen = [os.path.realpath(path)]
+    while isinstance(tree, Mapping) and "extends" in tree.entries:
+        at, named = tree.entries["extends"]
+        chain.append(_without(tree, "extends"))
+        path, shown = _below(named, path, shown)
+        if os.path.realpath(path) in seen:
+            raise Fault("extends-path", f"{shown} extends itself, through {len(chain)} file(s)", named.mark)
+        if len(chain) >= MAX_FILES:
+            raise Fault("extends-path", f"more than {MAX_FILES} files extend one another", at)
+        seen.append(os.path.realpath(path))
+        tree = read(Found(path, shown).read(), shown)
+    for over in reversed(chain):
+        if not isinstance(tree, Mapping):
+            raise Fault("type-mismatch", "a spec is a mapping that begins with `archspec: 1`", tree.mark)
+        merged = merge(_inherited(tree), over)
+        tree = Mapping(over.mark, merged.entries)
+    return tree
+
+
+def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
+    """The path of the file that is named, and its name to people. Raises `Fault` where it may not be used."""
+    name = named.value if isinstance(named, Scalar) else None
+    if not isinstance(name, str):
+        raise Fault("type-mismatch", "`extends` must be a path, `base.yaml` say", named.mark)
+    folder = os.path.dirname(os.path.realpath(path))
+    wanted = os.path.join(os.path.dirname(path), *name.split("/"))
+    inside = os.path.commonpath([folder, os.path.realpath(wanted)]) == folder
+    if os.path.isabs(name) or "\\" in name or ".." in name.split("/") or not inside:
+        help = "write a path below this file's folder, with `/`: `base.yaml`, `bases/small.yaml`"
+        raise Fault("extends-path", f"`{name}` does not lie in this file's folder or below", named.mark, help=help)
+    if not name.endswith(SUFFIXES) or not os.path.isfile(wanted):
+        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=_near(wanted))
+    return wanted, "/".join([*shown.split("/")[:-1], *name.split("/")])
+
+
+def _near(wanted: str) -> str | None:
+    from archspec.errors import did_you_mean
+
+    folder = os.path.dirname(wanted) or "."
+    files = os.listdir(folder) if os.path.isdir(folder) else []
+    return did_you_mean(os.path.basename(wanted), [file for file in files if file.endswith(SUFFIXES)])
+
+
+def _inherited(base: Mapping) -> Mapping:
+    """What a spec passes on: all but the figures that it vouches for, which are those of another network."""
+    base = _without(base, "expect")
+    variants = base.get("variants")
+    if isinstance(variants, Mapping):
+        mark = base.entries["variants"][0]
+        kept = {
+            name: (at, _without(partial, "expect") if isinstance(partial, Mapping) else partial)
+            for name, (at, partial) in variants.entries.items()
+        }
+        base = Mapping(base.mark, base.entries | {"variants": (mark, Mapping(variants.mark, kept))})
+    return base
+
+
+def _without(mapping: Mapping, key: str) -> Mapping:
+    return Mapping(mapping.mark, {name: entry for name, entry in mapping.entries.items() if name != key})
+
+
+def refuse_extends(tree: Value, mark: Mark) -> None:
+    """Refuse `extends` in a spec that is no file. Raises `Fault`."""
+    if isinstance(tree, Mapping) and "extends" in tree.entries:
+        raise Fault("extends-path", "a spec given as data has no folder, so it cannot extend a file", mark)

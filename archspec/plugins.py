@@ -1,0 +1,204 @@
+"""Primitives from outside: a Python file given by `--plugin`, and packages that are installed.
+
+A plugin is code that its user trusts, as an import is; a spec can never name one. What it says is held to the contract
+of a primitive, and what it does wrong becomes an error that names it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from archspec.arguments import Argument, fault_in
+from archspec.errors import Fault, Mark, Text, UsageError
+from archspec.names import check_block
+from archspec.plan import freeze
+from archspec.primitive import Arguments, Primitive
+from archspec.registry import primitives, register
+from archspec.shapes import Shape, show
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GROUP = "archspec.primitives"
+"""The entry-point group in which a package names modules that define primitives."""
+
+
+def load_plugin(path: str) -> list[str]:
+    """Register the primitives that a Python file defines; their names. The file is run. Raises `UsageError`."""
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    if not os.path.isfile(path):
+        raise UsageError(f"cannot read the plugin {path}: there is no such file")
+    spec = spec_from_file_location(f"archspec_plugin_{os.path.splitext(os.path.basename(path))[0]}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"cannot read the plugin {path}: it is no Python file\n  help: its name ends in .py")
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module  # so that what it defines can be pickled
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"the plugin {path} cannot be loaded: {_told(error)}") from error
+    return _registered(module, path)
+
+
+@cache
+def load_installed() -> tuple[str, ...]:
+    """Register the primitives of installed packages; their names. Raises `UsageError`.
+
+    They are looked for only where a spec is wrong without them, since that takes time.
+    """
+    from importlib.metadata import entry_points
+
+    names: list[str] = []
+    for point in entry_points(group=GROUP):
+        what = f"`{point.value}` of {point.dist.name if point.dist else 'a package'}"
+        try:
+            module = point.load()
+        except Exception as error:
+            raise UsageError(f"the plugin {what} cannot be loaded: {_told(error)}") from error
+        if not isinstance(module, ModuleType):
+            raise UsageError(f"the plugin {what} is no module\n  help: its entry point names a module, without `:`")
+        names += _registered(module, what)
+    return tuple(names)
+
+
+def measured() -> list[str]:
+    """The primitives that torch was loaded for, since their plugins give no shape rule."""
+    return sorted(one.name for one in primitives().values() if isinstance(one, _Foreign) and one.figures)
+
+
+def _registered(module: ModuleType, what: str) -> list[str]:
+    """Register a plugin's primitives, each held to the contract. Raises `UsageError`."""
+    found = dict(primitives())
+    try:
+        register(found, module)
+        new = [name for name in found if name not in primitives()]
+        for name in new:
+            _check(found[name], what)
+    except Fault as fault:
+        raise UsageError(f"the plugin {what} cannot be used: {fault.message}") from None
+    except Exception as error:
+        raise UsageError(f"the plugin {what} cannot be used: {_told(error)}") from error
+    if not new:
+        help = "define a class derived from `archspec.primitive.Primitive`, its name without a leading `_`"
+        raise UsageError(f"the plugin {what} defines no primitive\n  help: {help}")
+    primitives().update({name: _Foreign(found[name], what) for name in new})
+    return new
+
+
+def _check(primitive: Primitive, what: str) -> None:
+    """Hold a primitive to the contract. Raises `Fault`."""
+    from archspec.block import library_names
+
+    mark = Mark(Text(what, ()), 1, 1)
+    taken = "a block of the library" if primitive.name in library_names() else None
+    check_block(primitive.name, mark, taken)
+    if not isinstance(primitive.doc, str) or not primitive.doc:
+        raise Fault("type-mismatch", f"`{primitive.name}` needs a `doc`: what it does, in a line")
+    for argument in primitive.arguments:
+        if not isinstance(argument, Argument):
+            raise Fault("type-mismatch", f"the `arguments` of `{primitive.name}` are not all `Argument`s")
+        fault = None if argument.required else fault_in(argument.default, argument.schema, f"`{argument.name}`")
+        if fault:
+            raise Fault(fault.code, f"the default of `{argument.name}` of `{primitive.name}`: {fault.message}")
+
+
+def _told(error: Exception) -> str:
+    """An error of a plugin's code in a line, with the place that it comes from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}, line {trace.tb_lineno})" if trace is not None else ""
+    if isinstance(error, SyntaxError):
+        place = f" ({error.filename}, line {error.lineno})"
+        return f"SyntaxError: {error.msg}{place}"
+    return f"{type(error).__name__}: {error}{place}"
+
+
+class _Foreign(Primitive):
+    """A plugin's primitive, whose failures become faults; measured on torch's meta device if it has no shape rule."""
+
+    def __init__(self, inner: Primitive, what: str) -> None:
+        self.inner = inner
+        self.what = what
+        self.measures = type(inner).output is Primitive.output
+        self.figures: dict[Any, tuple[Shape, dict[str, Shape], int]] = {}
+        for name in ("name", "doc", "source", "arguments", "weights", "examples", "example_input"):
+            setattr(self, name, getattr(inner, name))
+        rule = "as its module does, on torch's meta device" if self.measures else ""
+        setattr(self, "rule", inner.rule or rule)  # noqa: B010 - a class variable elsewhere
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        if self.measures:
+            return self._measured(arguments, shape)[0]
+        output = self._guarded(self.inner.output, arguments, shape)
+        return self._sound(output, "its output's shape")
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        if self.measures:
+            return self._measured(arguments, shape)[1]
+        given = self._guarded(self.inner.parameters, arguments, shape)
+        if not isinstance(given, dict):
+            raise Fault("plugin-failed", f"`{self.name}` of the plugin {self.what} gives {given!r} as its parameters")
+        return {str(name): self._sound(one, f"the shape of `{name}`") for name, one in given.items()}
+
+    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
+        if self.measures:
+            return self._measured(arguments, shape)[2]
+        return int(self._guarded(self.inner.macs, arguments, shape, output))
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        try:
+            module = self.inner.module(arguments, shape)
+        except Exception as error:
+            message = f"`{self.name}` of the plugin {self.what} cannot be built: {_told(error)}"
+            raise UsageError(message) from error
+        said = self.parameters(arguments, shape) if not self.measures else {}
+        has = {name: tuple(one.shape) for name, one in module.named_parameters() if one.requires_grad}
+        if not self.measures and has != said:
+            message = f"`{self.name}` of the plugin {self.what} says that its parameters are {_shown(said)}"
+            raise UsageError(f"{message}, but its module has {_shown(has)}")
+        return module
+
+    def _guarded(self, function: Any, *given: Any) -> Any:
+        try:
+            return function(*given)
+        except Fault:
+            raise
+        except Exception as error:
+            message = f"`{self.name}` of the plugin {self.what} failed: {_told(error)}"
+            raise Fault("plugin-failed", message) from error
+
+    def _sound(self, shape: Any, what: str) -> Shape:
+        if isinstance(shape, (tuple, list)) and all(type(size) is int and size > 0 for size in shape):
+            return tuple(shape)
+        message = f"`{self.name}` of the plugin {self.what} gives {shape!r} as {what}"
+        raise Fault("plugin-failed", message, help="a shape is a tuple of integers from 1")
+
+    def _measured(self, arguments: Arguments, shape: Shape) -> tuple[Shape, dict[str, Shape], int]:
+        key = (freeze(dict(arguments)), shape)
+        if key not in self.figures:
+            self.figures[key] = self._guarded(self._measure, arguments, shape)
+        return self.figures[key]
+
+    def _measure(self, arguments: Arguments, shape: Shape) -> tuple[Shape, dict[str, Shape], int]:
+        import torch
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with torch.device("meta"):
+            module = self.inner.module(arguments, shape).eval()
+        try:
+            with FlopCounterMode(display=False) as counter:
+                output = module(torch.empty(1, *shape, device="meta"))
+        except (RuntimeError, ValueError) as error:
+            raise Fault("input-shape", f"`{self.name}` cannot take its input {show(shape)}: {error}") from None
+        parameters = {name: tuple(one.shape) for name, one in module.named_parameters() if one.requires_grad}
+        return self._sound(tuple(output.shape[1:]), "its output's shape"), parameters, counter.get_total_flops() // 2
+
+
+def _shown(parameters: dict[str, Shape]) -> str:
+    return ", ".join(f"{name} {show(shape)}" for name, shape in parameters.items()) or "none"
