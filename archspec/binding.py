@@ -83,7 +83,7 @@ class Binder:
     def typed(self, template: Template, kind: type, what: str, place: Place) -> Any:
         value = self.value(template, place)
         if type(value) is not kind:
-            needed = {bool: "true or false", int: "an integer"}[kind]
+            needed = {bool: "true or false", int: "an integer", str: "a text"}[kind]
             raise Fault("formula-type", f"{what} must be {needed}, not {describe(value)}", template.mark)
         return value
 

@@ -147,7 +147,7 @@ class _Elaborator:
         for one in group.named:
             if one.name in names:
                 message = f"two outputs are named `{one.name}`; the first is at {names[one.name]}"
-                raise Fault("duplicate-name", message, one.mark)
+                raise Fault("duplicate-name", message, one.mark, help="in a loop, let a column give the names")
             names[one.name] = one.mark
         return group
 
@@ -221,7 +221,7 @@ class _Elaborator:
         return self.group(merge.kind, merge.mark, children, place, output)
 
     def wire(self, wire: Wire, place: Place) -> Result:
-        name = self.binder.typed(wire.name, str, f"the name of a `{wire.kind}`", place)
+        name = self.binder.typed(wire.name, str, f"the name at `{wire.kind}`", place)
         check_tensor(name, wire.name.mark)
         if wire.kind == "save":
             place.tensors.save(name, place.shape, wire.mark, place.frames)
@@ -238,7 +238,7 @@ class _Elaborator:
         weight = self.binder.value(aux.weight, place)
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
-        body = self.whole(aux.body, replace(place, tensors=Tensors(aux.body, self.report, place.tensors)))
+        body = self.whole(aux.body, replace(place, tensors=Tensors(aux.body, self.report, around=place.tensors)))
         if body is None or place.shape is None:
             return None
         if isinstance(body, _Dropped):
@@ -331,7 +331,9 @@ class _Elaborator:
             return None
         frame = block_frame(block.name, values, mark)
         scope = values | dict.fromkeys(block.broken, BROKEN)
-        inside = Place(scope, place.shape, (*place.frames, frame), place.init, Tensors(body, self.report))
+        inside = Place(
+            scope, place.shape, (*place.frames, frame), place.init, Tensors(body, self.report, block=block.name)
+        )
         self.open.append(block.name)
         try:
             for name, template in block.let.items():

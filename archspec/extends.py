@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from archspec.document import merge
-from archspec.errors import Fault, Mark
+from archspec.errors import Fault, Mark, did_you_mean
 from archspec.finder import SUFFIXES, Found
 from archspec.source import Mapping, Scalar, Value, read
 
@@ -24,7 +24,8 @@ def extended(tree: Value, path: str, shown: str) -> Value:
         chain.append(_without(tree, "extends"))
         path, shown = _below(named, path, shown)
         if os.path.realpath(path) in seen:
-            raise Fault("extends-path", f"{shown} extends itself, through {len(chain)} file(s)", named.mark)
+            through = f", through {named.mark.text.name}" if len(chain) > 1 else ""
+            raise Fault("extends-path", f"{shown} extends itself{through}", named.mark)
         if len(chain) >= MAX_FILES:
             raise Fault("extends-path", f"more than {MAX_FILES} files extend one another", at)
         seen.append(os.path.realpath(path))
@@ -49,16 +50,15 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
         help = "write a path below this file's folder, with `/`: `base.yaml`, `bases/small.yaml`"
         raise Fault("extends-path", f"`{name}` does not lie in this file's folder or below", named.mark, help=help)
     if not name.endswith(SUFFIXES) or not os.path.isfile(wanted):
-        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=_near(wanted))
+        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=_near(wanted, path))
     return wanted, "/".join([*shown.split("/")[:-1], *name.split("/")])
 
 
-def _near(wanted: str) -> str | None:
-    from archspec.errors import did_you_mean
-
+def _near(wanted: str, path: str) -> str | None:
     folder = os.path.dirname(wanted) or "."
     files = os.listdir(folder) if os.path.isdir(folder) else []
-    return did_you_mean(os.path.basename(wanted), [file for file in files if file.endswith(SUFFIXES)])
+    others = [file for file in files if file.endswith(SUFFIXES) and file != os.path.basename(path)]
+    return did_you_mean(os.path.basename(wanted), others)
 
 
 def _inherited(base: Mapping) -> Mapping:

@@ -243,6 +243,8 @@ class Grammar(CallGrammar):
         if value is None:
             return None
         for fault in faults(value, schemas()["init"], "init"):
+            if fault.code == "key-unknown" and isinstance(value, Mapping) and {"weight", "bias"} & value.entries.keys():
+                fault.help = "`init` names the layer first: `init: {conv: {weight: …}}`"
             self.report.add(fault)
         return self._template(value)
 

@@ -20,10 +20,11 @@ class _Saved:
 class Tensors:
     """The tensors that one body has saved so far. A side classifier's body also sees those around it."""
 
-    def __init__(self, body: Step, report: Report, around: Tensors | None = None) -> None:
+    def __init__(self, body: Step, report: Report, *, around: Tensors | None = None, block: str = "") -> None:
         self.body = body
         self.report = report
         self.around = around
+        self.block = block
         self._errors = report.count
         self._saved: dict[str, _Saved] = {}
 
@@ -46,6 +47,8 @@ class Tensors:
         message = f"there is no saved tensor `{name}` here"
         later = next((at for at in saves if (at.line, at.column) > (mark.line, mark.column)), None)
         help = did_you_mean(name, self._saved) or (f"saved so far: {listed(self._saved)}" if self._saved else None)
+        if not self._saved and self.block:
+            help = f"the block `{self.block}` loads only what is saved within it: give it the tensor as its input"
         if later:
             message, help = f"`{name}` is loaded before it is saved, at {later}", "a tensor is saved first, then loaded"
         raise Fault("tensor-unknown", message, mark, help=help or f"put `- save: {name}` where the tensor is made")

@@ -1,0 +1,309 @@
+"""Tensors led past the sequence: save and load, outputs, side classifiers, recomputation, initial values of a node."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import archspec
+from archspec.plan import Group
+from archspec.spec import Spec, from_dict
+
+
+def spec(network: Any, input: tuple[int, ...] = (3, 32, 32), **sections: Any) -> Spec:
+    return from_dict({"archspec": 1, "input": list(input), "network": network, **sections})
+
+
+def conv(out: int, kernel: int = 3) -> dict[str, Any]:
+    return {"conv": {"out": out, "kernel": kernel, "padding": kernel // 2}}
+
+
+UNET = {
+    "down": {
+        "for": {"width": [4, 8], "skip": ["s0", "s1"]},
+        "body": [conv("=width"), "relu", {"save": "=skip"}, {"max_pool": 2}],
+    },
+    "middle": [conv(16), "relu"],
+    "up": {
+        "for": {"width": [8, 4], "skip": ["s1", "s0"]},
+        "body": [
+            {"conv_transpose": {"out": "=width", "kernel": 2, "stride": 2}},
+            {"concat": {"up": [], "skip": {"load": "=skip"}}},
+            conv("=width"),
+            "relu",
+        ],
+    },
+    "head": conv(2, 1),
+}
+
+
+class UNetByHand(nn.Module):
+    """The same network as a person writes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down0, self.down1 = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 3, padding=1)
+        self.middle = nn.Conv2d(8, 16, 3, padding=1)
+        self.rise1, self.up1 = nn.ConvTranspose2d(16, 8, 2, 2), nn.Conv2d(16, 8, 3, padding=1)
+        self.rise0, self.up0 = nn.ConvTranspose2d(8, 4, 2, 2), nn.Conv2d(8, 4, 3, padding=1)
+        self.head = nn.Conv2d(4, 2, 1)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        s0 = self.down0(x).relu()
+        s1 = self.down1(self.pool(s0)).relu()
+        x = self.middle(self.pool(s1)).relu()
+        x = self.up1(torch.cat([self.rise1(x), s1], 1)).relu()
+        x = self.up0(torch.cat([self.rise0(x), s0], 1)).relu()
+        return self.head(x)
+
+
+def test_a_unet_equals_one_written_by_hand() -> None:
+    ours, theirs = spec(UNET).build(), UNetByHand()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert a.shape == b.shape
+        a.data.copy_(b.data)
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(ours(images), theirs(images))
+    for model in (ours, theirs):
+        model(images).square().mean().backward()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a.grad, b.grad)
+
+
+def test_paths_are_those_of_the_tree_and_wires_take_a_place() -> None:
+    keys = list(spec(UNET).build().state_dict())
+    assert keys[:4] == ["down.0.0.weight", "down.0.0.bias", "down.1.0.weight", "down.1.0.bias"]
+    assert keys[-4:] == ["up.1.2.weight", "up.1.2.bias", "head.weight", "head.bias"]
+    module = spec([{"save": "a"}, conv(3), {"add": [[], {"load": "a"}]}]).build()
+    assert list(module.state_dict()) == ["1.weight", "1.bias"]
+
+
+def everything() -> Spec:
+    """A network with all that leads tensors elsewhere, at several levels."""
+    network = {
+        **UNET,
+        "middle": [
+            {**conv(16), "checkpoint": True},
+            {"aux": {"name": "side", "weight": 0.3, "body": ["global_avg_pool", "flatten", {"linear": 5}]}},
+            {"block": {"width": 16}},
+            {"output": "features"},
+        ],
+    }
+    blocks = {
+        "block": {
+            "args": {"width": {"type": "integer"}},
+            "body": [{"save": "s0"}, conv("=width"), "relu", {"add": [[], {"load": "s0"}]}],
+        }
+    }
+    return spec(network, blocks=blocks)
+
+
+@pytest.mark.parametrize("form", ["built", "copied", "pickled", "compiled"])
+def test_outputs_and_side_classifiers(form: str) -> None:
+    original = everything().build()
+    module: Any = {
+        "built": lambda: original,
+        "copied": lambda: copy.deepcopy(original),
+        "pickled": lambda: pickle.loads(pickle.dumps(original)),
+        "compiled": lambda: torch.compile(original, fullgraph=True, backend="eager"),
+    }[form]()
+    images = torch.randn(2, 3, 32, 32)
+    output, named = module.train()(images)
+    assert output.shape == (2, 2, 32, 32)
+    assert {name: tuple(one.shape) for name, one in named.items()} == {"side": (2, 5), "features": (2, 16, 8, 8)}
+    output, named = module.eval()(images)
+    assert {name: tuple(one.shape) for name, one in named.items()} == {"features": (2, 16, 8, 8)}
+    assert torch.equal(output, original.eval()(images)[0])
+    assert torch.equal(named["features"], original(images)[1]["features"])
+
+
+def test_a_side_classifier_alone_leaves_evaluation_as_it_is() -> None:
+    side = {"aux": {"name": "side", "weight": 0.3, "body": ["flatten", {"linear": 5}]}}
+    network = spec([conv(4), side, "global_avg_pool", "flatten", {"linear": 10}])
+    module = network.build()
+    images = torch.randn(2, 3, 32, 32)
+    runs = []
+    module.side.register_forward_hook(lambda *_: runs.append(1))
+    assert module.eval()(images).shape == (2, 10)
+    assert runs == []
+    logits, named = module.train()(images)
+    assert (logits.shape, named["side"].shape, runs) == ((2, 10), (2, 5), [1])
+    # its weights are the network's, its work is not
+    without = spec([conv(4), "global_avg_pool", "flatten", {"linear": 10}])
+    assert network.plan.macs == without.plan.macs
+    assert network.plan.params == without.plan.params + 4 * 32 * 32 * 5 + 5
+    assert network.plan.aux["side"].weight == 0.3
+    assert network.plan.aux["side"].shape == (5,)
+    assert [p.aux for p in network.plan.layers] == [None, "side", "side", None, None, None]
+
+
+def test_side_classifiers_can_be_left_out() -> None:
+    full = everything()
+    bare = full.without_aux()
+    assert bare.plan.aux == {}
+    assert bare.plan.outputs == {"features": (16, 8, 8)}
+    keys = set(full.build(aux=False).state_dict())
+    assert keys == {key for key in full.build().state_dict() if ".side." not in key}
+    module = full.build(aux=False).train()
+    assert list(module(torch.randn(2, 3, 32, 32))[1]) == ["features"]
+    # as a branch, one passes its input on
+    side = {"aux": {"name": "side", "weight": 1, "body": ["flatten"]}}
+    assert torch.equal(
+        spec([{"add": [side, []]}]).build(aux=False)(torch.ones(1, 3, 32, 32)), torch.full((1, 3, 32, 32), 2.0)
+    )
+
+
+def test_a_plan_tells_what_is_beside_the_output() -> None:
+    plan = everything().plan
+    data = plan.to_dict()
+    assert data["outputs"] == {"features": [16, 8, 8]}
+    assert data["aux"] == {"side": {"output": [5], "weight": 0.3}}
+    assert isinstance(plan.root, Group)
+    assert plan.root.free == frozenset()
+
+
+def test_recomputation_gives_the_same_gradients_and_keeps_less() -> None:
+    def network(checkpoint: bool) -> Any:
+        deep = [conv(8), "relu", conv(8), "relu", {"dropout": 0.5}, conv(8), "relu"]
+        return [conv(8), {"deep": {}, "checkpoint": checkpoint}, "flatten", {"linear": 3}], {"deep": {"body": deep}}
+
+    images = torch.randn(2, 3, 16, 16)
+    kept, gradients = [], []
+    for checkpoint in (False, True):
+        body, blocks = network(checkpoint)
+        torch.manual_seed(0)
+        module = spec(body, (3, 16, 16), blocks=blocks).build()
+        count = [0]
+
+        def pack(tensor: Tensor, count: list[int] = count) -> Tensor:
+            count[0] += tensor.numel()
+            return tensor
+
+        torch.manual_seed(1)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = module(images).square().mean()
+        kept.append(count[0])
+        loss.backward()
+        gradients.append([p.grad for p in module.parameters()])
+    assert kept[1] < 0.6 * kept[0]
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+def test_recomputation_survives_pickling_and_compiling() -> None:
+    module = spec([{**conv(8), "checkpoint": True}, {"relu": None, "repeat": 2, "checkpoint": True}]).build()
+    images = torch.randn(2, 3, 32, 32)
+    expected = module(images)
+    for other in (pickle.loads(pickle.dumps(module)), torch.compile(module, fullgraph=True, backend="aot_eager")):
+        result = other(images)
+        assert torch.equal(result, expected)
+        result.sum().backward()
+    assert "recomputed" in pickle.loads(pickle.dumps(module)).code
+
+
+def test_init_of_a_node_is_over_that_of_the_file() -> None:
+    blocks = {"two": {"body": [conv(4), conv(4)]}}
+    network = [
+        conv(4),
+        {"two": {}, "init": {"conv": {"weight": 1}}},
+        {"two": {}, "init": {"conv": {"bias": "=c_in / 8"}}},
+        {"two": {}},
+        {"for": {"value": [5, 6]}, "body": {"two": {}, "init": {"conv": {"weight": "=value"}}}},
+    ]
+    module = spec(network, blocks=blocks, init={"conv": {"weight": 2, "bias": 3}}).build()
+    found = {name: sorted(set(p.flatten().tolist())) for name, p in module.named_parameters()}
+    assert {found[f"{name}.weight"][0] for name in ("0", "2.0", "2.1", "3.0")} == {2}
+    assert {found[f"{name}.weight"][0] for name in ("1.0", "1.1")} == {1}
+    assert {found[f"{name}.bias"][0] for name in ("0", "1.0", "3.1")} == {3}
+    assert {found[f"{name}.bias"][0] for name in ("2.0", "2.1")} == {0.5}
+    assert (found["4.0.0.weight"], found["4.1.1.weight"]) == ([5], [6])
+    assert all(len(values) == 1 for values in found.values())
+
+
+# --- extends -----------------------------------------------------------------------------------------------------------
+
+BASE = """archspec: 1
+name: Base
+input: [3, 32, 32]
+vars: {width: 8}
+network: [conv: {out: =width, kernel: 3}]
+expect: {params: 224}
+variants:
+  wide: {vars: {width: 16}, expect: {params: 448}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bases").mkdir()
+    (tmp_path / "bases" / "base.yaml").write_text(BASE)
+    (tmp_path / "middle.yaml").write_text("archspec: 1\nextends: bases/base.yaml\ndefaults: {conv: {bias: false}}\n")
+    (tmp_path / "net.yaml").write_text("archspec: 1\nextends: middle.yaml\nname: Mine\nvars: {width: 4}\n")
+    return tmp_path
+
+
+def test_a_spec_is_laid_over_the_one_it_extends(folder: Path) -> None:
+    found = archspec.load("net.yaml")
+    assert (found.plan.name, found.plan.params) == ("Mine", 4 * 27)
+    # variants come along, less the figures they vouch for
+    assert archspec.load("net.yaml", variant="wide").plan.params == 16 * 27
+    assert "extends" not in found.resolved
+    assert from_dict(found.resolved).plan.params == 4 * 27
+
+
+def test_a_network_that_is_written_replaces_the_other_one(folder: Path) -> None:
+    (folder / "net.yaml").write_text("archspec: 1\nextends: bases/base.yaml\nnetwork: [flatten]\n")
+    assert archspec.load("net.yaml").plan.output == (3 * 32 * 32,)
+
+
+def test_errors_point_into_the_file_that_is_wrong(folder: Path) -> None:
+    (folder / "bases" / "base.yaml").write_text(BASE.replace("kernel: 3", "kernel: 0"))
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.load("net.yaml")
+    assert str(raised.value) == (
+        "bases/base.yaml:5:39: error[out-of-range]: `kernel` of `conv` must be an integer ≥ 1 or a list of 2 such, not the number 0\n"
+        "    5 | network: [conv: {out: =width, kernel: 0}]\n"
+        "      |                                       ^"
+    )
+
+
+def test_files_that_extend_one_another_are_refused(folder: Path) -> None:
+    (folder / "bases" / "base.yaml").write_text("archspec: 1\nextends: ../net.yaml\n")
+    with pytest.raises(
+        archspec.SpecError,
+        match=r"^bases/base\.yaml:2:10: error\[extends-path\]: `\.\./net\.yaml` does not lie in this",
+    ):
+        archspec.load("net.yaml")
+    (folder / "middle.yaml").write_text("archspec: 1\nextends: net.yaml\n")
+    with pytest.raises(
+        archspec.SpecError,
+        match=r"^middle\.yaml:2:10: error\[extends-path\]: net\.yaml extends itself, through middle\.yaml",
+    ):
+        archspec.load("net.yaml")
+
+
+def test_a_link_does_not_lead_out_of_the_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "secret.yaml"
+    elsewhere.write_text(BASE)
+    (folder / "link.yaml").symlink_to(elsewhere)
+    (folder / "net.yaml").write_text("archspec: 1\nextends: link.yaml\n")
+    with pytest.raises(archspec.SpecError, match=r"`link\.yaml` does not lie in this file's folder or below"):
+        archspec.load("net.yaml")
+
+
+def test_a_spec_given_as_data_extends_nothing() -> None:
+    with pytest.raises(archspec.SpecError, match="a spec given as data has no folder, so it cannot extend a file"):
+        from_dict({"archspec": 1, "extends": "base.yaml"})
+
+
+def test_what_a_base_lacks_is_asked_of_the_file_that_extends_it(folder: Path) -> None:
+    (folder / "bases" / "base.yaml").write_text("archspec: 1\nvars: {width: 8}\n")
+    with pytest.raises(archspec.SpecError, match=r"^net\.yaml:1:1: error\[key-missing\]: a spec needs the key `input`"):
+        archspec.load("net.yaml")
