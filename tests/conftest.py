@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from archspec.spec import Checked, open_file
 
@@ -43,3 +45,21 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Ch
         return open_file("net.yaml")[0].check()
 
     return checked
+
+
+def with_history(module: nn.Module) -> nn.Module:
+    """The module with statistics unlike a new layer's, so that they count."""
+    for name, buffer in module.named_buffers():
+        if name.endswith("running_mean"):
+            buffer.uniform_(-0.1, 0.1)
+        elif name.endswith("running_var"):
+            buffer.uniform_(0.5, 1.5)
+        elif name.endswith("num_batches_tracked"):
+            buffer.fill_(7)
+    return module
+
+
+def unchanged(module: nn.Module, before: dict[str, Tensor]) -> bool:
+    """Whether a module still holds what `before` says."""
+    after = module.state_dict()
+    return all(torch.equal(after[key], value) for key, value in before.items())

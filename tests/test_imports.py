@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "archspec"
-BACK_END = {"assemble.py", "modules.py"}  # floor 4: plan to module
+BACK_END = {
+    "assemble.py",
+    "modules.py",
+    "trace.py",
+    "transplant.py",
+    "weights.py",
+}  # floor 4: modules and their weights
 
 
 def run(code: str) -> str:

@@ -7,12 +7,14 @@ import functools
 import pytest
 import torch
 import torchvision
+from conftest import with_history
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.finder import bundled, variants
 from archspec.schema import schema
 from archspec.spec import Spec, load, open_file
+from archspec.weights import transplant
 
 # Parameters as published, section A of the reference networks
 PUBLISHED = {"googlenet": 260_650, "resnet": 272_378, "preact": 272_250, "densenet": 239_146}
@@ -111,14 +113,6 @@ def in_execution_order(module: nn.Module, images: torch.Tensor) -> list[nn.Modul
     return layers
 
 
-def transplant(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
-    pairs = list(zip(in_execution_order(source, images), in_execution_order(target, images), strict=True))
-    assert pairs
-    for theirs, ours in pairs:
-        assert type(ours) is type(theirs)
-        ours.load_state_dict(theirs.state_dict(), strict=True)
-
-
 @pytest.mark.parametrize("variant", [v for v, owner in variants().items() if owner.startswith("imagenet/")])
 def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
     torch.manual_seed(0)
@@ -126,11 +120,7 @@ def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
     ours = load(variant).build().eval()
     size = 224 if load(variant).plan.params < 12e6 else 64  # the layers are the same; large ones take a minute
     images = torch.randn(2, 3, size, size)
-    for name, buffer in theirs.named_buffers():  # statistics unlike those of a new layer, so that they count
-        if name.endswith("running_mean"):
-            buffer.uniform_(-0.1, 0.1)
-        elif name.endswith("running_var"):
-            buffer.uniform_(0.5, 1.5)
+    with_history(theirs)
     transplant(theirs, ours, images)
     with torch.inference_mode():
         logits = theirs(images)

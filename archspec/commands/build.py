@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archspec.spec import Spec
+    from archspec.transplant import Loaded
 
 
 @click.command("build")
@@ -34,8 +35,16 @@ if TYPE_CHECKING:
 @set_option
 @click.option("--summary", is_flag=True, help="Print torchinfo's table of the module under the plan's totals.")
 @click.option("--depth", type=click.IntRange(1), default=4, show_default=True, help="Levels of the summary's table.")
-@click.option("--save", type=click.Path(), metavar="FILE", help="Save the initial weights, a state_dict, to FILE.")
 @click.option("--no-aux", "aux", flag_value=False, default=True, help="Leave side classifiers out.")
+@click.option(
+    "--weights",
+    "origin",
+    metavar="SOURCE",
+    help="Load weights: those of a FILE (.safetensors, or written by torch.save), or torchvision's published ones, "
+    "downloaded where they are not yet (torchvision:resnet50, torchvision:resnet50.IMAGENET1K_V1).",
+)
+@click.option("--partial", is_flag=True, help="Load the weights that fit, and say which do not.")
+@click.option("--save", type=click.Path(), metavar="FILE", help="Save the weights, a state_dict, to FILE.")
 @format_option
 @plugin_option
 def command(
@@ -44,6 +53,8 @@ def command(
     settings: tuple[str, ...],
     summary: bool,
     depth: int,
+    origin: str | None,
+    partial: bool,
     save: str | None,
     aux: bool,
     form: str,
@@ -53,12 +64,15 @@ def command(
 
     if summary and form == "json":
         raise UsageError("--summary is for people: it does not go with --format json")
+    if partial and origin is None:
+        raise UsageError("--partial says how weights are loaded: it needs --weights")
     try:
         if save is not None:
             _check_target(save)
         loaded = load(spec, variant, set=settings)
         loaded = loaded if aux else loaded.without_aux()
         module = _built(loaded)
+        weights = None if origin is None else _load(module, loaded.plan, origin, partial)
     except (SpecError, UsageError) as error:
         if form == "json":
             echo_json([], diagnostics(error))
@@ -66,15 +80,19 @@ def command(
         raise
     plan = loaded.plan
     if form == "json":
-        echo_json([result(plan, loaded.file)], [])
+        echo_json([result(plan, loaded.file) | {"weights": None if weights is None else weights.to_dict()}], [])
     else:
         click.echo(lines([plan])[0])
+        if weights is not None:
+            click.echo(weights.render())
         if summary:
             click.echo(_table(module, plan, depth))
     if save is not None:
-        _save(module, save)
+        from archspec.weights import save as write
+
+        write(module, save)
         if form == "text":
-            click.echo(f"initial weights saved to {save}")
+            click.echo(f"{'initial weights' if weights is None else 'weights'} saved to {save}")
 
 
 def _built(spec: Spec) -> nn.Module:
@@ -86,6 +104,21 @@ def _built(spec: Spec) -> nn.Module:
     if count != plan.params:
         raise AssertionError(f"the plan has {plan.params:,} parameters, but the module {count:,}")
     return module
+
+
+def _load(module: nn.Module, plan: Plan, origin: str, partial: bool) -> Loaded:
+    """Raises `UsageError` where the weights cannot be had or do not fit; the module is then as it was."""
+    from archspec import weights
+
+    kind, _, name = origin.partition(":")
+    if kind == "torchvision" and name:
+        return weights.transplant_torchvision(name, module, plan.input, partial=partial)
+    if not os.path.exists(origin) and re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Z0-9_]*)?", origin):
+        raise UsageError(
+            f"cannot read {origin}: there is no such file\n"
+            f"  help: torchvision's published weights are loaded by --weights torchvision:{origin}"
+        )
+    return weights.load(module, weights.read(origin), partial=partial, source=origin)
 
 
 def _check_memory(plan: Plan) -> None:
@@ -130,17 +163,3 @@ def _check_target(path: str) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise UsageError(f"cannot write {path}: {folder} is not a folder that can be written to")
-
-
-def _save(module: nn.Module, path: str) -> None:
-    """Write the weights beside their target, then give them its name: there is never half a file of that name."""
-    import torch
-
-    beside = f"{path}.part"
-    try:
-        torch.save(module.state_dict(), beside)
-        os.replace(beside, path)
-    except (OSError, RuntimeError) as error:
-        if os.path.exists(beside):
-            os.remove(beside)
-        raise UsageError(f"cannot write {path}: {error}") from None
