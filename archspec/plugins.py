@@ -116,7 +116,7 @@ def _told(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}, line {error.lineno})"
         return f"SyntaxError: {error.msg}{place}"
-    return f"{type(error).__name__}: {error}{place}"
+    return f"{type(error).__name__}: {error}{'' if '<frozen' in place else place}"
 
 
 class _Foreign(Primitive):

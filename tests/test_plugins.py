@@ -165,5 +165,5 @@ def test_an_installed_package_is_found_where_a_name_is_unknown(run: Callable, fi
     done = run("check", "net.yaml", PYTHONPATH=path)
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "error: the plugin `nowhere_to_be_found` of their-layers cannot be loaded: ModuleNotFoundError: "
+        "error[usage]: the plugin `nowhere_to_be_found` of their-layers cannot be loaded: ModuleNotFoundError: No module "
     )
