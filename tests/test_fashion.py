@@ -164,7 +164,7 @@ NETWORKS: list[tuple[str, Callable[[], nn.Module], int]] = [
     ("fashion/lenet_bn", lenet_bn, 44_878),
     ("fashion/resnet", resnet, 11_178_378),
     ("fashion/densenet", densenet, 758_226),
-    ("lenet5", lenet5, 61_706),
+    ("fashion/lenet5", lenet5, 61_706),
 ]
 RECIPES = {
     "alexnet": (0.01, 128),
