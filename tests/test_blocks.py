@@ -44,16 +44,27 @@ def test_example_runs_as_planned(name: str) -> None:
     assert all(p.grad is not None for p in module.parameters())
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet", "bottleneck", "preact", "conv_norm_act", "norm_act_conv", "dense", "transition"]
-)
+WITH_NORM = [
+    "resnet",
+    "bottleneck",
+    "preact",
+    "preact_bottleneck",
+    "conv_norm_act",
+    "norm_act_conv",
+    "dense",
+    "transition",
+]
+WITH_NORM += ["vgg", "nin", "fire", "dual_path", *(f"inception_{x}" for x in "abcde")]
+WITH_NORM += [f"inception_resnet_{x}" for x in "abc"]
+
+
+@pytest.mark.parametrize("name", WITH_NORM)
 @pytest.mark.parametrize("norm", ["none", {"group_norm": 4}])
 def test_normalisation_is_a_choice(name: str, norm: Any) -> None:
-    (argument, *_), required = library_block(name).signature.arguments, {"transition": {}}
-    spec = spec_of({name: required.get(name, {argument.name: 16})}, norm=norm)
+    spec = from_dict(example_spec(library_block(name)) | {"defaults": {"act": "relu", "norm": norm}})
     assert ("group_norm" in kinds(spec)) == (norm != "none")
     assert "batch_norm" not in kinds(spec)
-    assert tuple(spec.build()(torch.randn(2, 16, 8, 8)).shape[1:]) == spec.plan.output
+    assert tuple(spec.build()(torch.randn(2, *spec.plan.input)).shape[1:]) == spec.plan.output
 
 
 def test_inception_works_with_and_without_normalisation() -> None:
