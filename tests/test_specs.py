@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from archspec.finder import bundled, variants
 from archspec.schema import schema
 from archspec.spec import Spec, load, open_file
+from archspec.trace import Network
 from archspec.weights import transplant
 
 # Parameters as published, section A of the reference networks
@@ -54,12 +55,8 @@ def test_parameters_are_as_published(name: str, params: int) -> None:
 def test_figures_are_torchvisions(variant: str) -> None:
     """Against the metadata that torchvision publishes with its weights."""
     weights = next(iter(torchvision.models.get_model_weights(variant)))
-    plan, params = spec_of(variants()[variant], variant).plan, weights.meta["num_params"]
-    if variant == "inception_v3":  # published with its auxiliary classifier
-        with torch.device("meta"):
-            auxiliary = torchvision.models.inception_v3(init_weights=False).AuxLogits
-        params -= sum(p.numel() for p in auxiliary.parameters())
-    assert plan.params == params
+    plan = spec_of(variants()[variant], variant).plan
+    assert plan.params == weights.meta["num_params"]
     assert f"{plan.macs / 1e9:.3f}" == f"{weights.meta['_ops']:.3f}"
 
 
@@ -87,11 +84,21 @@ def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
         )
     module.eval()
     with FlopCounterMode(display=False) as counter:
-        output = module(torch.empty(2, *plan.input, device="meta"))
-    assert tuple(output.shape) == (2, *plan.output)
-    assert shapes == {placed.path: placed.layer.output for placed in plan.layers}
-    assert list(shapes) == [placed.path for placed in plan.layers]
-    assert counter.get_total_flops() == 2 * 2 * plan.macs  # two samples, two operations a MAC
+        output = module(torch.empty(1, *plan.input, device="meta"))
+    if plan.outputs:
+        output, named = output
+        assert {name: tuple(one.shape[1:]) for name, one in named.items()} == plan.outputs
+    assert tuple(output.shape) == (1, *plan.output)
+    evaluated = [placed for placed in plan.layers if placed.aux is None]
+    assert shapes == {placed.path: placed.layer.output for placed in evaluated}
+    assert list(shapes) == [placed.path for placed in evaluated]
+    assert counter.get_total_flops() == 2 * plan.macs  # two operations a MAC
+    if plan.aux:
+        _, named = module.train()(torch.empty(2, *plan.input, device="meta"))
+        assert {name: tuple(named[name].shape[1:]) for name in plan.aux} == {
+            n: one.shape for n, one in plan.aux.items()
+        }
+        assert shapes == {placed.path: placed.layer.output for placed in plan.layers}
 
 
 @pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
@@ -122,23 +129,112 @@ def in_execution_order(module: nn.Module, images: torch.Tensor) -> list[nn.Modul
     return layers
 
 
-@pytest.mark.parametrize("variant", TORCHVISION)
+def torchvisions(variant: str, size: int) -> nn.Module:
+    """torchvision's model for images of a size, less the side classifiers where the published weights lack them."""
+    options = {
+        "googlenet": {"aux_logits": False, "init_weights": False},
+        "inception_v3": {"init_weights": False},
+    }.get(variant, {"image_size": size} if variant.startswith("vit") else {})
+    model: nn.Module = torchvision.models.get_model(variant, **options)
+    return model
+
+
+def smallest(variant: str) -> int:
+    """The side of the smallest images that a network takes, but at least 64 pixels; a ViT's whole patches."""
+    least = max(next(iter(torchvision.models.get_model_weights(variant))).meta["min_size"])
+    if variant.startswith(("vit", "swin")):  # torchvision states the size of training
+        return 56 if variant == "vit_h_14" else 64
+    return max(64, least)
+
+
+SMALL = [v for v in TORCHVISION if spec_of(variants()[v], v).plan.params < 32e6]
+
+
+@pytest.mark.parametrize("variant", SMALL)
 def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
     torch.manual_seed(0)
-    slow = {"init_weights": False} if variant in ("googlenet", "inception_v3") else {}  # values that are replaced below
-    theirs = torchvision.models.get_model(variant, **slow).eval()
-    spec = spec_of(variants()[variant], variant)
-    ours = spec.build().eval()
-    least = max(next(iter(torchvision.models.get_model_weights(variant))).meta["min_size"])
-    size = 224 if spec.plan.params < 12e6 else max(64, least)  # the same layers; large ones take a minute
-    images = torch.randn(2, 3, size, size)
+    size = smallest(variant)
+    theirs = torchvisions(variant, size).eval()
+    ours = load(variants()[variant], variant, set=[f"input=[3, {size}, {size}]"]).build().eval()
     with_history(theirs)
-    transplant(theirs, ours, images)
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():  # zeros and ones could be left out unnoticed
+            if parameter.dim() == 1 or "layer_scale" in name or "token" in name or name.startswith("heads"):
+                parameter.add_(torch.randn_like(parameter), alpha=0.05)
+    transplant(theirs, ours, (3, size, size))
+    images = torch.randn(2, 3, size, size)
     with torch.inference_mode():
         logits = theirs(images)
         assert torch.equal(ours(images), logits)
         assert logits.isfinite().all()
         assert logits.std() > 0
+
+
+@pytest.mark.parametrize("variant", [v for v in TORCHVISION if v not in SMALL])
+def test_the_large_ones_use_the_same_tensors_in_the_same_order(variant: str) -> None:
+    """Without memory for them: operations, shapes and order, on the device `meta`."""
+    size = smallest(variant)
+    with torch.device("meta"):
+        networks = (
+            torchvisions(variant, size),
+            load(variants()[variant], variant, set=[f"input=[3, {size}, {size}]"]).build("meta"),
+        )
+    images = torch.empty(2, 3, size, size)
+    theirs, ours = (
+        [(use.kind, tuple(use.tensor.shape)) for use in Network("network", network, images).uses]
+        for network in networks
+    )
+    assert theirs == ours
+    assert len(theirs) > 10
+
+
+@pytest.mark.parametrize(("name", "variant"), [("imagenet/googlenet", None), ("imagenet/inception", None)])
+def test_side_classifiers_are_torchvisions_in_training(name: str, variant: str | None) -> None:
+    torch.manual_seed(0)
+    spec = load(name, variant, set=["input=[3, 96, 96]", "num_classes=10"])
+    model = {"imagenet/googlenet": torchvision.models.googlenet, "imagenet/inception": torchvision.models.inception_v3}
+    theirs = model[name](num_classes=10, aux_logits=True, init_weights=False, transform_input=False)
+    with_history(theirs)
+    ours = spec.build()
+    transplant(theirs, ours, (3, 96, 96))
+    images, labels = torch.randn(2, 3, 96, 96), torch.arange(2)
+    losses = []
+    for network in (theirs.train(), ours.train()):
+        torch.manual_seed(1)  # for the dropouts, which draw in the same order
+        output = network(images)
+        if network is theirs:
+            sides = [output.aux_logits] if name.endswith("inception") else [output.aux_logits1, output.aux_logits2]
+            output = output.logits
+        else:
+            output, named = output
+            sides = [named[side] for side in spec.plan.aux]
+        loss = nn.functional.cross_entropy(output, labels)
+        for logits, side in zip(sides, spec.plan.aux.values(), strict=True):
+            loss = loss + side.weight * nn.functional.cross_entropy(logits, labels)
+        loss.backward()
+        losses.append((loss, output, *sides))
+    assert all(torch.equal(a, b) for a, b in zip(*losses, strict=True))
+    gradients = [sum(p.grad.double().abs().sum() for p in network.parameters()) for network in (theirs, ours)]
+    assert gradients[0] == gradients[1] > 0
+
+
+def test_a_feature_pyramid_is_torchvisions() -> None:
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+
+    torch.manual_seed(0)
+    theirs = resnet_fpn_backbone(
+        backbone_name="resnet50", weights=None, norm_layer=nn.BatchNorm2d, trainable_layers=5
+    ).eval()
+    with_history(theirs)
+    ours = load("imagenet/fpn", set=["input=[3, 96, 96]"]).build().eval()
+    transplant(theirs, ours, (3, 96, 96))
+    images = torch.randn(2, 3, 96, 96)
+    with torch.inference_mode():
+        expected, (output, found) = theirs(images), ours(images)
+    names = {"0": "p2", "1": "p3", "2": "p4", "3": "p5", "pool": "p6"}
+    assert sorted(names.values()) == sorted(found)
+    assert all(torch.equal(expected[key], found[name]) for key, name in names.items())
+    assert torch.equal(output, found["p2"])
 
 
 @pytest.mark.parametrize("variant", ["resnet18", "densenet121"])
@@ -224,7 +320,7 @@ def test_a_plan_is_json_and_knows_where_everything_comes_from(name: str, variant
     plan = spec_of(name, variant).plan
     data = json.loads(json.dumps(plan.to_dict()))
     assert sum(layer["params"] for layer in data["layers"]) == data["params"] == plan.params
-    assert sum(layer["macs"] for layer in data["layers"]) == data["macs"] == plan.macs
+    assert sum(layer["macs"] for layer in data["layers"] if layer["aux"] is None) == data["macs"] == plan.macs
     shape = data["input"]
     for layer in data["layers"]:
         assert layer["line"] >= 1
