@@ -76,11 +76,11 @@ def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
         )
     module.eval()
     with FlopCounterMode(display=False) as counter:
-        output = module(torch.empty(2, *plan.input, device="meta"))
-    assert tuple(output.shape) == (2, *plan.output)
+        output = module(torch.empty(1, *plan.input, device="meta"))
+    assert tuple(output.shape) == (1, *plan.output)
     assert shapes == {placed.path: placed.layer.output for placed in plan.layers}
     assert list(shapes) == [placed.path for placed in plan.layers]
-    assert counter.get_total_flops() == 2 * 2 * plan.macs  # two samples, two operations a MAC
+    assert counter.get_total_flops() == 2 * plan.macs  # two operations a MAC
 
 
 @pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
@@ -97,6 +97,10 @@ def test_spec_reads_like_a_table(name: str) -> None:
     assert tree.get("description") is not None  # type: ignore[attr-defined]
     assert len(tree.mark.text.lines) <= 60
     assert name == "digits" or str(tree.get("source").value).startswith("https://")  # type: ignore[attr-defined]
+
+
+FIXED = {"feature_map", "position_embedding"}
+"""Layers that work on inputs of one size."""
 
 
 def in_execution_order(module: nn.Module, images: torch.Tensor) -> list[nn.Module]:
@@ -121,10 +125,13 @@ def transplant(source: nn.Module, target: nn.Module, images: torch.Tensor) -> No
 
 @pytest.mark.parametrize("variant", [v for v, owner in variants().items() if owner.startswith("imagenet/")])
 def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
+    plan = load(variant).plan
+    if FIXED & {placed.layer.primitive for placed in plan.layers}:
+        pytest.skip("their parameters are not those of torch's layers alone")
     torch.manual_seed(0)
     theirs = torchvision.models.get_model(variant).eval()
     ours = load(variant).build().eval()
-    size = 224 if load(variant).plan.params < 12e6 else 64  # the layers are the same; large ones take a minute
+    size = 224 if plan.params < 12e6 else 64  # the layers are the same; large ones take a minute
     images = torch.randn(2, 3, size, size)
     for name, buffer in theirs.named_buffers():  # statistics unlike those of a new layer, so that they count
         if name.endswith("running_mean"):
