@@ -97,7 +97,7 @@ def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
     class WindowAttention(nn.Module):
         position: Tensor
         offsets: Tensor
-        biased: Tensor
+        keys: Tensor
         mask: Tensor
 
         def __init__(self) -> None:
@@ -114,11 +114,10 @@ def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
                 self.bias_network = nn.Sequential(nn.Linear(2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, heads, bias=False))
                 self.register_buffer("offsets", _log_offsets(window), persistent=False)
                 # keys have no bias: it would be the same for all of them
-                keys = torch.ones(3, channels)
-                keys[1] = 0
-                self.register_buffer("biased", keys.flatten(), persistent=False)
+                keys = torch.tensor([False, True, False]).repeat_interleave(channels)
+                self.register_buffer("keys", keys, persistent=False)
                 with torch.no_grad():
-                    self.qkv.bias.mul_(self.biased)
+                    self.qkv.bias.masked_fill_(self.keys, 0)
             if any(shift):
                 self.register_buffer("mask", _shift_mask(padded, window, shift), persistent=False)
 
@@ -136,7 +135,8 @@ def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
                 x = torch.roll(x, (-shift[0], -shift[1]), (1, 2))
             x = x.reshape(-1, rows, window[0], columns, window[1], channels)
             x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, size, channels)
-            qkv = linear(x, self.qkv.weight, self.qkv.bias * self.biased if cosine else self.qkv.bias)
+            qkv_bias = self.qkv.bias.clone().masked_fill_(self.keys, 0) if cosine else self.qkv.bias
+            qkv = linear(x, self.qkv.weight, qkv_bias)
             query, key, value = qkv.reshape(-1, size, 3, heads, channels // heads).permute(2, 0, 3, 1, 4).unbind(0)
             if cosine:
                 match = normalize(query, dim=-1) @ normalize(key, dim=-1).transpose(-2, -1)
