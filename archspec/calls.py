@@ -9,7 +9,7 @@ from typing import Protocol
 
 from archspec.arguments import NODE, Signature, fault_in, is_node
 from archspec.errors import Fault, Mark, Report, did_you_mean, listed
-from archspec.names import INCOMING, LOOP, ROLES
+from archspec.names import INCOMING, LOOP, ROLES, VERBS
 from archspec.nodes import Broken, Call, Given, Step, Template, template
 from archspec.source import Mapping, Scalar, Value
 
@@ -66,6 +66,8 @@ class CallGrammar(ABC):
 
     def _unknown(self, name: str, mark: Mark) -> Fault:
         hint = did_you_mean(name, self.vocabulary.words())
+        if name in VERBS:
+            hint = f"what it is about stands beside it: `{name}: …`"
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
         return Fault(
@@ -117,7 +119,7 @@ class CallGrammar(ABC):
     def _check_node(self, value: Value, what: str) -> None:
         """Hold a layer that is given as an argument to the grammar."""
         step = self._step("", value)
-        if not isinstance(step.body, (Call, Broken)) or step.when or step.repeat:
+        if not isinstance(step.body, (Call, Broken)) or step.modified:
             self.report.add(Fault("type-mismatch", f"{what} must be {NODE}", value.mark))
 
     def _arguments(self, mapping: Mapping) -> dict[str, Given]:
