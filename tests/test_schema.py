@@ -56,6 +56,26 @@ BEYOND = {
     "a loop's variable outside a loop",
     "no space after a main argument's colon",
     "torch's name of a layer",
+    "load before save",
+    "load of a name that nothing saves",
+    "load where nothing is saved",
+    "save without a load",
+    "saved again before it was loaded",
+    "a block does not see what its caller saved",
+    "a saved tensor of another shape",
+    "a formula that gives no name",
+    "two outputs of one name",
+    "an empty aux, an aux in an aux, an output in an aux",
+    "an output within a side classifier's block",
+    "two side classifiers of one name",
+    "save without a name",  # a block of the file, for all the schema knows of texts
+    "init of a node that its shape does not allow",
+    "a checkpoint whose formula gives no boolean",
+    "an init of a node whose formula gives no initialiser",
+    "extends of a file that is not there",
+    "extends of a file elsewhere",
+    "extends of itself",
+    "floats for axes",  # to JSON Schema, 1.0 is an integer
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 
