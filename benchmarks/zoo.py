@@ -1,7 +1,7 @@
-"""The table of docs/zoo.md: every bundled network against its published figures and, bit for bit, torchvision's logits.
+"""The table of docs/zoo.md: every bundled network against its published figures and torchvision's logits.
 
-For each network of torchvision, its model gets random weights, unlike new ones, and our module the same, in the order of
-use; both then see one random image of the network's own size. It takes about an hour on two cores, small networks
+For each network of torchvision, its model gets random weights, unlike new ones, and our module the same, in the order
+of use; both then see one random image of the network's own size. It takes about an hour on two cores, small networks
 first, and 8 GB of memory for the largest; `--up-to 0` leaves the logits out, in a few seconds.
 
     python benchmarks/zoo.py > docs/zoo.md
@@ -122,7 +122,7 @@ def largest_difference(name: str, variant: str, plan: Plan) -> float:
 
 
 def copy_in_order_of_use(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
-    """As `archspec.weights.transplant` does, but the proof is left to the logits: it would run each network four times."""
+    """As `archspec.weights.transplant` does, less its proof, which would run each network four times: the logits are one."""
     pairs = zip(Network("source", source, images).uses, Network("target", target, images).uses, strict=True)
     with torch.no_grad():
         for theirs, ours in pairs:
