@@ -122,7 +122,7 @@ def largest_difference(name: str, variant: str, plan: Plan) -> float:
 
 
 def copy_in_order_of_use(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
-    """As `archspec.weights.transplant` does, less its proof, which would run each network four times: the logits are one."""
+    """As `archspec.weights.transplant` does, less its proof, which would take four more runs."""
     pairs = zip(Network("source", source, images).uses, Network("target", target, images).uses, strict=True)
     with torch.no_grad():
         for theirs, ours in pairs:
