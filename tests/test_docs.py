@@ -219,7 +219,7 @@ def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: 
     assert said.strip() == doc
     assert re.findall(r"`(\w+)`", arguments_said) == [argument.name for argument in signature.arguments]
     for argument in signature.arguments:
-        written = re.search(rf"`{argument.name}`([^,]*)", arguments_said)
+        written = re.search(rf"`{argument.name}`(.*?)(?:, `|$)", arguments_said)
         assert written is not None
         if argument.required:
             assert written[1].strip() == ""
