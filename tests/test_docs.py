@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torchvision
 import yaml
 
 from archspec import arguments, document, elaborate, errors, extends, formulas, recipe, sections, source
@@ -20,6 +21,7 @@ from archspec.arguments import Signature
 from archspec.block import TYPES, library_block, library_names
 from archspec.errors import CODES, Fault
 from archspec.extends import extended
+from archspec.finder import bundled, variants
 from archspec.initializers import INITIALIZERS
 from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
 from archspec.recipe import DEFAULTS
@@ -251,6 +253,16 @@ def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: 
         else:
             value = yaml.safe_load(re.sub(r"(\d)e-", r"\1.0e-", written[1].replace("none", "null")))
             assert (type(value), value) == (type(argument.default), argument.default)
+
+
+def test_the_readme_counts_the_networks_right() -> None:
+    """A file with variants holds these; one without is a network itself. All are known by name."""
+    named = variants()
+    count = len(named) + len(set(bundled()) - set(named.values()))
+    theirs = torchvision.models.list_models(module=torchvision.models)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f" {count} come with it: all {len(theirs)} classification models of torchvision" in text
+    assert set(theirs) <= set(named)
 
 
 @pytest.mark.parametrize("key", DEFAULTS)
