@@ -56,6 +56,8 @@ BEYOND = {
     "a loop's variable outside a loop",
     "no space after a main argument's colon",
     "torch's name of a layer",
+    "a side classifier in a block that is used twice",
+    "a word of the language without its value",  # any word may be a block of the file
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 

@@ -263,6 +263,16 @@ def test_a_network_that_is_written_replaces_the_other_one(folder: Path) -> None:
     assert archspec.load("net.yaml").plan.output == (3 * 32 * 32,)
 
 
+def test_a_variant_is_laid_over_that_of_the_base_like_a_file(folder: Path) -> None:
+    (folder / "bases" / "base.yaml").write_text(
+        BASE.replace("wide: {", "wide: {defaults: {act: {leaky_relu: 0.1}}, network: {stem: [act]}, ")
+    )
+    over = "variants: {wide: {defaults: {act: {gelu: tanh}}, network: {head: [act, flatten]}}}\n"
+    (folder / "net.yaml").write_text(f"archspec: 1\nextends: bases/base.yaml\n{over}")
+    layers = archspec.load("net.yaml", variant="wide").plan.layers
+    assert [(one.path, one.layer.primitive) for one in layers] == [("head.0", "gelu"), ("head.1", "flatten")]
+
+
 def test_errors_point_into_the_file_that_is_wrong(folder: Path) -> None:
     (folder / "bases" / "base.yaml").write_text(BASE.replace("kernel: 3", "kernel: 0"))
     with pytest.raises(archspec.SpecError) as raised:
