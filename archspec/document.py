@@ -112,15 +112,17 @@ def parse(value: Value, report: Report) -> Document | None:
         return None
     version = value.get("archspec")
     if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
-        message = (
-            f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
-        )
-        report.add(Fault("version-unknown", message, version.mark, help="a newer archspec may read it"))
+        report.add(unknown_version(version))
         return None
     for fault in faults_of(value):
         report.add(fault)
     _check_variant_vars(value, report)
     return Document(value)
+
+
+def unknown_version(version: Scalar) -> Fault:
+    message = f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
+    return Fault("version-unknown", message, version.mark, help="a newer archspec may read it")
 
 
 def faults_of(root: Mapping) -> Iterator[Fault]:

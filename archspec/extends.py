@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from archspec.document import merge
+from archspec.document import VERSION, merge, unknown_version
 from archspec.errors import Fault, Mark, did_you_mean
 from archspec.finder import SUFFIXES, Found
 from archspec.source import Mapping, Scalar, Value, read
@@ -30,6 +30,7 @@ def extended(tree: Value, path: str, shown: str) -> Value:
             raise Fault("extends-path", f"more than {MAX_FILES} files extend one another", at)
         seen.append(os.path.realpath(path))
         tree = read(Found(path, shown).read(), shown)
+        _check_version(tree)
     for over in reversed(chain):
         if not isinstance(tree, Mapping):
             raise Fault("type-mismatch", "a spec is a mapping that begins with `archspec: 1`", tree.mark)
@@ -50,7 +51,10 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
         help = "write a path below this file's folder, with `/`: `base.yaml`, `bases/small.yaml`"
         raise Fault("extends-path", f"`{name}` does not lie in this file's folder or below", named.mark, help=help)
     if not name.endswith(SUFFIXES) or not os.path.isfile(wanted):
-        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=_near(wanted, path))
+        help = (
+            _near(wanted, path) or f"`extends` names a file: `{name.removesuffix('.yaml')}.yaml`, copied to this folder"
+        )
+        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=help)
     return wanted, "/".join([*shown.split("/")[:-1], *name.split("/")])
 
 
@@ -61,9 +65,16 @@ def _near(wanted: str, path: str) -> str | None:
     return did_you_mean(os.path.basename(wanted), others)
 
 
+def _check_version(tree: Value) -> None:
+    """Refuse a base of another version of the language. Raises `Fault`."""
+    version = tree.get("archspec") if isinstance(tree, Mapping) else None
+    if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
+        raise unknown_version(version)
+
+
 def _inherited(base: Mapping) -> Mapping:
-    """What a spec passes on: all but the figures that it vouches for, which are those of another network."""
-    base = _without(base, "expect")
+    """What a spec passes on: all but its name, and the figures that it vouches for, which are another network's."""
+    base = _without(_without(_without(base, "expect"), "name"), "description")
     variants = base.get("variants")
     if isinstance(variants, Mapping):
         mark = base.entries["variants"][0]

@@ -51,6 +51,8 @@ class Tensors:
             help = f"the block `{self.block}` loads only what is saved within it: give it the tensor as its input"
         if later:
             message, help = f"`{name}` is loaded before it is saved, at {later}", "a tensor is saved first, then loaded"
+        elif saves:
+            help = f"its `save` at {saves[0]} was left out by a `when`, or stands in a side classifier"
         raise Fault("tensor-unknown", message, mark, help=help or f"put `- save: {name}` where the tensor is made")
 
     def close(self) -> None:

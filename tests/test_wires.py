@@ -226,6 +226,13 @@ def test_init_of_a_node_is_over_that_of_the_file() -> None:
     assert all(len(values) == 1 for values in found.values())
 
 
+def test_init_and_checkpoint_beside_repeat_see_the_pass() -> None:
+    node = {**conv(4), "repeat": 2, "init": {"conv": {"weight": "=index + 1"}}, "checkpoint": "=first"}
+    module = spec([node]).build()
+    assert [module.get_parameter(f"0.{i}.weight").unique().tolist() for i in range(2)] == [[1], [2]]
+    assert module[0].code.count("recomputed(") == 1
+
+
 # --- extends -----------------------------------------------------------------------------------------------------------
 
 BASE = """archspec: 1
