@@ -52,8 +52,12 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
         raise Fault("extends-path", f"`{name}` does not lie in this file's folder or below", named.mark, help=help)
     if not name.endswith(SUFFIXES) or not os.path.isfile(wanted):
         bare = None if name.endswith(SUFFIXES) else f"`extends` names a file: `{name}.yaml`, copied to this folder"
-        help = _near(wanted, path) or bare
-        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=help)
+        raise Fault(
+            "extends-path",
+            f"there is no spec `{name}` beside this file",
+            named.mark,
+            help=_near(wanted, path) or bare,
+        )
     return wanted, "/".join([*shown.split("/")[:-1], *name.split("/")])
 
 
