@@ -1,8 +1,8 @@
 """The table of docs/zoo.md: every bundled network against its published figures and torchvision's logits.
 
 For each network of torchvision, its model gets random weights, unlike new ones, and our module the same, in the order
-of use; both then see one random image of the network's own size. It takes about an hour on two cores, small networks
-first, and 8 GB of memory for the largest; `--up-to 0` leaves the logits out, in a few seconds.
+of use; both then see one random image of the network's own size. It takes a quarter of an hour on two cores, small
+networks first, and 8 GB of memory for the largest; `--up-to 0` leaves the logits out, in a few seconds.
 
     python benchmarks/zoo.py > docs/zoo.md
 """
@@ -97,7 +97,7 @@ def row(name: str, plan: Plan, *, logits: bool) -> str:
         "" if params is None else f"{params:,}",
         f"{plan.macs / 1e9:.3f}",
         "" if gmacs is None else f"{gmacs:.3f}",
-        "" if difference is None else f"{difference:.1f}",
+        "" if difference is None else "0.0" if difference == 0 else f"{difference:.1e}",
         str(lines_of(name)),
     ]
     return f"| {' | '.join(cells)} |"
