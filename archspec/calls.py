@@ -119,7 +119,7 @@ class CallGrammar(ABC):
     def _check_node(self, value: Value, what: str) -> None:
         """Hold a layer that is given as an argument to the grammar."""
         step = self._step("", value)
-        if not isinstance(step.body, (Call, Broken)) or step.when or step.repeat:
+        if not isinstance(step.body, (Call, Broken)) or step.modified:
             self.report.add(Fault("type-mismatch", f"{what} must be {NODE}", value.mark))
 
     def _arguments(self, mapping: Mapping) -> dict[str, Given]:

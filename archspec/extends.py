@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from archspec.document import VERSION, merge, unknown_version
+from archspec.document import check_version, merge
 from archspec.errors import Fault, Mark, did_you_mean
 from archspec.finder import SUFFIXES, Found
 from archspec.source import Mapping, Scalar, Value, read
@@ -30,7 +30,7 @@ def extended(tree: Value, path: str, shown: str) -> Value:
             raise Fault("extends-path", f"more than {MAX_FILES} files extend one another", at)
         seen.append(os.path.realpath(path))
         tree = read(Found(path, shown).read(), shown)
-        _check_version(tree)
+        check_version(tree)
     for over in reversed(chain):
         if not isinstance(tree, Mapping):
             raise Fault("type-mismatch", "a spec is a mapping that begins with `archspec: 1`", tree.mark)
@@ -44,6 +44,8 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
     name = named.value if isinstance(named, Scalar) else None
     if not isinstance(name, str):
         raise Fault("type-mismatch", "`extends` must be a path, `base.yaml` say", named.mark)
+    if not name.isprintable():
+        raise Fault("extends-path", "`extends` must be a path of printable characters", named.mark)
     folder = os.path.dirname(os.path.realpath(path))
     wanted = os.path.join(os.path.dirname(path), *name.split("/"))
     inside = os.path.commonpath([folder, os.path.realpath(wanted)]) == folder
@@ -64,15 +66,9 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
 def _near(wanted: str, path: str) -> str | None:
     folder = os.path.dirname(wanted) or "."
     files = os.listdir(folder) if os.path.isdir(folder) else []
-    others = [file for file in files if file.endswith(SUFFIXES) and file != os.path.basename(path)]
+    others = [file for file in files if file.endswith(SUFFIXES) and os.path.isfile(os.path.join(folder, file))]
+    others = [file for file in others if file != os.path.basename(path)]
     return did_you_mean(os.path.basename(wanted), others)
-
-
-def _check_version(tree: Value) -> None:
-    """Refuse a base of another version of the language. Raises `Fault`."""
-    version = tree.get("archspec") if isinstance(tree, Mapping) else None
-    if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
-        raise unknown_version(version)
 
 
 def _inherited(base: Mapping) -> Mapping:

@@ -113,6 +113,19 @@ def doubling(levels: int, call: str) -> str:
         ("network: [conv: {out: 8, kernel: 3}]\nexpect: {gmacs: 4.4e-6}\n", ["expect-unmet"]),
         ("vars: {a: =c_in}\nnetwork: [relu]\n", ["variable-unknown"]),
         ("name: \"a\\0b\"\nnetwork: [relu]\n", ["out-of-range"]),
+        ("network:\n" + "".join(f"- save: a{i}\n- load: a{i}\n" for i in range(24000)), []),
+        ("network:\n" + "".join(f"- save: a{i}\n" for i in range(20000)) + "- load: b\n", ["tensor-unknown"]),
+        (
+            "network:\n" + "".join(f"- save: a{i}\n- load: a{i}\n" for i in range(8000))
+            + "- for: {i: =range(999)}\n  body: [{load: b}]\n",
+            ["tensor-unknown"],
+        ),
+        (  # an error in each of 18,000 passes, in a file of many lines
+            "network:\n  for: {i: =range(999)}\n  body: [{for: {j: =range(18)}, body: [{conv: {out: =0 * i, kernel: 1}}]}]\n"
+            + "\n" * 900_000,
+            ["out-of-range"],
+        ),
+        ("network: [{window_attention: {heads: 1, window: 500}}]\n", ["out-of-range"]),
         ("# a\u0085b: 1\nnetwork: [relu]\n", ["value-ambiguous"]),
     ],
 )  # fmt: skip

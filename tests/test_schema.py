@@ -76,6 +76,8 @@ BEYOND = {
     "a checkpoint whose formula gives no boolean",
     "an init of a node whose formula gives no initialiser",
     "load of a tensor whose save was left out",
+    "an output within a side classifier's block",
+    "floats for axes",  # to JSON Schema, 1.0 is an integer
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from archspec.arguments import Argument, choice, integer, pair
 from archspec.errors import Fault
 from archspec.primitive import Arguments, Primitive, traced
-from archspec.primitives.attention import check_heads, relative_positions
+from archspec.primitives.attention import LARGEST, check_heads, relative_positions
 from archspec.shapes import Shape, pair as both
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class WindowAttention(Primitive):
     rule = "unchanged: C×H×W, filled up with zeros to whole windows; `heads` divides the channels"
     arguments = (
         Argument("heads", integer(1), doc="independent heads, each with its share of the channels"),
-        Argument("window", pair(1), 7, "height and width of the windows"),
+        Argument("window", pair(1, LARGEST), 7, "height and width of the windows"),
         Argument("shift", pair(0), 0, "how far the windows are moved; not at all along an axis that one window fills"),
         Argument("version", choice("v1", "v2"), "v1", "v2: by cosines, and with biases that a small network computes"),
     )
