@@ -56,8 +56,8 @@ def _word(name: str, what: str, mark: Mark) -> None:
 def check_part(name: str, mark: Mark) -> None:
     """Refuse a name that a torch module cannot have for a part. Raises `Fault`."""
     _word(name, "a part's name", mark)
-    if name in _MODULE_ATTRIBUTES or keyword.iskeyword(name):
-        owner = "a word of Python" if keyword.iskeyword(name) else "an attribute of torch's modules"
+    if name in _MODULE_ATTRIBUTES or name == "self" or keyword.iskeyword(name):  # torch.fx names results after parts
+        owner = "an attribute of torch's modules" if name in _MODULE_ATTRIBUTES else "a word of Python"
         raise Fault("name-reserved", f"`{name}` cannot name a part: it is {owner}", mark, help=f"try `{name}_`")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -172,7 +173,7 @@ def test_a_broken_outline_is_not_listed_as_sound() -> None:
     assert checked(HEAD + "foo: 1\nnetwork: [relu]\n").specs == ()
 
 
-@pytest.mark.parametrize("name", ["self", "input", "mul", "max", "branch_1", "torch", "x", "print"])
+@pytest.mark.parametrize("name", ["getattr", "input", "mul", "max", "branch_1", "torch", "x", "print"])
 def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
     spec = from_dict(
         {
@@ -182,7 +183,15 @@ def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
         }
     )
     images = torch.randn(2, 3, 8, 8)
-    assert torch.equal(spec.build()(images), images.tanh() + images.relu() + images)
+    module = spec.build()
+    for one in (module, pickle.loads(pickle.dumps(module))):
+        assert torch.equal(one(images), images.tanh() + images.relu() + images)
+
+
+def test_no_part_is_called_self() -> None:
+    # torch.fx would write `self = self.self(input)` when it unpickles the network
+    network = "[{add: {self: [tanh], other: [relu]}}, {aux: {name: self, weight: 1, body: relu}}, {tanh: , name: self}]"
+    assert codes(f"{HEAD}network: {network}\n") == ["name-reserved"] * 3
 
 
 @pytest.mark.parametrize(
@@ -231,8 +240,6 @@ def test_a_network_beyond_this_machines_memory_is_refused_before_it_is_built(run
 
 
 def test_pickled_errors_say_the_same() -> None:
-    import pickle
-
     with pytest.raises(Exception, match="variant") as caught:
         load("resnet", "none")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

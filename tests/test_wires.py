@@ -128,6 +128,17 @@ def test_outputs_and_side_classifiers(form: str) -> None:
     assert torch.equal(named["features"], original(images)[1]["features"])
 
 
+def test_what_a_block_saves_is_its_own() -> None:
+    blocks = {"b": {"body": [{"save": "a"}, "tanh", {"add": [[], {"load": "a"}]}]}}
+    images = torch.randn(2, 3, 8, 8)
+    inner = images.relu() + images.relu().tanh()
+    for call in ("b", {"b": None, "checkpoint": True}):
+        module = spec(
+            [{"save": "a"}, "relu", call, {"multiply": [[], {"load": "a"}]}], (3, 8, 8), blocks=blocks
+        ).build()
+        assert torch.equal(module(images), inner * images)
+
+
 def test_a_side_classifier_alone_leaves_evaluation_as_it_is() -> None:
     side = {"aux": {"name": "side", "weight": 0.3, "body": ["flatten", {"linear": 5}]}}
     network = spec([conv(4), side, "global_avg_pool", "flatten", {"linear": 10}])
