@@ -130,7 +130,7 @@ def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def modified(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    free = {"save", "load", "output"}  # nothing is to be computed again
+    free = {"save", "load", "output", "aux"}  # these cannot be
     return nodes.map(
         lambda node: {**node, "checkpoint": True} if isinstance(node, dict) and not free & node.keys() else node
     )
