@@ -1,7 +1,8 @@
 """Assembly: a plan to an ordinary torch module, nested as the spec is nested.
 
-Sequences become `nn.Sequential`; merges become modules whose `forward` torch.fx writes, so that nothing of archspec
-runs in the network, and a pickled network needs no archspec to be loaded.
+Sequences become `nn.Sequential`; merges, and sequences that lead tensors past their parts, become modules whose
+`forward` torch.fx writes, so that nothing of archspec runs in the network, and a pickled network needs no archspec.
+The exceptions are `archspec.modules`: side classifiers and recomputation.
 """
 
 from __future__ import annotations

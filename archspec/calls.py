@@ -66,10 +66,10 @@ class CallGrammar(ABC):
 
     def _unknown(self, name: str, mark: Mark) -> Fault:
         hint = did_you_mean(name, self.vocabulary.words())
-        if name in VERBS:
-            hint = f"what it is about stands beside it: `{name}: …`"
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
+        if name in VERBS:
+            hint = f"`{name}` is a word of the language, and needs a value: `{name}: …`"
         return Fault(
             "name-unknown",
             f"there is no primitive or block `{name}`",

@@ -171,8 +171,9 @@ def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
 
 def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping) -> bool:
     """Whether a mapping takes another's place whole: networks, blocks, and another choice among `{name: arguments}`."""
-    if path[0] == "variants" and len(path) > 2:  # a variant is a spec in itself
-        path = path[2:]
+    path = path[2:] if path[0] == "variants" else path  # within a variant, where a spec is laid over another
+    if not path:
+        return False
     if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
         return True
     chooses = (

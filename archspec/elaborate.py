@@ -147,7 +147,9 @@ class _Elaborator:
         for one in group.named:
             if one.name in names:
                 message = f"two outputs are named `{one.name}`; the first is at {names[one.name]}"
-                help = None if one.weight is not None else "in a loop, let a column give the names"
+                help = "in a loop, let a column give the names; in a block, an argument"
+                if one.weight is not None:
+                    help = "it is no formula: an `aux` stands in no loop, and in no block that is used twice"
                 raise Fault("duplicate-name", message, one.mark, help=help)
             names[one.name] = one.mark
         return group

@@ -53,7 +53,13 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
         help = "write a path below this file's folder, with `/`: `base.yaml`, `bases/small.yaml`"
         raise Fault("extends-path", f"`{name}` does not lie in this file's folder or below", named.mark, help=help)
     if not name.endswith(SUFFIXES) or not os.path.isfile(wanted):
-        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=_near(wanted, path))
+        bare = None if name.endswith(SUFFIXES) else f"`extends` names a file: `{name}.yaml`, copied to this folder"
+        raise Fault(
+            "extends-path",
+            f"there is no spec `{name}` beside this file",
+            named.mark,
+            help=_near(wanted, path) or bare,
+        )
     return wanted, "/".join([*shown.split("/")[:-1], *name.split("/")])
 
 
@@ -66,8 +72,8 @@ def _near(wanted: str, path: str) -> str | None:
 
 
 def _inherited(base: Mapping) -> Mapping:
-    """What a spec passes on: all but the figures that it vouches for, which are those of another network."""
-    base = _without(base, "expect")
+    """What a spec passes on: all but its name, and the figures that it vouches for, which are another network's."""
+    base = _without(_without(_without(base, "expect"), "name"), "description")
     variants = base.get("variants")
     if isinstance(variants, Mapping):
         mark = base.entries["variants"][0]

@@ -161,10 +161,10 @@ class Grammar(CallGrammar):
         if name:
             key = self._name(key, name[1])
         before = self.report.count
-        when, repeat, checkpoint = (self._modifier(word, value) for word in ("when", "repeat", "checkpoint"))
-        init = self._init(value)
-        broken = self.report.count > before
+        when, repeat = self._modifier("when", value), self._modifier("repeat", value)
         with self._loop("repeat" in value.entries):
+            checkpoint, init = self._modifier("checkpoint", value), self._init(value)
+            broken = self.report.count > before
             body: Body
             if verb in MERGES:
                 body = Merge(mark, verb, self._branches(verb, inner))

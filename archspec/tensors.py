@@ -75,6 +75,8 @@ class Tensors:
             return f"the block `{self.block}` loads only what is saved within it: give it the tensor as its input"
         last = list(self._saved)[-MOST_LISTED:]
         shown = f"saved {'so far' if len(self._saved) == len(last) else 'last'}: {listed(last)}" if last else None
+        if marks := self._marks(name):
+            return f"its `save` at {marks[0]} was left out by a `when`, or stands in a side classifier"
         return did_you_mean(name, self._saved) or shown or f"put `- save: {name}` where the tensor is made"
 
     def close(self) -> None:

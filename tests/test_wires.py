@@ -133,7 +133,8 @@ def test_what_a_block_saves_is_its_own() -> None:
     images = torch.randn(2, 3, 8, 8)
     inner = images.sigmoid() + images.sigmoid().tanh()
     for call in ("b", {"b": None, "checkpoint": True}):
-        module = spec([{"save": "a"}, "sigmoid", call, {"multiply": [[], {"load": "a"}]}], (3, 8, 8), blocks=blocks).build()
+        network = [{"save": "a"}, "sigmoid", call, {"multiply": [[], {"load": "a"}]}]
+        module = spec(network, (3, 8, 8), blocks=blocks).build()
         assert torch.equal(module(images), inner * images)
 
 
@@ -254,6 +255,13 @@ def test_init_of_a_node_is_over_that_of_the_file() -> None:
     assert all(len(values) == 1 for values in found.values())
 
 
+def test_init_and_checkpoint_beside_repeat_see_the_pass() -> None:
+    node = {**conv(4), "repeat": 2, "init": {"conv": {"weight": "=index + 1"}}, "checkpoint": "=first"}
+    module = spec([node]).build()
+    assert [module.get_parameter(f"0.{i}.weight").unique().tolist() for i in range(2)] == [[1], [2]]
+    assert module[0].code.count("recomputed(") == 1
+
+
 def test_initial_values_may_be_a_node_argument() -> None:
     # a node argument is the one value of a formula that is a mapping
     blocks = {
@@ -299,6 +307,16 @@ def test_a_spec_is_laid_over_the_one_it_extends(folder: Path) -> None:
 def test_a_network_that_is_written_replaces_the_other_one(folder: Path) -> None:
     (folder / "net.yaml").write_text("archspec: 1\nextends: bases/base.yaml\nnetwork: [flatten]\n")
     assert archspec.load("net.yaml").plan.output == (3 * 32 * 32,)
+
+
+def test_a_variant_is_laid_over_that_of_the_base_like_a_file(folder: Path) -> None:
+    (folder / "bases" / "base.yaml").write_text(
+        BASE.replace("wide: {", "wide: {defaults: {act: {leaky_relu: 0.1}}, network: {stem: [act]}, ")
+    )
+    over = "variants: {wide: {defaults: {act: {gelu: tanh}}, network: {head: [act, flatten]}}}\n"
+    (folder / "net.yaml").write_text(f"archspec: 1\nextends: bases/base.yaml\n{over}")
+    layers = archspec.load("net.yaml", variant="wide").plan.layers
+    assert [(one.path, one.layer.primitive) for one in layers] == [("head.0", "gelu"), ("head.1", "flatten")]
 
 
 def test_errors_point_into_the_file_that_is_wrong(folder: Path) -> None:

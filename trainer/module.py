@@ -35,6 +35,7 @@ class SpecModule(LightningModule):
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
         self.loss = nn.CrossEntropyLoss()
+        self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
         # of both sets, the share of images whose class is right
         self.accuracy = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
 
@@ -48,7 +49,7 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return self.network(self.prepared(fitted(images, self.shape)))  # type: ignore[no-any-return]
+        return _parted(self.network(self.prepared(fitted(images, self.shape))))[0]
 
     def prepared(self, images: Tensor) -> Tensor:
         """uint8 images of the network's input shape as normalised floats."""
@@ -57,7 +58,10 @@ class SpecModule(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
         images = self.augmentation(fitted(images, self.shape))
-        loss: Tensor = self.loss(self.network(self.prepared(images)), labels)
+        logits, beside = _parted(self.network(self.prepared(images)))
+        loss: Tensor = self.loss(logits, labels)
+        for name, weight in self.aux.items():
+            loss = loss + weight * self.loss(beside[name], labels)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
         return loss
 
@@ -82,6 +86,11 @@ class SpecModule(LightningModule):
             return optimizer
         ((name, arguments),) = self.recipe["schedule"].items()
         return [optimizer], [SCHEDULES[name](optimizer, **arguments)]
+
+
+def _parted(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a network gives, as its main output and those beside it."""
+    return output if isinstance(output, tuple) else (output, {})
 
 
 def _accuracy(classes: int) -> MulticlassAccuracy:

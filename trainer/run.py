@@ -84,6 +84,12 @@ def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> J
             f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
             f"{show(spec.plan.output)}\n  help: {cure}"
         )
+    for side in spec.plan.aux.values():
+        if side.shape != (images.classes,):
+            raise UsageError(
+                f"the data set `{images.name}` has {images.classes} classes, but the side classifier `{side.name}` of "
+                f"{spec.plan.title} gives {show(side.shape)}\n  help: end its body in `- linear: =num_classes`"
+            )
     train, validation = _split(images, recipe)
     if recipe["batch_size"] > len(train):
         raise UsageError(
