@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 from archspec import initializers, recipe
 from archspec.arguments import Schema, either, integer, number
 from archspec.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.names import ROLES
 from archspec.registry import primitives
-from archspec.source import Mapping, Scalar, Value, read
+from archspec.source import List, Mapping, Scalar, Value, read
 from archspec.validate import faults
 
 VERSION = 1
@@ -79,6 +79,20 @@ class Document:
         """The names of the variants, and where each stands."""
         section = self.root.get("variants")
         return {name: mark for name, (mark, _) in section.entries.items()} if isinstance(section, Mapping) else {}
+
+    @cached_property
+    def size(self) -> int:
+        """How many values it holds, less its variants'."""
+        waiting: list[Value] = [value for key, (_, value) in self.root.entries.items() if key != "variants"]
+        count = 0
+        while waiting:
+            one = waiting.pop()
+            count += 1
+            if isinstance(one, Mapping):
+                waiting += (value for _, value in one.entries.values())
+            elif isinstance(one, List):
+                waiting += one.items
+        return count
 
     def resolve(self, variant: str | None, settings: Sequence[Mapping]) -> Mapping:
         """The file with a variant and settings laid over it. Raises `Fault` where there is no such variant."""

@@ -50,10 +50,11 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
     """The root of the plan, or `None` where the network is wrong. Reports what is."""
     if sections.network is None:
         return None
+    elaborator = _Elaborator(sections, report)
     try:
         tensors = Tensors(sections.network, report)
         place = Place(sections.vars, sections.input, frames, Initial(sections.init), tensors)
-        result = _Elaborator(sections, report).whole(sections.network, place)
+        result = elaborator.whole(sections.network, place)
     except RecursionError:
         report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
         return None
@@ -61,6 +62,8 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
         message = f"the network takes more than {MAX_STEPS:,} steps to elaborate"
         report.add(Fault("too-large", message, sections.network.mark))
         return None
+    finally:
+        report.work += elaborator.steps
     if isinstance(result, _Dropped):
         report.add(Fault("node-form", "the network is empty", sections.network.mark))
         return None

@@ -308,6 +308,9 @@ class Grammar(CallGrammar):
         before = self.report.count
         for name, (at, column) in value.entries.items():
             check_variable(name, at)
+            if isinstance(column, Mapping):
+                message = f"the column `{name}` must be a list, or a value that is the same in every row"
+                self.report.add(Fault("type-mismatch", message, column.mark))
             columns[name] = self._template(column)
         broken = self.report.count > before
         with self._loop(True, columns):

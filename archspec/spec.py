@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+MAX_WORK = 200_000  # steps of all variants of a file
+
+
 @dataclass(frozen=True, repr=False)
 class Spec:
     """A sound spec, with its variant and settings chosen."""
@@ -94,6 +97,11 @@ class SpecFile:
             outlined = not report.diagnostics
             for variant in [] if document is None else [None, *document.variants] if variants is None else variants:
                 assert document is not None
+                report.work += document.size
+                if report.work > MAX_WORK:
+                    message = f"the variants take more than {MAX_WORK:,} steps together"
+                    report.add(Fault("too-large", message, document.variants.get(variant or "")), self.tree.mark)
+                    break
                 spec = self._elaborate(document, variant, report)
                 if spec is not None and outlined:
                     specs.append(spec)

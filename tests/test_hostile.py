@@ -127,6 +127,12 @@ def doubling(levels: int, call: str) -> str:
             ["out-of-range"],
         ),
         ("network: [{window_attention: {heads: 1, window: 500}}]\n", ["out-of-range"]),
+        (
+            "network: {for: {i: =range(900)}, body: [{relu: , repeat: 9}]}\nvariants:\n"
+            + "".join(f"  v{i}:\n" for i in range(20000)),
+            ["too-large"],
+        ),
+        ("network: {for: {i: [1, 2], j: {relu: }}, body: [relu]}\n", ["type-mismatch"]),
         ("# a\u0085b: 1\nnetwork: [relu]\n", ["value-ambiguous"]),
     ],
 )  # fmt: skip
