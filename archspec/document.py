@@ -143,6 +143,8 @@ def parse(value: Value, report: Report) -> Document | None:
 def check_version(value: Value) -> None:
     """Refuse a file in another version of the language. Raises `Fault`."""
     version = value.get("archspec") if isinstance(value, Mapping) else None
+    if isinstance(version, Scalar) and isinstance(version.value, str) and version.value.startswith("="):
+        raise Fault("type-mismatch", f"`archspec` is the number {VERSION} as it stands, no formula", version.mark)
     if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
         message = f"the file is written in version {version.text} of the language"
         message += f"; this archspec reads version {VERSION}"

@@ -9,7 +9,7 @@ from archspec.arguments import Schema, Signature, either
 from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
 from archspec.grammar import WEIGHT
-from archspec.names import MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
+from archspec.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
 from archspec.registry import primitives
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
@@ -160,6 +160,13 @@ def _definitions() -> dict[str, Schema]:
             "type": "object",
             "propertyNames": {"not": {"enum": list(MODIFIERS)}, **modifiers["name"]},
             "additionalProperties": _ref("place"),
+            "not": _ref("one_node"),
+        },
+        "one_node": {
+            "anyOf": [
+                {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_verbs()]}},
+                *({"required": [verb, *words], "maxProperties": 2} for verb, words in COMPANIONS.items()),
+            ]
         },
         "branches": {
             "description": "Parallel branches of the same input.",
@@ -170,6 +177,7 @@ def _definitions() -> dict[str, Schema]:
                     "minProperties": 1,
                     "propertyNames": modifiers["name"],
                     "additionalProperties": _ref("branch"),
+                    "not": _ref("one_node"),
                 },
             ],
         },

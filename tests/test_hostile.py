@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 import torch
 
 from archspec import source
-from archspec.errors import Fault
+from archspec.errors import Fault, SpecError
 from archspec.spec import Checked, SpecFile, from_dict, load
 
 HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
@@ -243,6 +246,102 @@ def test_a_network_beyond_this_machines_memory_is_refused_before_it_is_built(run
     said = json.loads(run("build", "net.yaml", "--format", "json").stdout)
     assert said["results"] == []
     assert [error["message"] for error in said["errors"]] == [done.stderr.removeprefix("error: ").rstrip()]
+
+
+def paths(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        yield from paths(value, (*path, key))
+
+
+def at(data: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        data = data[key]
+    return data
+
+
+WORDS = [
+    "save",
+    "load",
+    "output",
+    "aux",
+    "init",
+    "checkpoint",
+    "when",
+    "repeat",
+    "name",
+    "extends",
+    "use",
+    "for",
+    "body",
+]
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    0.5,
+    "odd",
+    "x",
+    [],
+    {},
+    "=c_in",
+    "=1 / 0",
+    "=index",
+    "=[c_in]",
+    2**40,
+    ["relu"],
+    "act",
+]
+ODD += [{"save": "x"}, {"load": "x"}, {"output": "x"}, {"aux": {"name": "x", "weight": 1, "body": ["flatten"]}}]
+ODD += [{"relu": None, "checkpoint": True}, {"conv": {"out": 2, "kernel": 1}, "init": {"conv": {"weight": 0}}}]
+
+
+def mutated(data: Any, random: Random) -> Any:
+    """A copy of which one or two places are replaced, removed, doubled, moved or given another key."""
+    data = copy.deepcopy(data)
+    for _ in range(random.choice([1, 1, 2])):
+        places = [path for path in paths(data) if path and path[0] in ("network", "blocks", "init", "defaults")]
+        *path, key = random.choice(places)
+        parent = at(data, tuple(path))
+        odd = copy.deepcopy(random.choice([random.choice(ODD), at(data, random.choice(places))]))
+        change = random.choice(["replace", "remove", "rename", "add"])
+        if change == "replace":
+            parent[key] = odd
+        elif change == "remove":
+            del parent[key]
+        elif isinstance(parent, list):
+            parent.insert(key, odd if change == "add" else parent[key])
+        else:
+            parent[random.choice(WORDS)] = odd if change == "add" else parent.pop(key)
+    return data
+
+
+@pytest.mark.parametrize("name", ["unet", "imagenet/fpn", "imagenet/googlenet", "imagenet/vit", "imagenet/swin"])
+def test_a_spec_that_is_changed_at_random_is_refused_in_words_or_works(name: str) -> None:
+    random = Random(name)
+    sound = load(name).resolved
+    sound.pop("expect", None)
+    made = 0
+    for _ in range(120):
+        data = mutated(sound, random)
+        try:
+            spec = from_dict(data)
+        except SpecError as error:
+            assert all(d.mark or d.code == "too-large" for d in error.diagnostics), data
+            continue
+        made += 1
+        if made % 5:
+            continue
+        images = torch.empty(2, *spec.plan.input, device="meta")
+        for aux in (True, False):
+            module = spec.build("meta", aux=aux)
+            sides = {name: side.shape for name, side in spec.plan.aux.items() if aux}
+            for training in (True, False):
+                result = module.train(training)(images)
+                output, named = result if isinstance(result, tuple) else (result, {})
+                wanted = {"": spec.plan.output, **spec.plan.outputs, **(sides if training else {})}
+                assert {key: tuple(one.shape[1:]) for key, one in {"": output, **named}.items()} == wanted, data
+    assert made > 5
 
 
 def test_pickled_errors_say_the_same() -> None:
