@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from archspec.errors import SpecError, UsageError
+from archspec.plugins import load_plugin
+from archspec.registry import primitives
+from archspec.spec import from_dict
 
 PLUGIN = '''
 from archspec.arguments import Argument, integer
@@ -185,3 +191,51 @@ def test_an_installed_package_is_found_where_a_name_is_unknown(run: Callable, fi
     assert done.stderr.startswith(
         "error[usage]: the plugin `nowhere_to_be_found` of their-layers cannot be loaded: ModuleNotFoundError: No module "
     )
+
+
+HELD = """
+import torch
+from archspec.primitive import Primitive
+
+
+class Odd(Primitive):
+    name = "odd"
+    doc = "Not what it should be."
+
+    def module(self, arguments, shape):
+        return torch.nn.Identity()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import sys; sys.exit(3)", "the plugin odd.py cannot be loaded: SystemExit: 3"),
+        (HELD + "    weights = 3\n", "the plugin odd.py cannot be used: the `weights` of `odd` are not all texts"),
+        (HELD + "    examples = [1]\n", "the plugin odd.py cannot be used: the `examples` of `odd` are not all texts"),
+        (HELD + "    @property\n    def rule(self): return 1 / 0\n", "cannot be used: ZeroDivisionError"),
+        (HELD + "    def macs(self, *_): return None\n    def output(self, *_): return (3, 32, 32)\n", "gives None as its MACs"),
+        (HELD + "    def macs(self, *_): return 0.5\n    def output(self, *_): return (3, 32, 32)\n", "gives 0.5 as its MACs"),
+        (HELD + "    def output(self, *_): return ()\n", "gives () as its output's shape"),
+        (HELD + "    def output(self, *_): raise SystemExit(0)\n", "failed: SystemExit: 0"),
+        (HELD.replace("torch.nn.Identity()", "None"), "gives a NoneType as its module"),
+        (HELD.replace("torch.nn.Identity()", "None") + "    def output(self, *_): return (3,)\n", "gives a NoneType as its module"),
+        (HELD.replace("Identity()", "MaxPool1d(2, return_indices=True)"), "as its output's shape"),
+        (HELD.replace("Identity()", "MaxPool1d(2, return_indices=True)") + "    def output(self, *_): return (3,)\n", "gives a tuple"),
+    ],
+)  # fmt: skip
+def test_whatever_a_plugin_does_is_said_of_it(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd.py").write_text(text, encoding="utf-8")
+
+    def used() -> None:
+        load_plugin("odd.py")
+        from_dict({"archspec": 1, "input": [3, 32, 32], "network": [{"reshape": [96, 32]}, "odd"]}).build()
+
+    try:
+        with pytest.raises((UsageError, SpecError), match=re.escape(said)):
+            used()
+    finally:
+        primitives().pop("odd", None)
