@@ -52,7 +52,8 @@ def _schemas(count: int) -> dict[str, Schema]:
     }
     partial = {
         "type": "object",
-        "properties": {key: schema for key, schema in sections.items() if key != "archspec"} | {"train": recipe.PARTIAL},
+        "properties": {key: schema for key, schema in sections.items() if key != "archspec"}
+        | {"train": recipe.PARTIAL},
         "additionalProperties": False,
     }
     sections["variants"] = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}

@@ -159,7 +159,7 @@ _SECTIONS: dict[str, Schema] = {
             min_delta=number(0),
         ),
     ),
-    "precision": choice("32-true", "bf16-mixed", "16-mixed", "64-true"),
+    "precision": choice("32-true", "bf16-mixed", "16-mixed"),
     "compile": boolean(),
     "channels_last": boolean(),
 }

@@ -72,11 +72,10 @@ class SpecFile:
     recipe: source.Value | None = None
     """A recipe that is laid over the `train` section, below settings."""
 
-    def with_recipe(self, path: str, shown: str | None = None) -> SpecFile:
+    def with_recipe(self, file: finder.Found) -> SpecFile:
         """The same file with a recipe's file laid over its `train` section. Raises `UsageError`, `SpecError`."""
-        shown = shown or path
         try:
-            return replace(self, recipe=source.read(finder.Found(path, shown).read(), shown))
+            return replace(self, recipe=source.read(file.read(), file.shown))
         except Fault as fault:
             raise SpecError([fault.diagnostic()]) from None
 
@@ -218,7 +217,7 @@ def load(
     variant: str | None = None,
     vars: ABCMapping[str, Any] | None = None,
     set: Sequence[str] = (),
-    recipe: str | os.PathLike[str] | None = None,
+    recipe: str | os.PathLike[str] | finder.Found | None = None,
 ) -> Spec:
     """Load a spec: a file by its path, or a bundled spec or variant by its name.
 
@@ -230,7 +229,9 @@ def load(
     if implied and variant is not None and variant != implied:
         raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
     if recipe is not None:
-        file = file.with_recipe(os.fspath(recipe))
+        if not isinstance(recipe, finder.Found):
+            recipe = finder.Found(os.fspath(recipe), os.fspath(recipe))
+        file = file.with_recipe(recipe)
     return file.with_settings(vars, set).spec(implied if variant is None else variant)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from archspec.errors import UsageError, did_you_mean, listed
-from archspec.finder import SUFFIXES
+from archspec.finder import SUFFIXES, Found
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -15,11 +15,11 @@ def names() -> list[str]:
     return sorted(file[:-5] for file in os.listdir(FOLDER) if file.endswith(".yaml"))
 
 
-def find(name: str) -> tuple[str, str]:
-    """The path of a recipe's file, given by its path or name, and how it is shown to people. Raises `UsageError`."""
+def find(name: str) -> Found:
+    """A recipe's file, by its path or name. Raises `UsageError`."""
     if name in names():
-        return os.path.join(FOLDER, f"{name}.yaml"), f"recipes/{name}.yaml"
+        return Found(os.path.join(FOLDER, f"{name}.yaml"), f"recipes/{name}.yaml")
     if name.endswith(SUFFIXES):
-        return name, name
+        return Found(name, name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else did_you_mean(name, names())
     raise UsageError(f"there is no recipe `{name}`\n  help: {hint or f'there are {listed(names())}'}")
