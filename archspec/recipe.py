@@ -21,7 +21,7 @@ def _chosen(default: str | None, options: dict[str, Schema], *, null: bool = Fal
     """
     unnamed = {"required": ["name"]}
     alone = [
-        _refused({"const": name}, "key-missing", f"needs {_and(one['required'])}: write `{{name: {name}, …}}`")
+        _refused({"const": name}, "key-missing", f"needs arguments: `{_written(name, one['required'])}`")
         for name, one in options.items()
         if one["required"]
     ]
@@ -39,11 +39,12 @@ def _chosen(default: str | None, options: dict[str, Schema], *, null: bool = Fal
     }
     if default is None:
         written["if"], written["then"] = {"type": "object"}, unnamed
-    return {"if": {"type": "string"}, "then": {**choice(*options), "allOf": alone}, "else": written}
+    bare = choice(*options) | ({"allOf": alone} if alone else {})
+    return {"if": {"type": "string"}, "then": bare, "else": written}
 
 
-def _and(names: Iterable[str]) -> str:
-    return " and ".join(f"`{name}`" for name in names)
+def _written(name: str, arguments: Iterable[str]) -> str:
+    return "{" + ", ".join([f"name: {name}", *(f"{one}: …" for one in arguments)]) + "}"
 
 
 def _refused(what: Schema, code: str, words: str) -> Schema:
@@ -63,11 +64,17 @@ OPTIONS: dict[str, dict[str, Schema]] = {
         name: _section(REQUIRED.get(name, ()), **arguments)
         | (
             {
-                # Nesterov's momentum is a form of momentum: torch refuses it without, and with dampening
+                # torch refuses it without momentum, and with dampening
                 "if": {"properties": {"nesterov": {"not": {"const": True}}}},
                 "else": {
+                    "description": "Nesterov's momentum is a form of momentum",
                     "required": ["momentum"],
-                    "properties": {"momentum": number(above=0), "dampening": {"enum": [0]}},
+                    "properties": {
+                        "momentum": number(above=0),
+                        "dampening": _refused(
+                            {"not": {"const": 0}}, "out-of-range", "must be 0 beside `nesterov: true`"
+                        ),
+                    },
                 },
             }
             if "nesterov" in arguments
@@ -128,6 +135,7 @@ def _either_epochs_or_steps(what: str) -> Schema:
     return {"if": {"required": ["epochs"]}, "then": {"properties": {"steps": both}}}
 
 
+_EPOCHS: Schema = {"required": ["epochs"], "description": "or `steps`: a warm-up lasts a number of either"}
 _SECTIONS: dict[str, Schema] = {
     "data": {"type": "string"},
     "epochs": integer(1),
@@ -147,7 +155,7 @@ _SECTIONS: dict[str, Schema] = {
         "`{epochs: N}` or `{steps: N}`",
         _section(epochs=number(above=0), steps=integer(1), start=number(above=0, maximum=1))
         | _either_epochs_or_steps("a warm-up")
-        | {"allOf": [{"if": {"not": {"required": ["steps"]}}, "then": {"required": ["epochs"]}}]},
+        | {"allOf": [{"if": {"not": {"required": ["steps"]}}, "then": _EPOCHS}]},
     ),
     "ema": _or_none("`{decay: N}`", _section(decay=number(0, below=1), every=integer(1))),
     "early_stopping": _or_none(

@@ -48,6 +48,7 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
                     "key-missing",
                     f"`{where}` needs the key `{key}`" if path or what else f"a spec needs the key `{key}`",
                     value.mark,
+                    help=schema.get("description"),
                 )
     elif error.validator == "not" and "$comment" in schema:
         mark = _key_mark(locate(root, path[:-1]), str(path[-1])) if schema["$comment"] == "key-unknown" else value.mark

@@ -181,7 +181,7 @@ def test_torch_takes_what_the_table_takes_and_refuses_what_it_refuses(name: str,
         if fits:
             make_optimizer(complete({"optimizer": {"name": name, **given}}), network)
         elif argument not in TORCH_DOES_NOT_MIND:
-            with pytest.raises(ValueError, match="Invalid|should be"):
+            with pytest.raises(ValueError, match=r"Invalid|should be"):
                 TORCHS[name](network.parameters(), **given)
 
 

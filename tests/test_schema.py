@@ -56,6 +56,7 @@ BEYOND = {
     "a loop's variable outside a loop",
     "no space after a main argument's colon",
     "torch's name of a layer",
+    "an optimizer by a formula that gives none",
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 
