@@ -112,17 +112,29 @@ def parse(value: Value, report: Report) -> Document | None:
     if not isinstance(value, Mapping):
         report.add(Fault("type-mismatch", "a spec is a mapping that begins with `archspec: 1`", value.mark))
         return None
-    version = value.get("archspec")
-    if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
-        message = (
-            f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
-        )
-        report.add(Fault("version-unknown", message, version.mark, help="a newer archspec may read it"))
+    try:
+        check_version(value)
+    except Fault as other:
+        report.add(other)
         return None
+    for key, (mark, _) in value.entries.items():
+        meant = None if key in schemas() else did_you_mean(key, [*schemas(), "extends"])
+        if meant and "`extends`" in meant:  # what else seems to be wrong may follow from it
+            report.add(Fault("key-unknown", f"`{key}` is no key of a spec", mark, help=meant))
+            return None
     for fault in faults_of(value):
         report.add(fault)
     _check_variant_vars(value, report)
     return Document(value)
+
+
+def check_version(value: Value) -> None:
+    """Refuse a file in another version of the language. Raises `Fault`."""
+    version = value.get("archspec") if isinstance(value, Mapping) else None
+    if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
+        message = f"the file is written in version {version.text} of the language"
+        message += f"; this archspec reads version {VERSION}"
+        raise Fault("version-unknown", message, version.mark, help="a newer archspec may read it")
 
 
 def faults_of(root: Mapping) -> Iterator[Fault]:
@@ -165,6 +177,9 @@ def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
 
 def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping) -> bool:
     """Whether a mapping takes another's place whole: networks, blocks, and another choice among `{name: arguments}`."""
+    path = path[2:] if path[0] == "variants" else path  # within a variant, where a spec is laid over another
+    if not path:
+        return False
     if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
         return True
     if path in _CHOICES:

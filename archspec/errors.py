@@ -50,7 +50,7 @@ class Text:
     """A text that things are written in: its name as shown to people, and its lines."""
 
     name: str
-    lines: tuple[str, ...] = field(repr=False)
+    lines: tuple[str, ...] = field(repr=False, hash=False)  # there may be a million
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,10 +73,10 @@ def measured() -> list[str]:
 
 def _registered(module: ModuleType, what: str) -> list[str]:
     """Register a plugin's primitives, each held to the contract. Raises `UsageError`."""
-    found = dict(primitives())
+    found: dict[str, Primitive] = {}
     try:
         register(found, module)
-        new = [name for name in found if name not in primitives()]
+        new = list(found)
         for name in new:
             _check(found[name], what)
     except Fault as fault:
@@ -96,7 +96,8 @@ def _check(primitive: Primitive, what: str) -> None:
 
     mark = Mark(Text(what, ()), 1, 1)
     taken = "a block of the library" if primitive.name in library_names() else None
-    check_block(primitive.name, mark, taken)
+    taken = "a primitive" if primitive.name in primitives() else taken
+    check_block(primitive.name, mark, taken, "primitive")
     if not isinstance(primitive.doc, str) or not primitive.doc:
         raise Fault("type-mismatch", f"`{primitive.name}` needs a `doc`: what it does, in a line")
     for argument in primitive.arguments:
@@ -162,7 +163,23 @@ class _Foreign(Primitive):
         if not self.measures and has != said:
             message = f"`{self.name}` of the plugin {self.what} says that its parameters are {_shown(said)}"
             raise UsageError(f"{message}, but its module has {_shown(has)}")
+        if not self.measures:
+            self._check_output(arguments, shape)
         return module
+
+    def _check_output(self, arguments: Arguments, shape: Shape) -> None:
+        """Raises `UsageError` where the module gives another shape than was said; as far as it runs on `meta`."""
+        import torch
+
+        with torch.device("meta"):
+            try:
+                output = self.inner.module(arguments, shape).eval()(torch.empty(1, *shape, device="meta"))
+            except Exception:
+                return
+        said = self.output(arguments, shape)
+        if tuple(output.shape[1:]) != said:
+            message = f"`{self.name}` of the plugin {self.what} says that {show(shape)} becomes {show(said)}"
+            raise UsageError(f"{message}, but its module gives {show(tuple(output.shape[1:]))}")
 
     def _guarded(self, function: Any, *given: Any) -> Any:
         try:

@@ -9,7 +9,7 @@ from archspec.arguments import Schema, Signature, either
 from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
 from archspec.grammar import WEIGHT
-from archspec.names import MERGES, MODIFIERS, MODIFIERS_OF, ROLES
+from archspec.names import MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
 from archspec.registry import primitives
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
@@ -41,7 +41,7 @@ def schema() -> Schema:
     definition["properties"]["body"] = _ref("place")
     definition["properties"]["args"] = {"type": "object", "additionalProperties": block.ARGUMENT_SCHEMA}
     written: dict[str, Schema] = {
-        "extends": {"type": "string", "pattern": "\\.ya?ml$"},
+        "extends": {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]*\\.ya?ml$"},
         "archspec": {"const": VERSION},
         "defaults": _defaults(),
         "blocks": {"type": "object", "additionalProperties": definition},
@@ -131,7 +131,9 @@ def _call(signature: Signature, doc: str, *, complete: bool) -> Schema:
 
 def _defaults() -> Schema:
     layers = {name: _call(signature, doc, complete=False) for name, (signature, doc) in _signatures().items()}
-    role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, _ref("node_mapping")]}
+    words = [*MODIFIERS, *(verb for verb in VERBS if verb != "use")]  # what stands for a role is a layer and no more
+    layer: Schema = {"allOf": [_ref("node_mapping"), {"propertyNames": {"not": {"enum": words}}}]}
+    role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, layer]}
     return {"type": "object", "properties": layers | dict.fromkeys(ROLES, role)}
 
 

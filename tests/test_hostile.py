@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 import time
@@ -114,6 +115,19 @@ def doubling(levels: int, call: str) -> str:
         ("network: [conv: {out: 8, kernel: 3}]\nexpect: {gmacs: 4.4e-6}\n", ["expect-unmet"]),
         ("vars: {a: =c_in}\nnetwork: [relu]\n", ["variable-unknown"]),
         ("name: \"a\\0b\"\nnetwork: [relu]\n", ["out-of-range"]),
+        ("network:\n" + "".join(f"- save: a{i}\n- load: a{i}\n" for i in range(24000)), []),
+        ("network:\n" + "".join(f"- save: a{i}\n" for i in range(20000)) + "- load: b\n", ["tensor-unknown"]),
+        (
+            "network:\n" + "".join(f"- save: a{i}\n- load: a{i}\n" for i in range(8000))
+            + "- for: {i: =range(999)}\n  body: [{load: b}]\n",
+            ["tensor-unknown"],
+        ),
+        (  # an error in each of 18,000 passes, in a file of many lines
+            "network:\n  for: {i: =range(999)}\n  body: [{for: {j: =range(18)}, body: [{conv: {out: =0 * i, kernel: 1}}]}]\n"
+            + "\n" * 900_000,
+            ["out-of-range"],
+        ),
+        ("network: [{window_attention: {heads: 1, window: 500}}]\n", ["out-of-range"]),
         ("# a\u0085b: 1\nnetwork: [relu]\n", ["value-ambiguous"]),
     ],
 )  # fmt: skip
@@ -160,7 +174,7 @@ def test_a_broken_outline_is_not_listed_as_sound() -> None:
     assert checked(HEAD + "foo: 1\nnetwork: [relu]\n").specs == ()
 
 
-@pytest.mark.parametrize("name", ["self", "input", "mul", "max", "branch_1", "torch", "x", "print"])
+@pytest.mark.parametrize("name", ["getattr", "input", "mul", "max", "branch_1", "torch", "x", "print"])
 def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
     spec = from_dict(
         {
@@ -170,7 +184,15 @@ def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
         }
     )
     images = torch.randn(2, 3, 8, 8)
-    assert torch.equal(spec.build()(images), images.tanh() + images.relu() + images)
+    module = spec.build()
+    for one in (module, pickle.loads(pickle.dumps(module))):
+        assert torch.equal(one(images), images.tanh() + images.relu() + images)
+
+
+def test_no_part_is_called_self() -> None:
+    # torch.fx would write `self = self.self(input)` when it unpickles the network
+    network = "[{add: {self: [tanh], other: [relu]}}, {aux: {name: self, weight: 1, body: relu}}, {tanh: , name: self}]"
+    assert codes(f"{HEAD}network: {network}\n") == ["name-reserved"] * 3
 
 
 @pytest.mark.parametrize(
@@ -219,8 +241,6 @@ def test_a_network_beyond_this_machines_memory_is_refused_before_it_is_built(run
 
 
 def test_pickled_errors_say_the_same() -> None:
-    import pickle
-
     with pytest.raises(Exception, match="variant") as caught:
         load("resnet", "none")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

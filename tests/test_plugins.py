@@ -88,9 +88,9 @@ def test_its_arguments_are_typed_and_it_is_explained(run: Callable, file: Callab
         ("def broken(:\n", "the plugin plugin.py cannot be loaded: SyntaxError: invalid syntax ("),
         ("import nothing_of_the_kind\n", "the plugin plugin.py cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_the_kind' ("),
         ("x = 1\n", "the plugin plugin.py defines no primitive\n  help: define a class derived from `archspec.primitive.Primitive`"),
-        (PLUGIN.replace('"halve"', '"conv"'), "the plugin plugin.py cannot be used: ValueError: primitive `conv` of archspec_plugin_plugin is already registered"),
-        (PLUGIN.replace('"halve"', '"resnet"'), "the plugin plugin.py cannot be used: `resnet` cannot name a block: it is a block of the library"),
-        (PLUGIN.replace('"halve"', '"save"'), "the plugin plugin.py cannot be used: `save` cannot name a block: it is a word of the language"),
+        (PLUGIN.replace('"halve"', '"conv"'), "the plugin plugin.py cannot be used: `conv` cannot name a primitive: it is a primitive"),
+        (PLUGIN.replace('"halve"', '"resnet"'), "the plugin plugin.py cannot be used: `resnet` cannot name a primitive: it is a block of the library"),
+        (PLUGIN.replace('"halve"', '"save"'), "the plugin plugin.py cannot be used: `save` cannot name a primitive: it is a word of the language"),
         (PLUGIN.replace("integer(1), 2", "integer(1), 0"), "the plugin plugin.py cannot be used: the default of `factor` of `widen`: `factor` must be an integer ≥ 1, not the number 0"),
         (PLUGIN.replace("def module", "def modul"), "the plugin plugin.py cannot be used: TypeError: Can't instantiate abstract class"),
     ],
@@ -144,6 +144,24 @@ def test_a_module_that_is_not_what_was_said(run: Callable, file: Callable) -> No
     assert done.returncode == 2
     assert done.stderr == (
         "error: `halve` of the plugin plugin.py says that its parameters are none, but its module has weight 3×3×1×1, bias 3\n"
+    )
+
+
+def test_a_module_that_gives_another_shape_than_was_said(run: Callable, file: Callable) -> None:
+    file(text=PLUGIN.replace("nn.MaxPool2d(1, 2)", "nn.MaxPool2d(1, 4)"), node="halve")
+    done = run("build", "net.yaml", "--plugin", "plugin.py")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: `halve` of the plugin plugin.py says that 3×32×32 becomes 3×16×16, but its module gives 3×8×8\n",
+    )
+
+
+def test_a_plugin_given_twice(run: Callable, file: Callable) -> None:
+    file()
+    done = run("check", "net.yaml", "--plugin", "plugin.py", "--plugin", "plugin.py")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: the plugin plugin.py cannot be used: `widen` cannot name a primitive: it is a primitive\n",
     )
 
 
