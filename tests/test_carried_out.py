@@ -19,6 +19,7 @@ from torch.optim import lr_scheduler
 from archspec.errors import UsageError
 from archspec.spec import from_dict
 from trainer.module import SpecModule
+from trainer.randomness import seed_generators, step_seed
 from trainer.run import Result, prepare, train
 
 SPEC = {
@@ -329,15 +330,13 @@ def test_what_a_step_draws_depends_on_the_seed_and_the_step_alone(
 
 
 def test_every_step_draws_anew() -> None:
-    from trainer.randomness import step_seed
-
     seeds = {step_seed(seed, step, rank) for seed in (0, 1, 42) for step in range(100) for rank in (0, 1)}
     assert len(seeds) == 600
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert step_seed(1, 23) != step_seed(12, 3)
     masks = []
     for step in range(2):
-        torch.manual_seed(step_seed(42, step))
+        seed_generators(step_seed(42, step), torch.device("cpu"))
         masks.append(functional.dropout(torch.ones(64)))
     assert not torch.equal(*masks)
 

@@ -13,7 +13,7 @@ from archspec.recipe import complete
 from archspec.spec import from_dict
 from trainer.images import Augmentation, fitted
 from trainer.optim import counted_steps, make_loss, make_optimizer, make_schedule
-from trainer.randomness import step_seed
+from trainer.randomness import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):
@@ -63,7 +63,7 @@ class SpecModule(LightningModule):
     def on_train_batch_start(self, batch: Any, index: int) -> None:
         """Seeds what the step draws: augmentation, dropout."""
         step = self.current_epoch * int(self.trainer.num_training_batches) + index
-        torch.manual_seed(step_seed(self.recipe["seed"], step, self.global_rank))
+        seed_generators(step_seed(self.recipe["seed"], step, self.global_rank), self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
