@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 from archspec import initializers, recipe
 from archspec.arguments import Schema, either, integer, number
@@ -51,7 +52,8 @@ def _schemas(count: int) -> dict[str, Schema]:
     }
     partial = {
         "type": "object",
-        "properties": {key: schema for key, schema in sections.items() if key != "archspec"},
+        "properties": {key: schema for key, schema in sections.items() if key != "archspec"}
+        | {"train": recipe.PARTIAL},
         "additionalProperties": False,
     }
     sections["variants"] = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
@@ -175,10 +177,14 @@ def unknown_variable(name: str, known: Sequence[str], mark: Mark) -> Fault:
 
 def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
     """`over` laid over `base`: mappings merge, all else is replaced."""
-    entries = dict(base.entries)
+    exclusive = recipe.EXCLUSIVE.get(path, ())
+    one_of_them = any(key in over.entries for key in exclusive)
+    entries = {key: entry for key, entry in base.entries.items() if not (one_of_them and key in exclusive)}
     for key, (mark, value) in over.entries.items():
         below = base.get(key)
         here = (*path, key)
+        if here in _CHOICES and isinstance(below, Scalar) and below.value is not None:
+            below = Mapping(below.mark, {"name": (below.mark, below)})
         if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value):
             value = merge(below, value, here)
         entries[key] = (mark, value)
@@ -192,12 +198,20 @@ def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping) -> bool:
         return False
     if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
         return True
-    chooses = (
-        (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2)
-        or path in (("train", "optimizer"), ("train", "schedule"))
-        or (path[0] == "init" and len(path) == 3)
-    )
+    if path in _CHOICES:
+        return "name" in over.entries and _chosen(path, over) != _chosen(path, below)
+    chooses = (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2) or (path[0] == "init" and len(path) == 3)
     return chooses and list(below.entries) != list(over.entries)
+
+
+_CHOICES = {("train", key) for key in recipe.OPTIONS}
+
+
+def _chosen(path: tuple[str, ...], section: Mapping) -> Any:
+    """What a section of the recipe chooses by `name`; the default's name where it has none."""
+    default = recipe.DEFAULTS[path[-1]]
+    name = section.get("name")
+    return name.value if isinstance(name, Scalar) else default["name"] if default and name is None else None
 
 
 def setting(document: Document, assignment: str) -> Mapping:

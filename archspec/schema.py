@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from archspec import block
+from archspec import block, recipe
 from archspec.arguments import Schema, Signature, either
 from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
@@ -55,7 +55,8 @@ def schema() -> Schema:
     }
     partial: Schema = {
         "type": "object",
-        "properties": {key: _ref(f"section_{key}") for key in sections if key not in ("archspec", "extends")},
+        "properties": {key: _ref(f"section_{key}") for key in sections if key not in ("archspec", "extends")}
+        | {"train": _with_formulas(recipe.PARTIAL)},
         "additionalProperties": False,
     }
     variants: Schema = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
@@ -86,8 +87,14 @@ def _with_formulas(one: Schema) -> Schema:
     for key in ("items", "additionalProperties"):
         if isinstance(one.get(key), dict):
             one[key] = _or_formula(one[key])
-    if "anyOf" in one:
-        one["anyOf"] = [_with_formulas(inner) for inner in one["anyOf"]]
+    for key in ("anyOf", "allOf"):
+        if key in one:
+            one[key] = [_with_formulas(inner) for inner in one[key]]
+    if "prefixItems" in one:
+        one["prefixItems"] = [_or_formula(inner) for inner in one["prefixItems"]]
+    for key in ("then", "else"):
+        if key in one:
+            one[key] = _with_formulas(one[key])
     return one
 
 

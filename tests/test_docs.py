@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 import torchvision
 import yaml
+from torch.optim import lr_scheduler
 
 from archspec import arguments, document, elaborate, errors, extends, formulas, recipe, sections, source
 from archspec.arguments import Signature
@@ -24,10 +26,12 @@ from archspec.extends import extended
 from archspec.finder import bundled, variants
 from archspec.initializers import INITIALIZERS
 from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
+from archspec.optimizers import OPTIMIZERS
 from archspec.recipe import DEFAULTS
 from archspec.registry import primitives
 from archspec.source import Mapping
-from archspec.spec import SpecFile
+from archspec.spec import SpecFile, load
+from trainer import recipes
 
 ROOT = Path(__file__).parent.parent
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -76,6 +80,7 @@ def fences(path: Path) -> Iterator[Fence]:
 FENCES = [fence for path in FILES for fence in fences(path)]
 SOUND = [fence for fence in FENCES if fence.info == "yaml"]
 WRONG = [fence for fence in FENCES if fence.info.startswith("yaml wrong")]
+RECIPES = [fence for fence in FENCES if fence.info == "yaml recipe"]
 NEEDING_FILES = [fence for fence in FENCES if fence.info == "yaml file"]
 """Specs that extend another file or need a plugin: a command that is shown checks them."""
 PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None]
@@ -152,7 +157,7 @@ def keys_of(schema: Any) -> Iterator[str]:
 
 def test_every_example_is_of_a_kind_that_is_checked() -> None:
     kinds = {fence.info for fence in FENCES if "yaml" in fence.info or "yml" in fence.info}
-    assert kinds <= {"yaml", "yaml file", "yaml wrong", *(f"yaml wrong {code}" for code in CODES)}
+    assert kinds <= {"yaml", "yaml file", "yaml recipe", "yaml wrong", *(f"yaml wrong {code}" for code in CODES)}
     assert SOUND
     assert WRONG
     checked = {word for one in CHECKED for word in shlex.split(one.command) if one.command.startswith("archspec check")}
@@ -163,6 +168,13 @@ def test_every_example_is_of_a_kind_that_is_checked() -> None:
 @pytest.mark.parametrize("fence", SOUND, ids=lambda fence: fence.id)
 def test_an_example_is_sound(fence: Fence) -> None:
     assert found_wrong(fence.text) == []
+
+
+@pytest.mark.parametrize("fence", RECIPES, ids=lambda fence: fence.id)
+def test_an_example_of_a_recipes_file_is_sound(fence: Fence, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(fence.text, encoding="utf-8")
+    assert load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe == yaml.safe_load(fence.text)
 
 
 @pytest.mark.parametrize("fence", WRONG, ids=lambda fence: fence.id)
@@ -269,6 +281,29 @@ def test_the_readme_counts_the_networks_right() -> None:
 def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
     said = row("The recipe", key).split("|")[-2].strip().strip("`")
     assert yaml.safe_load(said) == DEFAULTS[key]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_table_of_optimizers_has_their_arguments(name: str) -> None:
+    said = re.findall(r"`(\w+)`", row("The recipe", name))[1:]
+    assert {*said, "lr"} == set(OPTIMIZERS[name])
+
+
+@pytest.mark.parametrize("name", recipe.OPTIONS["schedule"])
+def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
+    schema = recipe.OPTIONS["schedule"][name]
+    said = row("The recipe", name).split("|")[-2]
+    assert re.findall(r"`(\w+)`", said) == list(schema["properties"])
+    assert re.findall(r"`(\w+)`, needed", said) == schema["required"]
+    torchs = {"multi_step": "MultiStepLR", "step": "StepLR", "cosine": "CosineAnnealingLR", "one_cycle": "OneCycleLR"}
+    defaults = inspect.signature(getattr(lr_scheduler, torchs.get(name, "ExponentialLR"))).parameters
+    for key, value in re.findall(r"`(\w+)` ([\w.]+)", said):
+        assert yaml.safe_load(value) == defaults[key].default
+
+
+def test_the_recipes_that_come_along_are_listed() -> None:
+    for name in recipes.names():
+        row("The recipe", name)
 
 
 @pytest.mark.parametrize("code", CODES)

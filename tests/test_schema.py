@@ -56,6 +56,7 @@ BEYOND = {
     "a loop's variable outside a loop",
     "no space after a main argument's colon",
     "torch's name of a layer",
+    "an optimizer by a formula that gives none",
     "a side classifier in a block that is used twice",
     "a word of the language without its value",  # any word may be a block of the file
     "load before save",

@@ -12,9 +12,8 @@ from torchmetrics.classification import MulticlassAccuracy
 from archspec.recipe import complete
 from archspec.spec import from_dict
 from trainer.images import Augmentation, fitted
-
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-SCHEDULES = {"multi_step": torch.optim.lr_scheduler.MultiStepLR}
+from trainer.optim import counted_steps, make_loss, make_optimizer, make_schedule
+from trainer.randomness import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):
@@ -23,6 +22,9 @@ class SpecModule(LightningModule):
     The spec is its only hyperparameter, so that `SpecModule.load_from_checkpoint(file)` rebuilds the whole.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -30,14 +32,16 @@ class SpecModule(LightningModule):
         self.shape = loaded.plan.input
         self.recipe = complete(loaded.recipe)
         self.network = loaded.build()
+        self.layout = torch.channels_last if self.recipe["channels_last"] else torch.contiguous_format
+        self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.augmentation = Augmentation(self.recipe["augment"], self.shape)
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
-        self.loss = nn.CrossEntropyLoss()
+        self.loss = make_loss(self.recipe)
         self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
         # of both sets, the share of images whose class is right
-        self.accuracy = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
+        self.accuracy: Any = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size and one or three channels.
@@ -53,7 +57,13 @@ class SpecModule(LightningModule):
 
     def prepared(self, images: Tensor) -> Tensor:
         """uint8 images of the network's input shape as normalised floats."""
-        return (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+        normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+        return normalized.contiguous(memory_format=self.layout)
+
+    def on_train_batch_start(self, batch: Any, index: int) -> None:
+        """Seeds what the step draws: augmentation, dropout."""
+        step = self.current_epoch * int(self.trainer.num_training_batches) + index
+        seed_generators(step_seed(self.recipe["seed"], step, self.global_rank), self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
@@ -80,12 +90,13 @@ class SpecModule(LightningModule):
         self.log(f"{part}_accuracy", accuracy, on_epoch=True, prog_bar=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
-        ((name, arguments),) = self.recipe["optimizer"].items()
-        optimizer = OPTIMIZERS[name](self.parameters(), **arguments)
-        if self.recipe["schedule"] is None:
+        optimizer = make_optimizer(self.recipe, self.network)
+        self.trainer.fit_loop.setup_data()  # so that the batches of an epoch are known
+        batches = int(self.trainer.num_training_batches)
+        schedule = make_schedule(self.recipe, optimizer, *counted_steps(self.recipe, batches))
+        if schedule is None:
             return optimizer
-        ((name, arguments),) = self.recipe["schedule"].items()
-        return [optimizer], [SCHEDULES[name](optimizer, **arguments)]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def _parted(output: Any) -> tuple[Tensor, dict[str, Tensor]]:

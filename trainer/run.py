@@ -15,8 +15,7 @@ from typing import Any
 import torch
 import yaml
 from pytorch_lightning import Trainer, seed_everything
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from torch.utils.data import DataLoader, Sampler
 
 from archspec.errors import UsageError
@@ -25,8 +24,10 @@ from archspec.shapes import show
 from archspec.spec import Spec
 from trainer import data
 from trainer.data import DataSet, Labelled
+from trainer.engine import check_device, make_engine
 from trainer.images import check_fit, statistics
 from trainer.module import SpecModule
+from trainer.optim import check_schedule
 
 EVALUATION_BATCH = 256
 
@@ -50,7 +51,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run. Accuracies are shares from 0 to 1, the time is in seconds."""
+    """What came of a run. Accuracies are shares from 0 to 1, the time is in seconds.
+
+    Without validation images there is no `val_accuracy`, and the last epoch counts as the best.
+    """
 
     name: str
     spec: str
@@ -59,7 +63,7 @@ class Result:
     epochs: int
     params: int
     macs: int
-    val_accuracy: float
+    val_accuracy: float | None
     test_accuracy: float
     best_epoch: int
     seconds: float
@@ -72,6 +76,7 @@ def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> J
     Raises `UsageError` where they cannot fit, before anything is trained.
     """
     recipe = complete(spec.recipe)
+    check_device(recipe)
     images = data.load(recipe["data"], data_folder)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
@@ -96,6 +101,7 @@ def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> J
             f"a batch of {recipe['batch_size']} is more than the {len(train)} images to train with\n"
             "  help: --set train.batch_size=64"
         )
+    check_schedule(recipe, len(train) // recipe["batch_size"])
     return Job(spec, images, train, validation, recipe)
 
 
@@ -104,7 +110,7 @@ def _split(images: DataSet, recipe: dict[str, Any]) -> tuple[Labelled, Labelled]
     total = len(images.train)
     share = recipe["validation"]
     count = share if isinstance(share, int) else round(share * total)
-    if not 0 < count < total:
+    if not (0 < count < total or share == 0):
         raise UsageError(
             f"a validation set of {count} images cannot be drawn from the {total} of `{images.name}`\n"
             "  help: --set train.validation=0.1"
@@ -114,7 +120,10 @@ def _split(images: DataSet, recipe: dict[str, Any]) -> tuple[Labelled, Labelled]
 
 
 def train(job: Job, out: Path, *, progress: bool) -> Result:
-    """Train a job in a new folder below `out`; the best weights by validation accuracy are then tested."""
+    """Train a job in a new folder below `out`.
+
+    The best weights by validation accuracy are then tested; without validation images, the last.
+    """
     _quieten()
     seed_everything(job.recipe["seed"], verbose=False)
     module = SpecModule(job.spec.resolved | {"train": job.recipe})
@@ -122,29 +131,30 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
         module.mean, module.std = statistics(job.train.images, job.spec.plan.input)
     folder = _new_folder(out, job.name)
     (folder / "spec.yaml").write_text(yaml.safe_dump(module.hparams["spec"], sort_keys=False), encoding="utf-8")
+    if job.recipe["compile"]:
+        module.network.compile()
+    validated = len(job.validation) > 0
     best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max")
-    epochs = Epochs(job.recipe["epochs"], quiet=progress)
-    engine = _engine(job, folder, [best, epochs], progress=progress)
+    epochs = Epochs(job.recipe.get("epochs"), quiet=progress)
+    engine = make_engine(job.recipe, folder, [best, epochs] if validated else [epochs], progress=progress)
     training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
     began = time.perf_counter()
     try:
-        engine.fit(module, training, loader(job.validation, EVALUATION_BATCH))
+        engine.fit(module, training, loader(job.validation, EVALUATION_BATCH) if validated else None)
     except SystemExit:  # so Lightning ends when it is interrupted
         raise KeyboardInterrupt from None
     seconds = time.perf_counter() - began
-    test = loader(job.data.test, EVALUATION_BATCH)
-    # weights and metrics alone are read back: nothing in the file can run
-    scores = engine.test(module, test, ckpt_path="best", verbose=False, weights_only=True)
+    scores = _tested(engine, module, loader(job.data.test, EVALUATION_BATCH), "best" if validated else None)
     result = Result(
         name=job.name,
         spec=job.spec.file,
         variant=job.spec.variant,
         data=job.data.name,
-        epochs=job.recipe["epochs"],
+        epochs=epochs.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=float(best.best_model_score or 0.0),
-        test_accuracy=float(scores[0]["test_accuracy"]),
+        val_accuracy=float(best.best_model_score or 0.0) if validated else None,
+        test_accuracy=scores["test_accuracy"],
         best_epoch=epochs.best_epoch,
         seconds=seconds,
         folder=str(folder),
@@ -153,20 +163,13 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
     return result
 
 
-def _engine(job: Job, folder: Path, callbacks: list[Callback], *, progress: bool) -> Trainer:
-    """Lightning's trainer for a job: its logs, and a checkpoint of the last epoch whatever it brought."""
-    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
-    bars: list[Callback] = [TQDMProgressBar(refresh_rate=10)] if progress else []
-    return Trainer(
-        max_epochs=job.recipe["epochs"],
-        devices=1,
-        callbacks=[*callbacks, last, LearningRateMonitor("epoch"), *bars],
-        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(str(folder), name="", version="")],
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+def _tested(engine: Trainer, module: SpecModule, images: DataLoader[Any], checkpoint: str | None) -> dict[str, float]:
+    """The metrics of the test set, by the weights of a checkpoint or, without one, those that training ended with."""
+    # it would put the weights that training goes on from in place of their average, which the checkpoint is of
+    engine.callbacks = [one for one in engine.callbacks if not isinstance(one, EMAWeightAveraging)]
+    # weights and metrics alone are read back: nothing in the file can run
+    (scores,) = engine.test(module, images, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    return {name: float(value) for name, value in scores.items()}
 
 
 class Batches(Sampler[list[int]]):
@@ -230,9 +233,10 @@ class Epochs(Callback):
     Prints a line after each, unless a progress bar shows the same.
     """
 
-    def __init__(self, epochs: int, *, quiet: bool) -> None:
+    def __init__(self, epochs: int | None, *, quiet: bool) -> None:
         self.epochs = epochs
         self.quiet = quiet
+        self.count = 0
         self.best = -1.0
         self.best_epoch = 0
         self.began = 0.0
@@ -242,21 +246,25 @@ class Epochs(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        epoch = trainer.current_epoch + 1
+        self.count = trainer.current_epoch + 1
         if not math.isfinite(metrics["train_loss"]):
             raise UsageError(
-                f"the training loss is not finite in epoch {epoch}: it diverges\n"
-                "  help: lower the learning rate, `--set train.optimizer.sgd.lr=0.01` for example"
+                f"the training loss is not finite in epoch {self.count}: it diverges\n"
+                "  help: lower the learning rate, `--set train.optimizer.lr=0.01` for example"
             )
-        if metrics["val_accuracy"] > self.best:
-            self.best, self.best_epoch = metrics["val_accuracy"], epoch
+        # without validation images, the last epoch is the one whose weights are tested
+        accuracy = metrics.get("val_accuracy", self.best)
+        if accuracy > self.best or "val_accuracy" not in metrics:
+            self.best, self.best_epoch = accuracy, self.count
         if not self.quiet:
-            print(
-                f"epoch {epoch}/{self.epochs}  loss {metrics['train_loss']:.4f}  "
-                f"val loss {metrics['val_loss']:.4f}  val accuracy {metrics['val_accuracy']:.2%}  "
-                f"{time.perf_counter() - self.began:.1f} s",
-                flush=True,
-            )
+            print(self._line(metrics), flush=True)
+
+    def _line(self, metrics: dict[str, float]) -> str:
+        of = f"/{self.epochs}" if self.epochs else ""
+        parts = [f"epoch {self.count}{of}", f"loss {metrics['train_loss']:.4f}"]
+        if "val_accuracy" in metrics:
+            parts += [f"val loss {metrics['val_loss']:.4f}", f"val accuracy {metrics['val_accuracy']:.2%}"]
+        return "  ".join([*parts, f"{time.perf_counter() - self.began:.1f} s"])
 
 
 def _quieten() -> None:
