@@ -56,7 +56,7 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """Run a command and exit: 0 done, 1 the spec is at fault, 2 usage or files, 70 our own fault, 130 interrupted."""
+    """Run a command and exit: 0 done, 1 a spec is at fault, 2 usage or files, 70 our own fault, 130 or 143 signals."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character gets its code, not a traceback
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -67,7 +67,7 @@ def main() -> NoReturn:
         error.show()
         status = 2
     except ArchspecError as error:
-        prefix = "" if error.exit_status == 1 else "error: "
+        prefix = "error: " if error.exit_status == 2 else ""
         click.echo(f"{prefix}{error}", err=True)
         status = error.exit_status
     except (KeyboardInterrupt, click.Abort):

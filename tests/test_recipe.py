@@ -23,7 +23,8 @@ from archspec.recipe import OPTIONS, complete
 from archspec.spec import from_dict, load
 from trainer.module import SpecModule
 from trainer.optim import make_loss, make_optimizer, make_schedule
-from trainer.run import prepare, train
+from trainer.run import prepare
+from trainer.session import train
 
 # --- side classifiers ----------------------------------------------------------------------------------------------
 

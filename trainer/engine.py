@@ -12,12 +12,12 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
-    ModelCheckpoint,
     TQDMProgressBar,
 )
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from archspec.errors import UsageError
+from trainer.resume import RunFiles, csv_log
 
 Recipe = dict[str, Any]
 
@@ -30,20 +30,20 @@ def check_device(recipe: Recipe) -> None:
         )
 
 
-def make_engine(recipe: Recipe, folder: Path, callbacks: list[Callback], *, progress: bool) -> Trainer:
-    """A trainer that logs to a folder, and keeps a checkpoint of the last epoch whatever it brought."""
+def make_engine(recipe: Recipe, folder: Path, callbacks: list[Callback], *, step: int = 0, progress: bool) -> Trainer:
+    """A trainer that logs to a folder, after what was logged there before a step, and writes checkpoints safely."""
     clip = recipe["clip"] or {}
     bars: list[Callback] = [TQDMProgressBar(refresh_rate=10)] if progress else []
     return Trainer(
         max_epochs=recipe.get("epochs", -1),
-        max_steps=recipe.get("steps", -1),
         devices=1,
         precision=recipe["precision"],
         accumulate_grad_batches=recipe["accumulate"],
         gradient_clip_val=next(iter(clip.values()), None),
         gradient_clip_algorithm=next(iter(clip), None),
-        callbacks=[*_of_recipe(recipe), *callbacks, _last(folder), LearningRateMonitor("epoch"), *bars],
-        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(str(folder), name="", version="")],
+        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch"), *bars],
+        logger=[csv_log(folder, step), TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
+        plugins=[RunFiles()],
         enable_progress_bar=progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -51,15 +51,11 @@ def make_engine(recipe: Recipe, folder: Path, callbacks: list[Callback], *, prog
     )
 
 
-def _last(folder: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
-
-
 def _of_recipe(recipe: Recipe) -> list[Callback]:
     """What a recipe asks for that Lightning does by callbacks."""
     callbacks: list[Callback] = []
     if recipe.get("steps"):
-        callbacks.append(LastStep())
+        callbacks.append(LastStep(recipe["steps"]))
     if recipe["ema"] is not None:
         given = recipe["ema"]
         callbacks.append(
@@ -74,8 +70,17 @@ def _of_recipe(recipe: Recipe) -> list[Callback]:
 
 
 class LastStep(Callback):
-    """Ends a training that is counted in steps as early stopping would: an epoch cut short is validated too."""
+    """Ends a training that is counted in steps as early stopping would: an epoch cut short is validated too.
+
+    Lightning's own `max_steps` takes such a training, gone on with after an epoch, for one stopped in its midst.
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
+        self.on_train_batch_end(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if trainer.global_step >= trainer.max_steps:
+        if trainer.global_step >= self.steps:
             trainer.should_stop = True

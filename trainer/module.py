@@ -72,22 +72,23 @@ class SpecModule(LightningModule):
         loss: Tensor = self.loss(logits, labels)
         for name, weight in self.aux.items():
             loss = loss + weight * self.loss(beside[name], labels)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         self._evaluate("val", batch)
 
-    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        self._evaluate("test", batch)
+    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        """The logits, for who looks at single images."""
+        return self._evaluate("test", batch)
 
-    def _evaluate(self, part: str, batch: tuple[Tensor, Tensor]) -> None:
+    def _evaluate(self, part: str, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, labels = batch
         logits = self(images)
         accuracy = self.accuracy[part]
         accuracy(logits, labels)
         self.log(f"{part}_loss", self.loss(logits, labels), on_epoch=True, batch_size=len(labels))
         self.log(f"{part}_accuracy", accuracy, on_epoch=True, prog_bar=True, batch_size=len(labels))
+        return logits
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from archspec.commands._common import plugin_option, set_option, variant_option
+from archspec.commands._training import check_alone, resumed, trained
 from archspec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,9 +36,18 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
+@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped: its folder, or its name below --out.")
+@click.option("--force", is_flag=True, help="Train again what was trained already.")
+@click.option("--repeat", type=click.IntRange(1), default=1, help="Train each so often, with one seed after another.")
+@click.option("--save-steps", type=click.IntRange(1), help="Write a checkpoint also after so many steps of an epoch.")
+@click.option(
+    "--save-minutes", type=click.FloatRange(0, min_open=True), help="Write a checkpoint also after so many minutes."
+)
 @click.option("--print-config", is_flag=True, help="Print the spec and recipe that would be trained, and stop.")
 @plugin_option
+@click.pass_context
 def command(
+    context: click.Context,
     specs: tuple[str, ...],
     variant: str | None,
     recipe: str | None,
@@ -45,9 +56,18 @@ def command(
     epochs: int | None,
     settings: tuple[str, ...],
     out: Path,
+    resume: str | None,
+    force: bool,
+    repeat: int,
+    save_steps: int | None,
+    save_minutes: float | None,
     print_config: bool,
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
+    if resume is not None:
+        given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+        free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
+        check_alone([_SHOWN.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)])
     specs = specs or ("digits",)
     if variant and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
@@ -55,7 +75,7 @@ def command(
         settings = (*settings, f"train.data={data}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
-    loaded = [_loaded(name, variant, recipe, settings) for name in specs]
+    loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
     if print_config:
         click.echo("---\n".join(map(_config, loaded)), nl=False)
         return
@@ -65,21 +85,22 @@ def command(
         click.echo("loading torch …", err=True)
     from rich.console import Console
 
-    from trainer.report import print_table
-    from trainer.run import prepare, train
+    from trainer.report import print_table, write_tables
+    from trainer.session import Options
 
-    fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-    jobs = [prepare(spec, data_folder, fixed) for spec in loaded]
-    results = []
-    for number, job in enumerate(jobs, 1):
-        plan = job.spec.plan
-        count = f"{number}/{len(jobs)}: " if len(jobs) > 1 else ""
-        click.echo(
-            f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}: {len(job.train):,} images to train "
-            f"with, {len(job.validation):,} to validate, {len(job.data.test):,} to test"
-        )
-        results.append(train(job, out, progress=interactive))
-    print_table(results, Console())
+    options = Options(interactive, save_steps, save_minutes)
+    if resume is not None:
+        chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
+        results = [resumed(resume, data_folder if chosen else None, out, options)]
+    else:
+        fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
+        results = trained(loaded, repeat, data_folder, fixed, out, options, force=force)
+    print_table(results, Console(width=None if sys.stdout.isatty() else 200))
+    if len(results) > 1:
+        click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
+
+
+_SHOWN = {"specs": "SPEC", "settings": "--set"}
 
 
 def _loaded(name: str, variant: str | None, recipe: str | None, settings: tuple[str, ...]) -> Spec:

@@ -1,0 +1,82 @@
+"""What `archspec train` does once its options are read: runs begun, gone on with, or found finished."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from archspec.errors import UsageError
+
+if TYPE_CHECKING:
+    from archspec.spec import Spec
+    from trainer.run import Job
+    from trainer.runs import Result
+    from trainer.session import Options
+
+
+def resumed(name: str, data_folder: Path | None, out: Path, options: Options) -> Result:
+    """Go on with a run, or give the result of one that is finished."""
+    from trainer.runs import find
+
+    run = find(name, out)
+    if run.result is not None:
+        click.echo(f"{run.folder} is finished: there is nothing to go on with")
+        return run.result
+    from trainer.session import go_on
+
+    return go_on(run, data_folder, options, _note)
+
+
+def trained(
+    specs: Sequence[Spec], repeat: int, data_folder: Path, fixed: bool, out: Path, options: Options, *, force: bool
+) -> list[Result]:
+    """Train each spec, `repeat` times with seeds that follow one another. Finished runs are not trained again."""
+    from trainer.run import prepare
+    from trainer.runs import finished
+    from trainer.session import key, train
+
+    first = [prepare(spec, data_folder, fixed) for spec in specs]  # so that what cannot be is said at once
+    total, results = len(specs) * repeat, []
+    for number, job in enumerate(_repeated(first, repeat, data_folder, fixed), 1):
+        plan = job.spec.plan
+        count = f"{number}/{total}: " if total > 1 else ""
+        seed = f", seed {job.recipe['seed']}" if repeat > 1 else ""
+        click.echo(
+            f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
+            f"train with, {len(job.validation):,} to validate, {len(job.data.test):,} to test"
+        )
+        before = None if force else finished(out, key(job))
+        if before is not None and before.result is not None:
+            click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")
+            results.append(before.result)
+        else:
+            results.append(train(job, out, options))
+    return results
+
+
+def _repeated(jobs: Sequence[Job], repeat: int, data_folder: Path, fixed: bool) -> Iterator[Job]:
+    """Each job, then the same with the seeds after its own."""
+    from trainer.run import prepare
+
+    for job in jobs:
+        yield job
+        for more in range(1, repeat):
+            seed = job.recipe["seed"] + more
+            yield prepare(job.spec.replace(set=[f"train.seed={seed}"]), data_folder, fixed)
+
+
+def check_alone(given: Sequence[str]) -> None:
+    """Raises `UsageError` where `--resume` is given together with what would change the run."""
+    if given:
+        raise UsageError(
+            f"--resume goes on with a run as it was begun, and takes no {', '.join(given)}\n"
+            "  help: leave that out, or train anew without --resume"
+        )
+
+
+def _note(said: str) -> None:
+    print(f"note: {said}", file=sys.stderr, flush=True)

@@ -1,0 +1,43 @@
+"""`archspec predict`: what a trained network sees in images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from archspec.commands._common import format_option, plugin_option
+
+
+@click.command("predict")
+@click.argument("run")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to show.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
+)
+@format_option
+@plugin_option
+def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) -> None:
+    """Classify each IMAGE by the best weights of RUN, a run's folder or its name below --out.
+
+    Images that cannot be read are named, and make the exit status 2.
+    """
+    from trainer.runs import find
+
+    found = find(run, out)
+    from trainer.apply import predicted
+
+    results, errors = predicted(found, images, top)
+    if form == "json":
+        said = [{"image": str(image), "message": message} for image, message in errors]
+        click.echo(json.dumps({"results": results, "errors": said}, indent=2))
+    else:
+        for result in results:
+            classes = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in result["top"])
+            click.echo(f"{result['image']}: {classes}")
+        for image, message in errors:
+            click.echo(f"error: {image} cannot be read: {message}", err=True)
+    if errors:
+        raise SystemExit(2)

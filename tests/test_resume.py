@@ -1,0 +1,271 @@
+"""Stopped at any step and gone on with, a run ends as one that was never stopped: in each bit, on a CPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from archspec.errors import UsageError
+from archspec.spec import from_dict
+from trainer import checkpoints, runs, session
+from trainer.module import SpecModule
+from trainer.run import Batches, prepare
+from trainer.session import Options, go_on, train
+
+SPEC = {
+    "archspec": 1,
+    "name": "Small",
+    "input": [1, 8, 8],
+    "vars": {"num_classes": 10},
+    "network": [
+        {"conv": {"out": 4, "kernel": 3}},
+        "batch_norm",
+        "relu",
+        "flatten",
+        {"dropout": 0.3},
+        {"linear": "=num_classes"},
+    ],
+}
+RICH = {
+    "epochs": 3,
+    "validation": 0.2,
+    "batch_size": 100,
+    "augment": [{"random_resized_crop": {"scale": [0.6, 1.0]}}],
+    "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
+    "schedule": "cosine",
+    "warmup": {"steps": 5},
+}
+RECIPES: dict[str, dict[str, Any]] = {
+    "rich": RICH,
+    "averaged and accumulated": RICH | {"ema": {"decay": 0.9}, "accumulate": 2},
+    "by steps": {key: value for key, value in RICH.items() if key != "epochs"} | {"steps": 26},
+    "without validation": RICH | {"validation": 0, "schedule": "one_cycle", "warmup": None},
+    "stopped early": RICH | {"epochs": 9, "early_stopping": {"patience": 1, "min_delta": 0.5}},
+}
+BATCHES = 11  # of an epoch: 1,150 images, or 1,437 where none are for validation
+
+
+def job(folder: Path, recipe: dict[str, Any]) -> Any:
+    return prepare(from_dict(SPEC | {"train": recipe}, "small"), folder)
+
+
+TIMES = {"seconds", "images_per_second", "epoch_seconds"}
+
+
+def differences(a: Any, b: Any, path: str = "") -> list[str]:
+    """Where two checkpoints or results differ, times aside."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        if set(a) != set(b):
+            return [f"{path}: {set(a) ^ set(b)}"]
+        return [one for key in a if key not in TIMES for one in differences(a[key], b[key], f"{path}/{key}")]
+    if isinstance(a, (list, tuple)) and len(a) == len(b):
+        return [one for i, (x, y) in enumerate(zip(a, b, strict=True)) for one in differences(x, y, f"{path}/{i}")]
+    same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+    return [] if same else [path]
+
+
+def assert_alike(whole: Path, stopped: Path) -> None:
+    for name in ("last", "best"):
+        files = [folder / "checkpoints" / f"{name}.ckpt" for folder in (whole, stopped)]
+        assert files[0].exists() == files[1].exists()
+        if files[0].exists():
+            a, b = (checkpoints.load(file) for file in files)
+            assert differences(a["state_dict"], b["state_dict"]) == []
+            assert name == "best" or differences(a, b) == []
+    a, b = (json.loads((folder / "results.json").read_text()) for folder in (whole, stopped))
+    assert differences(a, b) == []
+    assert (whole / "metrics.csv").read_text() == (stopped / "metrics.csv").read_text()
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing of ours catches it."""
+
+
+def killed_at(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Ends the next training in its step of this number, counted from 1 in this process."""
+    inner, count = SpecModule.training_step, 0
+
+    def training_step(self: SpecModule, batch: Any, index: int) -> Any:
+        nonlocal count
+        count += 1
+        if count == step:
+            raise Killed
+        return inner(self, batch, index)
+
+    patch.setattr(SpecModule, "training_step", training_step)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_training_ended_at_any_step_goes_on_to_the_same_end(name: str, tmp_path: Path) -> None:
+    """Ended in the first step, in the midst, at the ends of epochs; saved every step, every third, or by the epoch."""
+    whole = Path(train(job(tmp_path, RECIPES[name]), tmp_path / "whole").folder)
+    if name == "stopped early":
+        assert json.loads((whole / "results.json").read_text())["epochs"] < 9
+    for every, *steps in ((1, 1, 7, 3), (3, 10, 8, 6), (None, BATCHES, BATCHES + 1), (4, 2 * BATCHES)):
+        options = Options(save_steps=every)
+        out = tmp_path / f"every {every}"
+        with pytest.MonkeyPatch.context() as patch:
+            killed_at(steps[0], patch)
+            with pytest.raises(Killed):
+                train(job(tmp_path, RECIPES[name]), out, options)
+        for step in steps[1:]:
+            with pytest.MonkeyPatch.context() as patch:
+                killed_at(step, patch)
+                with pytest.raises(Killed):
+                    go_on(runs.find("small", out), None, options, print)
+        go_on(runs.find("small", out), None, options, print)
+        assert_alike(whole, out / "small")
+
+
+def test_a_training_ended_before_its_test_is_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Path(train(job(tmp_path, RICH), tmp_path / "whole").folder)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def killed(*_: Any) -> None:
+            raise Killed
+
+        patch.setattr(session, "_tested", killed)
+        with pytest.raises(Killed):
+            train(job(tmp_path, RICH), tmp_path / "stopped")
+    go_on(runs.find("small", tmp_path / "stopped"), None, Options(), print)
+    assert_alike(whole, tmp_path / "stopped" / "small")
+
+
+def test_the_order_goes_on_where_it_was() -> None:
+    whole = Batches(100, 10, seed=3)
+    whole.set_epoch(5)
+    rest = Batches(100, 10, seed=3)
+    rest.go_on(5, 4)
+    assert list(rest) == list(whole)[4:]
+    rest.set_epoch(6)
+    whole.set_epoch(6)
+    assert list(rest) == list(whole)
+
+
+# --- real processes ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    def process(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "archspec", "train", *arguments],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return process
+
+
+def wait_for_progress(process: subprocess.Popen[str], last: Path) -> None:
+    """Until a process has written a checkpoint, or ended."""
+    before = last.stat().st_mtime_ns if last.exists() else 0
+    while process.poll() is None and (not last.exists() or last.stat().st_mtime_ns == before):
+        time.sleep(0.005)
+
+
+def test_a_run_killed_again_and_again_ends_as_one_that_never_was(start: Callable, tmp_path: Path) -> None:
+    settings = ["digits", "--epochs", "6", "--save-steps", "2"]
+    whole = start(*settings, "--out", "whole")
+    stopped, last = tmp_path / "stopped" / "digits", tmp_path / "stopped" / "digits" / "checkpoints" / "last.ckpt"
+    process, generator, codes = start(*settings, "--out", "stopped"), random.Random(0), []
+    for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        wait_for_progress(process, last)
+        time.sleep(generator.random() * 0.4)
+        process.send_signal(number)
+        out, said = process.communicate(timeout=120)
+        codes.append(process.returncode)
+        if number != signal.SIGKILL:
+            assert said.startswith(f"stopped by {number.name}: saved ")
+            assert said.endswith("  help: go on by: archspec train --resume stopped/digits\n")
+        process = start("--resume", "stopped/digits", "--save-steps", "2")
+    out, said = process.communicate(timeout=300)
+    assert (process.returncode, said) == (0, "")
+    assert codes == [-signal.SIGKILL, 143, 130, -signal.SIGKILL]
+    assert "test accuracy" in out
+    assert whole.wait(300) == 0
+    assert_alike(tmp_path / "whole" / "digits", stopped)
+
+
+# --- what is wrong is said -----------------------------------------------------------------------------------------
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_is_gone_on_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = Path(train(job(tmp_path, RICH), tmp_path / "whole").folder)
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(20, patch)
+        with pytest.raises(Killed):
+            train(job(tmp_path, RICH), tmp_path / "out", Options(save_steps=2))
+    last = tmp_path / "out" / "small" / "checkpoints" / "last.ckpt"
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    said: list[str] = []
+    go_on(runs.find("small", tmp_path / "out"), None, Options(), said.append)
+    assert said == [f"the checkpoint {last} is damaged; going on from last.previous.ckpt"]
+    assert_alike(whole, tmp_path / "out" / "small")
+
+
+def test_a_run_goes_on_in_another_place(tmp_path: Path) -> None:
+    whole = Path(train(job(tmp_path, RICH), tmp_path / "whole").folder)
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(16, patch)
+        with pytest.raises(Killed):
+            train(job(tmp_path, RICH), tmp_path / "out", Options(save_steps=2))
+    (tmp_path / "out" / "small").rename(tmp_path / "moved")
+    go_on(runs.find(str(tmp_path / "moved"), tmp_path), None, Options(), print)
+    assert_alike(whole, tmp_path / "moved")
+
+
+def test_a_run_of_other_data_is_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(3, patch)
+        with pytest.raises(Killed):
+            train(job(tmp_path, RICH), tmp_path / "out")
+    folder = tmp_path / "out" / "small"
+    text = (folder / "spec.yaml").read_text()
+    (folder / "spec.yaml").write_text(text.replace("data: digits", "data: fake"))
+    with pytest.raises(UsageError) as caught:
+        go_on(runs.find("small", tmp_path / "out"), None, Options(), print)
+    assert str(caught.value) == (
+        f"the run {folder} cannot go on: its data set `fake`, or its spec.yaml, is not what it began with\n"
+        "  help: give it the data that it had (--data-folder), or train anew"
+    )
+
+
+def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        killed_at(3, patch)
+        with pytest.raises(Killed):
+            train(job(tmp_path, RICH), tmp_path / "out")
+    run = runs.find("small", tmp_path / "out")
+    assert run.status == "stopped"
+    code = "import sys, time; from pathlib import Path; from trainer.runs import held\nwith held(Path(sys.argv[1])): print(1, flush=True); time.sleep(100)"
+    other = subprocess.Popen([sys.executable, "-c", code, str(run.folder)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    other.stdout.readline()
+    assert run.status == "running"
+    with pytest.raises(UsageError) as caught:
+        go_on(run, None, Options(), print)
+    other.kill()
+    other.wait()
+    assert str(caught.value) == (
+        f"the run {run.folder} is being trained by another process\n  help: wait for it, or stop it first"
+    )
+    assert run.status == "stopped"

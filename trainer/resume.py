@@ -1,0 +1,198 @@
+"""Stopping and going on: where a run is kept up, and how it goes on from there as if it had never stopped.
+
+What a training step draws depends on the seed and the step, the order of batches on the seed and the epoch. So a
+checkpoint needs to hold where a run is, and the random states of whatever else draws numbers.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
+from pytorch_lightning.loggers import CSVLogger
+
+from archspec.errors import ArchspecError
+from trainer import checkpoints
+from trainer.watch import check_finite
+
+
+class Stopped(ArchspecError):
+    """A signal ended a run, which was saved before."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + number
+
+
+class Signals:
+    """Takes SIGTERM and SIGINT while it is entered. In training, they wait for the end of the step (`number`).
+
+    Outside of it, and at the second one, they end the process at once, as `Stopped`.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.number: int | None = None
+        self.training = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {one: signal.signal(one, self._take) for one in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        again = self.number is not None
+        self.number = number
+        if again or not self.training:
+            raise self.stopped("what came after the last checkpoint is not kept" if again else "")
+
+    def stopped(self, what: str) -> Stopped:
+        """The error that ends the process."""
+        name = signal.Signals(self.number or signal.SIGTERM).name
+        said = f"stopped by {name}{': ' if what else ''}{what}"
+        return Stopped(
+            self.number or signal.SIGTERM, f"{said}\n  help: go on by: archspec train --resume {self.folder}"
+        )
+
+
+class Last(Checkpoint):
+    """Keeps `last.ckpt`: after every epoch whatever it brought, at a signal, and every so many steps or minutes."""
+
+    def __init__(
+        self, folder: Path, signals: Signals, *, steps: int | None = None, minutes: float | None = None
+    ) -> None:
+        self.path = folder / "checkpoints" / "last.ckpt"
+        self.signals = signals
+        self.every_steps = steps
+        self.every_seconds = None if minutes is None else 60 * minutes
+        self.saved_at = time.monotonic()
+        self.since = 0
+        self.position = (0, 0)
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.signals.training = True
+        self.saved_at = time.monotonic()
+        for one in trainer.callbacks:  # type: ignore[attr-defined]
+            # one that had ended the training, before it was stopped, ends it again
+            if isinstance(one, EarlyStopping) and one.stopped_epoch:
+                trainer.should_stop = True
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
+        self.since += 1
+        if index + 1 >= trainer.num_training_batches or trainer.should_stop:
+            return  # the epoch's end comes, with its validation
+        if (index + 1) % trainer.accumulate_grad_batches:
+            return  # gradients that are being summed up are no part of a checkpoint
+        due = (
+            self.signals.number is not None
+            or (self.every_steps is not None and self.since >= self.every_steps)
+            or (self.every_seconds is not None and time.monotonic() - self.saved_at >= self.every_seconds)
+        )
+        if due:
+            self._save(trainer, (trainer.current_epoch, index + 1))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._save(trainer, (trainer.current_epoch + 1, 0))
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.signals.training = False
+
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        self.signals.training = False
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.position[0], "batch": self.position[1]}
+
+    def _save(self, trainer: Trainer, position: tuple[int, int]) -> None:
+        self.position = position
+        for logger in trainer.loggers:
+            logger.save()  # what is logged is never behind the checkpoint
+        trainer.save_checkpoint(self.path)
+        self.saved_at, self.since = time.monotonic(), 0
+        if self.signals.number is not None:
+            epoch, batch = position
+            where = f"epoch {epoch + 1}, after batch {batch}" if batch else f"after epoch {epoch}"
+            raise self.signals.stopped(f"saved {where}")
+
+
+class Randomness(Callback):
+    """Keeps the random states of torch, NumPy and Python in checkpoints."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        kind, keys, *rest = np.random.get_state()
+        return {
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            "numpy": [kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest],
+            "python": random.getstate(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.kept = state_dict
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.kept is None:
+            return
+        torch.set_rng_state(self.kept["torch"].cpu())
+        if len(self.kept["cuda"]) == torch.cuda.device_count() > 0:
+            torch.cuda.set_rng_state_all([one.cpu() for one in self.kept["cuda"]])
+        kind, keys, *rest = self.kept["numpy"]
+        np.random.set_state((kind, keys.cpu().numpy().astype(np.uint32), *rest))
+        version, state, gauss = self.kept["python"]
+        random.setstate((version, tuple(state), gauss))
+
+
+class RunFiles(checkpoints.CheckpointFiles):
+    """Checkpoints of a run: weights that are not finite are not written, and never overwrite those that are."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        check_finite(checkpoint["state_dict"], checkpoint["global_step"])
+        super().save_checkpoint(checkpoint, path)
+
+
+def position(checkpoint: dict[str, Any]) -> tuple[int, int, int]:
+    """Where a checkpoint was taken: whole epochs, batches of the next one, and steps of the optimizer in all."""
+    state = checkpoint["callbacks"]["Last"]
+    return state["epoch"], state["batch"], checkpoint["global_step"]
+
+
+def csv_log(folder: Path, step: int = 0) -> CSVLogger:
+    """The log `metrics.csv`, which goes on from what was logged before a step."""
+    file, aside = folder / "metrics.csv", folder / ".metrics.csv"
+    if file.exists() and not aside.exists():
+        os.replace(file, aside)  # Lightning deletes what it finds
+    logger = CSVLogger(folder, name="", version="")
+    writer: Any = logger.experiment
+    if aside.exists():
+        with open(aside, newline="", encoding="utf-8") as old:
+            reader = csv.DictReader(old)
+            rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) < step]
+            names = list(reader.fieldnames or [])
+        if rows:
+            writer.metrics_keys = names
+            with open(folder / ".metrics.new", "w", newline="", encoding="utf-8") as new:
+                lines = csv.DictWriter(new, names)
+                lines.writeheader()
+                lines.writerows(rows)
+            os.replace(folder / ".metrics.new", file)
+        aside.unlink()
+    return logger

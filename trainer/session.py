@@ -1,0 +1,234 @@
+"""A training, from its first step or from where it stopped, to its results."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+
+from archspec.errors import UsageError
+from archspec.spec import load
+from trainer import checkpoints, resume, runs
+from trainer.data import Labelled
+from trainer.engine import make_engine
+from trainer.images import statistics
+from trainer.module import SpecModule
+from trainer.run import EVALUATION_BATCH, Job, loader, prepare
+from trainer.runs import Result, Run
+from trainer.watch import Diverged, Epochs, Outputs
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is kept up, which changes nothing of what comes of it."""
+
+    progress: bool = False
+    save_steps: int | None = None
+    """After how many steps of an epoch a checkpoint is written, besides that after each epoch."""
+    save_minutes: float | None = None
+    pictures: bool = True
+    """Whether pictures are drawn of it in the end."""
+
+
+def train(job: Job, out: Path, options: Options | None = None, *, progress: bool = False) -> Result:
+    """Train a job in a new folder below `out`.
+
+    The best weights by validation accuracy are then tested; without validation images, the last.
+    Raises `UsageError` where it diverges, runs out of memory or cannot be written, `Stopped` at a signal.
+    """
+    resolved = _resolved(job)
+    folder = runs.new_folder(out, job.name)
+    with runs.held(folder):
+        text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
+        (folder / "spec.yaml").write_text(text, encoding="utf-8")
+        (folder / "recipe.yaml").write_text(
+            yaml.safe_dump(job.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+        made = {
+            "name": job.name,
+            "spec": job.spec.file,
+            "variant": job.spec.variant,
+            "data": job.data.name,
+            "classes": _class_names(job),
+            "data_folder": str(job.folder.resolve()),
+            "seed": job.recipe["seed"],
+            "key": key(job),
+        }
+        made |= runs.environment()
+        runs.write_json(folder / "environment.json", made)
+        return _carried_out(job, Run(folder, made, None), options or Options(progress))
+
+
+def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
+    """Go on with a run from its last sound checkpoint as if it had never stopped; a finished one gives its result.
+
+    Raises `UsageError` where there is no such checkpoint, or other data than the run began with.
+    """
+    if run.result is not None:
+        return run.result
+    with runs.held(run.folder):
+        folder = data_folder or Path(run.environment["data_folder"])
+        job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
+        if key(job) != run.environment["key"]:
+            raise UsageError(
+                f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
+                "began with\n  help: give it the data that it had (--data-folder), or train anew"
+            )
+        checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
+        if checkpoint is None:
+            say("there is no checkpoint yet: training from the start")
+        return _carried_out(job, run, options, checkpoint)
+
+
+def key(job: Job) -> str:
+    """What tells this training from all others: spec, recipe and images."""
+    digest = hashlib.sha256()
+    for part in (job.train, job.validation, job.data.test):
+        digest.update(part.images.numpy())
+        digest.update(part.labels.numpy())
+    return runs.key_of(_resolved(job), digest.hexdigest())
+
+
+def _resolved(job: Job) -> dict[str, Any]:
+    return job.spec.resolved | {"train": job.recipe}
+
+
+def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
+    """Train in a run's folder, from a checkpoint where there is one, then test."""
+    folder = run.folder
+    _quieten()
+    seed_everything(job.recipe["seed"], verbose=False)
+    module = SpecModule(_resolved(job))
+    if job.recipe["normalize"]:
+        module.mean, module.std = statistics(job.train.images, job.spec.plan.input)
+    if job.recipe["compile"]:
+        module.network.compile()
+    validated = len(job.validation) > 0
+    training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
+    step = 0
+    if checkpoint is not None:
+        epoch, batch, step = resume.position(checkpoints.load(checkpoint))
+        training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
+    epochs = Epochs(job.recipe.get("epochs"), quiet=options.progress)
+    best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
+    with resume.Signals(folder) as signals:
+        last = resume.Last(folder, signals, steps=options.save_steps, minutes=options.save_minutes)
+        callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last]
+        engine = make_engine(job.recipe, folder, callbacks, step=step, progress=options.progress)
+        try:
+            engine.fit(
+                module,
+                training,
+                loader(job.validation, EVALUATION_BATCH) if validated else None,
+                ckpt_path=checkpoint,
+                weights_only=True,
+            )
+            scores, outputs = _tested(engine, module, job.data.test, best.best_model_path)
+        except SystemExit:  # so Lightning ends when it is interrupted
+            raise KeyboardInterrupt from None
+        except Diverged as error:
+            raise Diverged(f"{error}\n  help: {_cure(job.recipe)}{_kept(folder)}") from None
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise UsageError(_less_memory(job, engine)) from None
+        result = _result(job, run, epochs, best, scores)
+        result.write()
+    if options.pictures:
+        _draw(job, folder, module, outputs)
+    return result
+
+
+def _draw(job: Job, folder: Path, module: SpecModule, outputs: Outputs) -> None:
+    """Draw the run's pictures. Its results are safe by now: what hinders the drawing is said, and no more."""
+    try:
+        from trainer.pictures import draw_all
+
+        draw_all(folder, module.cpu(), job.train, job.data.test, outputs.all, _class_names(job))
+    except Exception as error:
+        print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
+
+
+def _class_names(job: Job) -> list[str]:
+    return [str(name) for name in getattr(job.data, "class_names", range(job.data.classes))]
+
+
+def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, scores: dict[str, float]) -> Result:
+    return Result(
+        **{name: run.environment[name] for name in ("name", "spec", "variant", "data", "seed")},
+        epochs=epochs.count,
+        params=job.spec.plan.params,
+        macs=job.spec.plan.macs,
+        val_accuracy=float(best.best_model_score or 0.0) if len(job.validation) else None,
+        test_accuracy=scores["test_accuracy"],
+        test_loss=scores["test_loss"],
+        best_epoch=epochs.best_epoch,
+        seconds=epochs.seconds,
+        images_per_second=epochs.images / epochs.seconds if epochs.seconds else 0.0,
+        folder=str(run.folder),
+    )
+
+
+def _tested(engine: Trainer, module: SpecModule, test: Labelled, best: str) -> tuple[dict[str, float], Outputs]:
+    """The metrics of the test set and the outputs for it, by the best weights or, without, those of the end."""
+    if best:
+        module.load_state_dict(checkpoints.load(Path(best))["state_dict"])
+    outputs = Outputs()
+    engine.callbacks = [  # type: ignore[attr-defined]
+        *(one for one in engine.callbacks if not isinstance(one, (EMAWeightAveraging, Epochs))),  # type: ignore[attr-defined]
+        outputs,
+    ]
+    (scores,) = engine.test(module, loader(test, EVALUATION_BATCH), verbose=False)
+    return {name: float(value) for name, value in scores.items()}, outputs
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device's memory does not suffice."""
+    import torch
+
+    said = str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in said
+
+
+def _less_memory(job: Job, engine: Trainer) -> str:
+    size, device = job.recipe["batch_size"], engine.strategy.root_device
+    cures = ["recompute parts of the network in the backward pass (`checkpoint: true` at a node)"]
+    if size > 1:
+        half = f"--set train.batch_size={size // 2} --set train.accumulate={2 * job.recipe['accumulate']}"
+        cures.insert(0, f"halve the batch at the same gradient: {half}")
+    if device.type == "cuda" and job.recipe["precision"] == "32-true":
+        cures.append("compute in half precision: --set train.precision=bf16-mixed")
+    return f"out of memory on {device}, with batches of {size} images\n  help: " + "; or ".join(cures)
+
+
+def _cure(recipe: dict[str, Any]) -> str:
+    rate = recipe["optimizer"].get("lr")
+    return f"lower the learning rate, --set train.optimizer.lr={rate / 10 if rate else 1e-4:g} for example"
+
+
+def _kept(folder: Path) -> str:
+    file = folder / "checkpoints" / "last.ckpt"
+    if not file.exists():
+        return "; there was no checkpoint yet"
+    epochs, batch, _ = resume.position(checkpoints.load(file))
+    where = f"epoch {epochs + 1}, batch {batch}" if batch else f"epoch {epochs}"
+    return f"; the last finite weights, of {where}, are in {file}"
+
+
+def _quieten() -> None:
+    """Leave out what Lightning says about itself, and its advice for other data than ours."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)

@@ -1,0 +1,132 @@
+"""What is watched while a network trains: losses, epochs and time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback
+from torch import Tensor
+
+from archspec.errors import UsageError
+
+LOOK_EVERY = 50
+"""After how many steps losses are looked at on a device that would have to be waited for; on a CPU, after each."""
+
+
+class Diverged(UsageError):
+    """A loss or weight is no longer finite."""
+
+
+class Epochs(Callback):
+    """Watches over the losses and epochs: logs the mean loss, remembers the best epoch, stops a training that diverges.
+
+    Prints a line after each epoch, unless a progress bar shows the same. What it holds is part of checkpoints.
+    """
+
+    def __init__(self, epochs: int | None, *, quiet: bool) -> None:
+        self.epochs = epochs
+        self.quiet = quiet
+        self.count = 0
+        self.best = -1.0
+        self.best_epoch = 0
+        self.seconds = 0.0
+        """What whole epochs, and parts of them before a stop, took."""
+        self.images = 0
+        """How many images were trained with in that time."""
+        self.began = time.perf_counter()
+        self.epoch_seconds = 0.0
+        self.total = 0.0
+        self.steps = 0
+        self.pending: list[Tensor] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.began = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
+        self.pending.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
+        self.images += len(batch[1])
+        if len(self.pending) >= (1 if self.pending[0].device.type == "cpu" else LOOK_EVERY):
+            self.look(trainer)
+
+    def look(self, trainer: Trainer) -> None:
+        """Add up the losses since the last look. Raises `Diverged` at the first that is not finite."""
+        if not self.pending:
+            return
+        losses = torch.stack(self.pending).double().cpu()
+        self.pending = []
+        bad = (~losses.isfinite()).nonzero().flatten()
+        if len(bad):
+            in_epoch = self.steps + int(bad[0]) + 1
+            batches = int(trainer.num_training_batches)
+            raise Diverged(
+                f"the training loss is not finite in step {trainer.current_epoch * batches + in_epoch} "
+                f"(epoch {trainer.current_epoch + 1}, batch {in_epoch} of {batches}): the training diverges"
+            )
+        self.total += float(losses.sum())
+        self.steps += len(losses)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self.look(trainer)
+        loss = self.total / max(1, self.steps)
+        # logged here, not by Lightning after the epoch, so that it is on the disk when the checkpoint is
+        pl_module.log("train_loss", loss, logger=False)
+        for logger in trainer.loggers:
+            logger.log_metrics({"train_loss": loss, "epoch": trainer.current_epoch}, trainer.global_step - 1)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        self.count = trainer.current_epoch + 1
+        # without validation images, the last epoch is the one whose weights are tested
+        accuracy = metrics.get("val_accuracy", self.best)
+        if accuracy > self.best or "val_accuracy" not in metrics:
+            self.best, self.best_epoch = accuracy, self.count
+        self._clock()
+        if not self.quiet:
+            print(self._line(loss, metrics), flush=True)
+        self.total, self.steps, self.epoch_seconds = 0.0, 0, 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        self._clock()
+        names = ("count", "best", "best_epoch", "seconds", "images", "epoch_seconds", "total", "steps")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update(state_dict)
+
+    def _clock(self) -> None:
+        now = time.perf_counter()
+        self.seconds += now - self.began
+        self.epoch_seconds += now - self.began
+        self.began = now
+
+    def _line(self, loss: float, metrics: dict[str, float]) -> str:
+        of = f"/{self.epochs}" if self.epochs else ""
+        parts = [f"epoch {self.count}{of}", f"loss {loss:.4f}"]
+        if "val_accuracy" in metrics:
+            parts += [f"val loss {metrics['val_loss']:.4f}", f"val accuracy {metrics['val_accuracy']:.2%}"]
+        return "  ".join([*parts, f"{self.epoch_seconds:.1f} s"])
+
+
+def check_finite(state: dict[str, Any], step: int) -> None:
+    """Raises `Diverged` where a `state_dict` holds a number that is not finite."""
+    for name, tensor in state.items():
+        if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise Diverged(f"the weights `{name}` are not finite after step {step}: the training diverges")
+
+
+class Outputs(Callback):
+    """Keeps what a network says of each test image: the class it chooses and its probability, and the true one."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def on_test_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, *_: Any) -> None:
+        probability, chosen = outputs.float().softmax(1).max(1)
+        self.parts.append((chosen.cpu(), probability.cpu(), batch[1].cpu()))
+
+    @property
+    def all(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The classes chosen, their probabilities and the true classes, `(N,)` each, in the test set's order."""
+        chosen, probability, labels = (torch.cat(part) for part in zip(*self.parts, strict=True))
+        return chosen, probability, labels
