@@ -30,7 +30,7 @@ from archspec.optimizers import OPTIMIZERS
 from archspec.recipe import DEFAULTS
 from archspec.registry import primitives
 from archspec.source import Mapping
-from archspec.spec import SpecFile, load
+from archspec.spec import MAX_WORK, SpecFile, load
 from trainer import recipes
 
 ROOT = Path(__file__).parent.parent
@@ -328,6 +328,7 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{arguments.LARGEST:,}",
         f"{elaborate.MAX_PASSES:,}",
         f"{elaborate.MAX_STEPS:,}",
+        f"{MAX_WORK:,}",
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[elaborate.MAX_VALUES],
