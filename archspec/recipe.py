@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from archspec import augmentations
 from archspec.arguments import Schema, boolean, either, integer, number
 
 
@@ -23,7 +24,6 @@ def _section(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
 
 
 _RATE = number(above=0)
-_RANGE: Schema = {"type": "array", "items": number(above=0), "minItems": 2, "maxItems": 2}
 
 SCHEMA: Schema = _section(
     data={"type": "string"},
@@ -32,13 +32,7 @@ SCHEMA: Schema = _section(
     seed=integer(0),
     validation=either(integer(1), number(above=0, below=1)),
     normalize=boolean(),
-    augment={
-        "type": "array",
-        "items": _one_of(
-            horizontal_flip=_section(p=number(0, 1)),
-            random_resized_crop=_section(scale=_RANGE, ratio=_RANGE),
-        ),
-    },
+    augment={"type": "array", "items": augmentations.SCHEMA},
     optimizer=_one_of(
         adamw=_section(lr=_RATE, weight_decay=number(0)),
         sgd=_section(("lr",), lr=_RATE, momentum=number(0, 1), weight_decay=number(0), nesterov=boolean())
