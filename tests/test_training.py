@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 import torch
 from torchvision.datasets import CIFAR10
-from torchvision.transforms import v2
 
 from archspec.errors import UsageError
 from archspec.recipe import DEFAULTS, complete
 from archspec.spec import from_dict, load
 from trainer import data
-from trainer.images import Augmentation, fitted, statistics
+from trainer.images import fitted, statistics
 from trainer.module import SpecModule
 from trainer.run import Batches, loader, prepare, train
 
@@ -138,26 +137,6 @@ def test_statistics_are_the_training_sets_own() -> None:
     values = images.double() / 255
     assert mean == pytest.approx(values.mean((0, 2, 3)).float(), abs=1e-6)
     assert std == pytest.approx(values.std((0, 2, 3), unbiased=False).float(), abs=1e-6)
-
-
-def test_each_image_is_augmented_by_its_own_draw() -> None:
-    images = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).expand(64, 1, 8, 8)
-    flipped = Augmentation([{"horizontal_flip": {"p": 0.5}}], (1, 8, 8))(images)
-    kinds = {tuple(image.flatten().tolist()) for image in flipped}
-    assert kinds == {tuple(images[0].flatten().tolist()), tuple(images[0].flip(-1).flatten().tolist())}
-    cropped = Augmentation([{"random_resized_crop": {"scale": [0.3, 0.9]}}], (1, 8, 8))(images)
-    assert len({tuple(image.flatten().tolist()) for image in cropped}) > 20
-    assert tuple(cropped.shape) == (64, 1, 8, 8)
-
-
-def test_augmentation_is_torchvisions() -> None:
-    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
-    torch.manual_seed(3)
-    ours = Augmentation(load("resnet").recipe["augment"], (3, 32, 32))(images)
-    torch.manual_seed(3)
-    flip, crop = v2.RandomHorizontalFlip(0.5), v2.RandomResizedCrop(32, (0.8, 1.0), (0.9, 1.1))
-    theirs = torch.stack([flip(image) for image in images])
-    assert torch.equal(ours, torch.stack([crop(image) for image in theirs]))
 
 
 # --- what cannot fit -----------------------------------------------------------------------------------------------

@@ -1,13 +1,10 @@
-"""From a data set's images to a network's input: size, channels, augmentation and normalisation."""
+"""From a data set's images to a network's input: size, channels and normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode, v2
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from archspec.errors import UsageError
@@ -51,27 +48,3 @@ def statistics(images: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     mean = (counts * values).sum(1) / counts.sum(1)
     variance = (counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1)
     return mean.float(), variance.sqrt().clamp(min=1e-6).float()
-
-
-class Augmentation:
-    """A recipe's `augment` list, drawn anew for every image."""
-
-    def __init__(self, written: Sequence[dict[str, dict[str, Any]]], shape: Shape) -> None:
-        self.transforms = [_TRANSFORMS[name](shape, **arguments) for one in written for name, arguments in one.items()]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images `(N, C, H, W)`, each changed by its own draw: a transform of a whole batch would draw but once."""
-        for transform in self.transforms:
-            images = torch.stack([transform(image) for image in images])
-        return images
-
-
-def _flip(shape: Shape, p: float = 0.5) -> nn.Module:
-    return v2.RandomHorizontalFlip(p)
-
-
-def _crop(shape: Shape, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3 / 4, 4 / 3)) -> nn.Module:
-    return v2.RandomResizedCrop(shape[1:], tuple(scale), tuple(ratio), antialias=True)
-
-
-_TRANSFORMS = {"horizontal_flip": _flip, "random_resized_crop": _crop}

@@ -11,7 +11,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from archspec.recipe import complete
 from archspec.spec import from_dict
-from trainer.images import Augmentation, fitted
+from trainer.augment import Augmentation
+from trainer.images import fitted
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 SCHEDULES = {"multi_step": torch.optim.lr_scheduler.MultiStepLR}
@@ -30,10 +31,10 @@ class SpecModule(LightningModule):
         self.shape = loaded.plan.input
         self.recipe = complete(loaded.recipe)
         self.network = loaded.build()
-        self.augmentation = Augmentation(self.recipe["augment"], self.shape)
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
+        self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
         self.loss = nn.CrossEntropyLoss()
         # of both sets, the share of images whose class is right
         self.accuracy = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
@@ -56,7 +57,7 @@ class SpecModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
-        images = self.augmentation(fitted(images, self.shape))
+        images, labels = self.augmentation(fitted(images, self.shape), labels)
         loss: Tensor = self.loss(self.network(self.prepared(images)), labels)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
         return loss

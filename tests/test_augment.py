@@ -1,0 +1,497 @@
+"""Augmentation by whole batches: torchvision's results image by image, and a draw of its own for each."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional
+
+from archspec.arguments import validator
+from archspec.augmentations import AUGMENTATIONS, SCHEMA, complete
+from archspec.errors import UsageError
+from trainer import augment, color, geometry
+from trainer.augment import Augmentation
+
+COUNT = 24
+SHAPES = [(3, 32, 32), (1, 28, 28), (3, 20, 33)]
+NAMES = list(AUGMENTATIONS)
+TORCHVISIONS: dict[str, Any] = {
+    "horizontal_flip": v2.RandomHorizontalFlip,
+    "vertical_flip": v2.RandomVerticalFlip,
+    "random_resized_crop": v2.RandomResizedCrop,
+    "erasing": v2.RandomErasing,
+    "rand_augment": v2.RandAugment,
+    "trivial_augment": v2.TrivialAugmentWide,
+    "mixup": v2.MixUp,
+    "cutmix": v2.CutMix,
+}
+
+
+def photos(shape: tuple[int, ...] = (3, 32, 32), count: int = COUNT, seed: int = 0) -> Tensor:
+    """Images that are neither noise nor flat: smooth waves in each channel."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.arange(shape[1])[:, None] / shape[1], torch.arange(shape[2]) / shape[2]
+    waves = torch.rand(count, shape[0], 3, 1, 1, generator=generator) * 12
+    values = torch.sin(waves[:, :, 0] * rows + waves[:, :, 1] * columns + waves[:, :, 2])
+    return ((values + 1) * 127.5).round().to(torch.uint8)
+
+
+def labels(count: int = COUNT) -> Tensor:
+    return torch.arange(count) % 10
+
+
+def spread(low: float, high: float) -> Tensor:
+    return torch.linspace(low, high, COUNT)
+
+
+def one_by_one(transform: Callable[..., Tensor], images: Tensor, *parameters: Tensor) -> Tensor:
+    rows = zip(*(one.tolist() for one in parameters), strict=True) if parameters else ((),) * len(images)
+    return torch.stack([transform(image, *row) for image, row in zip(images, rows, strict=True)])
+
+
+def far(ours: Tensor, theirs: Tensor) -> int:
+    assert ours.shape == theirs.shape
+    assert ours.dtype == theirs.dtype == torch.uint8
+    return int((ours.int() - theirs.int()).abs().max())
+
+
+def unequal(ours: Tensor, theirs: Tensor) -> float:
+    assert ours.shape == theirs.shape
+    return float((ours != theirs).float().mean())
+
+
+# --- the same parameters give torchvision's results ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(("dim", "theirs"), [(-1, functional.horizontal_flip), (-2, functional.vertical_flip)])
+def test_flips_are_torchvisions(shape: tuple[int, int, int], dim: int, theirs: Callable[[Tensor], Tensor]) -> None:
+    images, chosen = photos(shape), torch.arange(COUNT) % 3 == 0
+    expected = one_by_one(lambda image, mirror: theirs(image) if mirror else image, images, chosen)
+    assert torch.equal(geometry.flipped(images, chosen, dim), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("mode", ["constant", "edge", "reflect"])
+def test_padded_crops_are_torchvisions(shape: tuple[int, int, int], mode: str) -> None:
+    images = photos(shape)
+    top, left = torch.arange(COUNT) % 9, torch.arange(COUNT) * 7 % 9
+
+    def theirs(image: Tensor, top: int, left: int) -> Tensor:
+        return functional.crop(functional.pad(image, [4], padding_mode=mode), top, left, *shape[1:])
+
+    ours = geometry.cropped(geometry.padded(images, 4, mode), top, left, (shape[1], shape[2]))
+    assert torch.equal(ours, one_by_one(theirs, images, top, left))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_resized_crops_are_torchvisions(shape: tuple[int, int, int]) -> None:
+    images = photos(shape)
+    height, width = spread(1, shape[1]).long(), spread(shape[2], 1).long()
+    top, left = (shape[1] - height) // 2, shape[2] - width
+
+    def theirs(image: Tensor, *place: int) -> Tensor:
+        return functional.resized_crop(image, *place, list(shape[1:]), InterpolationMode.BILINEAR, antialias=True)
+
+    ours = geometry.resized_crop(images, top, left, height, width)
+    assert far(ours, one_by_one(theirs, images, top, left, height, width)) <= 1
+    whole = torch.zeros(COUNT).long()
+    assert torch.equal(geometry.resized_crop(images, whole, whole, whole + shape[1], whole + shape[2]), images)
+
+
+def test_a_batch_worked_on_in_parts_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, zero = photos(), torch.zeros(COUNT).long()
+    sizes = 5 + torch.arange(COUNT)
+    together = geometry.resized_crop(images, zero, zero, sizes, sizes)
+    monkeypatch.setattr(geometry, "PART", 10 * 3 * 32 * 32)
+    assert torch.equal(geometry.resized_crop(images, zero, zero, sizes, sizes), together)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_rotations_are_torchvisions(shape: tuple[int, int, int], mode: str) -> None:
+    images, degrees = photos(shape), spread(-170, 171)
+    theirs = one_by_one(lambda image, angle: functional.rotate(image, angle, InterpolationMode(mode)), images, degrees)
+    ours = geometry.rotated(images, degrees, mode)
+    if mode == "nearest":  # but for pixels that lie midway between two
+        assert unequal(ours, theirs) < 1e-3
+    else:
+        assert far(ours, theirs) <= 1
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    ("ours", "theirs", "low", "high", "distance"),
+    [
+        (color.brightness, functional.adjust_brightness, 0, 2.5, 0),
+        (color.saturation, functional.adjust_saturation, 0, 2.5, 1),
+        (color.contrast, functional.adjust_contrast, 0, 2.5, 1),
+        (color.sharpness, functional.adjust_sharpness, 0, 2.5, 1),
+        (color.hue, functional.adjust_hue, -0.5, 0.5, 1),
+        (color.solarize, functional.solarize, 0, 255, 0),
+    ],
+)
+def test_changes_of_colour_are_torchvisions(
+    shape: tuple[int, int, int], ours: Any, theirs: Any, low: float, high: float, distance: int
+) -> None:
+    images, factors = photos(shape), spread(low, high)
+    images[0, :, :4] = 255
+    images[1] = 0
+    assert far(ours(images, factors), one_by_one(theirs, images, factors)) <= distance
+
+
+def test_posterizing_is_torchvisions() -> None:
+    images, bits = photos(), torch.arange(COUNT) % 9
+    assert torch.equal(color.posterize(images, bits), one_by_one(functional.posterize, images, bits))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("number", range(14))
+def test_operations_and_magnitudes_are_torchvisions(number: int, shape: tuple[int, int, int], wide: bool) -> None:
+    theirs = v2.TrivialAugmentWide() if wide else v2.RandAugment()
+    name = list(theirs._AUGMENTATION_SPACE)[number]
+    shift = (32.0, 32.0) if wide else (150 / 331 * shape[1], 150 / 331 * shape[2])
+    operation, start, end, signed = augment._operations(shift, wide=wide)[number]
+    levels, their_signed = theirs._AUGMENTATION_SPACE[name]
+    assert signed == their_signed
+    magnitudes = levels(31, *shape[1:])
+    images = photos(shape, 31)
+    ours = torch.linspace(start, end, 31)
+    if magnitudes is None:
+        assert torch.equal(ours, torch.zeros(31))
+        magnitudes = ours
+    for sign in (1, -1) if signed else (1,):
+        expected = one_by_one(
+            lambda image, by: theirs._apply_image_or_video_transform(
+                image, name, by, InterpolationMode.NEAREST, theirs._fill
+            ),
+            images,
+            sign * magnitudes,
+        )
+        if name in ("ShearX", "ShearY", "Rotate"):
+            assert unequal(operation(images, sign * ours), expected) < 0.01  # 90° lies midway between pixels
+        else:
+            distance = 1 if name in ("Color", "Contrast", "Sharpness") else 0
+            assert far(operation(images, sign * ours), expected) <= distance
+
+
+# --- each image has its own draw -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equal_images_of_a_batch_are_augmented_unequally(name: str) -> None:
+    image = photos(count=1)
+    others = photos(count=2)[1:]
+    # for the mixing ones, equal images between other ones
+    images = torch.cat([image, others]).repeat(32, 1, 1, 1) if AUGMENTATIONS[name].mixes else image.repeat(64, 1, 1, 1)
+    arguments = {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}}
+    torch.manual_seed(0)
+    result, _ = Augmentation([{name: arguments.get(name, {})}], (3, 32, 32), 10)(images, labels(64))
+    kinds = {tuple(one.flatten().tolist()) for one in result[::2]}
+    assert len(kinds) == 2 if name.endswith("_flip") else len(kinds) > 10
+    assert result.shape == images.shape
+    assert result.dtype == torch.uint8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_draws_come_from_the_generator_given_or_from_torchs(name: str) -> None:
+    images, classes = photos(), labels()
+    changed = Augmentation([name, "color_jitter", {"color_jitter": {"brightness": 0.5}}], (3, 32, 32), 10)
+
+    def drawn(generator: torch.Generator | None) -> Tensor:
+        result, soft = changed(images, classes, generator)
+        return torch.cat([result.flatten().float(), soft.flatten().float()])
+
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    first = drawn(torch.Generator().manual_seed(5))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(first, drawn(torch.Generator().manual_seed(5)))
+    assert not torch.equal(first, drawn(torch.Generator().manual_seed(6)))
+    torch.manual_seed(5)
+    assert torch.equal(first, drawn(None))
+
+
+def test_images_given_stay_as_they_were() -> None:
+    images, classes = photos(), labels()
+    before = images.clone()
+    Augmentation([{one: {}} for one in NAMES], (3, 32, 32), 10)(images, classes)
+    assert torch.equal(images, before)
+    assert torch.equal(classes, labels())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 9), (1, 1, 1), (3, 2, 2)], ids=str)
+def test_small_and_grey_images_are_augmented(name: str, shape: tuple[int, int, int]) -> None:
+    for count in (1, 5):
+        result, _ = Augmentation([name], shape, 10)(photos(shape, count), labels(count))
+        assert tuple(result.shape) == (count, *shape)
+
+
+def test_augmentation_is_in_full_precision_under_autocast() -> None:
+    images, classes = photos(), labels()
+    changed = Augmentation(
+        ["random_resized_crop", {"color_jitter": {"saturation": 0.5}}, "rotation", "mixup"], (3, 32, 32), 10
+    )
+    expected, _ = changed(images, classes, torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        ours, _ = changed(images, classes, torch.Generator().manual_seed(0))
+    assert torch.equal(ours, expected)
+
+
+# --- the distributions are torchvision's ---------------------------------------------------------------------------
+
+
+def quantiles(values: Tensor) -> Tensor:
+    return values.double().quantile(torch.linspace(0.1, 0.9, 9).double())
+
+
+@pytest.mark.parametrize(
+    ("scale", "ratio", "size"),
+    [((0.8, 1.0), (0.9, 1.1), (32, 32)), ((0.08, 1.0), (3 / 4, 4 / 3), (32, 32)), ((0.9, 1.0), (1.0, 1.0), (16, 48))],
+)
+def test_crops_are_drawn_as_torchvision_draws_them(
+    scale: tuple[float, float], ratio: tuple[float, float], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, drawn = 4000, {}
+
+    def watched(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
+        drawn.update(top=top, left=left, height=height, width=width)
+        return images
+
+    monkeypatch.setattr(geometry, "resized_crop", watched)
+    torch.manual_seed(0)
+    images = torch.zeros(count, 1, *size, dtype=torch.uint8)
+    Augmentation([{"random_resized_crop": {"scale": scale, "ratio": ratio}}], (1, *size), 10)(images, labels(count))
+    transform = v2.RandomResizedCrop(size, scale, ratio)
+    theirs = [transform.make_params([images[0]]) for _ in range(count)]
+    for key, ours in drawn.items():
+        expected = torch.tensor([one[key] for one in theirs])
+        assert (quantiles(ours) - quantiles(expected)).abs().max() <= 1
+        assert ours.double().mean().item() == pytest.approx(expected.double().mean().item(), rel=0.05, abs=0.1)
+        assert abs(ours.min() - expected.min()) <= 1
+        assert abs(ours.max() - expected.max()) <= 1
+
+
+def test_erased_rectangles_are_drawn_as_torchvision_draws_them() -> None:
+    count = 4000
+    images = torch.full((count, 1, 32, 32), 200, dtype=torch.uint8)
+    torch.manual_seed(0)
+    result, _ = Augmentation([{"erasing": {"p": 1.0, "value": 0}}], (1, 32, 32), 10)(images, labels(count))
+    gone = result == 0
+    transform = v2.RandomErasing(p=1.0)
+    theirs = [transform.make_params([images[0]]) for _ in range(count)]
+    for key, ours in {"h": gone.any(3).sum((1, 2)), "w": gone.any(2).sum((1, 2))}.items():
+        expected = torch.tensor([one[key] for one in theirs])
+        assert (quantiles(ours) - quantiles(expected)).abs().max() <= 1
+    assert torch.equal(gone.sum((1, 2, 3)), gone.any(3).sum((1, 2)) * gone.any(2).sum((1, 2)))
+    assert 0.45 < float((_erased(images, 0.5) == 0).flatten(1).any(1).float().mean()) < 0.55
+
+
+def _erased(images: Tensor, p: float) -> Tensor:
+    return Augmentation([{"erasing": {"p": p, "value": 0}}], (1, 32, 32), 10)(images, labels(len(images)))[0]
+
+
+def test_erasing_with_noise_leaves_the_rest() -> None:
+    images = photos(count=200)
+    result, _ = Augmentation([{"erasing": {"p": 1.0}}], (3, 32, 32), 10)(images, labels(200))
+    changed = (result != images).any(1)
+    assert 0.02 < float(changed.float().mean()) < 0.33
+    assert len(result[changed[:, None].expand_as(result)].unique()) > 250
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_a_flip_happens_with_its_probability(p: float) -> None:
+    images = photos(count=1).repeat(3000, 1, 1, 1)
+    result, _ = Augmentation([{"horizontal_flip": {"p": p}}], (3, 32, 32), 10)(images, labels(3000))
+    share = (result != images).flatten(1).any(1).float().mean().item()
+    assert share == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 3000))
+
+
+def test_padded_crops_reach_every_place_alike() -> None:
+    images = torch.zeros(8100, 1, 9, 9, dtype=torch.uint8)
+    images[:, :, 4, 4] = 255
+    result, _ = Augmentation(["padded_crop"], (1, 9, 9), 10)(images, labels(8100))
+    counts = (result == 255).sum((0, 1))
+    assert counts.sum() == 8100
+    assert 50 < counts.min() <= counts.max() < 160
+
+
+def test_each_operation_is_chosen_alike() -> None:
+    torch.manual_seed(0)
+    draw = augment.Draw(torch.zeros(14_000, 1), None)
+    counts = draw.below(14).bincount(minlength=14)
+    assert 850 < counts.min() <= counts.max() < 1150
+
+
+def test_colours_are_jittered_within_their_ranges_and_in_every_order() -> None:
+    images = torch.full((2000, 1, 4, 4), 100, dtype=torch.uint8)
+    result, _ = Augmentation([{"color_jitter": {"brightness": 0.4}}], (1, 4, 4), 10)(images, labels(2000))
+    assert (result.min(), result.max()) == (60, 139)
+    narrow, _ = Augmentation([{"color_jitter": {"brightness": [1.5, 1.2]}}], (1, 4, 4), 10)(images, labels(2000))
+    assert 120 <= narrow.min() <= narrow.max() <= 150
+    # at these factors the order decides the result: brightness may saturate before the contrast is lowered, or after
+    image = photos(count=1).repeat(200, 1, 1, 1)
+    fixed = {"brightness": [3.0, 3.0], "contrast": [0.5, 0.5], "saturation": [0.0, 0.0]}
+    jittered, _ = Augmentation([{"color_jitter": fixed}], (3, 32, 32), 10)(image, labels(200))
+    changes = [
+        lambda i: functional.adjust_brightness(i, 3.0),
+        lambda i: functional.adjust_contrast(i, 0.5),
+        lambda i: functional.adjust_saturation(i, 0.0),
+    ]
+    expected = []
+    for order in ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)):
+        one = image[0]
+        for number in order:
+            one = changes[number](one)
+        expected.append(one)
+    nearest = [min(range(6), key=lambda k: far(one, expected[k])) for one in jittered]
+    assert all(far(one, expected[k]) <= 4 for one, k in zip(jittered, nearest, strict=True))
+    assert len(set(nearest)) >= 4
+
+
+# --- mixed labels --------------------------------------------------------------------------------------------------
+
+
+def flat(count: int = COUNT) -> Tensor:
+    """Images of one value each, 10 times the image's number."""
+    return (torch.arange(count) * 10).to(torch.uint8)[:, None, None, None].expand(-1, 3, 32, 32)
+
+
+def test_mixup_mixes_labels_as_it_mixes_images() -> None:
+    images, classes = flat(), torch.arange(COUNT)
+    mixed, soft = Augmentation(["mixup"], (3, 32, 32), COUNT)(images, classes)
+    assert soft.shape == (COUNT, COUNT)
+    assert soft.sum(1).numpy() == pytest.approx(1, abs=1e-6)
+    # the expected value of 10 × label is what the pixels show
+    assert (soft @ (torch.arange(COUNT) * 10.0)).numpy() == pytest.approx(mixed[:, 0, 0, 0].numpy(), abs=0.51)
+    assert len({round(value, 3) for value in soft.amax(1).tolist()}) > 15
+
+
+def test_mixup_and_cutmix_are_torchvisions_with_its_shares() -> None:
+    images, classes = photos(), labels()
+    for name, transform in {"mixup": v2.MixUp(num_classes=10), "cutmix": v2.CutMix(num_classes=10)}.items():
+        mixed, soft = Augmentation([name], (3, 32, 32), 10)(images, classes)
+        for i in range(COUNT):
+            share = soft[i, classes[i]].item()
+            pair = images[[i - 1, i]]
+            if name == "mixup":
+                params: dict[str, Any] = {"lam": share}
+            else:
+                pasted = (mixed[i] != images[i]).any(0)
+                rows, columns = pasted.any(1).nonzero(), pasted.any(0).nonzero()
+                box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1) if len(rows) else (0, 0, 0, 0)
+                assert (1 - share) * 1024 >= int(pasted.sum()) - 0.01
+                params = {"box": tuple(map(int, box)), "lam_adjusted": share}
+            two = classes[[i - 1, i]]
+            params |= {"labels": two, "batch_size": 2}
+            theirs = transform.transform(pair.float(), params)[1]
+            assert (mixed[i].float() - theirs).abs().max() <= 0.501
+            assert transform.transform(two, params)[1].numpy() == pytest.approx(soft[i].numpy(), abs=1e-6)
+
+
+def test_cutmix_labels_are_shares_of_the_area() -> None:
+    images, classes = flat(), torch.arange(COUNT)
+    mixed, soft = Augmentation(["cutmix"], (3, 32, 32), COUNT)(images, classes)
+    kept = (mixed == images)[:, 0].float().mean((1, 2))
+    assert soft[range(COUNT), range(COUNT)].numpy() == pytest.approx(kept.numpy(), abs=1e-6)
+    assert kept.min() < 0.7
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_unmixed_images_keep_their_labels(name: str) -> None:
+    images, classes = photos(), labels()
+    mixed, soft = Augmentation([{name: {"p": 0.0}}], (3, 32, 32), 10)(images, classes)
+    assert torch.equal(mixed, images)
+    assert torch.equal(soft, torch.nn.functional.one_hot(classes, 10).float())
+    mixed, soft = Augmentation([{name: {"p": 0.5}}], (3, 32, 32), 10)(photos(count=1000), labels(1000))
+    assert 0.4 < (soft.amax(1) == 1).float().mean() < 0.65
+
+
+def test_soft_labels_are_mixed_too() -> None:
+    soft = torch.rand(COUNT, 10).softmax(1)
+    _, mixed = Augmentation(["cutmix", "mixup"], (3, 32, 32), 10)(photos(), soft)
+    assert mixed.sum(1).numpy() == pytest.approx(1, abs=1e-6)
+
+
+def test_mixing_ratios_are_beta_distributed() -> None:
+    torch.manual_seed(0)
+    for alpha in (0.1, 1.0, 4.0):
+        ours = augment.Draw(torch.zeros(20_000, 1), None).beta(alpha)
+        theirs = torch.distributions.Beta(alpha, alpha).sample((20_000,))
+        assert (quantiles(ours) - quantiles(theirs)).abs().max() < 0.05
+
+
+def test_mixing_comes_last() -> None:
+    images, classes = flat(), torch.arange(COUNT)
+    order = Augmentation(["mixup", {"color_jitter": {"brightness": [0.0, 0.0]}}], (3, 32, 32), COUNT)
+    mixed, soft = order(images, classes)
+    assert mixed.max() == 0
+    assert soft.shape == (COUNT, COUNT)
+
+
+# --- names, defaults, errors ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TORCHVISIONS)
+def test_defaults_are_torchvisions(name: str) -> None:
+    theirs = inspect.signature(TORCHVISIONS[name]).parameters
+    for argument in AUGMENTATIONS[name].signature.arguments:
+        if (name, argument.name) in {("erasing", "value"), ("mixup", "p"), ("cutmix", "p")}:
+            continue
+        assert argument.default == theirs[argument.name].default
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_alone_stands_for_its_defaults(name: str) -> None:
+    assert complete(name) == complete({name: {}})
+    given, arguments = complete(name)
+    written = {key: list(value) if isinstance(value, tuple) else value for key, value in arguments.items()}
+    assert validator(SCHEMA).is_valid({given: written})
+    assert validator(SCHEMA).is_valid(name)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["shear", {"shear": {}}, {}, {"mixup": {}, "cutmix": {}}, {"mixup": {"alpha": 0}}, {"erasing": {"value": 256}},
+     {"random_resized_crop": {"scale": [0.5, 1.1]}}, {"rotation": {"degrees": 181}}, {"padded_crop": {"padding": 0}}],
+)  # fmt: skip
+def test_what_is_no_augmentation_is_refused(wrong: Any) -> None:
+    assert not validator(SCHEMA).is_valid(wrong)
+
+
+@pytest.mark.parametrize(
+    ("written", "shape", "message"),
+    [
+        (
+            {"padded_crop": {"padding": 8, "mode": "reflect"}},
+            (1, 8, 28),
+            "`padded_crop` cannot mirror 8 pixels at the edges of images of 8×28\n"
+            "  help: give it a padding of at most 7, or another mode",
+        ),
+        (
+            {"rand_augment": {"magnitude": 31}},
+            (3, 32, 32),
+            "`rand_augment` has no magnitude 31: its 31 magnitudes count from 0\n"
+            "  help: give it a magnitude of at most 30",
+        ),
+        (
+            "horizontal_flip",
+            (4, 32, 32),
+            "`horizontal_flip` works on images of 1 or 3 channels, not on an input of 4\n"
+            "  help: leave augmentation out: --set 'train.augment=[]'",
+        ),
+    ],
+)
+def test_arguments_that_do_not_fit_the_images_are_said(written: Any, shape: Any, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Augmentation([written], shape, 10)
+    assert str(caught.value) == message
