@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+import yaml
+from conftest import ROOT
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
@@ -332,6 +335,33 @@ def test_each_operation_is_chosen_alike() -> None:
     assert 850 < counts.min() <= counts.max() < 1150
 
 
+def test_magnitudes_are_drawn_alike_and_of_either_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Tensor] = []
+
+    def watched(images: Tensor, magnitude: Tensor) -> Tensor:
+        drawn.append(magnitude)
+        return images
+
+    images, classes = torch.zeros(6200, 1, 2, 2, dtype=torch.uint8), labels(6200)
+    for name, signed in (("trivial_augment", True), ("trivial_augment", False), ("rand_augment", True)):
+        monkeypatch.setattr(augment, "_operations", lambda _, wide, signed=signed: [(watched, 0.0, 30.0, signed)])
+        drawn.clear()
+        Augmentation([name], (1, 2, 2), 10)(images, classes)
+        sizes = drawn[0].abs().round().long().bincount(minlength=31)
+        if name == "rand_augment":
+            assert (len(drawn), sizes[9]) == (2, 6200)
+        else:
+            assert 130 < sizes.min() <= sizes.max() < 280
+        assert (0.45 < (drawn[0] < 0).float().mean() < 0.55) if signed else (drawn[0] >= 0).all()
+
+
+def test_a_rectangle_as_large_as_the_image_is_not_erased() -> None:
+    whole = {"erasing": {"p": 1.0, "scale": [1.0, 1.0], "ratio": [1.0, 1.0]}}
+    images = photos((3, 8, 8))
+    result, _ = Augmentation([whole], (3, 8, 8), 10)(images, labels())
+    assert torch.equal(result, images)  # as torchvision has it
+
+
 def test_colours_are_jittered_within_their_ranges_and_in_every_order() -> None:
     images = torch.full((2000, 1, 4, 4), 100, dtype=torch.uint8)
     result, _ = Augmentation([{"color_jitter": {"brightness": 0.4}}], (1, 4, 4), 10)(images, labels(2000))
@@ -495,3 +525,24 @@ def test_arguments_that_do_not_fit_the_images_are_said(written: Any, shape: Any,
     with pytest.raises(UsageError) as caught:
         Augmentation([written], shape, 10)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_documentation_gives_each_augmentation_with_its_defaults(name: str) -> None:
+    text = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+    (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+    said = row.split("|")[3]
+    for argument in AUGMENTATIONS[name].signature.arguments:
+        written = re.search(rf"`{argument.name}` (\[[^]]+\]|[\w.]+)", said)
+        assert written, argument.name
+        default = {"[3/4, 4/3]": (3 / 4, 4 / 3)}.get(written[1]) or yaml.safe_load(written[1])
+        assert tuple(default) == argument.default if isinstance(default, list) else default == argument.default
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_grey_images_shown_in_colour_are_augmented(name: str) -> None:
+    """`fitted` repeats a grey channel without a copy."""
+    images = photos((1, 12, 12)).expand(-1, 3, -1, -1)
+    result, _ = Augmentation([name], (3, 12, 12), 10)(images, labels(), torch.Generator().manual_seed(0))
+    expected, _ = Augmentation([name], (3, 12, 12), 10)(images.clone(), labels(), torch.Generator().manual_seed(0))
+    assert torch.equal(result, expected)

@@ -48,8 +48,8 @@ class Draw:
 
     def below(self, bound: Tensor | int) -> Tensor:
         """Whole numbers from 0 to `bound` - 1, int64 `(N,)`; a tensor gives each image its own bound."""
-        limit = torch.as_tensor(bound, device=self.device)
-        return (self.uniform() * limit).long().minimum(limit - 1)  # rounding could reach the bound
+        drawn = (self.uniform() * bound).long()  # rounding could reach the bound
+        return drawn.minimum(bound - 1) if isinstance(bound, Tensor) else drawn.clamp(max=bound - 1)
 
     def noise(self, images: Tensor) -> Tensor:
         return torch.randint(256, images.shape, dtype=torch.uint8, device=self.device, generator=self.generator)
