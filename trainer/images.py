@@ -23,14 +23,13 @@ def fitted(images: Tensor, shape: Shape) -> Tensor:
     return images
 
 
-def check_fit(images: Tensor, shape: Shape, name: str) -> None:
-    """Raises `UsageError` where a data set's images cannot be brought to a network's input."""
+def check_fit(channels: int, shape: Shape, name: str) -> None:
+    """Raises `UsageError` where a data set's images of `channels` cannot be brought to a network's input."""
     if len(shape) != 3:
         raise UsageError(
             f"the data set `{name}` holds images, but the network's input is {show(shape)}\n"
             "  help: give the spec an input of channels, height and width"
         )
-    channels = images.shape[1]
     if channels != shape[0] and {channels, shape[0]} != {1, 3}:
         raise UsageError(
             f"images of {channels} channel{'s' * (channels != 1)} (data set `{name}`) "
@@ -39,12 +38,24 @@ def check_fit(images: Tensor, shape: Shape, name: str) -> None:
         )
 
 
+def histogram(images: Tensor, shape: Shape) -> Tensor:
+    """How often each value from 0 to 255 stands in each channel, int64 `(C, 256)`, as the network sees the channels."""
+    channels = fitted(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
+    return torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
+
+
+def moments(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and standard deviation of values 0 to 1, float `(C,)`, of a histogram `(C, 256)` of 0 to 255.
+
+    Counts of whole numbers are exact however many there are, without a copy of all images in floating point.
+    """
+    weights, values = counts.double(), torch.arange(256).double() / 255
+    total = weights.sum(1)
+    mean = (weights * values).sum(1) / total
+    variance = (weights * (values - mean[:, None]) ** 2).sum(1) / total
+    return mean.float(), variance.sqrt().clamp(min=1e-6).float()
+
+
 def statistics(images: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
     """The mean and standard deviation of each channel as float `(C,)`, of values 0 to 1, as the network sees them."""
-    channels = fitted(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
-    # sums of whole numbers: exact whatever the count, without a copy of all images in floating point
-    counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels]).double()
-    values = torch.arange(256).double() / 255
-    mean = (counts * values).sum(1) / counts.sum(1)
-    variance = (counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1)
-    return mean.float(), variance.sqrt().clamp(min=1e-6).float()
+    return moments(histogram(images, shape))

@@ -7,26 +7,27 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from torch.utils.data import DataLoader, Sampler
+from torch import Tensor
 
 from archspec.errors import UsageError
 from archspec.recipe import complete
 from archspec.shapes import show
 from archspec.spec import Spec
 from trainer import data
+from trainer.augment import Augmentation
 from trainer.data import DataSet, Labelled
-from trainer.images import check_fit, statistics
+from trainer.images import check_fit
+from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
+from trainer.parts import bring, split
 
 EVALUATION_BATCH = 256
 
@@ -37,9 +38,14 @@ class Job:
 
     spec: Spec
     data: DataSet
-    train: Labelled
-    validation: Labelled
+    train: Labelled | Stream
+    validation: Labelled | Stream
+    test: Labelled | Stream
     recipe: dict[str, Any]
+    statistics: tuple[Tensor, Tensor] | None
+    """The mean and standard deviation that images are normalised by, if they are."""
+    notes: tuple[str, ...]
+    """What a person should know of the data, a line each."""
 
     @property
     def name(self) -> str:
@@ -50,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run. Accuracies are shares from 0 to 1, the time is in seconds."""
+    """What came of a run. Accuracies are shares from 0 to 1 (none without a validation set), the time is in seconds."""
 
     name: str
     spec: str
@@ -59,23 +65,31 @@ class Result:
     epochs: int
     params: int
     macs: int
-    val_accuracy: float
+    val_accuracy: float | None
     test_accuracy: float
     best_epoch: int
     seconds: float
     folder: str
 
 
-def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> Job:
+def prepare(
+    spec: Spec,
+    data_folder: Path,
+    num_classes_given: bool = False,
+    *,
+    download: bool = False,
+    skip_unreadable: bool = False,
+) -> Job:
     """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
 
     Raises `UsageError` where they cannot fit, before anything is trained.
     """
     recipe = complete(spec.recipe)
-    images = data.load(recipe["data"], data_folder)
+    images = data.load(recipe["data"], data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
-    check_fit(images.train.images, spec.plan.input, images.name)
+    shape = spec.plan.input
+    check_fit(images.train.channels, shape, images.name)
     if spec.plan.output != (images.classes,):
         cure = "end the network in `- linear: =num_classes`, with `vars: {num_classes: 10}`"
         if num_classes_given:
@@ -84,27 +98,18 @@ def prepare(spec: Spec, data_folder: Path, num_classes_given: bool = False) -> J
             f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
             f"{show(spec.plan.output)}\n  help: {cure}"
         )
-    train, validation = _split(images, recipe)
-    if recipe["batch_size"] > len(train):
-        raise UsageError(
-            f"a batch of {recipe['batch_size']} is more than the {len(train)} images to train with\n"
-            "  help: --set train.batch_size=64"
-        )
-    return Job(spec, images, train, validation, recipe)
+    Augmentation(recipe["augment"], shape, images.classes)  # raises what is wrong with its arguments
+    _check_batch(recipe["batch_size"], len(split(images, recipe)[0]))
+    parts = bring(images, shape, recipe, skip_unreadable=skip_unreadable)
+    _check_batch(recipe["batch_size"], len(parts.train))
+    return Job(spec, images, parts.train, parts.validation, parts.test, recipe, parts.statistics, parts.notes)
 
 
-def _split(images: DataSet, recipe: dict[str, Any]) -> tuple[Labelled, Labelled]:
-    """The training set and the validation set drawn from it by the recipe's seed."""
-    total = len(images.train)
-    share = recipe["validation"]
-    count = share if isinstance(share, int) else round(share * total)
-    if not 0 < count < total:
+def _check_batch(size: int, images: int) -> None:
+    if size > images:
         raise UsageError(
-            f"a validation set of {count} images cannot be drawn from the {total} of `{images.name}`\n"
-            "  help: --set train.validation=0.1"
+            f"a batch of {size} is more than the {images} images to train with\n  help: --set train.batch_size=64"
         )
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe["seed"]))
-    return images.train.at(order[count:]), images.train.at(order[:count])
 
 
 def train(job: Job, out: Path, *, progress: bool) -> Result:
@@ -112,21 +117,25 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
     _quieten()
     seed_everything(job.recipe["seed"], verbose=False)
     module = SpecModule(job.spec.resolved | {"train": job.recipe})
-    if job.recipe["normalize"]:
-        module.mean, module.std = statistics(job.train.images, job.spec.plan.input)
+    if job.statistics is not None:
+        module.mean, module.std = job.statistics
+    if isinstance(job.train, Stream):
+        module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
     folder = _new_folder(out, job.name)
     (folder / "spec.yaml").write_text(yaml.safe_dump(module.hparams["spec"], sort_keys=False), encoding="utf-8")
-    best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max")
+    # without a validation set, the last epoch counts as the best
+    monitor = "val_accuracy" if len(job.validation) else None
+    best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor=monitor, mode="max")
     epochs = Epochs(job.recipe["epochs"], quiet=progress)
     engine = _engine(job, folder, [best, epochs], progress=progress)
     training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
     began = time.perf_counter()
     try:
-        engine.fit(module, training, loader(job.validation, EVALUATION_BATCH))
+        engine.fit(module, training, loader(job.validation, EVALUATION_BATCH) if len(job.validation) else None)
     except SystemExit:  # so Lightning ends when it is interrupted
         raise KeyboardInterrupt from None
     seconds = time.perf_counter() - began
-    test = loader(job.data.test, EVALUATION_BATCH)
+    test = loader(job.test, EVALUATION_BATCH)
     # weights and metrics alone are read back: nothing in the file can run
     scores = engine.test(module, test, ckpt_path="best", verbose=False, weights_only=True)
     result = Result(
@@ -137,7 +146,7 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
         epochs=job.recipe["epochs"],
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=float(best.best_model_score or 0.0),
+        val_accuracy=float(best.best_model_score or 0.0) if len(job.validation) else None,
         test_accuracy=float(scores[0]["test_accuracy"]),
         best_epoch=epochs.best_epoch,
         seconds=seconds,
@@ -161,41 +170,6 @@ def _engine(job: Job, folder: Path, callbacks: list[Callback], *, progress: bool
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
-
-
-class Batches(Sampler[list[int]]):
-    """The positions of each batch. Shuffled by a seed, in another order each epoch, a last partial batch is dropped.
-
-    The order depends on the seed and the epoch alone, not on what else draws random numbers.
-    """
-
-    def __init__(self, count: int, batch_size: int, seed: int | None) -> None:
-        self.count = count
-        self.batch_size = batch_size
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count // self.batch_size if self.seed is not None else -(-self.count // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        order = list(range(self.count))
-        if self.seed is not None:
-            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-            order = torch.randperm(self.count, generator=generator).tolist()
-        for number in range(len(self)):
-            yield order[number * self.batch_size : (number + 1) * self.batch_size]
-
-
-def loader(part: Labelled, batch_size: int, *, shuffle_by: int | None = None) -> DataLoader[Any]:
-    """Whole batches, taken from memory at once; for training, shuffled by a seed."""
-    batches = Batches(len(part), batch_size, shuffle_by)
-    # a generator of its own keeps the loader from drawing on the global one
-    return DataLoader(part, sampler=batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
 
 def _new_folder(out: Path, name: str) -> Path:
@@ -242,13 +216,15 @@ class Epochs(Callback):
                 f"the training loss is not finite in epoch {epoch}: it diverges\n"
                 "  help: lower the learning rate, `--set train.optimizer.sgd.lr=0.01` for example"
             )
-        if metrics["val_accuracy"] > self.best:
-            self.best, self.best_epoch = metrics["val_accuracy"], epoch
+        validation = ""
+        if "val_accuracy" in metrics:
+            validation = f"val loss {metrics['val_loss']:.4f}  val accuracy {metrics['val_accuracy']:.2%}  "
+        if metrics.get("val_accuracy", math.inf) > self.best:
+            self.best, self.best_epoch = metrics.get("val_accuracy", self.best), epoch
         if not self.quiet:
+            seconds = time.perf_counter() - self.began
             print(
-                f"epoch {epoch}/{self.epochs}  loss {metrics['train_loss']:.4f}  "
-                f"val loss {metrics['val_loss']:.4f}  val accuracy {metrics['val_accuracy']:.2%}  "
-                f"{time.perf_counter() - self.began:.1f} s",
+                f"epoch {epoch}/{self.epochs}  loss {metrics['train_loss']:.4f}  {validation}{seconds:.1f} s",
                 flush=True,
             )
 

@@ -14,7 +14,9 @@ from archspec.errors import UsageError
 @click.command("train")
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @variant_option
-@click.option("--data", metavar="NAME", help="A data set by its name, instead of the recipe's.")
+@click.option(
+    "--data", metavar="NAME|FOLDER", help="A data set by its name, or a folder of images, instead of the recipe's."
+)
 @click.option(
     "--data-folder",
     type=click.Path(path_type=Path),
@@ -22,6 +24,8 @@ from archspec.errors import UsageError
     show_default=True,
     help="Where data sets lie.",
 )
+@click.option("--download", is_flag=True, help="Fetch a data set to there if it is missing.")
+@click.option("--skip-unreadable", is_flag=True, help="Leave images out that cannot be read, rather than stop.")
 @click.option("--epochs", type=click.IntRange(1), help="How often the training set is gone through.")
 @set_option
 @click.option(
@@ -33,6 +37,8 @@ def command(
     variant: str | None,
     data: str | None,
     data_folder: Path,
+    download: bool,
+    skip_unreadable: bool,
     epochs: int | None,
     settings: tuple[str, ...],
     out: Path,
@@ -58,14 +64,16 @@ def command(
     from trainer.run import prepare, train
 
     fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-    jobs = [prepare(spec, data_folder, fixed) for spec in loaded]
+    jobs = [prepare(spec, data_folder, fixed, download=download, skip_unreadable=skip_unreadable) for spec in loaded]
     results = []
     for number, job in enumerate(jobs, 1):
         plan = job.spec.plan
         count = f"{number}/{len(jobs)}: " if len(jobs) > 1 else ""
         click.echo(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}: {len(job.train):,} images to train "
-            f"with, {len(job.validation):,} to validate, {len(job.data.test):,} to test"
+            f"with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
         results.append(train(job, out, progress=interactive))
     print_table(results, Console())
+    for note in dict.fromkeys(note for job in jobs for note in job.notes):
+        click.echo(f"note: {note}", err=True)
