@@ -257,7 +257,7 @@ def phrase(schema: Schema) -> str:
     if above is not None and "exclusiveMaximum" in schema:
         return f"{names[kind]} between {above} and {schema['exclusiveMaximum']}, both excluded"
     if "exclusiveMaximum" in schema:
-        bounds.append(f"< {schema['exclusiveMaximum']}")
+        bounds.append(f"{'and ' if any(bounds) else ''}< {schema['exclusiveMaximum']}")
     if low is not None and high is not None:
         bounds = [f"from {low} to {high}"]
     return " ".join([names[kind], *filter(None, bounds)])

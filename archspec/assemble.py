@@ -1,7 +1,8 @@
 """Assembly: a plan to an ordinary torch module, nested as the spec is nested.
 
-Sequences become `nn.Sequential`; merges become modules whose `forward` torch.fx writes, so that nothing of archspec
-runs in the network, and a pickled network needs no archspec to be loaded.
+Sequences become `nn.Sequential`; merges, and sequences that lead tensors past their parts, become modules whose
+`forward` torch.fx writes, so that nothing of archspec runs in the network, and a pickled network needs no archspec.
+The exceptions are `archspec.modules`: side classifiers and recomputation.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _opened(node: Node) -> Node:
 
 
 def _module(node: Node, device: torch.device, live: frozenset[str]) -> nn.Module:
-    """A node that is no block, as a module. `live` are the saved tensors that are loaded after it."""
+    """A node that is no block, as a module. `live` are those of its saved tensors that are loaded after it."""
     if isinstance(node, Layer):
         return _layer(node, device)
     assert isinstance(node, Group)
@@ -86,15 +87,17 @@ class _Part:
 
 
 def _parts(group: Group, device: torch.device, live: frozenset[str]) -> list[_Part]:
-    nodes = [(key, _opened(node)) for key, node in group.children]
     lives = []
-    for _, node in reversed(nodes):
+    for _, node in reversed(group.children):
         lives.append(live)
         live = (live - node.saved) | node.free
     parts = []
-    for (key, node), after in zip(nodes, reversed(lives), strict=True):
-        module = None if isinstance(node, Tap) else _module(node, device, after)
-        parts.append(_Part(key, node, module, _Ends(node, after)))
+    for (key, node), after in zip(group.children, reversed(lives), strict=True):
+        # what a block saves is its own, though what is in it stands in its place
+        inside = after & node.saved
+        opened = _opened(node)
+        module = None if isinstance(opened, Tap) else _module(opened, device, inside)
+        parts.append(_Part(key, opened, module, _Ends(node, inside)))
     return parts
 
 

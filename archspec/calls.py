@@ -9,7 +9,7 @@ from typing import Protocol
 
 from archspec.arguments import NODE, Signature, fault_in, is_node
 from archspec.errors import Fault, Mark, Report, did_you_mean, listed
-from archspec.names import INCOMING, LOOP, ROLES
+from archspec.names import INCOMING, LOOP, ROLES, VERBS
 from archspec.nodes import Broken, Call, Given, Step, Template, template
 from archspec.source import Mapping, Scalar, Value
 
@@ -68,6 +68,8 @@ class CallGrammar(ABC):
         hint = did_you_mean(name, self.vocabulary.words())
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
+        if name in VERBS:
+            hint = f"`{name}` is a word of the language, and needs a value: `{name}: …`"
         return Fault(
             "name-unknown",
             f"there is no primitive or block `{name}`",
@@ -117,7 +119,7 @@ class CallGrammar(ABC):
     def _check_node(self, value: Value, what: str) -> None:
         """Hold a layer that is given as an argument to the grammar."""
         step = self._step("", value)
-        if not isinstance(step.body, (Call, Broken)) or step.when or step.repeat:
+        if not isinstance(step.body, (Call, Broken)) or step.modified:
             self.report.add(Fault("type-mismatch", f"{what} must be {NODE}", value.mark))
 
     def _arguments(self, mapping: Mapping) -> dict[str, Given]:

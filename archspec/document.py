@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Any
 
 from archspec import initializers, recipe
 from archspec.arguments import Schema, either, integer, number
 from archspec.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.names import ROLES
 from archspec.registry import primitives
-from archspec.source import Mapping, Scalar, Value, read
+from archspec.source import List, Mapping, Scalar, Value, read
 from archspec.validate import faults
 
 VERSION = 1
@@ -51,7 +52,8 @@ def _schemas(count: int) -> dict[str, Schema]:
     }
     partial = {
         "type": "object",
-        "properties": {key: schema for key, schema in sections.items() if key != "archspec"},
+        "properties": {key: schema for key, schema in sections.items() if key != "archspec"}
+        | {"train": recipe.PARTIAL},
         "additionalProperties": False,
     }
     sections["variants"] = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
@@ -79,6 +81,20 @@ class Document:
         """The names of the variants, and where each stands."""
         section = self.root.get("variants")
         return {name: mark for name, (mark, _) in section.entries.items()} if isinstance(section, Mapping) else {}
+
+    @cached_property
+    def size(self) -> int:
+        """How many values it holds, less its variants'."""
+        waiting: list[Value] = [value for key, (_, value) in self.root.entries.items() if key != "variants"]
+        count = 0
+        while waiting:
+            one = waiting.pop()
+            count += 1
+            if isinstance(one, Mapping):
+                waiting += (value for _, value in one.entries.values())
+            elif isinstance(one, List):
+                waiting += one.items
+        return count
 
     def resolve(self, variant: str | None, settings: Sequence[Mapping]) -> Mapping:
         """The file with a variant and settings laid over it. Raises `Fault` where there is no such variant."""
@@ -110,17 +126,31 @@ def parse(value: Value, report: Report) -> Document | None:
     if not isinstance(value, Mapping):
         report.add(Fault("type-mismatch", "a spec is a mapping that begins with `archspec: 1`", value.mark))
         return None
-    version = value.get("archspec")
-    if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
-        message = (
-            f"the file is written in version {version.text} of the language; this archspec reads version {VERSION}"
-        )
-        report.add(Fault("version-unknown", message, version.mark, help="a newer archspec may read it"))
+    try:
+        check_version(value)
+    except Fault as other:
+        report.add(other)
         return None
+    for key, (mark, _) in value.entries.items():
+        meant = None if key in schemas() else did_you_mean(key, [*schemas(), "extends"])
+        if meant and "`extends`" in meant:  # what else seems to be wrong may follow from it
+            report.add(Fault("key-unknown", f"`{key}` is no key of a spec", mark, help=meant))
+            return None
     for fault in faults_of(value):
         report.add(fault)
     _check_variant_vars(value, report)
     return Document(value)
+
+
+def check_version(value: Value) -> None:
+    """Refuse a file in another version of the language. Raises `Fault`."""
+    version = value.get("archspec") if isinstance(value, Mapping) else None
+    if isinstance(version, Scalar) and isinstance(version.value, str) and version.value.startswith("="):
+        raise Fault("type-mismatch", f"`archspec` is the number {VERSION} as it stands, no formula", version.mark)
+    if isinstance(version, Scalar) and isinstance(version.value, int) and version.value != VERSION:
+        message = f"the file is written in version {version.text} of the language"
+        message += f"; this archspec reads version {VERSION}"
+        raise Fault("version-unknown", message, version.mark, help="a newer archspec may read it")
 
 
 def faults_of(root: Mapping) -> Iterator[Fault]:
@@ -147,10 +177,14 @@ def unknown_variable(name: str, known: Sequence[str], mark: Mark) -> Fault:
 
 def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
     """`over` laid over `base`: mappings merge, all else is replaced."""
-    entries = dict(base.entries)
+    exclusive = recipe.EXCLUSIVE.get(path, ())
+    one_of_them = any(key in over.entries for key in exclusive)
+    entries = {key: entry for key, entry in base.entries.items() if not (one_of_them and key in exclusive)}
     for key, (mark, value) in over.entries.items():
         below = base.get(key)
         here = (*path, key)
+        if here in _CHOICES and isinstance(below, Scalar) and below.value is not None:
+            below = Mapping(below.mark, {"name": (below.mark, below)})
         if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value):
             value = merge(below, value, here)
         entries[key] = (mark, value)
@@ -159,14 +193,25 @@ def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
 
 def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping) -> bool:
     """Whether a mapping takes another's place whole: networks, blocks, and another choice among `{name: arguments}`."""
+    path = path[2:] if path[0] == "variants" else path  # within a variant, where a spec is laid over another
+    if not path:
+        return False
     if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
         return True
-    chooses = (
-        (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2)
-        or path in (("train", "optimizer"), ("train", "schedule"))
-        or (path[0] == "init" and len(path) == 3)
-    )
+    if path in _CHOICES:
+        return "name" in over.entries and _chosen(path, over) != _chosen(path, below)
+    chooses = (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2) or (path[0] == "init" and len(path) == 3)
     return chooses and list(below.entries) != list(over.entries)
+
+
+_CHOICES = {("train", key) for key in recipe.OPTIONS}
+
+
+def _chosen(path: tuple[str, ...], section: Mapping) -> Any:
+    """What a section of the recipe chooses by `name`; the default's name where it has none."""
+    default = recipe.DEFAULTS[path[-1]]
+    name = section.get("name")
+    return name.value if isinstance(name, Scalar) else default["name"] if default and name is None else None
 
 
 def setting(document: Document, assignment: str) -> Mapping:

@@ -50,10 +50,11 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
     """The root of the plan, or `None` where the network is wrong. Reports what is."""
     if sections.network is None:
         return None
+    elaborator = _Elaborator(sections, report)
     try:
         tensors = Tensors(sections.network, report)
         place = Place(sections.vars, sections.input, frames, Initial(sections.init), tensors)
-        result = _Elaborator(sections, report).whole(sections.network, place)
+        result = elaborator.whole(sections.network, place)
     except RecursionError:
         report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
         return None
@@ -61,6 +62,8 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
         message = f"the network takes more than {MAX_STEPS:,} steps to elaborate"
         report.add(Fault("too-large", message, sections.network.mark))
         return None
+    finally:
+        report.work += elaborator.steps
     if isinstance(result, _Dropped):
         report.add(Fault("node-form", "the network is empty", sections.network.mark))
         return None
@@ -113,8 +116,8 @@ class _Elaborator:
         result = self.step(step, place)
         if result is not None:
             place.tensors.close()
-        if isinstance(result, Tap):
-            result = self.group("sequence", step.mark, [("0", result)], place, result.output)
+        if isinstance(result, Tap) or (isinstance(result, Group) and result.kind == "aux"):  # no module by itself
+            result = self.group("sequence", step.mark, [(step.key or "0", result)], place, result.output)
         return result
 
     def body(self, step: Step, place: Place) -> Result:
@@ -147,7 +150,10 @@ class _Elaborator:
         for one in group.named:
             if one.name in names:
                 message = f"two outputs are named `{one.name}`; the first is at {names[one.name]}"
-                raise Fault("duplicate-name", message, one.mark, help="in a loop, let a column give the names")
+                help = "in a loop, let a column give the names; in a block, an argument"
+                if one.weight is not None:
+                    help = "it is no formula: an `aux` stands in no loop, and in no block that is used twice"
+                raise Fault("duplicate-name", message, one.mark, help=help)
             names[one.name] = one.mark
         return group
 
@@ -226,7 +232,7 @@ class _Elaborator:
         if wire.kind == "save":
             place.tensors.save(name, place.shape, wire.mark, place.frames)
         if wire.kind == "output" and place.tensors.around is not None:
-            raise Fault("node-form", "a side classifier has no outputs beside its own", wire.mark)
+            raise _in_aux("output", wire.mark)
         output = place.tensors.load(name, wire.name.mark) if wire.kind == "load" else place.shape
         if place.shape is None or output is None:
             return None
@@ -234,7 +240,7 @@ class _Elaborator:
 
     def aux(self, aux: Aux, place: Place) -> Result:
         if place.tensors.around is not None:
-            raise Fault("node-form", "a side classifier cannot stand within another", aux.mark)
+            raise _in_aux("aux", aux.mark)
         weight = self.binder.value(aux.weight, place)
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
@@ -243,6 +249,8 @@ class _Elaborator:
             return None
         if isinstance(body, _Dropped):
             raise Fault("node-form", f"the side classifier `{aux.name}` is empty", aux.mark)
+        for one in body.named[:1]:  # within a block
+            raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{aux.name}`, {aux.mark}")
         pairs = freeze_pairs({"name": aux.name, "weight": weight})
         return Group("aux", (("", body),), place.shape, place.shape, aux.mark, pairs=pairs)
 
@@ -354,6 +362,12 @@ class _Elaborator:
     def called(self, block: Block, values: dict[str, Any], mark: Mark, place: Place, body: Node) -> Group:
         assert place.shape is not None
         return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
+
+
+def _in_aux(kind: str, mark: Mark, note: str = "") -> Fault:
+    """The fault of an `output` or `aux` within a side classifier."""
+    inner = "has no outputs beside its own" if kind == "output" else "cannot stand within another"
+    return Fault("node-form", f"a side classifier {inner}", mark, notes=[note] if note else [])
 
 
 def _loop_scope(index: int, count: int) -> Scope:

@@ -50,7 +50,7 @@ class Text:
     """A text that things are written in: its name as shown to people, and its lines."""
 
     name: str
-    lines: tuple[str, ...] = field(repr=False)
+    lines: tuple[str, ...] = field(repr=False, hash=False)  # there may be a million
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +205,8 @@ class Report:
         self.diagnostics: list[Diagnostic] = []
         self.count = 0
         """How often something was added, repetitions included: whether it grows says whether a part is sound."""
+        self.work = 0
+        """The steps taken so far, for all variants together."""
         self._seen: set[tuple[str, str, Mark | None]] = set()
 
     def add(self, fault: Fault, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> None:

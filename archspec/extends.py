@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from archspec.document import merge
+from archspec.document import check_version, merge
 from archspec.errors import Fault, Mark, did_you_mean
 from archspec.finder import SUFFIXES, Found
 from archspec.source import Mapping, Scalar, Value, read
@@ -30,6 +30,7 @@ def extended(tree: Value, path: str, shown: str) -> Value:
             raise Fault("extends-path", f"more than {MAX_FILES} files extend one another", at)
         seen.append(os.path.realpath(path))
         tree = read(Found(path, shown).read(), shown)
+        check_version(tree)
     for over in reversed(chain):
         if not isinstance(tree, Mapping):
             raise Fault("type-mismatch", "a spec is a mapping that begins with `archspec: 1`", tree.mark)
@@ -43,6 +44,8 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
     name = named.value if isinstance(named, Scalar) else None
     if not isinstance(name, str):
         raise Fault("type-mismatch", "`extends` must be a path, `base.yaml` say", named.mark)
+    if not name.isprintable():
+        raise Fault("extends-path", "`extends` must be a path of printable characters", named.mark)
     folder = os.path.dirname(os.path.realpath(path))
     wanted = os.path.join(os.path.dirname(path), *name.split("/"))
     inside = os.path.commonpath([folder, os.path.realpath(wanted)]) == folder
@@ -50,20 +53,27 @@ def _below(named: Value, path: str, shown: str) -> tuple[str, str]:
         help = "write a path below this file's folder, with `/`: `base.yaml`, `bases/small.yaml`"
         raise Fault("extends-path", f"`{name}` does not lie in this file's folder or below", named.mark, help=help)
     if not name.endswith(SUFFIXES) or not os.path.isfile(wanted):
-        raise Fault("extends-path", f"there is no spec `{name}` beside this file", named.mark, help=_near(wanted, path))
+        bare = None if name.endswith(SUFFIXES) else f"`extends` names a file: `{name}.yaml`, copied to this folder"
+        raise Fault(
+            "extends-path",
+            f"there is no spec `{name}` beside this file",
+            named.mark,
+            help=_near(wanted, path) or bare,
+        )
     return wanted, "/".join([*shown.split("/")[:-1], *name.split("/")])
 
 
 def _near(wanted: str, path: str) -> str | None:
     folder = os.path.dirname(wanted) or "."
     files = os.listdir(folder) if os.path.isdir(folder) else []
-    others = [file for file in files if file.endswith(SUFFIXES) and file != os.path.basename(path)]
+    others = [file for file in files if file.endswith(SUFFIXES) and os.path.isfile(os.path.join(folder, file))]
+    others = [file for file in others if file != os.path.basename(path)]
     return did_you_mean(os.path.basename(wanted), others)
 
 
 def _inherited(base: Mapping) -> Mapping:
-    """What a spec passes on: all but the figures that it vouches for, which are those of another network."""
-    base = _without(base, "expect")
+    """What a spec passes on: all but its name, and the figures that it vouches for, which are another network's."""
+    base = _without(_without(_without(base, "expect"), "name"), "description")
     variants = base.get("variants")
     if isinstance(variants, Mapping):
         mark = base.entries["variants"][0]

@@ -57,7 +57,7 @@ class Grammar(CallGrammar):
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
-                return Broken(mapping.mark)
+                return _broken(mapping.mark, mapping)
         layers = [key for key, (_, value) in mapping.entries.items() if self._reads_as_layer(key, value)]
         if layers:
             self.report.add(
@@ -69,7 +69,7 @@ class Grammar(CallGrammar):
                     help=f"make it a list: put `- ` before `{layers[0]}` and the others",
                 )
             )
-            return Broken(mapping.mark)
+            return _broken(mapping.mark, mapping)
         return Sequence(mapping.mark, tuple(self._part(key, *entry) for key, entry in mapping.entries.items()))
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
@@ -98,7 +98,7 @@ class Grammar(CallGrammar):
                 raise self._unknown(name, mark)
         except Fault as fault:
             self.report.add(fault)
-            return Step(name, mark, Broken(mark))
+            return Step(name, mark, _broken(mark, value))
         return self.place(name, mark, value)
 
     def _looks_like_arguments(self, value: Value) -> bool:
@@ -117,7 +117,8 @@ class Grammar(CallGrammar):
             if step.key in taken:
                 message = f"two parts are named `{step.key}`; the first is in line {taken[step.key].mark.line}"
                 self.report.add(Fault("duplicate-name", message, step.mark))
-            taken.setdefault(step.key, step)
+                step = replace(taken[step.key], body=Broken(step.mark, frozenset([None])))
+            taken[step.key] = step
         return tuple(taken.values())
 
     # --- nodes ---------------------------------------------------------------------------------------------------
@@ -127,7 +128,7 @@ class Grammar(CallGrammar):
             return self._node(key, value)
         except Fault as fault:
             self.report.add(fault, value.mark)
-            return Step(key, value.mark, Broken(value.mark))
+            return Step(key, value.mark, _broken(value.mark, value))
 
     def _node(self, key: str, value: Value) -> Step:
         """A node in its place. Raises `Fault` where it cannot be understood."""
@@ -160,10 +161,10 @@ class Grammar(CallGrammar):
         if name:
             key = self._name(key, name[1])
         before = self.report.count
-        when, repeat, checkpoint = (self._modifier(word, value) for word in ("when", "repeat", "checkpoint"))
-        init = self._init(value)
-        broken = self.report.count > before
+        when, repeat = self._modifier("when", value), self._modifier("repeat", value)
         with self._loop("repeat" in value.entries):
+            checkpoint, init = self._modifier("checkpoint", value), self._init(value)
+            broken = self.report.count > before
             body: Body
             if verb in MERGES:
                 body = Merge(mark, verb, self._branches(verb, inner))
@@ -178,7 +179,9 @@ class Grammar(CallGrammar):
                 body = self._use(mark, inner, value)
             else:
                 body = self._call(verb, mark, inner)
-        return Step(key, mark, Broken(mark)) if broken else Step(key, mark, body, when, repeat, init, checkpoint)
+        if broken or isinstance(body, Broken):
+            return Step(key, mark, _broken(mark, value))
+        return Step(key, mark, body, when, repeat, init, checkpoint)
 
     def _verb(self, mapping: Mapping) -> str:
         """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
@@ -305,6 +308,9 @@ class Grammar(CallGrammar):
         before = self.report.count
         for name, (at, column) in value.entries.items():
             check_variable(name, at)
+            if isinstance(column, Mapping):
+                message = f"the column `{name}` must be a list, or a value that is the same in every row"
+                self.report.add(Fault("type-mismatch", message, column.mark))
             columns[name] = self._template(column)
         broken = self.report.count > before
         with self._loop(True, columns):
@@ -337,6 +343,8 @@ class Grammar(CallGrammar):
         name, weight, body = (value.entries[word][1] for word in _AUX)
         if not (isinstance(name, Scalar) and isinstance(name.value, str)):
             raise Fault("type-mismatch", "the `name` of an `aux` must be a word", name.mark)
+        if name.value.startswith("="):
+            raise Fault("type-mismatch", "the `name` of an `aux` is a word as it stands, no formula", name.mark)
         check_part(name.value, name.mark)
         counts = self._template(weight)
         if counts.constant and (fault := fault_in(counts.data, WEIGHT, "the `weight` of an `aux`")):
@@ -355,6 +363,22 @@ def _words(mapping: Mapping) -> list[str]:
     """A mapping's keys, less modifiers and the companions of a verb that is there: in a node, its verb is left."""
     companions = {key for verb, keys in COMPANIONS.items() if verb in mapping.entries for key in keys}
     return [key for key in mapping.entries if key not in MODIFIERS and key not in companions]
+
+
+def _broken(mark: Mark, value: Value) -> Broken:
+    """What stands in the place of a value that is no node, with the tensors that its wires would have led."""
+    names: set[str | None] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, List):
+            waiting += one.items
+        for key, (_, inner) in one.entries.items() if isinstance(one, Mapping) else ():
+            waiting.append(inner)
+            if key in ("save", "load"):
+                name = inner.value if isinstance(inner, Scalar) else None
+                names.add(name if isinstance(name, str) and not name.startswith("=") else None)
+    return Broken(mark, frozenset(names))
 
 
 def _is_quantity(value: Value) -> bool:

@@ -19,7 +19,7 @@ WIRES = ("save", "load", "output")
 VERBS = ("use", "for", *MERGES, *WIRES, "aux")
 """The node forms that are part of the language itself."""
 MODIFIERS = ("name", "repeat", "when", "init", "checkpoint")
-MODIFIERS_OF: dict[str, tuple[str, ...]] = {**dict.fromkeys(WIRES, ("when",)), "aux": ("when", "init", "checkpoint")}
+MODIFIERS_OF: dict[str, tuple[str, ...]] = {**dict.fromkeys(WIRES, ("when",)), "aux": ("when", "init")}
 """The modifiers of the verbs that do not take all of them."""
 COMPANIONS = {"use": ("with",), "for": ("body",)}
 """Keys that belong to one verb."""
@@ -56,8 +56,8 @@ def _word(name: str, what: str, mark: Mark) -> None:
 def check_part(name: str, mark: Mark) -> None:
     """Refuse a name that a torch module cannot have for a part. Raises `Fault`."""
     _word(name, "a part's name", mark)
-    if name in _MODULE_ATTRIBUTES or keyword.iskeyword(name):
-        owner = "a word of Python" if keyword.iskeyword(name) else "an attribute of torch's modules"
+    if name in _MODULE_ATTRIBUTES or name == "self" or keyword.iskeyword(name):  # torch.fx names results after parts
+        owner = "an attribute of torch's modules" if name in _MODULE_ATTRIBUTES else "a word of Python"
         raise Fault("name-reserved", f"`{name}` cannot name a part: it is {owner}", mark, help=f"try `{name}_`")
 
 
@@ -75,10 +75,10 @@ def check_variable(name: str, mark: Mark) -> None:
         raise Fault("name-reserved", f"`{name}` cannot name a variable: formulas use it already", mark)
 
 
-def check_block(name: str, mark: Mark, taken: str | None) -> None:
-    """Refuse a name that a block cannot have; `taken` says what has it already. Raises `Fault`."""
-    _word(name, "a block's name", mark)
+def check_block(name: str, mark: Mark, taken: str | None, kind: str = "block") -> None:
+    """Refuse a name that a block, or a primitive, cannot have; `taken` says what has it already. Raises `Fault`."""
+    _word(name, f"a {kind}'s name", mark)
     if name in (*VERBS, *MODIFIERS, *ROLES, *COMPANION_WORDS):
         taken = "a word of the language"
     if taken:
-        raise Fault("name-reserved", f"`{name}` cannot name a block: it is {taken}", mark, help="choose another name")
+        raise Fault("name-reserved", f"`{name}` cannot name a {kind}: it is {taken}", mark, help="choose another name")

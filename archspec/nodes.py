@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ABCMapping
+from collections.abc import Iterator, Mapping as ABCMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +146,8 @@ class Broken:
     """What stands in the place of a node that could not be parsed: nothing is known of its output."""
 
     mark: Mark
+    tensors: frozenset[str | None] = frozenset()
+    """The names of the tensors that it would have saved or loaded; `None` for one that is not known."""
 
 
 Body = Call | Sequence | Merge | For | Wire | Aux | Broken
@@ -162,3 +164,20 @@ class Step:
     repeat: Template | None = None
     init: Template | None = None
     checkpoint: Template | None = None
+
+    @property
+    def modified(self) -> bool:
+        """Whether modifiers stand beside it, which a layer that is given as an argument cannot have."""
+        return any((self.when, self.repeat, self.init, self.checkpoint))
+
+
+def bodies(step: Step) -> Iterator[Body]:
+    """All that stands in a step, itself included, less the bodies of side classifiers."""
+    waiting = [step]
+    while waiting:
+        body = waiting.pop().body
+        yield body
+        if isinstance(body, For):
+            waiting.append(body.body)
+        elif isinstance(body, (Sequence, Merge)):
+            waiting += reversed(body.steps if isinstance(body, Sequence) else body.branches)

@@ -124,13 +124,13 @@ class Group:
         object.__setattr__(self, "layers", sum(node.layers for node in nodes))
         level = 0 if self.kind in ("block", "aux") else 1
         object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
-        free: frozenset[str] = frozenset()
-        saved: frozenset[str] = frozenset()
+        free: set[str] = set()
+        saved: set[str] = set()
         for node in nodes:
-            free, saved = free | (node.free - saved), saved | node.saved
-        private = self.kind in ("block", "aux")
-        object.__setattr__(self, "free", frozenset() if self.kind == "block" else free)
-        object.__setattr__(self, "saved", frozenset() if private else saved)
+            free |= node.free - saved
+            saved |= node.saved
+        object.__setattr__(self, "free", frozenset() if self.kind == "block" else frozenset(free))
+        object.__setattr__(self, "saved", frozenset() if self.kind in ("block", "aux") else frozenset(saved))
         named = tuple(one for node in nodes for one in node.named)
         if self.kind == "aux":
             own = self.arguments

@@ -40,7 +40,7 @@ def load_plugin(path: str) -> list[str]:
     sys.modules[spec.name] = module  # so that what it defines can be pickled
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"the plugin {path} cannot be loaded: {_told(error)}") from error
     return _registered(module, path)
 
@@ -58,7 +58,7 @@ def load_installed() -> tuple[str, ...]:
         what = f"`{point.value}` of {point.dist.name if point.dist else 'a package'}"
         try:
             module = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UsageError(f"the plugin {what} cannot be loaded: {_told(error)}") from error
         if not isinstance(module, ModuleType):
             raise UsageError(f"the plugin {what} is no module\n  help: its entry point names a module, without `:`")
@@ -73,20 +73,21 @@ def measured() -> list[str]:
 
 def _registered(module: ModuleType, what: str) -> list[str]:
     """Register a plugin's primitives, each held to the contract. Raises `UsageError`."""
-    found = dict(primitives())
+    found: dict[str, Primitive] = {}
     try:
         register(found, module)
-        new = [name for name in found if name not in primitives()]
+        new = list(found)
         for name in new:
             _check(found[name], what)
+        held = {name: _Foreign(found[name], what) for name in new}
     except Fault as fault:
         raise UsageError(f"the plugin {what} cannot be used: {fault.message}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"the plugin {what} cannot be used: {_told(error)}") from error
     if not new:
         help = "define a class derived from `archspec.primitive.Primitive`, its name without a leading `_`"
         raise UsageError(f"the plugin {what} defines no primitive\n  help: {help}")
-    primitives().update({name: _Foreign(found[name], what) for name in new})
+    primitives().update(held)
     return new
 
 
@@ -96,9 +97,14 @@ def _check(primitive: Primitive, what: str) -> None:
 
     mark = Mark(Text(what, ()), 1, 1)
     taken = "a block of the library" if primitive.name in library_names() else None
-    check_block(primitive.name, mark, taken)
+    taken = "a primitive" if primitive.name in primitives() else taken
+    check_block(primitive.name, mark, taken, "primitive")
     if not isinstance(primitive.doc, str) or not primitive.doc:
         raise Fault("type-mismatch", f"`{primitive.name}` needs a `doc`: what it does, in a line")
+    for name in ("weights", "examples"):
+        given = getattr(primitive, name)
+        if not isinstance(given, (tuple, list)) or not all(isinstance(one, str) for one in given):
+            raise Fault("type-mismatch", f"the `{name}` of `{primitive.name}` are not all texts")
     for argument in primitive.arguments:
         if not isinstance(argument, Argument):
             raise Fault("type-mismatch", f"the `arguments` of `{primitive.name}` are not all `Argument`s")
@@ -107,7 +113,7 @@ def _check(primitive: Primitive, what: str) -> None:
             raise Fault(fault.code, f"the default of `{argument.name}` of `{primitive.name}`: {fault.message}")
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """An error of a plugin's code in a line, with the place that it comes from."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -135,8 +141,7 @@ class _Foreign(Primitive):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         if self.measures:
             return self._measured(arguments, shape)[0]
-        output = self._guarded(self.inner.output, arguments, shape)
-        return self._sound(output, "its output's shape")
+        return self._sound(self._guarded(self.inner.output, arguments, shape), "its output's shape", 1)
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         if self.measures:
@@ -149,12 +154,17 @@ class _Foreign(Primitive):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         if self.measures:
             return self._measured(arguments, shape)[2]
-        return int(self._guarded(self.inner.macs, arguments, shape, output))
+        macs = self._guarded(self.inner.macs, arguments, shape, output)
+        if type(macs) is not int or macs < 0:
+            raise Fault("plugin-failed", f"`{self.name}` of the plugin {self.what} gives {macs!r} as its MACs")
+        return macs
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         try:
-            module = self.inner.module(arguments, shape)
-        except Exception as error:
+            module = self._made(arguments, shape)
+        except Fault as fault:
+            raise UsageError(fault.message) from None
+        except (Exception, SystemExit) as error:
             message = f"`{self.name}` of the plugin {self.what} cannot be built: {_told(error)}"
             raise UsageError(message) from error
         said = self.parameters(arguments, shape) if not self.measures else {}
@@ -162,22 +172,54 @@ class _Foreign(Primitive):
         if not self.measures and has != said:
             message = f"`{self.name}` of the plugin {self.what} says that its parameters are {_shown(said)}"
             raise UsageError(f"{message}, but its module has {_shown(has)}")
+        if not self.measures:
+            self._check_output(arguments, shape)
         return module
+
+    def _check_output(self, arguments: Arguments, shape: Shape) -> None:
+        """Raises `UsageError` where the module gives another shape than was said; as far as it runs on `meta`."""
+        import torch
+
+        with torch.device("meta"):
+            try:
+                output = self._made(arguments, shape).eval()(torch.empty(1, *shape, device="meta"))
+            except Exception:
+                return
+        said = self.output(arguments, shape)
+        given = f"a {type(output).__name__}"
+        if isinstance(output, torch.Tensor):
+            if tuple(output.shape[1:]) == said:
+                return
+            given = show(tuple(output.shape[1:]))
+        message = f"`{self.name}` of the plugin {self.what} says that {show(shape)} becomes {show(said)}"
+        raise UsageError(f"{message}, but its module gives {given}")
+
+    def _made(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        """Its module. Raises `Fault` where it gives none, and whatever it raises."""
+        from torch import nn
+
+        module: object = self.inner.module(arguments, shape)
+        if isinstance(module, nn.Module):
+            return module
+        message = f"`{self.name}` of the plugin {self.what} gives a {type(module).__name__} as its module"
+        raise Fault("plugin-failed", message, help="`module` returns a `torch.nn.Module`")
 
     def _guarded(self, function: Any, *given: Any) -> Any:
         try:
             return function(*given)
         except Fault:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             message = f"`{self.name}` of the plugin {self.what} failed: {_told(error)}"
             raise Fault("plugin-failed", message) from error
 
-    def _sound(self, shape: Any, what: str) -> Shape:
-        if isinstance(shape, (tuple, list)) and all(type(size) is int and size > 0 for size in shape):
-            return tuple(shape)
+    def _sound(self, shape: Any, what: str, least: int = 0) -> Shape:
+        """A shape that a plugin gives, of some axes at least. Raises `Fault` where it is none."""
+        sizes = shape if isinstance(shape, (tuple, list)) else ()
+        if sizes is shape and len(sizes) >= least and all(type(size) is int and size > 0 for size in sizes):
+            return tuple(sizes)
         message = f"`{self.name}` of the plugin {self.what} gives {shape!r} as {what}"
-        raise Fault("plugin-failed", message, help="a shape is a tuple of integers from 1")
+        raise Fault("plugin-failed", message, help="a shape is a tuple of integers from 1, without the batch")
 
     def _measured(self, arguments: Arguments, shape: Shape) -> tuple[Shape, dict[str, Shape], int]:
         key = (freeze(dict(arguments)), shape)
@@ -190,14 +232,15 @@ class _Foreign(Primitive):
         from torch.utils.flop_counter import FlopCounterMode
 
         with torch.device("meta"):
-            module = self.inner.module(arguments, shape).eval()
+            module = self._made(arguments, shape).eval()
         try:
             with FlopCounterMode(display=False) as counter:
                 output = module(torch.empty(1, *shape, device="meta"))
         except (RuntimeError, ValueError) as error:
             raise Fault("input-shape", f"`{self.name}` cannot take its input {show(shape)}: {error}") from None
         parameters = {name: tuple(one.shape) for name, one in module.named_parameters() if one.requires_grad}
-        return self._sound(tuple(output.shape[1:]), "its output's shape"), parameters, counter.get_total_flops() // 2
+        given = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else output
+        return self._sound(given, "its output's shape", 1), parameters, counter.get_total_flops() // 2
 
 
 def _shown(parameters: dict[str, Shape]) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from archspec import block
+from archspec import block, recipe
 from archspec.arguments import Schema, Signature, either
 from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
 from archspec.grammar import WEIGHT
-from archspec.names import MERGES, MODIFIERS, MODIFIERS_OF, ROLES
+from archspec.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
 from archspec.registry import primitives
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
@@ -41,7 +41,7 @@ def schema() -> Schema:
     definition["properties"]["body"] = _ref("place")
     definition["properties"]["args"] = {"type": "object", "additionalProperties": block.ARGUMENT_SCHEMA}
     written: dict[str, Schema] = {
-        "extends": {"type": "string", "pattern": "\\.ya?ml$"},
+        "extends": {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]*\\.ya?ml$"},
         "archspec": {"const": VERSION},
         "defaults": _defaults(),
         "blocks": {"type": "object", "additionalProperties": definition},
@@ -55,7 +55,8 @@ def schema() -> Schema:
     }
     partial: Schema = {
         "type": "object",
-        "properties": {key: _ref(f"section_{key}") for key in sections if key not in ("archspec", "extends")},
+        "properties": {key: _ref(f"section_{key}") for key in sections if key not in ("archspec", "extends")}
+        | {"train": _with_formulas(recipe.PARTIAL)},
         "additionalProperties": False,
     }
     variants: Schema = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
@@ -86,8 +87,14 @@ def _with_formulas(one: Schema) -> Schema:
     for key in ("items", "additionalProperties"):
         if isinstance(one.get(key), dict):
             one[key] = _or_formula(one[key])
-    if "anyOf" in one:
-        one["anyOf"] = [_with_formulas(inner) for inner in one["anyOf"]]
+    for key in ("anyOf", "allOf"):
+        if key in one:
+            one[key] = [_with_formulas(inner) for inner in one[key]]
+    if "prefixItems" in one:
+        one["prefixItems"] = [_or_formula(inner) for inner in one["prefixItems"]]
+    for key in ("then", "else"):
+        if key in one:
+            one[key] = _with_formulas(one[key])
     return one
 
 
@@ -124,7 +131,9 @@ def _call(signature: Signature, doc: str, *, complete: bool) -> Schema:
 
 def _defaults() -> Schema:
     layers = {name: _call(signature, doc, complete=False) for name, (signature, doc) in _signatures().items()}
-    role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, _ref("node_mapping")]}
+    words = [*MODIFIERS, *(verb for verb in VERBS if verb != "use")]  # what stands for a role is a layer and no more
+    layer: Schema = {"allOf": [_ref("node_mapping"), {"propertyNames": {"not": {"enum": words}}}]}
+    role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, layer]}
     return {"type": "object", "properties": layers | dict.fromkeys(ROLES, role)}
 
 
@@ -158,6 +167,13 @@ def _definitions() -> dict[str, Schema]:
             "type": "object",
             "propertyNames": {"not": {"enum": list(MODIFIERS)}, **modifiers["name"]},
             "additionalProperties": _ref("place"),
+            "not": _ref("one_node"),
+        },
+        "one_node": {
+            "anyOf": [
+                {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_verbs()]}},
+                *({"required": [verb, *words], "maxProperties": 2} for verb, words in COMPANIONS.items()),
+            ]
         },
         "branches": {
             "description": "Parallel branches of the same input.",
@@ -168,6 +184,7 @@ def _definitions() -> dict[str, Schema]:
                     "minProperties": 1,
                     "propertyNames": modifiers["name"],
                     "additionalProperties": _ref("branch"),
+                    "not": _ref("one_node"),
                 },
             ],
         },

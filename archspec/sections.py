@@ -16,7 +16,7 @@ from archspec.initializers import Init, resolve as resolve_init
 from archspec.names import ROLES, check_variable
 from archspec.nodes import Broken, Call, Step
 from archspec.shapes import Shape
-from archspec.source import Mapping, Scalar, Value, plain
+from archspec.source import Mapping, Scalar, Value, locate, plain
 from archspec.validate import faults
 
 
@@ -140,17 +140,17 @@ class _Computer:
 
 def inits(section: Value | None, data: Any, report: Report) -> Inits:
     """The initialisers of an `init` section or modifier, whose data fit their schema. Reports what is wrong."""
-    if not isinstance(section, Mapping) or data is None:
+    if section is None or data is None:
         return {}
     made: Inits = {}
-    for primitive, (_, weights) in section.entries.items():
-        assert isinstance(weights, Mapping)
+    for primitive, weights in data.items():
         made[primitive] = {}
-        for name, (_, value) in weights.entries.items():
+        for name, value in weights.items():
+            mark = locate(section, [primitive, name]).mark  # of a formula that gives a mapping: its own
             try:
-                made[primitive][name] = (value.mark, resolve_init(data[primitive][name]))
+                made[primitive][name] = (mark, resolve_init(value))
             except Fault as fault:
-                report.add(fault, value.mark)
+                report.add(fault, mark)
     return made
 
 
@@ -165,7 +165,7 @@ def _roles(section: Value | None, grammar: Grammar, report: Report) -> dict[str,
             roles[name] = None
             continue
         step = grammar.place(name, value.mark, value)
-        if not isinstance(step.body, Call) or step.when or step.repeat or step.body.verb in ROLES:
+        if not isinstance(step.body, Call) or step.modified or step.body.verb in ROLES:
             if not isinstance(step.body, Broken):
                 message = f"`{name}` must be a layer's name, or `{{name: arguments}}`"
                 report.add(Fault("type-mismatch", message, value.mark))

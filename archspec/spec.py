@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+MAX_WORK = 200_000  # steps of all variants of a file
+
+
 @dataclass(frozen=True, repr=False)
 class Spec:
     """A sound spec, with its variant and settings chosen."""
@@ -69,6 +72,15 @@ class SpecFile:
     """Its content, laid over that of the file that it extends."""
     vars: ABCMapping[str, Any] = field(default_factory=dict)
     set: tuple[str, ...] = ()
+    recipe: source.Value | None = None
+    """A recipe that is laid over the `train` section, below settings."""
+
+    def with_recipe(self, file: finder.Found) -> SpecFile:
+        """The same file with a recipe's file laid over its `train` section. Raises `UsageError`, `SpecError`."""
+        try:
+            return replace(self, recipe=source.read(file.read(), file.shown))
+        except Fault as fault:
+            raise SpecError([fault.diagnostic()]) from None
 
     def with_settings(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> SpecFile:
         """The same file with settings laid over it, after those that it has."""
@@ -94,6 +106,11 @@ class SpecFile:
             outlined = not report.diagnostics
             for variant in [] if document is None else [None, *document.variants] if variants is None else variants:
                 assert document is not None
+                report.work += document.size
+                if report.work > MAX_WORK:
+                    message = f"the variants take more than {MAX_WORK:,} steps together"
+                    report.add(Fault("too-large", message, document.variants.get(variant or "")), self.tree.mark)
+                    break
                 spec = self._elaborate(document, variant, report)
                 if spec is not None and outlined:
                     specs.append(spec)
@@ -113,6 +130,9 @@ class SpecFile:
         before = report.count
         try:
             settings = [documents.setting(document, assignment) for assignment in self.set]
+            if self.recipe is not None:
+                mark = self.recipe.mark
+                settings.insert(0, Mapping(mark, {"train": (mark, self.recipe)}))
             for name, value in self.vars.items():
                 mark = Mark(Text("vars", ()), 1, 1)
                 settings.append(documents.placed(document, f"vars.{name}", source.from_python(value, mark), mark))
@@ -205,15 +225,21 @@ def load(
     variant: str | None = None,
     vars: ABCMapping[str, Any] | None = None,
     set: Sequence[str] = (),
+    recipe: str | os.PathLike[str] | finder.Found | None = None,
 ) -> Spec:
     """Load a spec: a file by its path, or a bundled spec or variant by its name.
 
     `vars` gives values to the file's variables; `set` takes `name=value` or `dotted.path=value`, values in YAML.
+    `recipe` is a file that is laid over the `train` section, below what `set` says.
     Raises `SpecError` where the spec is at fault, `UsageError` where the file or variant cannot be had.
     """
     file, implied = open_file(path_or_name)
     if implied and variant is not None and variant != implied:
         raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
+    if recipe is not None:
+        if not isinstance(recipe, finder.Found):
+            recipe = finder.Found(os.fspath(recipe), os.fspath(recipe))
+        file = file.with_recipe(recipe)
     return file.with_settings(vars, set).spec(implied if variant is None else variant)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archspec.errors import Fault, Frame, Mark, Report, did_you_mean, listed
-from archspec.nodes import Aux, For, Merge, Sequence, Step, Wire
+from archspec.nodes import Broken, Step, Wire, bodies
 from archspec.shapes import Shape
+
+MOST_LISTED = 10  # names, in a help
 
 
 @dataclass
@@ -27,10 +29,18 @@ class Tensors:
         self.block = block
         self._errors = report.count
         self._saved: dict[str, _Saved] = {}
+        self._lost: set[str | None] = set()
+        self._wires: dict[str | None, list[Mark]] = {}
+        for one in bodies(body):
+            if isinstance(one, Broken):
+                self._lost |= one.tensors
+            elif isinstance(one, Wire) and one.kind == "save":
+                self._wires.setdefault(None if one.name.is_formula else one.name.data, []).append(one.mark)
+        self._helps: dict[tuple[str, Mark], str] = {}
 
     def save(self, name: str, shape: Shape | None, mark: Mark, frames: tuple[Frame, ...]) -> None:
         """Keep a tensor; one of the same name that nothing has loaded is reported."""
-        self._check_loaded(name)
+        self._check_loaded(name, again=True)
         self._saved[name] = _Saved(shape, mark, frames)
 
     def load(self, name: str, mark: Mark) -> Shape | None:
@@ -41,42 +51,50 @@ class Tensors:
                 tensors._saved[name].loaded = True
                 return tensors._saved[name].shape
             tensors = tensors.around
-        saves = _saves(self.body, name)
-        if saves and self.report.count > self._errors:  # what would have saved it may be wrong itself
+        if self._may_hold(name, self.report.count):
             return None
-        message = f"there is no saved tensor `{name}` here"
-        later = next((at for at in saves if (at.line, at.column) > (mark.line, mark.column)), None)
-        help = did_you_mean(name, self._saved) or (f"saved so far: {listed(self._saved)}" if self._saved else None)
+        later = next((at for at in self._marks(name) if (at.line, at.column) > (mark.line, mark.column)), None)
+        message = f"`{name}` is loaded before it is saved, at {later}" if later else None
+        if (name, mark) not in self._helps:  # in a loop it may be asked for ten thousand times
+            self._helps[name, mark] = "a tensor is saved first, then loaded" if later else self._help(name)
+        message = message or f"there is no saved tensor `{name}` here"
+        raise Fault("tensor-unknown", message, mark, help=self._helps[name, mark])
+
+    def _may_hold(self, name: str, errors: int) -> bool:
+        """Whether what would have saved a tensor, here or around, is wrong itself."""
+        around = self.around is not None and self.around._may_hold(name, errors)
+        saves = errors > self._errors and bool(self._marks(name))
+        return around or saves or not self._lost.isdisjoint((name, None))
+
+    def _marks(self, name: str) -> list[Mark]:
+        """Where a tensor of this name is saved, or may be: a formula can give any name."""
+        return self._wires.get(name, []) + self._wires.get(None, [])
+
+    def _help(self, name: str) -> str:
         if not self._saved and self.block:
-            help = f"the block `{self.block}` loads only what is saved within it: give it the tensor as its input"
-        if later:
-            message, help = f"`{name}` is loaded before it is saved, at {later}", "a tensor is saved first, then loaded"
-        raise Fault("tensor-unknown", message, mark, help=help or f"put `- save: {name}` where the tensor is made")
+            return f"the block `{self.block}` loads only what is saved within it: give it the tensor as its input"
+        last = list(self._saved)[-MOST_LISTED:]
+        shown = f"saved {'so far' if len(self._saved) == len(last) else 'last'}: {listed(last)}" if last else None
+        if marks := self._marks(name):
+            return f"its `save` at {marks[0]} was left out by a `when`, or stands in a side classifier"
+        return did_you_mean(name, self._saved) or shown or f"put `- save: {name}` where the tensor is made"
 
     def close(self) -> None:
         """Report what was saved and never loaded, once the whole body is known to be sound."""
         for name in list(self._saved):
             self._check_loaded(name)
 
-    def _check_loaded(self, name: str) -> None:
+    def _check_loaded(self, name: str, *, again: bool = False) -> None:
         saved = self._saved.get(name)
-        if saved is not None and not saved.loaded and self.report.count == self._errors:
+        if saved is None or saved.loaded or not self._lost.isdisjoint((name, None)):
+            return
+        if self.report.count == self._errors:
             fault = Fault("tensor-unused", f"`{name}` is saved, but never loaded", saved.mark)
             fault.help = f"leave `save: {name}` out, or load it"
+            if again:
+                fault.message = f"`{name}` is saved, but never loaded before another tensor is saved under its name"
+                fault.help = (
+                    "load it before, or save it under another name; in a loop, `when: =last` saves the last one"
+                )
             self.report.add(fault, frames=saved.frames)
             self._errors = self.report.count  # others are reported all the same
-
-
-def _saves(step: Step, name: str) -> list[Mark]:
-    """Where a tensor of this name is saved in a body, or may be: a formula can give any name."""
-    body = step.body
-    if isinstance(body, Wire):
-        return [body.mark] if body.kind == "save" and (body.name.is_formula or body.name.data == name) else []
-    inner: tuple[Step, ...] = ()
-    if isinstance(body, Sequence):
-        inner = body.steps
-    elif isinstance(body, Merge):
-        inner = body.branches
-    elif isinstance(body, (For, Aux)):
-        inner = (body.body,)
-    return [mark for one in inner for mark in _saves(one, name)]

@@ -37,6 +37,8 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
         for key in instance:
             if key not in known:
                 hint = did_you_mean(key, known) or f"its keys are {listed(known)}"
+                if key in known.get("name", {}).get("enum", ()):
+                    hint = f"write `{{name: {key}, …}}`, with its arguments beside the name"
                 message = f"`{key}` has no meaning in `{where}`" if path or what else f"`{key}` is no key of a spec"
                 yield Fault("key-unknown", message, _key_mark(value, key), help=hint)
     elif error.validator == "required":
@@ -46,7 +48,11 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
                     "key-missing",
                     f"`{where}` needs the key `{key}`" if path or what else f"a spec needs the key `{key}`",
                     value.mark,
+                    help=schema.get("description"),
                 )
+    elif error.validator == "not" and "$comment" in schema:
+        mark = _key_mark(locate(root, path[:-1]), str(path[-1])) if schema["$comment"] == "key-unknown" else value.mark
+        yield Fault(schema["$comment"], f"`{where}` {schema['description']}", mark)
     elif error.validator in ("minProperties", "maxProperties"):
         options = listed(schema.get("properties", {}))
         yield Fault("out-of-range", f"`{where}` must hold one of {options}", value.mark)

@@ -2,7 +2,8 @@
 
 `archspec check resnet152` against `python -c "import torch"` and against building torchvision's ResNet-152, which is
 what the same answer costs without a plan. The three take turns; the medians and the ratios of neighbouring runs are
-printed. Below them: elaborating ResNet-152 within one process, each time from an empty cache.
+printed. Below them: elaborating ResNet-152 within one process, each time from an empty cache; checking all bundled
+specs with all their variants in one process; and the slowest of the networks, each checked in a process of its own.
 
     python benchmarks/front_end.py [--runs 7]
 """
@@ -19,6 +20,7 @@ from archspec import sections
 from archspec.document import parse
 from archspec.elaborate import elaborate
 from archspec.errors import Report
+from archspec.finder import bundled, variants
 from archspec.source import Mapping
 from archspec.spec import open_file
 
@@ -71,6 +73,12 @@ def main() -> None:
         print(f"{name:32}{statistics.median(run[name] for run in times):9.3f}{ratio:11.3f}")
     elaborated = elaboration(runs * 5)
     print(f"{'elaborating ResNet-152':32}{statistics.median(elaborated) * 1e3:7.1f}ms")
+    check = [sys.executable, "-m", "archspec", "check"]
+    whole = statistics.median(seconds([*check, *bundled()]) for _ in range(runs))
+    print(f"{f'archspec check, all {len(bundled())} files':32}{whole:9.3f}")
+    alone = {name: seconds([*check, name]) for name in variants()}
+    slowest = max(alone, key=alone.__getitem__)
+    print(f"{f'slowest of {len(alone)}: {slowest}':32}{alone[slowest]:9.3f}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,10 @@ from archspec.spec import Checked, open_file
 
 ROOT = Path(__file__).parent.parent
 
+# tests run side by side, one on each processor
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
 
 @pytest.fixture
 def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:

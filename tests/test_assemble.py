@@ -54,9 +54,10 @@ def test_state_dict_keys_are_the_paths_of_the_spec() -> None:
 
 @pytest.mark.parametrize("name", bundled())
 def test_only_torch_runs_in_forward(name: str) -> None:
-    module = load(name).build(device="meta")
+    """Side classifiers aside, which torch has no module for."""
+    module = load(name).build(device="meta", aux=False)
     for inner in module.modules():
-        assert type(inner).__module__.startswith("torch."), type(inner)
+        assert type(inner).__module__.startswith(("torch.", "torchvision.ops.")), type(inner)
         assert "archspec" not in (inner.code if isinstance(inner, fx.GraphModule) else "")
 
 

@@ -73,6 +73,8 @@ def test_json_has_both_keys_always(run: Callable, tmp_path: Path) -> None:
                 "variant": variant,
                 "input": [1, 8, 8],
                 "output": [10],
+                "outputs": {},
+                "aux": {},
                 "params": params,
                 "macs": macs,
                 "layers": 4,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -13,18 +14,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torchvision
 import yaml
+from torch.optim import lr_scheduler
 
-from archspec import arguments, document, elaborate, errors, formulas, recipe, sections, source
+from archspec import arguments, document, elaborate, errors, extends, formulas, recipe, sections, source
 from archspec.arguments import Signature
 from archspec.block import TYPES, library_block, library_names
 from archspec.errors import CODES, Fault
+from archspec.extends import extended
+from archspec.finder import bundled, variants
 from archspec.initializers import INITIALIZERS
 from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
+from archspec.optimizers import OPTIMIZERS
 from archspec.recipe import DEFAULTS
 from archspec.registry import primitives
 from archspec.source import Mapping
-from archspec.spec import SpecFile
+from archspec.spec import SpecFile, load
+from trainer import recipes
 
 ROOT = Path(__file__).parent.parent
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -35,7 +42,7 @@ defaults: {act: relu, norm: batch_norm}
 network: [relu]
 """
 RUN = {"check", "explain", "list"}
-"""The commands whose output is held to what the documentation shows; they need no torch."""
+"""The commands whose output is held to what the documentation shows."""
 NOT_RUN = {"build", "train", "schema"}
 
 
@@ -48,7 +55,7 @@ class Fence:
     info: str
     text: str
     name: str | None
-    """The file that the line before names, as in "`net.yaml`:"."""
+    """The file that the line before names, as in "`net.yaml`:" or "`layers.py`:"."""
 
     @property
     def id(self) -> str:
@@ -63,7 +70,7 @@ def fences(path: Path) -> Iterator[Fence]:
             opened = number
         elif opened is not None and line == "```":
             before = " ".join(lines[max(0, opened - 2) : opened])
-            named = re.search(r"`([\w-]+\.yaml)`:\s*$", before)
+            named = re.search(r"`([\w-]+\.(?:yaml|py))`:\s*$", before)
             text = "\n".join(lines[opened + 1 : number]) + "\n"
             yield Fence(path.name, opened + 1, lines[opened][3:], text, named[1] if named else None)
             opened = None
@@ -73,6 +80,12 @@ def fences(path: Path) -> Iterator[Fence]:
 FENCES = [fence for path in FILES for fence in fences(path)]
 SOUND = [fence for fence in FENCES if fence.info == "yaml"]
 WRONG = [fence for fence in FENCES if fence.info.startswith("yaml wrong")]
+RECIPES = [fence for fence in FENCES if fence.info == "yaml recipe"]
+NEEDING_FILES = [fence for fence in FENCES if fence.info == "yaml file"]
+"""Specs that extend another file or need a plugin: a command that is shown checks them."""
+PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None]
+NEEDS_A_RUN = "load_from_checkpoint"
+"""What no page can show without training first; `tests/test_training.py` holds it."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,7 @@ def found_wrong(text: str) -> list[str]:
             base = source.read(BASE.encode(), "base.yaml")
             assert isinstance(base, Mapping)
             tree = document.merge(base, tree)
+        tree = extended(tree, "example.yaml", "example.yaml")
     except Fault as fault:
         return [fault.code]
     return [diagnostic.code for diagnostic in SpecFile("example.yaml", "example", tree).check().diagnostics]
@@ -143,14 +157,24 @@ def keys_of(schema: Any) -> Iterator[str]:
 
 def test_every_example_is_of_a_kind_that_is_checked() -> None:
     kinds = {fence.info for fence in FENCES if "yaml" in fence.info or "yml" in fence.info}
-    assert kinds <= {"yaml", "yaml wrong", *(f"yaml wrong {code}" for code in CODES)}
+    assert kinds <= {"yaml", "yaml file", "yaml recipe", "yaml wrong", *(f"yaml wrong {code}" for code in CODES)}
     assert SOUND
     assert WRONG
+    checked = {word for one in CHECKED for word in shlex.split(one.command) if one.command.startswith("archspec check")}
+    assert {fence.name for fence in NEEDING_FILES} <= checked
+    assert NEEDING_FILES
 
 
 @pytest.mark.parametrize("fence", SOUND, ids=lambda fence: fence.id)
 def test_an_example_is_sound(fence: Fence) -> None:
     assert found_wrong(fence.text) == []
+
+
+@pytest.mark.parametrize("fence", RECIPES, ids=lambda fence: fence.id)
+def test_an_example_of_a_recipes_file_is_sound(fence: Fence, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(BASE, encoding="utf-8")
+    (tmp_path / "mine.yaml").write_text(fence.text, encoding="utf-8")
+    assert load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe == yaml.safe_load(fence.text)
 
 
 @pytest.mark.parametrize("fence", WRONG, ids=lambda fence: fence.id)
@@ -168,14 +192,14 @@ def test_every_command_that_is_shown_exists_and_those_that_need_no_torch_are_run
     assert CHECKED
 
 
-@pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")
-def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
-    for fence in FENCES:  # the files that the page has named so far
-        if fence.file == one.fence.file and fence.line < one.fence.line and fence.name:
-            (tmp_path / fence.name).write_text(fence.text, encoding="utf-8")
+def run_beside_named_files(fence: Fence, folder: Path, *command: str) -> str:
+    """What a process prints in a folder that holds the files which the page has named so far."""
+    for earlier in FENCES:
+        if earlier.file == fence.file and earlier.line < fence.line and earlier.name:
+            (folder / earlier.name).write_text(earlier.text, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "archspec", *shlex.split(one.command)[1:]],
-        cwd=tmp_path,
+        [sys.executable, *command],
+        cwd=folder,
         env=os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "80"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -183,7 +207,20 @@ def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
         encoding="utf-8",
         timeout=120,
     )
-    assert done.stdout == one.output
+    return done.stdout
+
+
+@pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")
+def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
+    assert run_beside_named_files(one.fence, tmp_path, "-m", "archspec", *shlex.split(one.command)[1:]) == one.output
+
+
+@pytest.mark.parametrize("fence", PYTHON, ids=lambda fence: fence.id)
+def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
+    """Its `assert`s hold, and it fails nowhere."""
+    if NEEDS_A_RUN in fence.text:
+        pytest.skip("it reads what a training wrote")
+    assert run_beside_named_files(fence, tmp_path, "-c", fence.text) == ""
 
 
 @pytest.mark.parametrize(
@@ -219,7 +256,7 @@ def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: 
     assert said.strip() == doc
     assert re.findall(r"`(\w+)`", arguments_said) == [argument.name for argument in signature.arguments]
     for argument in signature.arguments:
-        written = re.search(rf"`{argument.name}`([^,]*)", arguments_said)
+        written = re.search(rf"`{argument.name}`(.*?)(?:, `|$)", arguments_said)
         assert written is not None
         if argument.required:
             assert written[1].strip() == ""
@@ -230,10 +267,43 @@ def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: 
             assert (type(value), value) == (type(argument.default), argument.default)
 
 
+def test_the_readme_counts_the_networks_right() -> None:
+    """A file with variants holds these; one without is a network itself. All are known by name."""
+    named = variants()
+    count = len(named) + len(set(bundled()) - set(named.values()))
+    theirs = torchvision.models.list_models(module=torchvision.models)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f" {count} come with it: all {len(theirs)} classification models of torchvision" in text
+    assert set(theirs) <= set(named)
+
+
 @pytest.mark.parametrize("key", DEFAULTS)
 def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
     said = row("The recipe", key).split("|")[-2].strip().strip("`")
     assert yaml.safe_load(said) == DEFAULTS[key]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_table_of_optimizers_has_their_arguments(name: str) -> None:
+    said = re.findall(r"`(\w+)`", row("The recipe", name))[1:]
+    assert {*said, "lr"} == set(OPTIMIZERS[name])
+
+
+@pytest.mark.parametrize("name", recipe.OPTIONS["schedule"])
+def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
+    schema = recipe.OPTIONS["schedule"][name]
+    said = row("The recipe", name).split("|")[-2]
+    assert re.findall(r"`(\w+)`", said) == list(schema["properties"])
+    assert re.findall(r"`(\w+)`, needed", said) == schema["required"]
+    torchs = {"multi_step": "MultiStepLR", "step": "StepLR", "cosine": "CosineAnnealingLR", "one_cycle": "OneCycleLR"}
+    defaults = inspect.signature(getattr(lr_scheduler, torchs.get(name, "ExponentialLR"))).parameters
+    for key, value in re.findall(r"`(\w+)` ([\w.]+)", said):
+        assert yaml.safe_load(value) == defaults[key].default
+
+
+def test_the_recipes_that_come_along_are_listed() -> None:
+    for name in recipes.names():
+        row("The recipe", name)
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -248,6 +318,7 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{source.MAX_BYTES:,}",
         f"{source.MAX_VALUES:,}",
         f"{source.MAX_DEPTH}",
+        f"{extends.MAX_FILES}",
         f"{formulas.MAX_LENGTH:,}",
         f"{formulas.MAX_DEPTH}",
         f"{formulas.MAX_ITEMS:,}",

@@ -208,7 +208,7 @@ def test_network_equals_the_one_written_by_hand(name: str, reference: Callable[[
 def test_recipe_is_the_published_one(name: str) -> None:
     recipe = load(f"fashion/{name}").recipe
     lr, batch_size = RECIPES[name]
-    assert recipe["optimizer"] == {"sgd": {"lr": lr}}
+    assert recipe["optimizer"] == {"name": "sgd", "lr": lr}
     assert (recipe["data"], recipe["epochs"], recipe["batch_size"]) == ("fashion_mnist", 10, batch_size)
     assert (recipe["augment"], recipe.get("schedule")) == ([], None)
 

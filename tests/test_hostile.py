@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 import torch
 
 from archspec import source
-from archspec.errors import Fault
+from archspec.errors import Fault, SpecError
 from archspec.spec import Checked, SpecFile, from_dict, load
 
 HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
@@ -106,13 +110,33 @@ def doubling(levels: int, call: str) -> str:
         ("network: {add: [relu, tanh], head: [flatten]}\n", ["mapping-for-list"]),
         ("network: {add: {a: relu, b: tanh}, head: [flatten]}\n", ["mapping-for-list"]),
         ("network: {stem: {a: relu, b: tanh, when: false}}\n", ["key-unknown"]),
-        ("network: [relu]\ntrain: {optimizer: {sgd: {lr: 0.1, nesterov: true}}}\n", ["key-missing"]),
-        ("network: [relu]\ntrain: {optimizer: {sgd: {lr: 0.1, nesterov: true, momentum: 0}}}\n", ["out-of-range"]),
-        ("network: [relu]\ntrain: {validation: 0}\n", ["out-of-range"]),
+        ("network: [relu]\ntrain: {optimizer: {name: sgd, lr: 0.1, nesterov: true}}\n", ["key-missing"]),
+        ("network: [relu]\ntrain: {optimizer: {name: sgd, lr: 0.1, nesterov: true, momentum: 0}}\n", ["out-of-range"]),
+        ("network: [relu]\ntrain: {validation: 0.0}\n", ["out-of-range"]),
+        ("network: [relu]\ntrain: {validation: -1}\n", ["out-of-range"]),
         ("network: [relu]\ntrain: {validation: 1.0}\n", ["out-of-range"]),
         ("network: [conv: {out: 8, kernel: 3}]\nexpect: {gmacs: 4.4e-6}\n", ["expect-unmet"]),
         ("vars: {a: =c_in}\nnetwork: [relu]\n", ["variable-unknown"]),
         ("name: \"a\\0b\"\nnetwork: [relu]\n", ["out-of-range"]),
+        ("network:\n" + "".join(f"- save: a{i}\n- load: a{i}\n" for i in range(24000)), []),
+        ("network:\n" + "".join(f"- save: a{i}\n" for i in range(20000)) + "- load: b\n", ["tensor-unknown"]),
+        (
+            "network:\n" + "".join(f"- save: a{i}\n- load: a{i}\n" for i in range(8000))
+            + "- for: {i: =range(999)}\n  body: [{load: b}]\n",
+            ["tensor-unknown"],
+        ),
+        (  # an error in each of 18,000 passes, in a file of many lines
+            "network:\n  for: {i: =range(999)}\n  body: [{for: {j: =range(18)}, body: [{conv: {out: =0 * i, kernel: 1}}]}]\n"
+            + "\n" * 900_000,
+            ["out-of-range"],
+        ),
+        ("network: [{window_attention: {heads: 1, window: 500}}]\n", ["out-of-range"]),
+        (
+            "network: {for: {i: =range(900)}, body: [{relu: , repeat: 9}]}\nvariants:\n"
+            + "".join(f"  v{i}:\n" for i in range(20000)),
+            ["too-large"],
+        ),
+        ("network: {for: {i: [1, 2], j: {relu: }}, body: [relu]}\n", ["type-mismatch"]),
         ("# a\u0085b: 1\nnetwork: [relu]\n", ["value-ambiguous"]),
     ],
 )  # fmt: skip
@@ -159,7 +183,7 @@ def test_a_broken_outline_is_not_listed_as_sound() -> None:
     assert checked(HEAD + "foo: 1\nnetwork: [relu]\n").specs == ()
 
 
-@pytest.mark.parametrize("name", ["self", "input", "mul", "max", "branch_1", "torch", "x", "print"])
+@pytest.mark.parametrize("name", ["getattr", "input", "mul", "max", "branch_1", "torch", "x", "print"])
 def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
     spec = from_dict(
         {
@@ -169,7 +193,15 @@ def test_a_branch_may_have_any_name_that_check_lets_pass(name: str) -> None:
         }
     )
     images = torch.randn(2, 3, 8, 8)
-    assert torch.equal(spec.build()(images), images.tanh() + images.relu() + images)
+    module = spec.build()
+    for one in (module, pickle.loads(pickle.dumps(module))):
+        assert torch.equal(one(images), images.tanh() + images.relu() + images)
+
+
+def test_no_part_is_called_self() -> None:
+    # torch.fx would write `self = self.self(input)` when it unpickles the network
+    network = "[{add: {self: [tanh], other: [relu]}}, {aux: {name: self, weight: 1, body: relu}}, {tanh: , name: self}]"
+    assert codes(f"{HEAD}network: {network}\n") == ["name-reserved"] * 3
 
 
 @pytest.mark.parametrize(
@@ -217,9 +249,103 @@ def test_a_network_beyond_this_machines_memory_is_refused_before_it_is_built(run
     assert [error["message"] for error in said["errors"]] == [done.stderr.removeprefix("error: ").rstrip()]
 
 
-def test_pickled_errors_say_the_same() -> None:
-    import pickle
+def paths(data: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    for key, value in data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ():
+        yield from paths(value, (*path, key))
 
+
+def at(data: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        data = data[key]
+    return data
+
+
+WORDS = [
+    "save",
+    "load",
+    "output",
+    "aux",
+    "init",
+    "checkpoint",
+    "when",
+    "repeat",
+    "name",
+    "extends",
+    "use",
+    "for",
+    "body",
+]
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    0.5,
+    "odd",
+    "x",
+    [],
+    {},
+    "=c_in",
+    "=1 / 0",
+    "=index",
+    "=[c_in]",
+    2**40,
+    ["relu"],
+    "act",
+]
+ODD += [{"save": "x"}, {"load": "x"}, {"output": "x"}, {"aux": {"name": "x", "weight": 1, "body": ["flatten"]}}]
+ODD += [{"relu": None, "checkpoint": True}, {"conv": {"out": 2, "kernel": 1}, "init": {"conv": {"weight": 0}}}]
+
+
+def mutated(data: Any, random: Random) -> Any:
+    """A copy of which one or two places are replaced, removed, doubled, moved or given another key."""
+    data = copy.deepcopy(data)
+    for _ in range(random.choice([1, 1, 2])):
+        places = [path for path in paths(data) if path and path[0] in ("network", "blocks", "init", "defaults")]
+        *path, key = random.choice(places)
+        parent = at(data, tuple(path))
+        odd = copy.deepcopy(random.choice([random.choice(ODD), at(data, random.choice(places))]))
+        change = random.choice(["replace", "remove", "rename", "add"])
+        if change == "replace":
+            parent[key] = odd
+        elif change == "remove":
+            del parent[key]
+        elif isinstance(parent, list):
+            parent.insert(key, odd if change == "add" else parent[key])
+        else:
+            parent[random.choice(WORDS)] = odd if change == "add" else parent.pop(key)
+    return data
+
+
+@pytest.mark.parametrize("name", ["unet", "imagenet/fpn", "imagenet/googlenet", "imagenet/vit", "imagenet/swin"])
+def test_a_spec_that_is_changed_at_random_is_refused_in_words_or_works(name: str) -> None:
+    random = Random(name)
+    sound = load(name).resolved
+    sound.pop("expect", None)
+    made = 0
+    for _ in range(120):
+        data = mutated(sound, random)
+        try:
+            spec = from_dict(data)
+        except SpecError as error:
+            assert all(d.mark or d.code == "too-large" for d in error.diagnostics), data
+            continue
+        made += 1
+        if made % 5:
+            continue
+        images = torch.empty(2, *spec.plan.input, device="meta")
+        for aux in (True, False):
+            module = spec.build("meta", aux=aux)
+            sides = {name: side.shape for name, side in spec.plan.aux.items() if aux}
+            for training in (True, False):
+                result = module.train(training)(images)
+                output, named = result if isinstance(result, tuple) else (result, {})
+                wanted = {"": spec.plan.output, **spec.plan.outputs, **(sides if training else {})}
+                assert {key: tuple(one.shape[1:]) for key, one in {"": output, **named}.items()} == wanted, data
+    assert made > 5
+
+
+def test_pickled_errors_say_the_same() -> None:
     with pytest.raises(Exception, match="variant") as caught:
         load("resnet", "none")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from archspec.errors import SpecError, UsageError
+from archspec.plugins import load_plugin
+from archspec.registry import primitives
+from archspec.spec import from_dict
 
 PLUGIN = '''
 from archspec.arguments import Argument, integer
@@ -88,9 +94,9 @@ def test_its_arguments_are_typed_and_it_is_explained(run: Callable, file: Callab
         ("def broken(:\n", "the plugin plugin.py cannot be loaded: SyntaxError: invalid syntax ("),
         ("import nothing_of_the_kind\n", "the plugin plugin.py cannot be loaded: ModuleNotFoundError: No module named 'nothing_of_the_kind' ("),
         ("x = 1\n", "the plugin plugin.py defines no primitive\n  help: define a class derived from `archspec.primitive.Primitive`"),
-        (PLUGIN.replace('"halve"', '"conv"'), "the plugin plugin.py cannot be used: ValueError: primitive `conv` of archspec_plugin_plugin is already registered"),
-        (PLUGIN.replace('"halve"', '"resnet"'), "the plugin plugin.py cannot be used: `resnet` cannot name a block: it is a block of the library"),
-        (PLUGIN.replace('"halve"', '"save"'), "the plugin plugin.py cannot be used: `save` cannot name a block: it is a word of the language"),
+        (PLUGIN.replace('"halve"', '"conv"'), "the plugin plugin.py cannot be used: `conv` cannot name a primitive: it is a primitive"),
+        (PLUGIN.replace('"halve"', '"resnet"'), "the plugin plugin.py cannot be used: `resnet` cannot name a primitive: it is a block of the library"),
+        (PLUGIN.replace('"halve"', '"save"'), "the plugin plugin.py cannot be used: `save` cannot name a primitive: it is a word of the language"),
         (PLUGIN.replace("integer(1), 2", "integer(1), 0"), "the plugin plugin.py cannot be used: the default of `factor` of `widen`: `factor` must be an integer ≥ 1, not the number 0"),
         (PLUGIN.replace("def module", "def modul"), "the plugin plugin.py cannot be used: TypeError: Can't instantiate abstract class"),
     ],
@@ -147,6 +153,24 @@ def test_a_module_that_is_not_what_was_said(run: Callable, file: Callable) -> No
     )
 
 
+def test_a_module_that_gives_another_shape_than_was_said(run: Callable, file: Callable) -> None:
+    file(text=PLUGIN.replace("nn.MaxPool2d(1, 2)", "nn.MaxPool2d(1, 4)"), node="halve")
+    done = run("build", "net.yaml", "--plugin", "plugin.py")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: `halve` of the plugin plugin.py says that 3×32×32 becomes 3×16×16, but its module gives 3×8×8\n",
+    )
+
+
+def test_a_plugin_given_twice(run: Callable, file: Callable) -> None:
+    file()
+    done = run("check", "net.yaml", "--plugin", "plugin.py", "--plugin", "plugin.py")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: the plugin plugin.py cannot be used: `widen` cannot name a primitive: it is a primitive\n",
+    )
+
+
 def test_an_installed_package_is_found_where_a_name_is_unknown(run: Callable, file: Callable, tmp_path: Path) -> None:
     file("their_layers.py", node="{widen: 3}, halve")
     site = tmp_path / "site"
@@ -167,3 +191,51 @@ def test_an_installed_package_is_found_where_a_name_is_unknown(run: Callable, fi
     assert done.stderr.startswith(
         "error[usage]: the plugin `nowhere_to_be_found` of their-layers cannot be loaded: ModuleNotFoundError: No module "
     )
+
+
+HELD = """
+import torch
+from archspec.primitive import Primitive
+
+
+class Odd(Primitive):
+    name = "odd"
+    doc = "Not what it should be."
+
+    def module(self, arguments, shape):
+        return torch.nn.Identity()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import sys; sys.exit(3)", "the plugin odd.py cannot be loaded: SystemExit: 3"),
+        (HELD + "    weights = 3\n", "the plugin odd.py cannot be used: the `weights` of `odd` are not all texts"),
+        (HELD + "    examples = [1]\n", "the plugin odd.py cannot be used: the `examples` of `odd` are not all texts"),
+        (HELD + "    @property\n    def rule(self): return 1 / 0\n", "cannot be used: ZeroDivisionError"),
+        (HELD + "    def macs(self, *_): return None\n    def output(self, *_): return (3, 32, 32)\n", "gives None as its MACs"),
+        (HELD + "    def macs(self, *_): return 0.5\n    def output(self, *_): return (3, 32, 32)\n", "gives 0.5 as its MACs"),
+        (HELD + "    def output(self, *_): return ()\n", "gives () as its output's shape"),
+        (HELD + "    def output(self, *_): raise SystemExit(0)\n", "failed: SystemExit: 0"),
+        (HELD.replace("torch.nn.Identity()", "None"), "gives a NoneType as its module"),
+        (HELD.replace("torch.nn.Identity()", "None") + "    def output(self, *_): return (3,)\n", "gives a NoneType as its module"),
+        (HELD.replace("Identity()", "MaxPool1d(2, return_indices=True)"), "as its output's shape"),
+        (HELD.replace("Identity()", "MaxPool1d(2, return_indices=True)") + "    def output(self, *_): return (3,)\n", "gives a tuple"),
+    ],
+)  # fmt: skip
+def test_whatever_a_plugin_does_is_said_of_it(
+    text: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("odd.py").write_text(text, encoding="utf-8")
+
+    def used() -> None:
+        load_plugin("odd.py")
+        from_dict({"archspec": 1, "input": [3, 32, 32], "network": [{"reshape": [96, 32]}, "odd"]}).build()
+
+    try:
+        with pytest.raises((UsageError, SpecError), match=re.escape(said)):
+            used()
+    finally:
+        primitives().pop("odd", None)

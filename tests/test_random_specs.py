@@ -3,42 +3,61 @@
 from __future__ import annotations
 
 import copy
+import operator
+import pickle
+from functools import reduce
 from typing import Any
 
 import torch
 from hypothesis import HealthCheck, event, given, settings, strategies as st
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from archspec import source
 from archspec.errors import Mark, Text
-from archspec.spec import SpecFile
+from archspec.plan import Layer, Node, Plan, Tap
+from archspec.spec import Checked, SpecFile, from_dict
 
-LEAVES = st.sampled_from(
+KEEPING = st.sampled_from(
     [
         "relu",
         "norm",
         "act",
         "identity",
         {"conv": {"out": "=c_in", "kernel": 3, "padding": 1}},
+        {"group_norm": "=c_in"},
+        {"dropout": 0.3},
+        {"stochastic_depth": 0.5},
+        {"layer_scale": 0.5},
+        "skipping",
+    ]
+)
+LEAVES = KEEPING | st.sampled_from(
+    [
         {"conv": {"out": 4, "kernel": 1}},
+        {"conv": {"out": 5, "kernel": 1}, "init": {"conv": {"weight": "=1 / c_in", "bias": 3}}},
         {"conv": {"out": "=2 * c_in", "kernel": 3, "stride": 2, "padding": 1, "bias": False}},
         {"conv": {"out": "=width", "kernel": [1, 3], "padding": "same"}},
         {"max_pool": {"kernel": 3, "stride": 2, "padding": 1, "ceil_mode": True}},
         {"avg_pool": 2},
-        {"group_norm": "=c_in"},
-        {"dropout": 0.3},
         {"softmax": None, "when": "=h_in > 4"},
         {"resnet": {"width": "=width", "stride": "=1 if h_in < 4 else 2", "shortcut": "zeros"}},
-        {"dense": {"growth": 3, "newest": "first"}},
+        {"dense": {"growth": 3, "newest": "first"}, "checkpoint": True},
         {"mine": "=width + 1"},
         {"use": "=kind"},
+        {"tapped": "x"},
+        {"output": "y"},
+        {"save": "a"},
+        {"load": "a"},
     ]
 )
+NAMES = st.sampled_from(["a", "b", "c"])
 
 
 def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     lists = st.lists(nodes, max_size=3)
     branches = st.lists(lists | nodes, min_size=1, max_size=3)
-    named = st.dictionaries(st.sampled_from(["left", "right", "self", "main"]), lists | nodes, min_size=1, max_size=3)
+    named = st.dictionaries(st.sampled_from(["left", "right", "input", "main"]), lists | nodes, min_size=1, max_size=3)
     merges = st.builds(
         lambda kind, parts: {kind: parts}, st.sampled_from(["concat", "add", "multiply"]), branches | named
     )
@@ -50,48 +69,213 @@ def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lists,
         st.lists(st.integers(1, 4), min_size=1, max_size=3),
     )
-    return lists | merges | repeats | loops
+    return lists | merges | repeats | loops | wires(nodes) | modified(nodes)
+
+
+def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Saves with their loads: past nodes that keep the shape, or any; out of branches; through loops; side classifiers."""
+    lists = st.lists(nodes, max_size=3)
+    past = st.builds(
+        lambda name, body: [{"save": name}, *body, {"add": {"input": [], "other": {"load": name}}}],
+        NAMES,
+        st.lists(KEEPING, max_size=3),
+    )
+    far = st.builds(
+        lambda name, body: [
+            {"save": name},
+            body,
+            {"concat": ["flatten", [{"load": name}, "flatten"]]},
+            {"reshape": [-1, 1, 1]},
+        ],
+        NAMES,
+        lists,
+    )
+    between = st.builds(
+        lambda name, one, other: {"concat": [[one, {"save": name}], [{"load": name}, "relu"], [{"load": name}, other]]},
+        NAMES,
+        nodes,
+        KEEPING,
+    )
+    through = st.builds(
+        lambda keeping: [
+            {"for": {"skip": ["s0", "s1"]}, "body": [*keeping, {"save": "=skip"}]},
+            {"for": {"skip": ["s1", "s0"]}, "body": {"add": [[], {"load": "=skip"}]}, "checkpoint": True},
+        ],
+        st.lists(KEEPING, max_size=2),
+    )
+    carried = st.builds(
+        lambda name, one: [
+            {"save": name},
+            {"for": {"i": [1, 2]}, "body": [one, {"add": [[], {"load": name}]}, {"save": name}]},
+            {"multiply": [[], {"load": name}]},
+        ],
+        NAMES,
+        KEEPING,
+    )
+    side = st.builds(
+        lambda name, body: {"aux": {"name": f"side_{name}", "weight": 0.3, "body": [*body, "flatten", {"linear": 2}]}},
+        NAMES,
+        lists,
+    )
+    seeing = st.builds(
+        lambda name, one: [
+            {"save": name},
+            one,
+            {"aux": {"name": f"side_{name}", "weight": 1, "body": [{"load": name}, one, "flatten"]}},
+        ],
+        NAMES,
+        nodes,
+    )
+    return past | far | between | through | carried | side | seeing
+
+
+def modified(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    free = {"save", "load", "output", "aux"}  # these cannot be
+    return nodes.map(
+        lambda node: {**node, "checkpoint": True} if isinstance(node, dict) and not free & node.keys() else node
+    )
 
 
 NETWORKS = st.lists(st.recursive(LEAVES, wider, max_leaves=8), min_size=1, max_size=4)
-MINE = {
-    "args": {"width": {"type": "integer"}},
-    "let": {"half": "=width // 2 + 1"},
-    "body": {"first": {"conv": {"out": "=half", "kernel": 1}}, "rest": ["norm", {"relu": None, "when": "=half > 2"}]},
+BLOCKS = {
+    "mine": {
+        "args": {"width": {"type": "integer"}},
+        "let": {"half": "=width // 2 + 1"},
+        "body": {
+            "first": {"conv": {"out": "=half", "kernel": 1}},
+            "rest": ["norm", {"relu": None, "when": "=half > 2"}],
+        },
+    },
+    "skipping": {"body": [{"save": "a"}, "tanh", {"add": [[], {"load": "a"}]}]},
+    "tapped": {"args": {"name_": "x"}, "body": ["sigmoid", {"output": "=name_"}]},
 }
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def checked(network: Any, input: tuple[int, ...], norm: str) -> Checked:
+    data = {
+        "archspec": 1,
+        "input": list(input),
+        "vars": {"width": 3, "kind": "tanh"},
+        "defaults": {"act": {"leaky_relu": 0.1}, "norm": norm},
+        "blocks": BLOCKS,
+        "network": network,
+    }
+    tree = source.from_python(copy.deepcopy(data), Mark(Text("net", ()), 1, 1))
+    return SpecFile("net", "net", tree).check()
+
+
+def walk(module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[str, Tensor], beside: Any) -> Tensor:
+    """What a part of a plan gives, by the module's layers and a dictionary of saved tensors alone."""
+    if isinstance(node, Layer):
+        result: Tensor = module.get_submodule(path)(tensor)
+        return result
+    if isinstance(node, Tap):
+        if node.kind == "load":
+            return saved[node.name]
+        {"save": saved, "output": beside}[node.kind][node.name] = tensor
+        return tensor
+    if node.kind == "aux" and not module.training:
+        return tensor
+    own = {"block": {}, "aux": dict(saved)}.get(node.kind, saved)
+    results = []
+    after = tensor
+    for key, child in node.children:
+        merge = node.kind in ("concat", "add", "multiply")
+        inner = f"{path}.{key}".strip(".")
+        after = walk(module, child, inner, tensor if merge else after, own, beside)
+        results.append(after)
+    if node.kind == "aux":
+        beside[node.arguments["name"]] = after
+        return tensor
+    if node.kind == "concat":
+        return torch.cat(results, 1)
+    if node.kind in ("add", "multiply"):
+        return reduce({"add": operator.add, "multiply": operator.mul}[node.kind], results)
+    return after
+
+
+def tensors(result: Any) -> dict[str, Tensor]:
+    return {"": result[0], **result[1]} if isinstance(result, tuple) else {"": result}
+
+
+def expected(module: nn.Module, plan: Plan, images: Tensor) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    beside: dict[str, Tensor] = {}
+    return {"": walk(module, plan.root, "", images, {}, beside), **beside}
+
+
+def given_by(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    return tensors(module(images))
+
+
+def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    assert list(ours) == list(theirs)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def gradients(module: nn.Module, results: dict[str, Tensor]) -> list[Tensor]:
+    total = reduce(operator.add, [one.square().sum() for one in results.values()])
+    used = list(module.parameters())
+    grads = torch.autograd.grad(total, used, allow_unused=True) if total.requires_grad else []
+    return [grad for grad in grads if grad is not None]
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     network=NETWORKS,
     input=st.sampled_from([(3, 8, 8), (2, 5, 7), (4, 1, 1), (6,)]),
     norm=st.sampled_from(["batch_norm", "none"]),
 )
 def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], norm: str) -> None:
-    data = {
-        "archspec": 1,
-        "input": list(input),
-        "vars": {"width": 3, "kind": "tanh"},
-        "defaults": {"act": {"leaky_relu": 0.1}, "norm": norm},
-        "blocks": {"mine": MINE},
-        "network": network,
-    }
-    tree = source.from_python(copy.deepcopy(data), Mark(Text("net", ()), 1, 1))
-    checked = SpecFile("net", "net", tree).check()
-    if checked.diagnostics:
-        codes = {d.code for d in checked.diagnostics}
+    found = checked(network, input, norm)
+    if found.diagnostics:
+        codes = {d.code for d in found.diagnostics}
         event("refused")
-        assert codes <= {"input-shape", "shape-mismatch", "formula-value", "out-of-range", "node-form"}, codes
+        at_fault = {"input-shape", "shape-mismatch", "formula-value", "out-of-range", "node-form"}
+        assert codes <= at_fault | {"tensor-unknown", "tensor-unused", "duplicate-name", "init-shape"}, codes
         return
     event("sound")
-    (spec,) = checked.specs
-    module = spec.build()
+    (spec,) = found.specs
+    plan = spec.plan
+    module = spec.build().eval()
+    images = torch.randn(2, *input)
     seen: list[tuple[str, tuple[int, ...]]] = []
-    for placed in spec.plan.layers:
+    hooks = [
         module.get_submodule(placed.path).register_forward_hook(
             lambda _, inputs, output, path=placed.path: seen.append((path, tuple(output.shape[1:])))
         )
-    assert tuple(module.eval()(torch.randn(2, *input)).shape[1:]) == spec.plan.output
-    assert seen == [(placed.path, placed.layer.output) for placed in spec.plan.layers]
-    expected = {f"{p.path}.{name}".strip("."): shape for p in spec.plan.layers for name, shape in p.layer.parameters}
-    assert {name: tuple(p.shape) for name, p in module.named_parameters()} == expected
+        for placed in plan.layers
+    ]
+    evaluated = given_by(module, images)
+    assert seen == [(placed.path, placed.layer.output) for placed in plan.layers if placed.aux is None]
+    for hook in hooks:
+        hook.remove()
+    assert {name: tuple(one.shape[1:]) for name, one in evaluated.items()} == {"": plan.output, **plan.outputs}
+    parameters = {f"{p.path}.{name}".strip("."): shape for p in plan.layers for name, shape in p.layer.parameters}
+    assert {name: tuple(p.shape) for name, p in module.named_parameters()} == parameters
+    for placed in plan.layers:
+        for name, (function, arguments) in placed.layer.init:
+            values = module.get_submodule(placed.path).get_parameter(name)
+            assert (function, values.unique().tolist()) == ("constant", [torch.tensor(dict(arguments)["val"]).item()])
+    assert_equal(evaluated, expected(module, plan, images))
+    copied = pickle.loads(pickle.dumps(copy.deepcopy(module)))
+    assert_equal(evaluated, given_by(copied, images))
+    module.train()
+    trained, by_hand = given_by(module, images), expected(module, plan, images)
+    sides = {name: one.shape for name, one in plan.aux.items()}
+    assert {name: tuple(one.shape[1:]) for name, one in trained.items()} == {"": plan.output, **plan.outputs, **sides}
+    assert_equal(trained, by_hand)
+    for ours, theirs in zip(gradients(module, trained), gradients(module, by_hand), strict=True):
+        torch.testing.assert_close(ours, theirs, equal_nan=True)
+    with FlopCounterMode(display=False) as counter:
+        spec.build("meta").eval()(torch.empty(1, *input, device="meta"))
+    assert counter.get_total_flops() == 2 * plan.macs
+    again = from_dict(spec.resolved, "net").plan
+    assert [(p.path, p.layer) for p in again.layers] == [(p.path, p.layer) for p in plan.layers]
+    assert (again.outputs, again.aux) == (plan.outputs, plan.aux)
+    bare = spec.build(aux=False).train()
+    kept = {f"{p.path}.{name}".strip(".") for p in plan.layers if not p.aux for name, _ in p.layer.parameters}
+    assert {name for name, _ in bare.named_parameters()} == kept
+    bare.load_state_dict(module.state_dict(), strict=False)
+    assert_equal(given_by(bare.eval(), images), given_by(module.eval(), images))

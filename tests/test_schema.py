@@ -56,6 +56,29 @@ BEYOND = {
     "a loop's variable outside a loop",
     "no space after a main argument's colon",
     "torch's name of a layer",
+    "an optimizer by a formula that gives none",
+    "a side classifier in a block that is used twice",
+    "a word of the language without its value",  # any word may be a block of the file
+    "load before save",
+    "load of a name that nothing saves",
+    "load where nothing is saved",
+    "save without a load",
+    "saved again before it was loaded",
+    "a block does not see what its caller saved",
+    "a saved tensor of another shape",
+    "a formula that gives no name",
+    "two outputs of one name",
+    "an empty aux, an aux in an aux, an output in an aux",
+    "two side classifiers of one name",
+    "init of a node that its shape does not allow",
+    "extends of a file that is not there",
+    "extends of a file elsewhere",
+    "extends of itself",
+    "a checkpoint whose formula gives no boolean",
+    "an init of a node whose formula gives no initialiser",
+    "load of a tensor whose save was left out",
+    "an output within a side classifier's block",
+    "floats for axes",  # to JSON Schema, 1.0 is an integer
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 
@@ -87,19 +110,54 @@ def test_every_primitive_and_block_is_in_it() -> None:
 
 
 ODD: list[Any] = [None, True, -1, 0.5, "odd", [], [1], {}, {"odd": 1}]
+NEW: list[Any] = [
+    "=c_in",
+    {"save": "x"},
+    {"load": "x"},
+    {"relu": None, "checkpoint": True},
+    {"with": {}},
+    {"repeat": 2},
+]
+FORMS: dict[str, Any] = {
+    "archspec": 1,
+    "name": "every form of a node",
+    "input": [3, 8, 8],
+    "vars": {"n": "o", "w": 4},
+    "defaults": {"act": {"leaky_relu": 0.1}, "norm": "batch_norm"},
+    "blocks": {
+        "b": {"args": {"w": {"type": "integer"}}, "body": [{"save": "x"}, "relu", {"add": [[], {"load": "x"}]}]}
+    },
+    "network": {
+        "stem": [
+            {
+                "conv": {"out": "=w", "kernel": 1},
+                "init": {"conv": {"weight": {"normal": {"std": 0.1}}, "bias": 0}},
+                "checkpoint": True,
+            },
+            {"save": "a"},
+            {"b": 1, "repeat": 2},
+        ],
+        "side": {"aux": {"name": "s", "weight": 0.3, "body": ["flatten", {"linear": 2}]}, "when": True},
+        "loop": {
+            "for": {"k": ["p", "q"]},
+            "body": [{"save": "=k"}, "act", {"output": "=k"}, {"concat": {"u": [], "v": {"load": "=k"}}}],
+        },
+        "end": [{"when": True, "output": "=n"}, {"add": [[], {"when": False, "body": "relu"}]}, {"load": "a"}],
+    },
+}
 
 
-def mutants(data: Any) -> list[Any]:
+def mutants(data: Any, odd: list[Any] = ODD) -> list[Any]:
     """The data with each of its values replaced, and each of its keys renamed, one at a time."""
     made: list[Any] = []
     if isinstance(data, dict):
         for key, value in data.items():
-            made += [{**data, key: inner} for inner in [*ODD, *mutants(value)]]
+            made += [{**data, key: inner} for inner in [*odd, *mutants(value, odd)]]
             made.append({k: v for k, v in data.items() if k != key} | {f"{key}x": value})
             made.append({k: v for k, v in data.items() if k != key})
     elif isinstance(data, list):
         for i, value in enumerate(data):
-            made += [[*data[:i], inner, *data[i + 1 :]] for inner in [*ODD, *mutants(value)]]
+            made += [[*data[:i], inner, *data[i + 1 :]] for inner in [*odd, *mutants(value, odd)]]
     return made
 
 
@@ -118,6 +176,29 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
         errors = [(e.message, list(e.absolute_path)) for e in VALIDATOR.iter_errors(mutant)]
         assert not errors, (mutant, errors)
     assert taken > 20
+
+
+def test_every_form_is_taken_or_refused_as_check_does() -> None:
+    """The form, that is: what names mean, what formulas give and how shapes fit, no schema knows."""
+    meaning = re.compile(
+        r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))"
+    )
+    counts = {"taken": 0, "refused": 0}
+    for mutant in mutants(FORMS, [*ODD, *NEW])[::6]:
+        fits = VALIDATOR.is_valid(mutant)
+        try:
+            from_dict(mutant)
+        except SpecError as error:
+            first = error.diagnostics[0]
+            if first.code in ("key-unknown", "key-missing", "node-form", "type-mismatch") and not meaning.search(
+                first.message
+            ):
+                assert not fits, (mutant, first.message)
+                counts["refused"] += 1
+            continue
+        assert fits, (mutant, [e.message for e in VALIDATOR.iter_errors(mutant)])
+        counts["taken"] += 1
+    assert min(counts.values()) > 15
 
 
 def test_editors_are_told_what_things_mean() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,9 @@ def test_paths_are_those_of_the_tree_and_wires_take_a_place() -> None:
     assert list(module.state_dict()) == ["1.weight", "1.bias"]
 
 
+SIDE: Any = {"aux": {"name": "side", "weight": 0.5, "body": ["flatten", {"linear": 2}]}}
+
+
 def everything() -> Spec:
     """A network with all that leads tensors elsewhere, at several levels."""
     network = {
@@ -124,6 +128,16 @@ def test_outputs_and_side_classifiers(form: str) -> None:
     assert torch.equal(named["features"], original(images)[1]["features"])
 
 
+def test_what_a_block_saves_is_its_own() -> None:
+    blocks = {"b": {"body": [{"save": "a"}, "tanh", {"add": [[], {"load": "a"}]}]}}
+    images = torch.randn(2, 3, 8, 8)
+    inner = images.sigmoid() + images.sigmoid().tanh()
+    for call in ("b", {"b": None, "checkpoint": True}):
+        network = [{"save": "a"}, "sigmoid", call, {"multiply": [[], {"load": "a"}]}]
+        module = spec(network, (3, 8, 8), blocks=blocks).build()
+        assert torch.equal(module(images), inner * images)
+
+
 def test_a_side_classifier_alone_leaves_evaluation_as_it_is() -> None:
     side = {"aux": {"name": "side", "weight": 0.3, "body": ["flatten", {"linear": 5}]}}
     network = spec([conv(4), side, "global_avg_pool", "flatten", {"linear": 10}])
@@ -158,6 +172,21 @@ def test_side_classifiers_can_be_left_out() -> None:
     assert torch.equal(
         spec([{"add": [side, []]}]).build(aux=False)(torch.ones(1, 3, 32, 32)), torch.full((1, 3, 32, 32), 2.0)
     )
+
+
+@pytest.mark.parametrize("network", [SIDE, "b", ["identity", "b"], {"add": ["b", "relu"]}, [{"b": None, "name": "x"}]])
+def test_a_side_classifier_may_stand_alone_in_a_body(network: Any) -> None:
+    made = spec(network, (3, 8, 8), blocks={"b": {"body": SIDE}})
+    images = torch.randn(2, 3, 8, 8)
+    module = made.build().train()
+    output, named = module(images)
+    placed = made.plan.layers[-1] if network != {"add": ["b", "relu"]} else made.plan.layers[1]
+    assert (placed.path.split(".")[-2:], placed.aux) == (["side", "1"], "side")
+    linear = module.get_submodule(placed.path)
+    assert torch.equal(named["side"], torch.nn.functional.linear(images.flatten(1), linear.weight, linear.bias))
+    bare = made.build(aux=False).train()
+    assert not list(bare.parameters())
+    assert torch.equal(bare(images), output)
 
 
 def test_a_plan_tells_what_is_beside_the_output() -> None:
@@ -226,6 +255,23 @@ def test_init_of_a_node_is_over_that_of_the_file() -> None:
     assert all(len(values) == 1 for values in found.values())
 
 
+def test_init_and_checkpoint_beside_repeat_see_the_pass() -> None:
+    node = {**conv(4), "repeat": 2, "init": {"conv": {"weight": "=index + 1"}}, "checkpoint": "=first"}
+    module = spec([node]).build()
+    assert [module.get_parameter(f"0.{i}.weight").unique().tolist() for i in range(2)] == [[1], [2]]
+    assert module[0].code.count("recomputed(") == 1
+
+
+def test_initial_values_may_be_a_node_argument() -> None:
+    # a node argument is the one value of a formula that is a mapping
+    blocks = {
+        "weight": {"args": {"x": 1}, "body": []},
+        "b": {"args": {"n": {"type": "node"}}, "body": {**conv(2), "init": {"conv": "=n"}}},
+    }
+    module = spec([{"b": {"n": {"weight": 3}}}], blocks=blocks).build()
+    assert module.get_submodule("0").weight.unique().tolist() == [3]
+
+
 # --- extends -----------------------------------------------------------------------------------------------------------
 
 BASE = """archspec: 1
@@ -261,6 +307,16 @@ def test_a_spec_is_laid_over_the_one_it_extends(folder: Path) -> None:
 def test_a_network_that_is_written_replaces_the_other_one(folder: Path) -> None:
     (folder / "net.yaml").write_text("archspec: 1\nextends: bases/base.yaml\nnetwork: [flatten]\n")
     assert archspec.load("net.yaml").plan.output == (3 * 32 * 32,)
+
+
+def test_a_variant_is_laid_over_that_of_the_base_like_a_file(folder: Path) -> None:
+    (folder / "bases" / "base.yaml").write_text(
+        BASE.replace("wide: {", "wide: {defaults: {act: {leaky_relu: 0.1}}, network: {stem: [act]}, ")
+    )
+    over = "variants: {wide: {defaults: {act: {gelu: tanh}}, network: {head: [act, flatten]}}}\n"
+    (folder / "net.yaml").write_text(f"archspec: 1\nextends: bases/base.yaml\n{over}")
+    layers = archspec.load("net.yaml", variant="wide").plan.layers
+    assert [(one.path, one.layer.primitive) for one in layers] == [("head.0", "gelu"), ("head.1", "flatten")]
 
 
 def test_errors_point_into_the_file_that_is_wrong(folder: Path) -> None:
@@ -307,3 +363,37 @@ def test_what_a_base_lacks_is_asked_of_the_file_that_extends_it(folder: Path) ->
     (folder / "bases" / "base.yaml").write_text("archspec: 1\nvars: {width: 8}\n")
     with pytest.raises(archspec.SpecError, match=r"^net\.yaml:1:1: error\[key-missing\]: a spec needs the key `input`"):
         archspec.load("net.yaml")
+
+
+def test_a_base_in_another_version_is_refused(folder: Path) -> None:
+    (folder / "bases" / "base.yaml").write_text(BASE.replace("archspec: 1", "archspec: 2"))
+    with pytest.raises(archspec.SpecError, match=r"^bases/base\.yaml:1:11: error\[version-unknown\]"):
+        archspec.load("net.yaml")
+
+
+def test_a_variant_laid_over_one_of_the_base_replaces_its_network(folder: Path) -> None:
+    wide = "{network: {a: flatten, b: {linear: 3}}, defaults: {act: {leaky_relu: 0.1}}}"
+    (folder / "bases" / "base.yaml").write_text(BASE.replace("{vars: {width: 16}, expect: {params: 448}}", wide))
+    mine = "{network: {c: act}, defaults: {act: {elu: 0.5}}}"
+    (folder / "net.yaml").write_text(f"archspec: 1\nextends: bases/base.yaml\nvariants: {{wide: {mine}}}\n")
+    (placed,) = archspec.load("net.yaml", variant="wide").plan.layers
+    assert (placed.path, placed.layer.primitive, placed.layer.arguments) == ("c", "elu", {"alpha": 0.5})
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "ring", "binary", "huge"])
+def test_only_a_spec_is_read(folder: Path, kind: str) -> None:
+    base = folder / "odd.yaml"
+    {
+        "pipe": lambda: os.mkfifo(base),
+        "folder": base.mkdir,
+        "device": lambda: base.symlink_to("/dev/zero"),
+        "ring": lambda: base.symlink_to(base),
+        "binary": lambda: base.write_bytes(bytes(range(256))),
+        "huge": lambda: base.write_bytes(b" " * 5_000_000),
+    }[kind]()
+    (folder / "net.yaml").write_text("archspec: 1\nextends: odd.yaml\n")
+    with pytest.raises(archspec.SpecError) as raised:
+        archspec.load("net.yaml")
+    (found,) = raised.value.diagnostics
+    assert found.code == {"binary": "yaml-syntax", "huge": "too-large"}.get(kind, "extends-path")
+    assert found.help is None or "odd" not in found.help

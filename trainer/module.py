@@ -13,9 +13,8 @@ from archspec.recipe import complete
 from archspec.spec import from_dict
 from trainer.augment import Augmentation
 from trainer.images import fitted
-
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-SCHEDULES = {"multi_step": torch.optim.lr_scheduler.MultiStepLR}
+from trainer.optim import counted_steps, make_loss, make_optimizer, make_schedule
+from trainer.randomness import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):
@@ -24,6 +23,9 @@ class SpecModule(LightningModule):
     The spec is its only hyperparameter, so that `SpecModule.load_from_checkpoint(file)` rebuilds the whole.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -31,13 +33,16 @@ class SpecModule(LightningModule):
         self.shape = loaded.plan.input
         self.recipe = complete(loaded.recipe)
         self.network = loaded.build()
+        self.layout = torch.channels_last if self.recipe["channels_last"] else torch.contiguous_format
+        self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
-        self.loss = nn.CrossEntropyLoss()
+        self.loss = make_loss(self.recipe)
+        self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
         # of both sets, the share of images whose class is right
-        self.accuracy = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
+        self.accuracy: Any = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size and one or three channels.
@@ -49,16 +54,25 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return self.network(self.prepared(fitted(images, self.shape)))  # type: ignore[no-any-return]
+        return _parted(self.network(self.prepared(fitted(images, self.shape))))[0]
 
     def prepared(self, images: Tensor) -> Tensor:
         """uint8 images of the network's input shape as normalised floats."""
-        return (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+        normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+        return normalized.contiguous(memory_format=self.layout)
+
+    def on_train_batch_start(self, batch: Any, index: int) -> None:
+        """Seeds what the step draws: augmentation, dropout."""
+        step = self.current_epoch * int(self.trainer.num_training_batches) + index
+        seed_generators(step_seed(self.recipe["seed"], step, self.global_rank), self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
         images, labels = self.augmentation(fitted(images, self.shape), labels)
-        loss: Tensor = self.loss(self.network(self.prepared(images)), labels)
+        logits, beside = _parted(self.network(self.prepared(images)))
+        loss: Tensor = self.loss(logits, labels)
+        for name, weight in self.aux.items():
+            loss = loss + weight * self.loss(beside[name], labels)
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(labels))
         return loss
 
@@ -77,12 +91,18 @@ class SpecModule(LightningModule):
         self.log(f"{part}_accuracy", accuracy, on_epoch=True, prog_bar=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
-        ((name, arguments),) = self.recipe["optimizer"].items()
-        optimizer = OPTIMIZERS[name](self.parameters(), **arguments)
-        if self.recipe["schedule"] is None:
+        optimizer = make_optimizer(self.recipe, self.network)
+        self.trainer.fit_loop.setup_data()  # so that the batches of an epoch are known
+        batches = int(self.trainer.num_training_batches)
+        schedule = make_schedule(self.recipe, optimizer, *counted_steps(self.recipe, batches))
+        if schedule is None:
             return optimizer
-        ((name, arguments),) = self.recipe["schedule"].items()
-        return [optimizer], [SCHEDULES[name](optimizer, **arguments)]
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _parted(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a network gives, as its main output and those beside it."""
+    return output if isinstance(output, tuple) else (output, {})
 
 
 def _accuracy(classes: int) -> MulticlassAccuracy:

@@ -23,7 +23,7 @@ def print_table(results: Sequence[Result], console: Console) -> None:
         table.add_row(
             result.name,
             *([result.data] if len(sets) > 1 else []),
-            "–" if result.val_accuracy is None else f"{result.val_accuracy:.2%}",
+            "-" if result.val_accuracy is None else f"{result.val_accuracy:.2%}",
             f"{result.test_accuracy:.2%}",
             f"{result.params:,}",
             f"{result.macs / 1e9:.3f}",

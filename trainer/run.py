@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 from pytorch_lightning import Trainer, seed_everything
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from archspec.errors import UsageError
 from archspec.recipe import complete
@@ -24,9 +24,11 @@ from archspec.spec import Spec
 from trainer import data
 from trainer.augment import Augmentation
 from trainer.data import DataSet, Labelled
+from trainer.engine import check_device, make_engine
 from trainer.images import check_fit
 from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
+from trainer.optim import check_schedule
 from trainer.parts import bring, split
 
 EVALUATION_BATCH = 256
@@ -56,7 +58,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run. Accuracies are shares from 0 to 1 (none without a validation set), the time is in seconds."""
+    """What came of a run. Accuracies are shares from 0 to 1, the time is in seconds.
+
+    Without validation images there is no `val_accuracy`, and the last epoch counts as the best.
+    """
 
     name: str
     spec: str
@@ -85,6 +90,7 @@ def prepare(
     Raises `UsageError` where they cannot fit, before anything is trained.
     """
     recipe = complete(spec.recipe)
+    check_device(recipe)
     images = data.load(recipe["data"], data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
@@ -98,10 +104,20 @@ def prepare(
             f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
             f"{show(spec.plan.output)}\n  help: {cure}"
         )
+    for side in spec.plan.aux.values():
+        if side.shape != (images.classes,):
+            raise UsageError(
+                f"the data set `{images.name}` has {images.classes} classes, but the side classifier `{side.name}` of "
+                f"{spec.plan.title} gives {show(side.shape)}\n  help: end its body in `- linear: =num_classes`"
+            )
     Augmentation(recipe["augment"], shape, images.classes)  # raises what is wrong with its arguments
-    _check_batch(recipe["batch_size"], len(split(images, recipe)[0]))
+    count = len(split(images, recipe)[0])
+    _check_batch(recipe["batch_size"], count)
+    check_schedule(recipe, count // recipe["batch_size"])
     parts = bring(images, shape, recipe, skip_unreadable=skip_unreadable)
-    _check_batch(recipe["batch_size"], len(parts.train))
+    if len(parts.train) < count:  # some could not be read
+        _check_batch(recipe["batch_size"], len(parts.train))
+        check_schedule(recipe, len(parts.train) // recipe["batch_size"])
     return Job(spec, images, parts.train, parts.validation, parts.test, recipe, parts.statistics, parts.notes)
 
 
@@ -113,7 +129,10 @@ def _check_batch(size: int, images: int) -> None:
 
 
 def train(job: Job, out: Path, *, progress: bool) -> Result:
-    """Train a job in a new folder below `out`; the best weights by validation accuracy are then tested."""
+    """Train a job in a new folder below `out`.
+
+    The best weights by validation accuracy are then tested; without validation images, the last.
+    """
     _quieten()
     seed_everything(job.recipe["seed"], verbose=False)
     module = SpecModule(job.spec.resolved | {"train": job.recipe})
@@ -123,31 +142,30 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
         module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
     folder = _new_folder(out, job.name)
     (folder / "spec.yaml").write_text(yaml.safe_dump(module.hparams["spec"], sort_keys=False), encoding="utf-8")
-    # without a validation set, the last epoch counts as the best
-    monitor = "val_accuracy" if len(job.validation) else None
-    best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor=monitor, mode="max")
-    epochs = Epochs(job.recipe["epochs"], quiet=progress)
-    engine = _engine(job, folder, [best, epochs], progress=progress)
+    if job.recipe["compile"]:
+        module.network.compile()
+    validated = len(job.validation) > 0
+    best = ModelCheckpoint(folder / "checkpoints", filename="best", monitor="val_accuracy", mode="max")
+    epochs = Epochs(job.recipe.get("epochs"), quiet=progress)
+    engine = make_engine(job.recipe, folder, [best, epochs] if validated else [epochs], progress=progress)
     training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
     began = time.perf_counter()
     try:
-        engine.fit(module, training, loader(job.validation, EVALUATION_BATCH) if len(job.validation) else None)
+        engine.fit(module, training, loader(job.validation, EVALUATION_BATCH) if validated else None)
     except SystemExit:  # so Lightning ends when it is interrupted
         raise KeyboardInterrupt from None
     seconds = time.perf_counter() - began
-    test = loader(job.test, EVALUATION_BATCH)
-    # weights and metrics alone are read back: nothing in the file can run
-    scores = engine.test(module, test, ckpt_path="best", verbose=False, weights_only=True)
+    scores = _tested(engine, module, loader(job.test, EVALUATION_BATCH), "best" if validated else None)
     result = Result(
         name=job.name,
         spec=job.spec.file,
         variant=job.spec.variant,
         data=job.data.name,
-        epochs=job.recipe["epochs"],
+        epochs=epochs.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=float(best.best_model_score or 0.0) if len(job.validation) else None,
-        test_accuracy=float(scores[0]["test_accuracy"]),
+        val_accuracy=float(best.best_model_score or 0.0) if validated else None,
+        test_accuracy=scores["test_accuracy"],
         best_epoch=epochs.best_epoch,
         seconds=seconds,
         folder=str(folder),
@@ -156,20 +174,13 @@ def train(job: Job, out: Path, *, progress: bool) -> Result:
     return result
 
 
-def _engine(job: Job, folder: Path, callbacks: list[Callback], *, progress: bool) -> Trainer:
-    """Lightning's trainer for a job: its logs, and a checkpoint of the last epoch whatever it brought."""
-    last = ModelCheckpoint(folder / "checkpoints", filename="last", enable_version_counter=False)
-    bars: list[Callback] = [TQDMProgressBar(refresh_rate=10)] if progress else []
-    return Trainer(
-        max_epochs=job.recipe["epochs"],
-        devices=1,
-        callbacks=[*callbacks, last, LearningRateMonitor("epoch"), *bars],
-        logger=[CSVLogger(folder, name="", version=""), TensorBoardLogger(str(folder), name="", version="")],
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-    )
+def _tested(engine: Trainer, module: SpecModule, images: DataLoader[Any], checkpoint: str | None) -> dict[str, float]:
+    """The metrics of the test set, by the weights of a checkpoint or, without one, those that training ended with."""
+    # it would put the weights that training goes on from in place of their average, which the checkpoint is of
+    engine.callbacks = [one for one in engine.callbacks if not isinstance(one, EMAWeightAveraging)]
+    # weights and metrics alone are read back: nothing in the file can run
+    (scores,) = engine.test(module, images, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    return {name: float(value) for name, value in scores.items()}
 
 
 def _new_folder(out: Path, name: str) -> Path:
@@ -198,9 +209,10 @@ class Epochs(Callback):
     Prints a line after each, unless a progress bar shows the same.
     """
 
-    def __init__(self, epochs: int, *, quiet: bool) -> None:
+    def __init__(self, epochs: int | None, *, quiet: bool) -> None:
         self.epochs = epochs
         self.quiet = quiet
+        self.count = 0
         self.best = -1.0
         self.best_epoch = 0
         self.began = 0.0
@@ -210,23 +222,25 @@ class Epochs(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        epoch = trainer.current_epoch + 1
+        self.count = trainer.current_epoch + 1
         if not math.isfinite(metrics["train_loss"]):
             raise UsageError(
-                f"the training loss is not finite in epoch {epoch}: it diverges\n"
-                "  help: lower the learning rate, `--set train.optimizer.sgd.lr=0.01` for example"
+                f"the training loss is not finite in epoch {self.count}: it diverges\n"
+                "  help: lower the learning rate, `--set train.optimizer.lr=0.01` for example"
             )
-        validation = ""
-        if "val_accuracy" in metrics:
-            validation = f"val loss {metrics['val_loss']:.4f}  val accuracy {metrics['val_accuracy']:.2%}  "
-        if metrics.get("val_accuracy", math.inf) > self.best:
-            self.best, self.best_epoch = metrics.get("val_accuracy", self.best), epoch
+        # without validation images, the last epoch is the one whose weights are tested
+        accuracy = metrics.get("val_accuracy", self.best)
+        if accuracy > self.best or "val_accuracy" not in metrics:
+            self.best, self.best_epoch = accuracy, self.count
         if not self.quiet:
-            seconds = time.perf_counter() - self.began
-            print(
-                f"epoch {epoch}/{self.epochs}  loss {metrics['train_loss']:.4f}  {validation}{seconds:.1f} s",
-                flush=True,
-            )
+            print(self._line(metrics), flush=True)
+
+    def _line(self, metrics: dict[str, float]) -> str:
+        of = f"/{self.epochs}" if self.epochs else ""
+        parts = [f"epoch {self.count}{of}", f"loss {metrics['train_loss']:.4f}"]
+        if "val_accuracy" in metrics:
+            parts += [f"val loss {metrics['val_loss']:.4f}", f"val accuracy {metrics['val_accuracy']:.2%}"]
+        return "  ".join([*parts, f"{time.perf_counter() - self.began:.1f} s"])
 
 
 def _quieten() -> None:

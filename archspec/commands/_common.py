@@ -67,6 +67,8 @@ def result(plan: Plan, spec: str) -> dict[str, Any]:
         "variant": plan.variant,
         "input": list(plan.input),
         "output": list(plan.output),
+        "outputs": {name: list(shape) for name, shape in plan.outputs.items()},
+        "aux": {name: list(one.shape) for name, one in plan.aux.items()},
         "params": plan.params,
         "macs": plan.macs,
         "layers": plan.root.layers,

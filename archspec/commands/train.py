@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from archspec.commands._common import plugin_option, set_option, variant_option
 from archspec.errors import UsageError
 
+if TYPE_CHECKING:
+    from archspec.spec import Spec
+
 
 @click.command("train")
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @variant_option
+@click.option(
+    "--recipe", metavar="RECIPE", help="A recipe, laid over that of the spec: a YAML file, or one of ours by its name."
+)
 @click.option(
     "--data", metavar="NAME|FOLDER", help="A data set by its name, or a folder of images, instead of the recipe's."
 )
@@ -31,10 +38,12 @@ from archspec.errors import UsageError
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
+@click.option("--print-config", is_flag=True, help="Print the spec and recipe that would be trained, and stop.")
 @plugin_option
 def command(
     specs: tuple[str, ...],
     variant: str | None,
+    recipe: str | None,
     data: str | None,
     data_folder: Path,
     download: bool,
@@ -42,10 +51,9 @@ def command(
     epochs: int | None,
     settings: tuple[str, ...],
     out: Path,
+    print_config: bool,
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
-    from archspec.spec import load
-
     specs = specs or ("digits",)
     if variant and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
@@ -53,7 +61,10 @@ def command(
         settings = (*settings, f"train.data={data}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
-    loaded = [load(name, variant, set=settings) for name in specs]
+    loaded = [_loaded(name, variant, recipe, settings) for name in specs]
+    if print_config:
+        click.echo("---\n".join(map(_config, loaded)), nl=False)
+        return
 
     interactive = sys.stdout.isatty() and sys.stderr.isatty()
     if interactive:
@@ -77,3 +88,24 @@ def command(
     print_table(results, Console())
     for note in dict.fromkeys(note for job in jobs for note in job.notes):
         click.echo(f"note: {note}", err=True)
+
+
+def _loaded(name: str, variant: str | None, recipe: str | None, settings: tuple[str, ...]) -> Spec:
+    """A spec with a recipe and then settings laid over it."""
+    from archspec.spec import load
+
+    if recipe is None:
+        return load(name, variant, set=settings)
+    from trainer import recipes
+
+    return load(name, variant, set=settings, recipe=recipes.find(recipe))
+
+
+def _config(spec: Spec) -> str:
+    """A spec and its recipe with everything said, as YAML."""
+    import yaml
+
+    from archspec.recipe import complete
+
+    data = spec.resolved | {"train": complete(spec.recipe)}
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+LARGEST = 64
+"""The largest window: its positions are counted in pairs of pairs, so one of 64 takes 128 MiB by itself."""
+
+
 class Attention(Primitive):
     name = "attention"
     doc = "Multi-head self-attention: each token takes from all tokens, weighed by how well they match."
@@ -80,7 +84,7 @@ class MultiAxisAttention(Primitive):
     source = "https://arxiv.org/abs/2204.01697"
     rule = "unchanged: C×H×W; `size` divides H and W, `head_size` divides C"
     arguments = (
-        Argument("size", integer(1), 7, "height and width of a window, or of a grid"),
+        Argument("size", integer(1, LARGEST), 7, "height and width of a window, or of a grid"),
         Argument(
             "by", choice("window", "grid"), "window", "who attends: neighbours, or positions spread over the whole map"
         ),

@@ -70,6 +70,9 @@ class Subsample(Primitive):
         return nn.Sequential(pick, nn.ZeroPad3d((0, 0, 0, 0, 0, arguments["out"] - shape[0])))
 
 
+_REST: Schema = {"type": "integer", "enum": [-1]}
+
+
 class Reshape(Primitive):
     name = "reshape"
     doc = "The same values in the same order, in another shape."
@@ -78,7 +81,7 @@ class Reshape(Primitive):
     arguments = (
         Argument(
             "shape",
-            {"type": "array", "items": either({"enum": [-1]}, integer(1)), "minItems": 1, "maxItems": 3},
+            {"type": "array", "items": either(integer(1), _REST), "minItems": 1, "maxItems": 3},
             doc="the sizes of a sample, at most one of them −1",
         ),
     )
@@ -102,7 +105,9 @@ class Reshape(Primitive):
 
 
 _ORDERS: Schema = {
-    "enum": [list(order) for n in (2, 3) for order in permutations(range(n)) if list(order) != sorted(order)]
+    "type": "array",
+    "items": {"type": "integer"},
+    "enum": [list(order) for n in (2, 3) for order in permutations(range(n)) if list(order) != sorted(order)],
 }
 
 

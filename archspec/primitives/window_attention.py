@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from archspec.arguments import Argument, choice, integer, pair
 from archspec.errors import Fault
 from archspec.primitive import Arguments, Primitive, traced
-from archspec.primitives.attention import check_heads, relative_positions
+from archspec.primitives.attention import LARGEST, check_heads, relative_positions
 from archspec.shapes import Shape, pair as both
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class WindowAttention(Primitive):
     rule = "unchanged: C×H×W, filled up with zeros to whole windows; `heads` divides the channels"
     arguments = (
         Argument("heads", integer(1), doc="independent heads, each with its share of the channels"),
-        Argument("window", pair(1), 7, "height and width of the windows"),
+        Argument("window", pair(1, LARGEST), 7, "height and width of the windows"),
         Argument("shift", pair(0), 0, "how far the windows are moved; not at all along an axis that one window fills"),
         Argument("version", choice("v1", "v2"), "v1", "v2: by cosines, and with biases that a small network computes"),
     )
@@ -62,8 +62,8 @@ class WindowAttention(Primitive):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         channels, heads = shape[0], arguments["heads"]
         height, width = both(arguments["window"])
-        size, (rows, columns) = height * width, windows(arguments, shape)
-        macs = rows * columns * (4 * size * channels**2 + 2 * size**2 * channels)
+        size, count = height * width, _Windows(arguments, shape).count
+        macs = count * (4 * size * channels**2 + 2 * size**2 * channels)
         if arguments["version"] == "v2":
             macs += (2 * height - 1) * (2 * width - 1) * HIDDEN * (2 + heads)
         return macs
@@ -76,23 +76,65 @@ HIDDEN = 512
 """The width of the network that computes v2's biases."""
 
 
-def windows(arguments: Arguments, shape: Shape) -> tuple[int, int]:
-    """How many windows stand below and beside one another."""
-    rows, columns = (-(-size // one) for size, one in zip(shape[1:], both(arguments["window"]), strict=True))
-    return rows, columns
+class _Windows:
+    """How a feature map is laid out in windows, which may be moved: from one to the other and back."""
+
+    def __init__(self, arguments: Arguments, shape: Shape) -> None:
+        self.channels, self.height, self.width = shape
+        self.window = both(arguments["window"])
+        self.size = self.window[0] * self.window[1]
+        self.rows, self.columns = (-(-n // one) for n, one in zip(shape[1:], self.window, strict=True))
+        self.count = self.rows * self.columns
+        self.padded = (self.rows * self.window[0], self.columns * self.window[1])
+        moved = zip(both(arguments["shift"]), (self.rows, self.columns), strict=True)
+        self.shift = tuple(shift if count > 1 else 0 for shift, count in moved)
+
+    def split(self, images: Tensor) -> Tensor:
+        """`(N, C, H, W)` → `(N·windows, positions, C)`."""
+        import torch
+        from torch.nn.functional import pad
+
+        x = images.permute(0, 2, 3, 1)
+        x = pad(x, (0, 0, 0, self.padded[1] - self.width, 0, self.padded[0] - self.height))
+        if any(self.shift):
+            x = torch.roll(x, (-self.shift[0], -self.shift[1]), (1, 2))
+        x = x.reshape(-1, self.rows, self.window[0], self.columns, self.window[1], self.channels)
+        return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, self.size, self.channels)
+
+    def join(self, x: Tensor) -> Tensor:
+        """`(N·windows, positions, C)` → `(N, C, H, W)`."""
+        import torch
+
+        x = x.view(-1, self.rows, self.columns, *self.window, self.channels)
+        x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, *self.padded, self.channels)
+        if any(self.shift):
+            x = torch.roll(x, self.shift, (1, 2))
+        return x[:, : self.height, : self.width].contiguous().permute(0, 3, 1, 2)
+
+    def mask(self) -> Tensor:
+        """−100 where two positions of a moved window come from opposite ends of the map, else 0."""
+        import torch
+
+        regions = []
+        for size, one, moved in zip(self.padded, self.window, self.shift, strict=True):
+            region = torch.zeros(size)
+            if moved:
+                region[-one:-moved] = 1
+                region[-moved:] = 2
+            regions.append(region)
+        region = (regions[0][:, None] * 3 + regions[1]).view(self.rows, self.window[0], self.columns, self.window[1])
+        region = region.permute(0, 2, 1, 3).reshape(self.count, 1, -1)
+        return (region != region.transpose(1, 2)).float().mul(-100.0)[:, None]
 
 
 def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
     import torch
     from torch import nn
-    from torch.nn.functional import linear, normalize, pad
+    from torch.nn.functional import linear, normalize
 
-    channels, height, width = shape
-    heads, window, cosine = arguments["heads"], both(arguments["window"]), arguments["version"] == "v2"
-    rows, columns = windows(arguments, shape)
-    padded = (rows * window[0], columns * window[1])
-    size = window[0] * window[1]
-    shift = tuple(s if n > 1 else 0 for s, n in zip(both(arguments["shift"]), (rows, columns), strict=True))
+    channels, heads, cosine = shape[0], arguments["heads"], arguments["version"] == "v2"
+    windows = _Windows(arguments, shape)
+    size = windows.size
 
     class WindowAttention(nn.Module):
         position: Tensor
@@ -105,36 +147,30 @@ def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
             if cosine:
                 self.temperature = nn.Parameter(torch.log(10 * torch.ones(heads, 1, 1)))
             else:
-                table = torch.empty((2 * window[0] - 1) * (2 * window[1] - 1), heads)
+                table = torch.empty((2 * windows.window[0] - 1) * (2 * windows.window[1] - 1), heads)
                 self.bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
             self.qkv = nn.Linear(channels, 3 * channels)
             self.out = nn.Linear(channels, channels)
-            self.register_buffer("position", relative_positions(window), persistent=False)
+            self.register_buffer("position", relative_positions(windows.window), persistent=False)
             if cosine:
                 self.bias_network = nn.Sequential(nn.Linear(2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, heads, bias=False))
-                self.register_buffer("offsets", _log_offsets(window), persistent=False)
+                self.register_buffer("offsets", _log_offsets(windows.window), persistent=False)
                 # keys have no bias: it would be the same for all of them
                 keys = torch.tensor([False, True, False]).repeat_interleave(channels)
                 self.register_buffer("keys", keys, persistent=False)
                 with torch.no_grad():
                     self.qkv.bias.masked_fill_(self.keys, 0)
-            if any(shift):
-                self.register_buffer("mask", _shift_mask(padded, window, shift), persistent=False)
+            if any(windows.shift):
+                self.register_buffer("mask", windows.mask(), persistent=False)
 
         def bias(self) -> Tensor:
-            if not cosine:
-                return self.bias_table[self.position].view(size, size, heads).permute(2, 0, 1).contiguous()
-            table = self.bias_network(self.offsets).view(-1, heads)
+            table = self.bias_network(self.offsets).view(-1, heads) if cosine else self.bias_table
             bias: Tensor = table[self.position].view(size, size, heads).permute(2, 0, 1).contiguous()
-            return 16 * torch.sigmoid(bias)
+            return 16 * torch.sigmoid(bias) if cosine else bias
 
         def forward(self, input: Tensor) -> Tensor:
             bias = self.bias()
-            x = pad(input.permute(0, 2, 3, 1), (0, 0, 0, padded[1] - width, 0, padded[0] - height))
-            if any(shift):
-                x = torch.roll(x, (-shift[0], -shift[1]), (1, 2))
-            x = x.reshape(-1, rows, window[0], columns, window[1], channels)
-            x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, size, channels)
+            x = windows.split(input)
             qkv_bias = self.qkv.bias.clone().masked_fill_(self.keys, 0) if cosine else self.qkv.bias
             qkv = linear(x, self.qkv.weight, qkv_bias)
             query, key, value = qkv.reshape(-1, size, 3, heads, channels // heads).permute(2, 0, 3, 1, 4).unbind(0)
@@ -144,15 +180,10 @@ def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
             else:
                 match = (query * (channels // heads) ** -0.5) @ key.transpose(-2, -1)
             match = match + bias
-            if any(shift):
-                match = match.view(-1, rows * columns, heads, size, size) + self.mask
+            if any(windows.shift):
+                match = match.view(-1, windows.count, heads, size, size) + self.mask
                 match = match.view(-1, heads, size, size)
-            x = (match.softmax(-1) @ value).transpose(1, 2).reshape(-1, size, channels)
-            x = self.out(x).view(-1, rows, columns, window[0], window[1], channels)
-            x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, padded[0], padded[1], channels)
-            if any(shift):
-                x = torch.roll(x, shift, (1, 2))
-            return x[:, :height, :width].contiguous().permute(0, 3, 1, 2)
+            return windows.join(self.out((match.softmax(-1) @ value).transpose(1, 2).reshape(-1, size, channels)))
 
     return WindowAttention()
 
@@ -164,20 +195,3 @@ def _log_offsets(window: tuple[int, int]) -> Tensor:
     axes = [torch.arange(-(size - 1), size, dtype=torch.float32) / (size - 1) * 8 for size in window]
     offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
     return torch.sign(offsets) * torch.log2(torch.abs(offsets) + 1.0) / 3.0
-
-
-def _shift_mask(padded: tuple[int, int], window: tuple[int, int], shift: tuple[int, ...]) -> Tensor:
-    """−100 where two positions of a moved window come from opposite ends of the map, else 0: `(windows, 1, N, N)`."""
-    import torch
-
-    regions = []
-    for size, one, moved in zip(padded, window, shift, strict=True):
-        region = torch.zeros(size)
-        if moved:
-            region[-one:-moved] = 1
-            region[-moved:] = 2
-        regions.append(region)
-    region = regions[0][:, None] * 3 + regions[1]
-    rows, columns = padded[0] // window[0], padded[1] // window[1]
-    region = region.view(rows, window[0], columns, window[1]).permute(0, 2, 1, 3).reshape(rows * columns, 1, -1)
-    return (region != region.transpose(1, 2)).float().mul(-100.0)[:, None]

@@ -1,0 +1,155 @@
+"""The optimizer, learning rate schedule and loss of a recipe, as torch's own objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, SequentialLR
+
+from archspec.errors import UsageError
+
+Recipe = dict[str, Any]
+
+
+def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
+    """The recipe's optimizer of all parameters; with `decay: weights`, weight decay acts on some of them alone."""
+    # pairs: torch takes `(0.0, 0.99)`, and not `[0, 0.99]`
+    arguments = {key: _floats(value) for key, value in recipe["optimizer"].items()}
+    kind = _OPTIMIZERS[arguments.pop("name")]
+    if recipe["decay"] == "all":
+        return kind(network.parameters(), **arguments)
+    spared = {id(parameter) for parameter in _norms_and_biases(network)}
+    groups = [
+        {"params": [one for one in network.parameters() if id(one) not in spared]},
+        {"params": [one for one in network.parameters() if id(one) in spared], "weight_decay": 0.0},
+    ]
+    return kind([group for group in groups if group["params"]], **arguments)
+
+
+def _floats(value: Any) -> Any:
+    return tuple(one if one is None else float(one) for one in value) if isinstance(value, list) else value
+
+
+_OPTIMIZERS: dict[str, Any] = {name.lower(): getattr(torch.optim, name) for name in torch.optim.__all__}
+
+
+def _norms_and_biases(network: nn.Module) -> Iterator[nn.Parameter]:
+    """Parameters of normalisation layers, biases, and the scales and slopes that other layers give each channel."""
+    for module in network.modules():
+        norm = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
+        maps = isinstance(module, (nn.Linear, _ConvNd))
+        for name, parameter in module.named_parameters(recurse=False):
+            if norm or "bias" in name or (not maps and parameter.squeeze().ndim <= 1):
+                yield parameter
+
+
+def make_schedule(recipe: Recipe, optimizer: Optimizer, steps: int, epoch: int) -> LRScheduler | None:
+    """The recipe's schedule, to be stepped after each step of the optimizer; `None` for a constant rate.
+
+    `steps` is how many steps the training has, `epoch` how many an epoch has. Schedules that fall by epochs count them
+    from the beginning, also during a warm-up; the others share out the steps that it leaves. Raises `UsageError` where
+    it leaves none.
+    """
+    warm = _warm_up_steps(recipe, steps, epoch)
+    arguments = dict(recipe["schedule"] or {})
+    name = arguments.pop("name", None)
+    main = _SCHEDULES[name](optimizer, steps - warm, epoch, **arguments) if name else None
+    if not warm:
+        return main
+    rise = LinearLR(optimizer, recipe["warmup"].get("start", 0.01), total_iters=warm)
+    if main is None:
+        return rise
+    if name in ("cosine", "one_cycle"):
+        return SequentialLR(optimizer, [rise, main], [warm])
+    return ChainedScheduler([main, rise], optimizer)
+
+
+def counted_steps(recipe: Recipe, batches: int) -> tuple[int, int]:
+    """How many steps of the optimizer the training has, and an epoch of some batches."""
+    epoch = max(1, -(-batches // recipe["accumulate"]))
+    return recipe.get("steps") or recipe["epochs"] * epoch, epoch
+
+
+def check_schedule(recipe: Recipe, batches: int) -> None:
+    """Raises `UsageError` where the schedule does not fit a training whose epochs have some batches."""
+    make_schedule(recipe, make_optimizer(recipe, nn.Linear(1, 1)), *counted_steps(recipe, batches))
+
+
+def _warm_up_steps(recipe: Recipe, steps: int, epoch: int) -> int:
+    if recipe["warmup"] is None:
+        return 0
+    warm: int = recipe["warmup"].get("steps") or max(1, round(recipe["warmup"]["epochs"] * epoch))
+    if warm >= steps:
+        raise UsageError(
+            f"a warm-up of {warm} steps leaves nothing of the {steps} of the training\n"
+            "  help: shorten it, `--set train.warmup.steps=1` for example, or train for longer"
+        )
+    return warm
+
+
+def _multi_step(optimizer: Optimizer, steps: int, epoch: int, milestones: list[int], **arguments: Any) -> LRScheduler:
+    return lr_scheduler.MultiStepLR(optimizer, [one * epoch for one in milestones], **arguments)
+
+
+def _step(optimizer: Optimizer, steps: int, epoch: int, step_size: int, **arguments: Any) -> LRScheduler:
+    return lr_scheduler.StepLR(optimizer, step_size * epoch, **arguments)
+
+
+def _exponential(optimizer: Optimizer, steps: int, epoch: int, gamma: float) -> LRScheduler:
+    return lr_scheduler.StepLR(optimizer, epoch, gamma)
+
+
+def _cosine(optimizer: Optimizer, steps: int, epoch: int, **arguments: Any) -> LRScheduler:
+    return lr_scheduler.CosineAnnealingLR(optimizer, steps, **arguments)
+
+
+def _one_cycle(optimizer: Optimizer, steps: int, epoch: int, **arguments: Any) -> LRScheduler:
+    share = float(arguments.pop("pct_start", 0.3))
+    if share * steps == 1:  # torch would divide by zero
+        raise UsageError(
+            f"`one_cycle` cannot rise in one of {steps} steps\n"
+            "  help: set another share, `--set train.schedule.pct_start=0.3` for example"
+        )
+    # torch refuses to cycle the momentum of an optimizer that has none
+    cycled = arguments.pop("cycle_momentum", True) and not {"momentum", "betas"}.isdisjoint(optimizer.defaults)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    return lr_scheduler.OneCycleLR(optimizer, peaks, steps, pct_start=share, cycle_momentum=cycled, **arguments)
+
+
+_SCHEDULES: dict[str, Callable[..., LRScheduler]] = {
+    "multi_step": _multi_step,
+    "step": _step,
+    "exponential": _exponential,
+    "cosine": _cosine,
+    "one_cycle": _one_cycle,
+}
+
+
+def make_loss(recipe: Recipe) -> nn.Module:
+    """The recipe's loss of logits `(N, classes)` and labels: classes `(N,)`, or shares of classes `(N, classes)`."""
+    smoothing = recipe["loss"].get("label_smoothing", 0.0)
+    if recipe["loss"]["name"] == "cross_entropy":
+        return nn.CrossEntropyLoss(label_smoothing=smoothing)
+    return BinaryCrossEntropy(smoothing)
+
+
+class BinaryCrossEntropy(nn.Module):
+    """Each class a yes or no of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`; smoothing is spread over classes."""
+        classes = logits.shape[1]
+        targets = functional.one_hot(labels, classes) if labels.ndim == 1 else labels
+        targets = targets.to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
+        return functional.binary_cross_entropy_with_logits(logits, targets)

@@ -1,0 +1,25 @@
+"""Named recipes, a file each. A file that is put here is found; each is laid over a spec's `train` section."""
+
+from __future__ import annotations
+
+import os
+
+from archspec.errors import UsageError, did_you_mean, listed
+from archspec.finder import SUFFIXES, Found
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def names() -> list[str]:
+    """The names of the recipes there are."""
+    return sorted(file[:-5] for file in os.listdir(FOLDER) if file.endswith(".yaml"))
+
+
+def find(name: str) -> Found:
+    """A recipe's file, by its path or name. Raises `UsageError`."""
+    if name in names():
+        return Found(os.path.join(FOLDER, f"{name}.yaml"), f"recipes/{name}.yaml")
+    if name.endswith(SUFFIXES):
+        return Found(name, name)
+    hint = "a file's name ends in .yaml" if os.path.exists(name) else did_you_mean(name, names())
+    raise UsageError(f"there is no recipe `{name}`\n  help: {hint or f'there are {listed(names())}'}")
