@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from archspec import augmentations
 from archspec.arguments import Schema, boolean, choice, either, integer, number
 from archspec.optimizers import OPTIMIZERS, REQUIRED
 
@@ -113,12 +114,6 @@ EXCLUSIVE = {
 }
 """Keys of which one stands at most: where recipes are laid over one another, the one that is written last."""
 
-_RANGE: Schema = {"type": "array", "items": number(above=0), "minItems": 2, "maxItems": 2}
-_AUGMENTATIONS = {
-    "horizontal_flip": _section(p=number(0, 1)),
-    "random_resized_crop": _section(scale=_RANGE, ratio=_RANGE),
-}
-
 
 def _or_none(words: str, one: Schema) -> Schema:
     """A mapping, which messages describe by these words, or none."""
@@ -145,7 +140,7 @@ _SECTIONS: dict[str, Schema] = {
     "seed": integer(0),
     "validation": either(integer(0), number(above=0, below=1)),
     "normalize": boolean(),
-    "augment": {"type": "array", "items": either(choice(*_AUGMENTATIONS), _one_of(**_AUGMENTATIONS))},
+    "augment": {"type": "array", "items": augmentations.SCHEMA},
     "loss": _chosen("cross_entropy", OPTIONS["loss"]),
     "optimizer": _chosen("adamw", OPTIONS["optimizer"]),
     "decay": choice("all", "weights"),

@@ -19,8 +19,9 @@ import torch
 from archspec.errors import UsageError
 from archspec.spec import from_dict
 from trainer import checkpoints, runs, session
+from trainer.loaders import Batches
 from trainer.module import SpecModule
-from trainer.run import Batches, prepare
+from trainer.run import prepare
 from trainer.session import Options, go_on, train
 
 SPEC = {

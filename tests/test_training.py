@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from published import write_cifar
 from torchvision.datasets import CIFAR10
-from torchvision.transforms import v2
 
 from archspec.errors import UsageError
 from archspec.recipe import DEFAULTS, complete
 from archspec.spec import from_dict, load
-from trainer import data
-from trainer.images import Augmentation, fitted, statistics
 from trainer.module import SpecModule
-from trainer.run import Batches, loader, prepare
+from trainer.run import prepare
 from trainer.session import train
 
 LINEAR = {
@@ -35,130 +30,17 @@ LINEAR = {
     "train": {"epochs": 2, "validation": 0.2},
 }
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 
 def job(folder: Path, **changes: Any) -> Any:
     return prepare(from_dict(LINEAR | changes, "linear"), folder)
 
 
-# --- data sets -----------------------------------------------------------------------------------------------------
-
-
-def write_cifar10(folder: Path, monkeypatch: pytest.MonkeyPatch, count: int = 30) -> dict[str, np.ndarray]:
-    """CIFAR-10's pickled batches as published, with other images; torchvision is told their checksums."""
-    base = folder / "cifar-10-batches-py"
-    base.mkdir(parents=True)
-    generator = np.random.default_rng(0)
-    written = {}
-
-    def put(name: str, content: dict[str, Any]) -> str:
-        (base / name).write_bytes(pickle.dumps(content, protocol=2))
-        return hashlib.md5((base / name).read_bytes()).hexdigest()
-
-    def batch(name: str) -> str:
-        written[name] = generator.integers(0, 256, (count, 3072), dtype=np.uint8)
-        return put(name, {"data": written[name], "labels": [i % 10 for i in range(count)]})
-
-    monkeypatch.setattr(CIFAR10, "train_list", [[f"data_batch_{i}", batch(f"data_batch_{i}")] for i in range(1, 6)])
-    monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", batch("test_batch")]])
-    names = {"label_names": [f"class{i}" for i in range(10)]}
-    meta = {"filename": "batches.meta", "key": "label_names", "md5": put("batches.meta", names)}
-    monkeypatch.setattr(CIFAR10, "meta", meta)
-    return written
-
-
 @pytest.fixture
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    write_cifar10(tmp_path / "data", monkeypatch)
+    write_cifar(CIFAR10, tmp_path / "data", monkeypatch)
     return tmp_path / "data"
-
-
-@pytest.mark.parametrize("name", data.names())
-def test_data_set_gives_whole_labelled_images(name: str, data_folder: Path) -> None:
-    loaded = data.load(name, data_folder)
-    assert loaded.name == name
-    for part in (loaded.train, loaded.test):
-        assert part.images.dtype == torch.uint8
-        assert part.images.ndim == 4
-        assert part.labels.dtype == torch.int64
-        assert len(part.images) == len(part.labels) == len(part) > 0
-        assert set(part.labels.tolist()) == set(range(loaded.classes))
-    again = data.load(name, data_folder)
-    assert torch.equal(again.train.images, loaded.train.images)
-
-
-def test_digits_are_scikit_learns(tmp_path: Path) -> None:
-    from sklearn.datasets import load_digits
-
-    digits = data.load("digits", tmp_path)
-    assert (len(digits.train), len(digits.test)) == (1437, 360)
-    ours = torch.cat([digits.train.images, digits.test.images]).flatten(1)
-    theirs = torch.as_tensor(load_digits().data)
-    assert sorted((ours.double() / 255 * 16).round().tolist()) == sorted(theirs.tolist())
-
-
-def test_cifar10_is_read_as_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written = write_cifar10(tmp_path, monkeypatch)
-    loaded = data.load("cifar10", tmp_path)
-    expected = np.concatenate([written[f"data_batch_{i}"] for i in range(1, 6)]).reshape(-1, 3, 32, 32)
-    assert torch.equal(loaded.train.images, torch.as_tensor(expected))
-    assert loaded.test.labels.tolist() == [i % 10 for i in range(30)]
-
-
-def test_cifar10_that_is_absent_or_damaged_says_where_and_what_to_do(data_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        data.load("cifar10", tmp_path / "elsewhere")
-    assert str(caught.value) == (
-        f"the data set `cifar10` is not there; it was looked for in {tmp_path}/elsewhere/cifar-10-batches-py\n"
-        f"  help: unpack cifar-10-python.tar.gz in {tmp_path}/elsewhere, or name its folder by --data-folder"
-    )
-    damaged = data_folder / "cifar-10-batches-py" / "data_batch_3"
-    damaged.write_bytes(damaged.read_bytes()[:-10])
-    with pytest.raises(UsageError, match="is damaged: a file is missing or not as published"):
-        data.load("cifar10", data_folder)
-
-
-# --- images --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (1, 32, 24), (3, 5, 5)])
-def test_images_are_brought_to_the_input(channels: int, shape: tuple[int, int, int]) -> None:
-    images = torch.randint(0, 256, (4, channels, 8, 8), dtype=torch.uint8)
-    result = fitted(images, shape)
-    assert tuple(result.shape) == (4, *shape)
-    assert result.dtype == torch.uint8
-    if shape == (3, 8, 8) and channels == 1:
-        assert all(torch.equal(result[:, c], images[:, 0]) for c in range(3))
-    if shape == (channels, 8, 8):
-        assert torch.equal(result, images)
-
-
-def test_statistics_are_the_training_sets_own() -> None:
-    images = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8)
-    mean, std = statistics(images, (3, 8, 8))
-    values = images.double() / 255
-    assert mean == pytest.approx(values.mean((0, 2, 3)).float(), abs=1e-6)
-    assert std == pytest.approx(values.std((0, 2, 3), unbiased=False).float(), abs=1e-6)
-
-
-def test_each_image_is_augmented_by_its_own_draw() -> None:
-    images = torch.arange(64, dtype=torch.uint8).reshape(1, 1, 8, 8).expand(64, 1, 8, 8)
-    flipped = Augmentation([{"horizontal_flip": {"p": 0.5}}], (1, 8, 8))(images)
-    kinds = {tuple(image.flatten().tolist()) for image in flipped}
-    assert kinds == {tuple(images[0].flatten().tolist()), tuple(images[0].flip(-1).flatten().tolist())}
-    cropped = Augmentation([{"random_resized_crop": {"scale": [0.3, 0.9]}}], (1, 8, 8))(images)
-    assert len({tuple(image.flatten().tolist()) for image in cropped}) > 20
-    assert tuple(cropped.shape) == (64, 1, 8, 8)
-
-
-def test_augmentation_is_torchvisions() -> None:
-    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8)
-    torch.manual_seed(3)
-    ours = Augmentation(load("resnet").recipe["augment"], (3, 32, 32))(images)
-    torch.manual_seed(3)
-    flip, crop = v2.RandomHorizontalFlip(0.5), v2.RandomResizedCrop(32, (0.8, 1.0), (0.9, 1.1))
-    theirs = torch.stack([flip(image) for image in images])
-    assert torch.equal(ours, torch.stack([crop(image) for image in theirs]))
 
 
 # --- what cannot fit -----------------------------------------------------------------------------------------------
@@ -193,7 +75,8 @@ def test_augmentation_is_torchvisions() -> None:
         ),
         (
             {"train": {"data": "imagnet"}},
-            "there is no data set `imagnet`\n  help: there are `cifar10`, `digits`, `fake`",
+            "there is no data set `imagnet`\n  help: there are `cifar10`, `cifar100`, `digits`, `fake`, `fashion_mnist`, `folder`, `mnist`, `svhn`; "
+            "a folder of images is given by its path",
         ),
     ],
 )
@@ -234,32 +117,6 @@ def test_cifar_recipes_are_as_published() -> None:
             "optimizer": optimizer,
             "schedule": {"name": "multi_step", "milestones": [100, 150], "gamma": 0.1},
         }
-
-
-def test_the_last_partial_batch_is_dropped_in_training_alone(tmp_path: Path) -> None:
-    part = data.load("digits", tmp_path).test
-    assert [len(labels) for _, labels in loader(part, 128, shuffle_by=0)] == [128, 128]
-    assert [len(labels) for _, labels in loader(part, 128)] == [128, 128, 104]
-
-
-def test_every_epoch_has_its_own_order_and_sees_each_image_once(tmp_path: Path) -> None:
-    orders = []
-    for seed, epoch in ((1, 0), (1, 1), (1, 0), (2, 0)):
-        batches = Batches(64, 16, seed)
-        batches.set_epoch(epoch)
-        orders.append([position for batch in batches for position in batch])
-        assert sorted(orders[-1]) == list(range(64))
-    assert orders[0] == orders[2]
-    assert len({tuple(order) for order in orders}) == 3
-
-
-def test_training_splits_by_the_seed(tmp_path: Path) -> None:
-    first, again, other = job(tmp_path), job(tmp_path), job(tmp_path, train={"seed": 7, "validation": 0.2})
-    assert (len(first.train), len(first.validation)) == (1150, 287)
-    assert torch.equal(first.validation.images, again.validation.images)
-    assert not torch.equal(first.validation.images, other.validation.images)
-    both = torch.cat([first.train.images, first.validation.images]).flatten(1).tolist()
-    assert sorted(both) == sorted(first.data.train.images.flatten(1).tolist())
 
 
 def test_a_recipe_is_completed_by_defaults_that_fit_its_own_schema() -> None:

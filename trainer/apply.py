@@ -15,8 +15,9 @@ from torchvision.transforms.v2 import functional
 from archspec.errors import UsageError
 from archspec.spec import load
 from trainer import checkpoints
+from trainer.loaders import loader
 from trainer.module import SpecModule
-from trainer.run import EVALUATION_BATCH, loader, prepare
+from trainer.run import EVALUATION_BATCH, prepare
 from trainer.runs import Run
 
 
@@ -42,10 +43,11 @@ def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
     """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
     weights, module = weights_of(run), network_of(run)
     folder = data_folder or Path(run.environment["data_folder"])
-    job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
+    skip = bool(run.environment.get("skip_unreadable"))
+    job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True, skip_unreadable=skip)
     right, loss, count = 0, 0.0, 0
     with torch.inference_mode():
-        for images, labels in loader(job.data.test, EVALUATION_BATCH):
+        for images, labels in loader(job.test, EVALUATION_BATCH):
             logits, labels = module(images.to(module.device)), labels.to(module.device)
             right += int((logits.argmax(1) == labels).sum())
             loss += float(cross_entropy(logits, labels, reduction="sum"))

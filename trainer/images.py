@@ -1,13 +1,10 @@
-"""From a data set's images to a network's input: size, channels, augmentation and normalisation."""
+"""From a data set's images to a network's input: size, channels and normalisation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import torch
-from torch import Tensor, nn
-from torchvision.transforms import InterpolationMode, v2
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from archspec.errors import UsageError
@@ -26,14 +23,13 @@ def fitted(images: Tensor, shape: Shape) -> Tensor:
     return images
 
 
-def check_fit(images: Tensor, shape: Shape, name: str) -> None:
-    """Raises `UsageError` where a data set's images cannot be brought to a network's input."""
+def check_fit(channels: int, shape: Shape, name: str) -> None:
+    """Raises `UsageError` where a data set's images of `channels` cannot be brought to a network's input."""
     if len(shape) != 3:
         raise UsageError(
             f"the data set `{name}` holds images, but the network's input is {show(shape)}\n"
             "  help: give the spec an input of channels, height and width"
         )
-    channels = images.shape[1]
     if channels != shape[0] and {channels, shape[0]} != {1, 3}:
         raise UsageError(
             f"images of {channels} channel{'s' * (channels != 1)} (data set `{name}`) "
@@ -42,36 +38,24 @@ def check_fit(images: Tensor, shape: Shape, name: str) -> None:
         )
 
 
-def statistics(images: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
-    """The mean and standard deviation of each channel as float `(C,)`, of values 0 to 1, as the network sees them."""
+def histogram(images: Tensor, shape: Shape) -> Tensor:
+    """How often each value from 0 to 255 stands in each channel, int64 `(C, 256)`, as the network sees the channels."""
     channels = fitted(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
-    # sums of whole numbers: exact whatever the count, without a copy of all images in floating point
-    counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels]).double()
-    values = torch.arange(256).double() / 255
-    mean = (counts * values).sum(1) / counts.sum(1)
-    variance = (counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1)
+    return torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
+
+
+def moments(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and standard deviation of values 0 to 1, float `(C,)`, of a histogram `(C, 256)` of 0 to 255.
+
+    Counts of whole numbers are exact however many there are, without a copy of all images in floating point.
+    """
+    weights, values = counts.double(), torch.arange(256).double() / 255
+    total = weights.sum(1)
+    mean = (weights * values).sum(1) / total
+    variance = (weights * (values - mean[:, None]) ** 2).sum(1) / total
     return mean.float(), variance.sqrt().clamp(min=1e-6).float()
 
 
-class Augmentation:
-    """A recipe's `augment` list, drawn anew for every image."""
-
-    def __init__(self, written: Sequence[dict[str, dict[str, Any]]], shape: Shape) -> None:
-        self.transforms = [_TRANSFORMS[name](shape, **arguments) for one in written for name, arguments in one.items()]
-
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images `(N, C, H, W)`, each changed by its own draw: a transform of a whole batch would draw but once."""
-        for transform in self.transforms:
-            images = torch.stack([transform(image) for image in images])
-        return images
-
-
-def _flip(shape: Shape, p: float = 0.5) -> nn.Module:
-    return v2.RandomHorizontalFlip(p)
-
-
-def _crop(shape: Shape, scale: Sequence[float] = (0.08, 1.0), ratio: Sequence[float] = (3 / 4, 4 / 3)) -> nn.Module:
-    return v2.RandomResizedCrop(shape[1:], tuple(scale), tuple(ratio), antialias=True)
-
-
-_TRANSFORMS = {"horizontal_flip": _flip, "random_resized_crop": _crop}
+def statistics(images: Tensor, shape: Shape) -> tuple[Tensor, Tensor]:
+    """The mean and standard deviation of each channel as float `(C,)`, of values 0 to 1, as the network sees them."""
+    return moments(histogram(images, shape))

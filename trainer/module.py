@@ -11,7 +11,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from archspec.recipe import complete
 from archspec.spec import from_dict
-from trainer.images import Augmentation, fitted
+from trainer.augment import Augmentation
+from trainer.images import fitted
 from trainer.optim import counted_steps, make_loss, make_optimizer, make_schedule
 from trainer.randomness import seed_generators, step_seed
 
@@ -34,10 +35,10 @@ class SpecModule(LightningModule):
         self.network = loaded.build()
         self.layout = torch.channels_last if self.recipe["channels_last"] else torch.contiguous_format
         self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
-        self.augmentation = Augmentation(self.recipe["augment"], self.shape)
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
+        self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
         self.loss = make_loss(self.recipe)
         self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
         # of both sets, the share of images whose class is right
@@ -67,7 +68,7 @@ class SpecModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
-        images = self.augmentation(fitted(images, self.shape))
+        images, labels = self.augmentation(fitted(images, self.shape), labels)
         logits, beside = _parted(self.network(self.prepared(images)))
         loss: Tensor = self.loss(logits, labels)
         for name, weight in self.aux.items():

@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional
 
 from trainer.data import Labelled
 from trainer.images import fitted
+from trainer.loaders import Stream
 from trainer.module import SpecModule
 
 MISTAKES = 24
@@ -28,8 +29,8 @@ NUMBERED = 20
 def draw_all(
     folder: Path,
     module: SpecModule,
-    train: Labelled,
-    test: Labelled,
+    train: Labelled | Stream,
+    test: Labelled | Stream,
     outputs: tuple[Tensor, Tensor, Tensor],
     names: Sequence[str],
 ) -> None:
@@ -43,9 +44,22 @@ def draw_all(
     confusion(confusion_matrix(chosen, labels, len(names)), names, folder / "confusion.png")
     wrong = worst(chosen, probability, labels)
     titles = [f"{names[labels[i]]}, taken for\n{names[chosen[i]]} ({probability[i]:.0%})" for i in wrong.tolist()]
-    images = test.images[wrong] if len(wrong) else test.images[:0]
+    images = _images(test, wrong.tolist())
     grid(images, titles, folder / "mistakes.png", 6, "the surest of the wrong answers" if titles else "no mistakes")
-    samples(module, train.images[:SAMPLES], folder / "augmentation.png")
+    if isinstance(train, Labelled):
+        samples(module, train.images[:SAMPLES], folder / "augmentation.png")
+
+
+def _images(part: Labelled | Stream, positions: list[int]) -> Tensor:
+    """Some images of a part, uint8 `(N, C, H, W)`; those of a stream at the network's size."""
+    if isinstance(part, Labelled):
+        return part.images[positions]
+    if not positions:
+        return torch.empty(0, *part.shape, dtype=torch.uint8)
+    batch = part[0, positions]
+    if not isinstance(batch, tuple):
+        raise batch
+    return batch[0]
 
 
 def confusion_matrix(chosen: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -100,7 +114,8 @@ def samples(module: SpecModule, images: Tensor, file: Path) -> None:
     images = fitted(images, module.shape)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        drawn = torch.stack([images, *(module.augmentation(images.clone()) for _ in range(DRAWS))], 1)
+        labels = torch.zeros(len(images), dtype=torch.int64)
+        drawn = torch.stack([images, *(module.augmentation(images.clone(), labels)[0] for _ in range(DRAWS))], 1)
     titles = ["image", *[""] * DRAWS] + [""] * ((len(images) - 1) * (DRAWS + 1))
     grid(drawn.flatten(0, 1), titles, file, DRAWS + 1, "training images, and draws of their augmentation")
 

@@ -18,11 +18,12 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 from archspec.errors import UsageError
 from archspec.spec import load
 from trainer import checkpoints, resume, runs
+from trainer.augment import Augmentation
 from trainer.data import Labelled
 from trainer.engine import make_engine
-from trainer.images import statistics
+from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
-from trainer.run import EVALUATION_BATCH, Job, loader, prepare
+from trainer.run import EVALUATION_BATCH, Job, prepare
 from trainer.runs import Result, Run
 from trainer.watch import Diverged, Epochs, Outputs
 
@@ -58,9 +59,10 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
             "spec": job.spec.file,
             "variant": job.spec.variant,
             "data": job.data.name,
-            "classes": _class_names(job),
+            "classes": list(job.data.class_names),
             "data_folder": str(job.folder.resolve()),
             "seed": job.recipe["seed"],
+            "skip_unreadable": job.skip_unreadable,
             "key": key(job),
         }
         made |= runs.environment()
@@ -77,7 +79,8 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
         return run.result
     with runs.held(run.folder):
         folder = data_folder or Path(run.environment["data_folder"])
-        job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
+        skip = bool(run.environment.get("skip_unreadable"))
+        job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True, skip_unreadable=skip)
         if key(job) != run.environment["key"]:
             raise UsageError(
                 f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
@@ -92,9 +95,12 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
 def key(job: Job) -> str:
     """What tells this training from all others: spec, recipe and images."""
     digest = hashlib.sha256()
-    for part in (job.train, job.validation, job.data.test):
-        digest.update(part.images.numpy())
-        digest.update(part.labels.numpy())
+    for part in (job.train, job.validation, job.test):
+        if isinstance(part, Stream):  # files are known by their state, not read for this
+            digest.update(f"{job.data.stamp} {len(part)}".encode())
+        else:
+            digest.update(part.images.numpy())
+            digest.update(part.labels.numpy())
     return runs.key_of(_resolved(job), digest.hexdigest())
 
 
@@ -108,8 +114,10 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
     _quieten()
     seed_everything(job.recipe["seed"], verbose=False)
     module = SpecModule(_resolved(job))
-    if job.recipe["normalize"]:
-        module.mean, module.std = statistics(job.train.images, job.spec.plan.input)
+    if job.statistics is not None:
+        module.mean, module.std = job.statistics
+    if isinstance(job.train, Stream):
+        module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
     if job.recipe["compile"]:
         module.network.compile()
     validated = len(job.validation) > 0
@@ -132,7 +140,7 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-            scores, outputs = _tested(engine, module, job.data.test, best.best_model_path)
+            scores, outputs = _tested(engine, module, job.test, best.best_model_path)
         except SystemExit:  # so Lightning ends when it is interrupted
             raise KeyboardInterrupt from None
         except Diverged as error:
@@ -153,13 +161,9 @@ def _draw(job: Job, folder: Path, module: SpecModule, outputs: Outputs) -> None:
     try:
         from trainer.pictures import draw_all
 
-        draw_all(folder, module.cpu(), job.train, job.data.test, outputs.all, _class_names(job))
+        draw_all(folder, module.cpu(), job.train, job.test, outputs.all, job.data.class_names)
     except Exception as error:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
-
-
-def _class_names(job: Job) -> list[str]:
-    return [str(name) for name in getattr(job.data, "class_names", range(job.data.classes))]
 
 
 def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, scores: dict[str, float]) -> Result:
@@ -178,7 +182,9 @@ def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, scores: 
     )
 
 
-def _tested(engine: Trainer, module: SpecModule, test: Labelled, best: str) -> tuple[dict[str, float], Outputs]:
+def _tested(
+    engine: Trainer, module: SpecModule, test: Labelled | Stream, best: str
+) -> tuple[dict[str, float], Outputs]:
     """The metrics of the test set and the outputs for it, by the best weights or, without, those of the end."""
     if best:
         module.load_state_dict(checkpoints.load(Path(best))["state_dict"])

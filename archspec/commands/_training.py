@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,23 +32,38 @@ def resumed(name: str, data_folder: Path | None, out: Path, options: Options) ->
     return go_on(run, data_folder, options, _note)
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where the data comes from, and how it is brought to a spec."""
+
+    folder: Path
+    fixed: bool
+    """Whether `num_classes` was given, and does not follow the data set."""
+    download: bool
+    skip_unreadable: bool
+
+    def job(self, spec: Spec) -> Job:
+        from trainer.run import prepare
+
+        return prepare(spec, self.folder, self.fixed, download=self.download, skip_unreadable=self.skip_unreadable)
+
+
 def trained(
-    specs: Sequence[Spec], repeat: int, data_folder: Path, fixed: bool, out: Path, options: Options, *, force: bool
+    specs: Sequence[Spec], repeat: int, source: Source, out: Path, options: Options, *, force: bool
 ) -> list[Result]:
     """Train each spec, `repeat` times with seeds that follow one another. Finished runs are not trained again."""
-    from trainer.run import prepare
     from trainer.runs import finished
     from trainer.session import key, train
 
-    first = [prepare(spec, data_folder, fixed) for spec in specs]  # so that what cannot be is said at once
+    first = [source.job(spec) for spec in specs]  # so that what cannot be is said at once
     total, results = len(specs) * repeat, []
-    for number, job in enumerate(_repeated(first, repeat, data_folder, fixed), 1):
+    for number, job in enumerate(_repeated(first, repeat, source), 1):
         plan = job.spec.plan
         count = f"{number}/{total}: " if total > 1 else ""
         seed = f", seed {job.recipe['seed']}" if repeat > 1 else ""
         click.echo(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
-            f"train with, {len(job.validation):,} to validate, {len(job.data.test):,} to test"
+            f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
         before = None if force else finished(out, key(job))
         if before is not None and before.result is not None:
@@ -55,18 +71,18 @@ def trained(
             results.append(before.result)
         else:
             results.append(train(job, out, options))
+    for note in dict.fromkeys(note for job in first for note in job.notes):
+        _note(note)
     return results
 
 
-def _repeated(jobs: Sequence[Job], repeat: int, data_folder: Path, fixed: bool) -> Iterator[Job]:
+def _repeated(jobs: Sequence[Job], repeat: int, source: Source) -> Iterator[Job]:
     """Each job, then the same with the seeds after its own."""
-    from trainer.run import prepare
-
     for job in jobs:
         yield job
         for more in range(1, repeat):
             seed = job.recipe["seed"] + more
-            yield prepare(job.spec.replace(set=[f"train.seed={seed}"]), data_folder, fixed)
+            yield source.job(job.spec.replace(set=[f"train.seed={seed}"]))
 
 
 def check_alone(given: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from archspec.commands._common import plugin_option, set_option, variant_option
-from archspec.commands._training import check_alone, resumed, trained
+from archspec.commands._training import Source, check_alone, resumed, trained
 from archspec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @click.option(
     "--recipe", metavar="RECIPE", help="A recipe, laid over that of the spec: a YAML file, or one of ours by its name."
 )
-@click.option("--data", metavar="NAME", help="A data set by its name, instead of the recipe's.")
+@click.option(
+    "--data", metavar="NAME|FOLDER", help="A data set by its name, or a folder of images, instead of the recipe's."
+)
 @click.option(
     "--data-folder",
     type=click.Path(path_type=Path),
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Where data sets lie.",
 )
+@click.option("--download", is_flag=True, help="Fetch a data set to there if it is missing.")
+@click.option("--skip-unreadable", is_flag=True, help="Leave images out that cannot be read, rather than stop.")
 @click.option("--epochs", type=click.IntRange(1), help="How often the training set is gone through.")
 @set_option
 @click.option(
@@ -53,6 +57,8 @@ def command(
     recipe: str | None,
     data: str | None,
     data_folder: Path,
+    download: bool,
+    skip_unreadable: bool,
     epochs: int | None,
     settings: tuple[str, ...],
     out: Path,
@@ -94,7 +100,8 @@ def command(
         results = [resumed(resume, data_folder if chosen else None, out, options)]
     else:
         fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-        results = trained(loaded, repeat, data_folder, fixed, out, options, force=force)
+        source = Source(data_folder, fixed, download, skip_unreadable)
+        results = trained(loaded, repeat, source, out, options, force=force)
     print_table(results, Console(width=None if sys.stdout.isatty() else 200))
     if len(results) > 1:
         click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")

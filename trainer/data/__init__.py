@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from archspec.errors import UsageError, did_you_mean, listed
+
+if TYPE_CHECKING:
+    from trainer.files import Files
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,10 @@ class Labelled:
 
     images: Tensor
     labels: Tensor
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[1]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -35,12 +42,22 @@ class Labelled:
 
 @dataclass(frozen=True)
 class DataSet:
-    """A training set, from which the validation set is split, and a test set."""
+    """A training set and a test set; the validation set is split from the training set, unless there is one."""
 
     name: str
-    classes: int
-    train: Labelled
-    test: Labelled
+    class_names: tuple[str, ...]
+    train: Labelled | Files
+    test: Labelled | Files
+    validation: Labelled | Files | None = None
+    stamp: str | None = None
+    """What tells these files in this state from all others (`trainer.cache.stamp`); none where there are no files."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of it, a line each."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return len(self.class_names)
 
 
 def names() -> list[str]:
@@ -50,13 +67,22 @@ def names() -> list[str]:
     )
 
 
-def load(name: str, folder: Path) -> DataSet:
-    """A data set by its name; those that lie in files are looked for in `folder`. Raises `UsageError`."""
-    if name not in names():
-        hint = did_you_mean(name, names()) or f"there are {listed(names())}"
-        raise UsageError(f"there is no data set `{name}`\n  help: {hint}")
-    module = importlib.import_module(f"trainer.data.{name}")
-    return cast(Callable[[Path], DataSet], module.load)(folder)
+def load(name: str, folder: Path, *, download: bool = False) -> DataSet:
+    """A data set by its name, or a folder of images by its path (`./photos`; see `trainer.data.folder`).
+
+    Those that lie in files are looked for in `folder`, and fetched to there if they are missing and `download` says so.
+    Raises `UsageError`.
+    """
+    if name in names():
+        module = importlib.import_module(f"trainer.data.{name}")
+        return cast(Callable[..., DataSet], module.load)(folder, download=download)
+    path = Path(name).expanduser()
+    if len(path.parts) > 1 or name != path.name or path.is_dir():
+        from trainer.data import folder as images
+
+        return replace(images.load(path), name=name)
+    hint = did_you_mean(name, names()) or f"there are {listed(names())}; a folder of images is given by its path"
+    raise UsageError(f"there is no data set `{name}`\n  help: {hint}")
 
 
 def labelled(images: object, labels: object) -> Labelled:

@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.data import DataSet, labelled
 
 
-def load(folder: Path) -> DataSet:
+def load(folder: Path, *, download: bool = False) -> DataSet:
     """Four fifths to train with and one fifth to test, drawn once for all, each class in both alike."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -15,4 +15,4 @@ def load(folder: Path) -> DataSet:
     digits = load_digits()
     images = (digits.images * (255 / 16)).round()
     parts = train_test_split(images, digits.target, test_size=0.2, random_state=0, stratify=digits.target)
-    return DataSet("digits", 10, labelled(parts[0], parts[2]), labelled(parts[1], parts[3]))
+    return DataSet("digits", tuple("0123456789"), labelled(parts[0], parts[2]), labelled(parts[1], parts[3]))

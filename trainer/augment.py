@@ -1,0 +1,282 @@
+"""A recipe's augmentations, on whole batches where they lie: each image is changed by a draw of its own.
+
+The distributions are those of torchvision's transforms of the same names, which would draw but once for a batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+from torchvision.transforms.v2 import functional
+
+from archspec.augmentations import AUGMENTATIONS, complete
+from archspec.errors import UsageError
+from archspec.shapes import Shape
+from trainer import color, geometry
+
+Range = tuple[float, float]
+Written = Sequence[str | Mapping[str, Mapping[str, Any]]]
+Operation = Callable[[Tensor, Tensor], Tensor]
+Row = tuple[Operation, float, float, bool]
+"""An operation, its first and last magnitude, and whether the magnitude is of either sign."""
+
+TRIES = 10
+"""How often a rectangle that does not fit is drawn again, as in torchvision."""
+
+
+class Draw:
+    """Random numbers, one for each image of a batch, on its device."""
+
+    def __init__(self, images: Tensor, generator: Generator | None) -> None:
+        self.count = len(images)
+        self.device = images.device
+        self.generator = generator
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, times: int | None = None) -> Tensor:
+        """Numbers from `low` to `high`, `(N,)` or `(N, times)`."""
+        shape = (self.count,) if times is None else (self.count, times)
+        return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
+
+    def chance(self, p: float) -> Tensor:
+        """A boolean `(N,)`, true with probability `p`."""
+        return self.uniform() < p
+
+    def below(self, bound: Tensor | int) -> Tensor:
+        """Whole numbers from 0 to `bound` - 1, int64 `(N,)`; a tensor gives each image its own bound."""
+        drawn = (self.uniform() * bound).long()  # rounding could reach the bound
+        return drawn.minimum(bound - 1) if isinstance(bound, Tensor) else drawn.clamp(max=bound - 1)
+
+    def noise(self, images: Tensor) -> Tensor:
+        return torch.randint(256, images.shape, dtype=torch.uint8, device=self.device, generator=self.generator)
+
+    def beta(self, alpha: float) -> Tensor:
+        """Beta(alpha, alpha), `(N,)`. (`torch.distributions` draws so too, but takes no generator.)"""
+        both = torch.full((self.count, 2), alpha, device=self.device)
+        return torch._sample_dirichlet(both, generator=self.generator)[:, 0]
+
+
+class Augmentation:
+    """A recipe's `augment` list, in its order; mixup and cutmix come last, wherever they stand.
+
+    Raises `UsageError` where an argument does not fit the images' size `shape[1:]` or another argument.
+    """
+
+    def __init__(self, written: Written, shape: Shape, classes: int) -> None:
+        entries = [complete(one) for one in written]
+        _check(entries, shape)
+        self.classes = classes
+        self._changes = [partial(_CHANGES[name], **arguments) for name, arguments in entries if name in _CHANGES]
+        self._mixes = [partial(_MIXES[name], **arguments) for name, arguments in entries if name in _MIXES]
+
+    def __call__(self, images: Tensor, labels: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """uint8 images `(N, C, H, W)` of one or three channels, and their labels: int64 `(N,)` or soft `(N, classes)`.
+
+        Labels stay as they are unless images are mixed, and are soft then: floats, each class's probability. The
+        generator, if one is given, is of the images' device.
+        """
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            draw = Draw(images, generator)
+            for change in self._changes:
+                images = change(images, draw)
+            if self._mixes and labels.ndim == 1:
+                labels = torch.nn.functional.one_hot(labels, self.classes).float()
+            for mix in self._mixes:
+                images, labels = mix(images, labels, draw)
+        return images, labels
+
+
+def _check(entries: Sequence[tuple[str, dict[str, Any]]], shape: Shape) -> None:
+    for name, arguments in entries:
+        if shape[0] not in (1, 3):
+            raise UsageError(
+                f"`{name}` works on images of 1 or 3 channels, not on an input of {shape[0]}\n"
+                "  help: leave augmentation out: --set 'train.augment=[]'"
+            )
+        if name == "padded_crop" and arguments["mode"] == "reflect" and arguments["padding"] >= min(shape[1:]):
+            raise UsageError(
+                f"`padded_crop` cannot mirror {arguments['padding']} pixels at the edges of images of "
+                f"{shape[1]}×{shape[2]}\n  help: give it a padding of at most {min(shape[1:]) - 1}, or another mode"
+            )
+        if name == "rand_augment" and arguments["magnitude"] >= arguments["num_magnitude_bins"]:
+            raise UsageError(
+                f"`rand_augment` has no magnitude {arguments['magnitude']}: its {arguments['num_magnitude_bins']} "
+                f"magnitudes count from 0\n  help: give it a magnitude of at most {arguments['num_magnitude_bins'] - 1}"
+            )
+
+
+def _flip(images: Tensor, draw: Draw, p: float, dim: int) -> Tensor:
+    return geometry.flipped(images, draw.chance(p), dim)
+
+
+def _resized_crop(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> Tensor:
+    rows, columns = images.shape[-2:]
+    height, width = _sizes(images, draw, scale, ratio)
+    fits = (width > 0) & (width <= columns) & (height > 0) & (height <= rows)
+    # if none of the tries fits: the largest rectangle of a permitted ratio, in the middle
+    least, most = sorted(ratio)
+    whole = min(rows, round(columns / least)), min(columns, round(rows * most))
+    any_fits, height, width = _first(fits, height, width, whole)
+    top = torch.where(any_fits, draw.below(rows - height + 1), (rows - height) // 2)
+    left = torch.where(any_fits, draw.below(columns - width + 1), (columns - width) // 2)
+    return geometry.resized_crop(images, top, left, height, width)
+
+
+def _sizes(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> tuple[Tensor, Tensor]:
+    """Heights and widths of random rectangles, int64 `(N, TRIES)`; `ratio` is width over height."""
+    area = images.shape[-2] * images.shape[-1] * draw.uniform(*sorted(scale), times=TRIES)
+    aspect = draw.uniform(*sorted(map(math.log, ratio)), times=TRIES).exp()
+    return (area / aspect).sqrt().round().long(), (area * aspect).sqrt().round().long()
+
+
+def _first(fits: Tensor, heights: Tensor, widths: Tensor, otherwise: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """The first size that fits of each image's tries; whether there is one, its height and width, each `(N,)`."""
+    any_fits, first = fits.any(1), fits.byte().argmax(1, keepdim=True)
+    height, width = (
+        torch.where(any_fits, sizes.gather(1, first)[:, 0], last)
+        for sizes, last in zip((heights, widths), otherwise, strict=True)
+    )
+    return any_fits, height, width
+
+
+def _padded_crop(images: Tensor, draw: Draw, padding: int, mode: str) -> Tensor:
+    size = images.shape[-2], images.shape[-1]
+    top, left = draw.below(2 * padding + 1), draw.below(2 * padding + 1)
+    return geometry.cropped(geometry.padded(images, padding, mode), top, left, size)
+
+
+def _rotation(images: Tensor, draw: Draw, degrees: float | Range, interpolation: str) -> Tensor:
+    return geometry.rotated(images, draw.uniform(*_range(degrees)), interpolation)
+
+
+def _range(value: float | Sequence[float], centre: float = 0.0, least: float = -math.inf) -> Range:
+    """`[low, high]` as it is, a number as so much about `centre`, though not below `least`."""
+    low, high = sorted(value) if isinstance(value, Sequence) else (centre - value, centre + value)
+    return max(low, least), high
+
+
+def _color_jitter(images: Tensor, draw: Draw, hue: float | Range, **factors: float | Range) -> Tensor:
+    ranges: dict[Operation, Range] = {
+        getattr(color, name): _range(factor, 1.0, 0.0) for name, factor in factors.items()
+    } | {color.hue: _range(hue)}
+    operations = [one for one, bounds in ranges.items() if bounds != ((0.0, 0.0) if one is color.hue else (1.0, 1.0))]
+    if not operations:
+        return images
+    parameters = torch.stack([draw.uniform(*ranges[one]) for one in operations], 1)
+    order = draw.uniform(times=len(operations)).argsort(1)
+    for choice in order.unbind(1):
+        images = _by_choice(images, choice, operations, parameters.gather(1, choice[:, None])[:, 0])
+    return images
+
+
+def _by_choice(images: Tensor, choice: Tensor, operations: Sequence[Operation], parameter: Tensor) -> Tensor:
+    """Each image changed by the operation whose number `choice` gives, with its own parameter."""
+    counts = torch.bincount(choice, minlength=len(operations)).tolist()
+    result = images.clone()
+    for operation, index in zip(operations, choice.argsort().split(counts), strict=True):
+        if len(index):
+            result[index] = operation(images[index], parameter[index])
+    return result
+
+
+def _erasing(images: Tensor, draw: Draw, p: float, scale: Range, ratio: Range, value: int | str) -> Tensor:
+    rows, columns = images.shape[-2:]
+    width, height = _sizes(images, draw, scale, ratio)  # of erasing, the ratio is height over width
+    _, height, width = _first((height < rows) & (width < columns), height, width, (0, 0))
+    top, left = draw.below(rows - height + 1), draw.below(columns - width + 1)
+    height = height * draw.chance(p)
+    paint = draw.noise(images) if value == "random" else torch.full_like(images, int(value))
+    return torch.where(geometry.inside(top, left, height, width, (rows, columns)), paint, images)
+
+
+def _rand_augment(images: Tensor, draw: Draw, num_ops: int, magnitude: int, num_magnitude_bins: int) -> Tensor:
+    height, width = images.shape[-2:]
+    table = _operations((150 / 331 * height, 150 / 331 * width), wide=False)
+    for _ in range(num_ops):
+        level = torch.full((len(images),), magnitude, device=images.device)
+        images = _any_operation(images, draw, table, level, num_magnitude_bins)
+    return images
+
+
+def _trivial_augment(images: Tensor, draw: Draw, num_magnitude_bins: int) -> Tensor:
+    level = draw.below(num_magnitude_bins)
+    return _any_operation(images, draw, _operations((32, 32), wide=True), level, num_magnitude_bins)
+
+
+def _any_operation(images: Tensor, draw: Draw, table: Sequence[Row], level: Tensor, bins: int) -> Tensor:
+    """One of the operations for each image, at this level of its magnitudes."""
+    choice = draw.below(len(table))
+    magnitudes = torch.stack([torch.linspace(start, end, bins) for _, start, end, _ in table]).to(images.device)
+    magnitude = magnitudes[choice, level]
+    signed = torch.tensor([row[3] for row in table], device=images.device)[choice]
+    magnitude = torch.where(draw.chance(0.5) & signed, -magnitude, magnitude)
+    return _by_choice(images, choice, [row[0] for row in table], magnitude)
+
+
+def _operations(shift: tuple[float, float], *, wide: bool) -> list[Row]:
+    """The operations of RandAugment, or of TrivialAugment, whose ranges are `wide`.
+
+    `shift` is the largest translation in pixels, vertical and horizontal.
+    """
+    shear, turn, blend, bits = (0.99, 135.0, 0.99, 2.0) if wide else (0.3, 30.0, 0.9, 4.0)
+    blends = (color.brightness, color.saturation, color.contrast, color.sharpness)
+    return [
+        (lambda images, _: images, 0.0, 0.0, False),
+        (lambda images, by: geometry.affine(images, xy=by, x=by * images.shape[-2] / 2), 0.0, shear, True),
+        (lambda images, by: geometry.affine(images, yx=by, y=by * images.shape[-1] / 2), 0.0, shear, True),
+        (lambda images, by: geometry.affine(images, x=-by.trunc()), 0.0, shift[1], True),
+        (lambda images, by: geometry.affine(images, y=-by.trunc()), 0.0, shift[0], True),
+        (geometry.rotated, 0.0, turn, True),
+        *((lambda images, by, change=one: change(images, 1 + by), 0.0, blend, True) for one in blends),
+        (lambda images, kept: color.posterize(images, kept.round()), 8.0, bits, False),
+        (lambda images, level: color.solarize(images, 255 * level), 1.0, 0.0, False),
+        (lambda images, _: functional.autocontrast(images), 0.0, 0.0, False),
+        (lambda images, _: functional.equalize(images), 0.0, 0.0, False),
+    ]
+
+
+def _mixup(images: Tensor, labels: Tensor, draw: Draw, alpha: float, p: float) -> tuple[Tensor, Tensor]:
+    """Blended with the image before it in the batch, whose order is random."""
+    share = torch.where(draw.chance(p), draw.beta(alpha), 1.0)
+    kept = share[:, None, None, None]
+    mixed = (images * kept).add_(images.roll(1, 0) * (1 - kept)).round_().to(torch.uint8)
+    return mixed, _mixed_labels(labels, share)
+
+
+def _cutmix(images: Tensor, labels: Tensor, draw: Draw, alpha: float, p: float) -> tuple[Tensor, Tensor]:
+    """A rectangle about a random point is the image's before it in the batch, as far as it lies within the image."""
+    rows, columns = images.shape[-2:]
+    half = 0.5 * (1 - draw.beta(alpha)).sqrt() * draw.chance(p)
+    (top, height), (left, width) = (_stretch(draw, half, size) for size in (rows, columns))
+    pasted = geometry.inside(top, left, height, width, (rows, columns))
+    return torch.where(pasted, images.roll(1, 0), images), _mixed_labels(labels, 1 - height * width / (rows * columns))
+
+
+def _stretch(draw: Draw, half: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Start and length of a stretch about a random pixel; `half` of its length is a share of `size`."""
+    middle, reach = draw.below(size), (half * size).long()
+    start = (middle - reach).clamp(min=0)
+    return start, (middle + reach).clamp(max=size) - start
+
+
+def _mixed_labels(labels: Tensor, share: Tensor) -> Tensor:
+    return labels * share[:, None] + labels.roll(1, 0) * (1 - share[:, None])
+
+
+_CHANGES: dict[str, Callable[..., Tensor]] = {
+    "horizontal_flip": partial(_flip, dim=-1),
+    "vertical_flip": partial(_flip, dim=-2),
+    "random_resized_crop": _resized_crop,
+    "padded_crop": _padded_crop,
+    "rotation": _rotation,
+    "color_jitter": _color_jitter,
+    "erasing": _erasing,
+    "rand_augment": _rand_augment,
+    "trivial_augment": _trivial_augment,
+}
+_MIXES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {"mixup": _mixup, "cutmix": _cutmix}
+assert _CHANGES.keys() | _MIXES.keys() == AUGMENTATIONS.keys()

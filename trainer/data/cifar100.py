@@ -1,0 +1,15 @@
+"""CIFAR-100: 60,000 colour photographs of 32×32 pixels in 100 classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainer.data import DataSet
+from trainer.data._cifar import load_cifar
+
+
+def load(folder: Path, *, download: bool = False) -> DataSet:
+    """The set as published: 50,000 images to train with, 10,000 to test. Raises `UsageError` where it is not there."""
+    from torchvision.datasets import CIFAR100
+
+    return load_cifar("cifar100", CIFAR100, folder, download=download)

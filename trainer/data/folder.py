@@ -1,0 +1,167 @@
+"""A folder of images: one subfolder a class, or such folders for each of `train`, `val` and `test`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from archspec.errors import UsageError, listed
+from trainer.cache import stamp
+from trainer.data import DataSet
+from trainer.files import SUFFIXES, Files
+
+TEST_SHARE = 0.2
+PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+LAYOUT = "give each class a subfolder with its images, or make such subfolders in train, val and test"
+
+Paths = dict[str, list[str]]
+"""The images of each class, by paths from the data set's folder."""
+
+
+def load(folder: Path, *, download: bool = False) -> DataSet:
+    """The images below `folder`, which keep their classes' names; nothing is decoded yet. Raises `UsageError`.
+
+    Without folders for the parts, a fifth of each class is kept for the test: always the same images, whatever the
+    seed, and hardly others where some are added. Without one for the test, what `val` holds is the test set.
+    Hidden files and folders are left out, as are files that have no image's suffix; links are followed.
+    """
+    root = folder.absolute()
+    try:
+        if not root.is_dir():
+            what = "is a file, no folder of images" if root.exists() else "is not there"
+            raise UsageError(f"{root} {what}\n  help: {LAYOUT}")
+        return _load(root)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {error.filename}: {error.strerror}\n  help: see to it that it can be read"
+        ) from error
+
+
+def _load(root: Path) -> DataSet:
+    top = _subfolders(root, Path())
+    parts = {PARTS[name]: name for name in top if name in PARTS}
+    if len(parts) == len(top) and "train" in parts and _subfolders(root, Path(parts["train"])):
+        images = {part: _images(root, Path(name)) for part, name in parts.items()}
+    else:
+        images = {"train": _images(root, Path())}
+    names = tuple(images["train"][0])
+    for part, (found, _) in images.items():
+        _check(root / parts.get(part, "") if len(images) > 1 else root, found, names, is_train=part == "train")
+    others = sum(count for _, count in images.values())
+    files = {part: found for part, (found, _) in images.items()}
+    if "test" not in files and "val" in files:
+        files["test"] = files.pop("val")
+    elif "test" not in files:
+        files["train"], files["test"] = _split(root, files["train"])
+    made = {part: _files(root, found, names) for part, found in files.items()}
+    note = f"{others:,} file{'s' * (others > 1)} below {root} {'are' if others > 1 else 'is'} no image by the suffix"
+    return DataSet(
+        str(root),
+        names,
+        made["train"],
+        made["test"],
+        made.get("val"),
+        stamp=_stamp(made),
+        notes=(f"{note}, and left out",) if others else (),
+    )
+
+
+def _entries(root: Path, below: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(root / below) as entries:
+        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _subfolders(root: Path, below: Path) -> list[str]:
+    return [entry.name for entry in _entries(root, below) if entry.is_dir()]
+
+
+def _is_image(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _images(root: Path, below: Path) -> tuple[Paths, int]:
+    """The images of each class below a folder, in order, and how many other files there are."""
+    others, found = 0, {}
+    for entry in _entries(root, below):
+        if entry.is_dir():
+            found[entry.name], more = _walk(root, below / entry.name, frozenset())
+            others += more
+        elif _is_image(entry.name):
+            raise UsageError(
+                f"{root / below / entry.name} lies in no class's folder\n  help: move it into one, or remove it"
+            )
+        else:
+            others += 1
+    return found, others
+
+
+def _walk(root: Path, below: Path, above: frozenset[str]) -> tuple[list[str], int]:
+    """The images in a folder and in those within it, and how many other files; `above` holds the folders around it."""
+    real = os.path.realpath(root / below)
+    if real in above:  # a link that leads back
+        return [], 0
+    images, others = [], 0
+    for entry in _entries(root, below):
+        if entry.is_dir():
+            inner, more = _walk(root, below / entry.name, above | {real})
+            images += inner
+            others += more
+        elif _is_image(entry.name):
+            images.append((below / entry.name).as_posix())
+        else:
+            others += 1
+    return images, others
+
+
+def _check(place: Path, found: Paths, names: tuple[str, ...], *, is_train: bool) -> None:
+    empty = [name for name, images in found.items() if not images]
+    if is_train and len(found) < 2:
+        held = f"one subfolder, `{names[0]}`" if found else "no subfolders"
+        raise UsageError(f"{place} has {held}, but a class each is needed, and two at least\n  help: {LAYOUT}")
+    if is_train and empty:
+        raise UsageError(
+            f"no image is in the folder{'s' * (len(empty) > 1)} {listed(empty)} of {place}\n"
+            f"  help: put in images ({' '.join(sorted(SUFFIXES))}), or remove {'them' if len(empty) > 1 else 'it'}"
+        )
+    unknown = [name for name in found if name not in names]
+    if unknown:
+        raise UsageError(
+            f"{place} has the class{'es' * (len(unknown) > 1)} {listed(unknown)}, which the training set has not\n"
+            "  help: give both the same subfolders"
+        )
+    if len(empty) == len(found):
+        raise UsageError(f"{place} holds no images\n  help: {LAYOUT}")
+
+
+def _split(root: Path, found: Paths) -> tuple[Paths, Paths]:
+    """Training and test images. Which an image belongs to depends on its path, and hardly on what else there is."""
+    train, test = {}, {}
+    for name, images in found.items():
+        if len(images) < 2:
+            raise UsageError(
+                f"the class `{name}` in {root} has one image: none could be tested\n"
+                "  help: add some, or make folders train and test"
+            )
+        order = sorted(images, key=lambda path: hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest())
+        kept = set(order[: max(1, round(TEST_SHARE * len(images)))])
+        train[name] = [path for path in images if path not in kept]
+        test[name] = [path for path in images if path in kept]
+    return train, test
+
+
+def _files(root: Path, found: Paths, names: tuple[str, ...]) -> Files:
+    paths = [path for name in names for path in found.get(name, ())]
+    labels = [number for number, name in enumerate(names) for _ in found.get(name, ())]
+    return Files(root, tuple(paths), torch.tensor(labels, dtype=torch.int64))
+
+
+def _stamp(parts: Mapping[str, Files]) -> str | None:
+    """What tells the files from others; none where one cannot be asked, such as a broken link."""
+    try:
+        return stamp(files.root / path for files in parts.values() for path in files.paths)
+    except OSError:
+        return None

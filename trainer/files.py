@@ -1,0 +1,122 @@
+"""Images in files of their own: decoded when they are asked for, to uint8, upright, grey or in colour."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from archspec.shapes import Shape
+from trainer.images import fitted
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+"""What the names of image files end in, in whatever case."""
+
+TOGETHER = 1024
+"""How many images are decoded ahead of their use."""
+
+
+class Unreadable(Exception):
+    """Why a file cannot be read as an image."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files below a folder and their classes, int64 `(N,)`."""
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: Tensor
+
+    @property
+    def channels(self) -> int:
+        """Colour, to which grey images are brought if the network's input asks for it."""
+        return 3
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def at(self, index: Tensor) -> Files:
+        return Files(self.root, tuple(self.paths[i] for i in index.tolist()), self.labels[index])
+
+    def file(self, position: int) -> Path:
+        return self.root / self.paths[position]
+
+    def decoded(self, shape: Shape) -> Iterator[Tensor | Unreadable]:
+        """Each image in turn, uint8 of a network's input shape, or why it cannot be read; several at once."""
+
+        def read(position: int) -> Tensor | Unreadable:
+            try:
+                return fitted(decode(self.file(position))[None], shape)[0]
+            except Unreadable as error:
+                return error
+
+        with ThreadPoolExecutor(processors()) as pool, quiet():
+            for start in range(0, len(self), TOGETHER):
+                yield from pool.map(read, range(start, min(start + TOGETHER, len(self))))
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def quiet() -> Any:
+    """Within it, Pillow's warnings of odd but readable files are left out."""
+    return warnings.catch_warnings(action="ignore", category=UserWarning)
+
+
+def decode(file: Path) -> Tensor:
+    """An image file's pixels as uint8 `(1, H, W)` if it is grey, else `(3, H, W)`; of an animation, the first picture.
+
+    It is turned upright as its EXIF data say; transparent parts lie on white; 16 bits become 8. Raises `Unreadable`.
+    """
+    try:
+        with Image.open(file) as image:
+            image.load()
+            try:
+                upright = ImageOps.exif_transpose(image)
+            except Exception:  # of damaged EXIF data anything may come, and the pixels are sound
+                upright = image
+            pixels = _eight_bits(upright)
+    except Unreadable:
+        raise
+    except MemoryError:
+        raise
+    except Exception as error:  # what decoders raise is as manifold as what files can hold
+        raise Unreadable(_reason(error)) from error
+    return torch.from_numpy(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1).copy())
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "it is no image"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray[Any, Any]:
+    """Pixels `(H, W)` of a grey image, `(H, W, 3)` of any other."""
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        if wide.min() < 0 or wide.max() > 65535:
+            raise Unreadable("its values have more than 16 bits")
+        return ((wide + 128) // 257).astype(np.uint8)
+    if image.mode == "F":
+        raise Unreadable("its values are floats, of no known range")
+    grey = image.mode in ("1", "L", "LA", "La")
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        colour = image.convert("RGBA")
+        white = Image.new("RGBA", colour.size, "white")
+        image = Image.alpha_composite(white, colour)
+    return np.array(image.convert("L" if grey else "RGB"))

@@ -1,0 +1,130 @@
+"""Batches: taken from memory at once, or streamed from files through workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+
+from archspec.augmentations import AUGMENTATIONS, complete
+from archspec.errors import UsageError
+from archspec.shapes import Shape
+from trainer.augment import Augmentation, Written
+from trainer.data import Labelled
+from trainer.files import Files, Unreadable, decode, processors, quiet
+from trainer.images import fitted
+from trainer.transforms import transform
+
+MOST_WORKERS = 8
+Batch = tuple[Tensor, Tensor]
+
+
+class Batches(Sampler[Any]):
+    """The positions of each batch. Shuffled by a seed, in another order each epoch, a last partial batch is dropped.
+
+    The order depends on the seed and the epoch alone, not on what else draws random numbers. With `seeded`, each batch
+    is a pair of a seed for its augmentation, which depends on the same, and its positions.
+    """
+
+    def __init__(self, count: int, batch_size: int, seed: int | None, *, seeded: bool = False) -> None:
+        self.count = count
+        self.batch_size = batch_size
+        self.seed = seed
+        self.seeded = seeded
+        self.epoch = 0
+        self.begin: tuple[int, int] | None = None
+
+    def go_on(self, epoch: int, batch: int) -> None:
+        """The next epoch gone through is this one, from this batch on: those before it were trained with already."""
+        self.begin = epoch, batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.count // self.batch_size if self.seed is not None else -(-self.count // self.batch_size)
+
+    def __iter__(self) -> Iterator[Any]:
+        (epoch, first), self.begin = self.begin or (self.epoch, 0), None
+        order, seeds = list(range(self.count)), [0] * len(self)
+        if self.seed is not None:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            order = torch.randperm(self.count, generator=generator).tolist()
+            seeds = torch.randint(2**62, (len(self),), generator=generator).tolist()
+        for number in range(first, len(self)):
+            positions = order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield (seeds[number], positions) if self.seeded else positions
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Images in files as a network of input `shape` takes them: decoded batch by batch, resized or augmented."""
+
+    files: Files
+    shape: Shape
+    augment: Written | None = None
+    """The recipe's augmentations, for training images."""
+    classes: int = 0
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def augmented(self, augment: Written, classes: int) -> Stream:
+        return replace(self, augment=augment, classes=classes)
+
+    def __getitem__(self, key: tuple[int, list[int]]) -> Batch | UsageError:
+        """The batch of a seed and positions: images uint8 `(N, C, H, W)` and labels, soft if images are mixed.
+
+        The seed decides all that is drawn, whichever worker draws it. An error is given back rather than raised, since
+        a worker would put its traceback into the message.
+        """
+        seed, positions = key
+        with torch.random.fork_rng(devices=[]), quiet():
+            torch.default_generator.manual_seed(seed)
+            change = transform(self.augment, self.shape) if self.augment is not None else None
+            images = []
+            for position in positions:
+                try:
+                    image = decode(self.files.file(position))[None]
+                except Unreadable as error:
+                    return UsageError(
+                        f"{self.files.file(position)} can no longer be read: {error}\n"
+                        "  help: leave the images alone while they are used"
+                    )
+                size = self.shape[1:] if change is None else tuple(image.shape[-2:])
+                image = fitted(image, (self.shape[0], *size))[0]
+                images.append(image if change is None else change(image))
+            mixes = [one for one in self.augment or () if AUGMENTATIONS[complete(one)[0]].mixes]
+            return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), self.files.labels[positions])
+
+
+class Loader(DataLoader[Any]):
+    """A loader that raises the errors which workers give back."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, UsageError):
+                raise batch
+            yield batch
+
+
+def loader(part: Labelled | Stream, batch_size: int, *, shuffle_by: int | None = None) -> DataLoader[Any]:
+    """Whole batches, from memory at once or through workers; for training, shuffled by a seed."""
+    streamed = isinstance(part, Stream)
+    batches = Batches(len(part), batch_size, shuffle_by, seeded=streamed)
+    workers = min(processors(), MOST_WORKERS, len(batches)) if streamed else 0
+    return Loader(
+        part,  # type: ignore[arg-type]
+        sampler=batches,
+        batch_size=None,
+        # a generator of its own keeps the loader from drawing on the global one
+        generator=torch.Generator(),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=streamed and torch.cuda.is_available(),
+    )
