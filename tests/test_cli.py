@@ -274,4 +274,5 @@ def test_interrupting_ends_with_130(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert errors.rstrip().endswith("interrupted")
+    assert errors.startswith("stopped by SIGINT: saved ")
+    assert errors.endswith("  help: go on by: archspec train --resume runs/digits\n")

@@ -114,7 +114,7 @@ def test_a_training_ended_at_any_step_goes_on_to_the_same_end(name: str, tmp_pat
     if name == "stopped early":
         assert json.loads((whole / "results.json").read_text())["epochs"] < 9
     for every, *steps in ((1, 1, 7, 3), (3, 10, 8, 6), (None, BATCHES, BATCHES + 1), (4, 2 * BATCHES)):
-        options = Options(save_steps=every)
+        options = Options(save_steps=every, pictures=False)
         out = tmp_path / f"every {every}"
         with pytest.MonkeyPatch.context() as patch:
             killed_at(steps[0], patch)

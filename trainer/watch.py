@@ -72,7 +72,7 @@ class Epochs(Callback):
         self.look(trainer)
         loss = self.total / max(1, self.steps)
         # logged here, not by Lightning after the epoch, so that it is on the disk when the checkpoint is
-        pl_module.log("train_loss", loss, logger=False)
+        pl_module.log("train_loss", loss, logger=False, prog_bar=True)
         for logger in trainer.loggers:
             logger.log_metrics({"train_loss": loss, "epoch": trainer.current_epoch}, trainer.global_step - 1)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
