@@ -100,19 +100,19 @@ class Document:
         """The file with a variant and settings laid over it. Raises `Fault` where there is no such variant."""
         root = self.root
         section = root.get("variants")
-        root = Mapping(root.mark, {key: entry for key, entry in root.entries.items() if key != "variants"})
+        root = root.without("variants")
         if variant is not None:
             partial = section.get(variant) if isinstance(section, Mapping) else None
             if partial is None:
                 raise unknown_variant(variant, self.variants, root.mark)
-            root = Mapping(root.mark, {key: entry for key, entry in root.entries.items() if key != "expect"})
+            root = root.without("expect")
             if isinstance(partial, Mapping):
                 root = merge(root, partial)
         for setting in settings:
             root = merge(root, setting)
         if any(key != "train" for setting in settings for key in setting.entries):
             # `expect` vouches for the network as it stands in the file
-            root = Mapping(root.mark, {key: entry for key, entry in root.entries.items() if key != "expect"})
+            root = root.without("expect")
         return root
 
 

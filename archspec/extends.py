@@ -21,7 +21,7 @@ def extended(tree: Value, path: str, shown: str) -> Value:
     seen = [os.path.realpath(path)]
     while isinstance(tree, Mapping) and "extends" in tree.entries:
         at, named = tree.entries["extends"]
-        chain.append(_without(tree, "extends"))
+        chain.append(tree.without("extends"))
         path, shown = _below(named, path, shown)
         if os.path.realpath(path) in seen:
             through = f", through {named.mark.text.name}" if len(chain) > 1 else ""
@@ -73,20 +73,16 @@ def _near(wanted: str, path: str) -> str | None:
 
 def _inherited(base: Mapping) -> Mapping:
     """What a spec passes on: all but its name, and the figures that it vouches for, which are another network's."""
-    base = _without(_without(_without(base, "expect"), "name"), "description")
+    base = base.without("expect", "name", "description")
     variants = base.get("variants")
     if isinstance(variants, Mapping):
         mark = base.entries["variants"][0]
         kept = {
-            name: (at, _without(partial, "expect") if isinstance(partial, Mapping) else partial)
+            name: (at, partial.without("expect") if isinstance(partial, Mapping) else partial)
             for name, (at, partial) in variants.entries.items()
         }
         base = Mapping(base.mark, base.entries | {"variants": (mark, Mapping(variants.mark, kept))})
     return base
-
-
-def _without(mapping: Mapping, key: str) -> Mapping:
-    return Mapping(mapping.mark, {name: entry for name, entry in mapping.entries.items() if name != key})
 
 
 def refuse_extends(tree: Value, mark: Mark) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from archspec.errors import Frame, Mark
 from archspec.initializers import Init
+from archspec.names import MERGES
 from archspec.shapes import Shape, show
 
 Pairs = tuple[tuple[str, Any], ...]
@@ -274,7 +275,7 @@ def _without_aux(node: Node, done: dict[int, Node]) -> Node:
     if node.kind == "aux":  # as a branch of a merge it still passes its input on
         return Group("sequence", (), node.input, node.output, node.mark)
     if id(node) not in done:
-        merge = node.kind in ("concat", "add", "multiply")
+        merge = node.kind in MERGES
         kept = [(key, one) for key, one in node.children if merge or not (isinstance(one, Group) and one.kind == "aux")]
         done[id(node)] = replace(node, children=tuple((key, _without_aux(child, done)) for key, child in kept))
     return done[id(node)]

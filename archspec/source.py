@@ -55,6 +55,10 @@ class Mapping(Value):
         entry = self.entries.get(key)
         return entry[1] if entry else None
 
+    def without(self, *keys: str) -> Mapping:
+        """The mapping less some keys."""
+        return Mapping(self.mark, {key: entry for key, entry in self.entries.items() if key not in keys})
+
 
 def plain(value: Value) -> Any:
     """The value as ordinary Python data."""

@@ -159,8 +159,10 @@ def test_every_key_and_value_knows_its_place() -> None:
     }
 
 
+# less the line ends that readers of YAML understand differently, which are refused
 words = st.text(
-    st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs", "Cc", "Cn"]), max_size=8
+    st.characters(min_codepoint=32, exclude_characters="\x7f\u2028\u2029", exclude_categories=["Cs", "Cc", "Cn"]),
+    max_size=8,
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.floats(-1e9, 1e9) | words,
@@ -184,3 +186,10 @@ def test_any_bytes_are_a_tree_or_a_fault(content: bytes) -> None:
         read(content, "t.yaml")
     except Fault as fault:
         assert fault.mark is not None
+
+
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_a_line_end_to_some_readers_alone_is_refused(character: str) -> None:
+    with pytest.raises(Fault) as raised:
+        read(f'{{"a": "b{character}c"}}'.encode(), "t.json")
+    assert raised.value.code == "value-ambiguous"
