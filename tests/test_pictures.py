@@ -13,9 +13,10 @@ from sklearn.metrics import confusion_matrix as sklearns
 
 from archspec.spec import from_dict
 from trainer import pictures
+from trainer.apply import Evaluation, evaluated
+from trainer.data import Labelled
 from trainer.run import prepare
 from trainer.session import train
-from trainer.watch import Outputs
 
 SPEC = {
     "archspec": 1,
@@ -38,24 +39,23 @@ def test_the_worst_mistakes_are_the_surest() -> None:
     labels = torch.tensor([0, 1, 2, 3, 4])
     chosen = torch.tensor([0, 2, 2, 1, 0])
     probability = torch.tensor([0.99, 0.5, 0.9, 0.8, 0.6])
-    assert pictures.worst(chosen, probability, labels).tolist() == [3, 4, 1]
+    assert pictures.worst(Evaluation(chosen, probability, labels, 0.0)).tolist() == [3, 4, 1]
 
 
 def test_a_runs_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, Any] = {}
     inner = pictures.draw_all
-    monkeypatch.setattr(pictures, "draw_all", lambda *a: (drawn.update(outputs=a[4], names=a[5]), inner(*a)))
+    monkeypatch.setattr(pictures, "draw_all", lambda *a: (drawn.update(found=a[2]), inner(*a)))
     ready = prepare(from_dict(SPEC, "linear"), tmp_path)
     result = train(ready, tmp_path / "runs")
     for name in ("curves", "confusion", "mistakes", "augmentation"):
         with Image.open(Path(result.folder) / f"{name}.png") as image:
             assert min(image.size) > 200
             assert len(np.unique(np.asarray(image.convert("L")))) > 10
-    chosen, probability, labels = drawn["outputs"]
-    assert torch.equal(labels, ready.data.test.labels)
-    assert float((chosen == labels).float().mean()) == pytest.approx(result.test_accuracy, abs=1e-6)
-    assert bool(((probability > 0.1) & (probability <= 1)).all())
-    assert len(drawn["names"]) == 10
+    found = drawn["found"]
+    assert torch.equal(found.labels, ready.data.test.labels)
+    assert float((found.chosen == found.labels).double().mean()) == result.test_accuracy
+    assert bool(((found.probability > 0.1) & (found.probability <= 1)).all())
 
 
 def test_pictures_that_cannot_be_drawn_cost_no_results(
@@ -70,10 +70,18 @@ def test_pictures_that_cannot_be_drawn_cost_no_results(
     assert capsys.readouterr().err == f"note: the pictures of {result.folder} are not drawn: no room\n"
 
 
-def test_outputs_are_probabilities_of_the_choice() -> None:
-    kept = Outputs()
-    logits = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
-    kept.on_test_batch_end(None, None, logits, (None, torch.tensor([1, 1])), 0)  # type: ignore[arg-type]
-    chosen, probability, labels = kept.all
-    assert (chosen.tolist(), labels.tolist()) == ([1, 0], [1, 1])
-    assert probability.tolist() == pytest.approx([0.7310586, 0.8807971], abs=1e-6)
+def test_probabilities_are_those_of_the_choice() -> None:
+    class Given(torch.nn.Module):
+        """Says of two images what is given here."""
+
+        device = torch.device("cpu")
+        loss = torch.nn.CrossEntropyLoss()
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+
+    part = Labelled(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 1]))
+    found = evaluated(Given(), part)  # type: ignore[arg-type]
+    assert (found.chosen.tolist(), found.labels.tolist(), found.accuracy) == ([1, 0], [1, 1], 0.5)
+    assert found.probability.tolist() == pytest.approx([0.7310586, 0.8807971], abs=1e-6)
+    assert found.loss == pytest.approx((0.3132617 + 2.1269280) / 2, abs=1e-6)

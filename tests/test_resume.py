@@ -136,7 +136,7 @@ def test_a_training_ended_before_its_test_is_tested(tmp_path: Path, monkeypatch:
         def killed(*_: Any) -> None:
             raise Killed
 
-        patch.setattr(session, "_tested", killed)
+        patch.setattr(session, "evaluated", killed)
         with pytest.raises(Killed):
             train(job(tmp_path, RICH), tmp_path / "stopped")
     go_on(runs.find("small", tmp_path / "stopped"), None, Options(), print)

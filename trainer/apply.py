@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torchvision.transforms.v2 import functional
 
 from archspec.errors import UsageError
 from archspec.spec import load
 from trainer import checkpoints
-from trainer.loaders import loader
+from trainer.data import Labelled
+from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
 from trainer.run import EVALUATION_BATCH, prepare
 from trainer.runs import Run
@@ -31,12 +32,43 @@ def weights_of(run: Run) -> Path:
     )
 
 
-def network_of(run: Run) -> SpecModule:
+def network_of(run: Run, device: torch.device | None = None) -> SpecModule:
     """A run's network with its weights, ready to evaluate images, on a GPU where there is one. Raises `UsageError`."""
     content = checkpoints.load(weights_of(run))
     module = SpecModule(content["hyper_parameters"]["spec"])
     module.load_state_dict(content["state_dict"])
-    return module.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    return module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a network says of images: the class it chooses of each and its probability, the true one, the mean loss.
+
+    Tensors `(N,)`, in the order of the images.
+    """
+
+    chosen: Tensor
+    probability: Tensor
+    labels: Tensor
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images whose class is right."""
+        return int((self.chosen == self.labels).sum()) / len(self.labels)
+
+
+def evaluated(module: SpecModule, part: Labelled | Stream) -> Evaluation:
+    """A network's answers to all images of a part. Raises `UsageError` for a file that can no longer be read."""
+    answers, total = [], 0.0
+    with torch.inference_mode():
+        for images, labels in loader(part, EVALUATION_BATCH):
+            logits, labels = module(images.to(module.device)), labels.to(module.device)
+            total += float(module.loss(logits, labels)) * len(labels)
+            probability, chosen = logits.float().softmax(1).max(1)
+            answers.append((chosen.cpu(), probability.cpu(), labels.cpu()))
+    chosen, probability, labels = (torch.cat(part) for part in zip(*answers, strict=True))
+    return Evaluation(chosen, probability, labels, total / len(labels))
 
 
 def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
@@ -45,19 +77,13 @@ def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
     folder = data_folder or Path(run.environment["data_folder"])
     skip = bool(run.environment.get("skip_unreadable"))
     job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True, skip_unreadable=skip)
-    right, loss, count = 0, 0.0, 0
-    with torch.inference_mode():
-        for images, labels in loader(job.test, EVALUATION_BATCH):
-            logits, labels = module(images.to(module.device)), labels.to(module.device)
-            right += int((logits.argmax(1) == labels).sum())
-            loss += float(cross_entropy(logits, labels, reduction="sum"))
-            count += len(labels)
+    found = evaluated(module, job.test)
     return {
         "data": job.data.name,
         "weights": weights.name,
-        "images": count,
-        "test_accuracy": right / count,
-        "test_loss": loss / count,
+        "images": len(found.labels),
+        "test_accuracy": found.accuracy,
+        "test_loss": found.loss,
     }
 
 

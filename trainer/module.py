@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy
 
 from archspec.recipe import complete
@@ -41,8 +41,7 @@ class SpecModule(LightningModule):
         self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
         self.loss = make_loss(self.recipe)
         self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
-        # of both sets, the share of images whose class is right
-        self.accuracy: Any = nn.ModuleDict({"val": _accuracy(classes), "test": _accuracy(classes)})
+        self.accuracy = MulticlassAccuracy(classes, average="micro")  # the share of images whose class is right
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size and one or three channels.
@@ -76,20 +75,11 @@ class SpecModule(LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        self._evaluate("val", batch)
-
-    def test_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        """The logits, for who looks at single images."""
-        return self._evaluate("test", batch)
-
-    def _evaluate(self, part: str, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, labels = batch
         logits = self(images)
-        accuracy = self.accuracy[part]
-        accuracy(logits, labels)
-        self.log(f"{part}_loss", self.loss(logits, labels), on_epoch=True, batch_size=len(labels))
-        self.log(f"{part}_accuracy", accuracy, on_epoch=True, prog_bar=True, batch_size=len(labels))
-        return logits
+        self.accuracy(logits, labels)
+        self.log("val_loss", self.loss(logits, labels), batch_size=len(labels), sync_dist=True)
+        self.log("val_accuracy", self.accuracy, prog_bar=True, batch_size=len(labels))
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)
@@ -104,7 +94,3 @@ class SpecModule(LightningModule):
 def _parted(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
     """What a network gives, as its main output and those beside it."""
     return output if isinstance(output, tuple) else (output, {})
-
-
-def _accuracy(classes: int) -> MulticlassAccuracy:
-    return MulticlassAccuracy(classes, average="micro")

@@ -14,10 +14,12 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from trainer.apply import Evaluation
+from trainer.augment import Augmentation
 from trainer.data import Labelled
 from trainer.images import fitted
 from trainer.loaders import Stream
-from trainer.module import SpecModule
+from trainer.run import Job
 
 MISTAKES = 24
 SAMPLES, DRAWS = 6, 7
@@ -26,28 +28,23 @@ NUMBERED = 20
 """Up to how many classes a confusion matrix is written out."""
 
 
-def draw_all(
-    folder: Path,
-    module: SpecModule,
-    train: Labelled | Stream,
-    test: Labelled | Stream,
-    outputs: tuple[Tensor, Tensor, Tensor],
-    names: Sequence[str],
-) -> None:
-    """Draw all pictures of a run into its folder, as PNG files.
-
-    `outputs` are the classes chosen for the test images, their probabilities and the true classes, `(N,)` each.
-    """
+def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
+    """Draw all pictures of a run into its folder, as PNG files, from what its network says of the test images."""
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    chosen, probability, labels = outputs
+    names = job.data.class_names
     curves(folder / "metrics.csv", folder / "curves.png")
-    confusion(confusion_matrix(chosen, labels, len(names)), names, folder / "confusion.png")
-    wrong = worst(chosen, probability, labels)
-    titles = [f"{names[labels[i]]}, taken for\n{names[chosen[i]]} ({probability[i]:.0%})" for i in wrong.tolist()]
-    images = _images(test, wrong.tolist())
+    confusion(confusion_matrix(found.chosen, found.labels, len(names)), names, folder / "confusion.png")
+    wrong = worst(found)
+    titles = [
+        f"{names[found.labels[i]]}, taken for\n{names[found.chosen[i]]} ({found.probability[i]:.0%})"
+        for i in wrong.tolist()
+    ]
+    images = _images(job.test, wrong.tolist())
     grid(images, titles, folder / "mistakes.png", 6, "the surest of the wrong answers" if titles else "no mistakes")
-    if isinstance(train, Labelled):
-        samples(module, train.images[:SAMPLES], folder / "augmentation.png")
+    if isinstance(job.train, Labelled):
+        shape = job.spec.plan.input
+        augmentation = Augmentation(job.recipe["augment"], shape, job.data.classes)
+        samples(augmentation, fitted(job.train.images[:SAMPLES], shape), folder / "augmentation.png")
 
 
 def _images(part: Labelled | Stream, positions: list[int]) -> Tensor:
@@ -67,10 +64,10 @@ def confusion_matrix(chosen: Tensor, labels: Tensor, classes: int) -> Tensor:
     return torch.bincount(labels * classes + chosen, minlength=classes**2).reshape(classes, classes)
 
 
-def worst(chosen: Tensor, probability: Tensor, labels: Tensor) -> Tensor:
+def worst(found: Evaluation) -> Tensor:
     """The positions of the mistakes that the network is surest of, the surest first: `MISTAKES` at most."""
-    wrong = (chosen != labels).nonzero().flatten()
-    return wrong[probability[wrong].argsort(descending=True, stable=True)][:MISTAKES]
+    wrong = (found.chosen != found.labels).nonzero().flatten()
+    return wrong[found.probability[wrong].argsort(descending=True, stable=True)][:MISTAKES]
 
 
 def curves(log: Path, file: Path) -> None:
@@ -109,13 +106,12 @@ def confusion(matrix: Tensor, names: Sequence[str], file: Path) -> None:
     figure.savefig(file, dpi=120)
 
 
-def samples(module: SpecModule, images: Tensor, file: Path) -> None:
-    """Training images `(N, C, H, W)`, each followed by what augmentation makes of it."""
-    images = fitted(images, module.shape)
+def samples(augmentation: Augmentation, images: Tensor, file: Path) -> None:
+    """Training images `(N, C, H, W)` of the network's size, each followed by what augmentation makes of it."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         labels = torch.zeros(len(images), dtype=torch.int64)
-        drawn = torch.stack([images, *(module.augmentation(images.clone(), labels)[0] for _ in range(DRAWS))], 1)
+        drawn = torch.stack([images, *(augmentation(images.clone(), labels)[0] for _ in range(DRAWS))], 1)
     titles = ["image", *[""] * DRAWS] + [""] * ((len(images) - 1) * (DRAWS + 1))
     grid(drawn.flatten(0, 1), titles, file, DRAWS + 1, "training images, and draws of their augmentation")
 

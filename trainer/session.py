@@ -13,19 +13,19 @@ from typing import Any
 
 import yaml
 from pytorch_lightning import Trainer, seed_everything
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+from pytorch_lightning.callbacks import Callback
 
 from archspec.errors import UsageError
 from archspec.spec import load
 from trainer import checkpoints, resume, runs
+from trainer.apply import Evaluation, evaluated, network_of
 from trainer.augment import Augmentation
-from trainer.data import Labelled
 from trainer.engine import make_engine
 from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
 from trainer.run import EVALUATION_BATCH, Job, prepare
 from trainer.runs import Result, Run
-from trainer.watch import Diverged, Epochs, Outputs
+from trainer.watch import Diverged, Epochs
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-            scores, outputs = _tested(engine, module, job.test, best.best_model_path)
+            found = evaluated(network_of(run, engine.strategy.root_device), job.test)
         except SystemExit:  # so Lightning ends when it is interrupted
             raise KeyboardInterrupt from None
         except Diverged as error:
@@ -149,52 +149,37 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
             if not out_of_memory(error):
                 raise
             raise UsageError(_less_memory(job, engine)) from None
-        result = _result(job, run, epochs, best, scores)
+        result = _result(job, run, epochs, best, found)
         result.write()
     if options.pictures:
-        _draw(job, folder, module, outputs)
+        _draw(job, folder, found)
     return result
 
 
-def _draw(job: Job, folder: Path, module: SpecModule, outputs: Outputs) -> None:
+def _draw(job: Job, folder: Path, found: Evaluation) -> None:
     """Draw the run's pictures. Its results are safe by now: what hinders the drawing is said, and no more."""
     try:
         from trainer.pictures import draw_all
 
-        draw_all(folder, module.cpu(), job.train, job.test, outputs.all, job.data.class_names)
+        draw_all(folder, job, found)
     except Exception as error:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, scores: dict[str, float]) -> Result:
+def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, found: Evaluation) -> Result:
     return Result(
         **{name: run.environment[name] for name in ("name", "spec", "variant", "data", "seed")},
         epochs=epochs.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
         val_accuracy=float(best.best_model_score or 0.0) if len(job.validation) else None,
-        test_accuracy=scores["test_accuracy"],
-        test_loss=scores["test_loss"],
+        test_accuracy=found.accuracy,
+        test_loss=found.loss,
         best_epoch=epochs.best_epoch,
         seconds=epochs.seconds,
         images_per_second=epochs.images / epochs.seconds if epochs.seconds else 0.0,
         folder=str(run.folder),
     )
-
-
-def _tested(
-    engine: Trainer, module: SpecModule, test: Labelled | Stream, best: str
-) -> tuple[dict[str, float], Outputs]:
-    """The metrics of the test set and the outputs for it, by the best weights or, without, those of the end."""
-    if best:
-        module.load_state_dict(checkpoints.load(Path(best))["state_dict"])
-    outputs = Outputs()
-    engine.callbacks = [  # type: ignore[attr-defined]
-        *(one for one in engine.callbacks if not isinstance(one, (EMAWeightAveraging, Epochs))),  # type: ignore[attr-defined]
-        outputs,
-    ]
-    (scores,) = engine.test(module, loader(test, EVALUATION_BATCH), verbose=False)
-    return {name: float(value) for name, value in scores.items()}, outputs
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -113,20 +113,3 @@ def check_finite(state: dict[str, Any], step: int) -> None:
     for name, tensor in state.items():
         if isinstance(tensor, Tensor) and tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise Diverged(f"the weights `{name}` are not finite after step {step}: the training diverges")
-
-
-class Outputs(Callback):
-    """Keeps what a network says of each test image: the class it chooses and its probability, and the true one."""
-
-    def __init__(self) -> None:
-        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def on_test_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, *_: Any) -> None:
-        probability, chosen = outputs.float().softmax(1).max(1)
-        self.parts.append((chosen.cpu(), probability.cpu(), batch[1].cpu()))
-
-    @property
-    def all(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The classes chosen, their probabilities and the true classes, `(N,)` each, in the test set's order."""
-        chosen, probability, labels = (torch.cat(part) for part in zip(*self.parts, strict=True))
-        return chosen, probability, labels
