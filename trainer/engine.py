@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import Trainer
@@ -19,36 +21,79 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from archspec.errors import UsageError
 from trainer.resume import RunFiles, csv_log
 
+if TYPE_CHECKING:
+    from trainer.ranks import Settled
+
 Recipe = dict[str, Any]
 
 
-def check_device(recipe: Recipe) -> None:
-    """Raises `UsageError` where a recipe asks for what this machine cannot do, and Lightning would do otherwise."""
-    if recipe["precision"] == "16-mixed" and not torch.cuda.is_available():
+def check_machine(recipe: Recipe, machine: Settled) -> None:
+    """Raises `UsageError` where a recipe asks for what a machine cannot do, and Lightning would do otherwise."""
+    if recipe["precision"] == "16-mixed" and not (torch.cuda.is_available() and machine.accelerator != "cpu"):
         raise UsageError(
             "the precision `16-mixed` needs a GPU, and there is none\n  help: --set train.precision=bf16-mixed"
         )
+    size, processes = recipe["batch_size"], machine.processes
+    if size % processes:
+        near = max(1, round(size / processes)) * processes
+        raise UsageError(
+            f"a batch of {size} cannot be shared equally among {processes} processes\n"
+            f"  help: --set train.batch_size={near}"
+        )
+    if machine.strategy == "fsdp":
+        if "norm" in (recipe["clip"] or {}):
+            raise UsageError(
+                "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part\n"
+                "  help: clip by value, --set train.clip={value: 1} for example, or --strategy ddp"
+            )
+        if recipe["ema"] is not None:
+            raise UsageError(
+                "the strategy `fsdp` cannot average weights, of which each process has a part\n"
+                "  help: --set train.ema=null, or --strategy ddp"
+            )
 
 
-def make_engine(recipe: Recipe, folder: Path, callbacks: list[Callback], *, step: int = 0, progress: bool) -> Trainer:
-    """A trainer that logs to a folder, after what was logged there before a step, and writes checkpoints safely."""
+def make_engine(
+    recipe: Recipe,
+    folder: Path,
+    callbacks: list[Callback],
+    machine: Settled,
+    *,
+    step: int = 0,
+    progress: bool,
+    unused_parameters: bool = False,
+) -> Trainer:
+    """A trainer that logs to a folder, after what was logged there before a step, and writes checkpoints safely.
+
+    Parameters are unused that have no part in the loss, which matters to several processes.
+    """
     clip = recipe["clip"] or {}
     bars: list[Callback] = [TQDMProgressBar(refresh_rate=10)] if progress else []
     return Trainer(
+        **machine.arguments(unused_parameters=unused_parameters),
         max_epochs=recipe.get("epochs", -1),
-        devices=1,
         precision=recipe["precision"],
         accumulate_grad_batches=recipe["accumulate"],
         gradient_clip_val=next(iter(clip.values()), None),
         gradient_clip_algorithm=next(iter(clip), None),
         callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch"), *bars],
         logger=[csv_log(folder, step), TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
-        plugins=[RunFiles()],
+        plugins=[RunFiles(), machine.environment()],
         enable_progress_bar=progress,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
+
+
+def quieten() -> None:
+    """Leave out what Lightning says about itself, and its advice for other data than ours."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 
 def _of_recipe(recipe: Recipe) -> list[Callback]:

@@ -17,6 +17,7 @@ from trainer.augment import Augmentation, Written
 from trainer.data import Labelled
 from trainer.files import Files, Unreadable, decode, processors, quiet
 from trainer.images import fitted
+from trainer.ranks import ALONE, Ranks
 from trainer.transforms import transform
 
 MOST_WORKERS = 8
@@ -28,13 +29,27 @@ class Batches(Sampler[Any]):
 
     The order depends on the seed and the epoch alone, not on what else draws random numbers. With `seeded`, each batch
     is a pair of a seed for its augmentation, which depends on the same, and its positions.
+
+    Of several processes, each takes an equal part of each shuffled batch: together they train with the batches that one
+    would. What is not shuffled is divided among them, in as many batches for each of them.
     """
 
-    def __init__(self, count: int, batch_size: int, seed: int | None, *, seeded: bool = False) -> None:
+    def __init__(
+        self,
+        count: int,
+        batch_size: int,
+        seed: int | None,
+        *,
+        seeded: bool = False,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
         self.seeded = seeded
+        self.rank = rank
+        self.size = size
         self.epoch = 0
         self.begin: tuple[int, int] | None = None
 
@@ -47,18 +62,32 @@ class Batches(Sampler[Any]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.count // self.batch_size if self.seed is not None else -(-self.count // self.batch_size)
+        if self.seed is not None:
+            return self.count // self.batch_size
+        return -(-self.count // (self.batch_size * self.size))
 
     def __iter__(self) -> Iterator[Any]:
         (epoch, first), self.begin = self.begin or (self.epoch, 0), None
-        order, seeds = list(range(self.count)), [0] * len(self)
-        if self.seed is not None:
+        if self.seed is None:
+            batches, seeds = self._divided(), [0] * len(self)
+        else:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
             order = torch.randperm(self.count, generator=generator).tolist()
-            seeds = torch.randint(2**62, (len(self),), generator=generator).tolist()
+            batches = self._shared(order)
+            seeds = torch.randint(2**62, (len(self), self.size), generator=generator)[:, self.rank].tolist()
         for number in range(first, len(self)):
-            positions = order[number * self.batch_size : (number + 1) * self.batch_size]
-            yield (seeds[number], positions) if self.seeded else positions
+            yield (seeds[number], batches[number]) if self.seeded else batches[number]
+
+    def _shared(self, order: list[int]) -> list[list[int]]:
+        """This process's part of each batch."""
+        part = self.batch_size // self.size
+        starts = (number * self.batch_size + self.rank * part for number in range(len(self)))
+        return [order[start : start + part] for start in starts]
+
+    def _divided(self) -> list[list[int]]:
+        """Each `size`-th position, in batches that are equal but for one."""
+        own, number = range(self.rank, self.count, self.size), len(self)
+        return [list(own[i * len(own) // number : (i + 1) * len(own) // number]) for i in range(number)]
 
 
 @dataclass(frozen=True)
@@ -113,11 +142,16 @@ class Loader(DataLoader[Any]):
             yield batch
 
 
-def loader(part: Labelled | Stream, batch_size: int, *, shuffle_by: int | None = None) -> DataLoader[Any]:
-    """Whole batches, from memory at once or through workers; for training, shuffled by a seed."""
+def loader(
+    part: Labelled | Stream, batch_size: int, *, shuffle_by: int | None = None, ranks: Ranks = ALONE
+) -> DataLoader[Any]:
+    """Whole batches, from memory at once or through workers; for training, shuffled by a seed.
+
+    Of several processes, each has its own (`Batches`).
+    """
     streamed = isinstance(part, Stream)
-    batches = Batches(len(part), batch_size, shuffle_by, seeded=streamed)
-    workers = min(processors(), MOST_WORKERS, len(batches)) if streamed else 0
+    batches = Batches(len(part), batch_size, shuffle_by, seeded=streamed, rank=ranks.rank, size=ranks.size)
+    workers = min(max(1, processors() // ranks.machine.devices), MOST_WORKERS, len(batches)) if streamed else 0
     return Loader(
         part,  # type: ignore[arg-type]
         sampler=batches,

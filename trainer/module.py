@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
+from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from archspec.recipe import complete
@@ -41,7 +42,9 @@ class SpecModule(LightningModule):
         self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
         self.loss = make_loss(self.recipe)
         self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
-        self.accuracy = MulticlassAccuracy(classes, average="micro")  # the share of images whose class is right
+        # of the validation images: the share whose class is right, and the mean loss
+        self.accuracy = MulticlassAccuracy(classes, average="micro")
+        self.mean_loss = Mean()
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size and one or three channels.
@@ -78,8 +81,9 @@ class SpecModule(LightningModule):
         images, labels = batch
         logits = self(images)
         self.accuracy(logits, labels)
-        self.log("val_loss", self.loss(logits, labels), batch_size=len(labels), sync_dist=True)
-        self.log("val_accuracy", self.accuracy, prog_bar=True, batch_size=len(labels))
+        self.mean_loss(self.loss(logits, labels), len(labels))
+        self.log("val_loss", self.mean_loss)
+        self.log("val_accuracy", self.accuracy, prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)
@@ -94,3 +98,26 @@ class SpecModule(LightningModule):
 def _parted(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
     """What a network gives, as its main output and those beside it."""
     return output if isinstance(output, tuple) else (output, {})
+
+
+class Mean(Metric):
+    """The mean over all images, also those of other processes, of losses that are means over a batch.
+
+    torchmetrics' own leaves the weights of batches out where it does not look for NaN, and looking takes a GPU's time;
+    Lightning's rounds the number of images.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), "sum")
+        self.add_state("count", torch.tensor(0), "sum")
+
+    def update(self, loss: Tensor, images: int) -> None:
+        self.total += loss * images
+        self.count += images
+
+    def compute(self) -> Tensor:
+        return self.total / self.count

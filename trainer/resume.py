@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from pytorch_lightning.loggers import CSVLogger
 from archspec.errors import ArchspecError
 from trainer import checkpoints
 from trainer.watch import check_finite
+
+if TYPE_CHECKING:
+    from trainer.ranks import Ranks
 
 
 class Stopped(ArchspecError):
@@ -48,15 +51,20 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {one: signal.signal(one, self._take) for one in (signal.SIGTERM, signal.SIGINT)}
+        self.take()
         return self
+
+    def take(self) -> None:
+        """Take the signals, whoever else has taken them since."""
+        if threading.current_thread() is threading.main_thread():
+            handlers = {one: signal.signal(one, self._taken) for one in (signal.SIGTERM, signal.SIGINT)}
+            self._before = self._before or handlers
 
     def __exit__(self, *_: object) -> None:
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _taken(self, number: int, frame: FrameType | None) -> None:
         again = self.number is not None
         self.number = number
         if again or not self.training:
@@ -75,10 +83,11 @@ class Last(Checkpoint):
     """Keeps `last.ckpt`: after every epoch whatever it brought, at a signal, and every so many steps or minutes."""
 
     def __init__(
-        self, folder: Path, signals: Signals, *, steps: int | None = None, minutes: float | None = None
+        self, folder: Path, signals: Signals, ranks: Ranks, *, steps: int | None = None, minutes: float | None = None
     ) -> None:
         self.path = folder / "checkpoints" / "last.ckpt"
         self.signals = signals
+        self.ranks = ranks
         self.every_steps = steps
         self.every_seconds = None if minutes is None else 60 * minutes
         self.saved_at = time.monotonic()
@@ -86,6 +95,7 @@ class Last(Checkpoint):
         self.position = (0, 0)
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.signals.take()  # from Lightning, whose handler lets processes wait for each other
         self.signals.training = True
         self.saved_at = time.monotonic()
         for one in trainer.callbacks:  # type: ignore[attr-defined]
@@ -99,15 +109,14 @@ class Last(Checkpoint):
             return  # the epoch's end comes, with its validation
         if (index + 1) % trainer.accumulate_grad_batches:
             return  # gradients that are being summed up are no part of a checkpoint
-        due = (
-            self.signals.number is not None
-            or (self.every_steps is not None and self.since >= self.every_steps)
-            or (self.every_seconds is not None and time.monotonic() - self.saved_at >= self.every_seconds)
+        due = (self.every_steps is not None and self.since >= self.every_steps) or (
+            self.every_seconds is not None and time.monotonic() - self.saved_at >= self.every_seconds
         )
-        if due:
+        if self._agreed(due):
             self._save(trainer, (trainer.current_epoch, index + 1))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        self._agreed(True)
         self._save(trainer, (trainer.current_epoch + 1, 0))
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -118,6 +127,13 @@ class Last(Checkpoint):
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self.position[0], "batch": self.position[1]}
+
+    def _agreed(self, due: bool) -> bool:
+        """Whether to save now, as one rank has to or was told to by a signal: all save, and end, together."""
+        number = self.ranks.largest(self.signals.number or int(due))  # those of signals are greater than 1
+        if number > 1:
+            self.signals.number = number
+        return number > 0
 
     def _save(self, trainer: Trainer, position: tuple[int, int]) -> None:
         self.position = position

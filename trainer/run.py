@@ -15,11 +15,12 @@ from archspec.spec import Spec
 from trainer import data
 from trainer.augment import Augmentation
 from trainer.data import DataSet, Labelled
-from trainer.engine import check_device
+from trainer.engine import check_machine
 from trainer.images import check_fit
 from trainer.loaders import Stream
 from trainer.optim import check_schedule
 from trainer.parts import bring, split
+from trainer.ranks import ALONE, Settled
 
 EVALUATION_BATCH = 256
 
@@ -57,13 +58,14 @@ def prepare(
     *,
     download: bool = False,
     skip_unreadable: bool = False,
+    machine: Settled = ALONE.machine,
 ) -> Job:
     """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
 
-    Raises `UsageError` where they cannot fit, before anything is trained.
+    Raises `UsageError` where they cannot fit, or the machine cannot do it, before anything is trained.
     """
     recipe = complete(spec.recipe)
-    check_device(recipe)
+    check_machine(recipe, machine)
     images = data.load(recipe["data"], data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
@@ -88,6 +90,11 @@ def prepare(
     _check_batch(recipe["batch_size"], count)
     check_schedule(recipe, count // recipe["batch_size"])
     parts = bring(images, shape, recipe, skip_unreadable=skip_unreadable)
+    if 0 < len(parts.validation) < machine.processes:
+        raise UsageError(
+            f"a validation set of {len(parts.validation)} cannot be divided among {machine.processes} processes\n"
+            "  help: --set train.validation=0.1, or train on fewer devices"
+        )
     if len(parts.train) < count:  # some could not be read
         _check_batch(recipe["batch_size"], len(parts.train))
         check_schedule(recipe, len(parts.train) // recipe["batch_size"])

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import sys
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,10 @@ from archspec.spec import load
 from trainer import checkpoints, resume, runs
 from trainer.apply import Evaluation, evaluated, network_of
 from trainer.augment import Augmentation
-from trainer.engine import make_engine
+from trainer.engine import make_engine, quieten
 from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
+from trainer.ranks import ALONE, Ranks
 from trainer.run import EVALUATION_BATCH, Job, prepare
 from trainer.runs import Result, Run
 from trainer.watch import Diverged, Epochs
@@ -38,6 +38,8 @@ class Options:
     save_minutes: float | None = None
     pictures: bool = True
     """Whether pictures are drawn of it in the end."""
+    ranks: Ranks = ALONE
+    """The processes that train together. The first makes the folder and all files; each calls the same functions."""
 
 
 def train(job: Job, out: Path, options: Options | None = None, *, progress: bool = False) -> Result:
@@ -46,28 +48,34 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
     The best weights by validation accuracy are then tested; without validation images, the last.
     Raises `UsageError` where it diverges, runs out of memory or cannot be written, `Stopped` at a signal.
     """
-    resolved = _resolved(job)
+    options = options or Options(progress)
+    with ExitStack() as held:
+        run = options.ranks.told(lambda: _begun(job, out, options.ranks, held))
+        return _carried_out(job, run, options)
+
+
+def _begun(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
+    """A new run, held by this process, with all that is known before it is trained."""
     folder = runs.new_folder(out, job.name)
-    with runs.held(folder):
-        text = yaml.safe_dump(resolved, sort_keys=False, allow_unicode=True)
-        (folder / "spec.yaml").write_text(text, encoding="utf-8")
-        (folder / "recipe.yaml").write_text(
-            yaml.safe_dump(job.recipe, sort_keys=False, allow_unicode=True), encoding="utf-8"
-        )
-        made = {
-            "name": job.name,
-            "spec": job.spec.file,
-            "variant": job.spec.variant,
-            "data": job.data.name,
-            "classes": list(job.data.class_names),
-            "data_folder": str(job.folder.resolve()),
-            "seed": job.recipe["seed"],
-            "skip_unreadable": job.skip_unreadable,
-            "key": key(job),
-        }
-        made |= runs.environment()
-        runs.write_json(folder / "environment.json", made)
-        return _carried_out(job, Run(folder, made, None), options or Options(progress))
+    held.enter_context(runs.held(folder))
+    for name, content in (("spec", _resolved(job)), ("recipe", job.recipe)):
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    made = {
+        "name": job.name,
+        "spec": job.spec.file,
+        "variant": job.spec.variant,
+        "data": job.data.name,
+        "classes": list(job.data.class_names),
+        "data_folder": str(job.folder.resolve()),
+        "seed": job.recipe["seed"],
+        "skip_unreadable": job.skip_unreadable,
+        "key": key(job),
+        "machine": asdict(ranks.machine),
+    }
+    made |= runs.environment()
+    runs.write_json(folder / "environment.json", made)
+    return Run(folder, made, None)
 
 
 def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
@@ -77,19 +85,32 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
     """
     if run.result is not None:
         return run.result
-    with runs.held(run.folder):
+    ranks = options.ranks
+
+    def brought() -> Job:
         folder = data_folder or Path(run.environment["data_folder"])
         skip = bool(run.environment.get("skip_unreadable"))
-        job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True, skip_unreadable=skip)
-        if key(job) != run.environment["key"]:
-            raise UsageError(
-                f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
-                "began with\n  help: give it the data that it had (--data-folder), or train anew"
-            )
-        checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
-        if checkpoint is None:
-            say("there is no checkpoint yet: training from the start")
+        spec = load(str(run.folder / "spec.yaml"))
+        return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, machine=ranks.machine)
+
+    with ExitStack() as held:
+        ranks.told(lambda: held.enter_context(runs.held(run.folder)))
+        job = ranks.each(brought)
+        checkpoint = ranks.told(lambda: _checkpoint(job, run, say))
         return _carried_out(job, run, options, checkpoint)
+
+
+def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint to go on from, if there is one. Raises `UsageError` where it is of another training."""
+    if key(job) != run.environment["key"]:
+        raise UsageError(
+            f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
+            "began with\n  help: give it the data that it had (--data-folder), or train anew"
+        )
+    checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
+    if checkpoint is None:
+        say("there is no checkpoint yet: training from the start")
+    return checkpoint
 
 
 def key(job: Job) -> str:
@@ -110,8 +131,8 @@ def _resolved(job: Job) -> dict[str, Any]:
 
 def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
     """Train in a run's folder, from a checkpoint where there is one, then test."""
-    folder = run.folder
-    _quieten()
+    folder, ranks = run.folder, options.ranks
+    quieten()
     seed_everything(job.recipe["seed"], verbose=False)
     module = SpecModule(_resolved(job))
     if job.statistics is not None:
@@ -121,26 +142,34 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
     if job.recipe["compile"]:
         module.network.compile()
     validated = len(job.validation) > 0
-    training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
+    training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"], ranks=ranks)
     step = 0
     if checkpoint is not None:
         epoch, batch, step = resume.position(checkpoints.load(checkpoint))
         training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
-    epochs = Epochs(job.recipe.get("epochs"), quiet=options.progress)
+    epochs = Epochs(job.recipe.get("epochs"), quiet=options.progress, ranks=ranks)
     best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
     with resume.Signals(folder) as signals:
-        last = resume.Last(folder, signals, steps=options.save_steps, minutes=options.save_minutes)
+        last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
         callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last]
-        engine = make_engine(job.recipe, folder, callbacks, step=step, progress=options.progress)
+        engine = make_engine(
+            job.recipe,
+            folder,
+            callbacks,
+            ranks.machine,
+            step=step,
+            progress=options.progress,
+            unused_parameters=bool(job.spec.plan.outputs),
+        )
         try:
             engine.fit(
                 module,
                 training,
-                loader(job.validation, EVALUATION_BATCH) if validated else None,
+                loader(job.validation, EVALUATION_BATCH, ranks=ranks) if validated else None,
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-            found = evaluated(network_of(run, engine.strategy.root_device), job.test)
+            result = ranks.told(lambda: _ended(job, run, options, engine, epochs, best))
         except SystemExit:  # so Lightning ends when it is interrupted
             raise KeyboardInterrupt from None
         except Diverged as error:
@@ -149,10 +178,16 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
             if not out_of_memory(error):
                 raise
             raise UsageError(_less_memory(job, engine)) from None
-        result = _result(job, run, epochs, best, found)
-        result.write()
+    return result
+
+
+def _ended(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
+    """Test what was trained, and write down what came of it."""
+    found = evaluated(network_of(run, engine.strategy.root_device), job.test)
+    result = _result(job, run, epochs, best, found)
+    result.write()
     if options.pictures:
-        _draw(job, folder, found)
+        _draw(job, run.folder, found)
     return result
 
 
@@ -213,13 +248,3 @@ def _kept(folder: Path) -> str:
     epochs, batch, _ = resume.position(checkpoints.load(file))
     where = f"epoch {epochs + 1}, batch {batch}" if batch else f"epoch {epochs}"
     return f"; the last finite weights, of {where}, are in {file}"
-
-
-def _quieten() -> None:
-    """Leave out what Lightning says about itself, and its advice for other data than ours."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)

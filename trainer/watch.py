@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pytorch_lightning import Trainer
@@ -11,6 +11,9 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from archspec.errors import UsageError
+
+if TYPE_CHECKING:
+    from trainer.ranks import Ranks
 
 LOOK_EVERY = 50
 """After how many steps losses are looked at on a device that would have to be waited for; on a CPU, after each."""
@@ -26,8 +29,9 @@ class Epochs(Callback):
     Prints a line after each epoch, unless a progress bar shows the same. What it holds is part of checkpoints.
     """
 
-    def __init__(self, epochs: int | None, *, quiet: bool) -> None:
+    def __init__(self, epochs: int | None, *, quiet: bool, ranks: Ranks) -> None:
         self.epochs = epochs
+        self.ranks = ranks
         self.quiet = quiet
         self.count = 0
         self.best = -1.0
@@ -47,7 +51,7 @@ class Epochs(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         self.pending.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
-        self.images += len(batch[1])
+        self.images += len(batch[1]) * self.ranks.size
         if len(self.pending) >= (1 if self.pending[0].device.type == "cpu" else LOOK_EVERY):
             self.look(trainer)
 
@@ -58,8 +62,9 @@ class Epochs(Callback):
         losses = torch.stack(self.pending).double().cpu()
         self.pending = []
         bad = (~losses.isfinite()).nonzero().flatten()
-        if len(bad):
-            in_epoch = self.steps + int(bad[0]) + 1
+        # all ranks end together, at the first bad loss of any of them
+        if left := self.ranks.largest(len(losses) - int(bad[0]) if len(bad) else 0):
+            in_epoch = self.steps + len(losses) - left + 1
             batches = int(trainer.num_training_batches)
             raise Diverged(
                 f"the training loss is not finite in step {trainer.current_epoch * batches + in_epoch} "
@@ -70,7 +75,7 @@ class Epochs(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.look(trainer)
-        loss = self.total / max(1, self.steps)
+        loss = sum(self.ranks.all(self.total)) / max(1, self.steps * self.ranks.size)
         # logged here, not by Lightning after the epoch, so that it is on the disk when the checkpoint is
         pl_module.log("train_loss", loss, logger=False, prog_bar=True)
         for logger in trainer.loggers:
@@ -88,11 +93,14 @@ class Epochs(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         self._clock()
-        names = ("count", "best", "best_epoch", "seconds", "images", "epoch_seconds", "total", "steps")
-        return {name: getattr(self, name) for name in names}
+        names = ("count", "best", "best_epoch", "seconds", "images", "epoch_seconds", "steps")
+        return {"totals": self.ranks.all(self.total)} | {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        vars(self).update(state_dict)
+        state = dict(state_dict)
+        totals = state.pop("totals")
+        self.total = totals[self.ranks.rank] if len(totals) == self.ranks.size else sum(totals) / len(totals)
+        vars(self).update(state)
 
     def _clock(self) -> None:
         now = time.perf_counter()

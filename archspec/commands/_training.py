@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from archspec.errors import UsageError
+from archspec.errors import ArchspecError, UsageError
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
+    from trainer.ranks import Ranks
     from trainer.run import Job
-    from trainer.runs import Result
+    from trainer.runs import Result, Run
     from trainer.session import Options
 
 
@@ -23,7 +28,7 @@ def resumed(name: str, data_folder: Path | None, out: Path, options: Options) ->
     """Go on with a run, or give the result of one that is finished."""
     from trainer.runs import find
 
-    run = find(name, out)
+    run = options.ranks.told(lambda: find(name, out))
     if run.result is not None:
         click.echo(f"{run.folder} is finished: there is nothing to go on with")
         return run.result
@@ -42,22 +47,31 @@ class Source:
     download: bool
     skip_unreadable: bool
 
-    def job(self, spec: Spec) -> Job:
+    def job(self, spec: Spec, ranks: Ranks) -> Job:
         from trainer.run import prepare
 
-        return prepare(spec, self.folder, self.fixed, download=self.download, skip_unreadable=self.skip_unreadable)
+        return ranks.each(
+            lambda: prepare(
+                spec,
+                self.folder,
+                self.fixed,
+                download=self.download,
+                skip_unreadable=self.skip_unreadable,
+                machine=ranks.machine,
+            )
+        )
 
 
 def trained(
     specs: Sequence[Spec], repeat: int, source: Source, out: Path, options: Options, *, force: bool
 ) -> list[Result]:
     """Train each spec, `repeat` times with seeds that follow one another. Finished runs are not trained again."""
-    from trainer.runs import finished
-    from trainer.session import key, train
+    from trainer.session import train
 
-    first = [source.job(spec) for spec in specs]  # so that what cannot be is said at once
+    ranks = options.ranks
+    first = [source.job(spec, ranks) for spec in specs]  # so that what cannot be is said at once
     total, results = len(specs) * repeat, []
-    for number, job in enumerate(_repeated(first, repeat, source), 1):
+    for number, job in enumerate(_repeated(first, repeat, source, ranks), 1):
         plan = job.spec.plan
         count = f"{number}/{total}: " if total > 1 else ""
         seed = f", seed {job.recipe['seed']}" if repeat > 1 else ""
@@ -65,7 +79,7 @@ def trained(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
-        before = None if force else finished(out, key(job))
+        before = None if force else ranks.told(partial(_finished, out, job))
         if before is not None and before.result is not None:
             click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")
             results.append(before.result)
@@ -76,13 +90,32 @@ def trained(
     return results
 
 
-def _repeated(jobs: Sequence[Job], repeat: int, source: Source) -> Iterator[Job]:
+def _finished(out: Path, job: Job) -> Run | None:
+    from trainer.runs import finished
+    from trainer.session import key
+
+    return finished(out, key(job))
+
+
+def _repeated(jobs: Sequence[Job], repeat: int, source: Source, ranks: Ranks) -> Iterator[Job]:
     """Each job, then the same with the seeds after its own."""
     for job in jobs:
         yield job
         for more in range(1, repeat):
             seed = job.recipe["seed"] + more
-            yield source.job(job.spec.replace(set=[f"train.seed={seed}"]))
+            yield source.job(job.spec.replace(set=[f"train.seed={seed}"]), ranks)
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Where torchrun or SLURM started several processes, the first alone says what is wrong for all of them."""
+    try:
+        yield
+    except ArchspecError as error:
+        if int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) > 0:
+            time.sleep(5)  # since all are killed when one of them ends
+            sys.exit(error.exit_status)
+        raise
 
 
 def check_alone(given: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from archspec.commands._common import plugin_option, set_option, variant_option
-from archspec.commands._training import Source, check_alone, resumed, trained
+from archspec.commands._training import Source, check_alone, resumed, said_once, trained
 from archspec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,6 +47,27 @@ if TYPE_CHECKING:
 @click.option(
     "--save-minutes", type=click.FloatRange(0, min_open=True), help="Write a checkpoint also after so many minutes."
 )
+@click.option(
+    "--devices",
+    metavar="N|auto",
+    callback=lambda _context, _option, value: _devices(value),
+    help="On how many GPUs (or processes) of this machine to train together; auto: on all its GPUs.",
+)
+@click.option("--num-nodes", type=click.IntRange(1), help="On how many machines, each started by itself.")
+@click.option(
+    "--strategy",
+    type=click.Choice(["auto", "ddp", "fsdp"]),
+    default="auto",
+    show_default=True,
+    help="How they train together.",
+)
+@click.option(
+    "--accelerator",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="On what; auto: on a GPU where there is one.",
+)
 @click.option("--print-config", is_flag=True, help="Print the spec and recipe that would be trained, and stop.")
 @plugin_option
 @click.pass_context
@@ -67,12 +88,17 @@ def command(
     repeat: int,
     save_steps: int | None,
     save_minutes: float | None,
+    devices: int | None,
+    num_nodes: int | None,
+    strategy: str,
+    accelerator: str,
     print_config: bool,
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
     if resume is not None:
         given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
+        free |= {"devices", "num_nodes", "strategy", "accelerator"}
         check_alone([_SHOWN.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)])
     specs = specs or ("digits",)
     if variant and len(specs) > 1:
@@ -81,7 +107,8 @@ def command(
         settings = (*settings, f"train.data={data}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
-    loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
+    with said_once():
+        loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
     if print_config:
         click.echo("---\n".join(map(_config, loaded)), nl=False)
         return
@@ -91,23 +118,37 @@ def command(
         click.echo("loading torch …", err=True)
     from rich.console import Console
 
+    from trainer.ranks import Machine, joined
     from trainer.report import print_table, write_tables
     from trainer.session import Options
 
-    options = Options(interactive, save_steps, save_minutes)
-    if resume is not None:
-        chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
-        results = [resumed(resume, data_folder if chosen else None, out, options)]
-    else:
-        fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-        source = Source(data_folder, fixed, download, skip_unreadable)
-        results = trained(loaded, repeat, source, out, options, force=force)
-    print_table(results, Console(width=None if sys.stdout.isatty() else 200))
-    if len(results) > 1:
-        click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
+    with said_once():
+        machine = Machine(accelerator, devices, num_nodes, strategy).settled()
+    with joined(machine) as ranks:
+        options = Options(interactive, save_steps, save_minutes, ranks=ranks)
+        if resume is not None:
+            chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
+            results = [resumed(resume, data_folder if chosen else None, out, options)]
+        else:
+            fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
+            source = Source(data_folder, fixed, download, skip_unreadable)
+            results = trained(loaded, repeat, source, out, options, force=force)
+        if ranks.rank == 0:
+            print_table(results, Console(width=None if sys.stdout.isatty() else 200))
+            if len(results) > 1:
+                click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
 
 
 _SHOWN = {"specs": "SPEC", "settings": "--set"}
+
+
+def _devices(value: str | None) -> int | None:
+    """A number of devices, -1 for all of them."""
+    if value is None or value == "auto":
+        return None if value is None else -1
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise click.BadParameter(f"`{value}` is neither a number from 1 on nor `auto`.")
+    return int(value)
 
 
 def _loaded(name: str, variant: str | None, recipe: str | None, settings: tuple[str, ...]) -> Spec:
