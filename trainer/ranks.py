@@ -63,7 +63,11 @@ class Machine:
             nodes = self.num_nodes or 1
             devices = (found if accelerator == "gpu" else 1) if self.devices == -1 else self.devices or 1
         if accelerator == "gpu" and devices > found:
-            raise UsageError(f"--devices {devices}: there {_are(found)} here\n  help: --devices {found}")
+            each = "have each process see all GPUs of its machine (SLURM: --gpus-per-node, not --gpus-per-task)"
+            raise UsageError(
+                f"{devices} processes on this machine, but there {_are(found)} to be seen\n"
+                f"  help: {each if launcher else f'--devices {found}'}"
+            )
         if self.strategy == "fsdp" and accelerator != "gpu":
             raise UsageError("--strategy fsdp: it needs GPUs, and this runs on the processor\n  help: --strategy ddp")
         return Settled(accelerator, devices, nodes, self.strategy, launcher)
