@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 
 from archspec.errors import UsageError
 from archspec.spec import load
-from trainer import checkpoints, resume, runs
+from trainer import checkpoints, graph, resume, runs
 from trainer.augment import Augmentation
 from trainer.data import Labelled
 from trainer.engine import make_engine
@@ -67,6 +67,7 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
         }
         made |= runs.environment()
         runs.write_json(folder / "environment.json", made)
+        _draw_graph(job, folder)
         return _carried_out(job, Run(folder, made, None), options or Options(progress))
 
 
@@ -154,6 +155,14 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
     if options.pictures:
         _draw(job, folder, module, outputs)
     return result
+
+
+def _draw_graph(job: Job, folder: Path) -> None:
+    """Put the network's graph into TensorBoard's log; no run ends for it."""
+    try:
+        graph.write(job.spec.plan, folder)
+    except Exception as error:
+        print(f"note: the graph of {folder} is not drawn: {error}", file=sys.stderr, flush=True)
 
 
 def _draw(job: Job, folder: Path, module: SpecModule, outputs: Outputs) -> None:
