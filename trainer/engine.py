@@ -12,7 +12,6 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
-    TQDMProgressBar,
 )
 from pytorch_lightning.loggers import TensorBoardLogger
 
@@ -30,10 +29,9 @@ def check_device(recipe: Recipe) -> None:
         )
 
 
-def make_engine(recipe: Recipe, folder: Path, callbacks: list[Callback], *, step: int = 0, progress: bool) -> Trainer:
+def make_engine(recipe: Recipe, folder: Path, callbacks: list[Callback], *, step: int = 0) -> Trainer:
     """A trainer that logs to a folder, after what was logged there before a step, and writes checkpoints safely."""
     clip = recipe["clip"] or {}
-    bars: list[Callback] = [TQDMProgressBar(refresh_rate=10)] if progress else []
     return Trainer(
         max_epochs=recipe.get("epochs", -1),
         devices=1,
@@ -41,10 +39,10 @@ def make_engine(recipe: Recipe, folder: Path, callbacks: list[Callback], *, step
         accumulate_grad_batches=recipe["accumulate"],
         gradient_clip_val=next(iter(clip.values()), None),
         gradient_clip_algorithm=next(iter(clip), None),
-        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch"), *bars],
+        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch")],
         logger=[csv_log(folder, step), TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
         plugins=[RunFiles()],
-        enable_progress_bar=progress,
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,

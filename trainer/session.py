@@ -23,6 +23,7 @@ from trainer.data import Labelled
 from trainer.engine import make_engine
 from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
+from trainer.progress import Bar
 from trainer.run import EVALUATION_BATCH, Job, prepare
 from trainer.runs import Result, Run
 from trainer.watch import Diverged, Epochs, Outputs
@@ -127,12 +128,13 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
     if checkpoint is not None:
         epoch, batch, step = resume.position(checkpoints.load(checkpoint))
         training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
-    epochs = Epochs(job.recipe.get("epochs"), quiet=options.progress)
+    epochs = Epochs(job.recipe.get("epochs"))
+    bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
     best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
     with resume.Signals(folder) as signals:
         last = resume.Last(folder, signals, steps=options.save_steps, minutes=options.save_minutes)
-        callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last]
-        engine = make_engine(job.recipe, folder, callbacks, step=step, progress=options.progress)
+        callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
+        engine = make_engine(job.recipe, folder, callbacks, step=step)
         try:
             engine.fit(
                 module,
