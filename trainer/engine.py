@@ -82,3 +82,6 @@ class LastStep(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step >= self.steps:
             trainer.should_stop = True
+
+    def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
+        self.on_train_batch_end(trainer)
