@@ -21,6 +21,7 @@ from archspec.spec import from_dict
 from trainer import checkpoints, runs, session
 from trainer.loaders import Batches
 from trainer.module import SpecModule
+from trainer.resume import Stopped
 from trainer.run import prepare
 from trainer.session import Options, go_on, train
 
@@ -133,7 +134,7 @@ def test_a_training_ended_before_its_test_is_tested(tmp_path: Path, monkeypatch:
     whole = Path(train(job(tmp_path, RICH), tmp_path / "whole").folder)
     with pytest.MonkeyPatch.context() as patch:
 
-        def killed(*_: Any) -> None:
+        def killed(*_: Any, **__: Any) -> None:
             raise Killed
 
         patch.setattr(session, "evaluated", killed)
@@ -141,6 +142,52 @@ def test_a_training_ended_before_its_test_is_tested(tmp_path: Path, monkeypatch:
             train(job(tmp_path, RICH), tmp_path / "stopped")
     go_on(runs.find("small", tmp_path / "stopped"), None, Options(), print)
     assert_alike(whole, tmp_path / "stopped" / "small")
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "without validation"])
+@pytest.mark.parametrize("ordinal", [1, 2, 3])
+def test_a_signal_in_a_validation_waits_for_one_batch_of_it(
+    name: str, ordinal: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each epoch's, the last of which may be cut short."""
+    monkeypatch.setattr(session, "EVALUATION_BATCH", 50)
+    whole = Path(train(job(tmp_path, RECIPES[name]), tmp_path / "whole").folder)
+    if ordinal > json.loads((whole / "results.json").read_text())["epochs"]:
+        return  # it stopped early
+    inner, steps = SpecModule.validation_step, 0
+
+    def validation_step(self: SpecModule, batch: Any, index: int) -> None:
+        nonlocal steps
+        first = index == 2 and self.current_epoch == ordinal - 1
+        steps += first or steps > 0
+        if first:
+            os.kill(os.getpid(), signal.SIGTERM)
+        inner(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpecModule, "validation_step", validation_step)
+        with pytest.raises(Stopped) as caught:
+            train(job(tmp_path, RECIPES[name]), tmp_path / "stopped")
+    assert (steps, caught.value.exit_status) == (1, 143)
+    assert str(caught.value).startswith(f"stopped by SIGTERM: saved epoch {ordinal}, before its validation\n")
+    assert not (tmp_path / "stopped" / "small" / "results.json").exists()
+    go_on(runs.find("small", tmp_path / "stopped"), None, Options(), print)
+    assert_alike(whole, tmp_path / "stopped" / "small")
+
+
+def test_a_signal_between_batches_of_one_step_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, inner = RECIPES["averaged and accumulated"], SpecModule.training_step
+
+    def training_step(self: SpecModule, batch: Any, index: int) -> Any:
+        if index == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return inner(self, batch, index)
+
+    monkeypatch.setattr(SpecModule, "training_step", training_step)
+    with pytest.raises(Stopped, match="stopped by SIGTERM: saved epoch 1, after batch 4\n"):
+        train(job(tmp_path, recipe), tmp_path)
 
 
 def test_the_order_goes_on_where_it_was() -> None:

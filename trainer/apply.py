@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
@@ -58,11 +60,14 @@ class Evaluation:
         return int((self.chosen == self.labels).sum()) / len(self.labels)
 
 
-def evaluated(module: SpecModule, part: Labelled | Stream) -> Evaluation:
+def evaluated(module: SpecModule, part: Labelled | Stream, *, progress: bool = False) -> Evaluation:
     """A network's answers to all images of a part. Raises `UsageError` for a file that can no longer be read."""
     answers, total = [], 0.0
+    shown = track(
+        loader(part, EVALUATION_BATCH), "testing", console=Console(stderr=True), transient=True, disable=not progress
+    )
     with torch.inference_mode():
-        for images, labels in loader(part, EVALUATION_BATCH):
+        for images, labels in shown:
             logits, labels = module(images.to(module.device)), labels.to(module.device)
             total += float(module.loss(logits, labels)) * len(labels)
             probability, chosen = logits.float().softmax(1).max(1)

@@ -14,15 +14,14 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     EMAWeightAveraging,
     LearningRateMonitor,
-    TQDMProgressBar,
 )
-from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from archspec.errors import UsageError
 from trainer.resume import RunFiles, csv_log
 
 if TYPE_CHECKING:
-    from trainer.ranks import Settled
+    from trainer.ranks import Ranks, Settled
 
 Recipe = dict[str, Any]
 
@@ -57,10 +56,9 @@ def make_engine(
     recipe: Recipe,
     folder: Path,
     callbacks: list[Callback],
-    machine: Settled,
+    ranks: Ranks,
     *,
     step: int = 0,
-    progress: bool,
     unused_parameters: bool = False,
 ) -> Trainer:
     """A trainer that logs to a folder, after what was logged there before a step, and writes checkpoints safely.
@@ -68,18 +66,18 @@ def make_engine(
     Parameters are unused that have no part in the loss, which matters to several processes.
     """
     clip = recipe["clip"] or {}
-    bars: list[Callback] = [TQDMProgressBar(refresh_rate=10)] if progress else []
+    log = CSVLogger(folder, name="", version="") if ranks.rank else csv_log(folder, step)
     return Trainer(
-        **machine.arguments(unused_parameters=unused_parameters),
+        **ranks.machine.arguments(unused_parameters=unused_parameters),
         max_epochs=recipe.get("epochs", -1),
         precision=recipe["precision"],
         accumulate_grad_batches=recipe["accumulate"],
         gradient_clip_val=next(iter(clip.values()), None),
         gradient_clip_algorithm=next(iter(clip), None),
-        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch"), *bars],
-        logger=[csv_log(folder, step), TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
-        plugins=[RunFiles(), machine.environment()],
-        enable_progress_bar=progress,
+        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch")],
+        logger=[log, TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
+        plugins=[RunFiles(), ranks.machine.environment()],
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=10,
@@ -129,3 +127,6 @@ class LastStep(Callback):
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.global_step >= self.steps:
             trainer.should_stop = True
+
+    def on_validation_end(self, trainer: Trainer, *_: Any) -> None:
+        self.on_train_batch_end(trainer)

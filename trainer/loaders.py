@@ -55,7 +55,7 @@ class Batches(Sampler[Any]):
 
     def go_on(self, epoch: int, batch: int) -> None:
         """The next epoch gone through is this one, from this batch on: those before it were trained with already."""
-        self.begin = epoch, batch
+        self.begin = (epoch, batch) if batch < len(self) else None
 
     def set_epoch(self, epoch: int) -> None:
         """Lightning calls this before each epoch."""

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, WeightAveraging
 from pytorch_lightning.loggers import CSVLogger
+from pytorch_lightning.loops.evaluation_loop import RestartStage
 
 from archspec.errors import ArchspecError
 from trainer import checkpoints
-from trainer.watch import check_finite
+from trainer.watch import Epochs, check_finite
 
 if TYPE_CHECKING:
     from trainer.ranks import Ranks
@@ -47,25 +48,27 @@ class Signals:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.number: int | None = None
+        self.received = False
+        """Whether this process was sent one, which another may have been."""
         self.training = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        self.take()
+        self._before = self.take()
         return self
 
-    def take(self) -> None:
-        """Take the signals, whoever else has taken them since."""
-        if threading.current_thread() is threading.main_thread():
-            handlers = {one: signal.signal(one, self._taken) for one in (signal.SIGTERM, signal.SIGINT)}
-            self._before = self._before or handlers
+    def take(self) -> dict[int, Any]:
+        """Take the signals; from Lightning too, which would end at SIGTERM without saving. Gives who had them."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}
+        return {one: signal.signal(one, self._taken) for one in (signal.SIGTERM, signal.SIGINT)}
 
     def __exit__(self, *_: object) -> None:
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
     def _taken(self, number: int, frame: FrameType | None) -> None:
-        again = self.number is not None
+        again, self.received = self.received, True
         self.number = number
         if again or not self.training:
             raise self.stopped("what came after the last checkpoint is not kept" if again else "")
@@ -80,7 +83,10 @@ class Signals:
 
 
 class Last(Checkpoint):
-    """Keeps `last.ckpt`: after every epoch whatever it brought, at a signal, and every so many steps or minutes."""
+    """Keeps `last.ckpt`: after every epoch whatever it brought, at a signal, and every so many steps or minutes.
+
+    A signal is not kept waiting by a validation: what is saved then has the epoch's steps, and is validated anew.
+    """
 
     def __init__(
         self, folder: Path, signals: Signals, ranks: Ranks, *, steps: int | None = None, minutes: float | None = None
@@ -93,11 +99,14 @@ class Last(Checkpoint):
         self.saved_at = time.monotonic()
         self.since = 0
         self.position = (0, 0)
+        self.validation_due = False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.signals.take()  # from Lightning, whose handler lets processes wait for each other
+        self.signals.take()
         self.signals.training = True
         self.saved_at = time.monotonic()
+        if self.validation_due:
+            self._validate_first(trainer)
         for one in trainer.callbacks:  # type: ignore[attr-defined]
             # one that had ended the training, before it was stopped, ends it again
             if isinstance(one, EarlyStopping) and one.stopped_epoch:
@@ -119,6 +128,25 @@ class Last(Checkpoint):
         self._agreed(True)
         self._save(trainer, (trainer.current_epoch + 1, 0))
 
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
+        if self._agreed(False):
+            for one in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(one, WeightAveraging):  # which has put its averages in the place of the weights
+                    one.on_validation_epoch_end(trainer, pl_module)
+            self.validation_due = True
+            done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+            self._save(trainer, (trainer.current_epoch, done))
+
+    def _validate_first(self, trainer: Trainer) -> None:
+        """Have Lightning take up an epoch whose steps are done at its validation, from that one's first batch."""
+        self.validation_due = False
+        loop = trainer.fit_loop.epoch_loop
+        loop.val_loop.batch_progress.reset()
+        loop.val_loop._restart_stage = RestartStage.RESTARTED_MID_EVALUATION
+        # an epoch that the training's last step cut short is then a whole one
+        trainer.val_check_batch = trainer.fit_loop.max_batches = loop.batch_progress.current.completed
+        trainer.should_stop = False
+
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.signals.training = False
 
@@ -126,7 +154,10 @@ class Last(Checkpoint):
         self.signals.training = False
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.position[0], "batch": self.position[1]}
+        return {"epoch": self.position[0], "batch": self.position[1], "validation_due": self.validation_due}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.validation_due = state_dict["validation_due"]
 
     def _agreed(self, due: bool) -> bool:
         """Whether to save now, as one rank has to or was told to by a signal: all save, and end, together."""
@@ -137,13 +168,17 @@ class Last(Checkpoint):
 
     def _save(self, trainer: Trainer, position: tuple[int, int]) -> None:
         self.position = position
+        for one in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(one, Epochs):
+                one.look(trainer)  # losses that were not looked at are no part of a checkpoint
         for logger in trainer.loggers:
             logger.save()  # what is logged is never behind the checkpoint
         trainer.save_checkpoint(self.path)
         self.saved_at, self.since = time.monotonic(), 0
         if self.signals.number is not None:
             epoch, batch = position
-            where = f"epoch {epoch + 1}, after batch {batch}" if batch else f"after epoch {epoch}"
+            place = "before its validation" if self.validation_due else f"after batch {batch}"
+            where = f"epoch {epoch + 1}, {place}" if batch else f"after epoch {epoch}"
             raise self.signals.stopped(f"saved {where}")
 
 

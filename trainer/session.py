@@ -16,12 +16,13 @@ from pytorch_lightning.callbacks import Callback
 
 from archspec.errors import UsageError
 from archspec.spec import load
-from trainer import checkpoints, resume, runs
+from trainer import checkpoints, graph, resume, runs
 from trainer.apply import Evaluation, evaluated, network_of
 from trainer.augment import Augmentation
 from trainer.engine import make_engine, quieten
 from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
+from trainer.progress import Bar
 from trainer.ranks import ALONE, Ranks
 from trainer.run import EVALUATION_BATCH, Job, prepare
 from trainer.runs import Result, Run
@@ -75,6 +76,7 @@ def _begun(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
     }
     made |= runs.environment()
     runs.write_json(folder / "environment.json", made)
+    _draw_graph(job, folder)
     return Run(folder, made, None)
 
 
@@ -147,18 +149,18 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
     if checkpoint is not None:
         epoch, batch, step = resume.position(checkpoints.load(checkpoint))
         training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
-    epochs = Epochs(job.recipe.get("epochs"), quiet=options.progress, ranks=ranks)
+    epochs = Epochs(job.recipe.get("epochs"), ranks)
+    bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
     best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
     with resume.Signals(folder) as signals:
         last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
-        callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last]
+        callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
         engine = make_engine(
             job.recipe,
             folder,
             callbacks,
-            ranks.machine,
+            ranks,
             step=step,
-            progress=options.progress,
             unused_parameters=bool(job.spec.plan.outputs),
         )
         try:
@@ -183,12 +185,21 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
 
 def _ended(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
     """Test what was trained, and write down what came of it."""
-    found = evaluated(network_of(run, engine.strategy.root_device), job.test)
+    network = network_of(run, engine.strategy.root_device)
+    found = evaluated(network, job.test, progress=options.progress)
     result = _result(job, run, epochs, best, found)
     result.write()
     if options.pictures:
         _draw(job, run.folder, found)
     return result
+
+
+def _draw_graph(job: Job, folder: Path) -> None:
+    """Put the network's graph into TensorBoard's log; no run ends for it."""
+    try:
+        graph.write(job.spec.plan, folder)
+    except Exception as error:
+        print(f"note: the graph of {folder} is not drawn: {error}", file=sys.stderr, flush=True)
 
 
 def _draw(job: Job, folder: Path, found: Evaluation) -> None:

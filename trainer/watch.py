@@ -26,13 +26,12 @@ class Diverged(UsageError):
 class Epochs(Callback):
     """Watches over the losses and epochs: logs the mean loss, remembers the best epoch, stops a training that diverges.
 
-    Prints a line after each epoch, unless a progress bar shows the same. What it holds is part of checkpoints.
+    Prints a line after each epoch. What it holds is part of checkpoints.
     """
 
-    def __init__(self, epochs: int | None, *, quiet: bool, ranks: Ranks) -> None:
+    def __init__(self, epochs: int | None, ranks: Ranks) -> None:
         self.epochs = epochs
         self.ranks = ranks
-        self.quiet = quiet
         self.count = 0
         self.best = -1.0
         self.best_epoch = 0
@@ -87,8 +86,7 @@ class Epochs(Callback):
         if accuracy > self.best or "val_accuracy" not in metrics:
             self.best, self.best_epoch = accuracy, self.count
         self._clock()
-        if not self.quiet:
-            print(self._line(loss, metrics), flush=True)
+        print(self._line(loss, metrics), flush=True)
         self.total, self.steps, self.epoch_seconds = 0.0, 0, 0.0
 
     def state_dict(self) -> dict[str, Any]:
