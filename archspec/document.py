@@ -18,8 +18,8 @@ from archspec.validate import faults
 VERSION = 1
 MAX_STEPS = 20  # of a dotted path
 
-_TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]*$"}
-_PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": "^[^\\x00-\\x09\\x0b-\\x1f\\x7f]*$"}
+_TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
+_PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": "^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$"}
 _SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 3}
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 

@@ -55,6 +55,10 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
         tensors = Tensors(sections.network, report)
         place = Place(sections.vars, sections.input, frames, Initial(sections.init), tensors)
         result = elaborator.whole(sections.network, place)
+        _check_recomputed(result, "the network")
+    except Fault as fault:
+        report.add(fault, sections.network.mark, frames)
+        return None
     except RecursionError:
         report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
         return None
@@ -249,6 +253,7 @@ class _Elaborator:
             return None
         if isinstance(body, _Dropped):
             raise Fault("node-form", f"the side classifier `{aux.name}` is empty", aux.mark)
+        _check_recomputed(body, f"the side classifier `{aux.name}`")
         for one in body.named[:1]:  # within a block
             raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{aux.name}`, {aux.mark}")
         pairs = freeze_pairs({"name": aux.name, "weight": weight})
@@ -362,6 +367,17 @@ class _Elaborator:
     def called(self, block: Block, values: dict[str, Any], mark: Mark, place: Place, body: Node) -> Group:
         assert place.shape is not None
         return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
+
+
+def _check_recomputed(node: Result, what: str) -> None:
+    """Raises `Fault` where all of a network or side classifier is to be computed again, which saves nothing."""
+    while isinstance(node, (Layer, Group)):
+        if node.checkpoint:
+            message = (
+                f"`checkpoint` has no meaning for the whole of {what}: all of it would be kept to compute it again"
+            )
+            raise Fault("key-unknown", message, node.mark, help="put it beside parts of it")
+        node = node.children[0][1] if isinstance(node, Group) and node.kind == "block" else None
 
 
 def _in_aux(kind: str, mark: Mark, note: str = "") -> Fault:

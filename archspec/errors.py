@@ -45,6 +45,14 @@ CODES = {
 """Every code that a diagnostic can carry; codes are stable, their wording is not."""
 
 
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def printable(text: str) -> str:
+    """A text whose control characters, which could command a terminal, are written as YAML writes them: `\\x1b`."""
+    return text.translate(_CONTROLS)
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text that things are written in: its name as shown to people, and its lines."""
@@ -95,7 +103,7 @@ class Diagnostic:
         lines += [f"  in {step}" for step in _way(self.frames)]
         if self.help:
             lines.append(f"  help: {self.help}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     def _excerpt(self) -> list[str]:
         if self.mark is None or not 1 <= self.mark.line <= len(self.mark.text.lines):
@@ -149,6 +157,9 @@ class ArchspecError(Exception):
     """The base of every error that a user can cause; its text says what, where, why and what to do."""
 
     exit_status = 2
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class SpecError(ArchspecError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from archspec import source
-from archspec.errors import Fault, SpecError
+from archspec.errors import Fault, SpecError, UsageError
 from archspec.spec import Checked, SpecFile, from_dict, load
 
 HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
@@ -349,3 +350,51 @@ def test_pickled_errors_say_the_same() -> None:
     with pytest.raises(Exception, match="variant") as caught:
         load("resnet", "none")
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+# --- what could command a terminal -----------------------------------------------------------------------------------
+
+
+def test_control_characters_in_a_spec_do_not_reach_the_terminal() -> None:
+    text = 'input: [4]\nnetwork:\n  - "\\e[31mrelu"\n  - {linear: {out: 3, "\\x9b1m": 4}}\n  - save: "\\x07a"\n'
+    found = checked("archspec: 1\n" + text).diagnostics
+    said = "\n".join(one.render() for one in found)
+    assert len(found) == 3
+    assert "`\\x1b[31mrelu`" in said
+    assert "`\\x9b1m`" in said
+    assert "`\\x07a`" in said
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", said + str(SpecError(found)))
+    assert not re.search(r"[\x1b\x9b]", str(UsageError("there is no `\x1b[1m\x9b`")))
+
+
+@pytest.mark.parametrize("name", ["\\x1b[1mX", "\\x9b1mX", "X\\x7f"])
+def test_a_network_has_no_name_that_commands_a_terminal(name: str) -> None:
+    (error,) = checked(f'archspec: 1\nname: "{name}"\ninput: [4]\nnetwork: relu\n').diagnostics
+    assert error.message.startswith("`name` must be a line of text, not the text ")
+
+
+# --- what would be taken without effect ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("network", "what"),
+    [
+        ("{relu: {}, checkpoint: true}", "the network"),
+        ("{use: whole, checkpoint: =1 == 1}", "the network"),
+        ("whole", "the network"),
+        ("[{aux: {name: side, weight: 1, body: {relu: {}, checkpoint: true}}}]", "the side classifier `side`"),
+    ],
+)
+def test_a_network_is_not_recomputed_as_a_whole(network: str, what: str) -> None:
+    block = "blocks: {whole: {doc: D, body: {relu: {}, checkpoint: true}}}\n"
+    (error,) = checked(HEAD + block + f"network: {network}\n").diagnostics
+    assert error.message.startswith(f"`checkpoint` has no meaning for the whole of {what}: ")
+
+
+def test_a_network_that_asks_for_no_recomputation_as_a_whole_passes() -> None:
+    assert codes(HEAD + "network: {relu: {}, checkpoint: false}\n") == []
+    assert codes(HEAD + "network: [{relu: {}, checkpoint: true}]\n") == []
+
+
+def test_neighbouring_channels_are_not_more_than_memory_holds() -> None:
+    assert codes(HEAD + "network: [{local_response_norm: 1000000000}]\n") == ["out-of-range"]

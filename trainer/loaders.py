@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -142,6 +143,12 @@ class Loader(DataLoader[Any]):
             yield batch
 
 
+def _unstopped(_: int) -> None:
+    """Has a worker leave signals to the process that it works for, which ends it once it has saved."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+
+
 def loader(
     part: Labelled | Stream, batch_size: int, *, shuffle_by: int | None = None, ranks: Ranks = ALONE
 ) -> DataLoader[Any]:
@@ -159,6 +166,7 @@ def loader(
         # a generator of its own keeps the loader from drawing on the global one
         generator=torch.Generator(),
         num_workers=workers,
+        worker_init_fn=_unstopped,
         persistent_workers=workers > 0,
         pin_memory=streamed and torch.cuda.is_available(),
     )

@@ -138,7 +138,7 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
     seed_everything(job.recipe["seed"], verbose=False)
     module = SpecModule(_resolved(job))
     if job.statistics is not None:
-        module.mean, module.std = job.statistics
+        module.mean, module.std = (one.clone() for one in job.statistics)  # averages are swapped in, in place
     if isinstance(job.train, Stream):
         module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
     if job.recipe["compile"]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.errors import ArchspecError, UsageError
+from archspec.errors import ArchspecError, UsageError, printable
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
@@ -128,4 +128,4 @@ def check_alone(given: Sequence[str]) -> None:
 
 
 def _note(said: str) -> None:
-    print(f"note: {said}", file=sys.stderr, flush=True)
+    print(printable(f"note: {said}"), file=sys.stderr, flush=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from archspec.commands._common import format_option, plugin_option
+from archspec.errors import printable
 
 
 @click.command("predict")
@@ -36,8 +37,8 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) 
     else:
         for result in results:
             classes = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in result["top"])
-            click.echo(f"{result['image']}: {classes}")
+            click.echo(printable(f"{result['image']}: {classes}"))
         for image, message in errors:
-            click.echo(f"error: {image} cannot be read: {message}", err=True)
+            click.echo(printable(f"error: {image} cannot be read: {message}"), err=True)
     if errors:
         raise SystemExit(2)

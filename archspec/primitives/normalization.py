@@ -159,7 +159,7 @@ class LocalResponseNorm(Primitive):
     source = "https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
     rule = "unchanged: C×H×W"
     arguments = (
-        Argument("size", integer(1), 5, "neighbouring channels, the channel itself included"),
+        Argument("size", integer(1, 1023), 5, "neighbouring channels, the channel itself included"),
         Argument("alpha", number(), 1e-4, "factor of the mean square"),
         Argument("beta", number(), 0.75, "power"),
         Argument("k", number(), 1.0, "added to the mean square"),

@@ -43,6 +43,7 @@ def fetch(name: str, folder: Path, cure: str, download: Callable[[], object]) ->
         download()
     except (OSError, RuntimeError, EOFError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
+        reason = " ".join(str(reason).split())  # torchvision's has several lines
         raise UsageError(
             f"the data set `{name}` could not be downloaded to {folder.absolute()}: {reason}\n"
             f"  help: try again, or {cure} there yourself"
