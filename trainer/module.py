@@ -84,7 +84,8 @@ class SpecModule(LightningModule):
 
     def _evaluate(self, part: str, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, labels = batch
-        logits = self(images)
+        # compiled for training alone: other numbers of images would be compiled anew
+        logits = _parted(self.network.forward(self.prepared(fitted(images, self.shape))))[0]
         accuracy = self.accuracy[part]
         accuracy(logits, labels)
         self.log(f"{part}_loss", self.loss(logits, labels), on_epoch=True, batch_size=len(labels))

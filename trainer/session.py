@@ -17,8 +17,9 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 
 from archspec.errors import UsageError
 from archspec.spec import load
-from trainer import checkpoints, resume, runs
+from trainer import checkpoints, memory, resume, runs
 from trainer.augment import Augmentation
+from trainer.compute import placed, quicken
 from trainer.data import Labelled
 from trainer.engine import make_engine
 from trainer.loaders import Stream, loader
@@ -118,25 +119,23 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
         module.mean, module.std = job.statistics
     if isinstance(job.train, Stream):
         module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
-    if job.recipe["compile"]:
-        module.network.compile()
     validated = len(job.validation) > 0
-    training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
-    step = 0
-    if checkpoint is not None:
-        epoch, batch, step = resume.position(checkpoints.load(checkpoint))
-        training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
+    epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
     epochs = Epochs(job.recipe.get("epochs"), quiet=options.progress)
     best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
-    with resume.Signals(folder) as signals:
+    with memory.kept(), resume.Signals(folder) as signals:
         last = resume.Last(folder, signals, steps=options.save_steps, minutes=options.save_minutes)
         callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last]
         engine = make_engine(job.recipe, folder, callbacks, step=step, progress=options.progress)
+        device = engine.strategy.root_device
+        training = loader(placed(job.train, device), job.recipe["batch_size"], shuffle_by=job.recipe["seed"])
+        training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
+        quicken(module.network, job.recipe, device)
         try:
             engine.fit(
                 module,
                 training,
-                loader(job.validation, EVALUATION_BATCH) if validated else None,
+                loader(placed(job.validation, device), EVALUATION_BATCH) if validated else None,
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
