@@ -8,9 +8,9 @@ carries it out, on the CPU with the defaults, or with `--compile`; on a GPU with
 graphs. The data is made up, in CIFAR-10's files.
 
 Each side is a process of its own, since ours changes how memory is allocated in it. They take turns: while one trains
-an epoch, the other waits. Not counted: the first epoch, the first steps of each, what comes between epochs.
-What is printed is the median of the rounds, in images per second, the median of their ratios, and the ratio of each
-side's fastest epoch, which other processes disturbed least.
+an epoch, the other waits; before each, they wait for other processes to come to rest. Not counted: the first epoch, the
+first steps of each, what comes between epochs. What is printed is the median of the rounds, in images per second, the
+median of their ratios, and the ratio of each side's fastest epoch, which other processes disturbed least.
 
 Then Lightning's overhead: a step of ResNet-20 through the whole trainer (logs, callbacks, progress) against a plain
 loop of torch that does the same with the same batches.
@@ -43,11 +43,10 @@ from torchvision import datasets, transforms
 from archspec.spec import Spec, load
 
 SPECS = ("googlenet", "resnet", "preact", "densenet")
-BATCH = 128
 SKIPPED = 3
 """Steps of each epoch that are not counted: the workers' first batches take longer than those that follow."""
-WARM_UP = 2
-"""Epochs before the first that counts."""
+WARM_UP = 1
+"""Epochs before those that count."""
 
 
 # --- the data ------------------------------------------------------------------------------------------------------
@@ -58,7 +57,7 @@ class Unchecked(datasets.CIFAR10):  # type: ignore[misc]
 
     train_list = [[name, None] for name, _ in datasets.CIFAR10.train_list]  # noqa: RUF012
     test_list = [[name, None] for name, _ in datasets.CIFAR10.test_list]  # noqa: RUF012
-    meta = datasets.CIFAR10.meta | {"md5": None}  # noqa: RUF012
+    meta = datasets.CIFAR10.meta | {"md5": None}
 
 
 def write_data(folder: Path, images: int) -> None:
@@ -117,6 +116,21 @@ class Turns(Callback):
             self.end()
 
 
+def wait_for_calm(seconds: float) -> None:
+    """Wait until other processes leave nine tenths of the processors alone, at most so long; on Linux."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends and Path("/proc/stat").exists():
+        (busy, total), _, (later, all) = _ticks(), time.sleep(0.5), _ticks()
+        if later - busy <= 0.1 * (all - total):
+            return
+
+
+def _ticks() -> tuple[int, int]:
+    """What all processors have worked so far, and have worked or waited."""
+    values = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(values) - values[3] - values[4], sum(values)
+
+
 def now() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
@@ -126,8 +140,8 @@ def now() -> float:
 # --- the sides -----------------------------------------------------------------------------------------------------
 
 
-def spec_of(name: str, epochs: int, *settings: str) -> Spec:
-    """A spec with its recipe, for so many epochs and without what comes between them."""
+def spec_of(name: str, epochs: int, settings: Iterable[str]) -> Spec:
+    """A spec with its recipe, for so many epochs and without validation between them."""
     return load(name, set=[f"train.epochs={epochs}", "train.validation=0", *settings])
 
 
@@ -137,7 +151,7 @@ class Classifier(LightningModule):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.model = spec.build()
-        self.recipe: dict[str, Any] = dict(spec.recipe or {})
+        self.recipe: dict[str, Any] = dict(spec.recipe)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
@@ -164,11 +178,12 @@ def theirs(turn: Connection, name: str, epochs: int, folder: Path, settings: Ite
             transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
         ]
     )
+    spec, images = spec_of(name, epochs, settings), Unchecked(folder, transform=change)
     batches = torch.utils.data.DataLoader(
-        Unchecked(folder, transform=change), BATCH, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
+        images, spec.recipe["batch_size"], shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
     )
     trainer = Trainer(max_epochs=epochs, callbacks=[Turns(turn)], default_root_dir=str(folder / "theirs"))
-    trainer.fit(Classifier(spec_of(name, epochs)), batches)
+    trainer.fit(Classifier(spec), batches)
 
 
 def ours(turn: Connection, name: str, epochs: int, folder: Path, settings: Iterable[str]) -> None:
@@ -184,7 +199,7 @@ def ours(turn: Connection, name: str, epochs: int, folder: Path, settings: Itera
         return engine
 
     session.make_engine = with_turns
-    job = prepare(spec_of(name, epochs, *settings), folder)
+    job = prepare(spec_of(name, epochs, settings), folder)
     session.train(job, folder / "ours", session.Options(progress=True, pictures=False))
 
 
@@ -198,12 +213,12 @@ def plain(turn: Connection, name: str, epochs: int, folder: Path, settings: Iter
     from trainer.run import prepare
 
     trust(folder)
-    turns, spec = Turns(turn), spec_of(name, epochs, *settings)
+    turns, spec = Turns(turn), spec_of(name, epochs, settings)
     job = prepare(spec, folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module = SpecModule(spec.resolved | {"train": job.recipe}).to(device)
     optimizer = make_optimizer(job.recipe, module.network)
-    batches = loader(placed(job.train, device), BATCH, shuffle_by=42)
+    batches = loader(placed(job.train, device), job.recipe["batch_size"], shuffle_by=42)
     schedule = make_schedule(job.recipe, optimizer, epochs * len(batches), len(batches))
     assert schedule is not None
     quicken(module.network, job.recipe, device)
@@ -239,18 +254,19 @@ def side(kind: str, turn: Connection, *arguments: Any) -> None:
 
 
 def measured(
-    kinds: tuple[str, str], name: str, rounds: int, steps: int, settings: Iterable[str]
+    kinds: tuple[str, str], name: str, rounds: int, settings: Iterable[str], given: argparse.Namespace
 ) -> tuple[list[float], list[float]]:
     """The seconds of a step of two sides, whose epochs take turns, a value for each round."""
     epochs = WARM_UP + rounds
+    settings = [f"train.batch_size={given.batch_size}", *settings]
     context = torch.multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        write_data(folder, BATCH * steps)
+        write_data(folder, given.batch_size * given.steps)
         turns, processes = [], []
         for kind in kinds:
             here, there = context.Pipe()
-            process = context.Process(target=side, args=(kind, there, name, epochs, folder, tuple(settings)))
+            process = context.Process(target=side, args=(kind, there, name, epochs, folder, settings))
             process.start()
             there.close()
             turns.append(here)
@@ -259,12 +275,14 @@ def measured(
         try:
             for epoch in range(epochs):
                 for one in (0, 1) if epoch % 2 else (1, 0):
+                    wait_for_calm(given.wait)
                     turns[one].send(epoch)
                     seconds = turns[one].recv()
                     if epoch >= WARM_UP:
-                        times[one].append(seconds / (steps - SKIPPED))
+                        times[one].append(seconds / (given.steps - SKIPPED))
         except EOFError:
-            failed = next(kind for kind, process in zip(kinds, processes, strict=True) if process.join(5) or process.exitcode)
+            ended = [process.join(5) or process.exitcode for process in processes]
+            failed = next(kind for kind, code in zip(kinds, ended, strict=True) if code)
             raise SystemExit(f"{failed}, {name}:\n{(folder / f'{failed}.log').read_text()}") from None
         finally:
             for process in processes:
@@ -284,8 +302,12 @@ def main() -> None:
     parser.add_argument("specs", nargs="*", metavar="SPEC", help=f"specs for CIFAR-10; without: {' '.join(SPECS)}")
     parser.add_argument("--rounds", type=int, default=5, help="epochs of each side that count")
     parser.add_argument("--steps", type=int, default=20, help=f"steps of an epoch, of which {SKIPPED} do not count")
+    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--compile", action="store_true", help="ours with --compile")
     parser.add_argument("--no-overhead", action="store_true", help="leave Lightning's overhead out")
+    parser.add_argument(
+        "--wait", type=float, default=60, help="how long to wait for other processes before an epoch, s"
+    )
     parser.add_argument("--json", type=Path, help="also write what was measured to a file")
     given = parser.parse_args()
     if given.steps <= SKIPPED or given.rounds < 1:
@@ -296,9 +318,9 @@ def main() -> None:
         table.add_column(title, justify="left" if title == "spec" else "right")
     kept: dict[str, Any] = {"settings": settings, "specs": {}}
     for name in given.specs or SPECS:
-        a, b = measured(("theirs", "ours"), name, given.rounds, given.steps, settings)
+        a, b = measured(("theirs", "ours"), name, given.rounds, settings, given)
         ratios = sorted(x / y for x, y in zip(a, b, strict=True))
-        rates = [BATCH / statistics.median(one) for one in (a, b)]
+        rates = [given.batch_size / statistics.median(one) for one in (a, b)]
         kept["specs"][name] = {"theirs": a, "ours": b, "ratio": statistics.median(ratios), "fastest": min(a) / min(b)}
         table.add_row(
             name,
@@ -310,7 +332,7 @@ def main() -> None:
     console = Console(width=100)
     console.print(table)
     if not given.no_overhead:
-        a, b = measured(("plain", "ours"), "resnet", 2 * given.rounds, given.steps, settings)
+        a, b = measured(("plain", "ours"), "resnet", 2 * given.rounds, settings, given)
         over = statistics.median(y / x - 1 for x, y in zip(a, b, strict=True))
         least = min(b) / min(a) - 1
         kept["overhead"] = {"plain": a, "ours": b, "median": over, "fastest": least}
