@@ -79,7 +79,8 @@ class SpecModule(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
-        logits = self(images)
+        # compiled for training alone: other numbers of images would be compiled anew
+        logits = _parted(self.network.forward(self.prepared(fitted(images, self.shape))))[0]
         self.accuracy(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)

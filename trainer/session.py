@@ -16,9 +16,10 @@ from pytorch_lightning.callbacks import Callback
 
 from archspec.errors import UsageError
 from archspec.spec import load
-from trainer import checkpoints, graph, resume, runs
+from trainer import checkpoints, graph, memory, resume, runs
 from trainer.apply import Evaluation, evaluated, network_of
 from trainer.augment import Augmentation
+from trainer.compute import placed, quicken
 from trainer.engine import make_engine, quieten
 from trainer.loaders import Stream, loader
 from trainer.module import SpecModule
@@ -141,18 +142,12 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
         module.mean, module.std = (one.clone() for one in job.statistics)  # averages are swapped in, in place
     if isinstance(job.train, Stream):
         module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
-    if job.recipe["compile"]:
-        module.network.compile()
     validated = len(job.validation) > 0
-    training = loader(job.train, job.recipe["batch_size"], shuffle_by=job.recipe["seed"], ranks=ranks)
-    step = 0
-    if checkpoint is not None:
-        epoch, batch, step = resume.position(checkpoints.load(checkpoint))
-        training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
+    epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
     epochs = Epochs(job.recipe.get("epochs"), ranks)
     bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
     best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
-    with resume.Signals(folder) as signals:
+    with memory.kept(), resume.Signals(folder) as signals:
         last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
         callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
         engine = make_engine(
@@ -163,11 +158,17 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
             step=step,
             unused_parameters=bool(job.spec.plan.outputs),
         )
+        device = engine.strategy.root_device
+        training = loader(
+            placed(job.train, device), job.recipe["batch_size"], shuffle_by=job.recipe["seed"], ranks=ranks
+        )
+        training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
+        quicken(module.network, job.recipe, device)
         try:
             engine.fit(
                 module,
                 training,
-                loader(job.validation, EVALUATION_BATCH, ranks=ranks) if validated else None,
+                loader(placed(job.validation, device), EVALUATION_BATCH, ranks=ranks) if validated else None,
                 ckpt_path=checkpoint,
                 weights_only=True,
             )

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Fetch a data set to there if it is missing.")
 @click.option("--skip-unreadable", is_flag=True, help="Leave images out that cannot be read, rather than stop.")
 @click.option("--epochs", type=click.IntRange(1), help="How often the training set is gone through.")
+@click.option("--compile", is_flag=True, help="Let torch.compile make the training faster; it needs a C++ compiler.")
 @set_option
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
@@ -81,6 +82,7 @@ def command(
     download: bool,
     skip_unreadable: bool,
     epochs: int | None,
+    compile: bool,
     settings: tuple[str, ...],
     out: Path,
     resume: str | None,
@@ -107,6 +109,8 @@ def command(
         settings = (*settings, f"train.data={data}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
+    if compile:
+        settings = (*settings, "train.compile=true")
     with said_once():
         loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
     if print_config:

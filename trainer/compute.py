@@ -1,0 +1,50 @@
+"""How and where a network is computed in a training: compiled or not, on images that lie on the device."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from archspec.errors import UsageError
+from trainer.data import Labelled
+from trainer.loaders import Stream
+
+Recipe = dict[str, Any]
+
+
+def quicken(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
+    """Compile a network, if its recipe says so, and otherwise have it give the same bits sooner, on a device.
+
+    Raises `UsageError` where what `torch.compile` needs is not there.
+    """
+    if device.type == "cpu":
+        from trainer.pooling import pool_with_channels_last
+
+        pool_with_channels_last(network)
+    if recipe["compile"]:
+        _check_compiler(device)
+        # CUDA graphs reuse the gradients' memory, in which the next batch of a step would add them up
+        graphs = device.type == "cuda" and recipe["accumulate"] == 1
+        network.compile(mode="reduce-overhead" if graphs else None)
+
+
+def _check_compiler(device: torch.device) -> None:
+    if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+        raise UsageError(
+            "to compile a network for the CPU, torch needs a C++ compiler, and finds none\n"
+            "  help: install g++, or name another one by the environment variable CXX, or train without --compile"
+        )
+
+
+def placed(part: Labelled | Stream, device: torch.device) -> Labelled | Stream:
+    """Images in memory, brought to a GPU once for all batches if they fill no more than a quarter of what is free."""
+    if isinstance(part, Stream) or device.type != "cuda":
+        return part
+    if part.images.nbytes > torch.cuda.mem_get_info(device)[0] // 4:
+        return part
+    return replace(part, images=part.images.to(device), labels=part.labels.to(device))
