@@ -194,6 +194,17 @@ def check_validation(folder: Path) -> None:
     assert found.loss == pytest.approx(metrics["val_loss"][best], rel=1e-5)
 
 
+def assert_saved(process: subprocess.Popen[str], signal: str, status: int) -> None:
+    """A signal ended a process, which saved before, and one of those that trained said so."""
+    ended_by, _, said = ended(process)
+    begin = f"stopped by {signal}: saved "
+    assert (ended_by, said[: len(begin)], said.splitlines(True)[1:]) == (
+        status,
+        begin,
+        ["  help: go on by: archspec train --resume runs/noisy\n"],
+    )
+
+
 def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     """A signal to one, a signal to all, and the death of one; then the same weights as without all that."""
     whole = begun(tmp_path / "whole", "-m", "archspec", "train", "noisy.yaml", "--devices", "2")
@@ -201,38 +212,22 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     check_validation(tmp_path / "whole")
     folder, again = tmp_path / "stopped", ("-m", "archspec", "train", "--resume", "noisy", "--devices", "2")
     run = folder / "runs" / "noisy"
-    help = "  help: go on by: archspec train --resume runs/noisy\n"
 
     process = begun(folder, "-m", "archspec", "train", "noisy.yaml", "--devices", "2")
     wait_for_a_checkpoint(process, run, 2)
     process.send_signal(signal.SIGTERM)
-    status, _, said = ended(process)
-    assert (status, said.splitlines(True)[1:], said[: len("stopped by SIGTERM: saved ")]) == (
-        143,
-        [help],
-        "stopped by SIGTERM: saved ",
-    )
+    assert_saved(process, "SIGTERM", 143)
 
     process = begun(folder, *again)
     wait_for_a_checkpoint(process, run, 2)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    status, _, said = ended(process)
-    assert (status, said.splitlines(True)[1:], said[: len("stopped by SIGINT: saved ")]) == (
-        130,
-        [help],
-        "stopped by SIGINT: saved ",
-    )
+    assert_saved(process, "SIGINT", 130)
 
     process = begun(folder, *again)
     wait_for_a_checkpoint(process, run, 2)
     (child,) = children(process)
     os.kill(child, signal.SIGTERM)  # to the other one alone
-    status, _, said = ended(process)
-    assert (status, said.splitlines(True)[1:], said[: len("stopped by SIGTERM: saved ")]) == (
-        143,
-        [help],
-        "stopped by SIGTERM: saved ",
-    )
+    assert_saved(process, "SIGTERM", 143)
 
     process = begun(folder, *again)
     wait_for_a_checkpoint(process, run, 2)
