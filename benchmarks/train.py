@@ -207,7 +207,7 @@ def plain(turn: Connection, name: str, epochs: int, folder: Path, settings: Iter
     """What `ours` does, without Lightning, logs and checkpoints."""
     from trainer import memory
     from trainer.compute import placed, quicken
-    from trainer.loaders import loader
+    from trainer.input.loaders import loader
     from trainer.module import SpecModule
     from trainer.optim import make_optimizer, make_schedule
     from trainer.run import prepare

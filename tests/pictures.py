@@ -12,7 +12,7 @@ from PIL import Image
 
 from archspec.errors import UsageError
 from trainer import data
-from trainer.parts import bring
+from trainer.input.parts import bring
 
 RECIPE = {"validation": 0.2, "seed": 42, "normalize": True, "augment": []}
 SPEC = {

@@ -19,8 +19,8 @@ from waves import COUNT, far, labels, photos
 from archspec.arguments import validator
 from archspec.augmentations import AUGMENTATIONS, SCHEMA, complete
 from archspec.errors import UsageError
-from trainer import augment, geometry
-from trainer.augment import Augmentation
+from trainer.input import augment, geometry
+from trainer.input.augment import Augmentation
 
 NAMES = list(AUGMENTATIONS)
 TORCHVISIONS: dict[str, Any] = {

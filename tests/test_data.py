@@ -22,8 +22,8 @@ from torchvision import datasets
 
 from trainer import data
 from trainer.data import DataSet, Labelled
-from trainer.loaders import Batches, loader
-from trainer.parts import split
+from trainer.input.loaders import Batches, loader
+from trainer.input.parts import split
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

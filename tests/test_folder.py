@@ -13,9 +13,10 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from trainer import data, parts
-from trainer.files import Files, Unreadable, decode
-from trainer.parts import bring, split
+from trainer import data
+from trainer.input import parts
+from trainer.input.files import Files, Unreadable, decode
+from trainer.input.parts import bring, split
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 from waves import COUNT, far, photos
 
-from trainer import augment, color, geometry
+from trainer.input import augment, color, geometry
 
 SHAPES = [(3, 32, 32), (1, 28, 28), (3, 20, 33)]
 

@@ -23,7 +23,7 @@ from hypothesis import given, strategies
 from archspec.spec import load
 from trainer import checkpoints, runs
 from trainer.apply import evaluated, network_of
-from trainer.loaders import Batches
+from trainer.input.loaders import Batches
 from trainer.run import prepare
 
 RECORDER = str(Path(__file__).with_name("recorder.py"))

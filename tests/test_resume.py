@@ -19,7 +19,7 @@ import torch
 from archspec.errors import UsageError
 from archspec.spec import from_dict
 from trainer import checkpoints, runs, session
-from trainer.loaders import Batches
+from trainer.input.loaders import Batches
 from trainer.module import SpecModule
 from trainer.resume import Stopped
 from trainer.run import prepare

@@ -14,14 +14,15 @@ from pictures import RECIPE, SPEC, data_of, photo, photos, refused
 
 from archspec.augmentations import AUGMENTATIONS
 from archspec.spec import from_dict
-from trainer import cache, data, parts
+from trainer import data
 from trainer.data import Labelled
-from trainer.images import fitted, statistics
-from trainer.loaders import Stream, loader
-from trainer.parts import bring
+from trainer.input import cache, parts
+from trainer.input.images import fitted, statistics
+from trainer.input.loaders import Stream, loader
+from trainer.input.parts import bring
+from trainer.input.transforms import transform
 from trainer.run import prepare
 from trainer.session import train
-from trainer.transforms import transform
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -73,8 +74,8 @@ def test_streamed_images_are_drawn_each_by_itself_whatever_the_workers(
     repeated = Stream(stream.files.at(torch.zeros(12).long()), (3, 8, 8), ["random_resized_crop"], 2)
     drawn = []
     for workers, epoch in ((0, 0), (1, 0), (2, 0), (2, 1)):
-        monkeypatch.setattr("trainer.loaders.MOST_WORKERS", workers)
-        monkeypatch.setattr("trainer.loaders.processors", lambda: 2)
+        monkeypatch.setattr("trainer.input.loaders.MOST_WORKERS", workers)
+        monkeypatch.setattr("trainer.input.loaders.processors", lambda: 2)
         state = torch.get_rng_state()
         drawn.append(collected(repeated, epoch))
         assert torch.equal(torch.get_rng_state(), state)
@@ -100,7 +101,7 @@ def test_a_file_that_vanishes_is_named_without_a_traceback(
     test = both[1].test
     test.files.file(0).unlink()
     for workers in (0, 1):
-        monkeypatch.setattr("trainer.loaders.MOST_WORKERS", workers)
+        monkeypatch.setattr("trainer.input.loaders.MOST_WORKERS", workers)
         assert refused(lambda: list(loader(test, 2))) == (
             f"{test.files.file(0)} can no longer be read: No such file or directory\n"
             "  help: leave the images alone while they are used"

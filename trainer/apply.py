@@ -18,7 +18,7 @@ from archspec.errors import UsageError
 from archspec.spec import load
 from trainer import checkpoints
 from trainer.data import Labelled
-from trainer.loaders import Stream, loader
+from trainer.input.loaders import Stream, loader
 from trainer.module import SpecModule
 from trainer.run import EVALUATION_BATCH, prepare
 from trainer.runs import Run

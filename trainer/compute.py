@@ -12,7 +12,7 @@ from torch import nn
 
 from archspec.errors import UsageError
 from trainer.data import Labelled
-from trainer.loaders import Stream
+from trainer.input.loaders import Stream
 
 Recipe = dict[str, Any]
 

@@ -12,8 +12,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from archspec.recipe import complete
 from archspec.spec import from_dict
-from trainer.augment import Augmentation
-from trainer.images import fitted
+from trainer.input.augment import Augmentation
+from trainer.input.images import fitted
 from trainer.optim import counted_steps, make_loss, make_optimizer, make_schedule
 from trainer.randomness import seed_generators, step_seed
 

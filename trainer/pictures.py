@@ -15,10 +15,10 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from trainer.apply import Evaluation
-from trainer.augment import Augmentation
 from trainer.data import Labelled
-from trainer.images import fitted
-from trainer.loaders import Stream
+from trainer.input.augment import Augmentation
+from trainer.input.images import fitted
+from trainer.input.loaders import Stream
 from trainer.run import Job
 
 MISTAKES = 24

@@ -13,13 +13,13 @@ from archspec.recipe import complete
 from archspec.shapes import show
 from archspec.spec import Spec
 from trainer import data
-from trainer.augment import Augmentation
 from trainer.data import DataSet, Labelled
 from trainer.engine import check_machine
-from trainer.images import check_fit
-from trainer.loaders import Stream
+from trainer.input.augment import Augmentation
+from trainer.input.images import check_fit
+from trainer.input.loaders import Stream
+from trainer.input.parts import bring, split
 from trainer.optim import check_schedule
-from trainer.parts import bring, split
 from trainer.ranks import ALONE, Settled
 
 EVALUATION_BATCH = 256

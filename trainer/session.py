@@ -18,10 +18,10 @@ from archspec.errors import UsageError
 from archspec.spec import load
 from trainer import checkpoints, graph, memory, resume, runs
 from trainer.apply import Evaluation, evaluated, network_of
-from trainer.augment import Augmentation
 from trainer.compute import placed, quicken
 from trainer.engine import make_engine, quieten
-from trainer.loaders import Stream, loader
+from trainer.input.augment import Augmentation
+from trainer.input.loaders import Stream, loader
 from trainer.module import SpecModule
 from trainer.progress import Bar
 from trainer.ranks import ALONE, Ranks

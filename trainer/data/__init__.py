@@ -15,7 +15,7 @@ from torch import Tensor
 from archspec.errors import UsageError, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from trainer.files import Files
+    from trainer.input.files import Files
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class DataSet:
     test: Labelled | Files
     validation: Labelled | Files | None = None
     stamp: str | None = None
-    """What tells these files in this state from all others (`trainer.cache.stamp`); none where there are no files."""
+    """What tells these files in this state from all others (`trainer.input.cache`); none where there are no files."""
     notes: tuple[str, ...] = ()
     """What a person should know of it, a line each."""
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from archspec.errors import UsageError, listed
-from trainer.cache import stamp
 from trainer.data import DataSet
-from trainer.files import SUFFIXES, Files
+from trainer.input.cache import stamp
+from trainer.input.files import SUFFIXES, Files
 
 TEST_SHARE = 0.2
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

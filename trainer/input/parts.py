@@ -13,11 +13,11 @@ from torch import Tensor
 
 from archspec.errors import UsageError
 from archspec.shapes import Shape
-from trainer.cache import recall, remember
 from trainer.data import DataSet, Labelled
-from trainer.files import Files, Unreadable
-from trainer.images import histogram, moments, statistics
-from trainer.loaders import Stream
+from trainer.input.cache import recall, remember
+from trainer.input.files import Files, Unreadable
+from trainer.input.images import histogram, moments, statistics
+from trainer.input.loaders import Stream
 
 MEMORY = 1_000_000_000
 """How many bytes of images are held in memory: a training set in files that needs more is streamed."""

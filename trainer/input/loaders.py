@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Sampler
 from archspec.augmentations import AUGMENTATIONS, complete
 from archspec.errors import UsageError
 from archspec.shapes import Shape
-from trainer.augment import Augmentation, Written
 from trainer.data import Labelled
-from trainer.files import Files, Unreadable, decode, processors, quiet
-from trainer.images import fitted
+from trainer.input.augment import Augmentation, Written
+from trainer.input.files import Files, Unreadable, decode, processors, quiet
+from trainer.input.images import fitted
+from trainer.input.transforms import transform
 from trainer.ranks import ALONE, Ranks
-from trainer.transforms import transform
 
 MOST_WORKERS = 8
 Batch = tuple[Tensor, Tensor]

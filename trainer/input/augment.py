@@ -17,7 +17,7 @@ from torchvision.transforms.v2 import functional
 from archspec.augmentations import AUGMENTATIONS, complete
 from archspec.errors import UsageError
 from archspec.shapes import Shape
-from trainer import color, geometry
+from trainer.input import color, geometry
 
 Range = tuple[float, float]
 Written = Sequence[str | Mapping[str, Mapping[str, Any]]]

@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from archspec.augmentations import complete
 from archspec.shapes import Shape
-from trainer.augment import Range, Written
+from trainer.input.augment import Range, Written
 
 FLIPS = {"horizontal_flip", "vertical_flip"}
 
