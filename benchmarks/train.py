@@ -291,10 +291,12 @@ def measured(
     return times
 
 
-def settings_of(compile: bool) -> list[str]:
+def settings_of(given: argparse.Namespace) -> list[str]:
     if torch.cuda.is_available():
-        return ["train.compile=true", "train.channels_last=true", "train.precision=bf16-mixed"]
-    return ["train.compile=true"] if compile else []
+        fast = ["train.compile=true", "train.channels_last=true", "train.precision=bf16-mixed"]
+    else:
+        fast = ["train.compile=true"] if given.compile else []
+    return [*fast, *given.set]
 
 
 def main() -> None:
@@ -304,6 +306,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help=f"steps of an epoch, of which {SKIPPED} do not count")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--compile", action="store_true", help="ours with --compile")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of our recipe")
     parser.add_argument("--no-overhead", action="store_true", help="leave Lightning's overhead out")
     parser.add_argument(
         "--wait", type=float, default=60, help="how long to wait for other processes before an epoch, s"
@@ -312,7 +315,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.steps <= SKIPPED or given.rounds < 1:
         parser.error(f"--steps is at least {SKIPPED + 1}, --rounds at least 1")
-    settings, load_before = settings_of(given.compile), os.getloadavg()[0]
+    settings, load_before = settings_of(given), os.getloadavg()[0]
     table = Table(title=f"images/s: archspec train {' '.join(settings)} and a person's loop")
     for title in ("spec", "theirs", "ours", "ratio", "of the fastest", "of the rounds"):
         table.add_column(title, justify="left" if title == "spec" else "right")

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # the parameters of mallopt(3), and their defaults
 _DEFAULT_TRIM, _DEFAULT_MMAPS = 128 * 1024, 65536
@@ -49,6 +50,9 @@ def _glibc() -> ctypes.CDLL | None:
 
 def _ask_for_large_pages(libc: ctypes.CDLL) -> None:
     """Ask for pages of 2 MiB in what the heap is going to grow into: addresses, of which no memory is used yet."""
+    promises = Path("/proc/sys/vm/overcommit_memory")
+    if promises.exists() and promises.read_text().strip() == "2":
+        return  # this system counts addresses as memory
     size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     start = libc.malloc(size)
     if start:
