@@ -312,7 +312,7 @@ def settings_of(given: argparse.Namespace) -> list[str]:
     if torch.cuda.is_available():
         fast = ["train.compile=true", "train.channels_last=true", "train.precision=bf16-mixed"]
     else:
-        fast = ["train.compile=true"] if given.compile else []
+        fast = ["train.compile=true", "train.channels_last=true"] if given.compile else []
     return [*fast, *given.set]
 
 

@@ -277,6 +277,18 @@ def test_the_readme_counts_the_networks_right() -> None:
     assert set(theirs) <= set(named)
 
 
+def test_the_results_are_of_the_networks_that_are_there() -> None:
+    text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^archspec train (.*) --recipe quick$", text, re.M)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    results = [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+    assert [result["spec"] for result in results] == command.split() == ["googlenet", "resnet", "preact", "densenet"]
+    for result in results:
+        assert float(result["test accuracy"].removesuffix("%")) >= 97
+        # digits are brought to colour, and have ten classes as the images of these networks have
+        assert int(result["parameters"].replace(",", "")) == load(result["spec"]).plan.params
+
+
 @pytest.mark.parametrize("key", DEFAULTS)
 def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
     said = row("The recipe", key).split("|")[-2].strip().strip("`")

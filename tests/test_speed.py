@@ -153,11 +153,12 @@ def test_without_a_compiler_compile_says_what_it_needs(monkeypatch: pytest.Monke
     )
 
 
-def test_compile_sets_the_recipes_key(run: Any) -> None:
+def test_compile_sets_the_recipes_keys(run: Any) -> None:
     for options, expected in ((["--compile"], True), ([], False)):
         shown = run("train", "digits", *options, "--print-config")
         assert (shown.returncode, shown.stderr) == (0, "")
-        assert yaml.safe_load(shown.stdout)["train"]["compile"] is expected
+        recipe = yaml.safe_load(shown.stdout)["train"]
+        assert (recipe["compile"], recipe["channels_last"]) == (expected, expected)
 
 
 def test_the_benchmark_measures_both_sides(tmp_path: Path) -> None:

@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 @click.option("--download", is_flag=True, help="Fetch a data set to there if it is missing.")
 @click.option("--skip-unreadable", is_flag=True, help="Leave images out that cannot be read, rather than stop.")
 @click.option("--epochs", type=click.IntRange(1), help="How often the training set is gone through.")
-@click.option("--compile", is_flag=True, help="Let torch.compile make the training faster; it needs a C++ compiler.")
+@click.option(
+    "--compile",
+    is_flag=True,
+    help="Train faster, by torch.compile and channels last; on a CPU it needs a C++ compiler.",
+)
 @set_option
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
@@ -110,7 +114,7 @@ def command(
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
     if compile:
-        settings = (*settings, "train.compile=true")
+        settings = (*settings, "train.compile=true", "train.channels_last=true")
     with said_once():
         loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
     if print_config:
