@@ -15,12 +15,11 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from archspec.errors import UsageError
-from archspec.spec import load
 from trainer import checkpoints
 from trainer.data import Labelled
 from trainer.input.loaders import Stream, loader
 from trainer.module import SpecModule
-from trainer.run import EVALUATION_BATCH, prepare
+from trainer.run import EVALUATION_BATCH, job_of
 from trainer.runs import Run
 
 
@@ -79,9 +78,7 @@ def evaluated(module: SpecModule, part: Labelled | Stream, *, progress: bool = F
 def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
     """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
     weights, module = weights_of(run), network_of(run)
-    folder = data_folder or Path(run.environment["data_folder"])
-    skip = bool(run.environment.get("skip_unreadable"))
-    job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True, skip_unreadable=skip)
+    job = job_of(run, data_folder)
     found = evaluated(module, job.test)
     return {
         "data": job.data.name,

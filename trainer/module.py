@@ -84,7 +84,7 @@ class SpecModule(LightningModule):
         self.accuracy(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
-        self.log("val_accuracy", self.accuracy, prog_bar=True)
+        self.log("val_accuracy", self.accuracy)
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)

@@ -63,7 +63,10 @@ class Bar(Callback):
         images = sum(map(len, (one.dataset for one in _loaders(trainer.val_dataloaders))))
         self.guess = EVALUATED * images / self.recipe["batch_size"]
         self.validations_left = -(-self.total // batches) - trainer.current_epoch if images else 0
-        self._begin(trainer, self._epoch(trainer), self.total)
+        if trainer.is_global_zero:
+            doing = self._epoch(trainer)
+            self.shown.reset(self.task, total=self.total, completed=self.done, description=doing, facts="")
+            self.shown.start()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         now = time.monotonic()
@@ -106,11 +109,6 @@ class Bar(Callback):
 
     def _epoch(self, trainer: Trainer, doing: str = "epoch") -> str:
         return f"{doing} {trainer.current_epoch + 1}/{-(-self.total // self.epoch_batches)}"
-
-    def _begin(self, trainer: Trainer, doing: str, total: int) -> None:
-        if trainer.is_global_zero:
-            self.shown.reset(self.task, total=total, completed=self.done, description=doing, facts="")
-            self.shown.start()
 
     def _draw(self, now: float, doing: str) -> None:
         self.drawn = now

@@ -11,7 +11,7 @@ from torch import Tensor
 from archspec.errors import UsageError
 from archspec.recipe import complete
 from archspec.shapes import show
-from archspec.spec import Spec
+from archspec.spec import Spec, load
 from trainer import data
 from trainer.data import DataSet, Labelled
 from trainer.engine import check_machine
@@ -21,6 +21,7 @@ from trainer.input.loaders import Stream
 from trainer.input.parts import bring, split
 from trainer.optim import check_schedule
 from trainer.ranks import ALONE, Settled
+from trainer.runs import Run
 
 EVALUATION_BATCH = 256
 
@@ -110,6 +111,14 @@ def prepare(
         parts.notes,
         skip_unreadable,
     )
+
+
+def job_of(run: Run, data_folder: Path | None, machine: Settled = ALONE.machine) -> Job:
+    """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
+    folder = data_folder or Path(run.environment["data_folder"])
+    skip = bool(run.environment.get("skip_unreadable"))
+    spec = load(str(run.folder / "spec.yaml"))
+    return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, machine=machine)
 
 
 def _check_batch(size: int, images: int) -> None:

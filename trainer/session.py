@@ -15,7 +15,6 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback
 
 from archspec.errors import UsageError
-from archspec.spec import load
 from trainer import checkpoints, graph, memory, resume, runs
 from trainer.apply import Evaluation, evaluated, network_of
 from trainer.compute import placed, quicken
@@ -25,7 +24,7 @@ from trainer.input.loaders import Stream, loader
 from trainer.module import SpecModule
 from trainer.progress import Bar
 from trainer.ranks import ALONE, Ranks
-from trainer.run import EVALUATION_BATCH, Job, prepare
+from trainer.run import EVALUATION_BATCH, Job, job_of
 from trainer.runs import Result, Run
 from trainer.watch import Diverged, Epochs
 
@@ -89,16 +88,9 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
     if run.result is not None:
         return run.result
     ranks = options.ranks
-
-    def brought() -> Job:
-        folder = data_folder or Path(run.environment["data_folder"])
-        skip = bool(run.environment.get("skip_unreadable"))
-        spec = load(str(run.folder / "spec.yaml"))
-        return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, machine=ranks.machine)
-
     with ExitStack() as held:
         ranks.told(lambda: held.enter_context(runs.held(run.folder)))
-        job = ranks.each(brought)
+        job = ranks.each(lambda: job_of(run, data_folder, ranks.machine))
         checkpoint = ranks.told(lambda: _checkpoint(job, run, say))
         return _carried_out(job, run, options, checkpoint)
 

@@ -76,7 +76,7 @@ class Epochs(Callback):
         self.look(trainer)
         loss = sum(self.ranks.all(self.total)) / max(1, self.steps * self.ranks.size)
         # logged here, not by Lightning after the epoch, so that it is on the disk when the checkpoint is
-        pl_module.log("train_loss", loss, logger=False, prog_bar=True)
+        pl_module.log("train_loss", loss, logger=False)
         for logger in trainer.loggers:
             logger.log_metrics({"train_loss": loss, "epoch": trainer.current_epoch}, trainer.global_step - 1)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
