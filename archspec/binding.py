@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archspec.arguments import Signature, is_node
 from archspec.block import Block
 from archspec.errors import Fault, Frame, Mark, listed
-from archspec.formulas import describe
 from archspec.names import INCOMING, ROLES
 from archspec.nodes import Template
 from archspec.plan import freeze
@@ -16,6 +14,8 @@ from archspec.primitive import Primitive
 from archspec.sections import BROKEN, Inits, Sections, depends_on_broken
 from archspec.shapes import Shape, show
 from archspec.tensors import Tensors
+from archspec.values.arguments import Signature, is_node
+from archspec.values.formulas import describe
 
 Scope = dict[str, Any]
 

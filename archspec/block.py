@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from archspec.arguments import (
+from archspec.errors import Fault, Mark, Report
+from archspec.grammar import Grammar
+from archspec.names import INCOMING, ROLES, check_block, check_variable
+from archspec.nodes import Step, Template, template
+from archspec.primitive import Primitive
+from archspec.registry import primitives
+from archspec.values.arguments import (
     LARGEST,
     REQUIRED,
     Argument,
@@ -22,14 +28,8 @@ from archspec.arguments import (
     pair,
     titled,
 )
-from archspec.errors import Fault, Mark, Report
-from archspec.grammar import Grammar
-from archspec.names import INCOMING, ROLES, check_block, check_variable
-from archspec.nodes import Step, Template, template
-from archspec.primitive import Primitive
-from archspec.registry import primitives
-from archspec.source import Mapping, Value, plain, read
-from archspec.validate import faults
+from archspec.values.source import Mapping, Value, plain, read
+from archspec.values.validate import faults
 
 FOLDER = os.path.join(os.path.dirname(__file__), "blocks")
 

@@ -8,12 +8,12 @@ from functools import cache, cached_property
 from typing import Any
 
 from archspec import initializers, recipe
-from archspec.arguments import Schema, either, integer, number
 from archspec.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.names import ROLES
 from archspec.registry import primitives
-from archspec.source import List, Mapping, Scalar, Value, read
-from archspec.validate import faults
+from archspec.values.arguments import Schema, either, integer, number
+from archspec.values.source import List, Mapping, Scalar, Value, read
+from archspec.values.validate import faults
 
 VERSION = 1
 MAX_STEPS = 20  # of a dotted path

@@ -7,12 +7,10 @@ from math import prod
 from typing import Any
 
 from archspec import initializers, merges
-from archspec.arguments import fault_in
 from archspec.binding import Binder, Initial, Place, Scope, Unknown
 from archspec.block import Block, library_body
 from archspec.document import schemas
 from archspec.errors import Fault, Frame, Mark, Report
-from archspec.formulas import describe
 from archspec.grammar import WEIGHT
 from archspec.names import ROLES, check_tensor
 from archspec.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
@@ -21,7 +19,9 @@ from archspec.primitive import Primitive
 from archspec.sections import BROKEN, Inits, Sections, inits
 from archspec.shapes import Shape, show
 from archspec.tensors import Tensors
-from archspec.validate import faults
+from archspec.values.arguments import fault_in
+from archspec.values.formulas import describe
+from archspec.values.validate import faults
 
 MAX_NODES = 100_000  # of a plan, groups counted
 MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow

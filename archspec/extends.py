@@ -7,7 +7,7 @@ import os
 from archspec.document import check_version, merge
 from archspec.errors import Fault, Mark, did_you_mean
 from archspec.finder import SUFFIXES, Found
-from archspec.source import Mapping, Scalar, Value, read
+from archspec.values.source import Mapping, Scalar, Value, read
 
 MAX_FILES = 10  # in one chain
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archspec.arguments import fault_in, number
 from archspec.calls import CallGrammar
 from archspec.document import schemas
 from archspec.errors import Fault, Mark, did_you_mean, listed
@@ -24,8 +23,9 @@ from archspec.names import (
     check_variable,
 )
 from archspec.nodes import Aux, Body, Broken, For, Merge, Sequence, Step, Template, Wire
-from archspec.source import List, Mapping, Scalar, Value
-from archspec.validate import faults
+from archspec.values.arguments import fault_in, number
+from archspec.values.source import List, Mapping, Scalar, Value
+from archspec.values.validate import faults
 
 
 class Grammar(CallGrammar):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.arguments import Schema, choice, either, number
 from archspec.errors import Fault, Mark
 from archspec.primitive import Primitive
 from archspec.shapes import Shape, show
+from archspec.values.arguments import Schema, choice, either, number
 
 
 @dataclass(frozen=True)

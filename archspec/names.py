@@ -6,7 +6,7 @@ import keyword
 import re
 
 from archspec.errors import Fault, Mark
-from archspec.formulas import CONSTANTS, FUNCTIONS
+from archspec.values.formulas import CONSTANTS, FUNCTIONS
 
 INCOMING = ("c_in", "h_in", "w_in", "shape_in")
 """What a node's formulas see of the tensor that reaches it."""

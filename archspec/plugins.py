@@ -12,13 +12,13 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from archspec.arguments import Argument, fault_in
 from archspec.errors import Fault, Mark, Text, UsageError
 from archspec.names import check_block
 from archspec.plan import freeze
 from archspec.primitive import Arguments, Primitive
 from archspec.registry import primitives, register
 from archspec.shapes import Shape, show
+from archspec.values.arguments import Argument, fault_in
 
 if TYPE_CHECKING:
     from torch import nn

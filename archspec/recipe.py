@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from archspec import augmentations
-from archspec.arguments import Schema, boolean, choice, either, integer, number
 from archspec.optimizers import OPTIMIZERS, REQUIRED
+from archspec.values.arguments import Schema, boolean, choice, either, integer, number
 
 
 def _section(required: Iterable[str] = (), **properties: Schema) -> Schema:

@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.arguments import fault_in
 from archspec.block import Vocabulary, define_all, formula_of
 from archspec.document import schemas
 from archspec.errors import Fault, Mark, Report, did_you_mean
-from archspec.formulas import count_items
 from archspec.grammar import Grammar
 from archspec.initializers import Init, resolve as resolve_init
 from archspec.names import ROLES, check_variable
 from archspec.nodes import Broken, Call, Step
 from archspec.shapes import Shape
-from archspec.source import Mapping, Scalar, Value, locate, plain
-from archspec.validate import faults
+from archspec.values.arguments import fault_in
+from archspec.values.formulas import count_items
+from archspec.values.source import Mapping, Scalar, Value, locate, plain
+from archspec.values.validate import faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from archspec import document as documents, finder, source
+from archspec import document as documents, finder
 from archspec.document import Document
 from archspec.elaborate import elaborate
 from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
@@ -18,7 +18,8 @@ from archspec.plugins import load_installed
 from archspec.registry import primitives
 from archspec.sections import Sections, compute
 from archspec.shapes import show
-from archspec.source import Mapping, Scalar, plain
+from archspec.values import source
+from archspec.values.source import Mapping, Scalar, plain
 
 if TYPE_CHECKING:
     from torch import nn

@@ -21,8 +21,8 @@ from archspec.document import parse
 from archspec.elaborate import elaborate
 from archspec.errors import Report
 from archspec.finder import bundled, variants
-from archspec.source import Mapping
 from archspec.spec import open_file
+from archspec.values.source import Mapping
 
 COMMANDS = {
     "archspec check resnet152": [sys.executable, "-m", "archspec", "check", "resnet152"],

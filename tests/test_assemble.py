@@ -16,8 +16,8 @@ from torch import fx, nn
 from archspec import names
 from archspec.finder import bundled
 from archspec.registry import primitives
-from archspec.source import plain, read
 from archspec.spec import from_dict, load
+from archspec.values.source import plain, read
 
 CIFAR = ["densenet", "digits", "googlenet", "preact", "resnet"]
 

@@ -18,8 +18,7 @@ import torchvision
 import yaml
 from torch.optim import lr_scheduler
 
-from archspec import arguments, document, elaborate, errors, extends, formulas, recipe, sections, source
-from archspec.arguments import Signature
+from archspec import document, elaborate, errors, extends, recipe, sections
 from archspec.block import TYPES, library_block, library_names
 from archspec.errors import CODES, Fault
 from archspec.extends import extended
@@ -29,8 +28,10 @@ from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, R
 from archspec.optimizers import OPTIMIZERS
 from archspec.recipe import DEFAULTS
 from archspec.registry import primitives
-from archspec.source import Mapping
 from archspec.spec import MAX_WORK, SpecFile, load
+from archspec.values import arguments, formulas, source
+from archspec.values.arguments import Signature
+from archspec.values.source import Mapping
 from trainer import recipes
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from archspec.errors import Fault
-from archspec.formulas import FUNCTIONS, MAX_ITEMS, divisible, parse
+from archspec.values.formulas import FUNCTIONS, MAX_ITEMS, divisible, parse
 
 SCOPE = {"width": 64, "depths": [3, 4, 6, 3], "block": "bottleneck", "c_in": 256, "first": True}
 

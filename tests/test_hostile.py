@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import torch
 
-from archspec import source
 from archspec.errors import Fault, SpecError, UsageError
 from archspec.spec import Checked, SpecFile, from_dict, load
+from archspec.values import source
 
 HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
 

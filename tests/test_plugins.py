@@ -15,7 +15,7 @@ from archspec.registry import primitives
 from archspec.spec import from_dict
 
 PLUGIN = '''
-from archspec.arguments import Argument, integer
+from archspec.values.arguments import Argument, integer
 from archspec.primitive import Primitive
 
 

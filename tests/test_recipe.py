@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
 
-from archspec.arguments import fault_in
 from archspec.errors import UsageError
 from archspec.optimizers import OPTIMIZERS
 from archspec.recipe import OPTIONS, complete
 from archspec.spec import from_dict, load
+from archspec.values.arguments import fault_in
 from trainer.module import SpecModule
 from trainer.optim import make_loss, make_optimizer, make_schedule
 from trainer.run import prepare

@@ -16,8 +16,8 @@ from archspec.errors import Fault, SpecError
 from archspec.finder import bundled
 from archspec.registry import primitives
 from archspec.schema import schema
-from archspec.source import plain, read
 from archspec.spec import from_dict, load
+from archspec.values.source import plain, read
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from archspec import source
 from archspec.errors import Fault
-from archspec.source import Mapping, path_to, plain, read
+from archspec.values import source
+from archspec.values.source import Mapping, path_to, plain, read
 
 
 @pytest.mark.parametrize(

@@ -120,8 +120,8 @@ def test_cifar_recipes_are_as_published() -> None:
 
 
 def test_a_recipe_is_completed_by_defaults_that_fit_its_own_schema() -> None:
-    from archspec.arguments import validator
     from archspec.recipe import SCHEMA
+    from archspec.values.arguments import validator
 
     assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
     assert set(SCHEMA["properties"]) == set(DEFAULTS) | {"steps"}

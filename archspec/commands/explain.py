@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from archspec.arguments import Signature, phrase
 from archspec.block import Block
 from archspec.commands._common import plugin_option
 from archspec.errors import CODES, UsageError, did_you_mean
 from archspec.names import ROLES
 from archspec.primitive import Primitive
+from archspec.values.arguments import Signature, phrase
 
 
 @click.command("explain")
@@ -88,7 +88,7 @@ def _block(block: Block) -> str:
 
 def example_spec(block: Block) -> dict[str, Any]:
     """A spec whose network is a block's example, as data."""
-    from archspec.source import plain, read
+    from archspec.values.source import plain, read
 
     return {
         "archspec": 1,

@@ -32,8 +32,8 @@ def command(kind: str | None) -> None:
 
 def _specs() -> list[tuple[str, str]]:
     from archspec.finder import bundled
-    from archspec.source import Mapping, Scalar
     from archspec.spec import open_file
+    from archspec.values.source import Mapping, Scalar
 
     rows = []
     for name in bundled():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from archspec.arguments import Argument, boolean, choice, number
 from archspec.primitive import Arguments, Primitive
 from archspec.shapes import Shape
+from archspec.values.arguments import Argument, boolean, choice, number
 
 if TYPE_CHECKING:
     from torch import nn

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archspec.arguments import Argument, choice, integer, number
 from archspec.errors import Fault
 from archspec.primitive import Arguments, Primitive, traced
 from archspec.shapes import Shape
+from archspec.values.arguments import Argument, choice, integer, number
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.arguments import Argument, boolean, choice, either, integer, pair
 from archspec.errors import Fault
 from archspec.primitive import Arguments, Primitive
 from archspec.shapes import Shape, pair as both, show, window_count
+from archspec.values.arguments import Argument, boolean, choice, either, integer, pair
 
 if TYPE_CHECKING:
     from torch import nn

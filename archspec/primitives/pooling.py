@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archspec.arguments import Argument, Schema, boolean, either, pair
 from archspec.errors import Fault
 from archspec.primitive import Arguments, Primitive
 from archspec.shapes import Shape, pair as both, show, window_count
+from archspec.values.arguments import Argument, Schema, boolean, either, pair
 
 if TYPE_CHECKING:
     from torch import nn

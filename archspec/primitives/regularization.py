@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archspec.arguments import Argument, choice, number
 from archspec.primitive import Arguments, Primitive
 from archspec.shapes import Shape
+from archspec.values.arguments import Argument, choice, number
 
 if TYPE_CHECKING:
     from torch import nn

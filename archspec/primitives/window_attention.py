@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from archspec.arguments import Argument, choice, integer, pair
 from archspec.errors import Fault
 from archspec.primitive import Arguments, Primitive, traced
 from archspec.primitives.attention import LARGEST, check_heads, relative_positions
 from archspec.shapes import Shape, pair as both
+from archspec.values.arguments import Argument, choice, integer, pair
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

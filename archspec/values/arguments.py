@@ -12,7 +12,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec.errors import Fault, did_you_mean
-from archspec.formulas import describe
+from archspec.values.formulas import describe
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
