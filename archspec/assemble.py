@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from archspec.initializers import Init
+from archspec.layers.initializers import Init
 from archspec.modules import in_training, recomputed, with_named
 from archspec.plan import Group, Layer, Named, Node, Plan, Tap
 
@@ -192,7 +192,7 @@ class _Wiring:
 
 
 def _layer(layer: Layer, device: torch.device) -> nn.Module:
-    from archspec.registry import primitives
+    from archspec.layers.registry import primitives
 
     primitive = primitives()[layer.primitive]
     with torch.device("meta"):

@@ -7,12 +7,12 @@ from typing import Any
 
 from archspec.block import Block
 from archspec.errors import Fault, Frame, Mark, listed
+from archspec.layers.primitive import Primitive
+from archspec.layers.shapes import Shape, show
 from archspec.names import INCOMING, ROLES
 from archspec.nodes import Template
 from archspec.plan import freeze
-from archspec.primitive import Primitive
 from archspec.sections import BROKEN, Inits, Sections, depends_on_broken
-from archspec.shapes import Shape, show
 from archspec.tensors import Tensors
 from archspec.values.arguments import Signature, is_node
 from archspec.values.formulas import describe

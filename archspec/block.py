@@ -10,10 +10,10 @@ from typing import Any
 
 from archspec.errors import Fault, Mark, Report
 from archspec.grammar import Grammar
+from archspec.layers.primitive import Primitive
+from archspec.layers.registry import primitives
 from archspec.names import INCOMING, ROLES, check_block, check_variable
 from archspec.nodes import Step, Template, template
-from archspec.primitive import Primitive
-from archspec.registry import primitives
 from archspec.values.arguments import (
     LARGEST,
     REQUIRED,
@@ -31,7 +31,7 @@ from archspec.values.arguments import (
 from archspec.values.source import Mapping, Value, plain, read
 from archspec.values.validate import faults
 
-FOLDER = os.path.join(os.path.dirname(__file__), "blocks")
+FOLDER = os.path.join(os.path.dirname(__file__), "layers", "blocks")
 
 TYPES: dict[str, Schema] = {
     "integer": integer(),
@@ -216,7 +216,7 @@ def library_names() -> tuple[str, ...]:
 def library_block(name: str) -> Block:
     """A block of the library."""
     with open(os.path.join(FOLDER, f"{name}.yaml"), "rb") as file:
-        value = read(file.read(), f"archspec/blocks/{name}.yaml")
+        value = read(file.read(), f"archspec/layers/blocks/{name}.yaml")
     report = Report()
     block = define(name, value.mark, value, report)
     if report.diagnostics:

@@ -13,17 +13,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from archspec.errors import Fault, Mark, Text, UsageError
+from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.registry import primitives, register
+from archspec.layers.shapes import Shape, show
 from archspec.names import check_block
 from archspec.plan import freeze
-from archspec.primitive import Arguments, Primitive
-from archspec.registry import primitives, register
-from archspec.shapes import Shape, show
 from archspec.values.arguments import Argument, fault_in
 
 if TYPE_CHECKING:
     from torch import nn
 
-GROUP = "archspec.primitives"
+GROUP = "archspec.layers.primitives"
 """The entry-point group in which a package names modules that define primitives."""
 
 

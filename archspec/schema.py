@@ -8,8 +8,8 @@ from archspec import block, recipe
 from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
 from archspec.grammar import WEIGHT
+from archspec.layers.registry import primitives
 from archspec.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
-from archspec.registry import primitives
 from archspec.values.arguments import Schema, Signature, either
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}

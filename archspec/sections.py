@@ -10,10 +10,10 @@ from archspec.block import Vocabulary, define_all, formula_of
 from archspec.document import schemas
 from archspec.errors import Fault, Mark, Report, did_you_mean
 from archspec.grammar import Grammar
-from archspec.initializers import Init, resolve as resolve_init
+from archspec.layers.initializers import Init, resolve as resolve_init
+from archspec.layers.shapes import Shape
 from archspec.names import ROLES, check_variable
 from archspec.nodes import Broken, Call, Step
-from archspec.shapes import Shape
 from archspec.values.arguments import fault_in
 from archspec.values.formulas import count_items
 from archspec.values.source import Mapping, Scalar, Value, locate, plain

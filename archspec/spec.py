@@ -13,11 +13,11 @@ from archspec.document import Document
 from archspec.elaborate import elaborate
 from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
 from archspec.extends import extended, refuse_extends
+from archspec.layers.registry import primitives
+from archspec.layers.shapes import show
 from archspec.plan import Plan, freeze_pairs
 from archspec.plugins import load_installed
-from archspec.registry import primitives
 from archspec.sections import Sections, compute
-from archspec.shapes import show
 from archspec.values import source
 from archspec.values.source import Mapping, Scalar, plain
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archspec.errors import UsageError
-from archspec.shapes import show
+from archspec.layers.shapes import show
 
 
 class TransplantError(UsageError):

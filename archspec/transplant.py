@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archspec.shapes import show
+from archspec.layers.shapes import show
 from archspec.trace import Network, TransplantError, Use, form, tensors_of
 
 __all__ = ["Example", "Loaded", "Skipped", "TransplantError", "transplant"]

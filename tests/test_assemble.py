@@ -15,7 +15,7 @@ from torch import fx, nn
 
 from archspec import names
 from archspec.finder import bundled
-from archspec.registry import primitives
+from archspec.layers.registry import primitives
 from archspec.spec import from_dict, load
 from archspec.values.source import plain, read
 
@@ -183,7 +183,7 @@ def test_every_initialisable_parameter_can_be_set(name: str) -> None:
 
 
 def test_every_initialiser_runs() -> None:
-    from archspec.initializers import INITIALIZERS, REQUIRED_ARGUMENTS
+    from archspec.layers.initializers import INITIALIZERS, REQUIRED_ARGUMENTS
 
     for name, one in INITIALIZERS.items():
         arguments = {

@@ -111,7 +111,7 @@ def test_summary_fails_loudly_if_it_disagrees_with_the_plan(tmp_path: Path) -> N
     """The plan is given a wrong count: the command must not print a table beside it."""
     code = """
 import sys
-from archspec.primitives.linear import Linear
+from archspec.layers.primitives.linear import Linear
 sound = Linear.parameters
 Linear.parameters = lambda *a: sound(*a) | {"extra": (1,)}
 sys.argv = ["archspec", "build", "resnet", "--summary", "--set", "num_classes=11"]
@@ -228,7 +228,7 @@ def test_settings_reach_variables_and_dotted_paths(run: Callable, tmp_path: Path
 
 def test_list_and_explain_know_everything(run: Callable) -> None:
     from archspec.block import library_names
-    from archspec.registry import primitives
+    from archspec.layers.registry import primitives
 
     listed = run("list").stdout
     for name in (*bundled(), *primitives(), *library_names(), "resnet152"):

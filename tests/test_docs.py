@@ -23,11 +23,11 @@ from archspec.block import TYPES, library_block, library_names
 from archspec.errors import CODES, Fault
 from archspec.extends import extended
 from archspec.finder import bundled, variants
-from archspec.initializers import INITIALIZERS
+from archspec.layers.initializers import INITIALIZERS
+from archspec.layers.registry import primitives
 from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
 from archspec.optimizers import OPTIMIZERS
 from archspec.recipe import DEFAULTS
-from archspec.registry import primitives
 from archspec.spec import MAX_WORK, SpecFile, load
 from archspec.values import arguments, formulas, source
 from archspec.values.arguments import Signature

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from archspec.errors import SpecError, UsageError
+from archspec.layers.registry import primitives
 from archspec.plugins import load_plugin
-from archspec.registry import primitives
 from archspec.spec import from_dict
 
 PLUGIN = '''
-from archspec.values.arguments import Argument, integer
+from archspec.arguments import Argument, integer
 from archspec.primitive import Primitive
 
 

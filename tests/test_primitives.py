@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.errors import Fault
-from archspec.primitive import Primitive
-from archspec.registry import primitives, register
-from archspec.shapes import Shape, pair as both
+from archspec.layers.primitive import Primitive
+from archspec.layers.registry import primitives, register
+from archspec.layers.shapes import Shape, pair as both
 from archspec.spec import from_dict
 from archspec.values.arguments import REQUIRED, Schema
 
@@ -152,7 +152,7 @@ def test_weights_names_every_parameter(primitive: Primitive) -> None:
 
 
 def test_registering_a_name_twice_is_an_error() -> None:
-    from archspec.primitives import linear
+    from archspec.layers.primitives import linear
 
     known = dict(primitives())
     with pytest.raises(

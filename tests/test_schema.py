@@ -14,7 +14,7 @@ from test_errors import CASES
 from archspec.block import library_names
 from archspec.errors import Fault, SpecError
 from archspec.finder import bundled
-from archspec.registry import primitives
+from archspec.layers.registry import primitives
 from archspec.schema import schema
 from archspec.spec import from_dict, load
 from archspec.values.source import plain, read

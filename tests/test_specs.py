@@ -371,7 +371,11 @@ def test_python_shows_specs_in_a_line() -> None:
     assert set(archspec.__all__) <= set(dir(archspec))
     first = spec.plan.layers[0]
     assert (first.path, first.input, first.output) == ("stem.0.conv", (3, 224, 224), (64, 112, 112))
-    assert (first.params, first.macs, first.file) == (64 * 147, 64 * 147 * 112**2, "archspec/blocks/conv_norm_act.yaml")
+    assert (first.params, first.macs, first.file) == (
+        64 * 147,
+        64 * 147 * 112**2,
+        "archspec/layers/blocks/conv_norm_act.yaml",
+    )
     assert first.line > 10
 
 

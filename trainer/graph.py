@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from archspec.layers.shapes import Shape
 from archspec.names import MERGES
 from archspec.plan import Group, Layer, Node, Plan
-from archspec.shapes import Shape
 
 SUFFIX = ".graph"
 """What the name of the event file that holds a graph ends in."""

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from archspec.errors import UsageError
+from archspec.layers.shapes import show
 from archspec.recipe import complete
-from archspec.shapes import show
 from archspec.spec import Spec, load
 from trainer import data
 from trainer.data import DataSet, Labelled

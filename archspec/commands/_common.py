@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from archspec.errors import Diagnostic, SpecError, UsageError
+from archspec.layers.shapes import show
 from archspec.plan import Plan
-from archspec.shapes import show
 
 Function = Callable[..., Any]
 

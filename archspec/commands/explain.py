@@ -9,8 +9,8 @@ import click
 from archspec.block import Block
 from archspec.commands._common import plugin_option
 from archspec.errors import CODES, UsageError, did_you_mean
+from archspec.layers.primitive import Primitive
 from archspec.names import ROLES
-from archspec.primitive import Primitive
 from archspec.values.arguments import Signature, phrase
 
 
@@ -72,7 +72,7 @@ def _primitive(primitive: Primitive) -> str:
 
 
 def _block(block: Block) -> str:
-    from archspec.shapes import show
+    from archspec.layers.shapes import show
     from archspec.spec import from_dict
 
     lines = [f"{block.name}: {block.doc}", ""]

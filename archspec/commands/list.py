@@ -13,8 +13,8 @@ from archspec.commands._common import plugin_option
 def command(kind: str | None) -> None:
     """List the bundled specs, the primitives and the blocks, or only one KIND of them."""
     from archspec.block import library_block, library_names
+    from archspec.layers.registry import primitives
     from archspec.plugins import load_installed
-    from archspec.registry import primitives
 
     load_installed()
     formatter = click.HelpFormatter(max_width=120)

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional
 
 from archspec.augmentations import AUGMENTATIONS, complete
 from archspec.errors import UsageError
-from archspec.shapes import Shape
+from archspec.layers.shapes import Shape
 from trainer.input import color, geometry
 
 Range = tuple[float, float]

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from archspec.augmentations import AUGMENTATIONS, complete
 from archspec.errors import UsageError
-from archspec.shapes import Shape
+from archspec.layers.shapes import Shape
 from trainer.data import Labelled
 from trainer.input.augment import Augmentation, Written
 from trainer.input.files import Files, Unreadable, decode, processors, quiet

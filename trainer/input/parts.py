@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from archspec.errors import UsageError
-from archspec.shapes import Shape
+from archspec.layers.shapes import Shape
 from trainer.data import DataSet, Labelled
 from trainer.input.cache import recall, remember
 from trainer.input.files import Files, Unreadable

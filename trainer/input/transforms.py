@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from archspec.augmentations import complete
-from archspec.shapes import Shape
+from archspec.layers.shapes import Shape
 from trainer.input.augment import Range, Written
 
 FLIPS = {"horizontal_flip", "vertical_flip"}

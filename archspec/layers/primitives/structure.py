@@ -7,8 +7,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from archspec.errors import Fault
-from archspec.primitive import Arguments, Primitive, traced
-from archspec.shapes import Shape, pair as both, show
+from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.shapes import Shape, pair as both, show
 from archspec.values.arguments import Argument, Schema, either, integer, number, pair
 
 if TYPE_CHECKING:

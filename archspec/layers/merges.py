@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archspec.errors import Fault, Mark
-from archspec.shapes import Shape, show
+from archspec.layers.shapes import Shape, show
 
 
 def _concatenated(shapes: list[Shape]) -> Shape | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archspec.primitive import Arguments, Primitive
-from archspec.shapes import Shape
+from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.shapes import Shape
 from archspec.values.arguments import Argument, boolean, integer
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from archspec.errors import Fault
-from archspec.primitive import Arguments, Primitive, traced
-from archspec.primitives.attention import LARGEST, check_heads, relative_positions
-from archspec.shapes import Shape, pair as both
+from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitives.attention import LARGEST, check_heads, relative_positions
+from archspec.layers.shapes import Shape, pair as both
 from archspec.values.arguments import Argument, choice, integer, pair
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from archspec.errors import Fault
-from archspec.primitive import Arguments, Primitive
-from archspec.shapes import Shape, pair as both, show, window_count
+from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.shapes import Shape, pair as both, show, window_count
 from archspec.values.arguments import Argument, boolean, choice, either, integer, pair
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archspec.errors import Fault
-from archspec.primitive import Arguments, Primitive, traced
-from archspec.shapes import Shape
+from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.shapes import Shape
 from archspec.values.arguments import Argument, boolean, integer, number
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archspec.errors import Fault
-from archspec.primitive import Arguments, Primitive, traced
-from archspec.shapes import Shape, pair as both
+from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.shapes import Shape, pair as both
 from archspec.values.arguments import Argument, boolean, choice, either, integer, number, pair
 
 if TYPE_CHECKING:

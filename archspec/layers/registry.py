@@ -1,4 +1,4 @@
-"""The primitives that there are: whatever a file in `archspec/primitives/` defines."""
+"""The primitives that there are: whatever a file in `archspec/layers/primitives/` defines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from functools import cache
 from types import ModuleType
 
-from archspec.primitive import Primitive
+from archspec.layers.primitive import Primitive
 
 
 def register(known: dict[str, Primitive], module: ModuleType) -> None:
@@ -33,5 +33,5 @@ def primitives() -> dict[str, Primitive]:
     folder = os.path.join(os.path.dirname(__file__), "primitives")
     for file in sorted(os.listdir(folder)):
         if file.endswith(".py") and file != "__init__.py":
-            register(known, importlib.import_module(f"archspec.primitives.{file[:-3]}"))
+            register(known, importlib.import_module(f"archspec.layers.primitives.{file[:-3]}"))
     return known

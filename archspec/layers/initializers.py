@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from archspec.errors import Fault, Mark
-from archspec.primitive import Primitive
-from archspec.shapes import Shape, show
+from archspec.layers.primitive import Primitive
+from archspec.layers.shapes import Shape, show
 from archspec.values.arguments import Schema, choice, either, number
 
 
