@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from archspec import block, recipe
+from archspec import block
 from archspec.block import library_block, library_names
 from archspec.document import VERSION, schemas
 from archspec.grammar import WEIGHT
 from archspec.layers.registry import primitives
 from archspec.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
+from archspec.recipe import recipe
 from archspec.values.arguments import Schema, Signature, either
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}

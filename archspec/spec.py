@@ -36,7 +36,7 @@ class Spec:
     variant: str | None
     plan: Plan
     recipe: dict[str, Any]
-    """The `train` section as written; `archspec.recipe.complete` adds the defaults."""
+    """The `train` section as written; `archspec.recipe.recipe.complete` adds the defaults."""
     resolved: dict[str, Any]
     """The whole spec as data, variant and settings merged in: `from_dict` makes the same of it."""
     spec_file: SpecFile

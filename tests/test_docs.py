@@ -18,7 +18,7 @@ import torchvision
 import yaml
 from torch.optim import lr_scheduler
 
-from archspec import document, elaborate, errors, extends, recipe, sections
+from archspec import document, elaborate, errors, extends, sections
 from archspec.block import TYPES, library_block, library_names
 from archspec.errors import CODES, Fault
 from archspec.extends import extended
@@ -26,8 +26,9 @@ from archspec.finder import bundled, variants
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
 from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
-from archspec.optimizers import OPTIMIZERS
-from archspec.recipe import DEFAULTS
+from archspec.recipe import recipe
+from archspec.recipe.optimizers import OPTIMIZERS
+from archspec.recipe.recipe import DEFAULTS
 from archspec.spec import MAX_WORK, SpecFile, load
 from archspec.values import arguments, formulas, source
 from archspec.values.arguments import Signature

@@ -17,8 +17,8 @@ from torch.nn import functional
 from torch.optim import lr_scheduler
 
 from archspec.errors import UsageError
-from archspec.optimizers import OPTIMIZERS
-from archspec.recipe import OPTIONS, complete
+from archspec.recipe.optimizers import OPTIMIZERS
+from archspec.recipe.recipe import OPTIONS, complete
 from archspec.spec import from_dict, load
 from archspec.values.arguments import fault_in
 from trainer.module import SpecModule

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 import archspec
 from archspec.errors import UsageError
-from archspec.recipe import DEFAULTS
+from archspec.recipe.recipe import DEFAULTS
 from trainer import compute, memory
 from trainer.compute import quicken
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from pictures import RECIPE, SPEC, data_of, photo, photos, refused
 
-from archspec.augmentations import AUGMENTATIONS
+from archspec.recipe.augmentations import AUGMENTATIONS
 from archspec.spec import from_dict
 from trainer import data
 from trainer.data import Labelled

@@ -15,7 +15,7 @@ from published import write_cifar
 from torchvision.datasets import CIFAR10
 
 from archspec.errors import UsageError
-from archspec.recipe import DEFAULTS, complete
+from archspec.recipe.recipe import DEFAULTS, complete
 from archspec.spec import from_dict, load
 from trainer.module import SpecModule
 from trainer.run import prepare
@@ -120,7 +120,7 @@ def test_cifar_recipes_are_as_published() -> None:
 
 
 def test_a_recipe_is_completed_by_defaults_that_fit_its_own_schema() -> None:
-    from archspec.recipe import SCHEMA
+    from archspec.recipe.recipe import SCHEMA
     from archspec.values.arguments import validator
 
     assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from archspec.recipe import complete
+from archspec.recipe.recipe import complete
 from archspec.spec import from_dict
 from trainer.input.augment import Augmentation
 from trainer.input.images import fitted

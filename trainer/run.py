@@ -10,7 +10,7 @@ from torch import Tensor
 
 from archspec.errors import UsageError
 from archspec.layers.shapes import show
-from archspec.recipe import complete
+from archspec.recipe.recipe import complete
 from archspec.spec import Spec, load
 from trainer import data
 from trainer.data import DataSet, Labelled

@@ -174,7 +174,7 @@ def _config(spec: Spec) -> str:
     """A spec and its recipe with everything said, as YAML."""
     import yaml
 
-    from archspec.recipe import complete
+    from archspec.recipe.recipe import complete
 
     data = spec.resolved | {"train": complete(spec.recipe)}
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))

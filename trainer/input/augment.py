@@ -14,9 +14,9 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional
 
-from archspec.augmentations import AUGMENTATIONS, complete
 from archspec.errors import UsageError
 from archspec.layers.shapes import Shape
+from archspec.recipe.augmentations import AUGMENTATIONS, complete
 from trainer.input import color, geometry
 
 Range = tuple[float, float]

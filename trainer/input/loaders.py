@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from archspec.augmentations import AUGMENTATIONS, complete
 from archspec.errors import UsageError
 from archspec.layers.shapes import Shape
+from archspec.recipe.augmentations import AUGMENTATIONS, complete
 from trainer.data import Labelled
 from trainer.input.augment import Augmentation, Written
 from trainer.input.files import Files, Unreadable, decode, processors, quiet

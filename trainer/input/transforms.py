@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from archspec.augmentations import complete
 from archspec.layers.shapes import Shape
+from archspec.recipe.augmentations import complete
 from trainer.input.augment import Range, Written
 
 FLIPS = {"horizontal_flip", "vertical_flip"}

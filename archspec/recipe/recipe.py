@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from archspec import augmentations
-from archspec.optimizers import OPTIMIZERS, REQUIRED
+from archspec.recipe import augmentations
+from archspec.recipe.optimizers import OPTIMIZERS, REQUIRED
 from archspec.values.arguments import Schema, boolean, choice, either, integer, number
 
 

@@ -1,0 +1,1 @@
+"""The recipe of a training: its form, optimizers and augmentations, known without torch."""
