@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archspec.block import Block
 from archspec.errors import Fault, Frame, Mark, listed
+from archspec.language.blocks import Block
+from archspec.language.names import INCOMING, ROLES
+from archspec.language.nodes import Template
+from archspec.language.sections import BROKEN, Inits, Sections, depends_on_broken
 from archspec.layers.primitive import Primitive
 from archspec.layers.shapes import Shape, show
-from archspec.names import INCOMING, ROLES
-from archspec.nodes import Template
 from archspec.plan import freeze
-from archspec.sections import BROKEN, Inits, Sections, depends_on_broken
 from archspec.tensors import Tensors
 from archspec.values.arguments import Signature, is_node
 from archspec.values.formulas import describe

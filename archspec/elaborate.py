@@ -7,17 +7,17 @@ from math import prod
 from typing import Any
 
 from archspec.binding import Binder, Initial, Place, Scope, Unknown
-from archspec.block import Block, library_body
-from archspec.document import schemas
 from archspec.errors import Fault, Frame, Mark, Report
-from archspec.grammar import WEIGHT
+from archspec.language.blocks import Block, library_body
+from archspec.language.document import schemas
+from archspec.language.grammar import WEIGHT
+from archspec.language.names import ROLES, check_tensor
+from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
+from archspec.language.sections import BROKEN, Inits, Sections, inits
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
 from archspec.layers.shapes import Shape, show
-from archspec.names import ROLES, check_tensor
-from archspec.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
 from archspec.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
-from archspec.sections import BROKEN, Inits, Sections, inits
 from archspec.tensors import Tensors
 from archspec.values.arguments import fault_in
 from archspec.values.formulas import describe

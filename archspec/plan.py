@@ -9,9 +9,9 @@ from math import prod
 from typing import Any, ClassVar
 
 from archspec.errors import Frame, Mark
+from archspec.language.names import MERGES
 from archspec.layers.initializers import Init
 from archspec.layers.shapes import Shape, show
-from archspec.names import MERGES
 
 Pairs = tuple[tuple[str, Any], ...]
 """Names with values, in order; lists within are tuples."""

@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from archspec.errors import Fault, Mark, Text, UsageError
+from archspec.language.names import check_block
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.registry import primitives, register
 from archspec.layers.shapes import Shape, show
-from archspec.names import check_block
 from archspec.plan import freeze
 from archspec.values.arguments import Argument, fault_in
 
@@ -93,7 +93,7 @@ def _registered(module: ModuleType, what: str) -> list[str]:
 
 def _check(primitive: Primitive, what: str) -> None:
     """Hold a primitive to the contract. Raises `Fault`."""
-    from archspec.block import library_names
+    from archspec.language.blocks import library_names
 
     mark = Mark(Text(what, ()), 1, 1)
     taken = "a block of the library" if primitive.name in library_names() else None

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from archspec import document as documents, finder
-from archspec.document import Document
 from archspec.elaborate import elaborate
 from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
-from archspec.extends import extended, refuse_extends
+from archspec.language import document as documents, finder
+from archspec.language.document import Document
+from archspec.language.extends import extended, refuse_extends
+from archspec.language.sections import Sections, compute
 from archspec.layers.registry import primitives
 from archspec.layers.shapes import show
 from archspec.plan import Plan, freeze_pairs
 from archspec.plugins import load_installed
-from archspec.sections import Sections, compute
 from archspec.values import source
 from archspec.values.source import Mapping, Scalar, plain
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archspec.errors import Fault, Frame, Mark, Report, did_you_mean, listed
+from archspec.language.nodes import Broken, Step, Wire, bodies
 from archspec.layers.shapes import Shape
-from archspec.nodes import Broken, Step, Wire, bodies
 
 MOST_LISTED = 10  # names, in a help
 

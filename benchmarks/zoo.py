@@ -17,7 +17,7 @@ import torch
 import torchvision
 from torch import nn
 
-from archspec.finder import bundled, find
+from archspec.language.finder import bundled, find
 from archspec.plan import Plan
 from archspec.spec import load, open_file
 from archspec.trace import Network

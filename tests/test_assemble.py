@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import fx, nn
 
-from archspec import names
-from archspec.finder import bundled
+from archspec.language import names
+from archspec.language.finder import bundled
 from archspec.layers.registry import primitives
 from archspec.spec import from_dict, load
 from archspec.values.source import plain, read

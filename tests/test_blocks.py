@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from archspec.block import library_block, library_names
 from archspec.commands.explain import example_spec
+from archspec.language.blocks import library_block, library_names
 from archspec.spec import Spec, from_dict
 
 

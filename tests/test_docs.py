@@ -18,14 +18,15 @@ import torchvision
 import yaml
 from torch.optim import lr_scheduler
 
-from archspec import document, elaborate, errors, extends, sections
-from archspec.block import TYPES, library_block, library_names
+from archspec import elaborate, errors
 from archspec.errors import CODES, Fault
-from archspec.extends import extended
-from archspec.finder import bundled, variants
+from archspec.language import document, extends, sections
+from archspec.language.blocks import TYPES, library_block, library_names
+from archspec.language.extends import extended
+from archspec.language.finder import bundled, variants
+from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
-from archspec.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
 from archspec.recipe import recipe
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.recipe import DEFAULTS

@@ -11,7 +11,7 @@ from test_specs import spec_of, transplant
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archspec.finder import variants
+from archspec.language.finder import variants
 
 
 def head(channels: int) -> nn.Sequential:

@@ -11,11 +11,11 @@ import jsonschema
 import pytest
 from test_errors import CASES
 
-from archspec.block import library_names
 from archspec.errors import Fault, SpecError
-from archspec.finder import bundled
+from archspec.language.blocks import library_names
+from archspec.language.finder import bundled
+from archspec.language.schema import schema
 from archspec.layers.registry import primitives
-from archspec.schema import schema
 from archspec.spec import from_dict, load
 from archspec.values.source import plain, read
 

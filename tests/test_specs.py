@@ -14,8 +14,8 @@ from conftest import with_history
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archspec.finder import bundled, variants
-from archspec.schema import schema
+from archspec.language.finder import bundled, variants
+from archspec.language.schema import schema
 from archspec.spec import Spec, load, open_file
 from archspec.trace import Network
 from archspec.weights import transplant

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torchvision
 
-from archspec.finder import bundled, find, variants
+from archspec.language.finder import bundled, find, variants
 from archspec.spec import load, open_file
 
 ROOT = Path(__file__).parent.parent

@@ -6,11 +6,11 @@ from typing import Any
 
 import click
 
-from archspec.block import Block
 from archspec.commands._common import plugin_option
 from archspec.errors import CODES, UsageError, did_you_mean
+from archspec.language.blocks import Block
+from archspec.language.names import ROLES
 from archspec.layers.primitive import Primitive
-from archspec.names import ROLES
 from archspec.values.arguments import Signature, phrase
 
 
@@ -19,7 +19,7 @@ from archspec.values.arguments import Signature, phrase
 @plugin_option
 def command(name: str) -> None:
     """Explain a primitive or block (arguments, shape rule, source, example), or the code of an error."""
-    from archspec.block import Vocabulary
+    from archspec.language.blocks import Vocabulary
     from archspec.plugins import load_installed
 
     vocabulary = Vocabulary({})

@@ -12,7 +12,7 @@ from archspec.commands._common import plugin_option
 @plugin_option
 def command(kind: str | None) -> None:
     """List the bundled specs, the primitives and the blocks, or only one KIND of them."""
-    from archspec.block import library_block, library_names
+    from archspec.language.blocks import library_block, library_names
     from archspec.layers.registry import primitives
     from archspec.plugins import load_installed
 
@@ -31,7 +31,7 @@ def command(kind: str | None) -> None:
 
 
 def _specs() -> list[tuple[str, str]]:
-    from archspec.finder import bundled
+    from archspec.language.finder import bundled
     from archspec.spec import open_file
     from archspec.values.source import Mapping, Scalar
 

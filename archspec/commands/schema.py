@@ -14,9 +14,9 @@ from archspec.commands._common import plugin_option
 def command() -> None:
     """Print the JSON Schema of spec files.
 
-    Editors that know YAML complete and check specs with it: save it as archspec.schema.json, and begin a spec with
-    the line "# yaml-language-server: $schema=archspec.schema.json".
+    Editors that know YAML complete and check specs with it: save it as archspec.language.schema.json, and begin a spec with
+    the line "# yaml-language-server: $schema=archspec.language.schema.json".
     """
-    from archspec.schema import schema
+    from archspec.language.schema import schema
 
     click.echo(json.dumps(schema(), indent=2))

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archspec.calls import CallGrammar
-from archspec.document import schemas
 from archspec.errors import Fault, Mark, did_you_mean, listed
-from archspec.names import (
+from archspec.language.calls import CallGrammar
+from archspec.language.document import schemas
+from archspec.language.names import (
     COMPANIONS,
     MERGES,
     MODIFIERS,
@@ -22,7 +22,7 @@ from archspec.names import (
     check_tensor,
     check_variable,
 )
-from archspec.nodes import Aux, Body, Broken, For, Merge, Sequence, Step, Template, Wire
+from archspec.language.nodes import Aux, Body, Broken, For, Merge, Sequence, Step, Template, Wire
 from archspec.values.arguments import fault_in, number
 from archspec.values.source import List, Mapping, Scalar, Value
 from archspec.values.validate import faults

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from archspec import block
-from archspec.block import library_block, library_names
-from archspec.document import VERSION, schemas
-from archspec.grammar import WEIGHT
+from archspec.language import blocks as block
+from archspec.language.blocks import library_block, library_names
+from archspec.language.document import VERSION, schemas
+from archspec.language.grammar import WEIGHT
+from archspec.language.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
 from archspec.layers.registry import primitives
-from archspec.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
 from archspec.recipe import recipe
 from archspec.values.arguments import Schema, Signature, either
 

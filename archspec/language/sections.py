@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.block import Vocabulary, define_all, formula_of
-from archspec.document import schemas
 from archspec.errors import Fault, Mark, Report, did_you_mean
-from archspec.grammar import Grammar
+from archspec.language.blocks import Vocabulary, define_all, formula_of
+from archspec.language.document import schemas
+from archspec.language.grammar import Grammar
+from archspec.language.names import ROLES, check_variable
+from archspec.language.nodes import Broken, Call, Step
 from archspec.layers.initializers import Init, resolve as resolve_init
 from archspec.layers.shapes import Shape
-from archspec.names import ROLES, check_variable
-from archspec.nodes import Broken, Call, Step
 from archspec.values.arguments import fault_in
 from archspec.values.formulas import count_items
 from archspec.values.source import Mapping, Scalar, Value, locate, plain

@@ -8,9 +8,9 @@ from functools import cache, cached_property
 from typing import Any
 
 from archspec.errors import Fault, Mark, Report, Text, did_you_mean, listed
+from archspec.language.names import ROLES
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
-from archspec.names import ROLES
 from archspec.recipe import recipe
 from archspec.values.arguments import Schema, either, integer, number
 from archspec.values.source import List, Mapping, Scalar, Value, read

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from archspec.document import check_version, merge
 from archspec.errors import Fault, Mark, did_you_mean
-from archspec.finder import SUFFIXES, Found
+from archspec.language.document import check_version, merge
+from archspec.language.finder import SUFFIXES, Found
 from archspec.values.source import Mapping, Scalar, Value, read
 
 MAX_FILES = 10  # in one chain

@@ -9,11 +9,11 @@ from functools import cache
 from typing import Any
 
 from archspec.errors import Fault, Mark, Report
-from archspec.grammar import Grammar
+from archspec.language.grammar import Grammar
+from archspec.language.names import INCOMING, ROLES, check_block, check_variable
+from archspec.language.nodes import Step, Template, template
 from archspec.layers.primitive import Primitive
 from archspec.layers.registry import primitives
-from archspec.names import INCOMING, ROLES, check_block, check_variable
-from archspec.nodes import Step, Template, template
 from archspec.values.arguments import (
     LARGEST,
     REQUIRED,
@@ -31,7 +31,7 @@ from archspec.values.arguments import (
 from archspec.values.source import Mapping, Value, plain, read
 from archspec.values.validate import faults
 
-FOLDER = os.path.join(os.path.dirname(__file__), "layers", "blocks")
+FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layers", "blocks")
 
 TYPES: dict[str, Schema] = {
     "integer": integer(),

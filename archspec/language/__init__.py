@@ -1,0 +1,1 @@
+"""The language: what a file says, from its sections and variants down to the nodes of its network."""
