@@ -19,7 +19,7 @@ from torch import fx, nn
 
 from archspec.layers.initializers import Init
 from archspec.modules import in_training, recomputed, with_named
-from archspec.plan import Group, Layer, Named, Node, Plan, Tap
+from archspec.plan.plan import Group, Layer, Named, Node, Plan, Tap
 
 
 def assemble(plan: Plan, device: str | torch.device = "cpu") -> nn.Module:

@@ -17,7 +17,7 @@ from archspec.language.names import check_block
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.registry import primitives, register
 from archspec.layers.shapes import Shape, show
-from archspec.plan import freeze
+from archspec.plan.plan import freeze
 from archspec.values.arguments import Argument, fault_in
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ import subprocess
 import sys
 import time
 
-from archspec.elaborate import elaborate
 from archspec.errors import Report
 from archspec.language import sections
 from archspec.language.document import parse
 from archspec.language.finder import bundled, variants
+from archspec.plan.elaborate import elaborate
 from archspec.spec import open_file
 from archspec.values.source import Mapping
 

@@ -18,7 +18,7 @@ import torchvision
 from torch import nn
 
 from archspec.language.finder import bundled, find
-from archspec.plan import Plan
+from archspec.plan.plan import Plan
 from archspec.spec import load, open_file
 from archspec.trace import Network
 

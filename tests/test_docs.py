@@ -18,7 +18,7 @@ import torchvision
 import yaml
 from torch.optim import lr_scheduler
 
-from archspec import elaborate, errors
+from archspec import errors
 from archspec.errors import CODES, Fault
 from archspec.language import document, extends, sections
 from archspec.language.blocks import TYPES, library_block, library_names
@@ -27,6 +27,7 @@ from archspec.language.finder import bundled, variants
 from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
+from archspec.plan import elaborate
 from archspec.recipe import recipe
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.recipe import DEFAULTS

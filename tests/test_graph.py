@@ -13,7 +13,7 @@ from torch import fx, nn
 
 import archspec
 from archspec.assemble import assemble
-from archspec.plan import Plan
+from archspec.plan.plan import Plan
 from archspec.spec import from_dict
 from trainer import graph, runs, session
 from trainer.run import prepare

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.errors import Mark, Text
-from archspec.plan import Layer, Node, Plan, Tap
+from archspec.plan.plan import Layer, Node, Plan, Tap
 from archspec.spec import Checked, SpecFile, from_dict
 from archspec.values import source
 

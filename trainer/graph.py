@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.language.names import MERGES
 from archspec.layers.shapes import Shape
-from archspec.plan import Group, Layer, Node, Plan
+from archspec.plan.plan import Group, Layer, Node, Plan
 
 SUFFIX = ".graph"
 """What the name of the event file that holds a graph ends in."""

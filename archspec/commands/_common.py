@@ -10,7 +10,7 @@ import click
 
 from archspec.errors import Diagnostic, SpecError, UsageError
 from archspec.layers.shapes import show
-from archspec.plan import Plan
+from archspec.plan.plan import Plan
 
 Function = Callable[..., Any]
 

@@ -20,7 +20,7 @@ from archspec.commands._common import (
     variant_option,
 )
 from archspec.errors import SpecError, UsageError
-from archspec.plan import Plan
+from archspec.plan.plan import Plan
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,8 +12,8 @@ from archspec.language.nodes import Template
 from archspec.language.sections import BROKEN, Inits, Sections, depends_on_broken
 from archspec.layers.primitive import Primitive
 from archspec.layers.shapes import Shape, show
-from archspec.plan import freeze
-from archspec.tensors import Tensors
+from archspec.plan.plan import freeze
+from archspec.plan.tensors import Tensors
 from archspec.values.arguments import Signature, is_node
 from archspec.values.formulas import describe
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from archspec.binding import Binder, Initial, Place, Scope, Unknown
 from archspec.errors import Fault, Frame, Mark, Report
 from archspec.language.blocks import Block, library_body
 from archspec.language.document import schemas
@@ -17,8 +16,9 @@ from archspec.language.sections import BROKEN, Inits, Sections, inits
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
 from archspec.layers.shapes import Shape, show
-from archspec.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
-from archspec.tensors import Tensors
+from archspec.plan.binding import Binder, Initial, Place, Scope, Unknown
+from archspec.plan.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
+from archspec.plan.tensors import Tensors
 from archspec.values.arguments import fault_in
 from archspec.values.formulas import describe
 from archspec.values.validate import faults

@@ -1,0 +1,1 @@
+"""The plan: a network elaborated, with every shape and count, and nothing of torch."""
