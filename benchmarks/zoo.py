@@ -20,7 +20,7 @@ from torch import nn
 from archspec.language.finder import bundled, find
 from archspec.plan.plan import Plan
 from archspec.spec import load, open_file
-from archspec.trace import Network
+from archspec.weights.trace import Network
 
 PUBLISHED = {
     # the CIFAR-10 four
@@ -122,7 +122,7 @@ def largest_difference(name: str, variant: str, plan: Plan) -> float:
 
 
 def copy_in_order_of_use(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
-    """As `archspec.weights.transplant` does, less its proof, which would take four more runs."""
+    """As `archspec.weights.files.transplant` does, less its proof, which would take four more runs."""
     pairs = zip(Network("source", source, images).uses, Network("target", target, images).uses, strict=True)
     with torch.no_grad():
         for theirs, ours in pairs:

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import fx, nn
 
 import archspec
-from archspec.assemble import assemble
+from archspec.build.assemble import assemble
 from archspec.plan.plan import Plan
 from archspec.spec import from_dict
 from trainer import graph, runs, session

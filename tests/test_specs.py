@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from archspec.language.finder import bundled, variants
 from archspec.language.schema import schema
 from archspec.spec import Spec, load, open_file
-from archspec.trace import Network
 from archspec.weights import transplant
+from archspec.weights.trace import Network
 
 # Parameters as published, section A of the reference networks
 PUBLISHED = {"googlenet": 260_650, "resnet": 272_378, "preact": 272_250, "densenet": 239_146}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from archspec.spec import Spec
-    from archspec.transplant import Loaded
+    from archspec.weights import Loaded
 
 
 @click.command("build")

@@ -23,8 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from archspec.errors import UsageError, did_you_mean, listed
-from archspec.trace import form
-from archspec.transplant import SHOWN, Loaded, Skipped, TransplantError, transplant
+from archspec.weights.trace import form
+from archspec.weights.transplant import SHOWN, Loaded, Skipped, TransplantError, transplant
 
 __all__ = ["Loaded", "Skipped", "TransplantError", "load", "read", "save", "transplant", "transplant_torchvision"]
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from archspec.layers.shapes import show
-from archspec.trace import Network, TransplantError, Use, form, tensors_of
+from archspec.weights.trace import Network, TransplantError, Use, form, tensors_of
 
 __all__ = ["Example", "Loaded", "Skipped", "TransplantError", "transplant"]
 

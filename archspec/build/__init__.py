@@ -1,0 +1,1 @@
+"""Building: a plan as an ordinary torch module."""
