@@ -15,7 +15,8 @@ import archspec
 from archspec.build.assemble import assemble
 from archspec.plan.plan import Plan
 from archspec.spec import from_dict
-from trainer import graph, runs, session
+from archspec.views import graph
+from trainer import runs, session
 from trainer.run import prepare
 from trainer.session import Options, go_on, train
 

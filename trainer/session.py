@@ -15,7 +15,8 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback
 
 from archspec.errors import UsageError
-from trainer import checkpoints, graph, memory, resume, runs
+from archspec.views import graph
+from trainer import checkpoints, memory, resume, runs
 from trainer.apply import Evaluation, evaluated, network_of
 from trainer.compute import placed, quicken
 from trainer.engine import make_engine, quieten
