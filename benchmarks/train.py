@@ -188,7 +188,7 @@ def theirs(turn: Connection, name: str, epochs: int, folder: Path, settings: Ite
 
 def ours(turn: Connection, name: str, epochs: int, folder: Path, settings: Iterable[str]) -> None:
     from trainer import session
-    from trainer.run import prepare
+    from trainer.runs.job import prepare
 
     trust(folder)
     make_engine: Any = session.make_engine
@@ -205,12 +205,12 @@ def ours(turn: Connection, name: str, epochs: int, folder: Path, settings: Itera
 
 def plain(turn: Connection, name: str, epochs: int, folder: Path, settings: Iterable[str]) -> None:
     """What `ours` does, without Lightning, logs and checkpoints."""
-    from trainer import memory
-    from trainer.compute import placed, quicken
     from trainer.input.loaders import loader
-    from trainer.module import SpecModule
-    from trainer.optim import make_optimizer, make_schedule
-    from trainer.run import prepare
+    from trainer.runs.job import prepare
+    from trainer.steps import memory
+    from trainer.steps.compute import placed, quicken
+    from trainer.steps.module import SpecModule
+    from trainer.steps.optim import make_optimizer, make_schedule
 
     trust(folder)
     turns, spec = Turns(turn), spec_of(name, epochs, settings)

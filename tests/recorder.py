@@ -44,7 +44,7 @@ def watch_files() -> None:
 
 def watch_images() -> None:
     """Notes each image of each step, and spoils a loss if that is asked for."""
-    from trainer.module import SpecModule
+    from trainer.steps.module import SpecModule
 
     told = open(HERE / f"records-{rank()}.jsonl", "a", buffering=1)  # noqa: SIM115, open to the end
     spoiled, steps = os.environ.get("SPOIL", "-1:0").split(":"), 0

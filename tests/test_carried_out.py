@@ -18,11 +18,11 @@ from torch.optim import lr_scheduler
 
 from archspec.errors import UsageError
 from archspec.spec import from_dict
-from trainer.module import SpecModule
-from trainer.randomness import seed_generators, step_seed
-from trainer.run import prepare
-from trainer.runs import Result
+from trainer.runs.folders import Result
+from trainer.runs.job import prepare
 from trainer.session import train
+from trainer.steps.module import SpecModule
+from trainer.steps.randomness import seed_generators, step_seed
 
 SPEC = {
     "archspec": 1,
@@ -216,7 +216,7 @@ def test_without_validation_the_last_weights_are_tested(tmp_path: Path) -> None:
     assert accuracy(module, tmp_path) == pytest.approx(result.test_accuracy, abs=1e-6)
     from rich.console import Console
 
-    from trainer.report import print_table
+    from trainer.report.tables import print_table
 
     console = Console(record=True, width=120)
     print_table([result], console)

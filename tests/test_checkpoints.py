@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from archspec.errors import UsageError
-from trainer.checkpoints import Damaged, latest, load, previous, save
+from trainer.runs.checkpoints import Damaged, latest, load, previous, save
 
 
 def content(number: int, size: int = 10_000) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_loading_runs_nothing(last: Path, tmp_path: Path, monkeypatch: pytest.Mo
 WRITER = """
 import sys, torch
 from pathlib import Path
-from trainer.checkpoints import load, save
+from trainer.runs.checkpoints import load, save
 number = 0
 while True:
     number += 1
@@ -125,7 +125,7 @@ def test_a_full_disk_leaves_the_one_before(last: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 import torch
-from trainer.checkpoints import save
+from trainer.runs.checkpoints import save
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 last = Path({str(last)!r})
 save({{"number": 1, "weight": torch.zeros(100_000)}}, last)

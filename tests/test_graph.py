@@ -16,8 +16,9 @@ from archspec.build.assemble import assemble
 from archspec.plan.plan import Plan
 from archspec.spec import from_dict
 from archspec.views import graph
-from trainer import runs, session
-from trainer.run import prepare
+from trainer import session
+from trainer.runs import folders as runs
+from trainer.runs.job import prepare
 from trainer.session import Options, go_on, train
 
 DOCS = (Path(__file__).parent.parent / "docs" / "language.md").read_text(encoding="utf-8")

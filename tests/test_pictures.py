@@ -12,10 +12,10 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearns
 
 from archspec.spec import from_dict
-from trainer import pictures
-from trainer.apply import Evaluation, evaluated
 from trainer.data import Labelled
-from trainer.run import prepare
+from trainer.report import pictures
+from trainer.runs.evaluation import Evaluation, evaluated
+from trainer.runs.job import prepare
 from trainer.session import train
 
 SPEC = {

@@ -21,10 +21,10 @@ import yaml
 from hypothesis import given, strategies
 
 from archspec.spec import load
-from trainer import checkpoints, runs
-from trainer.apply import evaluated, network_of
 from trainer.input.loaders import Batches
-from trainer.run import prepare
+from trainer.runs import checkpoints, folders as runs
+from trainer.runs.evaluation import evaluated, network_of
+from trainer.runs.job import prepare
 
 RECORDER = str(Path(__file__).with_name("recorder.py"))
 PLAIN = {

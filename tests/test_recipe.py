@@ -21,10 +21,10 @@ from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.recipe import OPTIONS, complete
 from archspec.spec import from_dict, load
 from archspec.values.arguments import fault_in
-from trainer.module import SpecModule
-from trainer.optim import make_loss, make_optimizer, make_schedule
-from trainer.run import prepare
+from trainer.runs.job import prepare
 from trainer.session import train
+from trainer.steps.module import SpecModule
+from trainer.steps.optim import make_loss, make_optimizer, make_schedule
 
 # --- side classifiers ----------------------------------------------------------------------------------------------
 

@@ -18,12 +18,13 @@ import torch
 
 from archspec.errors import UsageError
 from archspec.spec import from_dict
-from trainer import checkpoints, runs, session
+from trainer import session
 from trainer.input.loaders import Batches
-from trainer.module import SpecModule
-from trainer.resume import Stopped
-from trainer.run import prepare
+from trainer.runs import checkpoints, folders as runs
+from trainer.runs.job import prepare
+from trainer.runs.resume import Stopped
 from trainer.session import Options, go_on, train
+from trainer.steps.module import SpecModule
 
 SPEC = {
     "archspec": 1,
@@ -304,7 +305,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
             train(job(tmp_path, RICH), tmp_path / "out")
     run = runs.find("small", tmp_path / "out")
     assert run.status == "stopped"
-    code = "import sys, time; from pathlib import Path; from trainer.runs import held\nwith held(Path(sys.argv[1])): print(1, flush=True); time.sleep(100)"
+    code = "import sys, time; from pathlib import Path; from trainer.runs.folders import held\nwith held(Path(sys.argv[1])): print(1, flush=True); time.sleep(100)"
     other = subprocess.Popen([sys.executable, "-c", code, str(run.folder)], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     other.stdout.readline()

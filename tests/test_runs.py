@@ -20,11 +20,11 @@ from sklearn.datasets import load_digits
 
 from archspec.errors import UsageError
 from archspec.spec import from_dict
-from trainer import runs
-from trainer.module import SpecModule
-from trainer.resume import position
-from trainer.run import prepare
+from trainer.runs import folders as runs
+from trainer.runs.job import prepare
+from trainer.runs.resume import position
 from trainer.session import key, train
+from trainer.steps.module import SpecModule
 
 SPEC = """\
 archspec: 1
@@ -80,7 +80,7 @@ def test_the_commit_of_a_repository_is_kept(tmp_path: Path, monkeypatch: pytest.
 
 def test_two_processes_that_start_together_get_two_folders(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from trainer.runs import new_folder\n"
+        "import sys, time; from pathlib import Path; from trainer.runs.folders import new_folder\n"
         "while time.time() < float(sys.argv[2]): pass\n"
         "print(*[new_folder(Path(sys.argv[1]) / 'runs', 'net').name for _ in range(50)])"
     )

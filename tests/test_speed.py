@@ -22,8 +22,8 @@ from torch.nn import functional
 import archspec
 from archspec.errors import UsageError
 from archspec.recipe.recipe import DEFAULTS
-from trainer import compute, memory
-from trainer.compute import quicken
+from trainer.steps import compute, memory
+from trainer.steps.compute import quicken
 
 CPU = torch.device("cpu")
 POOLS = [
@@ -118,7 +118,7 @@ def test_memory_that_is_freed_is_kept_while_training_and_given_back_then() -> No
     """In a process of its own: pages that 64 MiB cost, time after time, and what the process holds in the end."""
     code = """
 import resource
-from trainer import memory
+from trainer.steps import memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

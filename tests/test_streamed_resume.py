@@ -16,10 +16,10 @@ from pictures import photos
 from test_resume import Killed, assert_alike, killed_at
 
 from archspec.spec import from_dict
-from trainer import runs
 from trainer.input import parts
 from trainer.input.loaders import Stream
-from trainer.run import prepare
+from trainer.runs import folders as runs
+from trainer.runs.job import prepare
 from trainer.session import Options, go_on, train
 
 pytestmark = pytest.mark.usefixtures("own_cache")

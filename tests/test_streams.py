@@ -21,7 +21,7 @@ from trainer.input.images import fitted, statistics
 from trainer.input.loaders import Stream, loader
 from trainer.input.parts import bring
 from trainer.input.transforms import transform
-from trainer.run import prepare
+from trainer.runs.job import prepare
 from trainer.session import train
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -17,9 +17,9 @@ from torchvision.datasets import CIFAR10
 from archspec.errors import UsageError
 from archspec.recipe.recipe import DEFAULTS, complete
 from archspec.spec import from_dict, load
-from trainer.module import SpecModule
-from trainer.run import prepare
+from trainer.runs.job import prepare
 from trainer.session import train
+from trainer.steps.module import SpecModule
 
 LINEAR = {
     "archspec": 1,

@@ -153,7 +153,7 @@ def test_a_file_that_is_not_there(folder: Path) -> None:
 def test_of_a_lightning_checkpoint_the_network_is_taken(folder: Path) -> None:
     from pytorch_lightning import Trainer
 
-    from trainer.module import SpecModule
+    from trainer.steps.module import SpecModule
 
     module = SpecModule(archspec.load("digits").resolved)
     trainer = Trainer(logger=False, enable_checkpointing=False, max_epochs=0, enable_model_summary=False)

@@ -16,18 +16,19 @@ from pytorch_lightning.callbacks import Callback
 
 from archspec.errors import UsageError
 from archspec.views import graph
-from trainer import checkpoints, memory, resume, runs
-from trainer.apply import Evaluation, evaluated, network_of
-from trainer.compute import placed, quicken
-from trainer.engine import make_engine, quieten
 from trainer.input.augment import Augmentation
 from trainer.input.loaders import Stream, loader
-from trainer.module import SpecModule
-from trainer.progress import Bar
-from trainer.ranks import ALONE, Ranks
-from trainer.run import EVALUATION_BATCH, Job, job_of
-from trainer.runs import Result, Run
-from trainer.watch import Diverged, Epochs
+from trainer.report.progress import Bar
+from trainer.runs import checkpoints, folders as runs, resume
+from trainer.runs.engine import make_engine, quieten
+from trainer.runs.evaluation import Evaluation, evaluated, network_of
+from trainer.runs.folders import Result, Run
+from trainer.runs.job import EVALUATION_BATCH, Job, job_of
+from trainer.runs.ranks import ALONE, Ranks
+from trainer.runs.watch import Diverged, Epochs
+from trainer.steps import memory
+from trainer.steps.compute import placed, quicken
+from trainer.steps.module import SpecModule
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def _draw_graph(job: Job, folder: Path) -> None:
 def _draw(job: Job, folder: Path, found: Evaluation) -> None:
     """Draw the run's pictures. Its results are safe by now: what hinders the drawing is said, and no more."""
     try:
-        from trainer.pictures import draw_all
+        from trainer.report.pictures import draw_all
 
         draw_all(folder, job, found)
     except Exception as error:

@@ -18,15 +18,15 @@ from archspec.errors import ArchspecError, UsageError, printable
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
-    from trainer.ranks import Ranks
-    from trainer.run import Job
-    from trainer.runs import Result, Run
+    from trainer.runs.folders import Result, Run
+    from trainer.runs.job import Job
+    from trainer.runs.ranks import Ranks
     from trainer.session import Options
 
 
 def resumed(name: str, data_folder: Path | None, out: Path, options: Options) -> Result:
     """Go on with a run, or give the result of one that is finished."""
-    from trainer.runs import find
+    from trainer.runs.folders import find
 
     run = options.ranks.told(lambda: find(name, out))
     if run.result is not None:
@@ -48,7 +48,7 @@ class Source:
     skip_unreadable: bool
 
     def job(self, spec: Spec, ranks: Ranks) -> Job:
-        from trainer.run import prepare
+        from trainer.runs.job import prepare
 
         return ranks.each(
             lambda: prepare(
@@ -91,7 +91,7 @@ def trained(
 
 
 def _finished(out: Path, job: Job) -> Run | None:
-    from trainer.runs import finished
+    from trainer.runs.folders import finished
     from trainer.session import key
 
     return finished(out, key(job))

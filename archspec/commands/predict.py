@@ -25,10 +25,10 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) 
 
     Images that cannot be read are named, and make the exit status 2.
     """
-    from trainer.runs import find
+    from trainer.runs.folders import find
 
     found = find(run, out)
-    from trainer.apply import predicted
+    from trainer.runs.evaluation import predicted
 
     results, errors = predicted(found, images, top)
     if form == "json":

@@ -14,7 +14,7 @@ from archspec.commands._common import format_option
 from archspec.errors import UsageError, did_you_mean, listed
 
 if TYPE_CHECKING:
-    from trainer.runs import Run
+    from trainer.runs.folders import Run
 
 FIELDS = (
     "run",
@@ -59,7 +59,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 @format_option
 def command(out: Path, sort: str, conditions: tuple[str, ...], form: str) -> None:
     """List the runs below --out: status, data, accuracies, size and time."""
-    from trainer.runs import all_below
+    from trainer.runs.folders import all_below
 
     falling, field = sort.startswith("-"), sort.removeprefix("-")
     _known(field)

@@ -22,10 +22,10 @@ from archspec.commands._common import format_option, plugin_option
 @plugin_option
 def command(run: str, data_folder: Path | None, out: Path, form: str) -> None:
     """Test the best weights of RUN, a run's folder or its name below --out, on the test set of its data."""
-    from trainer.runs import find
+    from trainer.runs.folders import find
 
     found = find(run, out)
-    from trainer.apply import tested
+    from trainer.runs.evaluation import tested
 
     scores = tested(found, data_folder)
     if form == "json":

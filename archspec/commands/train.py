@@ -126,8 +126,8 @@ def command(
         click.echo("loading torch …", err=True)
     from rich.console import Console
 
-    from trainer.ranks import Machine, joined
-    from trainer.report import print_table, write_tables
+    from trainer.report.tables import print_table, write_tables
+    from trainer.runs.ranks import Machine, joined
     from trainer.session import Options
 
     with said_once():

@@ -19,7 +19,7 @@ from trainer.input.augment import Augmentation, Written
 from trainer.input.files import Files, Unreadable, decode, processors, quiet
 from trainer.input.images import fitted
 from trainer.input.transforms import transform
-from trainer.ranks import ALONE, Ranks
+from trainer.runs.ranks import ALONE, Ranks
 
 MOST_WORKERS = 8
 Batch = tuple[Tensor, Tensor]

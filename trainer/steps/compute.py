@@ -23,7 +23,7 @@ def quicken(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
     Raises `UsageError` where what `torch.compile` needs is not there.
     """
     if device.type == "cpu":
-        from trainer.pooling import pool_with_channels_last
+        from trainer.steps.pooling import pool_with_channels_last
 
         pool_with_channels_last(network)
     if recipe["compile"]:

@@ -15,12 +15,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from archspec.errors import UsageError
-from trainer import checkpoints
 from trainer.data import Labelled
 from trainer.input.loaders import Stream, loader
-from trainer.module import SpecModule
-from trainer.run import EVALUATION_BATCH, job_of
-from trainer.runs import Run
+from trainer.runs import checkpoints
+from trainer.runs.folders import Run
+from trainer.runs.job import EVALUATION_BATCH, job_of
+from trainer.steps.module import SpecModule
 
 
 def weights_of(run: Run) -> Path:

@@ -24,11 +24,11 @@ from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loops.evaluation_loop import RestartStage
 
 from archspec.errors import ArchspecError
-from trainer import checkpoints
-from trainer.watch import Epochs, check_finite
+from trainer.runs import checkpoints
+from trainer.runs.watch import Epochs, check_finite
 
 if TYPE_CHECKING:
-    from trainer.ranks import Ranks
+    from trainer.runs.ranks import Ranks
 
 
 class Stopped(ArchspecError):

@@ -14,14 +14,14 @@ from archspec.recipe.recipe import complete
 from archspec.spec import Spec, load
 from trainer import data
 from trainer.data import DataSet, Labelled
-from trainer.engine import check_machine
 from trainer.input.augment import Augmentation
 from trainer.input.images import check_fit
 from trainer.input.loaders import Stream
 from trainer.input.parts import bring, split
-from trainer.optim import check_schedule
-from trainer.ranks import ALONE, Settled
-from trainer.runs import Run
+from trainer.runs.engine import check_machine
+from trainer.runs.folders import Run
+from trainer.runs.ranks import ALONE, Settled
+from trainer.steps.optim import check_schedule
 
 EVALUATION_BATCH = 256
 

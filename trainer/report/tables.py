@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from trainer.runs import Result
+from trainer.runs.folders import Result
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from archspec.errors import UsageError
-from trainer.resume import RunFiles, csv_log
+from trainer.runs.resume import RunFiles, csv_log
 
 if TYPE_CHECKING:
-    from trainer.ranks import Ranks, Settled
+    from trainer.runs.ranks import Ranks, Settled
 
 Recipe = dict[str, Any]
 

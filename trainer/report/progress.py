@@ -10,7 +10,7 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from trainer.watch import Epochs
+from trainer.runs.watch import Epochs
 
 EVERY = 0.2
 """Seconds between two pictures of the bar."""

@@ -27,9 +27,9 @@ from pytorch_lightning.strategies import FSDPStrategy, Strategy
 from torch import distributed
 
 from archspec.errors import ArchspecError, UsageError
-from trainer.engine import quieten
-from trainer.resume import Stopped
-from trainer.watch import Diverged
+from trainer.runs.engine import quieten
+from trainer.runs.resume import Stopped
+from trainer.runs.watch import Diverged
 
 T = TypeVar("T")
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from trainer.apply import Evaluation
 from trainer.data import Labelled
 from trainer.input.augment import Augmentation
 from trainer.input.images import fitted
 from trainer.input.loaders import Stream
-from trainer.run import Job
+from trainer.runs.evaluation import Evaluation
+from trainer.runs.job import Job
 
 MISTAKES = 24
 SAMPLES, DRAWS = 6, 7

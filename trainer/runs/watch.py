@@ -13,7 +13,7 @@ from torch import Tensor
 from archspec.errors import UsageError
 
 if TYPE_CHECKING:
-    from trainer.ranks import Ranks
+    from trainer.runs.ranks import Ranks
 
 LOOK_EVERY = 50
 """After how many steps losses are looked at on a device that would have to be waited for; on a CPU, after each."""

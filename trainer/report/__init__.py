@@ -1,0 +1,1 @@
+"""Reports: what people look at while a network trains, and afterwards."""

@@ -1,0 +1,124 @@
+"""The Lightning module: a network built from a spec, and the recipe's loss, optimizer and schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from archspec.recipe.recipe import complete
+from archspec.spec import from_dict
+from trainer.input.augment import Augmentation
+from trainer.input.images import fitted
+from trainer.steps.optim import counted_steps, make_loss, make_optimizer, make_schedule
+from trainer.steps.randomness import seed_generators, step_seed
+
+
+class SpecModule(LightningModule):
+    """A classifier of images, made from a resolved spec alone (`Spec.resolved`).
+
+    The spec is its only hyperparameter, so that `SpecModule.load_from_checkpoint(file)` rebuilds the whole.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        loaded = from_dict(spec)
+        self.shape = loaded.plan.input
+        self.recipe = complete(loaded.recipe)
+        self.network = loaded.build()
+        self.layout = torch.channels_last if self.recipe["channels_last"] else torch.contiguous_format
+        self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.register_buffer("mean", torch.zeros(self.shape[0]))
+        self.register_buffer("std", torch.ones(self.shape[0]))
+        classes = loaded.plan.output[0]
+        self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
+        self.loss = make_loss(self.recipe)
+        self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
+        # of the validation images: the share whose class is right, and the mean loss
+        self.accuracy = MulticlassAccuracy(classes, average="micro")
+        self.mean_loss = Mean()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size and one or three channels.
+
+        Raises `TypeError` for other numbers: of floats nobody could tell how they are scaled. `network` takes them,
+        normalised by `mean` and `std`.
+        """
+        if images.dtype != torch.uint8:
+            raise TypeError(
+                f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
+            )
+        return _parted(self.network(self.prepared(fitted(images, self.shape))))[0]
+
+    def prepared(self, images: Tensor) -> Tensor:
+        """uint8 images of the network's input shape as normalised floats."""
+        normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
+        return normalized.contiguous(memory_format=self.layout)
+
+    def on_train_batch_start(self, batch: Any, index: int) -> None:
+        """Seeds what the step draws: augmentation, dropout."""
+        step = self.current_epoch * int(self.trainer.num_training_batches) + index
+        seed_generators(step_seed(self.recipe["seed"], step, self.global_rank), self.device)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        images, labels = batch
+        images, labels = self.augmentation(fitted(images, self.shape), labels)
+        logits, beside = _parted(self.network(self.prepared(images)))
+        loss: Tensor = self.loss(logits, labels)
+        for name, weight in self.aux.items():
+            loss = loss + weight * self.loss(beside[name], labels)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        images, labels = batch
+        # compiled for training alone: other numbers of images would be compiled anew
+        logits = _parted(self.network.forward(self.prepared(fitted(images, self.shape))))[0]
+        self.accuracy(logits, labels)
+        self.mean_loss(self.loss(logits, labels), len(labels))
+        self.log("val_loss", self.mean_loss)
+        self.log("val_accuracy", self.accuracy)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = make_optimizer(self.recipe, self.network)
+        self.trainer.fit_loop.setup_data()  # so that the batches of an epoch are known
+        batches = int(self.trainer.num_training_batches)
+        schedule = make_schedule(self.recipe, optimizer, *counted_steps(self.recipe, batches))
+        if schedule is None:
+            return optimizer
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _parted(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """What a network gives, as its main output and those beside it."""
+    return output if isinstance(output, tuple) else (output, {})
+
+
+class Mean(Metric):
+    """The mean over all images, also those of other processes, of losses that are means over a batch.
+
+    torchmetrics' own leaves the weights of batches out where it does not look for NaN, and looking takes a GPU's time;
+    Lightning's rounds the number of images.
+    """
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), "sum")
+        self.add_state("count", torch.tensor(0), "sum")
+
+    def update(self, loss: Tensor, images: int) -> None:
+        self.total += loss * images
+        self.count += images
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
