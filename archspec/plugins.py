@@ -23,7 +23,7 @@ from archspec.values.arguments import Argument, fault_in
 if TYPE_CHECKING:
     from torch import nn
 
-GROUP = "archspec.layers.primitives"
+GROUP = "archspec.primitives"
 """The entry-point group in which a package names modules that define primitives."""
 
 

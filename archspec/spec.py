@@ -53,7 +53,7 @@ class Spec:
 
         Without `aux`, its side classifiers are left out.
         """
-        from archspec.build.assemble import assemble
+        from archspec.assembly.assemble import assemble
 
         return assemble((self if aux else self.without_aux()).plan, device)
 

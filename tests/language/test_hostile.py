@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import ROOT
 
 from archspec.errors import Fault, SpecError, UsageError
 from archspec.spec import Checked, SpecFile, from_dict, load
@@ -231,7 +232,7 @@ def test_a_terminal_without_unicode_is_served(tmp_path: Path) -> None:
         [sys.executable, "-m", "archspec", "check", "digits"],
         cwd=tmp_path,
         capture_output=True,
-        env={"PYTHONIOENCODING": "ascii", "PATH": "", "PYTHONPATH": str(Path(__file__).parent.parent)},
+        env={"PYTHONIOENCODING": "ascii", "PATH": "", "PYTHONPATH": str(ROOT)},
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, b"")

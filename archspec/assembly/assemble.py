@@ -2,7 +2,7 @@
 
 Sequences become `nn.Sequential`; merges, and sequences that lead tensors past their parts, become modules whose
 `forward` torch.fx writes, so that nothing of archspec runs in the network, and a pickled network needs no archspec.
-The exceptions are `archspec.build.modules`: side classifiers and recomputation.
+The exceptions are `archspec.assembly.modules`: side classifiers and recomputation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from archspec.build.modules import in_training, recomputed, with_named
+from archspec.assembly.modules import in_training, recomputed, with_named
 from archspec.layers.initializers import Init
 from archspec.plan.plan import Group, Layer, Named, Node, Plan, Tap
 

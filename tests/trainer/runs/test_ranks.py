@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from conftest import ROOT
 from hypothesis import given, strategies
 
 from archspec.spec import load
@@ -26,7 +27,7 @@ from trainer.runs import checkpoints, folders as runs
 from trainer.runs.evaluation import evaluated, network_of
 from trainer.runs.job import prepare
 
-RECORDER = str(Path(__file__).with_name("recorder.py"))
+RECORDER = str(ROOT / "tests" / "recorder.py")
 PLAIN = {
     "archspec": 1,
     "name": "Plain",

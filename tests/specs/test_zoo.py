@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torchvision
+from conftest import ROOT
 
 from archspec.language.finder import bundled, find, variants
 from archspec.spec import load, open_file
 
-ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip().strip("`") for cell in line.strip("|").split("|")]

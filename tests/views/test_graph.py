@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from conftest import ROOT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import fx, nn
 
 import archspec
-from archspec.build.assemble import assemble
+from archspec.assembly.assemble import assemble
 from archspec.plan.plan import Plan
 from archspec.spec import from_dict
 from archspec.views import graph
@@ -21,7 +22,7 @@ from trainer.runs import folders as runs
 from trainer.runs.job import prepare
 from trainer.session import Options, go_on, train
 
-DOCS = (Path(__file__).parent.parent / "docs" / "language.md").read_text(encoding="utf-8")
+DOCS = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
 
 MERGING = {
     "archspec": 1,

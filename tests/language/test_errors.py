@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from archspec.errors import CODES, SpecError
 from archspec.spec import open_file
@@ -47,7 +48,7 @@ def test_every_code_has_a_message_in_the_tests() -> None:
 
 
 def test_every_code_is_in_the_language_description() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "language.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
     assert {code for code in CODES if f"`{code}`" not in text} == set()
 
 
