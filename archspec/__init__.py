@@ -6,14 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archspec.errors import ArchspecError, SpecError, UsageError
+    from archspec.foundation.errors import ArchspecError, SpecError, UsageError
     from archspec.plan.plan import Plan
     from archspec.spec import Spec, build, from_dict, load
 
 __version__ = "0.1.0"
 __all__ = ["ArchspecError", "Plan", "Spec", "SpecError", "UsageError", "build", "from_dict", "load"]
 
-_HOMES = {"ArchspecError": "errors", "SpecError": "errors", "UsageError": "errors", "Plan": "plan.plan"}
+_HOMES = {
+    "ArchspecError": "foundation.errors",
+    "SpecError": "foundation.errors",
+    "UsageError": "foundation.errors",
+    "Plan": "plan.plan",
+}
 
 
 def __dir__() -> list[str]:

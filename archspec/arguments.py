@@ -1,5 +1,5 @@
 """The types of a primitive's arguments, as plugins import them; `archspec.primitive` has them too."""
 
-from archspec.values.arguments import Argument, Schema, boolean, choice, either, integer, number, pair, titled
+from archspec.foundation.arguments import Argument, Schema, boolean, choice, either, integer, number, pair, titled
 
 __all__ = ["Argument", "Schema", "boolean", "choice", "either", "integer", "number", "pair", "titled"]

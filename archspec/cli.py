@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from archspec import __version__
-from archspec.errors import ArchspecError
+from archspec.foundation.errors import ArchspecError
 
 # what modules make as they load is never garbage: looking for some took a twentieth of a short command's time
 gc.set_threshold(50_000, 20, 20)
@@ -38,7 +38,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            from archspec.errors import did_you_mean, listed
+            from archspec.foundation.errors import did_you_mean, listed
 
             known = self.list_commands(ctx)
             hint = did_you_mean(args[0], known) or f"the commands are {listed(known)}"

@@ -12,13 +12,13 @@ from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from archspec.errors import Fault, Mark, Text, UsageError
+from archspec.foundation.arguments import Argument, fault_in
+from archspec.foundation.errors import Fault, Mark, Text, UsageError
+from archspec.foundation.shapes import Shape, show
 from archspec.language.names import check_block
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.registry import primitives, register
-from archspec.layers.shapes import Shape, show
 from archspec.plan.plan import freeze
-from archspec.values.arguments import Argument, fault_in
 
 if TYPE_CHECKING:
     from torch import nn

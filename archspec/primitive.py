@@ -1,9 +1,6 @@
 """What a primitive is made of, for those who write one: the contract, the types of arguments, and the error to raise."""
 
-from archspec.errors import Fault
-from archspec.layers.primitive import Arguments, Primitive, traced
-from archspec.layers.shapes import Shape, window_count
-from archspec.values.arguments import (
+from archspec.foundation.arguments import (
     Argument,
     boolean,
     choice,
@@ -12,6 +9,9 @@ from archspec.values.arguments import (
     number,
     pair,
 )
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, window_count
+from archspec.layers.primitive import Arguments, Primitive, traced
 
 __all__ = [
     "Argument",

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from archspec.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.foundation import source
+from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.foundation.shapes import show
+from archspec.foundation.source import Mapping, Scalar, plain
 from archspec.language import document as documents, finder
 from archspec.language.document import Document
 from archspec.language.extends import extended, refuse_extends
 from archspec.language.sections import Sections, compute
 from archspec.layers.registry import primitives
-from archspec.layers.shapes import show
 from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan, freeze_pairs
 from archspec.plugins import load_installed
-from archspec.values import source
-from archspec.values.source import Mapping, Scalar, plain
 
 if TYPE_CHECKING:
     from torch import nn

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import time
 
-from archspec.errors import Report
+from archspec.foundation.errors import Report
+from archspec.foundation.source import Mapping
 from archspec.language import sections
 from archspec.language.document import parse
 from archspec.language.finder import bundled, variants
 from archspec.plan.elaborate import elaborate
 from archspec.spec import open_file
-from archspec.values.source import Mapping
 
 COMMANDS = {
     "archspec check resnet152": [sys.executable, "-m", "archspec", "check", "resnet152"],

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from trainer import data
 from trainer.input.parts import bring
 

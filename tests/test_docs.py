@@ -18,8 +18,10 @@ import torchvision
 import yaml
 from torch.optim import lr_scheduler
 
-from archspec import errors
-from archspec.errors import CODES, Fault
+from archspec.foundation import arguments, errors, formulas, source
+from archspec.foundation.arguments import Signature
+from archspec.foundation.errors import CODES, Fault
+from archspec.foundation.source import Mapping
 from archspec.language import document, extends, sections
 from archspec.language.blocks import TYPES, library_block, library_names
 from archspec.language.extends import extended
@@ -32,9 +34,6 @@ from archspec.recipe import recipe
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.recipe import DEFAULTS
 from archspec.spec import MAX_WORK, SpecFile, load
-from archspec.values import arguments, formulas, source
-from archspec.values.arguments import Signature
-from archspec.values.source import Mapping
 from trainer import recipes
 
 ROOT = Path(__file__).parent.parent

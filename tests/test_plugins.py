@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from archspec.errors import SpecError, UsageError
+from archspec.foundation.errors import SpecError, UsageError
 from archspec.layers.registry import primitives
 from archspec.plugins import load_plugin
 from archspec.spec import from_dict

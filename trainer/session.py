@@ -14,7 +14,7 @@ import yaml
 from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.views import graph
 from trainer.input.augment import Augmentation
 from trainer.input.loaders import Stream, loader

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from archspec.errors import Diagnostic, SpecError, UsageError
-from archspec.layers.shapes import show
+from archspec.foundation.errors import Diagnostic, SpecError, UsageError
+from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 
 Function = Callable[..., Any]
@@ -52,7 +52,7 @@ def note_measured() -> None:
     from archspec.plugins import measured
 
     if measured():
-        from archspec.errors import listed
+        from archspec.foundation.errors import listed
 
         click.echo(
             f"note: torch was loaded to measure {listed(measured())}, which no shape rule is given for", err=True

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.errors import ArchspecError, UsageError, printable
+from archspec.foundation.errors import ArchspecError, UsageError, printable
 
 if TYPE_CHECKING:
     from archspec.spec import Spec

@@ -19,7 +19,7 @@ from archspec.commands._common import (
     set_option,
     variant_option,
 )
-from archspec.errors import SpecError, UsageError
+from archspec.foundation.errors import SpecError, UsageError
 from archspec.plan.plan import Plan
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from archspec.commands._common import (
     result,
     set_option,
 )
-from archspec.errors import Diagnostic, SpecError, UsageError
+from archspec.foundation.errors import Diagnostic, SpecError, UsageError
 
 
 @click.command("check")

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from archspec.commands._common import plugin_option
-from archspec.errors import CODES, UsageError, did_you_mean
+from archspec.foundation.arguments import Signature, phrase
+from archspec.foundation.errors import CODES, UsageError, did_you_mean
 from archspec.language.blocks import Block
 from archspec.language.names import ROLES
 from archspec.layers.primitive import Primitive
-from archspec.values.arguments import Signature, phrase
 
 
 @click.command("explain")
@@ -72,7 +72,7 @@ def _primitive(primitive: Primitive) -> str:
 
 
 def _block(block: Block) -> str:
-    from archspec.layers.shapes import show
+    from archspec.foundation.shapes import show
     from archspec.spec import from_dict
 
     lines = [f"{block.name}: {block.doc}", ""]
@@ -88,7 +88,7 @@ def _block(block: Block) -> str:
 
 def example_spec(block: Block) -> dict[str, Any]:
     """A spec whose network is a block's example, as data."""
-    from archspec.values.source import plain, read
+    from archspec.foundation.source import plain, read
 
     return {
         "archspec": 1,

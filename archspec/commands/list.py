@@ -31,9 +31,9 @@ def command(kind: str | None) -> None:
 
 
 def _specs() -> list[tuple[str, str]]:
+    from archspec.foundation.source import Mapping, Scalar
     from archspec.language.finder import bundled
     from archspec.spec import open_file
-    from archspec.values.source import Mapping, Scalar
 
     rows = []
     for name in bundled():

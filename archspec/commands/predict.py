@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from archspec.commands._common import format_option, plugin_option
-from archspec.errors import printable
+from archspec.foundation.errors import printable
 
 
 @click.command("predict")

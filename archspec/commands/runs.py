@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import format_option
-from archspec.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, listed
 
 if TYPE_CHECKING:
     from trainer.runs.folders import Run

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from archspec.commands._common import plugin_option, set_option, variant_option
 from archspec.commands._training import Source, check_alone, resumed, said_once, trained
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 
 if TYPE_CHECKING:
     from archspec.spec import Spec

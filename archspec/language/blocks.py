@@ -8,13 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from archspec.errors import Fault, Mark, Report
-from archspec.language.grammar import Grammar
-from archspec.language.names import INCOMING, ROLES, check_block, check_variable
-from archspec.language.nodes import Step, Template, template
-from archspec.layers.primitive import Primitive
-from archspec.layers.registry import primitives
-from archspec.values.arguments import (
+from archspec.foundation.arguments import (
     LARGEST,
     REQUIRED,
     Argument,
@@ -28,8 +22,14 @@ from archspec.values.arguments import (
     pair,
     titled,
 )
-from archspec.values.source import Mapping, Value, plain, read
-from archspec.values.validate import faults
+from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.source import Mapping, Value, plain, read
+from archspec.foundation.validate import faults
+from archspec.language.grammar import Grammar
+from archspec.language.names import INCOMING, ROLES, check_block, check_variable
+from archspec.language.nodes import Step, Template, template
+from archspec.layers.primitive import Primitive
+from archspec.layers.registry import primitives
 
 FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layers", "blocks")
 

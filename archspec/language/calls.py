@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from archspec.errors import Fault, Mark, Report, did_you_mean, listed
+from archspec.foundation.arguments import NODE, Signature, fault_in, is_node
+from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, listed
+from archspec.foundation.source import Mapping, Scalar, Value
 from archspec.language.names import INCOMING, LOOP, ROLES, VERBS
 from archspec.language.nodes import Broken, Call, Given, Step, Template, template
-from archspec.values.arguments import NODE, Signature, fault_in, is_node
-from archspec.values.source import Mapping, Scalar, Value
 
 
 class Vocabulary(Protocol):

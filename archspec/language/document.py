@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from archspec.errors import Fault, Mark, Report, Text, did_you_mean, listed
+from archspec.foundation.arguments import Schema, either, integer, number
+from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, listed
+from archspec.foundation.source import List, Mapping, Scalar, Value, read
+from archspec.foundation.validate import faults
 from archspec.language.names import ROLES
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
 from archspec.recipe import recipe
-from archspec.values.arguments import Schema, either, integer, number
-from archspec.values.source import List, Mapping, Scalar, Value, read
-from archspec.values.validate import faults
 
 VERSION = 1
 MAX_STEPS = 20  # of a dotted path

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from archspec.errors import Fault, Mark, did_you_mean
+from archspec.foundation.errors import Fault, Mark, did_you_mean
+from archspec.foundation.source import Mapping, Scalar, Value, read
 from archspec.language.document import check_version, merge
 from archspec.language.finder import SUFFIXES, Found
-from archspec.values.source import Mapping, Scalar, Value, read
 
 MAX_FILES = 10  # in one chain
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from archspec.errors import UsageError, did_you_mean
+from archspec.foundation.errors import UsageError, did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archspec.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.arguments import fault_in, number
+from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.foundation.validate import faults
 from archspec.language.calls import CallGrammar
 from archspec.language.document import schemas
 from archspec.language.names import (
@@ -23,9 +26,6 @@ from archspec.language.names import (
     check_variable,
 )
 from archspec.language.nodes import Aux, Body, Broken, For, Merge, Sequence, Step, Template, Wire
-from archspec.values.arguments import fault_in, number
-from archspec.values.source import List, Mapping, Scalar, Value
-from archspec.values.validate import faults
 
 
 class Grammar(CallGrammar):

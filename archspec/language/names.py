@@ -5,8 +5,8 @@ from __future__ import annotations
 import keyword
 import re
 
-from archspec.errors import Fault, Mark
-from archspec.values.formulas import CONSTANTS, FUNCTIONS
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
 
 INCOMING = ("c_in", "h_in", "w_in", "shape_in")
 """What a node's formulas see of the tensor that reaches it."""

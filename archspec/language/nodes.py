@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping as ABCMapping
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.errors import Fault, Mark
-from archspec.values import formulas
-from archspec.values.formulas import Formula
-from archspec.values.source import List, Scalar, Value
+from archspec.foundation import formulas
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.formulas import Formula
+from archspec.foundation.source import List, Scalar, Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
+from archspec.foundation.arguments import Schema, Signature, either
 from archspec.language import blocks as block
 from archspec.language.blocks import library_block, library_names
 from archspec.language.document import VERSION, schemas
@@ -11,7 +12,6 @@ from archspec.language.grammar import WEIGHT
 from archspec.language.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
 from archspec.layers.registry import primitives
 from archspec.recipe import recipe
-from archspec.values.arguments import Schema, Signature, either
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
 _SECTIONS = {

@@ -6,18 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.errors import Fault, Mark, Report, did_you_mean
+from archspec.foundation.arguments import fault_in
+from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
+from archspec.foundation.formulas import count_items
+from archspec.foundation.shapes import Shape
+from archspec.foundation.source import Mapping, Scalar, Value, locate, plain
+from archspec.foundation.validate import faults
 from archspec.language.blocks import Vocabulary, define_all, formula_of
 from archspec.language.document import schemas
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
 from archspec.language.nodes import Broken, Call, Step
 from archspec.layers.initializers import Init, resolve as resolve_init
-from archspec.layers.shapes import Shape
-from archspec.values.arguments import fault_in
-from archspec.values.formulas import count_items
-from archspec.values.source import Mapping, Scalar, Value, locate, plain
-from archspec.values.validate import faults
 
 
 @dataclass(frozen=True, slots=True)

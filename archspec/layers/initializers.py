@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.errors import Fault, Mark
+from archspec.foundation.arguments import Schema, choice, either, number
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.shapes import Shape, show
 from archspec.layers.primitive import Primitive
-from archspec.layers.shapes import Shape, show
-from archspec.values.arguments import Schema, choice, either, number
 
 
 @dataclass(frozen=True)

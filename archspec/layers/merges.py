@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archspec.errors import Fault, Mark
-from archspec.layers.shapes import Shape, show
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.shapes import Shape, show
 
 
 def _concatenated(shapes: list[Shape]) -> Shape | None:

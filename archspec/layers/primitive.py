@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archspec.errors import Fault
-from archspec.layers.shapes import Shape, show
-from archspec.values.arguments import Argument, Signature
+from archspec.foundation.arguments import Argument, Signature
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, show
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,7 +6,11 @@ from dataclasses import replace
 from math import prod
 from typing import Any
 
-from archspec.errors import Fault, Frame, Mark, Report
+from archspec.foundation.arguments import fault_in
+from archspec.foundation.errors import Fault, Frame, Mark, Report
+from archspec.foundation.formulas import describe
+from archspec.foundation.shapes import Shape, show
+from archspec.foundation.validate import faults
 from archspec.language.blocks import Block, library_body
 from archspec.language.document import schemas
 from archspec.language.grammar import WEIGHT
@@ -15,13 +19,9 @@ from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Ste
 from archspec.language.sections import BROKEN, Inits, Sections, inits
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
-from archspec.layers.shapes import Shape, show
 from archspec.plan.binding import Binder, Initial, Place, Scope, Unknown
 from archspec.plan.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
 from archspec.plan.tensors import Tensors
-from archspec.values.arguments import fault_in
-from archspec.values.formulas import describe
-from archspec.values.validate import faults
 
 MAX_NODES = 100_000  # of a plan, groups counted
 MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow

@@ -8,10 +8,10 @@ from functools import cached_property
 from math import prod
 from typing import Any, ClassVar
 
-from archspec.errors import Frame, Mark
+from archspec.foundation.errors import Frame, Mark
+from archspec.foundation.shapes import Shape, show
 from archspec.language.names import MERGES
 from archspec.layers.initializers import Init
-from archspec.layers.shapes import Shape, show
 
 Pairs = tuple[tuple[str, Any], ...]
 """Names with values, in order; lists within are tuples."""

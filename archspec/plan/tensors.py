@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archspec.errors import Fault, Frame, Mark, Report, did_you_mean, listed
+from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, listed
+from archspec.foundation.shapes import Shape
 from archspec.language.nodes import Broken, Step, Wire, bodies
-from archspec.layers.shapes import Shape
 
 MOST_LISTED = 10  # names, in a help
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.values.arguments import Argument, Schema, Signature, choice, either, integer, number
+from archspec.foundation.arguments import Argument, Schema, Signature, choice, either, integer, number
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Names, arguments and defaults are torch's; the bounds are those that torch check
 
 from __future__ import annotations
 
-from archspec.values.arguments import Schema, boolean, either, number
+from archspec.foundation.arguments import Schema, boolean, either, number
 
 
 def _list(*items: Schema) -> Schema:

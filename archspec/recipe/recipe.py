@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from archspec.foundation.arguments import Schema, boolean, choice, either, integer, number
 from archspec.recipe import augmentations
 from archspec.recipe.optimizers import OPTIMIZERS, REQUIRED
-from archspec.values.arguments import Schema, boolean, choice, either, integer, number
 
 
 def _section(required: Iterable[str] = (), **properties: Schema) -> Schema:

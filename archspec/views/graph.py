@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from archspec.foundation.shapes import Shape
 from archspec.language.names import MERGES
-from archspec.layers.shapes import Shape
 from archspec.plan.plan import Group, Layer, Node, Plan
 
 SUFFIX = ".graph"

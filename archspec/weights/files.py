@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from archspec.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, listed
 from archspec.weights.trace import form
 from archspec.weights.transplant import SHOWN, Loaded, Skipped, TransplantError, transplant
 

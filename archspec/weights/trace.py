@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archspec.errors import UsageError
-from archspec.layers.shapes import show
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import show
 
 
 class TransplantError(UsageError):

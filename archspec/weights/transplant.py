@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archspec.layers.shapes import show
+from archspec.foundation.shapes import show
 from archspec.weights.trace import Network, TransplantError, Use, form, tensors_of
 
 __all__ = ["Example", "Loaded", "Skipped", "TransplantError", "transplant"]

@@ -13,11 +13,11 @@ import pytest
 import torch
 from torch import fx, nn
 
+from archspec.foundation.source import plain, read
 from archspec.language import names
 from archspec.language.finder import bundled
 from archspec.layers.registry import primitives
 from archspec.spec import from_dict, load
-from archspec.values.source import plain, read
 
 CIFAR = ["densenet", "digits", "googlenet", "preact", "resnet"]
 

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, event, given, settings, strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archspec.errors import Mark, Text
+from archspec.foundation import source
+from archspec.foundation.errors import Mark, Text
 from archspec.plan.plan import Layer, Node, Plan, Tap
 from archspec.spec import Checked, SpecFile, from_dict
-from archspec.values import source
 
 KEEPING = st.sampled_from(
     [

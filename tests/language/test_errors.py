@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from archspec.errors import CODES, SpecError
+from archspec.foundation.errors import CODES, SpecError
 from archspec.spec import open_file
 
 TABLE = Path(__file__).with_name("errors.txt").read_text(encoding="utf-8")

@@ -18,9 +18,9 @@ import pytest
 import torch
 from conftest import ROOT
 
-from archspec.errors import Fault, SpecError, UsageError
+from archspec.foundation import source
+from archspec.foundation.errors import Fault, SpecError, UsageError
 from archspec.spec import Checked, SpecFile, from_dict, load
-from archspec.values import source
 
 HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
 

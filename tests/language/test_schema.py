@@ -11,13 +11,13 @@ import jsonschema
 import pytest
 from test_errors import CASES
 
-from archspec.errors import Fault, SpecError
+from archspec.foundation.errors import Fault, SpecError
+from archspec.foundation.source import plain, read
 from archspec.language.blocks import library_names
 from archspec.language.finder import bundled
 from archspec.language.schema import schema
 from archspec.layers.registry import primitives
 from archspec.spec import from_dict, load
-from archspec.values.source import plain, read
 
 VALIDATOR = jsonschema.Draft202012Validator(schema())
 

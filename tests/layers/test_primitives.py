@@ -13,12 +13,12 @@ import torch
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from archspec.errors import Fault
+from archspec.foundation.arguments import REQUIRED, Schema
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, pair as both
 from archspec.layers.primitive import Primitive
 from archspec.layers.registry import primitives, register
-from archspec.layers.shapes import Shape, pair as both
 from archspec.spec import from_dict
-from archspec.values.arguments import REQUIRED, Schema
 
 # Where we are stricter than torch on purpose: it takes any rank, treating a sample's axes as something else
 RANK = "but its input is"
@@ -130,7 +130,7 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
     assert primitive.source.startswith("https://")
     assert all(argument.doc for argument in primitive.arguments)
     for example in primitive.examples:
-        from archspec.values.source import plain, read
+        from archspec.foundation.source import plain, read
 
         node = plain(read(example.encode(), "example"))
         spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})
@@ -141,7 +141,7 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
 def test_weights_names_every_parameter(primitive: Primitive) -> None:
     """`weights` is what `init` may name: no parameter of the modules of its examples is missing there."""
-    from archspec.values.source import plain, read
+    from archspec.foundation.source import plain, read
 
     found = set()
     for example in primitive.examples:

@@ -106,8 +106,8 @@ def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
 
 @pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
 def test_spec_fits_the_json_schema(name: str, variant: str | None) -> None:
-    from archspec.values.arguments import validator
-    from archspec.values.source import plain
+    from archspec.foundation.arguments import validator
+    from archspec.foundation.source import plain
 
     assert list(validator(schema()).iter_errors(plain(open_file(name)[0].tree))) == []
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import archspec
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.weights import Loaded, TransplantError, transplant
 
 MODELS: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {  # images, their size, and what the model is made with

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import archspec
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.weights import load, read, save, transplant_torchvision
 
 OFFLINE = {"https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}

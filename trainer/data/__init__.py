@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
-from archspec.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, listed
 
 if TYPE_CHECKING:
     from trainer.input.files import Files

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 
 
 def refuse(name: str, fault: str, folder: Path, cure: str, *, anew: bool) -> NoReturn:

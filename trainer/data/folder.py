@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from archspec.errors import UsageError, listed
+from archspec.foundation.errors import UsageError, listed
 from trainer.data import DataSet
 from trainer.input.cache import stamp
 from trainer.input.files import SUFFIXES, Files

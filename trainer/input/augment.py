@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional
 
-from archspec.errors import UsageError
-from archspec.layers.shapes import Shape
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import Shape
 from archspec.recipe.augmentations import AUGMENTATIONS, complete
 from trainer.input import color, geometry
 

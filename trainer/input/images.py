@@ -7,8 +7,8 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from archspec.errors import UsageError
-from archspec.layers.shapes import Shape, show
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import Shape, show
 
 
 def fitted(images: Tensor, shape: Shape) -> Tensor:

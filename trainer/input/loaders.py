@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from archspec.errors import UsageError
-from archspec.layers.shapes import Shape
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import Shape
 from archspec.recipe.augmentations import AUGMENTATIONS, complete
 from trainer.data import Labelled
 from trainer.input.augment import Augmentation, Written

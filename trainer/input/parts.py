@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archspec.errors import UsageError
-from archspec.layers.shapes import Shape
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import Shape
 from trainer.data import DataSet, Labelled
 from trainer.input.cache import recall, remember
 from trainer.input.files import Files, Unreadable

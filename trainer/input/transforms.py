@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
-from archspec.layers.shapes import Shape
+from archspec.foundation.shapes import Shape
 from archspec.recipe.augmentations import complete
 from trainer.input.augment import Range, Written
 

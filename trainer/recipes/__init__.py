@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from archspec.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, listed
 from archspec.language.finder import SUFFIXES, Found
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))

@@ -20,7 +20,7 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins import CheckpointIO
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 
 _KEY = b"sha256:"
 _COMMENT = len(_KEY) + 64

@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import (
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from trainer.runs.resume import RunFiles, csv_log
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from trainer.data import Labelled
 from trainer.input.loaders import Stream, loader
 from trainer.runs import checkpoints

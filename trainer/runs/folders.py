@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec import __version__
-from archspec.errors import UsageError, did_you_mean
+from archspec.foundation.errors import UsageError, did_you_mean
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from archspec.errors import UsageError
-from archspec.layers.shapes import show
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import show
 from archspec.recipe.recipe import complete
 from archspec.spec import Spec, load
 from trainer import data

@@ -26,7 +26,7 @@ from pytorch_lightning.plugins.environments import (
 from pytorch_lightning.strategies import FSDPStrategy, Strategy
 from torch import distributed
 
-from archspec.errors import ArchspecError, UsageError
+from archspec.foundation.errors import ArchspecError, UsageError
 from trainer.runs.engine import quieten
 from trainer.runs.resume import Stopped
 from trainer.runs.watch import Diverged

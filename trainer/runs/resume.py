@@ -23,7 +23,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, Wei
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loops.evaluation_loop import RestartStage
 
-from archspec.errors import ArchspecError
+from archspec.foundation.errors import ArchspecError
 from trainer.runs import checkpoints
 from trainer.runs.watch import Epochs, check_finite
 

@@ -10,7 +10,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 
 if TYPE_CHECKING:
     from trainer.runs.ranks import Ranks

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from trainer.data import Labelled
 from trainer.input.loaders import Stream
 

@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, SequentialLR
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 
 Recipe = dict[str, Any]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from archspec.foundation.arguments import Argument, boolean, choice, number
+from archspec.foundation.shapes import Shape
 from archspec.layers.primitive import Arguments, Primitive
-from archspec.layers.shapes import Shape
-from archspec.values.arguments import Argument, boolean, choice, number
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.errors import Fault
+from archspec.foundation.arguments import Argument, boolean, choice, either, integer, pair
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, pair as both, show, window_count
 from archspec.layers.primitive import Arguments, Primitive
-from archspec.layers.shapes import Shape, pair as both, show, window_count
-from archspec.values.arguments import Argument, boolean, choice, either, integer, pair
 
 if TYPE_CHECKING:
     from torch import nn

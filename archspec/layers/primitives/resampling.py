@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archspec.errors import Fault
+from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, pair as both
 from archspec.layers.primitive import Arguments, Primitive, traced
-from archspec.layers.shapes import Shape, pair as both
-from archspec.values.arguments import Argument, boolean, choice, either, integer, number, pair
 
 if TYPE_CHECKING:
     from torch import nn

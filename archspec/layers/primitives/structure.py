@@ -6,10 +6,10 @@ from itertools import permutations
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.errors import Fault
+from archspec.foundation.arguments import Argument, Schema, either, integer, number, pair
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, pair as both, show
 from archspec.layers.primitive import Arguments, Primitive, traced
-from archspec.layers.shapes import Shape, pair as both, show
-from archspec.values.arguments import Argument, Schema, either, integer, number, pair
 
 if TYPE_CHECKING:
     from torch import nn

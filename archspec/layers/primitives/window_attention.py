@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from archspec.errors import Fault
+from archspec.foundation.arguments import Argument, choice, integer, pair
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, pair as both
 from archspec.layers.primitive import Arguments, Primitive, traced
 from archspec.layers.primitives.attention import LARGEST, check_heads, relative_positions
-from archspec.layers.shapes import Shape, pair as both
-from archspec.values.arguments import Argument, choice, integer, pair
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

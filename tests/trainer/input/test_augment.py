@@ -16,9 +16,9 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 from waves import COUNT, far, labels, photos
 
-from archspec.errors import UsageError
+from archspec.foundation.arguments import validator
+from archspec.foundation.errors import UsageError
 from archspec.recipe.augmentations import AUGMENTATIONS, SCHEMA, complete
-from archspec.values.arguments import validator
 from trainer.input import augment, geometry
 from trainer.input.augment import Augmentation
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from trainer.runs.checkpoints import Damaged, latest, load, previous, save
 
 

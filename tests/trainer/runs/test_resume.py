@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer import session
 from trainer.input.loaders import Batches

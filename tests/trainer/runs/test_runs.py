@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer.runs import folders as runs
 from trainer.runs.job import prepare

@@ -14,7 +14,7 @@ import torch
 from published import write_cifar
 from torchvision.datasets import CIFAR10
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.recipe.recipe import DEFAULTS, complete
 from archspec.spec import from_dict, load
 from trainer.runs.job import prepare
@@ -120,8 +120,8 @@ def test_cifar_recipes_are_as_published() -> None:
 
 
 def test_a_recipe_is_completed_by_defaults_that_fit_its_own_schema() -> None:
+    from archspec.foundation.arguments import validator
     from archspec.recipe.recipe import SCHEMA
-    from archspec.values.arguments import validator
 
     assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
     assert set(SCHEMA["properties"]) == set(DEFAULTS) | {"steps"}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
 
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer.runs.folders import Result
 from trainer.runs.job import prepare

@@ -16,11 +16,11 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import lr_scheduler
 
-from archspec.errors import UsageError
+from archspec.foundation.arguments import fault_in
+from archspec.foundation.errors import UsageError
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.recipe import OPTIONS, complete
 from archspec.spec import from_dict, load
-from archspec.values.arguments import fault_in
 from trainer.runs.job import prepare
 from trainer.session import train
 from trainer.steps.module import SpecModule

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import archspec
-from archspec.errors import UsageError
+from archspec.foundation.errors import UsageError
 from archspec.recipe.recipe import DEFAULTS
 from trainer.steps import compute, memory
 from trainer.steps.compute import quicken

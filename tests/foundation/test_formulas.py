@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from archspec.errors import Fault
-from archspec.values.formulas import FUNCTIONS, MAX_ITEMS, divisible, parse
+from archspec.foundation.errors import Fault
+from archspec.foundation.formulas import FUNCTIONS, MAX_ITEMS, divisible, parse
 
 SCOPE = {"width": 64, "depths": [3, 4, 6, 3], "block": "bottleneck", "c_in": 256, "first": True}
 

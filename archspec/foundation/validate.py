@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from archspec.errors import Fault, Mark, did_you_mean, listed
-from archspec.values.arguments import Schema, fault_in, validator
-from archspec.values.source import Mapping, Value, locate, plain
+from archspec.foundation.arguments import Schema, fault_in, validator
+from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.source import Mapping, Value, locate, plain
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from archspec.errors import Fault, did_you_mean, listed
+from archspec.foundation.errors import Fault, did_you_mean, listed
 
 MAX_LENGTH = 1_000  # characters
 MAX_DEPTH = 40  # nested operations

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from archspec.errors import Fault, did_you_mean
-from archspec.values.formulas import describe
+from archspec.foundation.errors import Fault, did_you_mean
+from archspec.foundation.formulas import describe
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator

@@ -9,9 +9,9 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from archspec.errors import Fault
-from archspec.values import source
-from archspec.values.source import Mapping, path_to, plain, read
+from archspec.foundation import source
+from archspec.foundation.errors import Fault
+from archspec.foundation.source import Mapping, path_to, plain, read
 
 
 @pytest.mark.parametrize(

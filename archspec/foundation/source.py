@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import yaml
 
-from archspec.errors import Fault, Mark, Text
+from archspec.foundation.errors import Fault, Mark, Text
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 60

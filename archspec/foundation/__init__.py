@@ -1,0 +1,1 @@
+"""What all else stands on: errors with places, YAML with places, formulas, typed arguments, schemas, shapes."""
