@@ -35,7 +35,7 @@ def load_plugin(path: str) -> list[str]:
         raise UsageError(f"cannot read the plugin {path}: there is no such file")
     spec = spec_from_file_location(f"archspec_plugin_{os.path.splitext(os.path.basename(path))[0]}", path)
     if spec is None or spec.loader is None:
-        raise UsageError(f"cannot read the plugin {path}: it is no Python file\n  help: its name ends in .py")
+        raise UsageError(f"cannot read the plugin {path}: it is no Python file", help="its name ends in .py")
     module = module_from_spec(spec)
     sys.modules[spec.name] = module  # so that what it defines can be pickled
     try:
@@ -61,7 +61,7 @@ def load_installed() -> tuple[str, ...]:
         except (Exception, SystemExit) as error:
             raise UsageError(f"the plugin {what} cannot be loaded: {_told(error)}") from error
         if not isinstance(module, ModuleType):
-            raise UsageError(f"the plugin {what} is no module\n  help: its entry point names a module, without `:`")
+            raise UsageError(f"the plugin {what} is no module", help="its entry point names a module, without `:`")
         names += _registered(module, what)
     return tuple(names)
 
@@ -86,7 +86,7 @@ def _registered(module: ModuleType, what: str) -> list[str]:
         raise UsageError(f"the plugin {what} cannot be used: {_told(error)}") from error
     if not new:
         help = "define a class derived from `archspec.primitive.Primitive`, its name without a leading `_`"
-        raise UsageError(f"the plugin {what} defines no primitive\n  help: {help}")
+        raise UsageError(f"the plugin {what} defines no primitive", help=help)
     primitives().update(held)
     return new
 

@@ -1,4 +1,4 @@
-"""What a primitive is made of, for those who write one: the contract, the types of arguments, and the error to raise."""
+"""What a primitive is made of, for those who write one: the contract, the types of arguments, the error to raise."""
 
 from archspec.foundation.arguments import (
     Argument,

@@ -102,7 +102,8 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     if key(job) != run.environment["key"]:
         raise UsageError(
             f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
-            "began with\n  help: give it the data that it had (--data-folder), or train anew"
+            "began with",
+            help="give it the data that it had (--data-folder), or train anew",
         )
     checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
     if checkpoint is None:
@@ -170,11 +171,11 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
         except SystemExit:  # so Lightning ends when it is interrupted
             raise KeyboardInterrupt from None
         except Diverged as error:
-            raise Diverged(f"{error}\n  help: {_cure(job.recipe)}{_kept(folder)}") from None
+            raise Diverged(str(error), help=_cure(job.recipe) + _kept(folder)) from None
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            raise UsageError(_less_memory(job, engine)) from None
+            raise _out_of_memory_error(job, engine) from None
     return result
 
 
@@ -231,7 +232,7 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in said
 
 
-def _less_memory(job: Job, engine: Trainer) -> str:
+def _out_of_memory_error(job: Job, engine: Trainer) -> UsageError:
     size, device = job.recipe["batch_size"], engine.strategy.root_device
     cures = ["recompute parts of the network in the backward pass (`checkpoint: true` at a node)"]
     if size > 1:
@@ -239,7 +240,7 @@ def _less_memory(job: Job, engine: Trainer) -> str:
         cures.insert(0, f"halve the batch at the same gradient: {half}")
     if device.type == "cuda" and job.recipe["precision"] == "32-true":
         cures.append("compute in half precision: --set train.precision=bf16-mixed")
-    return f"out of memory on {device}, with batches of {size} images\n  help: " + "; or ".join(cures)
+    return UsageError(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
 
 
 def _cure(recipe: dict[str, Any]) -> str:

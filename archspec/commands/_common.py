@@ -97,8 +97,7 @@ def diagnostics(error: SpecError | UsageError) -> list[Diagnostic]:
     """What an error says, one diagnostic each."""
     if isinstance(error, SpecError):
         return list(error.diagnostics)
-    message, _, help = str(error).partition("\n  help: ")
-    return [Diagnostic("usage", message, help=help or None)]
+    return [Diagnostic("usage", error.message, help=error.help)]
 
 
 def echo_json(results: list[dict[str, Any]], errors: Sequence[Diagnostic]) -> None:

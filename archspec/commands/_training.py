@@ -122,8 +122,8 @@ def check_alone(given: Sequence[str]) -> None:
     """Raises `UsageError` where `--resume` is given together with what would change the run."""
     if given:
         raise UsageError(
-            f"--resume goes on with a run as it was begun, and takes no {', '.join(given)}\n"
-            "  help: leave that out, or train anew without --resume"
+            f"--resume goes on with a run as it was begun, and takes no {', '.join(given)}",
+            help="leave that out, or train anew without --resume",
         )
 
 

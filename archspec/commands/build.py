@@ -115,8 +115,8 @@ def _load(module: nn.Module, plan: Plan, origin: str, partial: bool) -> Loaded:
         return weights.transplant_torchvision(name, module, plan.input, partial=partial)
     if not os.path.exists(origin) and re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Z0-9_]*)?", origin):
         raise UsageError(
-            f"cannot read {origin}: there is no such file\n"
-            f"  help: torchvision's published weights are loaded by --weights torchvision:{origin}"
+            f"cannot read {origin}: there is no such file",
+            help=f"torchvision's published weights are loaded by --weights torchvision:{origin}",
         )
     return weights.load(module, weights.read(origin), partial=partial, source=origin)
 
@@ -159,7 +159,7 @@ def _table(module: nn.Module, plan: Plan, depth: int) -> str:
 def _check_target(path: str) -> None:
     """Raises `UsageError` where a file could not be made, before any work is done for it."""
     if os.path.exists(path):
-        raise UsageError(f"{path} exists already\n  help: remove it, or save under another name")
+        raise UsageError(f"{path} exists already", help="remove it, or save under another name")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise UsageError(f"cannot write {path}: {folder} is not a folder that can be written to")

@@ -35,7 +35,7 @@ def command(name: str) -> None:
     else:
         known = [*vocabulary.words(), *CODES]
         hint = did_you_mean(name, known) or "`archspec list` shows the primitives and blocks"
-        raise UsageError(f"there is no primitive, block or error code `{name}`\n  help: {hint}")
+        raise UsageError(f"there is no primitive, block or error code `{name}`", help=hint)
 
 
 def _arguments(signature: Signature) -> list[str]:

@@ -89,20 +89,20 @@ def _row(run: Run) -> dict[str, Any]:
 def _known(field: str) -> None:
     if field not in FIELDS:
         hint = did_you_mean(field, FIELDS) or f"the fields are {listed(FIELDS)}"
-        raise UsageError(f"runs have no field `{field}`\n  help: {hint}")
+        raise UsageError(f"runs have no field `{field}`", help=hint)
 
 
 def _condition(text: str) -> Callable[[dict[str, Any]], bool]:
     match = _WHERE.fullmatch(text)
     if match is None:
-        raise UsageError(f"`{text}` is no condition\n  help: write it as `test_accuracy>0.9` or `data=cifar10`")
+        raise UsageError(f"`{text}` is no condition", help="write it as `test_accuracy>0.9` or `data=cifar10`")
     field, sign, written = match.groups()
     _known(field)
     numeric = field not in ("run", "status", "name", "data", "started")
     try:
         value: Any = float(written) if numeric else written
     except ValueError:
-        raise UsageError(f"`{field}` is a number, and `{written}` is none\n  help: `{field}>0.5` for example") from None
+        raise UsageError(f"`{field}` is a number, and `{written}` is none", help=f"`{field}>0.5` for example") from None
     return lambda row: row[field] is not None and _COMPARED[sign](row[field], value)
 
 

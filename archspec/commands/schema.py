@@ -14,8 +14,8 @@ from archspec.commands._common import plugin_option
 def command() -> None:
     """Print the JSON Schema of spec files.
 
-    Editors that know YAML complete and check specs with it: save it as archspec.language.schema.json, and begin a spec with
-    the line "# yaml-language-server: $schema=archspec.language.schema.json".
+    Editors that know YAML complete and check specs with it: save it as archspec.schema.json, and begin a spec with
+    the line "# yaml-language-server: $schema=archspec.schema.json".
     """
     from archspec.language.schema import schema
 

@@ -158,8 +158,17 @@ class ArchspecError(Exception):
 
     exit_status = 2
 
+    def __init__(self, message: str, *, help: str | None = None) -> None:
+        super().__init__(message)
+        self.help = help
+
+    @property
+    def message(self) -> str:
+        """What is wrong, without the help."""
+        return super().__str__()
+
     def __str__(self) -> str:
-        return printable(super().__str__())
+        return printable(self.message + (f"\n  help: {self.help}" if self.help else ""))
 
 
 class SpecError(ArchspecError):

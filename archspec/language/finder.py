@@ -62,14 +62,14 @@ def find(name: str) -> Found:
         folder_name = os.path.dirname(name) or "."
         files = os.listdir(folder_name) if os.path.isdir(folder_name) else []
         near = did_you_mean(os.path.basename(name), [file for file in files if file.endswith(SUFFIXES)])
-        raise UsageError(f"cannot read {name}: {what}" + (f"\n  help: {near}" if near else ""))
+        raise UsageError(f"cannot read {name}: {what}", help=near)
     if name in bundled():
         return _bundled(name)
     if name in variants():
         return _bundled(variants()[name], name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else None
     hint = hint or did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
-    raise UsageError(f"there is no bundled spec `{name}`\n  help: {hint}")
+    raise UsageError(f"there is no bundled spec `{name}`", help=hint)
 
 
 _KEY = re.compile(r"^  ([A-Za-z][\w.-]*):", re.MULTILINE)

@@ -21,8 +21,8 @@ Arguments = Mapping[str, Any]
 class Primitive(ABC):
     """One kind of layer.
 
-    A subclass in a file of `archspec/layers/primitives/` is registered by being there, others by `--plugin`. Shapes are those
-    of one sample, without the batch axis; the module works on batches of them.
+    A subclass in a file of `archspec/layers/primitives/` is registered by being there, others by `--plugin`. Shapes are
+    those of one sample, without the batch axis; the module works on batches of them.
     """
 
     name: ClassVar[str]

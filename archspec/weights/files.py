@@ -88,12 +88,12 @@ def _read_torch(path: str) -> Any:
         if named or "TorchScript" in str(error):
             what = f"it names `{named[1]}`" if named else "it is a TorchScript archive"
             raise UsageError(
-                f"cannot read {path}: it holds more than weights, and loading it could run code ({what})\n"
-                "  help: where you trust it, load it in Python and save its `state_dict()` alone"
+                f"cannot read {path}: it holds more than weights, and loading it could run code ({what})",
+                help="where you trust it, load it in Python and save its `state_dict()` alone",
             ) from None
         raise UsageError(
-            f"cannot read {path}: it is damaged, or torch.save did not write it\n"
-            f"  help: weights are files that torch.save wrote, and those that end in {SAFETENSORS}"
+            f"cannot read {path}: it is damaged, or torch.save did not write it",
+            help=f"weights are files that torch.save wrote, and those that end in {SAFETENSORS}",
         ) from None
 
 
@@ -155,11 +155,9 @@ def load(
         cure = "--partial loads what fits" if fitting else _other_names(own, state)
         if reasons == {"shape"}:
             cure = f"--partial leaves {'it' if len(skipped) == 1 else 'them'} out and loads the rest"
-        raise UsageError(f"the tensors of {source} are not this network's:\n{_shown(skipped)}\n  help: {cure}")
+        raise UsageError(f"the tensors of {source} are not this network's:\n{_shown(skipped)}", help=cure)
     if not fitting:
-        raise UsageError(
-            f"no tensor of {source} fits this network:\n{_shown(skipped)}\n  help: {_other_names(own, state)}"
-        )
+        raise UsageError(f"no tensor of {source} fits this network:\n{_shown(skipped)}", help=_other_names(own, state))
     with torch.no_grad():
         for name in fitting:
             own[name].copy_(state[name])
@@ -222,11 +220,11 @@ def transplant_torchvision(
     known = models.list_models(module=models)
     if model not in known:
         hint = did_you_mean(model, known) or "torchvision's documentation lists them: resnet50, densenet121, …"
-        raise UsageError(f"torchvision has no model `{model}` of images\n  help: {hint}")
+        raise UsageError(f"torchvision has no model `{model}` of images", help=hint)
     entries = models.get_model_weights(model)
     if entry and entry not in entries.__members__:
         raise UsageError(
-            f"torchvision has no weights `{entry}` of `{model}`\n  help: it has {listed(one.name for one in entries)}"
+            f"torchvision has no weights `{entry}` of `{model}`", help=f"it has {listed(one.name for one in entries)}"
         )
     weights = entries[entry or "DEFAULT"]
     source = _published(model, weights)
@@ -264,13 +262,13 @@ def _published(model: str, weights: Any) -> nn.Module:
             except UsageError as clearer:  # torch's own words advise to run what is in the file
                 reason = _first_line(clearer)
             raise UsageError(
-                f"the weights of {model}.{weights.name} are not those that torchvision published: {reason}\n"
-                f"  help: remove {file}; it is then downloaded again"
+                f"the weights of {model}.{weights.name} are not those that torchvision published: {reason}",
+                help=f"remove {file}; it is then downloaded again",
             ) from None
         raise UsageError(
             f"cannot download the weights of {model}.{weights.name}: {_first_line(error)}\n"
-            f"    from {weights.url}\n    to {file}, where they are not yet\n"
-            "  help: download them on a machine with a network and put them there; TORCH_HOME chooses another folder"
+            f"    from {weights.url}\n    to {file}, where they are not yet",
+            help="download them on a machine with a network and put them there; TORCH_HOME chooses another folder",
         ) from None
 
 

@@ -179,8 +179,8 @@ class Network:
             shape = show(tuple(self.batch.shape[1:]))
             reason = (str(error) or type(error).__name__).strip().splitlines()[0]
             raise TransplantError(
-                f"cannot transplant: the {self.side} does not run on an input of {shape}: {reason}\n"
-                "  help: give an example of a shape that both networks take"
+                f"cannot transplant: the {self.side} does not run on an input of {shape}: {reason}",
+                help="give an example of a shape that both networks take",
             ) from None
         return recorder
 

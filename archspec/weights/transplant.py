@@ -168,7 +168,8 @@ def _strict_match(source: Network, target: Network) -> _Match:
             cure = "compare the two networks there" if s.kind != t.kind else "--partial (`partial=True`) leaves it out"
             raise TransplantError(
                 f"cannot transplant: number {number} in the order of use is\n    {s} in the source\n"
-                f"    {t} in the target\n  but {why}\n  help: {cure}"
+                f"    {t} in the target\n  but {why}",
+                help=cure,
             )
     rest = _left_over(source, len(target.uses)) + _left_over(target, len(source.uses))
     if rest:
@@ -237,8 +238,8 @@ def _prove(source: Network, target: Network, match: _Match) -> None:
             if None not in results and results[0] != results[1]:
                 raise TransplantError(
                     f"cannot transplant: with the same weights the networks compute different things in {mode}; the "
-                    f"first result that differs is\n    of `{s}` in the source\n    of `{t}` in the target\n"
-                    "  help: compare what the two networks do before it, and the settings of these layers"
+                    f"first result that differs is\n    of `{s}` in the source\n    of `{t}` in the target",
+                    help="compare what the two networks do before it, and the settings of these layers",
                 )
         if match.whole:
             _compare_outputs(_main(theirs.output), _main(ours.output), mode)
@@ -247,8 +248,8 @@ def _prove(source: Network, target: Network, match: _Match) -> None:
 def _compare_outputs(theirs: Tensor, ours: Tensor, mode: str) -> None:
     if not theirs.isfinite().all():
         raise TransplantError(
-            f"cannot transplant: in {mode} the source's output is not finite for this example, so it proves nothing\n"
-            "  help: give an example that is like its real input"
+            f"cannot transplant: in {mode} the source's output is not finite for this example, so it proves nothing",
+            help="give an example that is like its real input",
         )
     if not torch.equal(theirs, ours):
         raise TransplantError(

@@ -82,7 +82,7 @@ def load(name: str, folder: Path, *, download: bool = False) -> DataSet:
 
         return replace(images.load(path), name=name)
     hint = did_you_mean(name, names()) or f"there are {listed(names())}; a folder of images is given by its path"
-    raise UsageError(f"there is no data set `{name}`\n  help: {hint}")
+    raise UsageError(f"there is no data set `{name}`", help=hint)
 
 
 def labelled(images: object, labels: object) -> Labelled:

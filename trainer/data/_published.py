@@ -12,9 +12,9 @@ from archspec.foundation.errors import UsageError
 def refuse(name: str, fault: str, folder: Path, cure: str, *, anew: bool) -> NoReturn:
     """Raises `UsageError`: what is wrong with a data set in a folder, and what to do (`anew`, if it is there)."""
     raise UsageError(
-        f"the data set `{name}` {fault}\n"
-        f"  help: --download fetches it{' anew' if anew else ''}; or {cure} in {folder.absolute()}, "
-        "or name its folder by --data-folder"
+        f"the data set `{name}` {fault}",
+        help=f"--download fetches it{' anew' if anew else ''}; or {cure} in {folder.absolute()}, "
+        "or name its folder by --data-folder",
     )
 
 
@@ -45,6 +45,6 @@ def fetch(name: str, folder: Path, cure: str, download: Callable[[], object]) ->
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         reason = " ".join(str(reason).split())  # torchvision's has several lines
         raise UsageError(
-            f"the data set `{name}` could not be downloaded to {folder.absolute()}: {reason}\n"
-            f"  help: try again, or {cure} there yourself"
+            f"the data set `{name}` could not be downloaded to {folder.absolute()}: {reason}",
+            help=f"try again, or {cure} there yourself",
         ) from error

@@ -33,11 +33,11 @@ def load(folder: Path, *, download: bool = False) -> DataSet:
     try:
         if not root.is_dir():
             what = "is a file, no folder of images" if root.exists() else "is not there"
-            raise UsageError(f"{root} {what}\n  help: {LAYOUT}")
+            raise UsageError(f"{root} {what}", help=LAYOUT)
         return _load(root)
     except OSError as error:
         raise UsageError(
-            f"cannot read {error.filename}: {error.strerror}\n  help: see to it that it can be read"
+            f"cannot read {error.filename}: {error.strerror}", help="see to it that it can be read"
         ) from error
 
 
@@ -92,7 +92,7 @@ def _images(root: Path, below: Path) -> tuple[Paths, int]:
             others += more
         elif _is_image(entry.name):
             raise UsageError(
-                f"{root / below / entry.name} lies in no class's folder\n  help: move it into one, or remove it"
+                f"{root / below / entry.name} lies in no class's folder", help="move it into one, or remove it"
             )
         else:
             others += 1
@@ -121,20 +121,20 @@ def _check(place: Path, found: Paths, names: tuple[str, ...], *, is_train: bool)
     empty = [name for name, images in found.items() if not images]
     if is_train and len(found) < 2:
         held = f"one subfolder, `{names[0]}`" if found else "no subfolders"
-        raise UsageError(f"{place} has {held}, but a class each is needed, and two at least\n  help: {LAYOUT}")
+        raise UsageError(f"{place} has {held}, but a class each is needed, and two at least", help=LAYOUT)
     if is_train and empty:
         raise UsageError(
-            f"no image is in the folder{'s' * (len(empty) > 1)} {listed(empty)} of {place}\n"
-            f"  help: put in images ({' '.join(sorted(SUFFIXES))}), or remove {'them' if len(empty) > 1 else 'it'}"
+            f"no image is in the folder{'s' * (len(empty) > 1)} {listed(empty)} of {place}",
+            help=f"put in images ({' '.join(sorted(SUFFIXES))}), or remove {'them' if len(empty) > 1 else 'it'}",
         )
     unknown = [name for name in found if name not in names]
     if unknown:
         raise UsageError(
-            f"{place} has the class{'es' * (len(unknown) > 1)} {listed(unknown)}, which the training set has not\n"
-            "  help: give both the same subfolders"
+            f"{place} has the class{'es' * (len(unknown) > 1)} {listed(unknown)}, which the training set has not",
+            help="give both the same subfolders",
         )
     if len(empty) == len(found):
-        raise UsageError(f"{place} holds no images\n  help: {LAYOUT}")
+        raise UsageError(f"{place} holds no images", help=LAYOUT)
 
 
 def _split(root: Path, found: Paths) -> tuple[Paths, Paths]:
@@ -143,8 +143,8 @@ def _split(root: Path, found: Paths) -> tuple[Paths, Paths]:
     for name, images in found.items():
         if len(images) < 2:
             raise UsageError(
-                f"the class `{name}` in {root} has one image: none could be tested\n"
-                "  help: add some, or make folders train and test"
+                f"the class `{name}` in {root} has one image: none could be tested",
+                help="add some, or make folders train and test",
             )
         order = sorted(images, key=lambda path: hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest())
         kept = set(order[: max(1, round(TEST_SHARE * len(images)))])

@@ -94,18 +94,20 @@ def _check(entries: Sequence[tuple[str, dict[str, Any]]], shape: Shape) -> None:
     for name, arguments in entries:
         if shape[0] not in (1, 3):
             raise UsageError(
-                f"`{name}` works on images of 1 or 3 channels, not on an input of {shape[0]}\n"
-                "  help: leave augmentation out: --set 'train.augment=[]'"
+                f"`{name}` works on images of 1 or 3 channels, not on an input of {shape[0]}",
+                help="leave augmentation out: --set 'train.augment=[]'",
             )
         if name == "padded_crop" and arguments["mode"] == "reflect" and arguments["padding"] >= min(shape[1:]):
             raise UsageError(
                 f"`padded_crop` cannot mirror {arguments['padding']} pixels at the edges of images of "
-                f"{shape[1]}×{shape[2]}\n  help: give it a padding of at most {min(shape[1:]) - 1}, or another mode"
+                f"{shape[1]}×{shape[2]}",
+                help=f"give it a padding of at most {min(shape[1:]) - 1}, or another mode",
             )
         if name == "rand_augment" and arguments["magnitude"] >= arguments["num_magnitude_bins"]:
             raise UsageError(
                 f"`rand_augment` has no magnitude {arguments['magnitude']}: its {arguments['num_magnitude_bins']} "
-                f"magnitudes count from 0\n  help: give it a magnitude of at most {arguments['num_magnitude_bins'] - 1}"
+                f"magnitudes count from 0",
+                help=f"give it a magnitude of at most {arguments['num_magnitude_bins'] - 1}",
             )
 
 

@@ -27,14 +27,14 @@ def check_fit(channels: int, shape: Shape, name: str) -> None:
     """Raises `UsageError` where a data set's images of `channels` cannot be brought to a network's input."""
     if len(shape) != 3:
         raise UsageError(
-            f"the data set `{name}` holds images, but the network's input is {show(shape)}\n"
-            "  help: give the spec an input of channels, height and width"
+            f"the data set `{name}` holds images, but the network's input is {show(shape)}",
+            help="give the spec an input of channels, height and width",
         )
     if channels != shape[0] and {channels, shape[0]} != {1, 3}:
         raise UsageError(
             f"images of {channels} channel{'s' * (channels != 1)} (data set `{name}`) "
-            f"do not fit an input of {shape[0]}\n"
-            f"  help: set the input: --set 'input=[{channels}, {shape[1]}, {shape[2]}]'"
+            f"do not fit an input of {shape[0]}",
+            help=f"set the input: --set 'input=[{channels}, {shape[1]}, {shape[2]}]'",
         )
 
 

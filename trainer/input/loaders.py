@@ -123,8 +123,8 @@ class Stream:
                     image = decode(self.files.file(position))[None]
                 except Unreadable as error:
                     return UsageError(
-                        f"{self.files.file(position)} can no longer be read: {error}\n"
-                        "  help: leave the images alone while they are used"
+                        f"{self.files.file(position)} can no longer be read: {error}",
+                        help="leave the images alone while they are used",
                     )
                 size = self.shape[1:] if change is None else tuple(image.shape[-2:])
                 image = fitted(image, (self.shape[0], *size))[0]

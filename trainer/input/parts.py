@@ -76,8 +76,8 @@ def split(data: DataSet, recipe: dict[str, Any]) -> tuple[Labelled | Files, Labe
     count = share if isinstance(share, int) else round(share * total)
     if count >= total or (share and not count):
         raise UsageError(
-            f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`\n"
-            "  help: --set train.validation=0.1"
+            f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`",
+            help="--set train.validation=0.1",
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe["seed"]))
     return data.train.at(order[count:]), data.train.at(order[:count]), data.test
@@ -156,9 +156,9 @@ def _judged(data: DataSet, labels: Tensor, faults: Faults, total: int, skip: boo
         named.append(f"    and {len(faults) - SHOWN:,} more")
     said = "\n".join([f"{len(faults):,} of the {total:,} images of `{data.name}` cannot be read", *named])
     if not skip:
-        raise UsageError(f"{said}\n  help: mend or remove them, or leave them out by --skip-unreadable")
+        raise UsageError(said, help="mend or remove them, or leave them out by --skip-unreadable")
     left = set(labels.tolist())
     for number, name in enumerate(data.class_names):
         if number not in left:
-            raise UsageError(f"{said}\nNothing is left of the class `{name}`\n  help: mend or remove them")
+            raise UsageError(f"{said}\nNothing is left of the class `{name}`", help="mend or remove them")
     return (*data.notes, said.replace("cannot be read", "cannot be read, and were left out", 1))

@@ -22,4 +22,4 @@ def find(name: str) -> Found:
     if name.endswith(SUFFIXES):
         return Found(name, name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else did_you_mean(name, names())
-    raise UsageError(f"there is no recipe `{name}`\n  help: {hint or f'there are {listed(names())}'}")
+    raise UsageError(f"there is no recipe `{name}`", help=f"{hint or f'there are {listed(names())}'}")

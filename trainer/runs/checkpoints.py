@@ -60,9 +60,8 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
         _sync_folder(path.parent)
     except OSError as error:
         raise UsageError(
-            f"the checkpoint {path} cannot be written: {error.strerror or error}\n"
-            f"  help: make room on its disk, then go on from the one before: "
-            f"archspec train --resume {path.parent.parent}"
+            f"the checkpoint {path} cannot be written: {error.strerror or error}",
+            help=f"make room on its disk, then go on from the one before: archspec train --resume {path.parent.parent}",
         ) from None
     finally:
         with suppress(OSError):
@@ -80,8 +79,8 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             return loaded
     except UnpicklingError:
         raise Damaged(
-            f"the checkpoint {path} holds other things than tensors and numbers, which are not loaded: they could run\n"
-            "  help: use a checkpoint that archspec wrote"
+            f"the checkpoint {path} holds other things than tensors and numbers, which are not loaded: they could run",
+            help="use a checkpoint that archspec wrote",
         ) from None
     except OSError as error:
         raise Damaged(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
@@ -105,7 +104,7 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
         say(f"the checkpoint {path} is damaged{then}")
     if candidates:
         raise Damaged(
-            f"no checkpoint in {folder} is sound enough to go on from\n  help: train anew: archspec train, with --force"
+            f"no checkpoint in {folder} is sound enough to go on from", help="train anew: archspec train, with --force"
         )
     return None
 

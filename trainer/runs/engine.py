@@ -30,25 +30,25 @@ def check_machine(recipe: Recipe, machine: Settled) -> None:
     """Raises `UsageError` where a recipe asks for what a machine cannot do, and Lightning would do otherwise."""
     if recipe["precision"] == "16-mixed" and not (torch.cuda.is_available() and machine.accelerator != "cpu"):
         raise UsageError(
-            "the precision `16-mixed` needs a GPU, and there is none\n  help: --set train.precision=bf16-mixed"
+            "the precision `16-mixed` needs a GPU, and there is none", help="--set train.precision=bf16-mixed"
         )
     size, processes = recipe["batch_size"], machine.processes
     if size % processes:
         near = max(1, round(size / processes)) * processes
         raise UsageError(
-            f"a batch of {size} cannot be shared equally among {processes} processes\n"
-            f"  help: --set train.batch_size={near}"
+            f"a batch of {size} cannot be shared equally among {processes} processes",
+            help=f"--set train.batch_size={near}",
         )
     if machine.strategy == "fsdp":
         if "norm" in (recipe["clip"] or {}):
             raise UsageError(
-                "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part\n"
-                "  help: clip by value, --set train.clip={value: 1} for example, or --strategy ddp"
+                "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part",
+                help="clip by value, --set train.clip={value: 1} for example, or --strategy ddp",
             )
         if recipe["ema"] is not None:
             raise UsageError(
-                "the strategy `fsdp` cannot average weights, of which each process has a part\n"
-                "  help: --set train.ema=null, or --strategy ddp"
+                "the strategy `fsdp` cannot average weights, of which each process has a part",
+                help="--set train.ema=null, or --strategy ddp",
             )
 
 

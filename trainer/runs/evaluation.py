@@ -29,7 +29,7 @@ def weights_of(run: Run) -> Path:
         if (file := run.folder / "checkpoints" / f"{name}.ckpt").exists():
             return file
     raise UsageError(
-        f"the run {run.folder} has no weights yet\n  help: train it on: archspec train --resume {run.folder}"
+        f"the run {run.folder} has no weights yet", help=f"train it on: archspec train --resume {run.folder}"
     )
 
 

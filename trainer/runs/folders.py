@@ -81,8 +81,8 @@ def read(folder: Path) -> Run | None:
         names = {field.name for field in fields(Result)} - {"folder"}
         if set(kept) != names:
             raise UsageError(
-                f"{folder / 'results.json'} is not what archspec {__version__} writes\n"
-                "  help: move it away, and test the run again: archspec train --resume " + str(folder)
+                f"{folder / 'results.json'} is not what archspec {__version__} writes",
+                help="move it away, and test the run again: archspec train --resume " + str(folder),
             )
     return Run(folder, environment, Result(**kept, folder=str(folder)) if kept else None)
 
@@ -106,9 +106,9 @@ def find(name: str, out: Path) -> Run:
         if run := read(folder):
             return run
     if Path(name).exists():
-        raise UsageError(f"{name} is no run's folder: it holds no environment.json\n  help: archspec runs lists them")
+        raise UsageError(f"{name} is no run's folder: it holds no environment.json", help="archspec runs lists them")
     hint = did_you_mean(name, [run.folder.name for run in all_below(out)]) or "archspec runs lists those there are"
-    raise UsageError(f"there is no run `{name}`, here or in {out}\n  help: {hint}")
+    raise UsageError(f"there is no run `{name}`, here or in {out}", help=hint)
 
 
 def finished(out: Path, key: str) -> Run | None:
@@ -127,12 +127,12 @@ def new_folder(out: Path, name: str) -> Path:
         except FileExistsError:
             if not out.is_dir():
                 raise UsageError(
-                    f"cannot make a run's folder: {out} is a file\n  help: choose another by --out"
+                    f"cannot make a run's folder: {out} is a file", help="choose another by --out"
                 ) from None
             number += 1
         except OSError as error:
             raise UsageError(
-                f"cannot make the folder {folder}: {error.strerror}\n  help: choose another by --out"
+                f"cannot make the folder {folder}: {error.strerror}", help="choose another by --out"
             ) from None
 
 
@@ -143,7 +143,7 @@ def held(folder: Path) -> Iterator[None]:
     try:
         if not _lock(handle):
             raise UsageError(
-                f"the run {folder} is being trained by another process\n  help: wait for it, or stop it first"
+                f"the run {folder} is being trained by another process", help="wait for it, or stop it first"
             )
         yield
     finally:
@@ -187,7 +187,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         content = None
     if not isinstance(content, dict):
-        raise UsageError(f"{file} is damaged\n  help: move the run's folder away")
+        raise UsageError(f"{file} is damaged", help="move the run's folder away")
     return content
 
 

@@ -78,13 +78,15 @@ def prepare(
             cure = "leave `num_classes` alone: it follows the data set"
         raise UsageError(
             f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
-            f"{show(spec.plan.output)}\n  help: {cure}"
+            f"{show(spec.plan.output)}",
+            help=cure,
         )
     for side in spec.plan.aux.values():
         if side.shape != (images.classes,):
             raise UsageError(
                 f"the data set `{images.name}` has {images.classes} classes, but the side classifier `{side.name}` of "
-                f"{spec.plan.title} gives {show(side.shape)}\n  help: end its body in `- linear: =num_classes`"
+                f"{spec.plan.title} gives {show(side.shape)}",
+                help="end its body in `- linear: =num_classes`",
             )
     Augmentation(recipe["augment"], shape, images.classes)  # raises what is wrong with its arguments
     count = len(split(images, recipe)[0])
@@ -93,8 +95,8 @@ def prepare(
     parts = bring(images, shape, recipe, skip_unreadable=skip_unreadable)
     if 0 < len(parts.validation) < machine.processes:
         raise UsageError(
-            f"a validation set of {len(parts.validation)} cannot be divided among {machine.processes} processes\n"
-            "  help: --set train.validation=0.1, or train on fewer devices"
+            f"a validation set of {len(parts.validation)} cannot be divided among {machine.processes} processes",
+            help="--set train.validation=0.1, or train on fewer devices",
         )
     if len(parts.train) < count:  # some could not be read
         _check_batch(recipe["batch_size"], len(parts.train))
@@ -124,5 +126,5 @@ def job_of(run: Run, data_folder: Path | None, machine: Settled = ALONE.machine)
 def _check_batch(size: int, images: int) -> None:
     if size > images:
         raise UsageError(
-            f"a batch of {size} is more than the {images} images to train with\n  help: --set train.batch_size=64"
+            f"a batch of {size} is more than the {images} images to train with", help="--set train.batch_size=64"
         )

@@ -51,13 +51,13 @@ class Machine:
         found = torch.cuda.device_count() or int(torch.backends.mps.is_available())
         accelerator = self.accelerator if self.accelerator != "auto" else "gpu" if found else "cpu"
         if accelerator == "gpu" and not found:
-            raise UsageError("--accelerator gpu: there is no GPU here\n  help: leave it out to use the processor")
+            raise UsageError("--accelerator gpu: there is no GPU here", help="leave it out to use the processor")
         launcher, nodes, devices = _launched() or ("", 1, 1)
         for option, asked, given in (("--num-nodes", self.num_nodes, nodes), ("--devices", self.devices, devices)):
             if launcher and asked not in (None, -1, given):
                 raise UsageError(
-                    f"{option} {asked}, but {launcher} started {given}\n"
-                    f"  help: leave {option} out: what {launcher} started is used"
+                    f"{option} {asked}, but {launcher} started {given}",
+                    help=f"leave {option} out: what {launcher} started is used",
                 )
         if not launcher:
             nodes = self.num_nodes or 1
@@ -65,11 +65,11 @@ class Machine:
         if accelerator == "gpu" and devices > found:
             each = "have each process see all GPUs of its machine (SLURM: --gpus-per-node, not --gpus-per-task)"
             raise UsageError(
-                f"{devices} processes on this machine, but there {_are(found)} to be seen\n"
-                f"  help: {each if launcher else f'--devices {found}'}"
+                f"{devices} processes on this machine, but there {_are(found)} to be seen",
+                help=f"{each if launcher else f'--devices {found}'}",
             )
         if self.strategy == "fsdp" and accelerator != "gpu":
-            raise UsageError("--strategy fsdp: it needs GPUs, and this runs on the processor\n  help: --strategy ddp")
+            raise UsageError("--strategy fsdp: it needs GPUs, and this runs on the processor", help="--strategy ddp")
         return Settled(accelerator, devices, nodes, self.strategy, launcher)
 
 
@@ -204,8 +204,8 @@ def joined(machine: Settled) -> Iterator[Ranks]:
         if ranks.rank:
             sys.exit(1)
         raise UsageError(
-            "another process of this training ended; if it said why, that stands above\n"
-            "  help: go on from the last checkpoint: archspec train --resume RUN"
+            "another process of this training ended; if it said why, that stands above",
+            help="go on from the last checkpoint: archspec train --resume RUN",
         ) from None
     finally:
         distributed.destroy_process_group()
@@ -228,8 +228,8 @@ def _connected(machine: Settled) -> Ranks:
         group = distributed.new_group(backend="gloo", timeout=timedelta(days=365))
     except (RuntimeError, ValueError) as error:
         raise UsageError(
-            f"the {machine.processes} processes do not come together: {error}\n"
-            "  help: docs/scale.md says how they are started"
+            f"the {machine.processes} processes do not come together: {error}",
+            help="docs/scale.md says how they are started",
         ) from None
     return Ranks(machine, engine.global_rank, engine.world_size, group)
 
@@ -245,7 +245,7 @@ def _launched() -> tuple[str, int, int] | None:
     else:
         return None
     if total % local:
-        raise UsageError(f"{name} started {total} processes, not equally many on each node\n  help: start as many")
+        raise UsageError(f"{name} started {total} processes, not equally many on each node", help="start as many")
     return name, total // local, local
 
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 class Stopped(ArchspecError):
     """A signal ended a run, which was saved before."""
 
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, number: int, message: str, *, help: str) -> None:
+        super().__init__(message, help=help)
         self.exit_status = 128 + number
 
 
@@ -77,9 +77,7 @@ class Signals:
         """The error that ends the process."""
         name = signal.Signals(self.number or signal.SIGTERM).name
         said = f"stopped by {name}{': ' if what else ''}{what}"
-        return Stopped(
-            self.number or signal.SIGTERM, f"{said}\n  help: go on by: archspec train --resume {self.folder}"
-        )
+        return Stopped(self.number or signal.SIGTERM, said, help=f"go on by: archspec train --resume {self.folder}")
 
 
 class Last(Checkpoint):

@@ -36,8 +36,8 @@ def quicken(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
 def _check_compiler(device: torch.device) -> None:
     if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
         raise UsageError(
-            "to compile a network for the CPU, torch needs a C++ compiler, and finds none\n"
-            "  help: install g++, or name another one by the environment variable CXX, or train without --compile"
+            "to compile a network for the CPU, torch needs a C++ compiler, and finds none",
+            help="install g++, or name another one by the environment variable CXX, or train without --compile",
         )
 
 

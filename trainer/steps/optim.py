@@ -88,8 +88,8 @@ def _warm_up_steps(recipe: Recipe, steps: int, epoch: int) -> int:
     warm: int = recipe["warmup"].get("steps") or max(1, round(recipe["warmup"]["epochs"] * epoch))
     if warm >= steps:
         raise UsageError(
-            f"a warm-up of {warm} steps leaves nothing of the {steps} of the training\n"
-            "  help: shorten it, `--set train.warmup.steps=1` for example, or train for longer"
+            f"a warm-up of {warm} steps leaves nothing of the {steps} of the training",
+            help="shorten it, `--set train.warmup.steps=1` for example, or train for longer",
         )
     return warm
 
@@ -114,8 +114,8 @@ def _one_cycle(optimizer: Optimizer, steps: int, epoch: int, **arguments: Any) -
     share = float(arguments.pop("pct_start", 0.3))
     if share * steps == 1:  # torch would divide by zero
         raise UsageError(
-            f"`one_cycle` cannot rise in one of {steps} steps\n"
-            "  help: set another share, `--set train.schedule.pct_start=0.3` for example"
+            f"`one_cycle` cannot rise in one of {steps} steps",
+            help="set another share, `--set train.schedule.pct_start=0.3` for example",
         )
     # torch refuses to cycle the momentum of an optimizer that has none
     cycled = arguments.pop("cycle_momentum", True) and not {"momentum", "betas"}.isdisjoint(optimizer.defaults)
