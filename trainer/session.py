@@ -16,16 +16,18 @@ from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError
 from archspec.views import graph
+from trainer.errors import Diverged
 from trainer.input.augment import Augmentation
 from trainer.input.loaders import Stream, loader
+from trainer.processes.ranks import ALONE, Ranks
+from trainer.quiet import quieten
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as runs, resume
-from trainer.runs.engine import make_engine, quieten
+from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import Evaluation, evaluated, network_of
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import EVALUATION_BATCH, Job, job_of
-from trainer.runs.ranks import ALONE, Ranks
-from trainer.runs.watch import Diverged, Epochs
+from trainer.runs.watch import Epochs
 from trainer.steps import memory
 from trainer.steps.compute import placed, quicken
 from trainer.steps.module import SpecModule
@@ -53,11 +55,11 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
     """
     options = options or Options(progress)
     with ExitStack() as held:
-        run = options.ranks.told(lambda: _begun(job, out, options.ranks, held))
-        return _carried_out(job, run, options)
+        run = options.ranks.broadcast(lambda: _begin(job, out, options.ranks, held))
+        return _fit_and_test(job, run, options)
 
 
-def _begun(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
+def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
     """A new run, held by this process, with all that is known before it is trained."""
     folder = runs.new_folder(out, job.name)
     held.enter_context(runs.held(folder))
@@ -91,10 +93,10 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
         return run.result
     ranks = options.ranks
     with ExitStack() as held:
-        ranks.told(lambda: held.enter_context(runs.held(run.folder)))
-        job = ranks.each(lambda: job_of(run, data_folder, ranks.machine))
-        checkpoint = ranks.told(lambda: _checkpoint(job, run, say))
-        return _carried_out(job, run, options, checkpoint)
+        ranks.broadcast(lambda: held.enter_context(runs.held(run.folder)))
+        job = ranks.rank_zero_first(lambda: job_of(run, data_folder, ranks.machine))
+        checkpoint = ranks.broadcast(lambda: _checkpoint(job, run, say))
+        return _fit_and_test(job, run, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
@@ -127,7 +129,7 @@ def _resolved(job: Job) -> dict[str, Any]:
     return job.spec.resolved | {"train": job.recipe}
 
 
-def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
+def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
     """Train in a run's folder, from a checkpoint where there is one, then test."""
     folder, ranks = run.folder, options.ranks
     quieten()
@@ -167,7 +169,7 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-            result = ranks.told(lambda: _ended(job, run, options, engine, epochs, best))
+            result = ranks.broadcast(lambda: _finish(job, run, options, engine, epochs, best))
         except SystemExit:  # so Lightning ends when it is interrupted
             raise KeyboardInterrupt from None
         except Diverged as error:
@@ -179,7 +181,7 @@ def _carried_out(job: Job, run: Run, options: Options, checkpoint: Path | None =
     return result
 
 
-def _ended(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
+def _finish(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
     """Test what was trained, and write down what came of it."""
     network = network_of(run, engine.strategy.root_device)
     found = evaluated(network, job.test, progress=options.progress)

@@ -18,9 +18,9 @@ from archspec.foundation.errors import ArchspecError, UsageError, printable
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
+    from trainer.processes.ranks import Ranks
     from trainer.runs.folders import Result, Run
     from trainer.runs.job import Job
-    from trainer.runs.ranks import Ranks
     from trainer.session import Options
 
 
@@ -28,7 +28,7 @@ def resumed(name: str, data_folder: Path | None, out: Path, options: Options) ->
     """Go on with a run, or give the result of one that is finished."""
     from trainer.runs.folders import find
 
-    run = options.ranks.told(lambda: find(name, out))
+    run = options.ranks.broadcast(lambda: find(name, out))
     if run.result is not None:
         click.echo(f"{run.folder} is finished: there is nothing to go on with")
         return run.result
@@ -50,7 +50,7 @@ class Source:
     def job(self, spec: Spec, ranks: Ranks) -> Job:
         from trainer.runs.job import prepare
 
-        return ranks.each(
+        return ranks.rank_zero_first(
             lambda: prepare(
                 spec,
                 self.folder,
@@ -79,7 +79,7 @@ def trained(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
-        before = None if force else ranks.told(partial(_finished, out, job))
+        before = None if force else ranks.broadcast(partial(_finished, out, job))
         if before is not None and before.result is not None:
             click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")
             results.append(before.result)

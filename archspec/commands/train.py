@@ -126,12 +126,13 @@ def command(
         click.echo("loading torch …", err=True)
     from rich.console import Console
 
+    from trainer.processes.launch import joined
+    from trainer.processes.machine import Machine
     from trainer.report.tables import print_table, write_tables
-    from trainer.runs.ranks import Machine, joined
     from trainer.session import Options
 
     with said_once():
-        machine = Machine(accelerator, devices, num_nodes, strategy).settled()
+        machine = Machine(accelerator, devices, num_nodes, strategy).resolve()
     with joined(machine) as ranks:
         options = Options(interactive, save_steps, save_minutes, ranks=ranks)
         if resume is not None:

@@ -5,59 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
-
-import torch
-from torch import Tensor
+from typing import cast
 
 from archspec.foundation.errors import UsageError, did_you_mean, listed
+from trainer.input.sets import DataSet, Labelled, labelled
 
-if TYPE_CHECKING:
-    from trainer.input.files import Files
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Images as uint8 `(N, C, H, W)` and their classes as int64 `(N,)`, in memory."""
-
-    images: Tensor
-    labels: Tensor
-
-    @property
-    def channels(self) -> int:
-        return self.images.shape[1]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: Tensor | list[int]) -> tuple[Tensor, Tensor]:
-        """The images and labels at some positions, as one batch."""
-        return self.images[index], self.labels[index]
-
-    def at(self, index: Tensor) -> Labelled:
-        return Labelled(*self[index])
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A training set and a test set; the validation set is split from the training set, unless there is one."""
-
-    name: str
-    class_names: tuple[str, ...]
-    train: Labelled | Files
-    test: Labelled | Files
-    validation: Labelled | Files | None = None
-    stamp: str | None = None
-    """What tells these files in this state from all others (`trainer.input.cache`); none where there are no files."""
-    notes: tuple[str, ...] = ()
-    """What a person should know of it, a line each."""
-
-    @property
-    def classes(self) -> int:
-        """How many classes there are."""
-        return len(self.class_names)
+__all__ = ["DataSet", "Labelled", "labelled", "load", "names"]
 
 
 def names() -> list[str]:
@@ -83,10 +38,3 @@ def load(name: str, folder: Path, *, download: bool = False) -> DataSet:
         return replace(images.load(path), name=name)
     hint = did_you_mean(name, names()) or f"there are {listed(names())}; a folder of images is given by its path"
     raise UsageError(f"there is no data set `{name}`", help=hint)
-
-
-def labelled(images: object, labels: object) -> Labelled:
-    """Arrays `(N, H, W)`, or `(N, H, W, C)` with the channels last, of values 0 to 255, and their classes."""
-    tensor = torch.as_tensor(images)
-    tensor = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
-    return Labelled(tensor.to(torch.uint8).contiguous(), torch.as_tensor(labels).to(torch.int64))

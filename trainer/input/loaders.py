@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, Sampler
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe.augmentations import AUGMENTATIONS, complete
-from trainer.data import Labelled
 from trainer.input.augment import Augmentation, Written
 from trainer.input.files import Files, Unreadable, decode, processors, quiet
 from trainer.input.images import fitted
+from trainer.input.sets import Labelled
 from trainer.input.transforms import transform
-from trainer.runs.ranks import ALONE, Ranks
+from trainer.processes.ranks import ALONE, Ranks
 
 MOST_WORKERS = 8
 Batch = tuple[Tensor, Tensor]

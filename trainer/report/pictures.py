@@ -14,10 +14,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from trainer.data import Labelled
 from trainer.input.augment import Augmentation
 from trainer.input.images import fitted
 from trainer.input.loaders import Stream
+from trainer.input.sets import Labelled
 from trainer.runs.evaluation import Evaluation
 from trainer.runs.job import Job
 

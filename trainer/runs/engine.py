@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +19,13 @@ from archspec.foundation.errors import UsageError
 from trainer.runs.resume import RunFiles, csv_log
 
 if TYPE_CHECKING:
-    from trainer.runs.ranks import Ranks, Settled
+    from trainer.processes.machine import ResolvedMachine
+    from trainer.processes.ranks import Ranks
 
 Recipe = dict[str, Any]
 
 
-def check_machine(recipe: Recipe, machine: Settled) -> None:
+def check_machine(recipe: Recipe, machine: ResolvedMachine) -> None:
     """Raises `UsageError` where a recipe asks for what a machine cannot do, and Lightning would do otherwise."""
     if recipe["precision"] == "16-mixed" and not (torch.cuda.is_available() and machine.accelerator != "cpu"):
         raise UsageError(
@@ -82,16 +81,6 @@ def make_engine(
         num_sanity_val_steps=0,
         log_every_n_steps=10,
     )
-
-
-def quieten() -> None:
-    """Leave out what Lightning says about itself, and its advice for other data than ours."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
 
 
 def _of_recipe(recipe: Recipe) -> list[Callback]:

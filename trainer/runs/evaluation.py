@@ -15,8 +15,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
-from trainer.data import Labelled
 from trainer.input.loaders import Stream, loader
+from trainer.input.sets import Labelled
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
 from trainer.runs.job import EVALUATION_BATCH, job_of

@@ -13,14 +13,15 @@ from archspec.foundation.shapes import show
 from archspec.recipe.recipe import complete
 from archspec.spec import Spec, load
 from trainer import data
-from trainer.data import DataSet, Labelled
 from trainer.input.augment import Augmentation
 from trainer.input.images import check_fit
 from trainer.input.loaders import Stream
 from trainer.input.parts import bring, split
+from trainer.input.sets import DataSet, Labelled
+from trainer.processes.machine import ResolvedMachine
+from trainer.processes.ranks import ALONE
 from trainer.runs.engine import check_machine
 from trainer.runs.folders import Run
-from trainer.runs.ranks import ALONE, Settled
 from trainer.steps.optim import check_schedule
 
 EVALUATION_BATCH = 256
@@ -59,7 +60,7 @@ def prepare(
     *,
     download: bool = False,
     skip_unreadable: bool = False,
-    machine: Settled = ALONE.machine,
+    machine: ResolvedMachine = ALONE.machine,
 ) -> Job:
     """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
 
@@ -115,7 +116,7 @@ def prepare(
     )
 
 
-def job_of(run: Run, data_folder: Path | None, machine: Settled = ALONE.machine) -> Job:
+def job_of(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
     """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
     folder = data_folder or Path(run.environment["data_folder"])
     skip = bool(run.environment.get("skip_unreadable"))

@@ -23,20 +23,12 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, Wei
 from pytorch_lightning.loggers import CSVLogger
 from pytorch_lightning.loops.evaluation_loop import RestartStage
 
-from archspec.foundation.errors import ArchspecError
+from trainer.errors import Stopped
 from trainer.runs import checkpoints
 from trainer.runs.watch import Epochs, check_finite
 
 if TYPE_CHECKING:
-    from trainer.runs.ranks import Ranks
-
-
-class Stopped(ArchspecError):
-    """A signal ended a run, which was saved before."""
-
-    def __init__(self, number: int, message: str, *, help: str) -> None:
-        super().__init__(message, help=help)
-        self.exit_status = 128 + number
+    from trainer.processes.ranks import Ranks
 
 
 class Signals:
@@ -159,7 +151,7 @@ class Last(Checkpoint):
 
     def _agreed(self, due: bool) -> bool:
         """Whether to save now, as one rank has to or was told to by a signal: all save, and end, together."""
-        number = self.ranks.largest(self.signals.number or int(due))  # those of signals are greater than 1
+        number = self.ranks.all_reduce_max(self.signals.number or int(due))  # those of signals are greater than 1
         if number > 1:
             self.signals.number = number
         return number > 0

@@ -10,17 +10,13 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from archspec.foundation.errors import UsageError
+from trainer.errors import Diverged
 
 if TYPE_CHECKING:
-    from trainer.runs.ranks import Ranks
+    from trainer.processes.ranks import Ranks
 
 LOOK_EVERY = 50
 """After how many steps losses are looked at on a device that would have to be waited for; on a CPU, after each."""
-
-
-class Diverged(UsageError):
-    """A loss or weight is no longer finite."""
 
 
 class Epochs(Callback):
@@ -62,7 +58,7 @@ class Epochs(Callback):
         self.pending = []
         bad = (~losses.isfinite()).nonzero().flatten()
         # all ranks end together, at the first bad loss of any of them
-        if left := self.ranks.largest(len(losses) - int(bad[0]) if len(bad) else 0):
+        if left := self.ranks.all_reduce_max(len(losses) - int(bad[0]) if len(bad) else 0):
             in_epoch = self.steps + len(losses) - left + 1
             batches = int(trainer.num_training_batches)
             raise Diverged(
@@ -74,7 +70,7 @@ class Epochs(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.look(trainer)
-        loss = sum(self.ranks.all(self.total)) / max(1, self.steps * self.ranks.size)
+        loss = sum(self.ranks.all_gather(self.total)) / max(1, self.steps * self.ranks.size)
         # logged here, not by Lightning after the epoch, so that it is on the disk when the checkpoint is
         pl_module.log("train_loss", loss, logger=False)
         for logger in trainer.loggers:
@@ -92,7 +88,7 @@ class Epochs(Callback):
     def state_dict(self) -> dict[str, Any]:
         self._clock()
         names = ("count", "best", "best_epoch", "seconds", "images", "epoch_seconds", "steps")
-        return {"totals": self.ranks.all(self.total)} | {name: getattr(self, name) for name in names}
+        return {"totals": self.ranks.all_gather(self.total)} | {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         state = dict(state_dict)

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from archspec.foundation.errors import UsageError
-from trainer.data import Labelled
 from trainer.input.loaders import Stream
+from trainer.input.sets import Labelled
 
 Recipe = dict[str, Any]
 

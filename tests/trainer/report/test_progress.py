@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
+from trainer.processes.ranks import ALONE
 from trainer.report import progress
 from trainer.report.progress import Bar, batches_of
-from trainer.runs.ranks import ALONE
 
 SPEC = """
 archspec: 1

@@ -19,10 +19,10 @@ import torch
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer import session
+from trainer.errors import Stopped
 from trainer.input.loaders import Batches
 from trainer.runs import checkpoints, folders as runs
 from trainer.runs.job import prepare
-from trainer.runs.resume import Stopped
 from trainer.session import Options, go_on, train
 from trainer.steps.module import SpecModule
 

@@ -1,0 +1,113 @@
+"""The machine that a training is asked to run on, and the one that is there."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+)
+from pytorch_lightning.strategies import FSDPStrategy, Strategy
+
+from archspec.foundation.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a training runs on. `None` is what torchrun or SLURM started, or one."""
+
+    accelerator: str = "auto"
+    """`cpu`, `gpu`, or `auto`: a GPU where there is one."""
+    devices: int | None = None
+    """How many devices of a node, each with a process of its own; -1 for all its GPUs."""
+    num_nodes: int | None = None
+    strategy: str = "auto"
+    """`ddp`, `fsdp`, or `auto`: `ddp` where there are several processes."""
+
+    def resolve(self) -> ResolvedMachine:
+        """Raises `UsageError` where the machine has no such thing."""
+        found = torch.cuda.device_count() or int(torch.backends.mps.is_available())
+        accelerator = self.accelerator if self.accelerator != "auto" else "gpu" if found else "cpu"
+        if accelerator == "gpu" and not found:
+            raise UsageError("--accelerator gpu: there is no GPU here", help="leave it out to use the processor")
+        launcher, nodes, devices = _launched() or ("", 1, 1)
+        for option, asked, given in (("--num-nodes", self.num_nodes, nodes), ("--devices", self.devices, devices)):
+            if launcher and asked not in (None, -1, given):
+                raise UsageError(
+                    f"{option} {asked}, but {launcher} started {given}",
+                    help=f"leave {option} out: what {launcher} started is used",
+                )
+        if not launcher:
+            nodes = self.num_nodes or 1
+            devices = (found if accelerator == "gpu" else 1) if self.devices == -1 else self.devices or 1
+        if accelerator == "gpu" and devices > found:
+            each = "have each process see all GPUs of its machine (SLURM: --gpus-per-node, not --gpus-per-task)"
+            raise UsageError(
+                f"{devices} processes on this machine, but there {_are(found)} to be seen",
+                help=f"{each if launcher else f'--devices {found}'}",
+            )
+        if self.strategy == "fsdp" and accelerator != "gpu":
+            raise UsageError("--strategy fsdp: it needs GPUs, and this runs on the processor", help="--strategy ddp")
+        return ResolvedMachine(accelerator, devices, nodes, self.strategy, launcher)
+
+
+@dataclass(frozen=True)
+class ResolvedMachine:
+    """A machine that is there."""
+
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: str = "auto"
+    launcher: str = ""
+    """What started the processes, if it was not Lightning."""
+
+    @property
+    def processes(self) -> int:
+        return self.devices * self.nodes
+
+    def arguments(self, *, unused_parameters: bool = False) -> dict[str, Any]:
+        """How Lightning's trainer is told so; some parameters may have no part in the loss."""
+        strategy: str | Strategy = self.strategy
+        if strategy == "fsdp":
+            strategy = FSDPStrategy(state_dict_type="full")
+        elif self.processes > 1:
+            strategy = "ddp_find_unused_parameters_true" if unused_parameters else "ddp"
+        return {
+            "accelerator": self.accelerator,
+            "devices": self.devices,
+            "num_nodes": self.nodes,
+            "strategy": strategy,
+            "use_distributed_sampler": False,
+        }
+
+    def environment(self) -> ClusterEnvironment:
+        """How Lightning finds the other processes."""
+        if self.launcher == "srun":
+            return SLURMEnvironment(auto_requeue=False)
+        return TorchElasticEnvironment() if self.launcher == "torchrun" else LightningEnvironment()
+
+
+def _launched() -> tuple[str, int, int] | None:
+    """What started this process among others, on how many nodes, and how many on each; `None` if nothing did."""
+    given = os.environ
+    if "TORCHELASTIC_RUN_ID" in given:
+        name, total, local = "torchrun", int(given["WORLD_SIZE"]), int(given["LOCAL_WORLD_SIZE"])
+    elif int(given.get("SLURM_STEP_NUM_TASKS", 1)) > 1:  # srun's own: a batch script itself has none
+        name, total = "srun", int(given["SLURM_STEP_NUM_TASKS"])
+        local = total // int(given.get("SLURM_STEP_NUM_NODES", 1))
+    else:
+        return None
+    if total % local:
+        raise UsageError(f"{name} started {total} processes, not equally many on each node", help="start as many")
+    return name, total // local, local
+
+
+def _are(count: int) -> str:
+    return "is 1 GPU" if count == 1 else f"are {count} GPUs"
