@@ -38,7 +38,10 @@ from trainer import recipes
 
 ROOT = Path(__file__).parent.parent
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+REFERENCE = {
+    name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("language", "layers", "recipe", "data", "plugins", "errors")
+}
 BASE = """archspec: 1
 input: [3, 32, 32]
 defaults: {act: relu, norm: batch_norm}
@@ -130,19 +133,14 @@ def found_wrong(text: str) -> list[str]:
 
 
 def in_backquotes() -> set[str]:
-    """Everything in the language's description that stands in backquotes, outside its examples."""
-    return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", LANGUAGE, flags=re.MULTILINE | re.DOTALL)))
+    """Everything in the reference that stands in backquotes, outside its examples."""
+    text = "\n".join(REFERENCE.values())
+    return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)))
 
 
-def section(title: str) -> str:
-    """A section of the language's description, up to the next of its kind."""
-    assert LANGUAGE.count(f"\n## {title}\n") == 1
-    return LANGUAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-def row(title: str, name: str) -> str:
-    """The row of a section's tables that begins with a name in backquotes."""
-    (found,) = re.findall(rf"^\| `{re.escape(name)}` \|.*$", section(title), flags=re.MULTILINE)
+def row(page: str, name: str) -> str:
+    """The row of a page's tables that begins with a name in backquotes."""
+    (found,) = re.findall(rf"^\| `{re.escape(name)}` \|.*$", REFERENCE[page], flags=re.MULTILINE)
     return str(found)
 
 
@@ -253,9 +251,7 @@ def signatures() -> Iterator[tuple[Signature, str]]:
 
 @pytest.mark.parametrize(("signature", "doc"), signatures(), ids=lambda one: getattr(one, "owner", ""))
 def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: Signature, doc: str) -> None:
-    _, _, said, arguments_said, _ = row(
-        "Layers" if signature.owner in primitives() else "Blocks of the library", signature.owner
-    ).split("|")
+    _, _, said, arguments_said, _ = row("layers", signature.owner).split("|")
     assert said.strip() == doc
     assert re.findall(r"`(\w+)`", arguments_said) == [argument.name for argument in signature.arguments]
     for argument in signature.arguments:
@@ -294,20 +290,20 @@ def test_the_results_are_of_the_networks_that_are_there() -> None:
 
 @pytest.mark.parametrize("key", DEFAULTS)
 def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
-    said = row("The recipe", key).split("|")[-2].strip().strip("`")
+    said = row("recipe", key).split("|")[-2].strip().strip("`")
     assert yaml.safe_load(said) == DEFAULTS[key]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_table_of_optimizers_has_their_arguments(name: str) -> None:
-    said = re.findall(r"`(\w+)`", row("The recipe", name))[1:]
+    said = re.findall(r"`(\w+)`", row("recipe", name))[1:]
     assert {*said, "lr"} == set(OPTIMIZERS[name])
 
 
 @pytest.mark.parametrize("name", recipe.OPTIONS["schedule"])
 def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
     schema = recipe.OPTIONS["schedule"][name]
-    said = row("The recipe", name).split("|")[-2]
+    said = row("recipe", name).split("|")[-2]
     assert re.findall(r"`(\w+)`", said) == list(schema["properties"])
     assert re.findall(r"`(\w+)`, needed", said) == schema["required"]
     torchs = {"multi_step": "MultiStepLR", "step": "StepLR", "cosine": "CosineAnnealingLR", "one_cycle": "OneCycleLR"}
@@ -318,16 +314,18 @@ def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
 
 def test_the_recipes_that_come_along_are_listed() -> None:
     for name in recipes.names():
-        row("The recipe", name)
+        row("recipe", name)
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_the_codes_mean_what_explain_says(code: str) -> None:
-    assert row("Errors", code) == f"| `{code}` | {CODES[code]} |"
+    assert row("errors", code) == f"| `{code}` | {CODES[code]} |"
 
 
 def test_the_limits_are_those_that_hold() -> None:
-    limits = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section("Limits"), re.MULTILINE)
+    limits = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \|$", REFERENCE["language"].partition("\n## Limits\n")[2], re.MULTILINE
+    )
     values = [re.sub(r" (bytes|levels.*|characters|operations)$", "", value) for _, value in limits[1:]]
     assert values == [
         f"{source.MAX_BYTES:,}",

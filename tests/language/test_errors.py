@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 
 from archspec.foundation.errors import CODES, SpecError
 from archspec.spec import open_file
@@ -45,11 +44,6 @@ def test_every_code_has_a_message_in_the_tests() -> None:
     # they come from the command line: see test_cli.py and test_plugins.py
     elsewhere = {"variant-unknown", "usage", "plugin-failed"}
     assert shown | elsewhere == set(CODES)
-
-
-def test_every_code_is_in_the_language_description() -> None:
-    text = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
-    assert {code for code in CODES if f"`{code}`" not in text} == set()
 
 
 def test_independent_errors_are_reported_together_and_their_consequences_are_not(check: Callable) -> None:

@@ -378,7 +378,7 @@ def test_arguments_that_do_not_fit_the_images_are_said(written: Any, shape: Any,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_documentation_gives_each_augmentation_with_its_defaults(name: str) -> None:
-    text = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
     (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
     said = row.split("|")[3]
     for argument in AUGMENTATIONS[name].signature.arguments:
