@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainer.data import DataSet, labelled
 from trainer.data._published import check, fetch
 from trainer.input.cache import stamp
+from trainer.input.sets import DataSet, labelled
 
 
 def load_cifar(name: str, kind: Any, folder: Path, *, download: bool) -> DataSet:

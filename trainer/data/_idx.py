@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data import DataSet, labelled
 from trainer.data._published import check, fetch, refuse
 from trainer.input.cache import stamp
+from trainer.input.sets import DataSet, labelled
 
 
 def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *, download: bool) -> DataSet:

@@ -21,9 +21,9 @@ from published import COUNT, idx, write_all, write_cifar, write_idx, write_svhn
 from torchvision import datasets
 
 from trainer import data
-from trainer.data import DataSet, Labelled
 from trainer.input.loaders import Batches, loader
 from trainer.input.parts import split
+from trainer.input.sets import DataSet, Labelled
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

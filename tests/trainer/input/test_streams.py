@@ -15,11 +15,11 @@ from pictures import RECIPE, SPEC, data_of, photo, photos, refused
 from archspec.recipe.augmentations import AUGMENTATIONS
 from archspec.spec import from_dict
 from trainer import data
-from trainer.data import Labelled
 from trainer.input import cache, parts
 from trainer.input.images import fitted, statistics
 from trainer.input.loaders import Stream, loader
 from trainer.input.parts import bring
+from trainer.input.sets import Labelled
 from trainer.input.transforms import transform
 from trainer.runs.job import prepare
 from trainer.session import train
