@@ -19,11 +19,14 @@ Pairs = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a network gives beside its output: the tensor of an `output`, or of an `aux`, which has a weight."""
+    """What a network gives beside its main output: a named output, or the output of an auxiliary classifier."""
 
     name: str
+    """The name that the spec gives it."""
     shape: Shape
+    """Its shape for one sample."""
     weight: float | None
+    """The weight of an auxiliary classifier's loss; `None` for a named output."""
     mark: Mark = field(repr=False, compare=False)
 
 
@@ -150,20 +153,25 @@ Node = Layer | Tap | Group
 
 @dataclass(frozen=True, slots=True)
 class PlacedLayer:
-    """A layer in its place: its path, as in `state_dict` keys, and the calls that led there, outermost first."""
+    """A layer in its place, as `Plan.layers` lists it. Shapes and MACs are those of one sample."""
 
     path: str
+    """Its path, as in `state_dict` keys: `stem.0.conv`."""
     layer: Layer
+    """What it is: `layer.primitive` is its name in specs, `layer.arguments` has every argument by name."""
     calls: tuple[Frame, ...]
+    """The blocks and loops that led there, outermost first."""
     aux: str | None = None
-    """The side classifier that it belongs to, which is computed in training alone."""
+    """The auxiliary classifier that it belongs to, which is computed in training alone."""
 
     @property
     def input(self) -> Shape:
+        """The shape of its input."""
         return self.layer.input
 
     @property
     def output(self) -> Shape:
+        """The shape of its output."""
         return self.layer.output
 
     @property
@@ -173,6 +181,7 @@ class PlacedLayer:
 
     @property
     def macs(self) -> int:
+        """The multiply-accumulate operations for one sample."""
         return self.layer.macs
 
     @property
@@ -182,24 +191,44 @@ class PlacedLayer:
 
     @property
     def line(self) -> int:
+        """The line in that file, from 1."""
         return self.layer.mark.line
 
 
 @dataclass(frozen=True, repr=False)
 class Plan:
-    """A network, elaborated. MACs are multiply-accumulate operations for one sample."""
+    """A network with every layer's shapes, parameters and multiply-accumulate operations (MACs). It never changes.
+
+    Shapes are those of one sample, without the batch: `(channels, height, width)`, `(tokens, features)` or
+    `(features,)`.
+
+    Example:
+        ```python
+        plan = archspec.load("resnet18").plan
+        max(plan.layers, key=lambda layer: layer.params).path  # where most parameters are
+        ```
+    """
 
     name: str
+    """The network's name."""
     variant: str | None
+    """The variant of the file, or `None`."""
     file: str
+    """The file that describes it."""
     input: Shape
+    """The shape of one sample."""
     root: Node
+    """The network as a tree. Its classes are internal: use `layers` or `to_dict`."""
     description: str = ""
+    """The `description` of the file."""
     source: str = ""
+    """The `source` of the file, a paper for example."""
     vars: Pairs = ()
+    """The values of the file's variables, as pairs of name and value."""
 
     @property
     def output(self) -> Shape:
+        """The shape of the main output for one sample."""
         return self.root.output
 
     @property
@@ -209,6 +238,7 @@ class Plan:
 
     @property
     def macs(self) -> int:
+        """The MACs for one sample, of convolutions and matrix products; auxiliary classifiers are not counted."""
         return self.root.macs
 
     def __repr__(self) -> str:
@@ -232,11 +262,11 @@ class Plan:
 
     @property
     def aux(self) -> dict[str, Named]:
-        """The side classifiers by name, each with its shape and the weight of its loss."""
+        """The auxiliary classifiers by name, each with its shape and the weight of its loss."""
         return {one.name: one for one in self.root.named if one.weight is not None}
 
     def without_aux(self) -> Plan:
-        """The same network without its side classifiers."""
+        """The same network without its auxiliary classifiers."""
         return replace(self, root=_without_aux(self.root, {})) if self.aux else self
 
     def to_dict(self) -> dict[str, Any]:
