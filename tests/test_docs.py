@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ network: [relu]
 """
 RUN = {"check", "explain", "list"}
 """The commands whose output is held to what the documentation shows."""
-NOT_RUN = {"build", "train", "schema"}
+NOT_RUN = {"build", "train", "schema", "runs", "test", "predict"}
+"""The others; those of the tutorial are run in their order, as a reader does."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,14 @@ WRONG = [fence for fence in FENCES if fence.info.startswith("yaml wrong")]
 RECIPES = [fence for fence in FENCES if fence.info == "yaml recipe"]
 NEEDING_FILES = [fence for fence in FENCES if fence.info == "yaml file"]
 """Specs that extend another file or need a plugin: a command that is shown checks them."""
-PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None]
+TUTORIAL = [fence for fence in FENCES if fence.file == "tutorial.md"]
+"""They are run in their order."""
+PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None and fence not in TUTORIAL]
 NEEDS_A_RUN = "load_from_checkpoint"
-"""What no page can show without training first; `tests/test_training.py` holds it."""
+"""What no page can show without training first; the tutorial does."""
+API = sorted((ROOT / "docs" / "api").glob("*.md"))
+DOCUMENTED = [name for page in API for name in re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), re.M)]
+PUBLIC = ["archspec", "archspec.weights", "archspec.primitive", "archspec.plugins", "trainer.module"]
 
 
 @dataclass(frozen=True)
@@ -209,6 +216,89 @@ def run_beside_named_files(fence: Fence, folder: Path, *command: str) -> str:
         timeout=120,
     )
     return done.stdout
+
+
+def without_figures(text: str) -> str:
+    """An output less what differs from machine to machine: its figures, and how wide they make a table."""
+    return re.sub(r" +$", "", re.sub(r"[━─ ]+", " ", re.sub(r"\d[\d.,]*", "0", text)), flags=re.M)
+
+
+def test_the_tutorial_holds_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    """Its files, commands and Python in their order, in one folder."""
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
+    commands = 0
+    for fence in TUTORIAL:
+        if fence.name:
+            (tmp_path / fence.name).write_text(fence.text, encoding="utf-8")
+            continue
+        steps = [("", fence.text, "")] if fence.info == "python" else []
+        if fence.info == "console":
+            parts = re.split(r"^\$ ", fence.text, flags=re.MULTILINE)[1:]
+            steps = [(command, "", output) for command, _, output in (part.partition("\n") for part in parts)]
+        for command, code, output in steps:
+            words = shlex.split(command)[1:] if command else ["-c", code]
+            program = ["-m", "archspec"] if command.startswith("archspec ") else []
+            done = subprocess.run(
+                [sys.executable, *program, *words],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                timeout=300,
+            )
+            pattern = re.escape(without_figures(output)).replace("…\\\n", "(?:.*\n)*")  # whole lines are left out
+            assert re.fullmatch(pattern, without_figures(done.stdout)), f"{command or code}\n{done.stdout}"
+            assert done.returncode == ("error[" in output)
+            commands += bool(command)
+    assert commands > 8
+
+
+@pytest.mark.parametrize("page", [*FILES, *API], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if target.startswith(("https://", "http://")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.M)
+            slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert anchor in slugs, target
+
+
+def of_path(path: str) -> Any:
+    """What a dotted path of the Python reference names."""
+    found: Any = None
+    for name in path.split("."):
+        found = getattr(found, name, None) or import_module(name if found is None else f"{found.__name__}.{name}")
+    return found
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_python_reference_has_every_public_name(module: str) -> None:
+    missing = {f"{module}.{name}" for name in of_path(module).__all__} - set(DOCUMENTED)
+    assert missing == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTED)
+def test_a_public_docstring_names_every_argument(path: str) -> None:
+    """Those of functions, and of the methods that a class itself has. Constants have no arguments."""
+    thing = of_path(path)
+    functions = [thing] if inspect.isfunction(thing) else []
+    if inspect.isclass(thing):
+        assert thing.__doc__
+        functions = [one for name, one in vars(thing).items() if inspect.isfunction(one) and not name.startswith("_")]
+        functions = functions if path != "trainer.module.SpecModule" else [thing.forward, thing.prepared]
+    for function in functions:
+        doc = inspect.getdoc(function) or ""
+        assert doc, function
+        arguments = [name for name in inspect.signature(function).parameters if name != "self"]
+        said = re.findall(r"^    (\w+): ", doc.partition("Args:\n")[2].partition("\n\n")[0], re.M)
+        assert said == arguments, function
 
 
 @pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")
