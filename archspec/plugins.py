@@ -46,7 +46,7 @@ def load_plugin(path: str) -> list[str]:
 
     Example:
         ```python
-        load_plugin("layers.py")  # ["glu", "power_mean_pool"]
+        load_plugin("layers.py")  # ["power_mean_pool", "glu"]
         spec = archspec.load("pooled.yaml")
         ```
     """

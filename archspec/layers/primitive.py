@@ -27,8 +27,8 @@ class Primitive(ABC):
 
     Example:
         ```python
-        class Scale(Primitive):
-            name = "scale"
+        class Gain(Primitive):
+            name = "gain"
             doc = "Each channel times a learned number."
 
             def parameters(self, arguments, shape):
@@ -41,7 +41,7 @@ class Primitive(ABC):
                 import torch
                 from torch import nn
 
-                class Scale(nn.Module):
+                class Gain(nn.Module):
                     def __init__(self):
                         super().__init__()
                         self.weight = nn.Parameter(torch.ones(shape[0], 1, 1))
@@ -49,7 +49,7 @@ class Primitive(ABC):
                     def forward(self, x):
                         return x * self.weight
 
-                return traced(Scale())
+                return traced(Gain())
         ```
     """
 
