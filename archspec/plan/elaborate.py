@@ -9,6 +9,7 @@ from typing import Any
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Frame, Mark, Report
 from archspec.foundation.formulas import describe
+from archspec.foundation.frozen import freeze, freeze_pairs
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.validate import faults
 from archspec.language.blocks import Block, library_body
@@ -20,7 +21,7 @@ from archspec.language.sections import BROKEN, Inits, Sections, inits
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Binder, Initial, Place, Scope, Unknown
-from archspec.plan.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
+from archspec.plan.plan import Group, Layer, Node, Tap, block_frame, pass_frame
 from archspec.plan.tensors import Tensors
 
 MAX_NODES = 100_000  # of a plan, groups counted

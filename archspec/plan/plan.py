@@ -9,12 +9,10 @@ from math import prod
 from typing import Any, ClassVar
 
 from archspec.foundation.errors import Frame, Mark
+from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
 from archspec.language.names import MERGES
 from archspec.layers.initializers import Init
-
-Pairs = tuple[tuple[str, Any], ...]
-"""Names with values, in order; lists within are tuples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +245,7 @@ class Plan:
             "description": self.description,
             "source": self.source,
             "file": self.file,
-            "vars": dict(self.vars),
+            "vars": as_json(dict(self.vars)),
             "input": list(self.input),
             "output": list(self.output),
             "outputs": {name: list(shape) for name, shape in self.outputs.items()},
@@ -314,7 +312,7 @@ def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
     return {
         "path": placed.path,
         "primitive": layer.primitive,
-        "arguments": {key: list(v) if isinstance(v, tuple) else v for key, v in layer.pairs},
+        "arguments": as_json(layer.arguments),
         "input": list(layer.input),
         "output": list(layer.output),
         "parameters": {name: list(shape) for name, shape in layer.parameters},
@@ -328,21 +326,3 @@ def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
         "column": layer.mark.column,
         "calls": [frame.label + (f", from {frame.mark}" if frame.mark else "") for frame in placed.calls],
     }
-
-
-def freeze(value: Any) -> Any:
-    """A value as an immutable, hashable one, in which `1`, `1.0` and `true` differ."""
-    if isinstance(value, dict):
-        return tuple((key, freeze(inner)) for key, inner in value.items())
-    if isinstance(value, list):
-        return tuple(map(freeze, value))
-    return (type(value), value)
-
-
-def freeze_pairs(values: dict[str, Any]) -> Pairs:
-    """Arguments as they stand in a plan: lists are tuples."""
-    return tuple((name, _tupled(value)) for name, value in values.items())
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(map(_tupled, value)) if isinstance(value, list) else value
