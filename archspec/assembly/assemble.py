@@ -19,7 +19,8 @@ from torch import fx, nn
 
 from archspec.assembly.modules import in_training, recomputed, with_named
 from archspec.layers.initializers import Init
-from archspec.plan.plan import Group, Layer, Named, Node, Plan, Tap
+from archspec.plan.nodes import Group, Layer, Named, Node, Tap
+from archspec.plan.plan import Plan
 
 
 def assemble(plan: Plan, device: str | torch.device = "cpu") -> nn.Module:

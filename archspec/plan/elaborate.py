@@ -21,7 +21,8 @@ from archspec.language.sections import BROKEN, Inits, Sections, inits
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Binder, Initial, Place, Scope, Unknown
-from archspec.plan.plan import Group, Layer, Node, Tap, block_frame, pass_frame
+from archspec.plan.frames import block_frame, pass_frame
+from archspec.plan.nodes import Group, Layer, Node, Tap
 from archspec.plan.tensors import Tensors
 
 MAX_NODES = 100_000  # of a plan, groups counted

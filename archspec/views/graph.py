@@ -8,7 +8,8 @@ from typing import Any
 
 from archspec.foundation.shapes import Shape
 from archspec.language.names import MERGES
-from archspec.plan.plan import Group, Layer, Node, Plan
+from archspec.plan.nodes import Group, Layer, Node
+from archspec.plan.plan import Plan
 
 SUFFIX = ".graph"
 """What the name of the event file that holds a graph ends in."""

@@ -15,7 +15,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.foundation import source
 from archspec.foundation.errors import Mark, Text
-from archspec.plan.plan import Layer, Node, Plan, Tap
+from archspec.plan.nodes import Layer, Node, Tap
+from archspec.plan.plan import Plan
 from archspec.spec import Checked, SpecFile, from_dict
 
 KEEPING = st.sampled_from(

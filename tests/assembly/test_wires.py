@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import archspec
-from archspec.plan.plan import Group
+from archspec.plan.nodes import Group
 from archspec.spec import Spec, from_dict
 
 
