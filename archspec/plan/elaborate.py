@@ -227,7 +227,7 @@ class _Elaborator:
         if output is None:
             keys = [step.key for step, _ in branches]
             marks = [step.body.mark for step, _ in branches]
-            empty = [not result.layers and not result.free for _, result in branches]
+            empty = [_is_empty(result) for _, result in branches]
             raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty)
         children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
         return self.group(merge.kind, merge.mark, children, place, output)
@@ -369,6 +369,13 @@ class _Elaborator:
     def called(self, block: Block, values: dict[str, Any], mark: Mark, place: Place, body: Node) -> Group:
         assert place.shape is not None
         return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
+
+
+def _is_empty(node: Node) -> bool:
+    """Whether a branch gives its input unchanged."""
+    if isinstance(node, Group):
+        return not node.is_merge and all(_is_empty(child) for _, child in node.children)
+    return isinstance(node, Tap) and node.kind != "load"
 
 
 def _check_recomputed(node: Result, what: str) -> None:

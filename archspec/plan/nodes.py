@@ -38,8 +38,6 @@ class Layer:
     checkpoint: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
 
-    free: ClassVar[frozenset[str]] = frozenset()
-    saved: ClassVar[frozenset[str]] = frozenset()
     named: ClassVar[tuple[Named, ...]] = ()
     depth = 0  # levels of modules below it
     size = 1  # nodes
@@ -71,14 +69,6 @@ class Tap:
     size = 1
 
     @property
-    def free(self) -> frozenset[str]:
-        return frozenset([self.name] if self.kind == "load" else [])
-
-    @property
-    def saved(self) -> frozenset[str]:
-        return frozenset([self.name] if self.kind == "save" else [])
-
-    @property
     def named(self) -> tuple[Named, ...]:
         return (Named(self.name, self.input, None, self.mark),) if self.kind == "output" else ()
 
@@ -106,10 +96,6 @@ class Group:
     size: int = field(init=False)
     layers: int = field(init=False)
     depth: int = field(init=False)
-    free: frozenset[str] = field(init=False, repr=False)
-    """The saved tensors that it takes from outside."""
-    saved: frozenset[str] = field(init=False, repr=False)
-    """The tensors that it saves, as far as they can be loaded outside."""
     named: tuple[Named, ...] = field(init=False, repr=False)
     """What it gives beside its output."""
 
@@ -121,13 +107,6 @@ class Group:
         object.__setattr__(self, "layers", sum(node.layers for node in nodes))
         level = 0 if self.kind in ("block", "aux") else 1
         object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
-        free: set[str] = set()
-        saved: set[str] = set()
-        for node in nodes:
-            free |= node.free - saved
-            saved |= node.saved
-        object.__setattr__(self, "free", frozenset() if self.kind == "block" else frozenset(free))
-        object.__setattr__(self, "saved", frozenset() if self.kind in ("block", "aux") else frozenset(saved))
         named = tuple(one for node in nodes for one in node.named)
         if self.kind == "aux":
             named = (Named(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
