@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
-from archspec.plan.graph import Graph, PlacedLayer, graph
+from archspec.plan.graph import Graph, PlacedGroup, PlacedLayer, PlacedNode, PlacedTap, graph
 from archspec.plan.nodes import Group, Named, Node
 
 
@@ -87,6 +87,7 @@ class Plan:
             "params": self.params,
             "macs": self.macs,
             "layers": [_layer_dict(placed) for placed in self.layers],
+            "graph": _graph_dict(self.graph),
         }
 
 
@@ -121,4 +122,49 @@ def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
         "line": layer.mark.line,
         "column": layer.mark.column,
         "calls": [frame.label + (f", from {frame.mark}" if frame.mark else "") for frame in placed.calls],
+    }
+
+
+def _graph_dict(graph: Graph) -> dict[str, Any]:
+    """The edges, by the numbers of nodes; what a layer is stands under its path in `layers`."""
+    return {
+        "nodes": [_node_dict(node) for node in graph.nodes],
+        "groups": [_group_dict(group) for group in graph.groups],
+        "output": graph.output,
+        "outputs": {one.name: id for one, id in graph.named if one.weight is None},
+        "aux": {one.name: id for one, id in graph.named if one.weight is not None},
+    }
+
+
+def _node_dict(node: PlacedNode) -> dict[str, Any]:
+    tap = {"name": node.name, "saved": node.saved} if isinstance(node, PlacedTap) else {}
+    return {
+        "id": node.id,
+        "kind": node.kind,
+        "path": node.path,
+        "sources": list(node.sources),
+        "output": list(node.output),
+        "parent": node.parent,
+        "aux": node.aux,
+        **tap,
+    }
+
+
+def _group_dict(placed: PlacedGroup) -> dict[str, Any]:
+    group = placed.node
+    return {
+        "id": placed.id,
+        "kind": group.kind,
+        "path": placed.path,
+        "parent": placed.parent,
+        "start": placed.start,
+        "stop": placed.stop,
+        "source": placed.source,
+        "result": placed.result,
+        "block": group.block or None,
+        "arguments": as_json(group.arguments),
+        "checkpoint": group.checkpoint,
+        "params": group.params,
+        "macs": group.macs,
+        "aux": placed.aux,
     }
