@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.foundation.arguments import REQUIRED, Schema
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both
+from archspec.foundation.shapes import Shape, height_width
 from archspec.layers.primitive import Primitive
 from archspec.layers.registry import primitives, register
 from archspec.spec import from_dict
@@ -34,7 +34,7 @@ STRICTER = {
 }
 # Shapes that suit arguments which random ones hardly ever do
 SUITED: dict[str, Callable[[dict[str, Any], Shape], Shape]] = {
-    "feature_map": lambda a, shape: (prod(both(a["size"])), shape[-1]),
+    "feature_map": lambda a, shape: (prod(height_width(a["size"])), shape[-1]),
     "multi_axis_attention": lambda a, shape: (a["head_size"] * shape[0], *(a["size"] * n for n in shape[1:])),
 }
 
