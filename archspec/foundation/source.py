@@ -151,7 +151,7 @@ class _Tree:
             return self._document()
         except yaml.MarkedYAMLError as error:
             at = error.problem_mark
-            if error.problem == _TOO_DEEP_FOR_LIBYAML:
+            if at is not None and error.problem == _TOO_DEEP_FOR_LIBYAML:
                 # what stands before it is too deep for us already, and is read as far as the place where it becomes so
                 return _Tree(self.string[: at.index], self.text).root()
             if error.problem == "could not find expected ':'" and error.context_mark is not None:
