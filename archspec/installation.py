@@ -46,11 +46,11 @@ def require_own_packages() -> None:
         )
     else:
         message = f"another distribution has overwritten or deleted {listed(changed)} of archspec-nets in {HOME}"
-    remove = f"pip uninstall {' '.join(sorted(others))} && " if others else ""
+    remove = f"`pip uninstall {' '.join(sorted(others))}`, then " if others else ""
     raise UsageError(
         message,
-        help="install archspec-nets in a virtual environment of its own, or here again:\n"
-        f"    {remove}pip install --force-reinstall --no-deps archspec-nets",
+        help="install archspec-nets in a virtual environment of its own; or here "
+        f"{remove}install it again with pip's `--force-reinstall --no-deps`",
     )
 
 

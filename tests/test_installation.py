@@ -17,8 +17,8 @@ THEIRS = {
     "archspec": ("archspec-0.2.7", "archspec/__init__.py,sha256=Ggurf7phZfO_URDfk_cQRJ0B5V2y52KY1e1dTgoohDU,67\n"),
     "trainer": ("trainer-0.0.36", "trainer/VERSION,sha256=avgR9BtOeX6YvVxDkB_OGNcQffyRFNOnKbWFw-T3hHA,8\n"),
 }
-CURE = "pip install --force-reinstall --no-deps archspec-nets\n"
-ALONE = "  help: install archspec-nets in a virtual environment of its own, or here again:\n    "
+ALONE = "  help: install archspec-nets in a virtual environment of its own; or here "
+AGAIN = "install it again with pip's `--force-reinstall --no-deps`\n"
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_another_distribution_of_the_same_names_is_refused(
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"error: archspec-nets shares this environment with {says} of the same name: "
-        f"they overwrite each other's files\n{ALONE}pip uninstall {' '.join(others)} && {CURE}"
+        f"they overwrite each other's files\n{ALONE}`pip uninstall {' '.join(others)}`, then {AGAIN}"
     )
 
 
@@ -110,7 +110,7 @@ def test_a_package_of_ours_that_another_one_replaced_is_refused(site: Path, left
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "error: another distribution has overwritten or deleted `trainer/__init__.py` of archspec-nets in "
-        f"{site}\n{ALONE}{CURE}"
+        f"{site}\n{ALONE}{AGAIN}"
     )
 
 
