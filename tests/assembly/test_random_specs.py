@@ -8,6 +8,7 @@ import pickle
 from functools import reduce
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import HealthCheck, event, given, settings, strategies as st
 from torch import Tensor, nn
@@ -221,6 +222,7 @@ def gradients(module: nn.Module, results: dict[str, Tensor]) -> list[Tensor]:
     return [grad for grad in grads if grad is not None]
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     network=NETWORKS,

@@ -68,6 +68,7 @@ def test_the_loss_of_side_classifiers_is_added_by_their_weights() -> None:
         torch.testing.assert_close(parameter.grad, weight[name].grad)
 
 
+@pytest.mark.slow
 def test_googlenets_loss_is_that_of_torchvisions_three_outputs() -> None:
     from torchvision.models import googlenet
 
@@ -103,6 +104,7 @@ def test_a_network_with_side_classifiers_is_evaluated_by_its_output(tmp_path: Pa
     assert result.test_accuracy == pytest.approx(right, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_googlenet_with_side_classifiers_trains(tmp_path: Path) -> None:
     settings = ["input=[3, 32, 32]", "train={data: fake, epochs: 1, batch_size: 128, validation: 128}"]
     ready = prepare(load("imagenet/googlenet", set=settings), tmp_path)
