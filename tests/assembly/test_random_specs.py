@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import HealthCheck, event, given, settings, strategies as st
 from interpreter import given_by, interpreted
@@ -226,6 +227,7 @@ def gradients(module: nn.Module, results: dict[str, Tensor]) -> list[Tensor]:
     return [grad for grad in grads if grad is not None]
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     network=NETWORKS,

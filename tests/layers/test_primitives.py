@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import re
 from collections.abc import Callable
 from math import prod
@@ -135,7 +136,8 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
         node = plain(read(example.encode(), "example"))
         spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})
         module = spec.build()
-        assert tuple(module(torch.zeros(2, *spec.plan.input)).shape[1:]) == spec.plan.output
+        copied = pickle.loads(pickle.dumps(module))
+        assert tuple(copied(torch.zeros(2, *spec.plan.input)).shape[1:]) == spec.plan.output
 
 
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
@@ -157,7 +159,8 @@ def test_registering_a_name_twice_is_an_error() -> None:
     known = dict(primitives())
     with pytest.raises(
         ValueError,
-        match=r"^primitive `linear` of archspec\.primitives\.linear is already registered by archspec\.primitives\.linear$",
+        match=r"^primitive `linear` of archspec\.layers\.primitives\.linear is already registered by "
+        r"archspec\.layers\.primitives\.linear$",
     ):
         register(known, linear)
 

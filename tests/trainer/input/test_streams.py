@@ -24,7 +24,7 @@ from trainer.input.transforms import transform
 from trainer.runs.job import prepare
 from trainer.session import train
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
 
 # --- small sets in memory, large ones as streams -------------------------------------------------------------------

@@ -30,7 +30,7 @@ LINEAR = {
     "train": {"epochs": 2, "validation": 0.2},
 }
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
 
 def job(folder: Path, **changes: Any) -> Any:
