@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.foundation import source
 from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
 from archspec.language import document as documents, finder
@@ -18,8 +19,9 @@ from archspec.language.extends import extended, refuse_extends
 from archspec.language.sections import Sections, compute
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
-from archspec.plan.plan import Plan, freeze_pairs
+from archspec.plan.plan import Plan
 from archspec.plugins import load_installed
+from archspec.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,8 +43,8 @@ class Spec:
     """The variant that was chosen, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
-    recipe: dict[str, Any]
-    """The `train` section as written, without the defaults of what it leaves out."""
+    recipe: Recipe
+    """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
     resolved: dict[str, Any]
     """The whole spec as data (JSON types), variant and settings merged in: `from_dict` makes the same spec of it."""
     spec_file: SpecFile
