@@ -157,7 +157,7 @@ def test_registering_a_name_twice_is_an_error() -> None:
     known = dict(primitives())
     with pytest.raises(
         ValueError,
-        match=r"^primitive `linear` of archspec\.primitives\.linear is already registered by archspec\.primitives\.linear$",
+        match=r"^primitive `linear` of archspec\.layers\.primitives\.linear is already registered by archspec\.layers\.primitives\.linear$",
     ):
         register(known, linear)
 
