@@ -305,6 +305,7 @@ def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
     assert run_beside_named_files(one.fence, tmp_path, "-m", "archspec", *shlex.split(one.command)[1:]) == one.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fence", PYTHON, ids=lambda fence: fence.id)
 def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
     """Its `assert`s hold, and it fails nowhere."""

@@ -61,6 +61,7 @@ def test_only_torch_runs_in_forward(name: str) -> None:
         assert "archspec" not in (inner.code if isinstance(inner, fx.GraphModule) else "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CIFAR)
 def test_module_can_be_copied_pickled_compiled_and_exported(name: str) -> None:
     loaded = load(name)
@@ -76,6 +77,7 @@ def test_module_can_be_copied_pickled_compiled_and_exported(name: str) -> None:
         assert torch.equal(torch.export.export(module, (images,)).module()(images), expected)
 
 
+@pytest.mark.slow
 def test_pickled_module_needs_no_archspec(tmp_path: Path) -> None:
     module = load("resnet").build().eval()
     images = torch.randn(1, 3, 32, 32)

@@ -61,6 +61,7 @@ def test_check_goes_on_after_a_file_that_is_wrong(run: Callable, tmp_path: Path)
     )
 
 
+@pytest.mark.slow
 def test_json_has_both_keys_always(run: Callable, tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(NET)
     done = run("check", "net.yaml", "quite-other.yaml", "--format", "json")
@@ -98,6 +99,7 @@ def test_json_has_both_keys_always(run: Callable, tmp_path: Path) -> None:
     assert built["errors"] == []
 
 
+@pytest.mark.slow
 def test_summary_is_torchinfos_table_of_the_real_module(run: Callable) -> None:
     done = run("build", "googlenet", "--summary")
     assert (done.returncode, done.stderr) == (0, "")
@@ -130,6 +132,7 @@ main()
     report.unlink()
 
 
+@pytest.mark.slow
 def test_saved_weights_are_the_modules_and_nothing_is_overwritten(run: Callable, tmp_path: Path) -> None:
     import torch
 
@@ -258,6 +261,7 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
 
 
+@pytest.mark.slow
 def test_interrupting_ends_with_130(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "archspec", "train", "--epochs", "1000"],
