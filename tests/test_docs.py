@@ -23,10 +23,11 @@ from archspec.foundation.arguments import Signature
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document, extends, sections
-from archspec.language.blocks import TYPES, library_block, library_names
+from archspec.language.blocks import TYPES
 from archspec.language.extends import extended
 from archspec.language.finder import bundled, variants
 from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
+from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
 from archspec.plan import elaborate
@@ -227,7 +228,7 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(list(document.schemas()), id="keys of a file"),
+        pytest.param(list(document.section_schemas()), id="keys of a file"),
         pytest.param([*primitives()], id="primitives"),
         pytest.param([*library_names()], id="blocks of the library"),
         pytest.param([*INITIALIZERS], id="initialisers"),

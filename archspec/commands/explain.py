@@ -19,7 +19,7 @@ from archspec.layers.primitive import Primitive
 @plugin_option
 def command(name: str) -> None:
     """Explain a primitive or block (arguments, shape rule, source, example), or the code of an error."""
-    from archspec.language.blocks import Vocabulary
+    from archspec.language.vocabulary import Vocabulary
     from archspec.plugins import load_installed
 
     vocabulary = Vocabulary({})

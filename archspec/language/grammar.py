@@ -12,7 +12,7 @@ from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.validate import faults
 from archspec.language.calls import CallGrammar
-from archspec.language.document import schemas
+from archspec.language.document import section_schemas
 from archspec.language.names import (
     COMPANIONS,
     MERGES,
@@ -245,7 +245,7 @@ class Grammar(CallGrammar):
         value = mapping.get("init")
         if value is None:
             return None
-        for fault in faults(value, schemas()["init"], "init"):
+        for fault in faults(value, section_schemas()["init"], "init"):
             if fault.code == "key-unknown" and isinstance(value, Mapping) and {"weight", "bias"} & value.entries.keys():
                 fault.help = "`init` names the layer first: `init: {conv: {weight: …}}`"
             self.report.add(fault)

@@ -6,10 +6,10 @@ from itertools import combinations
 
 from archspec.foundation.arguments import Schema, Signature, either
 from archspec.language import blocks as block
-from archspec.language.blocks import library_block, library_names
-from archspec.language.document import VERSION, schemas
+from archspec.language.document import VERSION, section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
+from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.registry import primitives
 from archspec.recipe import recipe
 
@@ -32,13 +32,13 @@ _SECTIONS = {
 }
 
 
-def schema() -> Schema:
+def spec_schema() -> Schema:
     """The JSON Schema (draft 2020-12) of a spec file.
 
     It knows the primitives and the library's blocks with their arguments. Names that a file gives to its own blocks
     it cannot know, so it lets any other word stand for a layer.
     """
-    definition = _with_formulas(block.SCHEMA)
+    definition = _with_formulas(block.BLOCK_SCHEMA)
     definition["properties"]["body"] = _ref("place")
     definition["properties"]["args"] = {"type": "object", "additionalProperties": block.ARGUMENT_SCHEMA}
     written: dict[str, Schema] = {
@@ -48,7 +48,7 @@ def schema() -> Schema:
         "blocks": {"type": "object", "additionalProperties": definition},
         "network": _ref("place"),
     }
-    known: dict[str, Schema] = {"extends": {}} | schemas()
+    known: dict[str, Schema] = {"extends": {}} | section_schemas()
     sections = {
         key: {"description": _SECTIONS[key], **(written.get(key) or _with_formulas(one))}
         for key, one in known.items()

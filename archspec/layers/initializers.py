@@ -47,7 +47,7 @@ Init = tuple[str, tuple[tuple[str, Any], ...]]
 """A function of `torch.nn.init`, less its final underscore, and its arguments."""
 
 
-def schema(primitives: dict[str, Primitive]) -> Schema:
+def init_schema(primitives: dict[str, Primitive]) -> Schema:
     """The JSON Schema of a spec's `init` section."""
     named: Schema = {
         "type": "object",

@@ -11,12 +11,13 @@ from archspec.foundation.errors import Fault, Frame, Mark, Report
 from archspec.foundation.formulas import describe
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.validate import faults
-from archspec.language.blocks import Block, library_body
-from archspec.language.document import schemas
+from archspec.language.blocks import Block
+from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.names import ROLES, check_tensor
 from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
 from archspec.language.sections import BROKEN, Inits, Sections, inits
+from archspec.language.vocabulary import library_body
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Binder, Initial, Place, Scope, Unknown
@@ -110,7 +111,7 @@ class _Elaborator:
     def initial(self, template: Template, place: Place) -> Inits:
         """The initialisers written at a node. Reports what is wrong with them."""
         data = self.binder.value(template, place)
-        wrong = list(faults(template.value, schemas()["init"], "init", data))
+        wrong = list(faults(template.value, section_schemas()["init"], "init", data))
         for fault in wrong:
             self.report.add(fault, frames=place.frames)
         return {} if wrong else inits(template.value, data, self.report)

@@ -227,7 +227,7 @@ def test_settings_reach_variables_and_dotted_paths(run: Callable, tmp_path: Path
 
 
 def test_list_and_explain_know_everything(run: Callable) -> None:
-    from archspec.language.blocks import library_names
+    from archspec.language.vocabulary import library_names
     from archspec.layers.registry import primitives
 
     listed = run("list").stdout
