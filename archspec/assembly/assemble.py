@@ -37,11 +37,11 @@ def assemble(plan: Plan, device: str | torch.device = "cpu") -> nn.Module:
 
 def _opened(node: Node) -> Node:
     """What stands in a block's place: a block is no level of the module."""
-    checkpoint = node.checkpoint
+    recompute = node.recompute
     while isinstance(node, Group) and node.kind == "block":
         ((_, node),) = node.children
-        checkpoint = checkpoint or node.checkpoint
-    return replace(node, checkpoint=True) if checkpoint and not isinstance(node, Tap) else node
+        recompute = recompute or node.recompute
+    return replace(node, recompute=True) if recompute and not isinstance(node, Tap) else node
 
 
 def _module(node: Node, device: torch.device, live: frozenset[str]) -> nn.Module:
@@ -82,7 +82,7 @@ class _Part:
     @property
     def is_led(self) -> bool:
         """Whether it is more than a module that is called on the tensor before it."""
-        led = self.module is None or self.node.checkpoint or _is_aux(self.node)
+        led = self.module is None or self.node.recompute or _is_aux(self.node)
         return led or bool(self.ends.inputs or self.ends.outputs)
 
 
@@ -160,7 +160,7 @@ class _Wiring:
         if _is_aux(node):
             self.tensors[f"named {node.named[0].name}"] = self._called(in_training, part.key, inputs)
             return tensor
-        result = self._called(recomputed if node.checkpoint else None, part.key, inputs)
+        result = self._called(recomputed if node.recompute else None, part.key, inputs)
         if not part.ends.outputs:
             return result
         for index, key in enumerate(part.ends.outputs, 1):

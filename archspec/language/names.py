@@ -18,7 +18,10 @@ WIRES = ("save", "load", "output")
 """What leads a tensor elsewhere than to the next node."""
 VERBS = ("use", "for", *MERGES, *WIRES, "aux")
 """The node forms that are part of the language itself."""
-MODIFIERS = ("name", "repeat", "when", "init", "checkpoint")
+MODIFIERS = ("name", "repeat", "when", "init", "recompute")
+FORMER = {"checkpoint": "recompute"}
+"""What modifiers were called before, which is still read: each with what it is called now."""
+MODIFIER_WORDS = (*MODIFIERS, *FORMER)
 MODIFIERS_OF: dict[str, tuple[str, ...]] = {**dict.fromkeys(WIRES, ("when",)), "aux": ("when", "init")}
 """The modifiers of the verbs that do not take all of them."""
 COMPANIONS = {"use": ("with",), "for": ("body",)}
@@ -78,7 +81,7 @@ def check_variable(name: str, mark: Mark) -> None:
 def check_block(name: str, mark: Mark, taken: str | None, kind: str = "block") -> None:
     """Refuse a name that a block, or a primitive, cannot have; `taken` says what has it already. Raises `Fault`."""
     _word(name, f"a {kind}'s name", mark)
-    if name in (*VERBS, *MODIFIERS, *ROLES, *COMPANION_WORDS):
+    if name in (*VERBS, *MODIFIER_WORDS, *ROLES, *COMPANION_WORDS):
         taken = "a word of the language"
     if taken:
         raise Fault("name-reserved", f"`{name}` cannot name a {kind}: it is {taken}", mark, help="choose another name")

@@ -8,7 +8,7 @@ from archspec.foundation.arguments import Schema, Signature, either
 from archspec.language import blocks as block
 from archspec.language.document import VERSION, section_schemas
 from archspec.language.grammar import WEIGHT
-from archspec.language.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
+from archspec.language.names import COMPANIONS, FORMER, MERGES, MODIFIER_WORDS, MODIFIERS_OF, ROLES, VERBS
 from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.registry import primitives
 from archspec.recipe import recipe
@@ -132,7 +132,10 @@ def _call(signature: Signature, doc: str, *, complete: bool) -> Schema:
 
 def _defaults() -> Schema:
     layers = {name: _call(signature, doc, complete=False) for name, (signature, doc) in _signatures().items()}
-    words = [*MODIFIERS, *(verb for verb in VERBS if verb != "use")]  # what stands for a role is a layer and no more
+    words = [
+        *MODIFIER_WORDS,
+        *(verb for verb in VERBS if verb != "use"),
+    ]  # what stands for a role is a layer and no more
     layer: Schema = {"allOf": [_ref("node_mapping"), {"propertyNames": {"not": {"enum": words}}}]}
     role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, layer]}
     return {"type": "object", "properties": layers | dict.fromkeys(ROLES, role)}
@@ -147,11 +150,13 @@ def _definitions() -> dict[str, Schema]:
         },
         "when": {"description": "If false, the node is left out.", **either({"type": "boolean"}, FORMULA)},
         "init": _ref("section_init"),
-        "checkpoint": {
+        "recompute": {
             "description": "Compute activations again in the backward pass, instead of keeping them.",
             **either({"type": "boolean"}, FORMULA),
         },
     }
+    for former, now in FORMER.items():
+        modifiers[former] = modifiers[now] | {"description": f"What `{now}` was called before.", "deprecated": True}
     return {
         "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
         "node_mapping": _node_mapping(modifiers, _verbs()),
@@ -166,7 +171,7 @@ def _definitions() -> dict[str, Schema]:
         },
         "parts": {
             "type": "object",
-            "propertyNames": {"not": {"enum": list(MODIFIERS)}, **modifiers["name"]},
+            "propertyNames": {"not": {"enum": list(MODIFIER_WORDS)}, **modifiers["name"]},
             "additionalProperties": _ref("place"),
             "not": _ref("one_node"),
         },
@@ -243,8 +248,9 @@ def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Sch
     # one key that is no modifier: as many keys as modifiers, and one
     one_other: list[Schema] = [
         {"required": list(some), "minProperties": count + 1, "maxProperties": count + 1}
-        for count in range(len(MODIFIERS) + 1)
-        for some in combinations(MODIFIERS, count)
+        for count in range(len(MODIFIER_WORDS) + 1)
+        for some in combinations(MODIFIER_WORDS, count)
+        if not any(former in some and now in some for former, now in FORMER.items())
     ]
     one_verb: list[Schema] = [{"required": [verb]} for verb in verbs]
     limited: list[Schema] = [
@@ -254,8 +260,9 @@ def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Sch
     return {
         "type": "object",
         "properties": {**verbs, **companions, **modifiers},
+        "not": {"anyOf": [{"required": [former, now]} for former, now in FORMER.items()]},
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
         "if": {"anyOf": one_verb},
         "then": {"oneOf": one_verb, "propertyNames": {"enum": [*verbs, *companions, *modifiers]}, "allOf": limited},
-        "else": {"not": {"propertyNames": {"enum": list(MODIFIERS)}}, "anyOf": one_other},
+        "else": {"not": {"propertyNames": {"enum": list(MODIFIER_WORDS)}}, "anyOf": one_other},
     }

@@ -99,9 +99,9 @@ class _Elaborator:
             if step.init is not None:
                 place = replace(place, init=place.init.overridden(self.initial(step.init, place)))
             result = self.body(step, place)
-            if step.checkpoint is None or not self.binder.typed(step.checkpoint, bool, "`checkpoint`", place):
+            if step.recompute is None or not self.binder.typed(step.recompute, bool, "`recompute`", place):
                 return result
-            return replace(result, checkpoint=True) if isinstance(result, (Layer, Group)) else result
+            return replace(result, recompute=True) if isinstance(result, (Layer, Group)) else result
         except Fault as fault:
             self.report.add(fault, step.mark, place.frames)
             return None
@@ -373,10 +373,8 @@ class _Elaborator:
 def _check_recomputed(node: Result, what: str) -> None:
     """Raises `Fault` where all of a network or side classifier is to be computed again, which saves nothing."""
     while isinstance(node, (Layer, Group)):
-        if node.checkpoint:
-            message = (
-                f"`checkpoint` has no meaning for the whole of {what}: all of it would be kept to compute it again"
-            )
+        if node.recompute:
+            message = f"`recompute` has no meaning for the whole of {what}: all of it would be kept to compute it again"
             raise Fault("key-unknown", message, node.mark, help="put it beside parts of it")
         node = node.children[0][1] if isinstance(node, Group) and node.kind == "block" else None
 

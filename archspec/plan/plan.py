@@ -39,7 +39,7 @@ class Layer:
     macs: int
     mark: Mark = field(repr=False)
     init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
-    checkpoint: bool = False
+    recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
 
     free: ClassVar[frozenset[str]] = frozenset()
@@ -70,7 +70,7 @@ class Tap:
     output: Shape
     mark: Mark = field(repr=False)
 
-    checkpoint: ClassVar[bool] = False
+    recompute: ClassVar[bool] = False
     params = macs = depth = layers = 0
     size = 1
 
@@ -103,7 +103,7 @@ class Group:
     mark: Mark = field(repr=False)
     block: str = ""
     pairs: Pairs = field(default=(), repr=False)
-    checkpoint: bool = False
+    recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
     params: int = field(init=False)
     macs: int = field(init=False)
@@ -321,7 +321,7 @@ def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
         "params": layer.params,
         "macs": layer.macs,
         "aux": placed.aux,
-        "checkpoint": layer.checkpoint,
+        "recompute": layer.recompute,
         "init": {name: {function: dict(arguments)} for name, (function, arguments) in layer.init},
         "file": layer.mark.text.name,
         "line": layer.mark.line,

@@ -74,7 +74,7 @@ BEYOND = {
     "extends of a file that is not there",
     "extends of a file elsewhere",
     "extends of itself",
-    "a checkpoint whose formula gives no boolean",
+    "a recompute whose formula gives no boolean",
     "an init of a node whose formula gives no initialiser",
     "load of a tensor whose save was left out",
     "an output within a side classifier's block",
@@ -114,7 +114,7 @@ NEW: list[Any] = [
     "=c_in",
     {"save": "x"},
     {"load": "x"},
-    {"relu": None, "checkpoint": True},
+    {"relu": None, "recompute": True},
     {"with": {}},
     {"repeat": 2},
 ]
@@ -132,7 +132,7 @@ FORMS: dict[str, Any] = {
             {
                 "conv": {"out": "=w", "kernel": 1},
                 "init": {"conv": {"weight": {"normal": {"std": 0.1}}, "bias": 0}},
-                "checkpoint": True,
+                "recompute": True,
             },
             {"save": "a"},
             {"b": 1, "repeat": 2},
