@@ -23,9 +23,9 @@ from archspec.foundation.arguments import Signature
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document, extends, sections
-from archspec.language.blocks import TYPES
 from archspec.language.extends import extended
 from archspec.language.finder import bundled, variants
+from archspec.language.forms import ARGUMENT_TYPES
 from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
 from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.initializers import INITIALIZERS
@@ -236,7 +236,7 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
         pytest.param([*formulas.FUNCTIONS, *formulas.CONSTANTS], id="functions and constants of formulas"),
         pytest.param([*INCOMING, *LOOP], id="what formulas see"),
         pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *COMPANION_WORDS}), id="words of the language"),
-        pytest.param([*TYPES], id="types of arguments"),
+        pytest.param([*ARGUMENT_TYPES], id="types of arguments"),
         pytest.param(sorted(set(keys_of(recipe.SCHEMA))), id="keys of the recipe"),
         pytest.param([*CODES], id="codes of errors"),
     ],

@@ -14,9 +14,6 @@ from archspec.foundation.arguments import (
     Signature,
     either,
     fault_in,
-    integer,
-    node,
-    number,
     pair,
     titled,
 )
@@ -24,34 +21,17 @@ from archspec.foundation.errors import Fault, Mark, Report
 from archspec.foundation.source import Mapping, Value, plain
 from archspec.foundation.validate import faults
 from archspec.language.calls import Signatures
+from archspec.language.forms import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.grammar import Grammar
 from archspec.language.names import INCOMING, check_variable
 from archspec.language.nodes import Step, Template, template
-
-TYPES: dict[str, Schema] = {
-    "integer": integer(),
-    "number": number(),
-    "boolean": {"type": "boolean"},
-    "string": {"type": "string"},
-    "list": {"type": "array"},
-    "pair": pair(0),
-    "node": node(),
-}
-"""The types that an argument of a block can have."""
 
 ARGUMENT_SCHEMA = titled(
     "a default, or `{type: …}`",
     {"type": ["string", "number", "boolean", "array"]},
     {
         "type": "object",
-        "properties": {
-            "type": {"enum": list(TYPES)},
-            "minimum": number(),
-            "maximum": number(),
-            "enum": {"type": "array", "minItems": 1},
-            "default": {},
-            "doc": {"type": "string"},
-        },
+        "properties": {key: form.schema for key, form in ARGUMENT_KEYS.items()},
         "additionalProperties": False,
     },
 )
@@ -59,15 +39,8 @@ ARGUMENT_SCHEMA = titled(
 
 BLOCK_SCHEMA: Schema = {
     "type": "object",
-    "properties": {
-        "doc": {"type": "string"},
-        "source": {"type": "string"},
-        "args": {"type": "object"},
-        "let": {"type": "object"},
-        "body": {},
-        "example": {"type": "string"},
-    },
-    "required": ["body"],
+    "properties": {key: form.schema for key, form in BLOCK_KEYS.items()},
+    "required": [key for key, form in BLOCK_KEYS.items() if form.needed],
     "additionalProperties": False,
 }
 """The JSON Schema of one block's definition; `args` are held to `ARGUMENT_SCHEMA`, `body` to the grammar."""
@@ -187,10 +160,10 @@ def _schema(block: str, name: str, given: dict[str, Any], default: Any, computed
                 "key-missing",
                 f"the argument `{name}` of block `{block}` needs a type",
                 mark,
-                help=f"write `{name}: {{type: integer}}`; the types are {', '.join(TYPES)}",
+                help=f"write `{name}: {{type: integer}}`; the types are {', '.join(ARGUMENT_TYPES)}",
             )
         kind = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list"}[type(default)]
-    schema = dict(TYPES.get(kind, {}))
+    schema = dict(ARGUMENT_TYPES[kind].schema) if kind in ARGUMENT_TYPES else {}
     bounds: dict[str, Any] = {key: given[key] for key in ("minimum", "maximum") if key in given}
     if kind == "pair" and bounds:
         schema = pair(bounds.get("minimum", 0), bounds.get("maximum", LARGEST))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from archspec.foundation.arguments import Schema, either, integer, number
+from archspec.foundation.arguments import Schema, either, integer
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.foundation.source import List, Mapping, Scalar, Value, read
 from archspec.foundation.validate import faults
+from archspec.language.forms import EXPECT_KEYS, FILE_KEYS
 from archspec.language.names import ROLES
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
@@ -46,7 +47,7 @@ def _section_schemas(count: int) -> dict[str, Schema]:
         "init": initializers.init_schema(primitives()),
         "expect": {
             "type": "object",
-            "properties": {"params": integer(0), "gmacs": number(0), "output": _SHAPE},
+            "properties": {key: form.schema for key, form in EXPECT_KEYS.items()} | {"output": _SHAPE},
             "additionalProperties": False,
         },
         "train": recipe.SCHEMA,
@@ -66,7 +67,7 @@ def outline_schema() -> Schema:
     return {
         "type": "object",
         "properties": section_schemas(),
-        "required": ["archspec", "input", "network"],
+        "required": [key for key, form in FILE_KEYS.items() if form.needed],
         "additionalProperties": False,
     }
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archspec.foundation.arguments import fault_in, number
+from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.validate import faults
+from archspec.language import forms
 from archspec.language.calls import CallGrammar
 from archspec.language.document import section_schemas
+from archspec.language.forms import AUX_KEYS, BRANCH_KEYS
 from archspec.language.names import (
     COMPANIONS,
     FORMER,
@@ -246,9 +248,8 @@ class Grammar(CallGrammar):
         if value is None:
             return None
         made = self._template(value)
-        schema = {"type": "integer", "minimum": 0} if word == "repeat" else {"type": "boolean"}
         if made.constant:
-            fault = fault_in(made.data, schema, f"`{word}`")
+            fault = fault_in(made.data, forms.MODIFIERS[word].schema, f"`{word}`")
             if fault:
                 if made.data in ("yes", "no", "on", "off"):
                     fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
@@ -299,8 +300,8 @@ class Grammar(CallGrammar):
         """A branch: a sequence's place, or `{when: …, body: …}`."""
         if isinstance(value, Mapping) and "body" in value.entries and "for" not in value.entries:
             for word, (at, _) in value.entries.items():
-                if word not in ("when", "body"):
-                    hint = did_you_mean(word, ("when", "body"))
+                if word not in BRANCH_KEYS:
+                    hint = did_you_mean(word, BRANCH_KEYS)
                     self.report.add(Fault("key-unknown", f"`{word}` has no meaning in a branch", at, help=hint))
             try:
                 when = self._modifier("when", value)
@@ -370,8 +371,8 @@ class Grammar(CallGrammar):
         return Broken(mark) if self.report.count > before else aux
 
 
-_AUX = ("name", "weight", "body")
-WEIGHT = number(0)
+_AUX = tuple(AUX_KEYS)
+WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of a side classifier's loss may be."""
 
 
