@@ -20,6 +20,7 @@ from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan, freeze_pairs
 from archspec.plugins import load_installed
+from archspec.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +36,8 @@ class Spec:
     file: str
     variant: str | None
     plan: Plan
-    recipe: dict[str, Any]
-    """The `train` section as written; `archspec.recipe.recipe.complete` adds the defaults."""
+    recipe: Recipe
+    """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
     resolved: dict[str, Any]
     """The whole spec as data, variant and settings merged in: `from_dict` makes the same of it."""
     spec_file: SpecFile

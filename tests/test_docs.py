@@ -31,9 +31,7 @@ from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
 from archspec.plan import elaborate
-from archspec.recipe import recipe
-from archspec.recipe.optimizers import OPTIMIZERS
-from archspec.recipe.recipe import DEFAULTS
+from archspec.recipe import DEFAULTS, OPTIMIZERS, OPTIONS, SCHEMA, Recipe
 from archspec.spec import MAX_WORK, SpecFile, load
 from trainer import recipes
 
@@ -176,7 +174,8 @@ def test_an_example_is_sound(fence: Fence) -> None:
 def test_an_example_of_a_recipes_file_is_sound(fence: Fence, tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(BASE, encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(fence.text, encoding="utf-8")
-    assert load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe == yaml.safe_load(fence.text)
+    recipe = load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe
+    assert recipe == Recipe.from_dict(yaml.safe_load(fence.text))
 
 
 @pytest.mark.parametrize("fence", WRONG, ids=lambda fence: fence.id)
@@ -237,7 +236,7 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
         pytest.param([*INCOMING, *LOOP], id="what formulas see"),
         pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *COMPANION_WORDS}), id="words of the language"),
         pytest.param([*ARGUMENT_TYPES], id="types of arguments"),
-        pytest.param(sorted(set(keys_of(recipe.SCHEMA))), id="keys of the recipe"),
+        pytest.param(sorted(set(keys_of(SCHEMA))), id="keys of the recipe"),
         pytest.param([*CODES], id="codes of errors"),
     ],
 )
@@ -298,12 +297,12 @@ def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_table_of_optimizers_has_their_arguments(name: str) -> None:
     said = re.findall(r"`(\w+)`", row("recipe", name))[1:]
-    assert {*said, "lr"} == set(OPTIMIZERS[name])
+    assert {*said, "lr"} == set(OPTIMIZERS[name].arguments)
 
 
-@pytest.mark.parametrize("name", recipe.OPTIONS["schedule"])
+@pytest.mark.parametrize("name", OPTIONS["schedule"])
 def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
-    schema = recipe.OPTIONS["schedule"][name]
+    schema = OPTIONS["schedule"][name]
     said = row("recipe", name).split("|")[-2]
     assert re.findall(r"`(\w+)`", said) == list(schema["properties"])
     assert re.findall(r"`(\w+)`, needed", said) == schema["required"]

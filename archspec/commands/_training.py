@@ -74,7 +74,7 @@ def trained(
     for number, job in enumerate(_repeated(first, repeat, source, ranks), 1):
         plan = job.spec.plan
         count = f"{number}/{total}: " if total > 1 else ""
-        seed = f", seed {job.recipe['seed']}" if repeat > 1 else ""
+        seed = f", seed {job.recipe.seed}" if repeat > 1 else ""
         click.echo(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
@@ -102,7 +102,7 @@ def _repeated(jobs: Sequence[Job], repeat: int, source: Source, ranks: Ranks) ->
     for job in jobs:
         yield job
         for more in range(1, repeat):
-            seed = job.recipe["seed"] + more
+            seed = job.recipe.seed + more
             yield source.job(job.spec.replace(set=[f"train.seed={seed}"]), ranks)
 
 

@@ -177,7 +177,5 @@ def _config(spec: Spec) -> str:
     """A spec and its recipe with everything said, as YAML."""
     import yaml
 
-    from archspec.recipe.recipe import complete
-
-    data = spec.resolved | {"train": complete(spec.recipe)}
+    data = spec.resolved | {"train": spec.recipe.to_dict()}
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))

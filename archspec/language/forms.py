@@ -201,7 +201,7 @@ FILE_KEYS: Forms = {
     "expect": Form(
         "Figures that the author vouches for.",
         "a mapping of `params`, `gmacs` and `output`",
-        "network: [{conv: {out: 8, kernel: 3}}]\nexpect: {params: 224}",
+        "input: [3, 32, 32]\nnetwork: [{conv: {out: 8, kernel: 3}}]\nexpect: {params: 224}",
     ),
     "train": Form("The recipe for training.", "the keys of a recipe", "train: {epochs: 30, optimizer: sgd}"),
 }

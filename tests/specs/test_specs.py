@@ -327,7 +327,7 @@ def test_settings_add_up_and_the_last_one_wins() -> None:
     more = spec.replace(vars={"num_classes": 7}, set=["train.epochs=1"])
     assert dict(more.plan.vars) == {"num_classes": 7, "width": 8}
     assert "gelu" in {placed.layer.primitive for placed in more.plan.layers}
-    assert more.recipe["epochs"] == 1
+    assert more.recipe.epochs == 1
     assert dict(more.replace(vars={"width": 4}).plan.vars)["width"] == 4
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
+from archspec.recipe import Recipe
 from trainer.input.cache import recall, remember
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
@@ -45,7 +46,7 @@ class Parts:
     notes: tuple[str, ...]
 
 
-def bring(data: DataSet, shape: Shape, recipe: dict[str, Any], *, skip_unreadable: bool = False) -> Parts:
+def bring(data: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool = False) -> Parts:
     """A data set's parts as a network of input `shape` takes them; its channels fit (`images.check_fit`).
 
     Raises `UsageError` for files that are no images, unless they are to be skipped: they are counted in the notes then.
@@ -53,18 +54,18 @@ def bring(data: DataSet, shape: Shape, recipe: dict[str, Any], *, skip_unreadabl
     parts = split(data, recipe)
     # what decides on the statistics: the files, which of them are trained with, and the size that they are brought to
     sizes = [len(part) for part in parts]
-    key = {"version": 1, "data": data.stamp, "shape": list(shape), "sizes": sizes, "seed": recipe["seed"]}
+    key = {"version": 1, "data": data.stamp, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
     files = [part for part in parts if isinstance(part, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
     faults: Faults = []
     train, validation, test = (_in_memory(part, shape, faults) for part in parts)
     notes = _judged(data, train.labels, faults, sum(sizes), skip_unreadable)
-    measured = _statistics(train, shape, key) if recipe["normalize"] else None
+    measured = _statistics(train, shape, key) if recipe.normalize else None
     return Parts(train, validation, test, measured, notes)
 
 
-def split(data: DataSet, recipe: dict[str, Any]) -> tuple[Labelled | Files, Labelled | Files, Labelled | Files]:
+def split(data: DataSet, recipe: Recipe) -> tuple[Labelled | Files, Labelled | Files, Labelled | Files]:
     """The training set without and with what is kept for validation, drawn by the recipe's seed, and the test set.
 
     A data set's own validation set is left as it is. Raises `UsageError`.
@@ -72,14 +73,14 @@ def split(data: DataSet, recipe: dict[str, Any]) -> tuple[Labelled | Files, Labe
     if data.validation is not None:
         return data.train, data.validation, data.test
     total = len(data.train)
-    share = recipe["validation"]
+    share = recipe.validation
     count = share if isinstance(share, int) else round(share * total)
     if count >= total or (share and not count):
         raise UsageError(
             f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`",
             help="--set train.validation=0.1",
         )
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe["seed"]))
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
     return data.train.at(order[count:]), data.train.at(order[:count]), data.test
 
 
@@ -107,7 +108,7 @@ def _statistics(train: Labelled, shape: Shape, key: dict[str, Any]) -> Statistic
 
 
 def _streamed(
-    data: DataSet, parts: list[Files], shape: Shape, recipe: dict[str, Any], key: dict[str, Any], skip: bool
+    data: DataSet, parts: list[Files], shape: Shape, recipe: Recipe, key: dict[str, Any], skip: bool
 ) -> Parts:
     """Streams of what can be read, which is found out once, together with the statistics, and kept."""
     key |= {"streamed": True}
@@ -126,9 +127,9 @@ def _streamed(
     ]
     notes = _judged(data, sound[0].labels, faults, sum(map(len, parts)), skip)
     train, validation, test = (Stream(files, shape) for files in sound)
-    train = train.augmented(recipe["augment"], data.classes)
+    train = train.augmented(recipe.augment, data.classes)
     measured = torch.tensor(kept["mean"]), torch.tensor(kept["std"])
-    return Parts(train, validation, test, measured if recipe["normalize"] else None, notes)
+    return Parts(train, validation, test, measured if recipe.normalize else None, notes)
 
 
 def _survey(parts: list[Files], shape: Shape) -> dict[str, Any]:

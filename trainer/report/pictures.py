@@ -43,7 +43,7 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     grid(images, titles, folder / "mistakes.png", 6, "the surest of the wrong answers" if titles else "no mistakes")
     if isinstance(job.train, Labelled):
         shape = job.spec.plan.input
-        augmentation = Augmentation(job.recipe["augment"], shape, job.data.classes)
+        augmentation = Augmentation(job.recipe.augment, shape, job.data.classes)
         samples(augmentation, fitted(job.train.images[:SAMPLES], shape), folder / "augmentation.png")
 
 

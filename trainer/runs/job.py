@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
-from archspec.recipe.recipe import complete
+from archspec.recipe import Recipe
 from archspec.spec import Spec, load
 from trainer import data
 from trainer.input.augment import Augmentation
@@ -36,7 +35,7 @@ class Job:
     train: Labelled | Stream
     validation: Labelled | Stream
     test: Labelled | Stream
-    recipe: dict[str, Any]
+    recipe: Recipe
     folder: Path
     """Where data sets were looked for."""
     statistics: tuple[Tensor, Tensor] | None
@@ -66,9 +65,9 @@ def prepare(
 
     Raises `UsageError` where they cannot fit, or the machine cannot do it, before anything is trained.
     """
-    recipe = complete(spec.recipe)
+    recipe = spec.recipe
     check_machine(recipe, machine)
-    images = data.load(recipe["data"], data_folder, download=download)
+    images = data.load(recipe.data, data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     shape = spec.plan.input
@@ -89,10 +88,10 @@ def prepare(
                 f"{spec.plan.title} gives {show(side.shape)}",
                 help="end its body in `- linear: =num_classes`",
             )
-    Augmentation(recipe["augment"], shape, images.classes)  # raises what is wrong with its arguments
+    Augmentation(recipe.augment, shape, images.classes)  # raises what is wrong with its arguments
     count = len(split(images, recipe)[0])
-    _check_batch(recipe["batch_size"], count)
-    check_schedule(recipe, count // recipe["batch_size"])
+    _check_batch(recipe.batch_size, count)
+    check_schedule(recipe, count // recipe.batch_size)
     parts = bring(images, shape, recipe, skip_unreadable=skip_unreadable)
     if 0 < len(parts.validation) < machine.processes:
         raise UsageError(
@@ -100,8 +99,8 @@ def prepare(
             help="--set train.validation=0.1, or train on fewer devices",
         )
     if len(parts.train) < count:  # some could not be read
-        _check_batch(recipe["batch_size"], len(parts.train))
-        check_schedule(recipe, len(parts.train) // recipe["batch_size"])
+        _check_batch(recipe.batch_size, len(parts.train))
+        check_schedule(recipe, len(parts.train) // recipe.batch_size)
     return Job(
         spec,
         images,

@@ -10,7 +10,6 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from archspec.recipe.recipe import complete
 from archspec.spec import from_dict
 from trainer.input.augment import Augmentation
 from trainer.input.images import fitted
@@ -32,14 +31,14 @@ class SpecModule(LightningModule):
         self.save_hyperparameters()
         loaded = from_dict(spec)
         self.shape = loaded.plan.input
-        self.recipe = complete(loaded.recipe)
+        self.recipe = loaded.recipe
         self.network = loaded.build()
-        self.layout = torch.channels_last if self.recipe["channels_last"] else torch.contiguous_format
+        self.layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
         self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
-        self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
+        self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
         self.loss = make_loss(self.recipe)
         self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
         # of the validation images: the share whose class is right, and the mean loss
@@ -66,7 +65,7 @@ class SpecModule(LightningModule):
     def on_train_batch_start(self, batch: Any, index: int) -> None:
         """Seeds what the step draws: augmentation, dropout."""
         step = self.current_epoch * int(self.trainer.num_training_batches) + index
-        seed_generators(step_seed(self.recipe["seed"], step, self.global_rank), self.device)
+        seed_generators(step_seed(self.recipe.seed, step, self.global_rank), self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch

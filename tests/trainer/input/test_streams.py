@@ -12,7 +12,7 @@ import pytest
 import torch
 from pictures import RECIPE, SPEC, data_of, photo, photos, refused
 
-from archspec.recipe.augmentations import AUGMENTATIONS
+from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from archspec.spec import from_dict
 from trainer import data
 from trainer.input import cache, parts
@@ -86,7 +86,7 @@ def test_streamed_images_are_drawn_each_by_itself_whatever_the_workers(
 
 
 def test_streamed_images_can_be_mixed(both: tuple[Any, Any]) -> None:
-    stream = both[1].train.augmented(["horizontal_flip", "mixup"], 2)
+    stream = both[1].train.augmented([AppliedAugmentation("horizontal_flip"), AppliedAugmentation("mixup")], 2)
     images, labels = next(iter(loader(stream, 8, shuffle_by=0)))
     assert tuple(images.shape) == (8, 3, 8, 8)
     assert tuple(labels.shape) == (8, 2)
@@ -173,7 +173,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def measured(root: Path, shape: tuple[int, int, int] = (3, 8, 8), **recipe: Any) -> torch.Tensor:
-    ready = bring(data.load("folder", root), shape, RECIPE | recipe)
+    ready = bring(data.load("folder", root), shape, replace(RECIPE, **recipe))
     assert ready.statistics is not None
     for ours, expected in zip(ready.statistics, statistics(ready.train.images, shape), strict=True):
         assert torch.equal(ours, expected)
@@ -192,7 +192,7 @@ def test_statistics_are_computed_once_for_files_in_one_state(tmp_path: Path, com
     assert len(computed) == 5
     assert torch.equal(measured(root), first)
     assert len(computed) == 5
-    bring(data.load("folder", root), (3, 8, 8), RECIPE | {"normalize": False})
+    bring(data.load("folder", root), (3, 8, 8), replace(RECIPE, normalize=False))
     assert len(computed) == 5
 
 
