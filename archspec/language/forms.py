@@ -203,7 +203,7 @@ FILE_KEYS: Forms = {
         "a mapping of `params`, `gmacs` and `output`",
         "input: [3, 32, 32]\nnetwork: [{conv: {out: 8, kernel: 3}}]\nexpect: {params: 224}",
     ),
-    "train": Form("The recipe for training.", "the keys of a recipe", "train: {epochs: 30, optimizer: sgd}"),
+    "train": Form("The recipe for training.", "the keys of a recipe", "train: {epochs: 30, schedule: cosine}"),
 }
 """The keys of a file."""
 

@@ -32,16 +32,18 @@ _KAIMING: dict[str, Schema] = {
     "nonlinearity": choice("linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"),
 }
 INITIALIZERS = {
-    "constant": Initializer("One number.", {"val": number()}, required=("val",)),
+    "constant": Initializer("One number, `val`: never by its name alone.", {"val": number()}, required=("val",)),
     "zeros": Initializer("Zeros.", {}),
     "ones": Initializer("Ones.", {}),
     "normal": Initializer("Drawn from a normal distribution.", {"mean": number(), "std": number(0)}),
     "trunc_normal": Initializer(
-        "Drawn from a normal distribution, between `a` and `b`.",
+        "Drawn from a normal distribution, between `a` and `b`, a below b.",
         {"mean": number(), "std": number(above=0), "a": number(), "b": number()},
         bounds=(-2, 2),
     ),
-    "uniform": Initializer("Drawn evenly between `a` and `b`.", {"a": number(), "b": number()}, bounds=(0, 1)),
+    "uniform": Initializer(
+        "Drawn evenly between `a` and `b`, a below b.", {"a": number(), "b": number()}, bounds=(0, 1)
+    ),
     "xavier_uniform": Initializer("Drawn evenly; the variance by inputs and outputs (Glorot).", _GAIN, 2),
     "xavier_normal": Initializer("Drawn normally; the variance by inputs and outputs (Glorot).", _GAIN, 2),
     "kaiming_uniform": Initializer("Drawn evenly; the variance by inputs or outputs (He).", _KAIMING, 2),

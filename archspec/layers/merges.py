@@ -40,7 +40,9 @@ class MergeRule:
 
 
 MERGE_RULES: Mapping[str, MergeRule] = {
-    "concat": MergeRule("The branches, joined on their channels.", "equal shapes but for the channels", _concatenated),
+    "concat": MergeRule(
+        "The branches, joined along the first axis, the channels.", "equal shapes but for the channels", _concatenated
+    ),
     "add": MergeRule("The sum of the branches.", "equal shapes", _added),
     "multiply": MergeRule("The product of the branches.", "equal shapes, or axes of 1", _multiplied),
 }
