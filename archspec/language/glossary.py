@@ -56,7 +56,7 @@ def meanings(word: str) -> list[Meaning]:
     found += _recipe_keys(word)
     used = () if word in forms.ROLES else tuple(_uses(word))  # most blocks take roles, by their own names
     if used:
-        doc = "What it is depends on what it is given to."
+        doc = "Its meaning depends on what takes it."
         found.append(Meaning(word, "an argument", doc, used))
     return found
 

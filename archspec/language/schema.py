@@ -22,7 +22,7 @@ from archspec.language.forms import (
 from archspec.language.names import COMPANIONS, FORMER, MERGES, MODIFIER_WORDS, MODIFIERS_OF, ROLES, VERBS, WIRES
 from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.registry import primitives
-from archspec.recipe import recipe
+from archspec.recipe import Recipe, keys, recipe
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
 
@@ -49,6 +49,9 @@ def spec_schema() -> Schema:
         key: {"description": FILE_KEYS[key].doc, **(written.get(key) or _with_formulas(one))}
         for key, one in known.items()
         if key != "variants"
+    }
+    sections["train"]["properties"] = {
+        key: one | {"description": keys(Recipe)[key].doc} for key, one in sections["train"]["properties"].items()
     }
     partial: Schema = {
         "type": "object",

@@ -136,7 +136,7 @@ def test_every_word_is_explained(word: str) -> None:
         ),
         (
             "momentum_decay",
-            "momentum_decay (an argument): What it is depends on what it is given to.\n\n"
+            "momentum_decay (an argument): Its meaning depends on what takes it.\n\n"
             "where it stands:\n  nadam  a number ≥ 0\n",
         ),
         (
@@ -148,7 +148,7 @@ def test_every_word_is_explained(word: str) -> None:
             "takes: `{layer: {parameter: value}}`; a value is a number, an initialiser's name, or "
             "`{name: {arguments}}`\n\n"
             "example:\n  init: {conv: {weight: kaiming_normal, bias: 0}}\n\n"
-            "init (an argument): What it is depends on what it is given to.\n\n"
+            "init (an argument): Its meaning depends on what takes it.\n\n"
             "where it stands:\n  prelu  the slope to begin with; a number; default 0.25\n",
         ),
     ],

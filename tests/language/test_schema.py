@@ -201,6 +201,11 @@ def test_every_form_is_taken_or_refused_as_check_does() -> None:
     assert min(counts.values()) > 15
 
 
+def test_a_former_name_is_taken_and_said_to_be_one() -> None:
+    assert VALIDATOR.is_valid({"archspec": 1, "input": [3], "network": [{"relu": None, "checkpoint": True}]})
+    assert spec_schema()["$defs"]["node_mapping"]["properties"]["checkpoint"]["deprecated"] is True
+
+
 def test_editors_are_told_what_things_mean() -> None:
     definitions = spec_schema()["$defs"]
     assert definitions["call_conv"]["description"] == primitives()["conv"].doc
