@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import Argument, fault_in
 from archspec.foundation.errors import Fault, Mark, Text, UsageError
+from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
 from archspec.language.names import check_block
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.registry import primitives, register
-from archspec.plan.plan import freeze
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.foundation import source
 from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Note, Report, SpecError, Text, UsageError
+from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
 from archspec.language import document as documents, finder
@@ -18,7 +19,7 @@ from archspec.language.extends import extended, refuse_extends
 from archspec.language.sections import Sections, compute
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
-from archspec.plan.plan import Plan, freeze_pairs
+from archspec.plan.plan import Plan
 from archspec.plugins import load_installed
 from archspec.recipe import Recipe
 

@@ -339,6 +339,6 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[elaborate.MAX_VALUES],
-        f"{document.MAX_STEPS}",
+        f"{document.MAX_KEYS}",
         f"{errors.MAX_DIAGNOSTICS}",
     ]

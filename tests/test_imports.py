@@ -104,6 +104,7 @@ FLOORS = [
     {"trainer.session"},
     {"trainer"},
     {"archspec.commands"},
+    {"archspec.installation"},
     {"archspec.cli"},
     {"archspec.__main__"},
 ]

@@ -21,7 +21,7 @@ from trainer.errors import Diverged
 from trainer.input.augment import Augmentation
 from trainer.input.loaders import Stream, loader
 from trainer.processes.ranks import ALONE, Ranks
-from trainer.quiet import quieten
+from trainer.quiet import quiet
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as runs, resume
 from trainer.runs.engine import make_engine
@@ -55,7 +55,7 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
     Raises `UsageError` where it diverges, runs out of memory or cannot be written, `Stopped` at a signal.
     """
     options = options or Options(progress)
-    with ExitStack() as held:
+    with quiet(), ExitStack() as held:
         run = options.ranks.broadcast(lambda: _begin(job, out, options.ranks, held))
         return _fit_and_test(job, run, options)
 
@@ -92,8 +92,13 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
     """
     if run.result is not None:
         return run.result
+    if run.figures is not None:
+        raise UsageError(
+            f"the run {run.folder} is finished, but its results.json does not say all of what came of it",
+            help=f"move that file away to test the run again: archspec train --resume {run.folder}",
+        )
     ranks = options.ranks
-    with ExitStack() as held:
+    with quiet(), ExitStack() as held:
         ranks.broadcast(lambda: held.enter_context(runs.held(run.folder)))
         job = ranks.rank_zero_first(lambda: job_of(run, data_folder, ranks.machine))
         checkpoint = ranks.broadcast(lambda: _checkpoint(job, run, say))
@@ -102,7 +107,7 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     """The checkpoint to go on from, if there is one. Raises `UsageError` where it is of another training."""
-    if key(job) != run.environment["key"]:
+    if key(job) != run.began_with("key"):
         raise UsageError(
             f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
             "began with",
@@ -121,8 +126,8 @@ def key(job: Job) -> str:
         if isinstance(part, Stream):  # files are known by their state, not read for this
             digest.update(f"{job.data.stamp} {len(part)}".encode())
         else:
-            digest.update(part.images.numpy())
-            digest.update(part.labels.numpy())
+            digest.update(part.images.numpy().data)
+            digest.update(part.labels.numpy().data)
     return runs.key_of(_resolved(job), digest.hexdigest())
 
 
@@ -133,7 +138,6 @@ def _resolved(job: Job) -> dict[str, Any]:
 def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
     """Train in a run's folder, from a checkpoint where there is one, then test."""
     folder, ranks = run.folder, options.ranks
-    quieten()
     seed_everything(job.recipe.seed, verbose=False)
     module = SpecModule(_resolved(job))
     if job.statistics is not None:
@@ -211,7 +215,7 @@ def _draw(job: Job, folder: Path, found: Evaluation) -> None:
 
 def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, found: Evaluation) -> Result:
     return Result(
-        **{name: run.environment[name] for name in ("name", "spec", "variant", "data", "seed")},
+        **{name: run.began_with(name) for name in ("name", "spec", "variant", "data", "seed")},
         epochs=epochs.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archspec.spec import Spec
     from trainer.processes.ranks import Ranks
     from trainer.runs.folders import Result, Run
-    from trainer.runs.job import Job
+    from trainer.runs.job import Job, Reader
     from trainer.session import Options
 
 
@@ -46,6 +46,8 @@ class Source:
     """Whether `num_classes` was given, and does not follow the data set."""
     download: bool
     skip_unreadable: bool
+    reader: Reader
+    """Reads each data set once for all trainings of the command."""
 
     def job(self, spec: Spec, ranks: Ranks) -> Job:
         from trainer.runs.job import prepare
@@ -58,6 +60,7 @@ class Source:
                 download=self.download,
                 skip_unreadable=self.skip_unreadable,
                 machine=ranks.machine,
+                reader=self.reader,
             )
         )
 

@@ -13,8 +13,8 @@ def show(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape)) if shape else "scalar"
 
 
-def pair(value: int | Sequence[int]) -> tuple[int, int]:
-    """An integer for both axes, or a `[height, width]` pair, as a pair."""
+def height_width(value: int | Sequence[int]) -> tuple[int, int]:
+    """An integer for both axes, or a list of two, as `(height, width)`."""
     if isinstance(value, int):
         return value, value
     height, width = value

@@ -78,4 +78,7 @@ def traced(module: nn.Module) -> nn.Module:
     """
     from torch import fx
 
-    return fx.GraphModule(module, fx.Tracer().trace(module), class_name=type(module).__name__)
+    graph = fx.Tracer().trace(module)
+    for node in graph.nodes:
+        node.type = None  # a name, where annotations are not evaluated; torch 2.10 cannot pickle it
+    return fx.GraphModule(module, graph, class_name=type(module).__name__)

@@ -1,6 +1,7 @@
 """The optimizers that a recipe can choose: those of `torch.optim` that take plain parameters, with their arguments.
 
-Names, arguments and defaults are torch's; the bounds are those that torch checks. Known without torch.
+Names, arguments and defaults are torch's; the bounds are those that torch checks, its newest release where they
+differ: before 2.15 it took any `lambd` and `alpha` of `asgd`. Known without torch.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,28 @@ class Parts:
     notes: tuple[str, ...]
 
 
-def bring(data: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool = False) -> Parts:
+class Decoder:
+    """Decodes images of files, each once for a shape, however often it is asked for."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[tuple[Path, str, Shape], Tensor | Unreadable] = {}
+
+    def images(self, files: Files, shape: Shape) -> Iterator[Tensor | Unreadable]:
+        """Each image in turn, uint8 of a network's input shape, or why it cannot be read."""
+        keys = [(files.root, path, shape) for path in files.paths]
+        new = [position for position, key in enumerate(keys) if key not in self._decoded]
+        for position, image in zip(new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape), strict=True):
+            self._decoded[keys[position]] = image
+        return (self._decoded[key] for key in keys)
+
+
+def bring(
+    data: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool = False, decoder: Decoder | None = None
+) -> Parts:
     """A data set's parts as a network of input `shape` takes them; its channels fit (`images.check_fit`).
 
-    Raises `UsageError` for files that are no images, unless they are to be skipped: they are counted in the notes then.
+    What a `decoder` has decoded is not decoded again; without one, nothing is kept for later. Raises `UsageError` for
+    files that are no images, unless they are to be skipped: they are counted in the notes then.
     """
     parts = split(data, recipe)
     # what decides on the statistics: the files, which of them are trained with, and the size that they are brought to
@@ -59,7 +78,7 @@ def bring(data: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool 
     if files and math.prod(shape) * sizes[0] > MEMORY:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
     faults: Faults = []
-    train, validation, test = (_in_memory(part, shape, faults) for part in parts)
+    train, validation, test = (_in_memory(part, shape, faults, decoder) for part in parts)
     notes = _judged(data, train.labels, faults, sum(sizes), skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize else None
     return Parts(train, validation, test, measured, notes)
@@ -84,11 +103,12 @@ def split(data: DataSet, recipe: Recipe) -> tuple[Labelled | Files, Labelled | F
     return data.train.at(order[count:]), data.train.at(order[:count]), data.test
 
 
-def _in_memory(part: Labelled | Files, shape: Shape, faults: Faults) -> Labelled:
+def _in_memory(part: Labelled | Files, shape: Shape, faults: Faults, decoder: Decoder | None) -> Labelled:
     if isinstance(part, Labelled):
         return part
-    images, read = torch.empty((len(part), *shape), dtype=torch.uint8), []
-    for position, image in enumerate(part.decoded(shape)):
+    images = torch.empty((len(part), *shape), dtype=torch.uint8)
+    read: list[int] = []
+    for position, image in enumerate(decoder.images(part, shape) if decoder else part.decoded(shape)):
         if isinstance(image, Unreadable):
             faults.append((part.file(position), str(image)))
         else:

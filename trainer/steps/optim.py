@@ -21,11 +21,11 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
     """The recipe's optimizer of all parameters; with `decay: weights`, weight decay acts on some of them alone."""
     # pairs: torch takes `(0.0, 0.99)`, and not `[0, 0.99]`
     arguments = {key: _floats(value) for key, value in recipe.optimizer.arguments.items()}
-    kind = _OPTIMIZERS[recipe.optimizer.name]
+    kind: Callable[..., Optimizer] = _OPTIMIZERS[recipe.optimizer.name]
     if recipe.decay == "all":
         return kind(network.parameters(), **arguments)
     spared = {id(parameter) for parameter in _norms_and_biases(network)}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [one for one in network.parameters() if id(one) not in spared]},
         {"params": [one for one in network.parameters() if id(one) in spared], "weight_decay": 0.0},
     ]

@@ -23,6 +23,8 @@ from trainer.processes.ranks import ALONE
 from trainer.report import progress
 from trainer.report.progress import Bar, batches_of
 
+pytestmark = pytest.mark.slow
+
 SPEC = """
 archspec: 1
 input: [1, 8, 8]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ LINEAR = {
     "train": {"epochs": 2, "validation": 0.2},
 }
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
 
 def job(folder: Path, **changes: Any) -> Any:
@@ -236,3 +238,13 @@ def test_several_specs_are_compared_in_one_table(run: Callable, tmp_path: Path) 
     assert "308,074" in table
     assert "272,378" in table
     assert {folder.name for folder in (tmp_path / "runs").iterdir() if folder.is_dir()} == {"digits", "resnet"}
+
+
+def test_training_from_python_leaves_filters_and_loggers_as_they_were(tmp_path: Path) -> None:
+    def state() -> tuple[list[object], dict[str, int]]:
+        names = ("pytorch_lightning", "lightning_fabric", "matplotlib")
+        return list(warnings.filters), {name: logging.getLogger(name).level for name in names}
+
+    before = state()
+    train(job(tmp_path), tmp_path / "runs")
+    assert state() == before

@@ -25,6 +25,8 @@ from archspec.recipe import Recipe
 from trainer.steps import compute, memory
 from trainer.steps.compute import quicken
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 POOLS = [
     pytest.param(nn.MaxPool2d(3, 1, 1), (8, 16, 16, 16), id="of overlapping windows"),
