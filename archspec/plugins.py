@@ -131,7 +131,7 @@ def _registered(module: ModuleType, what: str) -> list[str]:
 
 def _check(primitive: Primitive, what: str) -> None:
     """Hold a primitive to the contract. Raises `Fault`."""
-    from archspec.language.blocks import library_names
+    from archspec.language.vocabulary import library_names
 
     mark = Mark(Text(what, ()), 1, 1)
     taken = "a block of the library" if primitive.name in library_names() else None

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation import source
-from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Note, Report, SpecError, Text, UsageError
 from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
@@ -49,6 +49,8 @@ class Spec:
     """The whole spec as data (JSON types), variant and settings merged in: `from_dict` makes the same spec of it."""
     spec_file: SpecFile
     """The file with its settings, from which `replace` starts."""
+    notes: tuple[Note, ...] = ()
+    """What is worth saying of its file, and no error."""
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -151,14 +153,14 @@ class SpecFile:
                     specs.append(spec)
         except Enough:
             pass
-        return Checked(tuple(specs), tuple(self._placed(report.diagnostics)))
+        return Checked(tuple(specs), tuple(self._placed(report.diagnostics)), report.notes)
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
         checked = self.check([variant])
         if not checked.specs:
             raise SpecError(checked.diagnostics)
-        return checked.specs[0]
+        return replace(checked.specs[0], notes=checked.notes)
 
     def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
@@ -209,10 +211,11 @@ class SpecFile:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: the specs that are sound, and everything that is wrong."""
+    """What a check found: the specs that are sound, everything that is wrong, and what is no error."""
 
     specs: tuple[Spec, ...]
     diagnostics: tuple[Diagnostic, ...]
+    notes: tuple[Note, ...]
 
 
 def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:

@@ -26,6 +26,8 @@ def run(code: str) -> str:
         ["list"],
         ["explain", "conv"],
         ["explain", "dense"],
+        ["explain", "norm"],
+        ["explain", "ema"],
         ["schema"],
         ["--help"],
         ["train", "--help"],

@@ -45,7 +45,7 @@ class _Part:
     key: str
     placed: Placed
     module: nn.Module | None
-    checkpoint: bool
+    recompute: bool
     inputs: tuple[PlacedTap, ...]
     """What it takes beside its input."""
     outputs: tuple[Key, ...]
@@ -54,7 +54,7 @@ class _Part:
     @property
     def is_led(self) -> bool:
         """Whether it is more than a module that is called on the tensor before it."""
-        return bool(self.module is None or self.checkpoint or _is_aux(self.placed) or self.inputs or self.outputs)
+        return bool(self.module is None or self.recompute or _is_aux(self.placed) or self.inputs or self.outputs)
 
 
 class _Assembler:
@@ -85,9 +85,9 @@ class _Assembler:
     def parts(self, group: PlacedGroup) -> list[_Part]:
         parts = []
         for (key, _), child in zip(group.node.children, group.children, strict=True):
-            placed, checkpoint = _opened(child)
+            placed, recompute = _opened(child)
             module = None if isinstance(placed, PlacedTap) else self.module(placed)
-            parts.append(_Part(key, placed, module, checkpoint, *self.beside(placed)))
+            parts.append(_Part(key, placed, module, recompute, *self.beside(placed)))
         return parts
 
     def beside(self, placed: Placed) -> tuple[tuple[PlacedTap, ...], tuple[Key, ...]]:
@@ -124,11 +124,11 @@ class _Assembler:
 
 def _opened(placed: Placed) -> tuple[Placed, bool]:
     """What stands in a block's place, since a block is no level of the module; and whether it is computed again."""
-    checkpoint = placed.checkpoint
+    recompute = placed.recompute
     while isinstance(placed, PlacedGroup) and placed.kind == "block":
         (placed,) = placed.children
-        checkpoint = checkpoint or placed.checkpoint
-    return placed, checkpoint
+        recompute = recompute or placed.recompute
+    return placed, recompute
 
 
 def _is_aux(placed: Placed) -> bool:
@@ -171,7 +171,7 @@ class _Wiring:
         if isinstance(placed, PlacedGroup) and placed.kind == "aux":
             self.tensors[placed.node.name] = self._called(in_training, part.key, inputs)
             return tensor
-        result = self._called(recomputed if part.checkpoint else None, part.key, inputs)
+        result = self._called(recomputed if part.recompute else None, part.key, inputs)
         if not part.outputs:
             return result
         for index, key in enumerate(part.outputs, 1):

@@ -109,13 +109,18 @@ def _repeated(jobs: Sequence[Job], repeat: int, source: Source, ranks: Ranks) ->
             yield source.job(job.spec.replace(set=[f"train.seed={seed}"]), ranks)
 
 
+def is_first() -> bool:
+    """Whether this is the first process, or the only one, of those that torchrun or SLURM started."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
+
+
 @contextmanager
 def said_once() -> Iterator[None]:
     """Where torchrun or SLURM started several processes, the first alone says what is wrong for all of them."""
     try:
         yield
     except ArchspecError as error:
-        if int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) > 0:
+        if not is_first():
             time.sleep(5)  # since all are killed when one of them ends
             sys.exit(error.exit_status)
         raise

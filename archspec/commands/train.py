@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from archspec.commands._common import plugin_option, set_option, variant_option
-from archspec.commands._training import Source, check_alone, resumed, said_once, trained
+from archspec.commands._common import echo_notes, plugin_option, set_option, variant_option
+from archspec.commands._training import Source, check_alone, is_first, resumed, said_once, trained
 from archspec.foundation.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def command(
         settings = (*settings, "train.compile=true", "train.channels_last=true")
     with said_once():
         loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
+    if is_first():
+        echo_notes(note for spec in loaded for note in spec.notes)
     if print_config:
         click.echo("---\n".join(map(_config, loaded)), nl=False)
         return

@@ -139,6 +139,18 @@ class Diagnostic:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is worth saying of a spec, and no error: a word that is called otherwise now, say."""
+
+    message: str
+    mark: Mark
+
+    def render(self) -> str:
+        """The note as people read it, in one line."""
+        return printable(f"{self.mark}: note: {self.message}")
+
+
 def _way(frames: Sequence[Frame]) -> list[str]:
     """The frames as lines, innermost first; loops join the line of the block that they call."""
     lines: list[str] = []
@@ -263,10 +275,11 @@ class Enough(Exception):
 
 
 class Report:
-    """Collects what is wrong; the same thing at the same place counts once, however often it is met."""
+    """Collects what is wrong, and notes; the same thing at the same place counts once, however often it is met."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._notes: dict[Note, None] = {}
         self.count = 0
         """How often something was added, repetitions included: whether it grows says whether a part is sound."""
         self.work = 0
@@ -285,6 +298,14 @@ class Report:
             message = f"there are more errors than the {MAX_DIAGNOSTICS} that are shown"
             self.diagnostics.append(Diagnostic("too-large", message))
             raise Enough
+
+    def note(self, message: str, mark: Mark) -> None:
+        """Add what is no error."""
+        self._notes[Note(message, mark)] = None
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return tuple(self._notes)
 
 
 def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`") -> str | None:

@@ -306,19 +306,37 @@ def divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "min": min,
-    "max": max,
-    "abs": abs,
-    "round": _round,
-    "int": int,
-    "float": float,
-    "len": len,
-    "sum": sum,
-    "range": _range,
-    "ceil": math.ceil,
-    "floor": math.floor,
-    "divisible": divisible,
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of formulas."""
+
+    compute: Callable[..., Any]
+    calls: str
+    """How it is called, for people."""
+    doc: str
+    """What it gives, in a line."""
+
+
+_LARGE_OR_SMALL = "of several numbers, or of one list of numbers."
+FUNCTIONS: dict[str, Function] = {
+    "min": Function(min, "min(x, y, …), min(list)", f"The smallest {_LARGE_OR_SMALL}"),
+    "max": Function(max, "max(x, y, …), max(list)", f"The largest {_LARGE_OR_SMALL}"),
+    "abs": Function(abs, "abs(x)", "The absolute value."),
+    "round": Function(
+        _round, "round(x), round(x, digits)", "The nearest integer (halves go to the even one); with digits, a float."
+    ),
+    "int": Function(int, "int(x)", "The integer part."),
+    "float": Function(float, "float(x)", "The number as a float."),
+    "len": Function(len, "len(list)", "The length of a list or text."),
+    "sum": Function(sum, "sum(list)", "The sum of one list of numbers."),
+    "range": Function(_range, "range(stop), range(start, stop), range(start, stop, step)", "A list of integers."),
+    "ceil": Function(math.ceil, "ceil(x)", "The next integer above."),
+    "floor": Function(math.floor, "floor(x)", "The next integer below."),
+    "divisible": Function(
+        divisible,
+        "divisible(x), divisible(x, divisor)",
+        "The nearest multiple of `divisor` (8 if not given), at least one `divisor`, never more than 10 % below x.",
+    ),
 }
 
 
@@ -332,7 +350,7 @@ def _call(name: str, arguments: list[Any]) -> Any:
     for number in numbers:
         _number(number)
     try:
-        return FUNCTIONS[name](*arguments)
+        return FUNCTIONS[name].compute(*arguments)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         shown = ", ".join(map(describe, arguments))
         raise _fail(f"`{name}` cannot be computed of {shown or 'nothing'}") from None

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from archspec.foundation.arguments import Schema, either, integer, number
+from archspec.foundation.arguments import Schema, either, integer
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.foundation.source import List, Mapping, Scalar, Value, read
 from archspec.foundation.validate import faults
+from archspec.language.forms import EXPECT_KEYS, FILE_KEYS
 from archspec.language.names import ROLES
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
@@ -25,13 +26,13 @@ _SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
-def schemas() -> dict[str, Schema]:
+def section_schemas() -> dict[str, Schema]:
     """The JSON Schema of each section of a file; `network`, `blocks` and `defaults` are held to the grammar instead."""
-    return _schemas(len(primitives()))
+    return _section_schemas(len(primitives()))
 
 
 @cache
-def _schemas(count: int) -> dict[str, Schema]:
+def _section_schemas(count: int) -> dict[str, Schema]:
     """Made anew when a plugin has added primitives."""
     sections: dict[str, Schema] = {
         "archspec": {"type": "integer"},
@@ -43,10 +44,10 @@ def _schemas(count: int) -> dict[str, Schema]:
         "defaults": {"type": "object"},
         "blocks": {"type": "object"},
         "network": {},
-        "init": initializers.schema(primitives()),
+        "init": initializers.init_schema(primitives()),
         "expect": {
             "type": "object",
-            "properties": {"params": integer(0), "gmacs": number(0), "output": _SHAPE},
+            "properties": {key: form.schema for key, form in EXPECT_KEYS.items()} | {"output": _SHAPE},
             "additionalProperties": False,
         },
         "train": recipe.SCHEMA,
@@ -61,12 +62,12 @@ def _schemas(count: int) -> dict[str, Schema]:
     return sections
 
 
-def schema() -> Schema:
-    """The JSON Schema of a file, its sections as `schemas` gives them."""
+def outline_schema() -> Schema:
+    """The JSON Schema of a file, its sections as `section_schemas` gives them."""
     return {
         "type": "object",
-        "properties": schemas(),
-        "required": ["archspec", "input", "network"],
+        "properties": section_schemas(),
+        "required": [key for key, form in FILE_KEYS.items() if form.needed],
         "additionalProperties": False,
     }
 
@@ -133,7 +134,7 @@ def parse(value: Value, report: Report) -> Document | None:
         report.add(other)
         return None
     for key, (mark, _) in value.entries.items():
-        meant = None if key in schemas() else did_you_mean(key, [*schemas(), "extends"])
+        meant = None if key in section_schemas() else did_you_mean(key, [*section_schemas(), "extends"])
         if meant and "`extends`" in meant:  # what else seems to be wrong may follow from it
             report.add(Fault("key-unknown", f"`{key}` is no key of a spec", mark, help=meant))
             return None
@@ -156,7 +157,7 @@ def check_version(value: Value) -> None:
 
 def faults_of(root: Mapping) -> Iterator[Fault]:
     """Everything in a file, or in what is left of it with a variant chosen, that the schema refuses."""
-    return faults(root, schema(), "")
+    return faults(root, outline_schema(), "")
 
 
 def _check_variant_vars(root: Mapping, report: Report) -> None:
@@ -238,8 +239,8 @@ def placed(document: Document, path: str, value: Value, mark: Mark) -> Mapping:
         if key.isdigit():
             message = f"a dotted path leads through mappings, not into lists: `{key}` is no key"
             raise Fault("key-unknown", message, mark, help="set the whole list, or make a variable of what varies")
-    sections = [key for key in schemas() if key not in ("archspec", "variants", "expect")]
-    if len(keys) == 1 and (keys[0] in variables or keys[0] not in schemas()):
+    sections = [key for key in section_schemas() if key not in ("archspec", "variants", "expect")]
+    if len(keys) == 1 and (keys[0] in variables or keys[0] not in section_schemas()):
         keys = ["vars", *keys]
     if keys[0] not in sections:
         hint = did_you_mean(keys[0], sections)

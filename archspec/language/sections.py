@@ -12,11 +12,12 @@ from archspec.foundation.formulas import count_items
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import Mapping, Scalar, Value, locate, plain
 from archspec.foundation.validate import faults
-from archspec.language.blocks import Vocabulary, define_all, formula_of
-from archspec.language.document import schemas
+from archspec.language.blocks import formula_of
+from archspec.language.document import section_schemas
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
 from archspec.language.nodes import Broken, Call, Step
+from archspec.language.vocabulary import Vocabulary, define_all
 from archspec.layers.initializers import Init, resolve as resolve_init
 from archspec.recipe import Recipe
 
@@ -133,7 +134,7 @@ class _Computer:
         except Fault as fault:
             self.report.add(fault, value.mark)
             return None
-        wrong = list(faults(value, schemas()[key], key, data))
+        wrong = list(faults(value, section_schemas()[key], key, data))
         for one in wrong:
             self.report.add(one)
         return None if wrong else data

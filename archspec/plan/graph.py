@@ -42,7 +42,7 @@ class PlacedNode:
         return self.id
 
     @property
-    def checkpoint(self) -> bool:
+    def recompute(self) -> bool:
         """Whether its activations are computed again in the backward pass; those of a group's nodes all are."""
         return False
 
@@ -60,8 +60,8 @@ class PlacedLayer(PlacedNode):
         return self.layer.input
 
     @property
-    def checkpoint(self) -> bool:
-        return self.layer.checkpoint
+    def recompute(self) -> bool:
+        return self.layer.recompute
 
     @property
     def params(self) -> int:
@@ -124,9 +124,9 @@ class PlacedGroup:
         return self.node.kind
 
     @property
-    def checkpoint(self) -> bool:
+    def recompute(self) -> bool:
         """Whether the activations of its nodes are computed again in the backward pass."""
-        return self.node.checkpoint
+        return self.node.recompute
 
     def __contains__(self, id: int) -> bool:
         """Whether a node, by its number, stands in it."""

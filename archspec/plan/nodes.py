@@ -38,7 +38,7 @@ class Layer:
     macs: int
     mark: Mark = field(repr=False)
     init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
-    checkpoint: bool = False
+    recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
 
     named: ClassVar[tuple[Named, ...]] = ()
@@ -67,7 +67,7 @@ class Tap:
     output: Shape
     mark: Mark = field(repr=False)
 
-    checkpoint: ClassVar[bool] = False
+    recompute: ClassVar[bool] = False
     params = macs = depth = layers = 0
     size = 1
 
@@ -92,7 +92,7 @@ class Group:
     mark: Mark = field(repr=False)
     block: str = ""
     pairs: Pairs = field(default=(), repr=False)
-    checkpoint: bool = False
+    recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
     params: int = field(init=False)
     macs: int = field(init=False)

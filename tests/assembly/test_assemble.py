@@ -185,14 +185,14 @@ def test_every_initialisable_parameter_can_be_set(name: str) -> None:
 
 
 def test_every_initialiser_runs() -> None:
-    from archspec.layers.initializers import INITIALIZERS, REQUIRED_ARGUMENTS
+    from archspec.layers.initializers import INITIALIZERS
 
     for name, one in INITIALIZERS.items():
         arguments = {
             key: schema["enum"][0] if "enum" in schema else {"a": -0.5}.get(key, 0.5)
             for key, schema in one.arguments.items()
         }
-        written = [{name: arguments}] if name in REQUIRED_ARGUMENTS else [name, {name: arguments}]
+        written = [{name: arguments}] if one.required else [name, {name: arguments}]
         for value in written:
             module = spec([{"conv": {"out": 8, "kernel": 3}}], init={"conv": {"weight": value}}).build()
             assert module[0].weight.isfinite().all()

@@ -47,7 +47,7 @@ LEAVES = KEEPING | st.sampled_from(
         {"avg_pool": 2},
         {"softmax": None, "when": "=h_in > 4"},
         {"resnet": {"width": "=width", "stride": "=1 if h_in < 4 else 2", "shortcut": "zeros"}},
-        {"dense": {"growth": 3, "newest": "first"}, "checkpoint": True},
+        {"dense": {"growth": 3, "newest": "first"}, "recompute": True},
         {"mine": "=width + 1"},
         {"use": "=kind"},
         {"tapped": "x"},
@@ -104,7 +104,7 @@ def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     through = st.builds(
         lambda keeping: [
             {"for": {"skip": ["s0", "s1"]}, "body": [*keeping, {"save": "=skip"}]},
-            {"for": {"skip": ["s1", "s0"]}, "body": {"add": [[], {"load": "=skip"}]}, "checkpoint": True},
+            {"for": {"skip": ["s1", "s0"]}, "body": {"add": [[], {"load": "=skip"}]}, "recompute": True},
         ],
         st.lists(KEEPING, max_size=2),
     )
@@ -137,7 +137,7 @@ def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def modified(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     free = {"save", "load", "output", "aux"}  # these cannot be
     return nodes.map(
-        lambda node: {**node, "checkpoint": True} if isinstance(node, dict) and not free & node.keys() else node
+        lambda node: {**node, "recompute": True} if isinstance(node, dict) and not free & node.keys() else node
     )
 
 

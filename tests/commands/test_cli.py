@@ -198,7 +198,7 @@ def test_saved_weights_are_the_modules_and_nothing_is_overwritten(run: Callable,
         (
             ["explain", "convv"],
             2,
-            "error: there is no primitive, block or error code `convv`\n  help: did you mean `conv`?\n",
+            "error: there is no word `convv` in the language\n  help: did you mean `conv`?\n",
         ),
         (["chekc", "net.yaml"], 2, None),
         (["check"], 2, None),
@@ -231,7 +231,7 @@ def test_settings_reach_variables_and_dotted_paths(run: Callable, tmp_path: Path
 
 @pytest.mark.slow
 def test_list_and_explain_know_everything(run: Callable) -> None:
-    from archspec.language.blocks import library_names
+    from archspec.language.vocabulary import library_names
     from archspec.layers.registry import primitives
 
     listed = run("list").stdout
@@ -245,6 +245,12 @@ def test_list_and_explain_know_everything(run: Callable) -> None:
     assert run("list", "blocks").stdout.startswith("Blocks:\n  bottleneck  ")
     assert run("explain", "shape-mismatch").stdout == (
         "error[shape-mismatch]: the branches of a merge have shapes that do not fit\n"
+        "\n"
+        "wrong:\n"
+        "  network: [{add: {main: [{conv: {out: 8, kernel: 1}}], shortcut: []}}]\n"
+        "\n"
+        "right:\n"
+        "  network: [{add: {main: [{conv: {out: 8, kernel: 1}}], shortcut: [{conv: {out: 8, kernel: 1}}]}}]\n"
     )
 
 

@@ -269,7 +269,7 @@ WORDS = [
     "output",
     "aux",
     "init",
-    "checkpoint",
+    "recompute",
     "when",
     "repeat",
     "name",
@@ -296,7 +296,7 @@ ODD: list[Any] = [
     "act",
 ]
 ODD += [{"save": "x"}, {"load": "x"}, {"output": "x"}, {"aux": {"name": "x", "weight": 1, "body": ["flatten"]}}]
-ODD += [{"relu": None, "checkpoint": True}, {"conv": {"out": 2, "kernel": 1}, "init": {"conv": {"weight": 0}}}]
+ODD += [{"relu": None, "recompute": True}, {"conv": {"out": 2, "kernel": 1}, "init": {"conv": {"weight": 0}}}]
 
 
 def mutated(data: Any, random: Random) -> Any:
@@ -381,21 +381,21 @@ def test_a_network_has_no_name_that_commands_a_terminal(name: str) -> None:
 @pytest.mark.parametrize(
     ("network", "what"),
     [
-        ("{relu: {}, checkpoint: true}", "the network"),
-        ("{use: whole, checkpoint: =1 == 1}", "the network"),
+        ("{relu: {}, recompute: true}", "the network"),
+        ("{use: whole, recompute: =1 == 1}", "the network"),
         ("whole", "the network"),
-        ("[{aux: {name: side, weight: 1, body: {relu: {}, checkpoint: true}}}]", "the side classifier `side`"),
+        ("[{aux: {name: side, weight: 1, body: {relu: {}, recompute: true}}}]", "the side classifier `side`"),
     ],
 )
 def test_a_network_is_not_recomputed_as_a_whole(network: str, what: str) -> None:
-    block = "blocks: {whole: {doc: D, body: {relu: {}, checkpoint: true}}}\n"
+    block = "blocks: {whole: {doc: D, body: {relu: {}, recompute: true}}}\n"
     (error,) = checked(HEAD + block + f"network: {network}\n").diagnostics
-    assert error.message.startswith(f"`checkpoint` has no meaning for the whole of {what}: ")
+    assert error.message.startswith(f"`recompute` has no meaning for the whole of {what}: ")
 
 
 def test_a_network_that_asks_for_no_recomputation_as_a_whole_passes() -> None:
-    assert codes(HEAD + "network: {relu: {}, checkpoint: false}\n") == []
-    assert codes(HEAD + "network: [{relu: {}, checkpoint: true}]\n") == []
+    assert codes(HEAD + "network: {relu: {}, recompute: false}\n") == []
+    assert codes(HEAD + "network: [{relu: {}, recompute: true}]\n") == []
 
 
 def test_neighbouring_channels_are_not_more_than_memory_holds() -> None:

@@ -88,7 +88,7 @@ def test_every_layer_of_the_module_is_one_node(name: str) -> None:
 ALL_FORMS = {
     "stem": ["relu", {"save": "a"}],
     "body": [
-        {"for": {"name_": ["b", "c"]}, "body": [{"mine": None, "checkpoint": True}, {"save": "=name_"}]},
+        {"for": {"name_": ["b", "c"]}, "body": [{"mine": None, "recompute": True}, {"save": "=name_"}]},
         {"aux": {"name": "side", "weight": 0.5, "body": [{"save": "a"}, {"add": [{"load": "a"}, {"load": "b"}]}]}},
         {"concat": {"none": [], "early": {"load": "a"}, "late": [{"load": "b"}, "tanh", {"output": "late"}]}},
     ],
@@ -166,7 +166,7 @@ def test_groups_hold_their_nodes_and_stand_in_one_another() -> None:
         ("sequence", "body.2.late", 17, 18, 21, 11, 19),
         ("sequence", "end", 0, 22, 23, 21, 11),
     ]
-    assert [one["path"] for one in graph["groups"] if one["checkpoint"]] == ["body.0.0.0", "body.0.1.0"]
+    assert [one["path"] for one in graph["groups"] if one["recompute"]] == ["body.0.0.0", "body.0.1.0"]
     assert [(one["block"], one["path"]) for one in graph["groups"] if one["block"]] == [
         ("mine", "body.0.0.0"),
         ("mine", "body.0.1.0"),

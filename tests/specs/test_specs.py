@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.language.finder import bundled, variants
-from archspec.language.schema import schema
+from archspec.language.schema import spec_schema
 from archspec.spec import Spec, load, open_file
 from archspec.weights import transplant
 from archspec.weights.trace import Network
@@ -111,7 +111,7 @@ def test_spec_fits_the_json_schema(name: str, variant: str | None) -> None:
     from archspec.foundation.arguments import validator
     from archspec.foundation.source import plain
 
-    assert list(validator(schema()).iter_errors(plain(open_file(name)[0].tree))) == []
+    assert list(validator(spec_schema()).iter_errors(plain(open_file(name)[0].tree))) == []
 
 
 @pytest.mark.parametrize("name", bundled())
