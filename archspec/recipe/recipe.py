@@ -329,7 +329,7 @@ class Recipe:
     ] = None
     precision: Annotated[
         Literal["32-true", "bf16-mixed", "16-mixed"],
-        _Key("`32-true`, or for faster training with less memory `bf16-mixed` or `16-mixed`, which needs a GPU"),
+        _Key("`32-true`, or for faster training with less memory `bf16-mixed`, or `16-mixed`, which needs a GPU"),
     ] = "32-true"
     compile: Annotated[bool, _Key("whether `torch.compile` makes the network faster")] = False
     channels_last: Annotated[bool, _Key("whether images and weights lie in memory with their channels last")] = False
