@@ -120,8 +120,8 @@ def key(job: Job) -> str:
         if isinstance(part, Stream):  # files are known by their state, not read for this
             digest.update(f"{job.data.stamp} {len(part)}".encode())
         else:
-            digest.update(part.images.numpy())
-            digest.update(part.labels.numpy())
+            digest.update(part.images.numpy().data)
+            digest.update(part.labels.numpy().data)
     return runs.key_of(_resolved(job), digest.hexdigest())
 
 

@@ -130,8 +130,8 @@ def _resized_crop(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> Ten
 
 def _sizes(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> tuple[Tensor, Tensor]:
     """Heights and widths of random rectangles, int64 `(N, TRIES)`; `ratio` is width over height."""
-    area = images.shape[-2] * images.shape[-1] * draw.uniform(*sorted(scale), times=TRIES)
-    aspect = draw.uniform(*sorted(map(math.log, ratio)), times=TRIES).exp()
+    area = images.shape[-2] * images.shape[-1] * draw.uniform(min(scale), max(scale), TRIES)
+    aspect = draw.uniform(math.log(min(ratio)), math.log(max(ratio)), TRIES).exp()
     return (area / aspect).sqrt().round().long(), (area * aspect).sqrt().round().long()
 
 
@@ -179,7 +179,7 @@ def _by_choice(images: Tensor, choice: Tensor, operations: Sequence[Operation], 
     """Each image changed by the operation whose number `choice` gives, with its own parameter."""
     counts = torch.bincount(choice, minlength=len(operations)).tolist()
     result = images.clone()
-    for operation, index in zip(operations, choice.argsort().split(counts), strict=True):
+    for operation, index in zip(operations, torch.split(choice.argsort(), counts), strict=True):
         if len(index):
             result[index] = operation(images[index], parameter[index])
     return result

@@ -86,7 +86,8 @@ def split(data: DataSet, recipe: dict[str, Any]) -> tuple[Labelled | Files, Labe
 def _in_memory(part: Labelled | Files, shape: Shape, faults: Faults) -> Labelled:
     if isinstance(part, Labelled):
         return part
-    images, read = torch.empty((len(part), *shape), dtype=torch.uint8), []
+    images = torch.empty((len(part), *shape), dtype=torch.uint8)
+    read: list[int] = []
     for position, image in enumerate(part.decoded(shape)):
         if isinstance(image, Unreadable):
             faults.append((part.file(position), str(image)))

@@ -126,7 +126,8 @@ def _read(file: Path, channels: int) -> Tensor:
     """An image file as uint8 `(channels, H, W)`."""
     with Image.open(file) as image:
         image.load()
-        return functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
+        pixels: Tensor = functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
+        return pixels
 
 
 def _reason(error: Exception) -> str:

@@ -35,7 +35,7 @@ class SpecModule(LightningModule):
         self.recipe = complete(loaded.recipe)
         self.network = loaded.build()
         self.layout = torch.channels_last if self.recipe["channels_last"] else torch.contiguous_format
-        self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.network.to(memory_format=self.layout)
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]

@@ -24,13 +24,15 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
     arguments = {key: _floats(value) for key, value in recipe["optimizer"].items()}
     kind = _OPTIMIZERS[arguments.pop("name")]
     if recipe["decay"] == "all":
-        return kind(network.parameters(), **arguments)
+        whole: Optimizer = kind(network.parameters(), **arguments)
+        return whole
     spared = {id(parameter) for parameter in _norms_and_biases(network)}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [one for one in network.parameters() if id(one) not in spared]},
         {"params": [one for one in network.parameters() if id(one) in spared], "weight_decay": 0.0},
     ]
-    return kind([group for group in groups if group["params"]], **arguments)
+    divided: Optimizer = kind([group for group in groups if group["params"]], **arguments)
+    return divided
 
 
 def _floats(value: Any) -> Any:

@@ -28,13 +28,23 @@ class MaxPoolLast(nn.MaxPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.dtype != torch.float32:
-            return super().forward(x)
+            return self._as_it_lies(x)
         if torch.compiler.is_compiling():
             sizes = [_pair(one) for one in (self.kernel_size, self.stride, self.padding, self.dilation)]
-            return _pooled(x, *sizes, self.ceil_mode)[0]
+            values: Tensor = _pooled(x, *sizes, self.ceil_mode)[0]
+            return values
         if not x.is_contiguous() or x.is_contiguous(memory_format=LAST):
-            return super().forward(x)
-        return _Laid.apply(super().forward(_Laid.apply(x, LAST)), FIRST)
+            return self._as_it_lies(x)
+        return _laid(self._as_it_lies(_laid(x, LAST)), FIRST)
+
+    def _as_it_lies(self, x: Tensor) -> Tensor:
+        values: Tensor = super().forward(x)
+        return values
+
+
+def _laid(x: Tensor, layout: torch.memory_format) -> Tensor:
+    laid: Tensor = _Laid.apply(x, layout)
+    return laid
 
 
 def _pair(size: Any) -> list[int]:
@@ -75,7 +85,8 @@ def _gradient(
     ceil: bool,
 ) -> Tensor:
     laid = [one.contiguous(memory_format=LAST) for one in (gradient, x, indices)]
-    return _BACKWARD(laid[0], laid[1], kernel, stride, padding, dilation, ceil, laid[2])
+    back: Tensor = _BACKWARD(laid[0], laid[1], kernel, stride, padding, dilation, ceil, laid[2])
+    return back
 
 
 @_pooled.register_fake
