@@ -24,13 +24,14 @@ from trainer.quiet import quieten
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as runs, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Evaluation, evaluated, network_of
+from trainer.runs.evaluation import evaluated, network_of
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import EVALUATION_BATCH, Job, job_of
 from trainer.runs.watch import Epochs
 from trainer.steps import memory
 from trainer.steps.compute import placed, quicken
 from trainer.steps.module import SpecModule
+from trainer.tasks.classification import Evaluation
 
 
 @dataclass(frozen=True)
@@ -141,9 +142,10 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
     validated = len(job.validation) > 0
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
-    epochs = Epochs(job.recipe.get("epochs"), ranks)
+    score = job.task.score
+    epochs = Epochs(job.recipe.get("epochs"), ranks, score)
     bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
-    best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
+    best = checkpoints.Best(folder / "checkpoints", score.logged, score.mode)
     with memory.kept(), resume.Signals(folder) as signals:
         last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
         callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
@@ -152,6 +154,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             folder,
             callbacks,
             ranks,
+            score,
             step=step,
             unused_parameters=bool(job.spec.plan.outputs),
         )

@@ -21,6 +21,7 @@ from trainer.runs.resume import RunFiles, csv_log
 if TYPE_CHECKING:
     from trainer.processes.machine import ResolvedMachine
     from trainer.processes.ranks import Ranks
+    from trainer.tasks import Score
 
 Recipe = dict[str, Any]
 
@@ -56,6 +57,7 @@ def make_engine(
     folder: Path,
     callbacks: list[Callback],
     ranks: Ranks,
+    score: Score,
     *,
     step: int = 0,
     unused_parameters: bool = False,
@@ -73,7 +75,7 @@ def make_engine(
         accumulate_grad_batches=recipe["accumulate"],
         gradient_clip_val=next(iter(clip.values()), None),
         gradient_clip_algorithm=next(iter(clip), None),
-        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch")],
+        callbacks=[*_of_recipe(recipe, score), *callbacks, LearningRateMonitor("epoch")],
         logger=[log, TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
         plugins=[RunFiles(), ranks.machine.environment()],
         enable_progress_bar=False,
@@ -83,7 +85,7 @@ def make_engine(
     )
 
 
-def _of_recipe(recipe: Recipe) -> list[Callback]:
+def _of_recipe(recipe: Recipe, score: Score) -> list[Callback]:
     """What a recipe asks for that Lightning does by callbacks."""
     callbacks: list[Callback] = []
     if recipe.get("steps"):
@@ -94,8 +96,8 @@ def _of_recipe(recipe: Recipe) -> list[Callback]:
             EMAWeightAveraging(decay=given.get("decay", 0.999), update_every_n_steps=given.get("every", 1))
         )
     if recipe["early_stopping"] is not None:
-        given = {"monitor": "val_accuracy", "min_delta": 0.0} | recipe["early_stopping"]
-        mode = "min" if given["monitor"] == "val_loss" else "max"
+        given = {"monitor": score.logged, "min_delta": 0.0} | recipe["early_stopping"]
+        mode = "min" if given["monitor"] == "val_loss" else score.mode
         # a loss that is not finite is an error, and said elsewhere
         callbacks.append(EarlyStopping(**given, mode=mode, check_finite=False))
     return callbacks

@@ -1,4 +1,4 @@
-"""The optimizer, learning rate schedule and loss of a recipe, as torch's own objects."""
+"""The optimizer and learning rate schedule of a recipe, as torch's own objects."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer, lr_scheduler
@@ -132,26 +131,3 @@ _SCHEDULES: dict[str, Callable[..., LRScheduler]] = {
     "cosine": _cosine,
     "one_cycle": _one_cycle,
 }
-
-
-def make_loss(recipe: Recipe) -> nn.Module:
-    """The recipe's loss of logits `(N, classes)` and labels: classes `(N,)`, or shares of classes `(N, classes)`."""
-    smoothing = recipe["loss"].get("label_smoothing", 0.0)
-    if recipe["loss"]["name"] == "cross_entropy":
-        return nn.CrossEntropyLoss(label_smoothing=smoothing)
-    return BinaryCrossEntropy(smoothing)
-
-
-class BinaryCrossEntropy(nn.Module):
-    """Each class a yes or no of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`; smoothing is spread over classes."""
-        classes = logits.shape[1]
-        targets = functional.one_hot(labels, classes) if labels.ndim == 1 else labels
-        targets = targets.to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
-        return functional.binary_cross_entropy_with_logits(logits, targets)

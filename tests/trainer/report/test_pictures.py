@@ -14,9 +14,10 @@ from sklearn.metrics import confusion_matrix as sklearns
 from archspec.spec import from_dict
 from trainer.data import Labelled
 from trainer.report import pictures
-from trainer.runs.evaluation import Evaluation, evaluated
+from trainer.runs.evaluation import evaluated
 from trainer.runs.job import prepare
 from trainer.session import train
+from trainer.tasks.classification import TASK, Evaluation
 
 SPEC = {
     "archspec": 1,
@@ -74,6 +75,7 @@ def test_probabilities_are_those_of_the_choice() -> None:
     class Given(torch.nn.Module):
         """Says of two images what is given here."""
 
+        task = TASK
         device = torch.device("cpu")
         loss = torch.nn.CrossEntropyLoss()
 
