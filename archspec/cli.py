@@ -12,6 +12,7 @@ import click
 
 from archspec import __version__
 from archspec.foundation.errors import ArchspecError
+from archspec.installation import require_own_packages
 
 # what modules make as they load is never garbage: looking for some took a twentieth of a short command's time
 gc.set_threshold(50_000, 20, 20)
@@ -61,6 +62,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        require_own_packages()
         status = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,16 @@ from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MOD
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
 from archspec.plan import elaborate
-from archspec.recipe import recipe
-from archspec.recipe.optimizers import OPTIMIZERS
-from archspec.recipe.recipe import DEFAULTS
+from archspec.recipe import DEFAULTS, OPTIMIZERS, OPTIONS, SCHEMA, Recipe
 from archspec.spec import MAX_WORK, SpecFile, load
 from trainer import recipes
 
 ROOT = Path(__file__).parent.parent
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LANGUAGE = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
+REFERENCE = {
+    name: (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    for name in ("language", "layers", "recipe", "data", "plugins", "errors")
+}
 BASE = """archspec: 1
 input: [3, 32, 32]
 defaults: {act: relu, norm: batch_norm}
@@ -46,7 +48,8 @@ network: [relu]
 """
 RUN = {"check", "explain", "list"}
 """The commands whose output is held to what the documentation shows."""
-NOT_RUN = {"build", "train", "schema"}
+NOT_RUN = {"build", "train", "schema", "runs", "test", "predict"}
+"""The others; those of the tutorial are run in their order, as a reader does."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,14 @@ WRONG = [fence for fence in FENCES if fence.info.startswith("yaml wrong")]
 RECIPES = [fence for fence in FENCES if fence.info == "yaml recipe"]
 NEEDING_FILES = [fence for fence in FENCES if fence.info == "yaml file"]
 """Specs that extend another file or need a plugin: a command that is shown checks them."""
-PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None]
+TUTORIAL = [fence for fence in FENCES if fence.file == "tutorial.md"]
+"""They are run in their order."""
+PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None and fence not in TUTORIAL]
 NEEDS_A_RUN = "load_from_checkpoint"
-"""What no page can show without training first; `tests/test_training.py` holds it."""
+"""What no page can show without training first; the tutorial does."""
+API = sorted((ROOT / "docs" / "api").glob("*.md"))
+DOCUMENTED = [name for page in API for name in re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), re.M)]
+PUBLIC = ["archspec", "archspec.weights", "archspec.primitive", "archspec.plugins", "trainer.module"]
 
 
 @dataclass(frozen=True)
@@ -130,19 +138,14 @@ def found_wrong(text: str) -> list[str]:
 
 
 def in_backquotes() -> set[str]:
-    """Everything in the language's description that stands in backquotes, outside its examples."""
-    return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", LANGUAGE, flags=re.MULTILINE | re.DOTALL)))
+    """Everything in the reference that stands in backquotes, outside its examples."""
+    text = "\n".join(REFERENCE.values())
+    return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)))
 
 
-def section(title: str) -> str:
-    """A section of the language's description, up to the next of its kind."""
-    assert LANGUAGE.count(f"\n## {title}\n") == 1
-    return LANGUAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
-
-
-def row(title: str, name: str) -> str:
-    """The row of a section's tables that begins with a name in backquotes."""
-    (found,) = re.findall(rf"^\| `{re.escape(name)}` \|.*$", section(title), flags=re.MULTILINE)
+def row(page: str, name: str) -> str:
+    """The row of a page's tables that begins with a name in backquotes."""
+    (found,) = re.findall(rf"^\| `{re.escape(name)}` \|.*$", REFERENCE[page], flags=re.MULTILINE)
     return str(found)
 
 
@@ -177,7 +180,8 @@ def test_an_example_is_sound(fence: Fence) -> None:
 def test_an_example_of_a_recipes_file_is_sound(fence: Fence, tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(BASE, encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(fence.text, encoding="utf-8")
-    assert load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe == yaml.safe_load(fence.text)
+    recipe = load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe
+    assert recipe == Recipe.from_dict(yaml.safe_load(fence.text))
 
 
 @pytest.mark.parametrize("fence", WRONG, ids=lambda fence: fence.id)
@@ -213,6 +217,89 @@ def run_beside_named_files(fence: Fence, folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def without_figures(text: str) -> str:
+    """An output less what differs from machine to machine: its figures, and how wide they make a table."""
+    return re.sub(r" +$", "", re.sub(r"[━─ ]+", " ", re.sub(r"\d[\d.,]*", "0", text)), flags=re.M)
+
+
+def test_the_tutorial_holds_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    """Its files, commands and Python in their order, in one folder."""
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
+    commands = 0
+    for fence in TUTORIAL:
+        if fence.name:
+            (tmp_path / fence.name).write_text(fence.text, encoding="utf-8")
+            continue
+        steps = [("", fence.text, "")] if fence.info == "python" else []
+        if fence.info == "console":
+            parts = re.split(r"^\$ ", fence.text, flags=re.MULTILINE)[1:]
+            steps = [(command, "", output) for command, _, output in (part.partition("\n") for part in parts)]
+        for command, code, output in steps:
+            words = shlex.split(command)[1:] if command else ["-c", code]
+            program = ["-m", "archspec"] if command.startswith("archspec ") else []
+            done = subprocess.run(
+                [sys.executable, *program, *words],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                timeout=300,
+            )
+            pattern = re.escape(without_figures(output)).replace("…\\\n", "(?:.*\n)*")  # whole lines are left out
+            assert re.fullmatch(pattern, without_figures(done.stdout)), f"{command or code}\n{done.stdout}"
+            assert done.returncode == ("error[" in output)
+            commands += bool(command)
+    assert commands > 8
+
+
+@pytest.mark.parametrize("page", [*FILES, *API], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if target.startswith(("https://", "http://")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.M)
+            slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert anchor in slugs, target
+
+
+def of_path(path: str) -> Any:
+    """What a dotted path of the Python reference names."""
+    found: Any = None
+    for name in path.split("."):
+        found = getattr(found, name, None) or import_module(name if found is None else f"{found.__name__}.{name}")
+    return found
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_python_reference_has_every_public_name(module: str) -> None:
+    missing = {f"{module}.{name}" for name in of_path(module).__all__} - set(DOCUMENTED)
+    assert missing == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTED)
+def test_a_public_docstring_names_every_argument(path: str) -> None:
+    """Those of functions, and of the methods that a class itself has. Constants have no arguments."""
+    thing = of_path(path)
+    functions = [thing] if inspect.isfunction(thing) else []
+    if inspect.isclass(thing):
+        assert thing.__doc__
+        functions = [one for name, one in vars(thing).items() if inspect.isfunction(one) and not name.startswith("_")]
+        functions = functions if path != "trainer.module.SpecModule" else [thing.forward, thing.prepared]
+    for function in functions:
+        doc = inspect.getdoc(function) or ""
+        assert doc, function
+        arguments = [name for name in inspect.signature(function).parameters if name != "self"]
+        said = re.findall(r"^    (\w+): ", doc.partition("Args:\n")[2].partition("\n\n")[0], re.M)
+        assert said == arguments, function
+
+
 @pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")
 def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
     assert run_beside_named_files(one.fence, tmp_path, "-m", "archspec", *shlex.split(one.command)[1:]) == one.output
@@ -238,7 +325,7 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
         pytest.param([*INCOMING, *LOOP], id="what formulas see"),
         pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *COMPANION_WORDS}), id="words of the language"),
         pytest.param([*TYPES], id="types of arguments"),
-        pytest.param(sorted(set(keys_of(recipe.SCHEMA))), id="keys of the recipe"),
+        pytest.param(sorted(set(keys_of(SCHEMA))), id="keys of the recipe"),
         pytest.param([*CODES], id="codes of errors"),
     ],
 )
@@ -253,9 +340,7 @@ def signatures() -> Iterator[tuple[Signature, str]]:
 
 @pytest.mark.parametrize(("signature", "doc"), signatures(), ids=lambda one: getattr(one, "owner", ""))
 def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: Signature, doc: str) -> None:
-    _, _, said, arguments_said, _ = row(
-        "Layers" if signature.owner in primitives() else "Blocks of the library", signature.owner
-    ).split("|")
+    _, _, said, arguments_said, _ = row("layers", signature.owner).split("|")
     assert said.strip() == doc
     assert re.findall(r"`(\w+)`", arguments_said) == [argument.name for argument in signature.arguments]
     for argument in signature.arguments:
@@ -294,20 +379,20 @@ def test_the_results_are_of_the_networks_that_are_there() -> None:
 
 @pytest.mark.parametrize("key", DEFAULTS)
 def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
-    said = row("The recipe", key).split("|")[-2].strip().strip("`")
+    said = row("recipe", key).split("|")[-2].strip().strip("`")
     assert yaml.safe_load(said) == DEFAULTS[key]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_table_of_optimizers_has_their_arguments(name: str) -> None:
-    said = re.findall(r"`(\w+)`", row("The recipe", name))[1:]
-    assert {*said, "lr"} == set(OPTIMIZERS[name])
+    said = re.findall(r"`(\w+)`", row("recipe", name))[1:]
+    assert {*said, "lr"} == set(OPTIMIZERS[name].arguments)
 
 
-@pytest.mark.parametrize("name", recipe.OPTIONS["schedule"])
+@pytest.mark.parametrize("name", OPTIONS["schedule"])
 def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
-    schema = recipe.OPTIONS["schedule"][name]
-    said = row("The recipe", name).split("|")[-2]
+    schema = OPTIONS["schedule"][name]
+    said = row("recipe", name).split("|")[-2]
     assert re.findall(r"`(\w+)`", said) == list(schema["properties"])
     assert re.findall(r"`(\w+)`, needed", said) == schema["required"]
     torchs = {"multi_step": "MultiStepLR", "step": "StepLR", "cosine": "CosineAnnealingLR", "one_cycle": "OneCycleLR"}
@@ -318,16 +403,18 @@ def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
 
 def test_the_recipes_that_come_along_are_listed() -> None:
     for name in recipes.names():
-        row("The recipe", name)
+        row("recipe", name)
 
 
 @pytest.mark.parametrize("code", CODES)
 def test_the_codes_mean_what_explain_says(code: str) -> None:
-    assert row("Errors", code) == f"| `{code}` | {CODES[code]} |"
+    assert row("errors", code) == f"| `{code}` | {CODES[code]} |"
 
 
 def test_the_limits_are_those_that_hold() -> None:
-    limits = re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", section("Limits"), re.MULTILINE)
+    limits = re.findall(
+        r"^\| ([^|]+) \| ([^|]+) \|$", REFERENCE["language"].partition("\n## Limits\n")[2], re.MULTILINE
+    )
     values = [re.sub(r" (bytes|levels.*|characters|operations)$", "", value) for _, value in limits[1:]]
     assert values == [
         f"{source.MAX_BYTES:,}",
@@ -347,6 +434,6 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[elaborate.MAX_VALUES],
-        f"{document.MAX_STEPS}",
+        f"{document.MAX_KEYS}",
         f"{errors.MAX_DIAGNOSTICS}",
     ]

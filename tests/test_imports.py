@@ -1,4 +1,4 @@
-"""What may import what: the front end no torch, and `archspec` no `trainer`, its commands aside."""
+"""What may import what: rooms those below them, the front end no torch, `archspec` no `trainer`, its commands aside."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
-PACKAGE = Path(__file__).parent.parent / "archspec"
+PACKAGE = ROOT / "archspec"
 BACK_END = {"assembly", "weights"}  # modules and their weights
 
 
@@ -82,12 +83,84 @@ def test_only_the_back_end_imports_torch(file: Path) -> None:
     assert not loaded & heavy or file.parent.name in BACK_END
 
 
-def test_nothing_but_commands_imports_trainer() -> None:
-    for file in PACKAGE.rglob("*.py"):
-        if file.parent.name != "commands":
-            assert "trainer" not in {n.split(".")[0] for n in imports_when_loaded(ast.parse(file.read_text()))}, file
-            assert "import trainer" not in file.read_text()
-            assert "from trainer" not in file.read_text()
+FLOORS = [
+    {"archspec.foundation"},
+    {"archspec.layers", "archspec.recipe"},
+    {"archspec.language"},
+    {"archspec.plan"},
+    {"archspec.plugins", "archspec.views", "archspec.assembly"},
+    {"archspec.weights"},
+    {"archspec.spec"},
+    {"archspec", "archspec.primitive", "archspec.arguments"},
+    {"trainer.errors", "trainer.quiet"},
+    {"trainer.processes"},
+    {"trainer.input"},
+    {"trainer.data", "trainer.recipes"},
+    {"trainer.tasks"},
+    {"trainer.steps"},
+    {"trainer.runs", "trainer.module"},
+    {"trainer.report"},
+    {"trainer.session"},
+    {"trainer"},
+    {"archspec.commands"},
+    {"archspec.installation"},
+    {"archspec.cli"},
+    {"archspec.__main__"},
+]
+"""The rooms, from the ground up: each may import from those below it, and from no other."""
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of both packages by its dotted name."""
+    files = [file for package in ("archspec", "trainer") for file in (ROOT / package).rglob("*.py")]
+    return {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+
+
+def room(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def imported(module: str, known: dict[str, Path]) -> set[str]:
+    """The modules of ours that a module imports anywhere: within functions and for type checking too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(known[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else str(node.module) for name in names}
+    return {name for name in found if name in known}
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room(module) for module in modules()} == set(FLOOR)
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_no_import_climbs(module: str) -> None:
+    """Rooms on one floor do not know each other; a package's own file may give what is in its folder."""
+    here = room(module)
+    for name in imported(module, modules()):
+        if name == "archspec":  # its version, which imports nothing
+            continue
+        assert room(name) == here or FLOOR[room(name)] < FLOOR[here], f"{module} imports {name}"
+
+
+def test_no_modules_import_one_another_in_a_circle() -> None:
+    known = modules()
+    edges = {module: imported(module, known) - {module, "archspec"} for module in known}
+    done: set[str] = set()
+
+    def visit(module: str, way: tuple[str, ...]) -> None:
+        assert module not in way, " → ".join((*way, module))
+        if module not in done:
+            for name in sorted(edges[module]):
+                visit(name, (*way, module))
+            done.add(module)
+
+    for module in known:
+        visit(module, ())
 
 
 def test_no_module_runs_what_it_reads() -> None:

@@ -56,6 +56,7 @@ def file(tmp_path: Path) -> Callable[..., None]:
     return write
 
 
+@pytest.mark.slow
 def test_a_primitive_without_a_shape_rule_is_measured_and_check_says_so(run: Callable, file: Callable) -> None:
     file(node="{widen: 3}, halve, {widen: {factor: 1}}")
     done = run("check", "net.yaml", "--plugin", "plugin.py", "--format", "json")

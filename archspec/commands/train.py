@@ -129,6 +129,7 @@ def command(
     from trainer.processes.launch import joined
     from trainer.processes.machine import Machine
     from trainer.report.tables import print_table, write_tables
+    from trainer.runs.job import Reader
     from trainer.session import Options
 
     with said_once():
@@ -140,7 +141,7 @@ def command(
             results = [resumed(resume, data_folder if chosen else None, out, options)]
         else:
             fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-            source = Source(data_folder, fixed, download, skip_unreadable)
+            source = Source(data_folder, fixed, download, skip_unreadable, Reader())
             results = trained(loaded, repeat, source, out, options, force=force)
         if ranks.rank == 0:
             print_table(results, Console(width=None if sys.stdout.isatty() else 200))
@@ -175,7 +176,5 @@ def _config(spec: Spec) -> str:
     """A spec and its recipe with everything said, as YAML."""
     import yaml
 
-    from archspec.recipe.recipe import complete
-
-    data = spec.resolved | {"train": complete(spec.recipe)}
+    data = spec.resolved | {"train": spec.recipe.to_dict()}
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))

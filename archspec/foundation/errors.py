@@ -87,12 +87,19 @@ class Diagnostic:
     """One thing that is wrong: a stable code, what and why, where, how it was reached, and the cure."""
 
     code: str
+    """Which kind of mistake it is, as in `shape-mismatch`; codes do not change."""
     message: str
+    """What is wrong, in a line."""
     mark: Mark | None = None
+    """Where: `mark.text.name` is the file, `mark.line` and `mark.column` count from 1."""
     notes: tuple[str, ...] = ()
-    frames: tuple[Frame, ...] = ()  # outermost first
+    """More lines of the message, such as the shapes of branches."""
+    frames: tuple[Frame, ...] = ()
+    """The blocks and loops that lead to the place, outermost first."""
     help: str | None = None
+    """What to do about it."""
     path: str = ""
+    """The keys that lead to the place in the file, joined by dots."""
 
     def render(self) -> str:
         """The diagnostic as people read it, over several lines."""
@@ -154,13 +161,20 @@ def _way(frames: Sequence[Frame]) -> list[str]:
 
 
 class ArchspecError(Exception):
-    """The base of every error that a user can cause; its text says what, where, why and what to do."""
+    """The base of every error that a user can cause; its text says what is wrong, where, and what to do.
+
+    Args:
+        message: What is wrong.
+        help: What to do about it.
+    """
 
     exit_status = 2
+    """The exit status with which the command line ends."""
 
     def __init__(self, message: str, *, help: str | None = None) -> None:
         super().__init__(message)
         self.help = help
+        """What to do about it, or `None`."""
 
     @property
     def message(self) -> str:
@@ -172,12 +186,26 @@ class ArchspecError(Exception):
 
 
 class SpecError(ArchspecError):
-    """A spec is at fault. Carries every independent diagnostic that was found in one run."""
+    """A spec is wrong. It carries every independent mistake that was found.
+
+    Args:
+        diagnostics: What is wrong.
+
+    Example:
+        ```python
+        try:
+            archspec.load("net.yaml")
+        except archspec.SpecError as error:
+            for one in error.diagnostics:
+                print(one.code, one.message, one.mark)
+        ```
+    """
 
     exit_status = 1
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
+        """What is wrong, each with its code, message and place."""
         super().__init__("\n".join(d.render() for d in self.diagnostics))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -185,11 +213,21 @@ class SpecError(ArchspecError):
 
 
 class UsageError(ArchspecError):
-    """A file, name or option given from outside is at fault, not the text of a spec."""
+    """A file, name or option cannot be used; the text of a spec is not at fault."""
 
 
 class Fault(Exception):
-    """Raised while a spec is read, and turned into a `Diagnostic` where its place is known."""
+    """A mistake in a spec, raised while it is read; it becomes a `Diagnostic` once its place is known.
+
+    A primitive raises it, most simply by `raise self.refuse(shape, "what it needs")`.
+
+    Args:
+        code: The kind of mistake, one of those that `docs/errors.md` lists.
+        message: What is wrong, in a line.
+        mark: Where, if known already.
+        notes: More lines of the message.
+        help: What to do about it.
+    """
 
     def __init__(
         self,
@@ -208,6 +246,12 @@ class Fault(Exception):
         self.help = help
 
     def diagnostic(self, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> Diagnostic:
+        """The same with its place.
+
+        Args:
+            mark: Where, if the fault does not know.
+            frames: The blocks and loops that lead there, outermost first.
+        """
         return Diagnostic(self.code, self.message, self.mark or mark, self.notes, frames, self.help)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,7 +46,9 @@ def parse(text: str) -> Formula:
     if len(text) > MAX_LENGTH:
         raise Fault("formula-syntax", f"a formula may have at most {MAX_LENGTH} characters; this one has {len(text)}")
     try:
-        tree = ast.parse(text.strip().replace("\n", " "), mode="eval").body
+        with warnings.catch_warnings():  # of `1if x else 2`, say, which is for whoever writes Python
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text.strip().replace("\n", " "), mode="eval").body
     except SyntaxError as error:
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula: {error.msg}", help=_quote_hint(text)) from None
     except (ValueError, RecursionError, MemoryError):

@@ -17,7 +17,7 @@ from archspec.layers.registry import primitives
 from archspec.recipe import recipe
 
 VERSION = 1
-MAX_STEPS = 20  # of a dotted path
+MAX_KEYS = 20  # of a dotted path
 
 _TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
 _PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": "^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$"}
@@ -230,8 +230,8 @@ def setting(document: Document, assignment: str) -> Mapping:
 def placed(document: Document, path: str, value: Value, mark: Mark) -> Mapping:
     """A value at a variable's name or dotted path, as a partial spec. Raises `Fault`."""
     keys = path.split(".")
-    if len(keys) > MAX_STEPS:
-        raise Fault("too-large", f"a path has at most {MAX_STEPS} steps", mark)
+    if len(keys) > MAX_KEYS:
+        raise Fault("too-large", f"a path has at most {MAX_KEYS} steps", mark)
     section = document.root.get("vars")
     variables = list(section.entries) if isinstance(section, Mapping) else []
     for key in keys:

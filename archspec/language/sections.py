@@ -18,6 +18,7 @@ from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
 from archspec.language.nodes import Broken, Call, Step
 from archspec.layers.initializers import Init, resolve as resolve_init
+from archspec.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Sections:
     network: Step | None
     init: Inits
     expect: dict[str, Any]
-    recipe: dict[str, Any]
+    recipe: Recipe
 
     def text(self, key: str) -> str:
         """A section that is a line for people; empty where there is none."""
@@ -89,7 +90,7 @@ def compute(root: Mapping, report: Report) -> Sections:
         network=grammar.place("", network.mark, network) if network else None,
         init=inits(root.get("init"), section.data("init"), report),
         expect=section.data("expect") or {},
-        recipe=section.data("train") or {},
+        recipe=Recipe.from_dict(section.data("train") or {}),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Frame, Mark, Report
 from archspec.foundation.formulas import describe
+from archspec.foundation.frozen import freeze, freeze_pairs
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.validate import faults
 from archspec.language.blocks import Block, library_body
@@ -20,7 +21,8 @@ from archspec.language.sections import BROKEN, Inits, Sections, inits
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Binder, Initial, Place, Scope, Unknown
-from archspec.plan.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
+from archspec.plan.frames import block_frame, pass_frame
+from archspec.plan.nodes import Group, Layer, Node, Tap
 from archspec.plan.tensors import Tensors
 
 MAX_NODES = 100_000  # of a plan, groups counted
@@ -225,7 +227,7 @@ class _Elaborator:
         if output is None:
             keys = [step.key for step, _ in branches]
             marks = [step.body.mark for step, _ in branches]
-            empty = [not result.layers and not result.free for _, result in branches]
+            empty = [_is_empty(result) for _, result in branches]
             raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty)
         children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
         return self.group(merge.kind, merge.mark, children, place, output)
@@ -367,6 +369,13 @@ class _Elaborator:
     def called(self, block: Block, values: dict[str, Any], mark: Mark, place: Place, body: Node) -> Group:
         assert place.shape is not None
         return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
+
+
+def _is_empty(node: Node) -> bool:
+    """Whether a branch gives its input unchanged."""
+    if isinstance(node, Group):
+        return not node.is_merge and all(_is_empty(child) for _, child in node.children)
+    return isinstance(node, Tap) and node.kind != "load"
 
 
 def _check_recomputed(node: Result, what: str) -> None:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 import archspec
-from archspec.plan.plan import Group
 from archspec.spec import Spec, from_dict
 
 
@@ -194,8 +193,12 @@ def test_a_plan_tells_what_is_beside_the_output() -> None:
     data = plan.to_dict()
     assert data["outputs"] == {"features": [16, 8, 8]}
     assert data["aux"] == {"side": {"output": [5], "weight": 0.3}}
-    assert isinstance(plan.root, Group)
-    assert plan.root.free == frozenset()
+    nodes = data["graph"]["nodes"]
+    assert nodes[data["graph"]["output"]]["path"] == "head"
+    assert nodes[data["graph"]["aux"]["side"]]["path"] == "middle.side.2"
+    features = nodes[data["graph"]["outputs"]["features"]]
+    assert (features["kind"], features["path"]) == ("add", "middle.2.3")
+    assert [nodes[id]["path"] for id in features["sources"]] == ["middle.2.2", "middle.0"]
 
 
 def test_recomputation_gives_the_same_gradients_and_keeps_less() -> None:

@@ -226,6 +226,7 @@ def test_settings_reach_variables_and_dotted_paths(run: Callable, tmp_path: Path
         assert json.loads(done.stdout)["results"][0]["params"] == params, setting
 
 
+@pytest.mark.slow
 def test_list_and_explain_know_everything(run: Callable) -> None:
     from archspec.language.blocks import library_names
     from archspec.layers.registry import primitives

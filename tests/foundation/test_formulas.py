@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+import warnings
 from typing import Any
 
 import pytest
@@ -178,6 +180,16 @@ def test_any_text_is_a_value_or_a_fault(text: str) -> None:
         parse(text).evaluate(SCOPE)
     except Fault as fault:
         assert fault.code in ("formula-syntax", "formula-value", "variable-unknown")
+
+
+@pytest.mark.parametrize("text", ["1if first else 2", "block == '\\d'", "width is 1", "'a' is 'b'", "2(3)"])
+def test_python_warns_nobody_of_a_formula(text: str) -> None:
+    parse.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with contextlib.suppress(Fault):
+            parse(text)
+    assert caught == []
 
 
 def test_the_functions_are_those_of_the_language() -> None:

@@ -319,6 +319,7 @@ def mutated(data: Any, random: Random) -> Any:
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "imagenet/fpn", "imagenet/googlenet", "imagenet/vit", "imagenet/swin"])
 def test_a_spec_that_is_changed_at_random_is_refused_in_words_or_works(name: str) -> None:
     random = Random(name)

@@ -161,6 +161,7 @@ def mutants(data: Any, odd: list[Any] = ODD) -> list[Any]:
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in bundled() if "/" not in name])
 def test_what_is_sound_fits_the_schema(name: str) -> None:
     """However a spec is changed: what check takes, the schema takes, and no change makes check fail of itself."""
@@ -178,6 +179,7 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
     assert taken > 20
 
 
+@pytest.mark.slow
 def test_every_form_is_taken_or_refused_as_check_does() -> None:
     """The form, that is: what names mean, what formulas give and how shapes fit, no schema knows."""
     meaning = re.compile(

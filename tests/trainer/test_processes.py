@@ -27,6 +27,8 @@ from trainer.runs import checkpoints, folders as runs
 from trainer.runs.evaluation import evaluated, network_of
 from trainer.runs.job import prepare
 
+pytestmark = pytest.mark.slow
+
 RECORDER = str(ROOT / "tests" / "recorder.py")
 PLAIN = {
     "archspec": 1,

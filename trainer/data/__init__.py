@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import cast
 
 from archspec.foundation.errors import UsageError, did_you_mean, listed
-from trainer.input.sets import DataSet, Labelled, labelled
+from trainer.input.sets import DataSet
 
-__all__ = ["DataSet", "Labelled", "labelled", "load", "names"]
+__all__ = ["load", "names"]
 
 
 def names() -> list[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from trainer.data import DataSet, labelled
 from trainer.data._published import check, fetch
 from trainer.input.cache import stamp
+from trainer.input.sets import DataSet, labelled
 
 
 def load_cifar(name: str, kind: Any, folder: Path, *, download: bool) -> DataSet:
@@ -22,5 +22,5 @@ def load_cifar(name: str, kind: Any, folder: Path, *, download: bool) -> DataSet
     check(name, files, folder, cure)
     state = stamp([path for path, _ in files])
     train, test = (kind(folder, train=part) for part in (True, False))
-    first, second = (labelled(part.data, part.targets) for part in (train, test))
-    return DataSet(name, tuple(train.classes), first, second, stamp=state)
+    parts = [labelled(part.data, part.targets) for part in (train, test)]
+    return DataSet(name, tuple(train.classes), parts[0], parts[1], stamp=state)

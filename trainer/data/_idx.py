@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data import DataSet, labelled
 from trainer.data._published import check, fetch, refuse
 from trainer.input.cache import stamp
+from trainer.input.sets import DataSet, labelled
 
 
 def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *, download: bool) -> DataSet:
@@ -34,9 +34,9 @@ def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *
             arrays.append(read_idx(file, axes))
         except (OSError, EOFError, ValueError, zlib.error) as error:
             refuse(name, f"is damaged: {file.absolute()}: {error}", folder, cure, anew=True)
-    for images, labels, of in ((arrays[0], arrays[1], files[1]), (arrays[2], arrays[3], files[3])):
+    for images, labels, file in zip(arrays[::2], arrays[1::2], files[1::2], strict=True):
         if len(images) != len(labels) or labels.max(initial=0) >= len(class_names):
-            fault = f"is damaged: the labels of {of.absolute()} are not those of its images"
+            fault = f"is damaged: the labels of {file.absolute()} are not those of its images"
             refuse(name, fault, folder, cure, anew=True)
     return DataSet(name, class_names, labelled(*arrays[:2]), labelled(*arrays[2:]), stamp=state)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.data import DataSet
 from trainer.data._cifar import load_cifar
+from trainer.input.sets import DataSet
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from archspec.foundation.errors import UsageError, listed
-from trainer.data import DataSet
 from trainer.input.cache import stamp
 from trainer.input.files import SUFFIXES, Files
+from trainer.input.sets import DataSet
 
 TEST_SHARE = 0.2
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from trainer.data import DataSet, labelled
 from trainer.data._published import check, fetch
 from trainer.input.cache import stamp
+from trainer.input.sets import DataSet, labelled
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:

@@ -6,9 +6,8 @@ The distributions are those of torchvision's transforms of the same names, which
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -16,11 +15,10 @@ from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe.augmentations import AUGMENTATIONS, complete
+from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from trainer.input import color, geometry
 
 Range = tuple[float, float]
-Written = Sequence[str | Mapping[str, Mapping[str, Any]]]
 Operation = Callable[[Tensor, Tensor], Tensor]
 Row = tuple[Operation, float, float, bool]
 """An operation, its first and last magnitude, and whether the magnitude is of either sign."""
@@ -66,12 +64,11 @@ class Augmentation:
     Raises `UsageError` where an argument does not fit the images' size `shape[1:]` or another argument.
     """
 
-    def __init__(self, written: Written, shape: Shape, classes: int) -> None:
-        entries = [complete(one) for one in written]
-        _check(entries, shape)
+    def __init__(self, augment: Sequence[AppliedAugmentation], shape: Shape, classes: int) -> None:
+        _check(augment, shape)
         self.classes = classes
-        self._changes = [partial(_CHANGES[name], **arguments) for name, arguments in entries if name in _CHANGES]
-        self._mixes = [partial(_MIXES[name], **arguments) for name, arguments in entries if name in _MIXES]
+        self._changes = [partial(_CHANGES[one.name], **one.arguments) for one in augment if one.name in _CHANGES]
+        self._mixes = [partial(_MIXES[one.name], **one.arguments) for one in augment if one.name in _MIXES]
 
     def __call__(self, images: Tensor, labels: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """uint8 images `(N, C, H, W)` of one or three channels, and their labels: int64 `(N,)` or soft `(N, classes)`.
@@ -90,8 +87,9 @@ class Augmentation:
         return images, labels
 
 
-def _check(entries: Sequence[tuple[str, dict[str, Any]]], shape: Shape) -> None:
-    for name, arguments in entries:
+def _check(augment: Sequence[AppliedAugmentation], shape: Shape) -> None:
+    for one in augment:
+        name, arguments = one.name, one.arguments
         if shape[0] not in (1, 3):
             raise UsageError(
                 f"`{name}` works on images of 1 or 3 channels, not on an input of {shape[0]}",

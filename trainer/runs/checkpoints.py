@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import IO, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
@@ -146,7 +146,7 @@ def _write(checkpoint: dict[str, Any], file: BinaryIO) -> None:
     """Write a checkpoint as torch does, then its checksum as the archive's comment."""
     hashed = _Hashed(file)
     try:
-        torch.save(checkpoint, cast(IO[bytes], hashed))  # of a file, it writes and flushes alone
+        torch.save(checkpoint, cast(BinaryIO, hashed))
     except RuntimeError:  # torch hides what writing raised
         if hashed.error is not None:
             raise hashed.error from None

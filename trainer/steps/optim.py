@@ -13,18 +13,16 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, SequentialLR
 
 from archspec.foundation.errors import UsageError
-
-Recipe = dict[str, Any]
+from archspec.recipe import Recipe, Warmup
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
     """The recipe's optimizer of all parameters; with `decay: weights`, weight decay acts on some of them alone."""
     # pairs: torch takes `(0.0, 0.99)`, and not `[0, 0.99]`
-    arguments = {key: _floats(value) for key, value in recipe["optimizer"].items()}
-    kind = _OPTIMIZERS[arguments.pop("name")]
-    if recipe["decay"] == "all":
-        whole: Optimizer = kind(network.parameters(), **arguments)
-        return whole
+    arguments = {key: _floats(value) for key, value in recipe.optimizer.arguments.items()}
+    kind: Callable[..., Optimizer] = _OPTIMIZERS[recipe.optimizer.name]
+    if recipe.decay == "all":
+        return kind(network.parameters(), **arguments)
     spared = {id(parameter) for parameter in _norms_and_biases(network)}
     groups: list[dict[str, Any]] = [
         {"params": [one for one in network.parameters() if id(one) not in spared]},
@@ -58,24 +56,26 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer, steps: int, epoch: int) 
     from the beginning, also during a warm-up; the others share out the steps that it leaves. Raises `UsageError` where
     it leaves none.
     """
-    warm = _warm_up_steps(recipe, steps, epoch)
-    arguments = dict(recipe["schedule"] or {})
-    name = arguments.pop("name", None)
-    main = _SCHEDULES[name](optimizer, steps - warm, epoch, **arguments) if name else None
-    if not warm:
+    warmup, schedule = recipe.warmup, recipe.schedule
+    warm = _warm_up_steps(warmup, steps, epoch) if warmup else 0
+    main = _SCHEDULES[schedule.name](optimizer, steps - warm, epoch, **schedule.arguments) if schedule else None
+    if warmup is None:
         return main
-    rise = LinearLR(optimizer, recipe["warmup"].get("start", 0.01), total_iters=warm)
-    if main is None:
+    rise = LinearLR(optimizer, warmup.start, total_iters=warm)
+    if schedule is None or main is None:
         return rise
-    if name in ("cosine", "one_cycle"):
+    if schedule.name in ("cosine", "one_cycle"):
         return SequentialLR(optimizer, [rise, main], [warm])
     return ChainedScheduler([main, rise], optimizer)
 
 
 def counted_steps(recipe: Recipe, batches: int) -> tuple[int, int]:
     """How many steps of the optimizer the training has, and an epoch of some batches."""
-    epoch = max(1, -(-batches // recipe["accumulate"]))
-    return recipe.get("steps") or recipe["epochs"] * epoch, epoch
+    epoch = max(1, -(-batches // recipe.accumulate))
+    if recipe.steps is not None:
+        return recipe.steps, epoch
+    assert recipe.epochs is not None
+    return recipe.epochs * epoch, epoch
 
 
 def check_schedule(recipe: Recipe, batches: int) -> None:
@@ -83,10 +83,8 @@ def check_schedule(recipe: Recipe, batches: int) -> None:
     make_schedule(recipe, make_optimizer(recipe, nn.Linear(1, 1)), *counted_steps(recipe, batches))
 
 
-def _warm_up_steps(recipe: Recipe, steps: int, epoch: int) -> int:
-    if recipe["warmup"] is None:
-        return 0
-    warm: int = recipe["warmup"].get("steps") or max(1, round(recipe["warmup"]["epochs"] * epoch))
+def _warm_up_steps(warmup: Warmup, steps: int, epoch: int) -> int:
+    warm = warmup.steps or max(1, round((warmup.epochs or 0) * epoch))
     if warm >= steps:
         raise UsageError(
             f"a warm-up of {warm} steps leaves nothing of the {steps} of the training",

@@ -28,23 +28,13 @@ class MaxPoolLast(nn.MaxPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.dtype != torch.float32:
-            return self._as_it_lies(x)
+            return super().forward(x)  # type: ignore[no-any-return]
         if torch.compiler.is_compiling():
             sizes = [_pair(one) for one in (self.kernel_size, self.stride, self.padding, self.dilation)]
-            values: Tensor = _pooled(x, *sizes, self.ceil_mode)[0]
-            return values
+            return _pooled(x, *sizes, self.ceil_mode)[0]  # type: ignore[no-any-return]
         if not x.is_contiguous() or x.is_contiguous(memory_format=LAST):
-            return self._as_it_lies(x)
-        return _laid(self._as_it_lies(_laid(x, LAST)), FIRST)
-
-    def _as_it_lies(self, x: Tensor) -> Tensor:
-        values: Tensor = super().forward(x)
-        return values
-
-
-def _laid(x: Tensor, layout: torch.memory_format) -> Tensor:
-    laid: Tensor = _Laid.apply(x, layout)
-    return laid
+            return super().forward(x)  # type: ignore[no-any-return]
+        return _Laid.apply(super().forward(_Laid.apply(x, LAST)), FIRST)  # type: ignore[no-any-return]
 
 
 def _pair(size: Any) -> list[int]:
@@ -85,8 +75,7 @@ def _gradient(
     ceil: bool,
 ) -> Tensor:
     laid = [one.contiguous(memory_format=LAST) for one in (gradient, x, indices)]
-    back: Tensor = _BACKWARD(laid[0], laid[1], kernel, stride, padding, dilation, ceil, laid[2])
-    return back
+    return _BACKWARD(laid[0], laid[1], kernel, stride, padding, dilation, ceil, laid[2])  # type: ignore[no-any-return]
 
 
 @_pooled.register_fake

@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
+from archspec.recipe import Recipe
 from trainer.input.sets import DataSet
 from trainer.tasks.task import Score, Task
 
@@ -58,12 +59,11 @@ class Classification(Task):
                     help="end its body in `- linear: =num_classes`",
                 )
 
-    def make_loss(self, recipe: dict[str, Any]) -> nn.Module:
+    def make_loss(self, recipe: Recipe) -> nn.Module:
         """The recipe's loss of logits `(N, classes)` and labels: classes `(N,)`, or their shares `(N, classes)`."""
-        smoothing = recipe["loss"].get("label_smoothing", 0.0)
-        if recipe["loss"]["name"] == "cross_entropy":
-            return nn.CrossEntropyLoss(label_smoothing=smoothing)
-        return BinaryCrossEntropy(smoothing)
+        if recipe.loss.name == "cross_entropy":
+            return nn.CrossEntropyLoss(label_smoothing=recipe.loss.label_smoothing)
+        return BinaryCrossEntropy(recipe.loss.label_smoothing)
 
     def make_metric(self, plan: Plan) -> Metric:
         """The share of images whose class is right."""

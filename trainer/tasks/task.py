@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from archspec.plan.plan import Plan
+from archspec.recipe import Recipe
 from trainer.input.sets import DataSet
 
 
@@ -48,7 +49,7 @@ class Task(ABC):
         """Raises `UsageError` where a network's outputs do not fit a data set."""
 
     @abstractmethod
-    def make_loss(self, recipe: dict[str, Any]) -> nn.Module:
+    def make_loss(self, recipe: Recipe) -> nn.Module:
         """The recipe's loss of a network's output and the labels, a mean over the images."""
 
     @abstractmethod

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearns
 
 from archspec.spec import from_dict
-from trainer.data import Labelled
+from trainer.input.sets import Labelled
 from trainer.report import pictures
 from trainer.runs.evaluation import evaluated
 from trainer.runs.job import prepare

@@ -26,6 +26,8 @@ from trainer.runs.job import prepare
 from trainer.session import Options, go_on, train
 from trainer.steps.module import SpecModule
 
+pytestmark = pytest.mark.slow
+
 SPEC = {
     "archspec": 1,
     "name": "Small",

@@ -376,6 +376,7 @@ def test_what_cannot_be_carried_out_is_said_before_the_first_step(
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_recipe_is_laid_over_the_spec_and_a_setting_over_the_recipe(run: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("steps: 3\noptimizer: {momentum: 0.5}\nvalidation: 100\n")
     (tmp_path / "small.yaml").write_text(
