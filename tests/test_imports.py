@@ -92,7 +92,7 @@ FLOORS = [
     {"archspec.weights"},
     {"archspec.spec"},
     {"archspec", "archspec.primitive", "archspec.arguments"},
-    {"trainer.errors", "trainer.quiet"},
+    {"trainer.errors", "trainer.private", "trainer.quiet"},
     {"trainer.processes"},
     {"trainer.input"},
     {"trainer.data", "trainer.recipes"},

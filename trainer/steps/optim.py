@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, SequentialLR
 
@@ -39,11 +37,21 @@ def _floats(value: Any) -> Any:
 _OPTIMIZERS: dict[str, Any] = {name.lower(): getattr(torch.optim, name) for name in torch.optim.__all__}
 
 
+_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm, nn.LayerNorm),
+)
+_MAPS = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+
+
 def _norms_and_biases(network: nn.Module) -> Iterator[nn.Parameter]:
     """Parameters of normalisation layers, biases, and the scales and slopes that other layers give each channel."""
     for module in network.modules():
-        norm = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
-        maps = isinstance(module, (nn.Linear, _ConvNd))
+        norm = isinstance(module, _NORMS)
+        maps = isinstance(module, _MAPS)
         for name, parameter in module.named_parameters(recurse=False):
             if norm or "bias" in name or (not maps and parameter.squeeze().ndim <= 1):
                 yield parameter
