@@ -18,7 +18,7 @@ from trainer.input.loaders import Stream, loader
 from trainer.input.sets import Labelled
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
-from trainer.runs.job import EVALUATION_BATCH, job_of
+from trainer.runs.job import EVALUATION_BATCH, load_job
 from trainer.steps.module import SpecModule
 
 
@@ -32,7 +32,7 @@ def weights_of(run: Run) -> Path:
     )
 
 
-def network_of(run: Run, device: torch.device | None = None) -> SpecModule:
+def load_network(run: Run, device: torch.device | None = None) -> SpecModule:
     """A run's network with its weights, ready to evaluate images, on a GPU where there is one. Raises `UsageError`."""
     content = checkpoints.load(weights_of(run))
     module = SpecModule(content["hyper_parameters"]["spec"])
@@ -40,7 +40,7 @@ def network_of(run: Run, device: torch.device | None = None) -> SpecModule:
     return module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
 
-def evaluated(module: SpecModule, part: Labelled | Stream, *, progress: bool = False) -> Any:
+def evaluate(module: SpecModule, part: Labelled | Stream, *, progress: bool = False) -> Any:
     """A network's answers to all images of a part. Raises `UsageError` for a file that can no longer be read."""
     answers: list[list[Tensor]] = []
     total = 0.0
@@ -56,11 +56,11 @@ def evaluated(module: SpecModule, part: Labelled | Stream, *, progress: bool = F
     return module.task.evaluate(answered, labels, total / len(labels))
 
 
-def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
+def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
     """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
-    weights, module = weights_of(run), network_of(run)
-    job = job_of(run, data_folder)
-    found = evaluated(module, job.test)
+    weights, module = weights_of(run), load_network(run)
+    job = load_job(run, data_folder)
+    found = evaluate(module, job.test)
     return {
         "data": job.data.name,
         "weights": weights.name,
@@ -73,12 +73,12 @@ def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
 Unreadable = list[tuple[Path, str]]
 
 
-def predicted(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Unreadable]:
+def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Unreadable]:
     """The likeliest classes of image files and their probabilities, and the files that cannot be read, with the reason.
 
     Raises `UsageError` where the run has no sound weights.
     """
-    module = network_of(run)
+    module = load_network(run)
     names = run.environment.get("classes")
     results: list[dict[str, Any]] = []
     unreadable: Unreadable = []

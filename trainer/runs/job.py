@@ -131,7 +131,7 @@ def prepare(
     )
 
 
-def job_of(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
+def load_job(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
     """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
     folder = data_folder or Path(run.began_with("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))
