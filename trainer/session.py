@@ -25,13 +25,14 @@ from trainer.quiet import quiet
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as runs, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Evaluation, evaluated, network_of
+from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import EVALUATION_BATCH, Job, job_of
+from trainer.runs.job import EVALUATION_BATCH, Job, load_job
 from trainer.runs.watch import Epochs
 from trainer.steps import memory
-from trainer.steps.compute import placed, quicken
+from trainer.steps.compute import move_to_device, quicken
 from trainer.steps.module import SpecModule
+from trainer.tasks.classification import Evaluation
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
 def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
     """A new run, held by this process, with all that is known before it is trained."""
     folder = runs.new_folder(out, job.name)
-    held.enter_context(runs.held(folder))
+    held.enter_context(runs.locked(folder))
     for name, content in (("spec", _resolved(job)), ("recipe", job.recipe.to_dict())):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -99,8 +100,8 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
         )
     ranks = options.ranks
     with quiet(), ExitStack() as held:
-        ranks.broadcast(lambda: held.enter_context(runs.held(run.folder)))
-        job = ranks.rank_zero_first(lambda: job_of(run, data_folder, ranks.machine))
+        ranks.broadcast(lambda: held.enter_context(runs.locked(run.folder)))
+        job = ranks.rank_zero_first(lambda: load_job(run, data_folder, ranks.machine))
         checkpoint = ranks.broadcast(lambda: _checkpoint(job, run, say))
         return _fit_and_test(job, run, options, checkpoint)
 
@@ -146,10 +147,11 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # workers have done it
     validated = len(job.validation) > 0
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
-    epochs = Epochs(job.recipe.epochs, ranks)
+    score = job.task.score
+    epochs = Epochs(job.recipe.epochs, ranks, score)
     bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
-    best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
-    with memory.kept(), resume.Signals(folder) as signals:
+    best = checkpoints.Best(folder / "checkpoints", score.logged, score.mode)
+    with memory.keep_freed_memory(), resume.Signals(folder) as signals:
         last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
         callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
         engine = make_engine(
@@ -157,18 +159,21 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             folder,
             callbacks,
             ranks,
+            score,
             step=step,
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
-        training = loader(placed(job.train, device), job.recipe.batch_size, shuffle_by=job.recipe.seed, ranks=ranks)
+        training = loader(
+            move_to_device(job.train, device), job.recipe.batch_size, shuffle_by=job.recipe.seed, ranks=ranks
+        )
         training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
         quicken(module.network, job.recipe, device)
         try:
             engine.fit(
                 module,
                 training,
-                loader(placed(job.validation, device), EVALUATION_BATCH, ranks=ranks) if validated else None,
+                loader(move_to_device(job.validation, device), EVALUATION_BATCH, ranks=ranks) if validated else None,
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
@@ -186,8 +191,8 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
 
 def _finish(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
     """Test what was trained, and write down what came of it."""
-    network = network_of(run, engine.strategy.root_device)
-    found = evaluated(network, job.test, progress=options.progress)
+    network = load_network(run, engine.strategy.root_device)
+    found = evaluate(network, job.test, progress=options.progress)
     result = _result(job, run, epochs, best, found)
     result.write()
     if options.pictures:

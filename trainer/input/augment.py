@@ -17,6 +17,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from trainer.input import color, geometry
+from trainer.private import sample_dirichlet
 
 Range = tuple[float, float]
 Operation = Callable[[Tensor, Tensor], Tensor]
@@ -53,9 +54,9 @@ class Draw:
         return torch.randint(256, images.shape, dtype=torch.uint8, device=self.device, generator=self.generator)
 
     def beta(self, alpha: float) -> Tensor:
-        """Beta(alpha, alpha), `(N,)`. (`torch.distributions` draws so too, but takes no generator.)"""
+        """Beta(alpha, alpha), `(N,)`."""
         both = torch.full((self.count, 2), alpha, device=self.device)
-        return torch._sample_dirichlet(both, generator=self.generator)[:, 0]
+        return sample_dirichlet(both, self.generator)[:, 0]
 
 
 class Augmentation:

@@ -17,8 +17,8 @@ from trainer.input.augment import Augmentation
 from trainer.input.images import fitted
 from trainer.input.loaders import Stream
 from trainer.input.sets import Labelled
-from trainer.runs.evaluation import Evaluation
 from trainer.runs.job import Job
+from trainer.tasks.classification import Evaluation
 
 MISTAKES = 24
 SAMPLES, DRAWS = 6, 7

@@ -101,8 +101,9 @@ class Bar(Callback):
             self.validated = self.validated[0] + 1, self.validated[1] + self.last - self.validating
             self.validating = None
         self.validations_left -= 1
-        if (accuracy := trainer.callback_metrics.get("val_accuracy")) is not None:
-            self.facts["accuracy"] = f"accuracy {float(accuracy):.2%}"
+        score = self.epochs.score
+        if (value := trainer.callback_metrics.get(score.logged)) is not None:
+            self.facts["score"] = f"{score.name} {score.show(float(value))}"
 
     # --- drawing ----------------------------------------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class Bar(Callback):
             minutes, rest = divmod(round(self.left(now)), 60)
             clock = f"{minutes // 60}:{minutes % 60:02}" if minutes >= 60 else f"{minutes}"
             self.facts |= {"speed": f"{images / seconds:,.0f} images/s", "left": f"{clock}:{rest:02} left"}
-        facts = "  ".join(self.facts[one] for one in ("loss", "accuracy", "speed", "left") if one in self.facts)
+        facts = "  ".join(self.facts[one] for one in ("loss", "score", "speed", "left") if one in self.facts)
         self.shown.update(self.task, description=doing, completed=self.done, facts=facts, refresh=True)
 
     def left(self, now: float) -> float:

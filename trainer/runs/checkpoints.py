@@ -128,7 +128,7 @@ class Best(ModelCheckpoint):
     What it remembers names no folder, so that a run that was moved goes on as before.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str = "max") -> None:
+    def __init__(self, folder: Path, monitor: str, mode: str) -> None:
         super().__init__(folder, "best", monitor, mode=mode, enable_version_counter=False)
 
     def state_dict(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from trainer.runs.resume import RunFiles, csv_log
 if TYPE_CHECKING:
     from trainer.processes.machine import ResolvedMachine
     from trainer.processes.ranks import Ranks
+    from trainer.tasks import Score
 
 
 def check_machine(recipe: Recipe, machine: ResolvedMachine) -> None:
@@ -55,6 +56,7 @@ def make_engine(
     folder: Path,
     callbacks: list[Callback],
     ranks: Ranks,
+    score: Score,
     *,
     step: int = 0,
     unused_parameters: bool = False,
@@ -71,7 +73,7 @@ def make_engine(
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip.limit if recipe.clip else None,
         gradient_clip_algorithm=recipe.clip.algorithm if recipe.clip else None,
-        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch")],
+        callbacks=[*_of_recipe(recipe, score), *callbacks, LearningRateMonitor("epoch")],
         logger=[log, TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
         plugins=[RunFiles(), ranks.machine.environment()],
         enable_progress_bar=False,
@@ -81,7 +83,7 @@ def make_engine(
     )
 
 
-def _of_recipe(recipe: Recipe) -> list[Callback]:
+def _of_recipe(recipe: Recipe, score: Score) -> list[Callback]:
     """What a recipe asks for that Lightning does by callbacks."""
     callbacks: list[Callback] = []
     if recipe.steps is not None:
@@ -90,7 +92,7 @@ def _of_recipe(recipe: Recipe) -> list[Callback]:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema.decay, update_every_n_steps=recipe.ema.every))
     if recipe.early_stopping is not None:
         stop = recipe.early_stopping
-        mode = "min" if stop.monitor == "val_loss" else "max"
+        mode = "min" if stop.monitor == "val_loss" else score.mode
         # a loss that is not finite is an error, and said elsewhere
         callbacks.append(EarlyStopping(stop.monitor, stop.min_delta, stop.patience, mode=mode, check_finite=False))
     return callbacks

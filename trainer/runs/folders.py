@@ -193,7 +193,7 @@ def new_folder(out: Path, name: str) -> Path:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Holds a run's folder for this process alone, to its end if need be. Raises `UsageError` where another has it."""
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError
-from archspec.foundation.shapes import Shape, show
+from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe
 from archspec.spec import Spec, load
-from trainer import data
+from trainer import data, tasks
 from trainer.input.augment import Augmentation
 from trainer.input.images import check_fit
 from trainer.input.loaders import Stream
@@ -23,6 +23,7 @@ from trainer.processes.ranks import ALONE
 from trainer.runs.engine import check_machine
 from trainer.runs.folders import Run
 from trainer.steps.optim import check_schedule
+from trainer.tasks import Task
 
 EVALUATION_BATCH = 256
 
@@ -31,6 +32,7 @@ EVALUATION_BATCH = 256
 class Job:
     """A spec made ready for a data set: it fits, and only training remains."""
 
+    task: Task
     spec: Spec
     data: DataSet
     train: Labelled | Stream
@@ -92,7 +94,7 @@ def prepare(
     A `reader` that has read the data set before gives it again. Raises `UsageError` where they cannot fit, or the
     machine cannot do it, before anything is trained.
     """
-    recipe = spec.recipe
+    recipe, task = spec.recipe, tasks.load()
     check_machine(recipe, machine)
     reader = reader or Reader()
     images = reader.load(recipe.data, data_folder, download=download)
@@ -100,22 +102,7 @@ def prepare(
         spec = spec.replace(vars={"num_classes": images.classes})
     shape = spec.plan.input
     check_fit(images.train.channels, shape, images.name)
-    if spec.plan.output != (images.classes,):
-        cure = "end the network in `- linear: =num_classes`, with `vars: {num_classes: 10}`"
-        if num_classes_given:
-            cure = "leave `num_classes` alone: it follows the data set"
-        raise UsageError(
-            f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
-            f"{show(spec.plan.output)}",
-            help=cure,
-        )
-    for side in spec.plan.aux.values():
-        if side.shape != (images.classes,):
-            raise UsageError(
-                f"the data set `{images.name}` has {images.classes} classes, but the side classifier `{side.name}` of "
-                f"{spec.plan.title} gives {show(side.shape)}",
-                help="end its body in `- linear: =num_classes`",
-            )
+    task.check(spec.plan, images, num_classes_given=num_classes_given)
     Augmentation(recipe.augment, shape, images.classes)  # raises what is wrong with its arguments
     count = len(split(images, recipe)[0])
     _check_batch(recipe.batch_size, count)
@@ -130,6 +117,7 @@ def prepare(
         _check_batch(recipe.batch_size, len(parts.train))
         check_schedule(recipe, len(parts.train) // recipe.batch_size)
     return Job(
+        task,
         spec,
         images,
         parts.train,
@@ -143,7 +131,7 @@ def prepare(
     )
 
 
-def job_of(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
+def load_job(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
     """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
     folder = data_folder or Path(run.began_with("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))

@@ -39,7 +39,7 @@ def _check_compiler(device: torch.device) -> None:
         )
 
 
-def placed(part: Labelled | Stream, device: torch.device) -> Labelled | Stream:
+def move_to_device(part: Labelled | Stream, device: torch.device) -> Labelled | Stream:
     """Images in memory, brought to a GPU once for all batches if they fill no more than a quarter of what is free."""
     if isinstance(part, Stream) or device.type != "cuda":
         return part

@@ -8,12 +8,12 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
 
 from archspec.spec import from_dict
+from trainer import tasks
 from trainer.input.augment import Augmentation
 from trainer.input.images import fitted
-from trainer.steps.optim import counted_steps, make_loss, make_optimizer, make_schedule
+from trainer.steps.optim import counted_steps, make_optimizer, make_schedule
 from trainer.steps.randomness import seed_generators, step_seed
 
 
@@ -54,10 +54,11 @@ class SpecModule(LightningModule):
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
-        self.loss = make_loss(self.recipe)
+        self.task = tasks.load()
+        self.loss = self.task.make_loss(self.recipe)
         self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
-        # of the validation images: the share whose class is right, and the mean loss
-        self.accuracy = MulticlassAccuracy(classes, average="micro")
+        # of the validation images: the task's score, and the mean loss
+        self.score = self.task.make_metric(loaded.plan)
         self.mean_loss = Mean()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -107,10 +108,10 @@ class SpecModule(LightningModule):
         images, labels = batch
         # compiled for training alone: other numbers of images would be compiled anew
         logits = _parted(self.network.forward(self.prepared(fitted(images, self.shape))))[0]
-        self.accuracy(logits, labels)
+        self.score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
-        self.log("val_accuracy", self.accuracy)
+        self.log(self.task.score.logged, self.score)
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)

@@ -1,4 +1,4 @@
-"""The optimizer, learning rate schedule and loss of a recipe, as torch's own objects."""
+"""The optimizer and learning rate schedule of a recipe, as torch's own objects."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, SequentialLR
 
@@ -29,7 +26,8 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
         {"params": [one for one in network.parameters() if id(one) not in spared]},
         {"params": [one for one in network.parameters() if id(one) in spared], "weight_decay": 0.0},
     ]
-    return kind([group for group in groups if group["params"]], **arguments)
+    divided: Optimizer = kind([group for group in groups if group["params"]], **arguments)
+    return divided
 
 
 def _floats(value: Any) -> Any:
@@ -39,11 +37,21 @@ def _floats(value: Any) -> Any:
 _OPTIMIZERS: dict[str, Any] = {name.lower(): getattr(torch.optim, name) for name in torch.optim.__all__}
 
 
+_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm, nn.LayerNorm),
+)
+_MAPS = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+
+
 def _norms_and_biases(network: nn.Module) -> Iterator[nn.Parameter]:
     """Parameters of normalisation layers, biases, and the scales and slopes that other layers give each channel."""
     for module in network.modules():
-        norm = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
-        maps = isinstance(module, (nn.Linear, _ConvNd))
+        norm = isinstance(module, _NORMS)
+        maps = isinstance(module, _MAPS)
         for name, parameter in module.named_parameters(recurse=False):
             if norm or "bias" in name or (not maps and parameter.squeeze().ndim <= 1):
                 yield parameter
@@ -129,25 +137,3 @@ _SCHEDULES: dict[str, Callable[..., LRScheduler]] = {
     "cosine": _cosine,
     "one_cycle": _one_cycle,
 }
-
-
-def make_loss(recipe: Recipe) -> nn.Module:
-    """The recipe's loss of logits `(N, classes)` and labels: classes `(N,)`, or shares of classes `(N, classes)`."""
-    if recipe.loss.name == "cross_entropy":
-        return nn.CrossEntropyLoss(label_smoothing=recipe.loss.label_smoothing)
-    return BinaryCrossEntropy(recipe.loss.label_smoothing)
-
-
-class BinaryCrossEntropy(nn.Module):
-    """Each class a yes or no of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`; smoothing is spread over classes."""
-        classes = logits.shape[1]
-        targets = functional.one_hot(labels, classes) if labels.ndim == 1 else labels
-        targets = targets.to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
-        return functional.binary_cross_entropy_with_logits(logits, targets)

@@ -22,6 +22,7 @@ from archspec.recipe import Recipe
 from trainer.processes.ranks import ALONE
 from trainer.report import progress
 from trainer.report.progress import Bar, batches_of
+from trainer.tasks.classification import TASK
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +132,7 @@ def test_the_time_left_counts_validations_and_leaves_out_the_first_step(
 ) -> None:
     """Of ten epochs, each of 100 batches of 0.1 s and a validation of 7 s, the first batch taking a minute."""
     clock = Clock(monkeypatch)
-    bar = Bar(Recipe(epochs=10, batch_size=10), SimpleNamespace(total=0.0, steps=0, ranks=ALONE))  # type: ignore[arg-type]
+    bar = Bar(Recipe(epochs=10, batch_size=10), SimpleNamespace(total=0.0, steps=0, ranks=ALONE, score=TASK.score))  # type: ignore[arg-type]
     bar.on_train_start(trainer(begun, 0), None)
     clock.now += 60
     left = []

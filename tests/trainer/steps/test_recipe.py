@@ -23,7 +23,8 @@ from archspec.spec import from_dict, load
 from trainer.runs.job import prepare
 from trainer.session import train
 from trainer.steps.module import SpecModule
-from trainer.steps.optim import make_loss, make_optimizer, make_schedule
+from trainer.steps.optim import make_optimizer, make_schedule
+from trainer.tasks.classification import TASK
 
 # --- side classifiers ----------------------------------------------------------------------------------------------
 
@@ -374,4 +375,4 @@ def test_losses_are_their_formulas(smoothing: float, mixed: bool) -> None:
     binary = -(target * p.log() + (1 - target) * (1 - p).log()).mean()
     for name, expected in (("cross_entropy", cross_entropy), ("binary_cross_entropy", binary)):
         recipe = Recipe(loss=Loss(name, smoothing))
-        torch.testing.assert_close(make_loss(recipe)(logits, labels), expected)
+        torch.testing.assert_close(TASK.make_loss(recipe)(logits, labels), expected)

@@ -99,7 +99,7 @@ def test_what_is_quick_by_default_changes_no_bit_in_20_steps(name: str) -> None:
         if quick:
             quicken(network, Recipe(), CPU)
         optimizer = torch.optim.SGD(network.parameters(), 0.05, 0.9)
-        with memory.kept() if quick else nullcontext():
+        with memory.keep_freed_memory() if quick else nullcontext():
             losses = []
             for _ in range(20):
                 images, labels = torch.randn(4, 3, 32, 32), torch.randint(10, (4,))
@@ -131,7 +131,7 @@ def held():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() >> 20
 
 before = held()
-with memory.kept():
+with memory.keep_freed_memory():
     faults()
     within = faults()
     kept = held() - before
