@@ -5,12 +5,15 @@ Each fails with `UsageError` where the installed version no longer has it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Generator, Tensor
 
 from archspec.foundation.errors import UsageError
+
+if TYPE_CHECKING:
+    from pytorch_lightning.callbacks import ModelCheckpoint
 
 
 def sample_dirichlet(concentration: Tensor, generator: Generator | None) -> Tensor:
@@ -28,6 +31,18 @@ def restart_in_evaluation(loop: Any) -> None:
 
     _attribute(loop, "_restart_stage", "pytorch-lightning")
     loop._restart_stage = _attribute(evaluation_loop, "RestartStage", "pytorch-lightning").RESTARTED_MID_EVALUATION
+
+
+def restore_best(callback: ModelCheckpoint, path: str, score: Tensor) -> None:
+    """Have a `ModelCheckpoint` that keeps one file know it, and its score, again. Raises `UsageError`.
+
+    What it restores by itself names the folder that the run was trained in, which may have been moved.
+    """
+    known = {"best_model_path": path, "kth_best_model_path": path, "best_k_models": {path: score}}
+    known |= dict.fromkeys(("best_model_score", "kth_value", "current_score"), score)
+    for name, value in known.items():
+        _attribute(callback, name, "pytorch-lightning")
+        setattr(callback, name, value)
 
 
 def _attribute(owner: Any, name: str, package: str) -> Any:

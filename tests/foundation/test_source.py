@@ -124,11 +124,11 @@ def test_refused_at_its_place(
 def test_aliases_count_with_all_that_they_stand_for() -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Fault) as caught:
         read("\n".join(lines).encode(), "t.yaml")
     assert caught.value.code == "too-large"
-    assert time.perf_counter() - began < 5  # years, if nothing bounded it
+    assert time.process_time() - began < 5  # years, if nothing bounded it
 
 
 def test_every_key_and_value_knows_its_place() -> None:

@@ -21,6 +21,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins import CheckpointIO
 
 from archspec.foundation.errors import UsageError
+from trainer.private import restore_best
 
 _KEY = b"sha256:"
 _COMMENT = len(_KEY) + 64
@@ -136,10 +137,7 @@ class Best(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if (score := state_dict["score"]) is not None:
-            path = self.format_checkpoint_name({})
-            self.best_model_path = self.kth_best_model_path = path
-            self.best_model_score = self.kth_value = self.current_score = score
-            self.best_k_models = {path: score}
+            restore_best(self, self.format_checkpoint_name({}), score)
 
 
 def _write(checkpoint: dict[str, Any], file: BinaryIO) -> None:
