@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 MAX_WORK = 200_000  # steps of all variants of a file
+MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single operations apart
 
 
 @dataclass(frozen=True, repr=False)
@@ -105,7 +106,8 @@ class SpecFile:
         try:
             document = documents.parse(self.tree, report)
             outlined = not report.diagnostics
-            for variant in [] if document is None else [None, *document.variants] if variants is None else variants:
+            wanted = [] if document is None else [None, *document.variants] if variants is None else variants
+            for variant in wanted:
                 assert document is not None
                 report.work += document.size
                 if report.work > MAX_WORK:
@@ -115,6 +117,9 @@ class SpecFile:
                 spec = self._elaborate(document, variant, report)
                 if spec is not None and outlined:
                     specs.append(spec)
+            if len(specs) < len(wanted) and not report.diagnostics:
+                message = "the network is not sound, but archspec cannot say why"
+                report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
         except Enough:
             pass
         return Checked(tuple(specs), tuple(self._placed(report.diagnostics)))
@@ -132,8 +137,7 @@ class SpecFile:
         try:
             settings = [documents.setting(document, assignment) for assignment in self.set]
             if self.recipe is not None:
-                mark = self.recipe.mark
-                settings.insert(0, Mapping(mark, {"train": (mark, self.recipe)}))
+                settings.insert(0, documents.Setting(("train",), self.recipe, self.recipe.mark))
             for name, value in self.vars.items():
                 mark = Mark(Text("vars", ()), 1, 1)
                 settings.append(documents.placed(document, f"vars.{name}", source.from_python(value, mark), mark))
@@ -193,6 +197,10 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             expected, actual = f"{figure:,}", f"{plan.params:,}"
         else:
             digits = _decimals(value.text) if isinstance(value, Scalar) else 3
+            if digits > MAX_DECIMALS:
+                message = f"`gmacs` has {digits:,} decimals; at most {MAX_DECIMALS} are compared"
+                report.add(Fault("out-of-range", message, mark), frames=frames)
+                continue
             expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)

@@ -90,6 +90,18 @@ def titled(words: str, *schemas: Schema) -> Schema:
     return {"title": words, **either(*schemas)}
 
 
+_NO_FORMULA = {"$comment": "no formula"}
+
+
+def as_written(schema: Schema) -> Schema:
+    """A schema in whose place, where values are held to it as written, no formula may stand."""
+    return schema | _NO_FORMULA
+
+
+def is_as_written(schema: Schema) -> bool:
+    return bool(_NO_FORMULA.items() <= schema.items())
+
+
 def _bounds(**bounds: float | None) -> Schema:
     return {key: value for key, value in bounds.items() if value is not None}
 
@@ -180,7 +192,8 @@ def _validator_class(formulas: bool) -> Any:
 
 def _sparing_formulas(check: Any) -> Any:
     def spare(one: Any, keyword: Any, instance: Any, schema: Any) -> Any:
-        return () if isinstance(instance, str) and instance.startswith("=") else check(one, keyword, instance, schema)
+        spared = isinstance(instance, str) and instance.startswith("=") and not is_as_written(schema)
+        return () if spared else check(one, keyword, instance, schema)
 
     return spare
 

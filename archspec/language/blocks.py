@@ -14,6 +14,7 @@ from archspec.foundation.arguments import (
     Argument,
     Schema,
     Signature,
+    as_written,
     either,
     fault_in,
     integer,
@@ -62,19 +63,21 @@ ARGUMENT_SCHEMA = titled(
 )
 """The JSON Schema of one argument's definition."""
 
-SCHEMA: Schema = {
-    "type": "object",
-    "properties": {
-        "doc": {"type": "string"},
-        "source": {"type": "string"},
-        "args": {"type": "object"},
-        "let": {"type": "object"},
-        "body": {},
-        "example": {"type": "string"},
-    },
-    "required": ["body"],
-    "additionalProperties": False,
-}
+SCHEMA: Schema = as_written(
+    {
+        "type": "object",
+        "properties": {
+            "doc": {"type": "string"},
+            "source": {"type": "string"},
+            "args": as_written({"type": "object"}),
+            "let": as_written({"type": "object"}),
+            "body": {},
+            "example": {"type": "string"},
+        },
+        "required": ["body"],
+        "additionalProperties": False,
+    }
+)
 """The JSON Schema of one block's definition; `args` are held to `ARGUMENT_SCHEMA`, `body` to the grammar."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.foundation.arguments import fault_in
+from archspec.foundation.arguments import fault_in, is_as_written
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
 from archspec.foundation.formulas import count_items
 from archspec.foundation.shapes import Shape
@@ -122,7 +122,7 @@ class _Computer:
     def data(self, key: str) -> Any:
         """A section's data; `None` where it is absent or wrong."""
         value = self.root.get(key)
-        if value is None:
+        if value is None or (is_as_written(schemas()[key]) and not isinstance(value, Mapping)):  # as reported
             return None
         try:
             made = formula_of(value, self.variables)

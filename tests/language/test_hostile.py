@@ -399,3 +399,52 @@ def test_a_network_that_asks_for_no_recomputation_as_a_whole_passes() -> None:
 
 def test_neighbouring_channels_are_not_more_than_memory_holds() -> None:
     assert codes(HEAD + "network: [{local_response_norm: 1000000000}]\n") == ["out-of-range"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "where"),
+    [
+        ("network.stem=relu", "`network` is a list"),
+        ("input.y=3", "`input` is a list"),
+        ("sizes.first=3", None),
+        ("vars.sizes.first=3", "`vars.sizes` is a list"),
+        ("vars.width.more=3", "`vars.width` is `8`"),
+        ("blocks.b.body.act=relu", "`blocks.b.body` is a list"),
+        ("blocks.b.args.w.type=number", "`blocks.b.args.w` is `1`"),
+        ("train.epochs.more=3", "`train.epochs` is `3`"),
+    ],
+)
+def test_a_setting_leads_through_mappings_alone(assignment: str, where: str | None) -> None:
+    text = "vars: {width: 8, sizes: [1]}\nblocks: {b: {args: {w: 1}, body: [relu]}}\ntrain: {epochs: 3}\nnetwork: [b, relu]\n"
+    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    (error,) = file.with_settings(set=[assignment]).check().diagnostics
+    if where is None:
+        assert error.message == "`sizes` is no section of a spec that can be set"
+        return
+    path = where.split("`")[1]
+    assert error.message == f"a dotted path leads through mappings, but {where}"
+    assert error.help == f"set all of it: `--set {path}=…`"
+
+
+def test_a_setting_may_take_another_choice_and_fill_what_is_empty() -> None:
+    text = "defaults: {act: relu}\ntrain: {optimizer: adamw, schedule: null}\nnetwork: {a: act, b: relu}\n"
+    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    settings = ["defaults.act.elu=1", "train.optimizer.lr=0.5", "network.b=tanh", "init.conv.weight=0"]
+    spec = file.with_settings(set=settings).spec(None)
+    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh"]
+    assert spec.recipe["optimizer"] == {"name": "adamw", "lr": 0.5}
+
+
+def test_a_check_that_finds_nothing_sound_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archspec.spec.elaborate", lambda *_: None)  # a fault of ours, which reports nothing
+    (error,) = checked(HEAD + "network: [relu]\n").diagnostics
+    assert error.message == "the network is not sound, but archspec cannot say why"
+
+
+def test_a_setting_changes_nothing_but_what_its_path_leads_to() -> None:
+    text = "blocks: {b: {args: {w: 1}, body: {in: relu, out: [tanh]}}}\nnetwork: {a: b, c: {d: relu, e: relu}}\n"
+    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    spec = file.with_settings(set=["network.c.d=[gelu]", "blocks.b.body.in=elu"]).spec(None)
+    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "gelu", "relu"]
+    whole = file.with_settings(set=["network={c: tanh}", "blocks.b={body: []}"]).spec(None)
+    assert [placed.layer.primitive for placed in whole.plan.layers] == ["tanh"]

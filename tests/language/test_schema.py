@@ -23,6 +23,8 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "a figure of more digits than there are",
+    "a pooling window that sees padding only",
     "unknown primitive",  # it may be a block of the file
     "unknown primitive in defaults",
     "missing argument",  # `defaults` may give it
