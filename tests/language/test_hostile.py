@@ -442,9 +442,9 @@ def test_a_check_that_finds_nothing_sound_says_why(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_setting_changes_nothing_but_what_its_path_leads_to() -> None:
-    text = "blocks: {b: {args: {w: 1}, body: {in: relu, out: [tanh]}}}\nnetwork: {a: b, c: {d: relu, e: relu}}\n"
+    text = "blocks: {b: {args: {w: 1}, body: {first: relu, last: [tanh]}}}\nnetwork: {a: b, c: {d: relu, e: relu}}\n"
     file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
-    spec = file.with_settings(set=["network.c.d=[gelu]", "blocks.b.body.in=elu"]).spec(None)
+    spec = file.with_settings(set=["network.c.d=[gelu]", "blocks.b.body.first=elu"]).spec(None)
     assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "gelu", "relu"]
     whole = file.with_settings(set=["network={c: tanh}", "blocks.b={body: []}"]).spec(None)
     assert [placed.layer.primitive for placed in whole.plan.layers] == ["tanh"]
