@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.errors import Fault, did_you_mean
+from archspec.foundation.errors import Fault, did_you_mean, listed
 from archspec.foundation.formulas import describe
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Signature:
         faults = {}
         for name in names:
             if name not in self.by_name:
-                known = ", ".join(f"`{a.name}`" for a in self.arguments)
+                known = listed(a.name for a in self.arguments)
                 hint = did_you_mean(name, self.by_name)
                 if ":" in name:
                     hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"

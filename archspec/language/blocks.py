@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -23,7 +23,7 @@ from archspec.foundation.arguments import (
     pair,
     titled,
 )
-from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.errors import Fault, Mark, Report, listed
 from archspec.foundation.source import Mapping, Value, plain, read
 from archspec.foundation.validate import faults
 from archspec.language.grammar import Grammar
@@ -155,10 +155,10 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
     )
 
 
-def formula_of(value: Value, visible: Iterable[str]) -> Template:
+def formula_of(value: Value, visible: Collection[str]) -> Template:
     """A value whose formulas use known variables alone. Raises `Fault`."""
     made = template(value)
-    for name in sorted(made.names - set(visible)):
+    for name in sorted(name for name in made.names if name not in visible):
         hint = "the incoming tensor is known to nodes alone" if name in INCOMING else _seen_hint(visible)
         raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint)
     return made
@@ -166,7 +166,7 @@ def formula_of(value: Value, visible: Iterable[str]) -> Template:
 
 def _seen_hint(visible: Iterable[str]) -> str:
     names = sorted(set(visible) - set(INCOMING))
-    return f"values see only those above them: {', '.join(f'`{n}`' for n in names) or 'none'}"
+    return f"values see only those above them: {listed(names) or 'none'}"
 
 
 def _argument(block: str, name: str, value: Value, defaults: dict[str, Template], seen: set[str]) -> Argument:

@@ -80,7 +80,7 @@ class Document:
 
     root: Mapping
 
-    @property
+    @cached_property
     def variants(self) -> dict[str, Mark]:
         """The names of the variants, and where each stands."""
         section = self.root.get("variants")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping as ABCMapping
 from dataclasses import dataclass
 from typing import Any
 
 from archspec.foundation.arguments import fault_in, is_as_written
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
-from archspec.foundation.formulas import count_items
+from archspec.foundation.formulas import MAX_VALUES, count_items
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import Mapping, Scalar, Value, locate, plain
 from archspec.foundation.validate import faults
@@ -28,9 +28,6 @@ class Default:
     value: Any
 
 
-MAX_TOTAL = 100_000
-
-
 class _Broken:
     """The value of a variable that could not be computed: what depends on it is left alone."""
 
@@ -38,7 +35,7 @@ class _Broken:
 BROKEN: Any = _Broken()
 
 
-def depends_on_broken(names: Iterable[str], scope: dict[str, Any]) -> bool:
+def depends_on_broken(names: Iterable[str], scope: ABCMapping[str, Any]) -> bool:
     return any(scope.get(name) is BROKEN for name in names)
 
 
@@ -102,9 +99,9 @@ def _variables(section: Value | None, report: Report) -> dict[str, Any]:
             check_variable(name, mark)
             made = formula_of(value, values)
             values[name] = BROKEN if depends_on_broken(made.names, values) else made.evaluate(values)
-            total += count_items(values[name])
-            if total > MAX_TOTAL:
-                raise Fault("too-large", f"the variables hold more than {MAX_TOTAL:,} values", mark)
+            total += count_items(values[name], MAX_VALUES)
+            if total > MAX_VALUES:
+                raise Fault("too-large", f"the variables hold more than {MAX_VALUES:,} values", mark)
         except Fault as fault:
             values[name] = BROKEN
             report.add(fault, value.mark)
