@@ -478,7 +478,7 @@ HEAVY = {
         "the formulas take more than 1,000,000 operations together",
     ),
     "long lists compared": (
-        f"vars: {{x: =range(1000)}}\nnetwork: [{{relu: , when: '=[x==x{', x==x' * 150}][0]', repeat: 1000}}]\n",
+        f"vars: {{x: =range(1000)}}\nnetwork: [{{relu: , when: '=[x==x{', x==x' * 150}][0]', repeat: 10000}}]\n",
         "the formulas take more than 1,000,000 operations together",
     ),
     "a long list for an argument": (
@@ -513,7 +513,7 @@ HEAVY = {
     ),
     "a long text in an error": (
         f"network:\n- &a '{'x' * 800000}'\n" + rows(1000, "- *a\n"),
-        f"there is no primitive or block `{'x' * 1964}…",
+        f"there is no primitive or block `{'x' * 1967}…",
     ),
     "a long text on the way to an error": (
         f"blocks: {{b: {{args: {{x: {{type: string}}, i: 1}}, body: {{linear: 3}}}}}}\nnetwork:\n- b: {{x: &a '{'x' * 800000}'}}\n"
