@@ -55,6 +55,14 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+_BREAKS = {ord("\t"): "\\t", ord("\n"): "\\n"}
+
+
+def in_line(text: str) -> str:
+    """A text as `printable` gives it, in one line: its line breaks are written as `\\n`."""
+    return printable(text).translate(_BREAKS)
+
+
 MAX_MESSAGE = 2_000  # characters; more say no more
 
 
@@ -107,13 +115,13 @@ class Diagnostic:
     def render(self) -> str:
         """The diagnostic as people read it, over several lines."""
         place = f"{self.mark}: " if self.mark else ""
-        lines = [f"{place}error[{self.code}]: {self.message}"]
-        lines += [f"    {note}" for note in self.notes]
-        lines += self._excerpt()
-        lines += [f"  in {step}" for step in _way(self.frames)]
+        lines = [in_line(f"{place}error[{self.code}]: {self.message}")]
+        lines += [in_line(f"    {note}") for note in self.notes]
+        lines += map(printable, self._excerpt())
+        lines += [in_line(f"  in {step}") for step in _way(self.frames)]
         if self.help:
-            lines.append(f"  help: {self.help}")
-        return printable("\n".join(lines))
+            lines.append(in_line(f"  help: {self.help}"))
+        return "\n".join(lines)
 
     def _excerpt(self) -> list[str]:
         if self.mark is None or not 1 <= self.mark.line <= len(self.mark.text.lines):

@@ -106,16 +106,50 @@ def paths_to(root: Value, marks: Iterable[Mark]) -> dict[Mark, str]:
 
 
 def from_python(data: Any, mark: Mark) -> Value:
-    """Python data as a tree whose every part stands at one place. Raises `Fault` for data that YAML has no form for."""
-    if data is None or isinstance(data, (str, int, float, bool)):
-        return Scalar(mark, data, str(data))
-    if isinstance(data, (list, tuple)):
-        return List(mark, tuple(from_python(item, mark) for item in data))
-    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
-        return Mapping(mark, {key: (mark, from_python(value, mark)) for key, value in data.items()})
-    if hasattr(data, "__index__"):  # numpy's integers, say
-        return from_python(operator.index(data), mark)
-    raise Fault("type-mismatch", f"{type(data).__name__} is not a value of a spec", mark)
+    """Python data as a tree whose every part stands at one place. Raises `Fault` for data that a file cannot hold."""
+    return _FromPython(mark).value(data, 0)
+
+
+class _FromPython:
+    """Makes a tree of Python data, within the limits of a file's: what contains itself exceeds them."""
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+        self.count = 0
+
+    def value(self, data: Any, depth: int) -> Value:
+        mark = self.mark
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise Fault("too-large", f"the data hold more than {MAX_VALUES:,} values", mark)
+        if depth > MAX_DEPTH:
+            raise Fault("too-large", f"the data are nested more than {MAX_DEPTH} deep", mark)
+        if data is None or isinstance(data, (str, bool)):
+            return Scalar(mark, data, str(data))
+        if isinstance(data, (int, float)):
+            return self._number(data)
+        if isinstance(data, (list, tuple)):
+            return List(mark, tuple(self.value(item, depth + 1) for item in data))
+        if isinstance(data, dict):
+            for key in data:
+                if not isinstance(key, str):
+                    raise Fault("type-mismatch", f"the keys of a mapping are texts, but one is of {_named(key)}", mark)
+            return Mapping(mark, {key: (mark, self.value(inner, depth + 1)) for key, inner in data.items()})
+        try:
+            return self._number(operator.index(data))  # numpy's integers, say
+        except (TypeError, ValueError):
+            raise Fault("type-mismatch", f"{_named(data)} is not a value of a spec", mark) from None
+
+    def _number(self, number: int | float) -> Scalar:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise Fault("out-of-range", f"`{number}` is not a finite number", self.mark)
+        if not abs(number) < 2**63:
+            raise Fault("out-of-range", "a number is too large: it is 2⁶³ or more", self.mark)
+        return Scalar(self.mark, number, str(number))
+
+
+def _named(value: object) -> str:
+    return type(value).__name__
 
 
 def read(content: bytes, name: str) -> Value:
@@ -159,7 +193,8 @@ class _Tree:
                 at = error.context_mark  # where the word stands that is no key
             if at is None or (at.line >= len(self.text.lines) and error.context_mark is not None):
                 at = error.context_mark  # at the end of the file nothing is to be seen; show what was left open
-            if error.problem == "exceeded maximum nesting depth":  # libyaml looks ahead, and has a limit of its own
+            if error.problem == "exceeded maximum nesting depth" and error.problem_mark is not None:
+                # libyaml looks ahead, and has a limit of its own
                 _Tree(self.string[: error.problem_mark.index], self.text).root()
             problem = " ".join(filter(None, [error.problem, error.context and f"({error.context})"]))
             mark = Mark(self.text, at.line + 1, at.column + 1) if at else Mark(self.text, 1, 1)

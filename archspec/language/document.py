@@ -19,8 +19,9 @@ from archspec.recipe import recipe
 VERSION = 1
 MAX_STEPS = 20  # of a dotted path
 
-_TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
-_PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": "^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$"}
+_END = "(?![\\s\\S])"  # Python's `$` also matches before a last line break
+_TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": f"^[^\\x00-\\x1f\\x7f-\\x9f]*{_END}"}
+_PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": f"^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*{_END}"}
 _SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 3}
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 

@@ -56,6 +56,10 @@ class Primitive(ABC):
         """Multiply-accumulate operations for one sample, of convolutions and matrix products: no bias, no norm."""
         return 0
 
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        """Bytes that its module holds beside its parameters, where these can be many."""
+        return 0
+
     @abstractmethod
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         """The layer as an ordinary torch module, made with torch's own initial values. Imports torch itself."""
