@@ -12,6 +12,7 @@ import click
 
 from archspec import __version__
 from archspec.foundation.errors import ArchspecError, in_line, printable
+from archspec.installation import require_own_packages
 
 # what modules make as they load is never garbage: looking for some took a twentieth of a short command's time
 gc.set_threshold(50_000, 20, 20)
@@ -59,10 +60,11 @@ def main() -> NoReturn:
     """Run a command and exit: 0 done, 1 a spec is at fault, 2 usage or files, 70 our own fault, 130 or 143 signals."""
     sys.stdout, sys.stderr = _output(sys.stdout), _output(sys.stderr)
     try:
+        require_own_packages()
         status = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.message = in_line(error.message)  # type: ignore[misc] - a name in it may hold anything
+        error.message = in_line(error.message)  # type: ignore[misc]
         error.show()
         status = 2
     except ArchspecError as error:

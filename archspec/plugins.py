@@ -14,22 +14,43 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import Argument, fault_in
 from archspec.foundation.errors import Fault, Mark, Text, UsageError, cut, in_line
+from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
 from archspec.language.finder import why_unreadable
 from archspec.language.names import check_block
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.registry import primitives, register
-from archspec.plan.plan import freeze
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["GROUP", "load_installed", "load_plugin", "measured"]
 
 GROUP = "archspec.primitives"
 """The entry-point group in which a package names modules that define primitives."""
 
 
 def load_plugin(path: str) -> list[str]:
-    """Register the primitives that a Python file defines; their names. The file is run. Raises `UsageError`."""
+    """Run a Python file and register the primitives that it defines, as `--plugin` does.
+
+    Specs that are loaded afterwards can use them. Each is held to the contract of `archspec.primitive.Primitive`.
+
+    Args:
+        path: The file, which ends in `.py`. It is run: load only what you trust.
+
+    Returns:
+        The names of the new primitives.
+
+    Raises:
+        UsageError: There is no such file, it fails, it defines no primitive, or one breaks the contract or has a name
+            that is taken.
+
+    Example:
+        ```python
+        load_plugin("layers.py")  # ["power_mean_pool", "glu"]
+        spec = archspec.load("pooled.yaml")
+        ```
+    """
     from importlib.util import module_from_spec, spec_from_file_location
 
     if not os.path.isfile(path):
@@ -48,9 +69,20 @@ def load_plugin(path: str) -> list[str]:
 
 @cache
 def load_installed() -> tuple[str, ...]:
-    """Register the primitives of installed packages; their names. Raises `UsageError`.
+    """Register the primitives of installed packages, those with an entry point of the group `archspec.primitives`.
 
-    They are looked for only where a spec is wrong without them, since that takes time.
+    It need not be called: archspec does so by itself where a spec is wrong without them. A second call gives the same.
+
+    Returns:
+        The names of their primitives.
+
+    Raises:
+        UsageError: A package's module cannot be imported, defines no primitive, or one breaks the contract.
+
+    Example:
+        ```python
+        load_installed()  # ("my_layer",)
+        ```
     """
     from importlib.metadata import entry_points
 
@@ -87,7 +119,13 @@ def fault_of_plugin(error: BaseException) -> str | None:
 
 
 def measured() -> list[str]:
-    """The primitives that torch was loaded for, since their plugins give no shape rule."""
+    """The names, in order, of the primitives that were run on torch's `meta` device since they give no shape rule.
+
+    Example:
+        ```python
+        measured()  # ["glu"]
+        ```
+    """
     return sorted(one.name for one in primitives().values() if isinstance(one, _Foreign) and one.figures)
 
 
@@ -115,7 +153,7 @@ def _registered(module: ModuleType, what: str) -> list[str]:
 
 def _check(primitive: Primitive, what: str) -> None:
     """Hold a primitive to the contract. Raises `Fault`."""
-    from archspec.language.blocks import library_names
+    from archspec.language.vocabulary import library_names
 
     mark = Mark(Text(what, ()), 1, 1)
     taken = "a block of the library" if primitive.name in library_names() else None

@@ -9,8 +9,9 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation import source
-from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Report, SpecError, Text, UsageError
+from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Note, Report, SpecError, Text, UsageError
 from archspec.foundation.formulas import MAX_WORK, Exhausted, budget
+from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
 from archspec.language import document as documents, finder
@@ -19,8 +20,9 @@ from archspec.language.extends import extended, refuse_extends
 from archspec.language.sections import Sections, compute
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
-from archspec.plan.plan import Plan, freeze_pairs
+from archspec.plan.plan import Plan
 from archspec.plugins import load_installed
+from archspec.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,35 +36,69 @@ MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single opera
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A sound spec, with its variant and settings chosen."""
+    """A sound spec, with its variant and settings chosen.
+
+    `load` and `from_dict` make it. It is never changed: `replace` and `without_aux` give another one.
+    """
 
     file: str
+    """The file it was read from, as errors show it."""
     variant: str | None
+    """The variant that was chosen, or `None` for the file as it stands."""
     plan: Plan
-    recipe: dict[str, Any]
-    """The `train` section as written; `archspec.recipe.recipe.complete` adds the defaults."""
+    """The network: every layer with its shapes, parameters and MACs."""
+    recipe: Recipe
+    """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
     resolved: dict[str, Any]
-    """The whole spec as data, variant and settings merged in: `from_dict` makes the same of it."""
+    """The whole spec as data (JSON types), variant and settings merged in: `from_dict` makes the same spec of it."""
     spec_file: SpecFile
+    """The file with its settings, from which `replace` starts."""
+    notes: tuple[Note, ...] = ()
+    """What is worth saying of its file, and no error."""
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
 
     def without_aux(self) -> Spec:
-        """The same spec, its plan without side classifiers."""
+        """The same spec without its auxiliary classifiers, for a network that is not trained further."""
         return replace(self, plan=self.plan.without_aux())
 
     def build(self, device: str = "cpu", *, aux: bool = True) -> nn.Module:
-        """The network as a torch module, its parameters initialised once. On device `meta` it holds no memory.
+        """Build the network as a torch module with initial weights, drawn from torch's global random generator.
 
-        Without `aux`, its side classifiers are left out.
+        The module takes batches `(N, *plan.input)` and returns `(N, *plan.output)`. A network with named outputs
+        returns a tuple of that tensor and a dictionary of the others by name; so does one with auxiliary classifiers,
+        while it is in training mode.
+
+        Args:
+            device: Where the parameters lie: `"cpu"`, `"cuda"`, or `"meta"`, where they take no memory.
+            aux: Whether auxiliary classifiers are built too.
+
+        Example:
+            ```python
+            model = archspec.load("resnet18").build()
+            logits = model(torch.randn(8, 3, 224, 224))  # (8, 1000)
+            ```
         """
         from archspec.assembly.assemble import assemble
 
         return assemble((self if aux else self.without_aux()).plan, device)
 
     def replace(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
-        """The same file and variant with more settings laid over them. Raises `SpecError`."""
+        """The same file and variant with more settings laid over those that it has.
+
+        Args:
+            vars: Values of the file's variables.
+            set: Settings as in `load`, each `"name=value"` or `"dotted.path=value"`.
+
+        Raises:
+            SpecError: The spec is wrong with these settings.
+
+        Example:
+            ```python
+            wider = spec.replace(vars={"widths": [32, 64]}, set=["train.epochs=3"])
+            ```
+        """
         return self.spec_file.with_settings(vars, set).spec(self.variant)
 
 
@@ -113,7 +149,7 @@ class SpecFile:
             pass
         except Exhausted as error:
             report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
-        return Checked(tuple(specs), tuple(self._placed(report.diagnostics)))
+        return Checked(tuple(specs), tuple(self._placed(report.diagnostics)), report.notes)
 
     def _check_all(self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec]) -> None:
         """Elaborate variants, and add those that are sound to `specs`. Raises `Enough` and `Exhausted`."""
@@ -139,7 +175,7 @@ class SpecFile:
         checked = self.check([variant])
         if not checked.specs:
             raise SpecError(checked.diagnostics)
-        return checked.specs[0]
+        return replace(checked.specs[0], notes=checked.notes)
 
     def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
@@ -190,10 +226,11 @@ class SpecFile:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: the specs that are sound, and everything that is wrong."""
+    """What a check found: the specs that are sound, everything that is wrong, and what is no error."""
 
     specs: tuple[Spec, ...]
     diagnostics: tuple[Diagnostic, ...]
+    notes: tuple[Note, ...]
 
 
 def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:
@@ -247,11 +284,24 @@ def load(
     set: Sequence[str] = (),
     recipe: str | os.PathLike[str] | finder.Found | None = None,
 ) -> Spec:
-    """Load a spec: a file by its path, or a bundled spec or variant by its name.
+    """Load a spec and compute its plan. Torch is not imported, unless a plugin's layer has to be measured.
 
-    `vars` gives values to the file's variables; `set` takes `name=value` or `dotted.path=value`, values in YAML.
-    `recipe` is a file that is laid over the `train` section, below what `set` says.
-    Raises `SpecError` where the spec is at fault, `UsageError` where the file or variant cannot be had.
+    Args:
+        path_or_name: A file's path, or the name of a bundled spec (`"resnet"`) or variant (`"resnet50"`).
+        variant: A variant of the file; without it, the file as it stands.
+        vars: Values of the file's variables, by name.
+        set: Settings, each `"name=value"` for a variable or `"dotted.path=value"` for anything else; values in YAML.
+        recipe: A file that is laid over the `train` section; `set` is laid over both.
+
+    Raises:
+        SpecError: The spec is wrong. It carries every independent mistake with its place.
+        UsageError: There is no such file, or it cannot be read.
+
+    Example:
+        ```python
+        spec = archspec.load("resnet50", vars={"num_classes": 37})
+        spec.plan.params, spec.plan.output  # 23583845, (37,)
+        ```
     """
     file, implied = open_file(path_or_name)
     if implied and variant is not None and variant != implied:
@@ -264,7 +314,20 @@ def load(
 
 
 def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
-    """The spec that `Spec.resolved` describes. Raises `SpecError`."""
+    """Load a spec from data: what `Spec.resolved` holds, or a spec file's content as Python values.
+
+    Args:
+        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refused.
+        name: What errors call it, and the network's name where `data` has none.
+
+    Raises:
+        SpecError: The spec is wrong.
+
+    Example:
+        ```python
+        spec = archspec.from_dict({"archspec": 1, "input": [3, 8, 8], "network": ["flatten", {"linear": 10}]})
+        ```
+    """
     mark = Mark(Text(name, ()), 1, 1)
     try:
         tree = source.from_python(data, mark)
@@ -283,5 +346,23 @@ def build(
     *,
     aux: bool = True,
 ) -> nn.Module:
-    """Load a spec and build its module, as `load(…).build()` does."""
+    """Load a spec and build its module: `load(…)`, then `Spec.build`.
+
+    Args:
+        path_or_name: A file's path, or the name of a bundled spec or variant.
+        variant: A variant of the file.
+        vars: Values of the file's variables, by name.
+        set: Settings, each `"name=value"` or `"dotted.path=value"`.
+        device: Where the parameters lie; on `"meta"` they take no memory.
+        aux: Whether auxiliary classifiers are built too.
+
+    Raises:
+        SpecError: The spec is wrong.
+        UsageError: There is no such file, or it cannot be read.
+
+    Example:
+        ```python
+        model = archspec.build("resnet18", vars={"num_classes": 37})
+        ```
+    """
     return load(path_or_name, variant, vars, set).build(device, aux=aux)

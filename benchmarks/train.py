@@ -151,7 +151,7 @@ class Classifier(LightningModule):
     def __init__(self, spec: Spec) -> None:
         super().__init__()
         self.model = spec.build()
-        self.recipe: dict[str, Any] = dict(spec.recipe)
+        self.recipe = spec.recipe
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
@@ -162,8 +162,8 @@ class Classifier(LightningModule):
         return loss
 
     def configure_optimizers(self) -> Any:
-        arguments = dict(self.recipe["optimizer"])
-        kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[arguments.pop("name")]
+        arguments = self.recipe.optimizer.arguments
+        kind = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[self.recipe.optimizer.name]
         optimizer = kind(self.parameters(), **{key: float(value) for key, value in arguments.items()})
         return [optimizer], [torch.optim.lr_scheduler.MultiStepLR(optimizer, [100, 150], 0.1)]
 
@@ -180,7 +180,7 @@ def theirs(turn: Connection, name: str, epochs: int, folder: Path, settings: Ite
     )
     spec, images = spec_of(name, epochs, settings), Unchecked(folder, transform=change)
     batches = torch.utils.data.DataLoader(
-        images, spec.recipe["batch_size"], shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
+        images, spec.recipe.batch_size, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
     )
     trainer = Trainer(max_epochs=epochs, callbacks=[Turns(turn)], default_root_dir=str(folder / "theirs"))
     trainer.fit(Classifier(spec), batches)
@@ -216,13 +216,13 @@ def plain(turn: Connection, name: str, epochs: int, folder: Path, settings: Iter
     turns, spec = Turns(turn), spec_of(name, epochs, settings)
     job = prepare(spec, folder)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    module = SpecModule(spec.resolved | {"train": job.recipe}).to(device)
+    module = SpecModule(spec.resolved | {"train": job.recipe.to_dict()}).to(device)
     optimizer = make_optimizer(job.recipe, module.network)
-    batches = loader(placed(job.train, device), job.recipe["batch_size"], shuffle_by=42)
+    batches = loader(placed(job.train, device), job.recipe.batch_size, shuffle_by=42)
     schedule = make_schedule(job.recipe, optimizer, epochs * len(batches), len(batches))
     assert schedule is not None
     quicken(module.network, job.recipe, device)
-    half = torch.autocast(device.type, torch.bfloat16, enabled=job.recipe["precision"] == "bf16-mixed")
+    half = torch.autocast(device.type, torch.bfloat16, enabled=job.recipe.precision == "bf16-mixed")
     with memory.kept():
         for epoch in range(epochs):
             turns.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -19,6 +20,29 @@ ROOT = Path(__file__).parent.parent
 # tests run side by side, one on each processor
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="write what is said to the files of expected messages")
+
+
+@pytest.fixture
+def expect(request: pytest.FixtureRequest) -> Callable[[Path, str, str], None]:
+    """Holds a part of a file of expected messages to what is said; with `--update`, writes it there instead."""
+
+    def compare(file: Path, expected: str, found: str) -> None:
+        if not request.config.getoption("--update"):
+            assert found == expected
+        elif found != expected:
+            with file.open("r+", encoding="utf-8") as shared:
+                fcntl.flock(shared, fcntl.LOCK_EX)  # tests that run side by side write to the same file
+                text = shared.read()
+                assert text.count(expected) == 1
+                shared.seek(0)
+                shared.write(text.replace(expected, found))
+                shared.truncate()
+
+    return compare
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from PIL import Image
 
 from archspec.foundation.errors import UsageError
+from archspec.recipe import Recipe
 from trainer import data
 from trainer.input.parts import bring
 
-RECIPE = {"validation": 0.2, "seed": 42, "normalize": True, "augment": []}
+RECIPE = Recipe(validation=0.2)
 SPEC = {
     "archspec": 1,
     "name": "Tiny",
@@ -67,5 +69,5 @@ def broken(root: Path) -> dict[str, str]:
 
 
 def data_of(root: Path, shape: tuple[int, int, int], **recipe: Any) -> tuple[Any, Any, Any]:
-    ready = bring(data.load("folder", root), shape, RECIPE | recipe)
+    ready = bring(data.load("folder", root), shape, replace(RECIPE, **recipe))
     return ready.train, ready.validation, ready.test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import os
 import re
@@ -10,7 +11,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,20 +22,18 @@ import yaml
 from torch.optim import lr_scheduler
 
 from archspec.foundation import arguments, errors, formulas, source
-from archspec.foundation.arguments import Signature
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document, extends
-from archspec.language.blocks import TYPES, library_block, library_names
 from archspec.language.extends import extended
 from archspec.language.finder import bundled, variants
+from archspec.language.forms import ARGUMENT_TYPES
 from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
+from archspec.language.vocabulary import library_names
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
 from archspec.plan import elaborate
-from archspec.recipe import recipe
-from archspec.recipe.optimizers import OPTIMIZERS
-from archspec.recipe.recipe import DEFAULTS
+from archspec.recipe import OPTIONS, SCHEMA, Recipe
 from archspec.spec import MAX_STEPS, SpecFile, load
 from trainer import recipes
 
@@ -49,7 +50,8 @@ network: [relu]
 """
 RUN = {"check", "explain", "list"}
 """The commands whose output is held to what the documentation shows."""
-NOT_RUN = {"build", "train", "schema"}
+NOT_RUN = {"build", "train", "schema", "runs", "test", "predict"}
+"""The others; those of the tutorial are run in their order, as a reader does."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,14 @@ WRONG = [fence for fence in FENCES if fence.info.startswith("yaml wrong")]
 RECIPES = [fence for fence in FENCES if fence.info == "yaml recipe"]
 NEEDING_FILES = [fence for fence in FENCES if fence.info == "yaml file"]
 """Specs that extend another file or need a plugin: a command that is shown checks them."""
-PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None]
+TUTORIAL = [fence for fence in FENCES if fence.file == "tutorial.md"]
+"""They are run in their order."""
+PYTHON = [fence for fence in FENCES if fence.info == "python" and fence.name is None and fence not in TUTORIAL]
 NEEDS_A_RUN = "load_from_checkpoint"
-"""What no page can show without training first; `tests/test_training.py` holds it."""
+"""What no page can show without training first; the tutorial does."""
+API = sorted((ROOT / "docs" / "api").glob("*.md"))
+DOCUMENTED = [name for page in API for name in re.findall(r"^::: ([\w.]+)$", page.read_text(encoding="utf-8"), re.M)]
+PUBLIC = ["archspec", "archspec.weights", "archspec.primitive", "archspec.plugins", "trainer.module"]
 
 
 @dataclass(frozen=True)
@@ -175,7 +182,8 @@ def test_an_example_is_sound(fence: Fence) -> None:
 def test_an_example_of_a_recipes_file_is_sound(fence: Fence, tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(BASE, encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(fence.text, encoding="utf-8")
-    assert load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe == yaml.safe_load(fence.text)
+    recipe = load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe
+    assert recipe == Recipe.from_dict(yaml.safe_load(fence.text))
 
 
 @pytest.mark.parametrize("fence", WRONG, ids=lambda fence: fence.id)
@@ -211,11 +219,95 @@ def run_beside_named_files(fence: Fence, folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def without_figures(text: str) -> str:
+    """An output less what differs from machine to machine: its figures, and how wide they make a table."""
+    return re.sub(r" +$", "", re.sub(r"[━─ ]+", " ", re.sub(r"\d[\d.,]*", "0", text)), flags=re.M)
+
+
+def test_the_tutorial_holds_from_its_first_line_to_its_last(tmp_path: Path) -> None:
+    """Its files, commands and Python in their order, in one folder."""
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
+    commands = 0
+    for fence in TUTORIAL:
+        if fence.name:
+            (tmp_path / fence.name).write_text(fence.text, encoding="utf-8")
+            continue
+        steps = [("", fence.text, "")] if fence.info == "python" else []
+        if fence.info == "console":
+            parts = re.split(r"^\$ ", fence.text, flags=re.MULTILINE)[1:]
+            steps = [(command, "", output) for command, _, output in (part.partition("\n") for part in parts)]
+        for command, code, output in steps:
+            words = shlex.split(command)[1:] if command else ["-c", code]
+            program = ["-m", "archspec"] if command.startswith("archspec ") else []
+            done = subprocess.run(
+                [sys.executable, *program, *words],
+                cwd=tmp_path,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                encoding="utf-8",
+                timeout=300,
+            )
+            pattern = re.escape(without_figures(output)).replace("…\\\n", "(?:.*\n)*")  # whole lines are left out
+            assert re.fullmatch(pattern, without_figures(done.stdout)), f"{command or code}\n{done.stdout}"
+            assert done.returncode == ("error[" in output)
+            commands += bool(command)
+    assert commands > 8
+
+
+@pytest.mark.parametrize("page", [*FILES, *API], ids=lambda page: page.name)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if target.startswith(("https://", "http://")):
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.M)
+            slugs = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+            assert anchor in slugs, target
+
+
+def of_path(path: str) -> Any:
+    """What a dotted path of the Python reference names."""
+    found: Any = None
+    for name in path.split("."):
+        found = getattr(found, name, None) or import_module(name if found is None else f"{found.__name__}.{name}")
+    return found
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_python_reference_has_every_public_name(module: str) -> None:
+    missing = {f"{module}.{name}" for name in of_path(module).__all__} - set(DOCUMENTED)
+    assert missing == set()
+
+
+@pytest.mark.parametrize("path", DOCUMENTED)
+def test_a_public_docstring_names_every_argument(path: str) -> None:
+    """Those of functions, and of the methods that a class itself has. Constants have no arguments."""
+    thing = of_path(path)
+    functions = [thing] if inspect.isfunction(thing) else []
+    if inspect.isclass(thing):
+        assert thing.__doc__
+        functions = [one for name, one in vars(thing).items() if inspect.isfunction(one) and not name.startswith("_")]
+        functions = functions if path != "trainer.module.SpecModule" else [thing.forward, thing.prepared]
+    for function in functions:
+        doc = inspect.getdoc(function) or ""
+        assert doc, function
+        arguments = [name for name in inspect.signature(function).parameters if name != "self"]
+        said = re.findall(r"^    (\w+): ", doc.partition("Args:\n")[2].partition("\n\n")[0], re.M)
+        assert said == arguments, function
+
+
 @pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")
 def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
     assert run_beside_named_files(one.fence, tmp_path, "-m", "archspec", *shlex.split(one.command)[1:]) == one.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fence", PYTHON, ids=lambda fence: fence.id)
 def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
     """Its `assert`s hold, and it fails nowhere."""
@@ -227,7 +319,7 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(list(document.schemas()), id="keys of a file"),
+        pytest.param(list(document.section_schemas()), id="keys of a file"),
         pytest.param([*primitives()], id="primitives"),
         pytest.param([*library_names()], id="blocks of the library"),
         pytest.param([*INITIALIZERS], id="initialisers"),
@@ -235,8 +327,8 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
         pytest.param([*formulas.FUNCTIONS, *formulas.CONSTANTS], id="functions and constants of formulas"),
         pytest.param([*INCOMING, *LOOP], id="what formulas see"),
         pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *COMPANION_WORDS}), id="words of the language"),
-        pytest.param([*TYPES], id="types of arguments"),
-        pytest.param(sorted(set(keys_of(recipe.SCHEMA))), id="keys of the recipe"),
+        pytest.param([*ARGUMENT_TYPES], id="types of arguments"),
+        pytest.param(sorted(set(keys_of(SCHEMA))), id="keys of the recipe"),
         pytest.param([*CODES], id="codes of errors"),
     ],
 )
@@ -244,26 +336,36 @@ def test_no_name_is_left_out(names: list[str]) -> None:
     assert sorted(set(names) - in_backquotes()) == []
 
 
-def signatures() -> Iterator[tuple[Signature, str]]:
-    yield from ((one.signature, one.doc) for one in primitives().values())
-    yield from ((library_block(name).signature, library_block(name).doc) for name in library_names())
+def tables() -> ModuleType:
+    """The program that writes the tables which the code holds."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-@pytest.mark.parametrize(("signature", "doc"), signatures(), ids=lambda one: getattr(one, "owner", ""))
-def test_the_tables_have_every_layer_with_its_arguments_and_defaults(signature: Signature, doc: str) -> None:
-    _, _, said, arguments_said, _ = row("layers", signature.owner).split("|")
-    assert said.strip() == doc
-    assert re.findall(r"`(\w+)`", arguments_said) == [argument.name for argument in signature.arguments]
-    for argument in signature.arguments:
-        written = re.search(rf"`{argument.name}`(.*?)(?:, `|$)", arguments_said)
-        assert written is not None
-        if argument.required:
-            assert written[1].strip() == ""
-        elif isinstance(argument.default, str):
-            assert written[1].strip() == argument.default
-        else:
-            value = yaml.safe_load(re.sub(r"(\d)e-", r"\1.0e-", written[1].replace("none", "null")))
-            assert (type(value), value) == (type(argument.default), argument.default)
+def test_the_tables_are_those_that_the_code_gives() -> None:
+    """Where one is not: `python docs/tables.py` writes them anew."""
+    made = tables()
+    for page in REFERENCE.values():
+        assert made.written(page) == page
+    marked = re.findall(r"^<!-- table: (\S+) -->$", "\n".join(REFERENCE.values()), re.MULTILINE)
+    assert sorted(marked) == sorted(made.TABLES)
+
+
+def test_a_table_that_is_out_of_date_is_written_anew() -> None:
+    page = "before\n<!-- table: merges -->\n| merge |\n<!-- end -->\nafter\n"
+    assert tables().written(page) == (
+        "before\n<!-- table: merges -->\n"
+        "| merge | result | the branches need |\n"
+        "|---|---|---|\n"
+        "| `concat` | The branches, joined along the first axis, the channels. | equal shapes but for the channels |\n"
+        "| `add` | The sum of the branches. | equal shapes |\n"
+        "| `multiply` | The product of the branches. | equal shapes, or axes of 1 |\n"
+        "<!-- end -->\nafter\n"
+    )
 
 
 def test_the_readme_counts_the_networks_right() -> None:
@@ -288,21 +390,9 @@ def test_the_results_are_of_the_networks_that_are_there() -> None:
         assert int(result["parameters"].replace(",", "")) == load(result["spec"]).plan.params
 
 
-@pytest.mark.parametrize("key", DEFAULTS)
-def test_the_recipes_defaults_are_those_that_hold(key: str) -> None:
-    said = row("recipe", key).split("|")[-2].strip().strip("`")
-    assert yaml.safe_load(said) == DEFAULTS[key]
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_table_of_optimizers_has_their_arguments(name: str) -> None:
-    said = re.findall(r"`(\w+)`", row("recipe", name))[1:]
-    assert {*said, "lr"} == set(OPTIMIZERS[name])
-
-
-@pytest.mark.parametrize("name", recipe.OPTIONS["schedule"])
+@pytest.mark.parametrize("name", OPTIONS["schedule"])
 def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
-    schema = recipe.OPTIONS["schedule"][name]
+    schema = OPTIONS["schedule"][name]
     said = row("recipe", name).split("|")[-2]
     assert re.findall(r"`(\w+)`", said) == list(schema["properties"])
     assert re.findall(r"`(\w+)`, needed", said) == schema["required"]
@@ -315,11 +405,6 @@ def test_the_table_of_schedules_has_their_arguments(name: str) -> None:
 def test_the_recipes_that_come_along_are_listed() -> None:
     for name in recipes.names():
         row("recipe", name)
-
-
-@pytest.mark.parametrize("code", CODES)
-def test_the_codes_mean_what_explain_says(code: str) -> None:
-    assert row("errors", code) == f"| `{code}` | {CODES[code]} |"
 
 
 def test_the_limits_are_those_that_hold() -> None:
@@ -346,6 +431,6 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[elaborate.MAX_VALUES],
-        f"{document.MAX_STEPS}",
+        f"{document.MAX_KEYS}",
         f"{errors.MAX_DIAGNOSTICS}",
     ]

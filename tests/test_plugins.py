@@ -56,6 +56,7 @@ def file(tmp_path: Path) -> Callable[..., None]:
     return write
 
 
+@pytest.mark.slow
 def test_a_primitive_without_a_shape_rule_is_measured_and_check_says_so(run: Callable, file: Callable) -> None:
     file(node="{widen: 3}, halve, {widen: {factor: 1}}")
     done = run("check", "net.yaml", "--plugin", "plugin.py", "--format", "json")
@@ -138,12 +139,14 @@ def test_a_shape_rule_that_fails_is_an_error_of_the_spec(
     assert done.stderr.startswith(f"net.yaml:3:11: error[plugin-failed]: {says}")
 
 
+@pytest.mark.slow
 def test_a_measured_primitive_that_cannot_take_its_input(run: Callable, file: Callable) -> None:
     file(node="flatten, widen")
     done = run("check", "net.yaml", "--plugin", "plugin.py")
     assert done.stderr.startswith("net.yaml:3:20: error[input-shape]: `widen` cannot take its input 3072: ")
 
 
+@pytest.mark.slow
 def test_a_module_that_is_not_what_was_said(run: Callable, file: Callable) -> None:
     file(text=PLUGIN.replace("nn.MaxPool2d(1, 2)", "nn.Conv2d(3, 3, 1)"), node="halve")
     done = run("build", "net.yaml", "--plugin", "plugin.py")
@@ -153,6 +156,7 @@ def test_a_module_that_is_not_what_was_said(run: Callable, file: Callable) -> No
     )
 
 
+@pytest.mark.slow
 def test_a_module_that_gives_another_shape_than_was_said(run: Callable, file: Callable) -> None:
     file(text=PLUGIN.replace("nn.MaxPool2d(1, 2)", "nn.MaxPool2d(1, 4)"), node="halve")
     done = run("build", "net.yaml", "--plugin", "plugin.py")
@@ -171,6 +175,7 @@ def test_a_plugin_given_twice(run: Callable, file: Callable) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_installed_package_is_found_where_a_name_is_unknown(run: Callable, file: Callable, tmp_path: Path) -> None:
     file("their_layers.py", node="{widen: 3}, halve")
     site = tmp_path / "site"

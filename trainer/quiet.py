@@ -1,16 +1,32 @@
-"""What Lightning and torch say about themselves, left out."""
+"""What Lightning, torch and matplotlib say about themselves, left out."""
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric", "matplotlib")
 
 
-def quieten() -> None:
-    """Leave out what Lightning says about itself, and its advice for other data than ours."""
-    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="pytorch_lightning")
-    warnings.filterwarnings("ignore", module="lightning_fabric")
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out what libraries say about themselves, and their advice for other data than ours, while it is entered.
+
+    Levels of loggers and filters of warnings are afterwards as they were.
+    """
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for package in ("pytorch_lightning", "lightning_fabric"):
+            warnings.filterwarnings("ignore", module=package)
+        for category in (FutureWarning, DeprecationWarning):
+            warnings.filterwarnings("ignore", category=category)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -15,22 +15,24 @@ from pytorch_lightning import Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError
+from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
 from trainer.input.augment import Augmentation
 from trainer.input.loaders import Stream, loader
 from trainer.processes.ranks import ALONE, Ranks
-from trainer.quiet import quieten
+from trainer.quiet import quiet
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as runs, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Evaluation, evaluated, network_of
+from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import EVALUATION_BATCH, Job, job_of
+from trainer.runs.job import EVALUATION_BATCH, Job, load_job
 from trainer.runs.watch import Epochs
 from trainer.steps import memory
-from trainer.steps.compute import placed, quicken
+from trainer.steps.compute import move_to_device, quicken
 from trainer.steps.module import SpecModule
+from trainer.tasks.classification import Evaluation
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
     Raises `UsageError` where it diverges, runs out of memory or cannot be written, `Stopped` at a signal.
     """
     options = options or Options(progress)
-    with ExitStack() as held:
+    with quiet(), ExitStack() as held:
         run = options.ranks.broadcast(lambda: _begin(job, out, options.ranks, held))
         return _fit_and_test(job, run, options)
 
@@ -62,8 +64,8 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
 def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
     """A new run, held by this process, with all that is known before it is trained."""
     folder = runs.new_folder(out, job.name)
-    held.enter_context(runs.held(folder))
-    for name, content in (("spec", _resolved(job)), ("recipe", job.recipe)):
+    held.enter_context(runs.locked(folder))
+    for name, content in (("spec", _resolved(job)), ("recipe", job.recipe.to_dict())):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     made = {
@@ -73,7 +75,7 @@ def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
         "data": job.data.name,
         "classes": list(job.data.class_names),
         "data_folder": str(job.folder.resolve()),
-        "seed": job.recipe["seed"],
+        "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
         "key": key(job),
         "machine": asdict(ranks.machine),
@@ -91,17 +93,22 @@ def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[s
     """
     if run.result is not None:
         return run.result
+    if run.figures is not None:
+        raise UsageError(
+            f"the run {run.folder} is finished, but its results.json does not say all of what came of it",
+            help=f"move that file away to test the run again: archspec train --resume {run.folder}",
+        )
     ranks = options.ranks
-    with ExitStack() as held:
-        ranks.broadcast(lambda: held.enter_context(runs.held(run.folder)))
-        job = ranks.rank_zero_first(lambda: job_of(run, data_folder, ranks.machine))
+    with quiet(), ExitStack() as held:
+        ranks.broadcast(lambda: held.enter_context(runs.locked(run.folder)))
+        job = ranks.rank_zero_first(lambda: load_job(run, data_folder, ranks.machine))
         checkpoint = ranks.broadcast(lambda: _checkpoint(job, run, say))
         return _fit_and_test(job, run, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     """The checkpoint to go on from, if there is one. Raises `UsageError` where it is of another training."""
-    if key(job) != run.environment["key"]:
+    if key(job) != run.began_with("key"):
         raise UsageError(
             f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
             "began with",
@@ -120,31 +127,31 @@ def key(job: Job) -> str:
         if isinstance(part, Stream):  # files are known by their state, not read for this
             digest.update(f"{job.data.stamp} {len(part)}".encode())
         else:
-            digest.update(part.images.numpy())
-            digest.update(part.labels.numpy())
+            digest.update(part.images.numpy().data)
+            digest.update(part.labels.numpy().data)
     return runs.key_of(_resolved(job), digest.hexdigest())
 
 
 def _resolved(job: Job) -> dict[str, Any]:
-    return job.spec.resolved | {"train": job.recipe}
+    return job.spec.resolved | {"train": job.recipe.to_dict()}
 
 
 def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
     """Train in a run's folder, from a checkpoint where there is one, then test."""
     folder, ranks = run.folder, options.ranks
-    quieten()
-    seed_everything(job.recipe["seed"], verbose=False)
+    seed_everything(job.recipe.seed, verbose=False)
     module = SpecModule(_resolved(job))
     if job.statistics is not None:
         module.mean, module.std = (one.clone() for one in job.statistics)  # averages are swapped in, in place
     if isinstance(job.train, Stream):
-        module.augmentation = Augmentation([], job.spec.plan.input, job.data.classes)  # workers have done it
+        module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # workers have done it
     validated = len(job.validation) > 0
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
-    epochs = Epochs(job.recipe.get("epochs"), ranks)
+    score = job.task.score
+    epochs = Epochs(job.recipe.epochs, ranks, score)
     bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
-    best = checkpoints.Best(folder / "checkpoints", "val_accuracy")
-    with memory.kept(), resume.Signals(folder) as signals:
+    best = checkpoints.Best(folder / "checkpoints", score.logged, score.mode)
+    with memory.keep_freed_memory(), resume.Signals(folder) as signals:
         last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
         callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
         engine = make_engine(
@@ -152,12 +159,13 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             folder,
             callbacks,
             ranks,
+            score,
             step=step,
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
         training = loader(
-            placed(job.train, device), job.recipe["batch_size"], shuffle_by=job.recipe["seed"], ranks=ranks
+            move_to_device(job.train, device), job.recipe.batch_size, shuffle_by=job.recipe.seed, ranks=ranks
         )
         training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
         quicken(module.network, job.recipe, device)
@@ -165,7 +173,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             engine.fit(
                 module,
                 training,
-                loader(placed(job.validation, device), EVALUATION_BATCH, ranks=ranks) if validated else None,
+                loader(move_to_device(job.validation, device), EVALUATION_BATCH, ranks=ranks) if validated else None,
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
@@ -183,8 +191,8 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
 
 def _finish(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
     """Test what was trained, and write down what came of it."""
-    network = network_of(run, engine.strategy.root_device)
-    found = evaluated(network, job.test, progress=options.progress)
+    network = load_network(run, engine.strategy.root_device)
+    found = evaluate(network, job.test, progress=options.progress)
     result = _result(job, run, epochs, best, found)
     result.write()
     if options.pictures:
@@ -212,7 +220,7 @@ def _draw(job: Job, folder: Path, found: Evaluation) -> None:
 
 def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, found: Evaluation) -> Result:
     return Result(
-        **{name: run.environment[name] for name in ("name", "spec", "variant", "data", "seed")},
+        **{name: run.began_with(name) for name in ("name", "spec", "variant", "data", "seed")},
         epochs=epochs.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
@@ -235,18 +243,18 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def _out_of_memory_error(job: Job, engine: Trainer) -> UsageError:
-    size, device = job.recipe["batch_size"], engine.strategy.root_device
+    size, device = job.recipe.batch_size, engine.strategy.root_device
     cures = ["recompute parts of the network in the backward pass (`checkpoint: true` at a node)"]
     if size > 1:
-        half = f"--set train.batch_size={size // 2} --set train.accumulate={2 * job.recipe['accumulate']}"
+        half = f"--set train.batch_size={size // 2} --set train.accumulate={2 * job.recipe.accumulate}"
         cures.insert(0, f"halve the batch at the same gradient: {half}")
-    if device.type == "cuda" and job.recipe["precision"] == "32-true":
+    if device.type == "cuda" and job.recipe.precision == "32-true":
         cures.append("compute in half precision: --set train.precision=bf16-mixed")
     return UsageError(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
 
 
-def _cure(recipe: dict[str, Any]) -> str:
-    rate = recipe["optimizer"].get("lr")
+def _cure(recipe: Recipe) -> str:
+    rate = recipe.optimizer.arguments.get("lr")
     return f"lower the learning rate, --set train.optimizer.lr={rate / 10 if rate else 1e-4:g} for example"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -19,7 +19,9 @@ from torch import fx, nn
 
 from archspec.assembly.modules import in_training, recomputed, with_named
 from archspec.layers.initializers import Init
-from archspec.plan.plan import Group, Layer, Named, Node, Plan, Tap
+from archspec.plan.graph import Graph, Placed, PlacedGroup, PlacedLayer, PlacedTap
+from archspec.plan.nodes import Layer, Named
+from archspec.plan.plan import Plan
 
 
 def assemble(plan: Plan, device: str | torch.device = "cpu") -> nn.Module:
@@ -29,45 +31,11 @@ def assemble(plan: Plan, device: str | torch.device = "cpu") -> nn.Module:
     `(output, {name: tensor})`. Its `state_dict` keys are the plan's paths. The random numbers are drawn layer by layer
     in the order of execution, as torch's own layers made in that order would draw them.
     """
-    root = _opened(plan.root)
-    if root.named and isinstance(root, Group):
-        return _wired(root, _parts(root, torch.device(device), frozenset()), _Ends(root, frozenset()), is_root=True)
-    return _module(root, torch.device(device), frozenset())
+    return _Assembler(plan.graph, torch.device(device)).network()
 
 
-def _opened(node: Node) -> Node:
-    """What stands in a block's place: a block is no level of the module."""
-    checkpoint = node.checkpoint
-    while isinstance(node, Group) and node.kind == "block":
-        ((_, node),) = node.children
-        checkpoint = checkpoint or node.checkpoint
-    return replace(node, checkpoint=True) if checkpoint and not isinstance(node, Tap) else node
-
-
-def _module(node: Node, device: torch.device, live: frozenset[str]) -> nn.Module:
-    """A node that is no block, as a module. `live` are those of its saved tensors that are loaded after it."""
-    if isinstance(node, Layer):
-        return _layer(node, device)
-    assert isinstance(node, Group)
-    if node.kind == "aux":
-        return _module(_opened(node.children[0][1]), device, frozenset())
-    parts, ends = _parts(node, device, live), _Ends(node, live)
-    if node.kind in MERGES or ends.inputs or ends.outputs or any(part.is_led for part in parts):
-        return _wired(node, parts, ends)
-    return nn.Sequential(OrderedDict((part.key, part.module) for part in parts if part.module is not None))
-
-
-class _Ends:
-    """What a node takes beside its input and gives beside its output, as keys: saved tensors, then named ones."""
-
-    def __init__(self, node: Node, live: frozenset[str]) -> None:
-        self.inputs = sorted(f"saved {name}" for name in node.free)
-        named = [] if _is_aux(node) else [f"named {one.name}" for one in node.named]
-        self.outputs = [*sorted(f"saved {name}" for name in node.saved & live), *named]
-
-
-def _is_aux(node: Node) -> bool:
-    return isinstance(node, Group) and node.kind == "aux"
+Key = int | str
+"""What tells tensors beside the main one apart: the number of a `save` in the graph, or the name of an output."""
 
 
 @dataclass(frozen=True)
@@ -75,30 +43,96 @@ class _Part:
     """A child of a group; a tap has no module."""
 
     key: str
-    node: Node
+    placed: Placed
     module: nn.Module | None
-    ends: _Ends
+    recompute: bool
+    inputs: tuple[PlacedTap, ...]
+    """What it takes beside its input."""
+    outputs: tuple[Key, ...]
+    """What it gives beside its output."""
 
     @property
     def is_led(self) -> bool:
         """Whether it is more than a module that is called on the tensor before it."""
-        led = self.module is None or self.node.checkpoint or _is_aux(self.node)
-        return led or bool(self.ends.inputs or self.ends.outputs)
+        return bool(self.module is None or self.recompute or _is_aux(self.placed) or self.inputs or self.outputs)
 
 
-def _parts(group: Group, device: torch.device, live: frozenset[str]) -> list[_Part]:
-    lives = []
-    for _, node in reversed(group.children):
-        lives.append(live)
-        live = (live - node.saved) | node.free
-    parts = []
-    for (key, node), after in zip(group.children, reversed(lives), strict=True):
-        # what a block saves is its own, though what is in it stands in its place
-        inside = after & node.saved
-        opened = _opened(node)
-        module = None if isinstance(opened, Tap) else _module(opened, device, inside)
-        parts.append(_Part(key, opened, module, _Ends(node, inside)))
-    return parts
+class _Assembler:
+    """Makes a module of each part of a network, in the order of execution."""
+
+    def __init__(self, graph: Graph, device: torch.device) -> None:
+        self.graph = graph
+        self.device = device
+
+    def network(self) -> nn.Module:
+        root, _ = _opened(self.graph.root)
+        if isinstance(root, PlacedGroup) and root.node.named:
+            return self.wired(root, self.parts(root), is_root=True)
+        return self.module(root)
+
+    def module(self, placed: Placed) -> nn.Module:
+        """A part that is neither a tap nor a block."""
+        if isinstance(placed, PlacedLayer):
+            return _layer(placed.layer, self.device)
+        assert isinstance(placed, PlacedGroup)
+        if placed.kind == "aux":
+            return self.module(_opened(placed.children[0])[0])
+        parts = self.parts(placed)
+        if placed.node.is_merge or any(self.beside(placed)) or any(part.is_led for part in parts):
+            return self.wired(placed, parts)
+        return nn.Sequential(OrderedDict((part.key, part.module) for part in parts if part.module is not None))
+
+    def parts(self, group: PlacedGroup) -> list[_Part]:
+        parts = []
+        for (key, _), child in zip(group.node.children, group.children, strict=True):
+            placed, recompute = _opened(child)
+            module = None if isinstance(placed, PlacedTap) else self.module(placed)
+            parts.append(_Part(key, placed, module, recompute, *self.beside(placed)))
+        return parts
+
+    def beside(self, placed: Placed) -> tuple[tuple[PlacedTap, ...], tuple[Key, ...]]:
+        """What a part takes beside its input, and what it gives beside its output."""
+        if not isinstance(placed, PlacedGroup):
+            return (), ()
+        crossing = self.graph.crossings[placed.id]
+        named = () if placed.kind == "aux" else tuple(one.name for one in placed.node.named)
+        return crossing.takes, (*(save.id for save in crossing.gives), *named)
+
+    def wired(self, group: PlacedGroup, parts: list[_Part], *, is_root: bool = False) -> nn.Module:
+        """A module whose `forward` torch.fx writes: a merge, or a sequence that leads tensors past its parts."""
+        root = nn.Module()
+        wiring = _Wiring(fx.Graph())
+        tensor = wiring.graph.placeholder("input")
+        inputs, outputs = self.beside(group)
+        for save in inputs:
+            wiring.tensors[save.id] = wiring.graph.placeholder(f"saved_{save.name}")
+        branches = []
+        for part in parts:
+            if part.module is not None:
+                root.add_module(part.key, part.module)
+            result = wiring.lead(part, tensor)
+            if group.node.is_merge:
+                branches.append(result)
+            else:
+                tensor = result
+        if group.node.is_merge:
+            tensor = MERGES[group.kind](wiring.graph, branches)
+        wiring.close(tensor, outputs, group.node.named if is_root else None)
+        name = group.kind.capitalize() if group.node.is_merge else "Sequence"
+        return fx.GraphModule(root, wiring.graph, class_name=name)
+
+
+def _opened(placed: Placed) -> tuple[Placed, bool]:
+    """What stands in a block's place, since a block is no level of the module; and whether it is computed again."""
+    recompute = placed.recompute
+    while isinstance(placed, PlacedGroup) and placed.kind == "block":
+        (placed,) = placed.children
+        recompute = recompute or placed.recompute
+    return placed, recompute
+
+
+def _is_aux(placed: Placed) -> bool:
+    return isinstance(placed, PlacedGroup) and placed.kind == "aux"
 
 
 def _concat(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
@@ -117,53 +151,30 @@ def _folded(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx
 MERGES = {"concat": _concat, "add": _folded(operator.add), "multiply": _folded(operator.mul)}
 
 
-def _wired(group: Group, parts: list[_Part], ends: _Ends, *, is_root: bool = False) -> nn.Module:
-    """A module whose `forward` torch.fx writes: a merge, or a sequence that leads tensors past its parts."""
-    root = nn.Module()
-    wiring = _Wiring(fx.Graph())
-    tensor = wiring.graph.placeholder("input")
-    for key in ends.inputs:
-        wiring.tensors[key] = wiring.graph.placeholder(key.replace(" ", "_"))
-    branches = []
-    for part in parts:
-        if part.module is not None:
-            root.add_module(part.key, part.module)
-        result = wiring.lead(part, tensor)
-        if group.kind in MERGES:
-            branches.append(result)
-        else:
-            tensor = result
-    if group.kind in MERGES:
-        tensor = MERGES[group.kind](wiring.graph, branches)
-    wiring.close(tensor, ends, group.named if is_root else None)
-    name = group.kind.capitalize() if group.kind in MERGES else "Sequence"
-    return fx.GraphModule(root, wiring.graph, class_name=name)
-
-
 class _Wiring:
     """The graph of one module's `forward`, and the tensors in it that have keys."""
 
     def __init__(self, graph: fx.Graph) -> None:
         self.graph = graph
-        self.tensors: dict[str, fx.Node] = {}
+        self.tensors: dict[Key, fx.Node] = {}
         self.count = 0
 
     def lead(self, part: _Part, tensor: fx.Node) -> fx.Node:
         """Add a part that gets a tensor; the tensor that comes of it."""
-        node = part.node
-        if isinstance(node, Tap):
-            if node.kind == "load":
-                return self.tensors[f"saved {node.name}"]
-            self.tensors[f"{'saved' if node.kind == 'save' else 'named'} {node.name}"] = tensor
+        placed = part.placed
+        if isinstance(placed, PlacedTap):
+            if placed.saved is not None:
+                return self.tensors[placed.saved]
+            self.tensors[placed.id if placed.kind == "save" else placed.name] = tensor
             return tensor
-        inputs = (tensor, *(self.tensors[key] for key in part.ends.inputs))
-        if _is_aux(node):
-            self.tensors[f"named {node.named[0].name}"] = self._called(in_training, part.key, inputs)
+        inputs = (tensor, *(self.tensors[save.id] for save in part.inputs))
+        if isinstance(placed, PlacedGroup) and placed.kind == "aux":
+            self.tensors[placed.node.name] = self._called(in_training, part.key, inputs)
             return tensor
-        result = self._called(recomputed if node.checkpoint else None, part.key, inputs)
-        if not part.ends.outputs:
+        result = self._called(recomputed if part.recompute else None, part.key, inputs)
+        if not part.outputs:
             return result
-        for index, key in enumerate(part.ends.outputs, 1):
+        for index, key in enumerate(part.outputs, 1):
             self.tensors[key] = self.graph.call_function(operator.getitem, (result, index))
         return self.graph.call_function(operator.getitem, (result, 0))
 
@@ -176,9 +187,9 @@ class _Wiring:
         module = self.graph.create_node("get_attr", key, name=f"{name}_module")
         return self.graph.create_node("call_function", function, (module, *inputs), name=name)
 
-    def close(self, tensor: fx.Node, ends: _Ends, named: tuple[Named, ...] | None) -> None:
+    def close(self, tensor: fx.Node, outputs: tuple[Key, ...], named: tuple[Named, ...] | None) -> None:
         """End in a tensor and those beside it; `named` are the outputs of a whole network."""
-        beside = tuple(self.tensors[key] for key in ends.outputs)
+        beside = tuple(self.tensors[key] for key in outputs)
         if named is None:
             self.graph.output((tensor, *beside) if beside else tensor)
         elif any(one.weight is not None for one in named):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
-from archspec.foundation.errors import Diagnostic, SpecError, UsageError, in_line
+from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, in_line
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 
@@ -45,6 +45,12 @@ def _load_plugins(files: Sequence[str]) -> None:
 
         for file in files:
             load_plugin(file)
+
+
+def echo_notes(notes: Iterable[Note]) -> None:
+    """Say what is no error, once for each place; on standard error, so that it is in no program's way."""
+    for note in dict.fromkeys(notes):
+        click.echo(note.render(), err=True)
 
 
 def note_measured() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archspec.spec import Spec
     from trainer.processes.ranks import Ranks
     from trainer.runs.folders import Result, Run
-    from trainer.runs.job import Job
+    from trainer.runs.job import Job, Reader
     from trainer.session import Options
 
 
@@ -46,6 +46,8 @@ class Source:
     """Whether `num_classes` was given, and does not follow the data set."""
     download: bool
     skip_unreadable: bool
+    reader: Reader
+    """Reads each data set once for all trainings of the command."""
 
     def job(self, spec: Spec, ranks: Ranks) -> Job:
         from trainer.runs.job import prepare
@@ -58,6 +60,7 @@ class Source:
                 download=self.download,
                 skip_unreadable=self.skip_unreadable,
                 machine=ranks.machine,
+                reader=self.reader,
             )
         )
 
@@ -74,7 +77,7 @@ def trained(
     for number, job in enumerate(_repeated(first, repeat, source, ranks), 1):
         plan = job.spec.plan
         count = f"{number}/{total}: " if total > 1 else ""
-        seed = f", seed {job.recipe['seed']}" if repeat > 1 else ""
+        seed = f", seed {job.recipe.seed}" if repeat > 1 else ""
         click.echo(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
@@ -102,8 +105,13 @@ def _repeated(jobs: Sequence[Job], repeat: int, source: Source, ranks: Ranks) ->
     for job in jobs:
         yield job
         for more in range(1, repeat):
-            seed = job.recipe["seed"] + more
+            seed = job.recipe.seed + more
             yield source.job(job.spec.replace(set=[f"train.seed={seed}"]), ranks)
+
+
+def is_first() -> bool:
+    """Whether this is the first process, or the only one, of those that torchrun or SLURM started."""
+    return int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) == 0
 
 
 @contextmanager
@@ -112,7 +120,7 @@ def said_once() -> Iterator[None]:
     try:
         yield
     except ArchspecError as error:
-        if int(os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) > 0:
+        if not is_first():
             time.sleep(5)  # since all are killed when one of them ends
             sys.exit(error.exit_status)
         raise

@@ -13,6 +13,7 @@ import click
 from archspec.commands._common import (
     diagnostics,
     echo_json,
+    echo_notes,
     format_option,
     lines,
     plugin_option,
@@ -71,6 +72,7 @@ def command(
         if save is not None:
             _check_target(save)
         loaded = load(spec, variant, set=settings)
+        echo_notes(loaded.notes)
         loaded = loaded if aux else loaded.without_aux()
         module = _built(loaded)
         weights = None if origin is None else _load(module, loaded.plan, origin, partial)

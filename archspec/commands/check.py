@@ -9,6 +9,7 @@ import click
 from archspec.commands._common import (
     diagnostics,
     echo_json,
+    echo_notes,
     format_option,
     lines,
     note_measured,
@@ -16,7 +17,7 @@ from archspec.commands._common import (
     result,
     set_option,
 )
-from archspec.foundation.errors import Diagnostic, SpecError, UsageError
+from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
 
 
 @click.command("check")
@@ -30,6 +31,7 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> Non
 
     plans: list[tuple[str, Any]] = []
     errors: list[Diagnostic] = []
+    notes: list[Note] = []
     status = 0
     for name in specs:
         try:
@@ -41,6 +43,7 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> Non
             continue
         plans += [(file.file, spec.plan) for spec in checked.specs]
         errors += checked.diagnostics
+        notes += checked.notes
         status = max(status, 1 if checked.diagnostics else 0)
     if form == "json":
         echo_json([result(plan, spec) for spec, plan in plans], errors)
@@ -49,5 +52,6 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> Non
             click.echo(line)
         if errors:
             click.echo("\n\n".join(error.render() for error in errors), err=True)
+    echo_notes(notes)
     note_measured()
     raise click.exceptions.Exit(status)

@@ -1,67 +1,82 @@
-"""`archspec explain`: what a primitive, block or error code is."""
+"""`archspec explain`: what a word means, be it of the language, of recipes, or of one spec's own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from archspec.commands._common import plugin_option
-from archspec.foundation.arguments import Signature, phrase
-from archspec.foundation.errors import CODES, UsageError, did_you_mean
+from archspec.foundation.errors import UsageError, did_you_mean
 from archspec.language.blocks import Block
-from archspec.language.names import ROLES
 from archspec.layers.primitive import Primitive
 
 
 @click.command("explain")
-@click.argument("name")
+@click.argument("word")
+@click.option("--in", "spec", metavar="SPEC", help="Explain a block of this spec's own: its file, or its bundled name.")
 @plugin_option
-def command(name: str) -> None:
-    """Explain a primitive or block (arguments, shape rule, source, example), or the code of an error."""
-    from archspec.language.blocks import Vocabulary
+def command(word: str, spec: str | None) -> None:
+    """Explain a WORD: a layer or block, a word of the language or of recipes, or the code of an error."""
+    click.echo(_of_the_spec(word, spec) if spec is not None else "\n\n".join(_explained(word)))
+
+
+def _explained(word: str) -> list[str]:
+    """Each meaning of a word. Raises `UsageError` where it has none."""
+    from archspec.language.glossary import meanings, words
+    from archspec.language.vocabulary import Vocabulary
     from archspec.plugins import load_installed
 
     vocabulary = Vocabulary({})
-    found = vocabulary.find(name)
-    if found is None and name in load_installed():
-        found = vocabulary.find(name)
-    if found is not None:
-        click.echo(_primitive(found) if isinstance(found, Primitive) else _block(found))
-    elif name in ROLES:
-        click.echo(f"{name}: a role; it stands for the layer that a file's `defaults` give it: defaults: {{{name}: …}}")
-    elif name in CODES:
-        click.echo(f"error[{name}]: {CODES[name]}")
-    else:
-        known = [*vocabulary.words(), *CODES]
-        hint = did_you_mean(name, known) or "`archspec list` shows the primitives and blocks"
-        raise UsageError(f"there is no primitive, block or error code `{name}`", help=hint)
+    layer, others = vocabulary.find(word), meanings(word)
+    if layer is None and not others and word in load_installed():
+        layer = vocabulary.find(word)
+    found = [] if layer is None else [_primitive(layer) if isinstance(layer, Primitive) else _block(layer)]
+    found += [_meaning(one) for one in others]
+    if not found:
+        hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words()]))
+        raise UsageError(
+            f"there is no word `{word}` in the language",
+            help=hint or "`archspec list` shows the primitives and blocks; --in SPEC explains a spec's own blocks",
+        )
+    return found
 
 
-def _arguments(signature: Signature) -> list[str]:
-    if not signature.arguments:
-        return ["arguments: none"]
+def _meaning(one: Any) -> str:
+    from archspec.language.glossary import CODE
+
+    lines = [f"error[{one.word}]: {one.doc}" if one.kind == CODE else f"{one.word} ({one.kind}): {one.doc}"]
+    if one.rows:
+        lines += ["", _listed("where it stands" if one.kind == "an argument" else "arguments", one.rows)]
+    if one.facts:
+        lines += ["", *(f"{heading}: {text}" for heading, text in one.facts)]
+    for heading, text in one.examples:
+        lines += ["", f"{heading}:", *(f"  {line}" for line in text.splitlines())]
+    return "\n".join(lines)
+
+
+def _listed(heading: str, rows: Sequence[tuple[str, str]]) -> str:
     formatter = click.HelpFormatter(width=110)
-    rows = []
-    for argument in signature.arguments:
-        words = [phrase(argument.schema)]
-        words.append("required" if argument.required else f"default {_shown(argument.default)}")
-        rows.append((argument.name, "; ".join(filter(None, [argument.doc, *words]))))
-    with formatter.section("arguments, the first of which may be given alone"):
+    with formatter.section(heading):
         formatter.write_dl(rows)
-    return [formatter.getvalue().rstrip()]
+    return formatter.getvalue().rstrip()
 
 
-def _shown(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
+def _arguments(found: Primitive | Block) -> str:
+    from archspec.language.glossary import described
+
+    arguments = found.signature.arguments
+    if not arguments:
+        return "arguments: none"
+    return _listed(
+        "arguments, the first of which may be given alone", [(one.name, described(one)) for one in arguments]
+    )
 
 
 def _primitive(primitive: Primitive) -> str:
     lines = [f"{primitive.name}: {primitive.doc}", ""]
-    lines += _arguments(primitive.signature)
-    lines += ["", f"shapes: {primitive.rule or 'as its plugin says'}"]
+    lines += [_arguments(primitive), "", f"shapes: {primitive.rule or 'as its plugin says'}"]
     if primitive.weights:
         lines.append(f"parameters: {', '.join(primitive.weights)}")
     if primitive.source:
@@ -76,7 +91,7 @@ def _block(block: Block) -> str:
     from archspec.spec import from_dict
 
     lines = [f"{block.name}: {block.doc}", ""]
-    lines += _arguments(block.signature)
+    lines.append(_arguments(block))
     plan = from_dict(example_spec(block)).plan
     lines += ["", f"example: - {block.example}"]
     lines.append(f"  {show(plan.input)} → {show(plan.output)}, {plan.params:,} parameters, {plan.macs:,} MACs")
@@ -97,3 +112,49 @@ def example_spec(block: Block) -> dict[str, Any]:
         "defaults": {"act": "relu", "norm": "batch_norm"},
         "network": [plain(read(block.example.encode(), f"example of {block.name}"))],
     }
+
+
+# --- a spec's own blocks ----------------------------------------------------------------------------------------------
+
+
+def _of_the_spec(name: str, spec: str) -> str:
+    """A block of a spec's own. Raises `SpecError` where the spec is wrong, `UsageError` where it has no such block."""
+    from archspec.foundation.errors import Report, SpecError, listed
+    from archspec.foundation.source import Mapping
+    from archspec.language.vocabulary import define_all
+    from archspec.spec import open_file
+
+    file, variant = open_file(spec)
+    checked = file.check([variant])
+    if checked.diagnostics:
+        raise SpecError(checked.diagnostics)
+    assert isinstance(file.tree, Mapping)
+    blocks = define_all(file.tree.get("blocks"), Report())
+    if name not in blocks:
+        help = did_you_mean(name, blocks) or (f"its blocks are {listed(blocks)}" if blocks else "it has none")
+        raise UsageError(f"{file.file} has no block `{name}` of its own", help=help)
+    return _own_block(blocks[name])
+
+
+def _own_block(block: Block) -> str:
+    lines = [f"{block.name}: {block.doc or 'a block that says nothing of itself'}", "", _arguments(block), ""]
+    if block.example:
+        lines.append(f"example: - {block.example}")
+    if block.source:
+        lines.append(f"source: {block.source}")
+    return "\n".join([*lines, f"its definition, {block.mark}:", *(f"  {line}" for line in _definition(block))])
+
+
+def _definition(block: Block) -> list[str]:
+    """The lines of a block's definition: from its name on, as long as lines are indented further, or empty."""
+    from textwrap import dedent
+
+    lines = block.mark.text.lines[block.mark.line - 1 :]
+    taken = [lines[0]]
+    for line in lines[1:]:
+        if line.strip() and len(line) - len(line.lstrip()) < block.mark.column:
+            break
+        taken.append(line)
+    while not taken[-1].strip():
+        taken.pop()
+    return dedent("\n".join(taken)).splitlines()

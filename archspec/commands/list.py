@@ -12,7 +12,7 @@ from archspec.commands._common import plugin_option
 @plugin_option
 def command(kind: str | None) -> None:
     """List the bundled specs, the primitives and the blocks, or only one KIND of them."""
-    from archspec.language.blocks import library_block, library_names
+    from archspec.language.vocabulary import library_block, library_names
     from archspec.layers.registry import primitives
     from archspec.plugins import load_installed
 

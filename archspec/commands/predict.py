@@ -28,9 +28,9 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) 
     from trainer.runs.folders import find
 
     found = find(run, out)
-    from trainer.runs.evaluation import predicted
+    from trainer.runs.evaluation import predict
 
-    results, errors = predicted(found, images, top)
+    results, errors = predict(found, images, top)
     if form == "json":
         said = [{"image": str(image), "message": message} for image, message in errors]
         click.echo(json.dumps({"results": results, "errors": said}, indent=2))

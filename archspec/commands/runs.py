@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import format_option
-from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, listed, printable
 
 if TYPE_CHECKING:
     from trainer.runs.folders import Run
@@ -64,7 +64,8 @@ def command(out: Path, sort: str, conditions: tuple[str, ...], form: str) -> Non
     falling, field = sort.startswith("-"), sort.removeprefix("-")
     _known(field)
     tests = [_condition(one) for one in conditions]
-    rows = [_row(run) for run in all_below(out)]
+    notes: list[str] = []
+    rows = [_row(run) for run in all_below(out, notes.append)]
     rows = [row for row in rows if all(test(row) for test in tests)]
     having = sorted((row for row in rows if row[field] is not None), key=lambda row: row[field], reverse=falling)
     rows = having + [row for row in rows if row[field] is None]  # what has no such value comes last either way
@@ -74,6 +75,8 @@ def command(out: Path, sort: str, conditions: tuple[str, ...], form: str) -> Non
         click.echo("\n".join(_lines(rows)))
     else:
         click.echo(f"no runs{' of which that holds' * bool(tests)} in {out}")
+    for note in notes:
+        click.echo(printable(f"note: {note}"), err=True)
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -83,7 +86,7 @@ def _row(run: Run) -> dict[str, Any]:
         "status": run.status,
         **{name: made.get(name) for name in ("name", "data", "seed", "started")},
     }
-    return {name: row[name] if name in row else getattr(run.result, name, None) for name in FIELDS}
+    return {name: row[name] if name in row else (run.figures or {}).get(name) for name in FIELDS}
 
 
 def _known(field: str) -> None:

@@ -17,6 +17,6 @@ def command() -> None:
     Editors that know YAML complete and check specs with it: save it as archspec.schema.json, and begin a spec with
     the line "# yaml-language-server: $schema=archspec.schema.json".
     """
-    from archspec.language.schema import schema
+    from archspec.language.schema import spec_schema
 
-    click.echo(json.dumps(schema(), indent=2))
+    click.echo(json.dumps(spec_schema(), indent=2))

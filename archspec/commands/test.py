@@ -25,9 +25,9 @@ def command(run: str, data_folder: Path | None, out: Path, form: str) -> None:
     from trainer.runs.folders import find
 
     found = find(run, out)
-    from trainer.runs.evaluation import tested
+    from trainer.runs.evaluation import test
 
-    scores = tested(found, data_folder)
+    scores = test(found, data_folder)
     if form == "json":
         click.echo(json.dumps({"results": [{"run": str(found.folder), **scores}], "errors": []}, indent=2))
     else:

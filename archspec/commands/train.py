@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from archspec.commands._common import plugin_option, set_option, variant_option
-from archspec.commands._training import Source, check_alone, resumed, said_once, trained
+from archspec.commands._common import echo_notes, plugin_option, set_option, variant_option
+from archspec.commands._training import Source, check_alone, is_first, resumed, said_once, trained
 from archspec.foundation.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def command(
         settings = (*settings, "train.compile=true", "train.channels_last=true")
     with said_once():
         loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
+    if is_first():
+        echo_notes(note for spec in loaded for note in spec.notes)
     if print_config:
         click.echo("---\n".join(map(_config, loaded)), nl=False)
         return
@@ -129,6 +131,7 @@ def command(
     from trainer.processes.launch import joined
     from trainer.processes.machine import Machine
     from trainer.report.tables import print_table, write_tables
+    from trainer.runs.job import Reader
     from trainer.session import Options
 
     with said_once():
@@ -140,7 +143,7 @@ def command(
             results = [resumed(resume, data_folder if chosen else None, out, options)]
         else:
             fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-            source = Source(data_folder, fixed, download, skip_unreadable)
+            source = Source(data_folder, fixed, download, skip_unreadable, Reader())
             results = trained(loaded, repeat, source, out, options, force=force)
         if ranks.rank == 0:
             print_table(results, Console(width=None if sys.stdout.isatty() else 200))
@@ -175,7 +178,5 @@ def _config(spec: Spec) -> str:
     """A spec and its recipe with everything said, as YAML."""
     import yaml
 
-    from archspec.recipe.recipe import complete
-
-    data = spec.resolved | {"train": complete(spec.recipe)}
+    data = spec.resolved | {"train": spec.recipe.to_dict()}
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))

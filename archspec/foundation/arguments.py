@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 Schema = dict[str, Any]
+"""A type of values, as a JSON Schema."""
 
 
 class _Required:
@@ -35,7 +36,17 @@ LARGEST = 2**31 - 1
 
 
 def integer(minimum: int | None = None, maximum: int = LARGEST) -> Schema:
-    """An integer within bounds, both included."""
+    """The type of an integer within bounds. `4.0` is no integer.
+
+    Args:
+        minimum: The least value; without it, there is none.
+        maximum: The largest value.
+
+    Example:
+        ```python
+        Argument("groups", integer(minimum=1), 1, "independent groups of channels")
+        ```
+    """
     return {"type": "integer"} | _bounds(minimum=minimum, maximum=maximum)
 
 
@@ -46,27 +57,63 @@ def number(
     above: float | None = None,
     below: float | None = None,
 ) -> Schema:
-    """A number within bounds; `above` and `below` are bounds that are themselves excluded."""
+    """The type of a number within bounds, or of any number.
+
+    Args:
+        minimum: The least value.
+        maximum: The largest value.
+        above: A bound that the value must exceed.
+        below: A bound that the value must not reach.
+
+    Example:
+        ```python
+        Argument("p", number(0, below=1), 0.5, "the probability of zero")
+        ```
+    """
     bounds = _bounds(minimum=minimum, maximum=maximum, exclusiveMinimum=above, exclusiveMaximum=below)
     return {"type": "number"} | bounds
 
 
 def boolean() -> Schema:
+    """The type of `true` and `false`."""
     return {"type": "boolean"}
 
 
 def choice(*words: str) -> Schema:
-    """One of some words."""
+    """The type of one of some words.
+
+    Args:
+        words: The words that a spec may give.
+
+    Example:
+        ```python
+        Argument("mode", choice("nearest", "bilinear"), "nearest", "how values are found between pixels")
+        ```
+    """
     return {"enum": list(words)}
 
 
 def either(*schemas: Schema) -> Schema:
-    """A value of any of some types."""
+    """The type of a value that fits any of some types.
+
+    Args:
+        schemas: The types.
+
+    Example:
+        ```python
+        Argument("padding", either(integer(0), choice("same")), 0, "zeros around the input")
+        ```
+    """
     return {"anyOf": list(schemas)}
 
 
 def pair(minimum: int, maximum: int = LARGEST) -> Schema:
-    """An integer for both axes, or a `[height, width]` list of two."""
+    """The type of an integer for both axes, or of a list `[height, width]` of two.
+
+    Args:
+        minimum: The least value of each.
+        maximum: The largest value of each.
+    """
     one = integer(minimum, maximum)
     return either(one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2})
 
@@ -108,15 +155,26 @@ def _bounds(**bounds: float | None) -> Schema:
 
 @dataclass(frozen=True)
 class Argument:
-    """One argument of a primitive or block: its name, type, default and a line about it."""
+    """One argument of a primitive or block.
+
+    Example:
+        ```python
+        Argument("power", number(1), 3, "the exponent")
+        ```
+    """
 
     name: str
+    """Its name in specs."""
     schema: Schema
+    """Its type: what `integer`, `number`, `boolean`, `choice`, `pair` or `either` returns, or another JSON Schema."""
     default: Any = REQUIRED
+    """Its value where a spec gives none. Without it, a spec has to give one."""
     doc: str = ""
+    """What it means, in a line."""
 
     @property
     def required(self) -> bool:
+        """Whether it has no default."""
         return self.default is REQUIRED
 
 

@@ -105,12 +105,19 @@ class Diagnostic:
     """One thing that is wrong: a stable code, what and why, where, how it was reached, and the cure."""
 
     code: str
+    """Which kind of mistake it is, as in `shape-mismatch`; codes do not change."""
     message: str
+    """What is wrong, in a line."""
     mark: Mark | None = None
+    """Where: `mark.text.name` is the file, `mark.line` and `mark.column` count from 1."""
     notes: tuple[str, ...] = ()
-    frames: tuple[Frame, ...] = ()  # outermost first
+    """More lines of the message, such as the shapes of branches."""
+    frames: tuple[Frame, ...] = ()
+    """The blocks and loops that lead to the place, outermost first."""
     help: str | None = None
+    """What to do about it."""
     path: str = ""
+    """The keys that lead to the place in the file, joined by dots."""
 
     def render(self) -> str:
         """The diagnostic as people read it, over several lines."""
@@ -150,6 +157,18 @@ class Diagnostic:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is worth saying of a spec, and no error: a word that is called otherwise now, say."""
+
+    message: str
+    mark: Mark
+
+    def render(self) -> str:
+        """The note as people read it, in one line."""
+        return printable(f"{self.mark}: note: {self.message}")
+
+
 def _way(frames: Sequence[Frame]) -> list[str]:
     """The frames as lines, innermost first; loops join the line of the block that they call."""
     lines: list[str] = []
@@ -172,13 +191,20 @@ def _way(frames: Sequence[Frame]) -> list[str]:
 
 
 class ArchspecError(Exception):
-    """The base of every error that a user can cause; its text says what, where, why and what to do."""
+    """The base of every error that a user can cause; its text says what is wrong, where, and what to do.
+
+    Args:
+        message: What is wrong.
+        help: What to do about it.
+    """
 
     exit_status = 2
+    """The exit status with which the command line ends."""
 
     def __init__(self, message: str, *, help: str | None = None) -> None:
         super().__init__(message)
         self.help = help
+        """What to do about it, or `None`."""
 
     @property
     def message(self) -> str:
@@ -190,12 +216,26 @@ class ArchspecError(Exception):
 
 
 class SpecError(ArchspecError):
-    """A spec is at fault. Carries every independent diagnostic that was found in one run."""
+    """A spec is wrong. It carries every independent mistake that was found.
+
+    Args:
+        diagnostics: What is wrong.
+
+    Example:
+        ```python
+        try:
+            archspec.load("net.yaml")
+        except archspec.SpecError as error:
+            for one in error.diagnostics:
+                print(one.code, one.message, one.mark)
+        ```
+    """
 
     exit_status = 1
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
+        """What is wrong, each with its code, message and place."""
         super().__init__("\n".join(d.render() for d in self.diagnostics))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -203,11 +243,21 @@ class SpecError(ArchspecError):
 
 
 class UsageError(ArchspecError):
-    """A file, name or option given from outside is at fault, not the text of a spec."""
+    """A file, name or option cannot be used; the text of a spec is not at fault."""
 
 
 class Fault(Exception):
-    """Raised while a spec is read, and turned into a `Diagnostic` where its place is known."""
+    """A mistake in a spec, raised while it is read; it becomes a `Diagnostic` once its place is known.
+
+    A primitive raises it, most simply by `raise self.refuse(shape, "what it needs")`.
+
+    Args:
+        code: The kind of mistake, one of those that `docs/errors.md` lists.
+        message: What is wrong, in a line.
+        mark: Where, if known already.
+        notes: More lines of the message.
+        help: What to do about it.
+    """
 
     def __init__(
         self,
@@ -227,6 +277,12 @@ class Fault(Exception):
         self.help = help and cut(help, MAX_MESSAGE)
 
     def diagnostic(self, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> Diagnostic:
+        """The same with its place.
+
+        Args:
+            mark: Where, if the fault does not know.
+            frames: The blocks and loops that lead there, outermost first.
+        """
         return Diagnostic(self.code, self.message, self.mark or mark, self.notes, frames, self.help)
 
 
@@ -238,10 +294,11 @@ class Enough(Exception):
 
 
 class Report:
-    """Collects what is wrong; the same thing at the same place counts once, however often it is met."""
+    """Collects what is wrong, and notes; the same thing at the same place counts once, however often it is met."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
+        self._notes: dict[Note, None] = {}
         self.count = 0
         """How often something was added, repetitions included: whether it grows says whether a part is sound."""
         self.work = 0
@@ -260,6 +317,14 @@ class Report:
             message = f"there are more errors than the {MAX_DIAGNOSTICS} that are shown"
             self.diagnostics.append(Diagnostic("too-large", message))
             raise Enough
+
+    def note(self, message: str, mark: Mark) -> None:
+        """Add what is no error."""
+        self._notes[Note(message, mark)] = None
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return tuple(self._notes)
 
 
 def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`") -> str | None:

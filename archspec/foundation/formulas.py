@@ -81,8 +81,8 @@ def parse(text: str) -> Formula:
     if len(text) > MAX_LENGTH:
         raise Fault("formula-syntax", f"a formula may have at most {MAX_LENGTH} characters; this one has {len(text)}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Python's remarks on its own style are none on a spec
+        with warnings.catch_warnings():  # of `1if x else 2`, say, which is for whoever writes Python
+            warnings.simplefilter("ignore")
             tree = ast.parse(text.strip().replace("\n", " "), mode="eval").body
     except SyntaxError as error:
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula: {error.msg}", help=_quote_hint(text)) from None
@@ -351,19 +351,37 @@ def divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "min": min,
-    "max": max,
-    "abs": abs,
-    "round": _round,
-    "int": int,
-    "float": float,
-    "len": len,
-    "sum": sum,
-    "range": _range,
-    "ceil": math.ceil,
-    "floor": math.floor,
-    "divisible": divisible,
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of formulas."""
+
+    compute: Callable[..., Any]
+    calls: str
+    """How it is called, for people."""
+    doc: str
+    """What it gives, in a line."""
+
+
+_LARGE_OR_SMALL = "of several numbers, or of one list of numbers."
+FUNCTIONS: dict[str, Function] = {
+    "min": Function(min, "min(x, y, …), min(list)", f"The smallest {_LARGE_OR_SMALL}"),
+    "max": Function(max, "max(x, y, …), max(list)", f"The largest {_LARGE_OR_SMALL}"),
+    "abs": Function(abs, "abs(x)", "The absolute value."),
+    "round": Function(
+        _round, "round(x), round(x, digits)", "The nearest integer (halves go to the even one); with digits, a float."
+    ),
+    "int": Function(int, "int(x)", "The integer part."),
+    "float": Function(float, "float(x)", "The number as a float."),
+    "len": Function(len, "len(list)", "The length of a list or text."),
+    "sum": Function(sum, "sum(list)", "The sum of one list of numbers."),
+    "range": Function(_range, "range(stop), range(start, stop), range(start, stop, step)", "A list of integers."),
+    "ceil": Function(math.ceil, "ceil(x)", "The next integer above."),
+    "floor": Function(math.floor, "floor(x)", "The next integer below."),
+    "divisible": Function(
+        divisible,
+        "divisible(x), divisible(x, divisor)",
+        "The nearest multiple of `divisor` (8 if not given), at least one `divisor`, never more than 10 % below x.",
+    ),
 }
 
 
@@ -378,7 +396,7 @@ def _call(name: str, arguments: list[Any]) -> Any:
     for number in numbers:
         _number(number)
     try:
-        return FUNCTIONS[name](*arguments)
+        return FUNCTIONS[name].compute(*arguments)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         shown = ", ".join(map(describe, arguments))
         raise _fail(f"`{name}` cannot be computed of {shown or 'nothing'}") from None

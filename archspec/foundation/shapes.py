@@ -13,8 +13,8 @@ def show(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape)) if shape else "scalar"
 
 
-def pair(value: int | Sequence[int]) -> tuple[int, int]:
-    """An integer for both axes, or a `[height, width]` pair, as a pair."""
+def height_width(value: int | Sequence[int]) -> tuple[int, int]:
+    """An integer for both axes, or a list of two, as `(height, width)`."""
     if isinstance(value, int):
         return value, value
     height, width = value
@@ -24,8 +24,21 @@ def pair(value: int | Sequence[int]) -> tuple[int, int]:
 def window_count(size: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool = False) -> int:
     """How many windows fit along one axis of `size` pixels; 0 or less if none does.
 
-    The rule of `torch.nn.Conv2d` and the pooling layers. With `ceil`, a window that reaches past the end counts too,
-    provided it begins inside the input or its left padding.
+    This is the rule of `torch.nn.Conv2d` and the pooling layers.
+
+    Args:
+        size: The length of the axis in pixels.
+        kernel: The window's length in taps.
+        stride: Pixels from one window to the next.
+        padding: Pixels added at each end.
+        dilation: Pixels from one tap to the next.
+        ceil: Whether a window that reaches past the end counts too, provided that it begins inside the input or its
+            left padding.
+
+    Example:
+        ```python
+        window_count(224, kernel=7, stride=2, padding=3, dilation=1)  # 112
+        ```
     """
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     count = (-(-room // stride) if ceil else room // stride) + 1

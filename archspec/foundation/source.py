@@ -23,6 +23,8 @@ MAX_VALUES = 100_000
 
 # libyaml's parser where PyYAML was built with it, else the one in Python: the same events, some ten times slower
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# what libyaml says from 0.2.6 on of the 1,001st level, which may come before the events of the first
+_TOO_DEEP_FOR_LIBYAML = "exceeded maximum nesting depth"
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,9 @@ class _Tree:
             return self._document()
         except yaml.MarkedYAMLError as error:
             at = error.problem_mark
+            if at is not None and error.problem == _TOO_DEEP_FOR_LIBYAML:
+                # what stands before it is too deep for us already, and is read as far as the place where it becomes so
+                return _Tree(self.string[: at.index], self.text).root()
             if error.problem == "could not find expected ':'" and error.context_mark is not None:
                 at = error.context_mark  # where the word stands that is no key
             if at is None or (at.line >= len(self.text.lines) and error.context_mark is not None):

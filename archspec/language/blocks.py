@@ -1,11 +1,9 @@
-"""Blocks: primitives made in the language itself, from the library's files or a spec's own `blocks:` section."""
+"""Blocks: primitives made in the language itself; how their definitions are read."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from archspec.foundation.arguments import (
@@ -17,64 +15,34 @@ from archspec.foundation.arguments import (
     as_written,
     either,
     fault_in,
-    integer,
-    node,
-    number,
     pair,
     titled,
 )
 from archspec.foundation.errors import Fault, Mark, Report, listed
-from archspec.foundation.source import Mapping, Value, plain, read
+from archspec.foundation.source import Mapping, Value, plain
 from archspec.foundation.validate import faults
+from archspec.language.calls import Signatures
+from archspec.language.forms import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.grammar import Grammar
-from archspec.language.names import INCOMING, ROLES, check_block, check_variable
+from archspec.language.names import INCOMING, check_variable
 from archspec.language.nodes import Step, Template, template
-from archspec.layers.primitive import Primitive
-from archspec.layers.registry import primitives
-
-FOLDER = os.path.join(os.path.dirname(os.path.dirname(__file__)), "layers", "blocks")
-
-TYPES: dict[str, Schema] = {
-    "integer": integer(),
-    "number": number(),
-    "boolean": {"type": "boolean"},
-    "string": {"type": "string"},
-    "list": {"type": "array"},
-    "pair": pair(0),
-    "node": node(),
-}
-"""The types that an argument of a block can have."""
 
 ARGUMENT_SCHEMA = titled(
     "a default, or `{type: …}`",
     {"type": ["string", "number", "boolean", "array"]},
     {
         "type": "object",
-        "properties": {
-            "type": {"enum": list(TYPES)},
-            "minimum": number(),
-            "maximum": number(),
-            "enum": {"type": "array", "minItems": 1},
-            "default": {},
-            "doc": {"type": "string"},
-        },
+        "properties": {key: form.schema for key, form in ARGUMENT_KEYS.items()},
         "additionalProperties": False,
     },
 )
 """The JSON Schema of one argument's definition."""
 
-SCHEMA: Schema = as_written(
+BLOCK_SCHEMA: Schema = as_written(
     {
         "type": "object",
-        "properties": {
-            "doc": {"type": "string"},
-            "source": {"type": "string"},
-            "args": as_written({"type": "object"}),
-            "let": as_written({"type": "object"}),
-            "body": {},
-            "example": {"type": "string"},
-        },
-        "required": ["body"],
+        "properties": {key: form.schema for key, form in BLOCK_KEYS.items()},
+        "required": [key for key, form in BLOCK_KEYS.items() if form.needed],
         "additionalProperties": False,
     }
 )
@@ -96,7 +64,7 @@ class Block:
     broken: frozenset[str] = frozenset()  # names whose definition is wrong, as reported
     body_value: Value | None = field(default=None, repr=False)
 
-    def parse(self, vocabulary: Vocabulary, report: Report) -> Step | None:
+    def parse(self, vocabulary: Signatures, report: Report) -> Step | None:
         """The body as nodes. Reports what is wrong with it."""
         if self.body_value is None:
             return None
@@ -106,7 +74,7 @@ class Block:
 
 def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
     """A block from its definition. Reports what is wrong with it, and leaves that out."""
-    problems = list(faults(value, SCHEMA, f"blocks.{name}"))
+    problems = list(faults(value, BLOCK_SCHEMA, f"blocks.{name}"))
     for fault in problems:
         report.add(fault)
     if not isinstance(value, Mapping):
@@ -195,10 +163,10 @@ def _schema(block: str, name: str, given: dict[str, Any], default: Any, computed
                 "key-missing",
                 f"the argument `{name}` of block `{block}` needs a type",
                 mark,
-                help=f"write `{name}: {{type: integer}}`; the types are {', '.join(TYPES)}",
+                help=f"write `{name}: {{type: integer}}`; the types are {', '.join(ARGUMENT_TYPES)}",
             )
         kind = {bool: "boolean", int: "integer", float: "number", str: "string", list: "list"}[type(default)]
-    schema = dict(TYPES.get(kind, {}))
+    schema = dict(ARGUMENT_TYPES[kind].schema) if kind in ARGUMENT_TYPES else {}
     bounds: dict[str, Any] = {key: given[key] for key in ("minimum", "maximum") if key in given}
     if kind == "pair" and bounds:
         schema = pair(bounds.get("minimum", 0), bounds.get("maximum", LARGEST))
@@ -207,67 +175,3 @@ def _schema(block: str, name: str, given: dict[str, Any], default: Any, computed
     if "enum" in given:
         schema = {"enum": given["enum"]}
     return either(schema, {"type": "null"}) if default is None and kind != "node" else schema
-
-
-@cache
-def library_names() -> tuple[str, ...]:
-    """The names of the library's blocks."""
-    return tuple(sorted(file[:-5] for file in os.listdir(FOLDER) if file.endswith(".yaml")))
-
-
-@cache
-def library_block(name: str) -> Block:
-    """A block of the library."""
-    with open(os.path.join(FOLDER, f"{name}.yaml"), "rb") as file:
-        value = read(file.read(), f"archspec/layers/blocks/{name}.yaml")
-    report = Report()
-    block = define(name, value.mark, value, report)
-    if report.diagnostics:
-        raise AssertionError("\n".join(d.render() for d in report.diagnostics))
-    return block
-
-
-@cache
-def library_body(name: str) -> Step:
-    """The body of a block of the library, which sees the library alone."""
-    report = Report()
-    step = library_block(name).parse(Vocabulary({}), report)
-    if report.diagnostics or step is None:
-        raise AssertionError("\n".join(d.render() for d in report.diagnostics))
-    return step
-
-
-class Vocabulary:
-    """What nodes of a file may name: primitives, the library's blocks, and the blocks of the file itself."""
-
-    def __init__(self, own: dict[str, Block]) -> None:
-        self.own = own
-
-    def find(self, name: str) -> Primitive | Block | None:
-        if name in self.own:
-            return self.own[name]
-        if name in primitives():
-            return primitives()[name]
-        return library_block(name) if name in library_names() else None
-
-    def signature(self, name: str) -> Signature | None:
-        found = self.find(name)
-        return found.signature if found else None
-
-    def words(self) -> list[str]:
-        return [*primitives(), *library_names(), *self.own, *ROLES]
-
-
-def define_all(section: Value | None, report: Report) -> dict[str, Block]:
-    """The blocks of a file's `blocks:` section. Reports what is wrong with them."""
-    blocks: dict[str, Block] = {}
-    for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
-        taken = "a primitive" if name in primitives() else "a block of the library" if name in library_names() else None
-        try:
-            check_block(name, mark, taken)
-        except Fault as fault:
-            report.add(fault)
-        block = define(name, mark, value, report)
-        if not taken:
-            blocks[name] = block
-    return blocks

@@ -14,8 +14,8 @@ from archspec.language.names import INCOMING, LOOP, ROLES, VERBS
 from archspec.language.nodes import Broken, Call, Given, Step, Template, template
 
 
-class Vocabulary(Protocol):
-    """The primitives, blocks and roles that nodes may name."""
+class Signatures(Protocol):
+    """What nodes may name, each with its arguments; `Vocabulary` is the one there is."""
 
     def signature(self, name: str) -> Signature | None:
         """The arguments of what has this name; `None` where nothing has it."""
@@ -27,7 +27,7 @@ class Vocabulary(Protocol):
 class CallGrammar(ABC):
     """Parses calls whose formulas see the variables `visible`: those of the file, or the arguments of a `block`."""
 
-    def __init__(self, vocabulary: Vocabulary, visible: Iterable[str], report: Report, block: str = "") -> None:
+    def __init__(self, vocabulary: Signatures, visible: Iterable[str], report: Report, block: str = "") -> None:
         self.vocabulary = vocabulary
         self.block = block
         self.visible = set(visible) | set(INCOMING)

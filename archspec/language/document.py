@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from archspec.foundation.arguments import Schema, as_written, integer, number, titled
+from archspec.foundation.arguments import Schema, as_written, integer, titled
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.foundation.source import List, Mapping, Scalar, Value, read
 from archspec.foundation.validate import faults
+from archspec.language.forms import EXPECT_KEYS, FILE_KEYS
 from archspec.language.names import ROLES
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
 from archspec.recipe import recipe
 
 VERSION = 1
-MAX_STEPS = 20  # of a dotted path
+MAX_KEYS = 20  # of a dotted path
 
 _END = "(?![\\s\\S])"  # Python's `$` also matches before a last line break
 _TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": f"^[^\\x00-\\x1f\\x7f-\\x9f]*{_END}"}
@@ -26,13 +27,13 @@ _SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
-def schemas() -> dict[str, Schema]:
+def section_schemas() -> dict[str, Schema]:
     """The JSON Schema of each section of a file; `network`, `blocks` and `defaults` are held to the grammar instead."""
-    return _schemas(len(primitives()))
+    return _section_schemas(len(primitives()))
 
 
 @cache
-def _schemas(count: int) -> dict[str, Schema]:
+def _section_schemas(count: int) -> dict[str, Schema]:
     """Made anew when a plugin has added primitives."""
     sections: dict[str, Schema] = {
         "archspec": {"type": "integer"},
@@ -44,11 +45,11 @@ def _schemas(count: int) -> dict[str, Schema]:
         "defaults": as_written({"type": "object"}),
         "blocks": as_written({"type": "object"}),
         "network": {},
-        "init": initializers.schema(primitives()),
+        "init": initializers.init_schema(primitives()),
         "expect": as_written(
             {
                 "type": "object",
-                "properties": {"params": integer(0), "gmacs": number(0), "output": _SHAPE},
+                "properties": {key: form.schema for key, form in EXPECT_KEYS.items()} | {"output": _SHAPE},
                 "additionalProperties": False,
             }
         ),
@@ -65,12 +66,12 @@ def _schemas(count: int) -> dict[str, Schema]:
     return sections
 
 
-def schema() -> Schema:
-    """The JSON Schema of a file, its sections as `schemas` gives them."""
+def outline_schema() -> Schema:
+    """The JSON Schema of a file, its sections as `section_schemas` gives them."""
     return {
         "type": "object",
-        "properties": schemas(),
-        "required": ["archspec", "input", "network"],
+        "properties": section_schemas(),
+        "required": [key for key, form in FILE_KEYS.items() if form.needed],
         "additionalProperties": False,
     }
 
@@ -174,7 +175,7 @@ def parse(value: Value, report: Report) -> Document | None:
         report.add(other)
         return None
     for key, (mark, _) in value.entries.items():
-        meant = None if key in schemas() else did_you_mean(key, [*schemas(), "extends"])
+        meant = None if key in section_schemas() else did_you_mean(key, [*section_schemas(), "extends"])
         if meant and "`extends`" in meant:  # what else seems to be wrong may follow from it
             report.add(Fault("key-unknown", f"`{key}` is no key of a spec", mark, help=meant))
             return None
@@ -197,7 +198,7 @@ def check_version(value: Value) -> None:
 
 def faults_of(root: Mapping) -> Iterator[Fault]:
     """Everything in a file, or in what is left of it with a variant chosen, that the schema refuses."""
-    return faults(root, schema(), "")
+    return faults(root, outline_schema(), "")
 
 
 def _check_variant_vars(root: Mapping, report: Report) -> None:
@@ -275,16 +276,16 @@ def setting(document: Document, assignment: str) -> Setting:
 def placed(document: Document, path: str, value: Value, mark: Mark) -> Setting:
     """A value at a variable's name or dotted path. Raises `Fault`."""
     keys = path.split(".")
-    if len(keys) > MAX_STEPS:
-        raise Fault("too-large", f"a path has at most {MAX_STEPS} steps", mark)
+    if len(keys) > MAX_KEYS:
+        raise Fault("too-large", f"a path has at most {MAX_KEYS} steps", mark)
     section = document.root.get("vars")
     variables = list(section.entries) if isinstance(section, Mapping) else []
     for key in keys:
         if key.isdigit():
             message = f"a dotted path leads through mappings, not into lists: `{key}` is no key"
             raise Fault("key-unknown", message, mark, help="set the whole list, or make a variable of what varies")
-    sections = [key for key in schemas() if key not in ("archspec", "variants", "expect")]
-    if len(keys) == 1 and (keys[0] in variables or keys[0] not in schemas()):
+    sections = [key for key in section_schemas() if key not in ("archspec", "variants", "expect")]
+    if len(keys) == 1 and (keys[0] in variables or keys[0] not in section_schemas()):
         keys = ["vars", *keys]
     if keys[0] not in sections:
         hint = did_you_mean(keys[0], sections)

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from archspec.foundation.arguments import fault_in, number
+from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.validate import faults
+from archspec.language import forms
 from archspec.language.calls import CallGrammar
-from archspec.language.document import schemas
+from archspec.language.document import section_schemas
+from archspec.language.forms import AUX_KEYS, BRANCH_KEYS
 from archspec.language.names import (
     COMPANIONS,
+    FORMER,
     MERGES,
+    MODIFIER_WORDS,
     MODIFIERS,
     MODIFIERS_OF,
     ROLES,
@@ -52,7 +56,7 @@ class Grammar(CallGrammar):
 
     def _parts(self, mapping: Mapping) -> Body:
         """A mapping in a sequence's place: a sequence with named parts."""
-        for word in MODIFIERS:
+        for word in MODIFIER_WORDS:
             if word in mapping.entries:
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
@@ -103,7 +107,7 @@ class Grammar(CallGrammar):
 
     def _looks_like_arguments(self, value: Value) -> bool:
         if isinstance(value, Mapping):
-            arguments = [inner for key, (_, inner) in value.entries.items() if key not in MODIFIERS]
+            arguments = [inner for key, (_, inner) in value.entries.items() if key not in MODIFIER_WORDS]
             return not self._is_node(value) and any(map(_is_quantity, arguments))
         return _is_quantity(value)
 
@@ -150,6 +154,7 @@ class Grammar(CallGrammar):
         return Step(key, value.mark, self._call(value.value, value.mark, None))
 
     def _mapping_node(self, key: str, value: Mapping) -> Step:
+        value = self._renamed(value)
         verb = self._verb(value)
         mark, inner = value.entries[verb]
         name = value.entries.get("name")
@@ -163,7 +168,7 @@ class Grammar(CallGrammar):
         before = self.report.count
         when, repeat = self._modifier("when", value), self._modifier("repeat", value)
         with self._loop("repeat" in value.entries):
-            checkpoint, init = self._modifier("checkpoint", value), self._init(value)
+            recompute, init = self._modifier("recompute", value), self._init(value)
             broken = self.report.count > before
             body: Body
             if verb in MERGES:
@@ -181,7 +186,20 @@ class Grammar(CallGrammar):
                 body = self._call(verb, mark, inner)
         if broken or isinstance(body, Broken):
             return Step(key, mark, _broken(mark, value))
-        return Step(key, mark, body, when, repeat, init, checkpoint)
+        return Step(key, mark, body, when, repeat, init, recompute)
+
+    def _renamed(self, mapping: Mapping) -> Mapping:
+        """The node with modifiers by what they are called now. Raises `Fault` where one stands by both its names."""
+        for former, now in FORMER.items():
+            if former not in mapping.entries:
+                continue
+            mark, _ = mapping.entries[former]
+            if now in mapping.entries:
+                message = f"`{former}` is what `{now}` was called before, and `{now}` stands here too"
+                raise Fault("key-unknown", message, mark, help=f"leave `{former}` out")
+            self.report.note(f"`{former}` is now called `{now}`", mark)
+            mapping = Mapping(mapping.mark, {now if key == former else key: e for key, e in mapping.entries.items()})
+        return mapping
 
     def _verb(self, mapping: Mapping) -> str:
         """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
@@ -230,9 +248,8 @@ class Grammar(CallGrammar):
         if value is None:
             return None
         made = self._template(value)
-        schema = {"type": "integer", "minimum": 0} if word == "repeat" else {"type": "boolean"}
         if made.constant:
-            fault = fault_in(made.data, schema, f"`{word}`")
+            fault = fault_in(made.data, forms.MODIFIERS[word].schema, f"`{word}`")
             if fault:
                 if made.data in ("yes", "no", "on", "off"):
                     fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
@@ -245,7 +262,7 @@ class Grammar(CallGrammar):
         value = mapping.get("init")
         if value is None:
             return None
-        for fault in faults(value, schemas()["init"], "init"):
+        for fault in faults(value, section_schemas()["init"], "init"):
             if fault.code == "key-unknown" and isinstance(value, Mapping) and {"weight", "bias"} & value.entries.keys():
                 fault.help = "`init` names the layer first: `init: {conv: {weight: …}}`"
             self.report.add(fault)
@@ -283,8 +300,8 @@ class Grammar(CallGrammar):
         """A branch: a sequence's place, or `{when: …, body: …}`."""
         if isinstance(value, Mapping) and "body" in value.entries and "for" not in value.entries:
             for word, (at, _) in value.entries.items():
-                if word not in ("when", "body"):
-                    hint = did_you_mean(word, ("when", "body"))
+                if word not in BRANCH_KEYS:
+                    hint = did_you_mean(word, BRANCH_KEYS)
                     self.report.add(Fault("key-unknown", f"`{word}` has no meaning in a branch", at, help=hint))
             try:
                 when = self._modifier("when", value)
@@ -354,15 +371,15 @@ class Grammar(CallGrammar):
         return Broken(mark) if self.report.count > before else aux
 
 
-_AUX = ("name", "weight", "body")
-WEIGHT = number(0)
+_AUX = tuple(AUX_KEYS)
+WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of a side classifier's loss may be."""
 
 
 def _words(mapping: Mapping) -> list[str]:
     """A mapping's keys, less modifiers and the companions of a verb that is there: in a node, its verb is left."""
     companions = {key for verb, keys in COMPANIONS.items() if verb in mapping.entries for key in keys}
-    return [key for key in mapping.entries if key not in MODIFIERS and key not in companions]
+    return [key for key in mapping.entries if key not in MODIFIER_WORDS and key not in companions]
 
 
 def _broken(mark: Mark, value: Value) -> Broken:

@@ -7,23 +7,25 @@ import re
 
 from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
+from archspec.language import forms
+from archspec.layers.merges import MERGE_RULES
 
-INCOMING = ("c_in", "h_in", "w_in", "shape_in")
-"""What a node's formulas see of the tensor that reaches it."""
-LOOP = ("index", "first", "last")
-"""What the innermost `for` or `repeat` gives to formulas."""
-ROLES = ("act", "norm")
-MERGES = ("concat", "add", "multiply")
+INCOMING = tuple(forms.INCOMING)
+LOOP = tuple(forms.LOOP)
+ROLES = tuple(forms.ROLES)
+MERGES = tuple(MERGE_RULES)
 WIRES = ("save", "load", "output")
 """What leads a tensor elsewhere than to the next node."""
-VERBS = ("use", "for", *MERGES, *WIRES, "aux")
+VERBS = tuple(forms.NODE_FORMS)
 """The node forms that are part of the language itself."""
-MODIFIERS = ("name", "repeat", "when", "init", "checkpoint")
-MODIFIERS_OF: dict[str, tuple[str, ...]] = {**dict.fromkeys(WIRES, ("when",)), "aux": ("when", "init")}
+MODIFIERS = tuple(forms.MODIFIERS)
+FORMER = forms.FORMER
+MODIFIER_WORDS = (*MODIFIERS, *FORMER)
+MODIFIERS_OF = {verb: form.modifiers for verb, form in forms.NODE_FORMS.items() if form.modifiers != MODIFIERS}
 """The modifiers of the verbs that do not take all of them."""
-COMPANIONS = {"use": ("with",), "for": ("body",)}
+COMPANIONS = {verb: form.companions for verb, form in forms.NODE_FORMS.items() if form.companions}
 """Keys that belong to one verb."""
-COMPANION_WORDS = tuple(word for words in COMPANIONS.values() for word in words)
+COMPANION_WORDS = tuple(forms.COMPANIONS)
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -78,7 +80,7 @@ def check_variable(name: str, mark: Mark) -> None:
 def check_block(name: str, mark: Mark, taken: str | None, kind: str = "block") -> None:
     """Refuse a name that a block, or a primitive, cannot have; `taken` says what has it already. Raises `Fault`."""
     _word(name, f"a {kind}'s name", mark)
-    if name in (*VERBS, *MODIFIERS, *ROLES, *COMPANION_WORDS):
+    if name in (*VERBS, *MODIFIER_WORDS, *ROLES, *COMPANION_WORDS):
         taken = "a word of the language"
     if taken:
         raise Fault("name-reserved", f"`{name}` cannot name a {kind}: it is {taken}", mark, help="choose another name")

@@ -172,12 +172,12 @@ class Step:
     when: Template | None = None
     repeat: Template | None = None
     init: Template | None = None
-    checkpoint: Template | None = None
+    recompute: Template | None = None
 
     @property
     def modified(self) -> bool:
         """Whether modifiers stand beside it, which a layer that is given as an argument cannot have."""
-        return any((self.when, self.repeat, self.init, self.checkpoint))
+        return any((self.when, self.repeat, self.init, self.recompute))
 
 
 def bodies(step: Step) -> Iterator[Body]:

@@ -6,41 +6,37 @@ from itertools import combinations
 
 from archspec.foundation.arguments import Schema, Signature, either, is_as_written
 from archspec.language import blocks as block
-from archspec.language.blocks import library_block, library_names
-from archspec.language.document import VERSION, schemas
-from archspec.language.grammar import WEIGHT
-from archspec.language.names import COMPANIONS, MERGES, MODIFIERS, MODIFIERS_OF, ROLES, VERBS
+from archspec.language.document import VERSION, section_schemas
+from archspec.language.forms import (
+    ARGUMENT_KEYS,
+    AUX_KEYS,
+    BLOCK_KEYS,
+    COMPANIONS as COMPANION_FORMS,
+    FILE_KEYS,
+    MODIFIERS,
+    NAME,
+    NODE_FORMS,
+    Form,
+    Forms,
+)
+from archspec.language.names import COMPANIONS, FORMER, MERGES, MODIFIER_WORDS, MODIFIERS_OF, ROLES, VERBS, WIRES
+from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.registry import primitives
-from archspec.recipe import recipe
+from archspec.recipe import Recipe, keys, recipe
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
-_SECTIONS = {
-    "archspec": "The version of the language.",
-    "extends": "Another spec, over which this one is laid: a path to a file in this file's folder or below.",
-    "name": "The network's name, for people.",
-    "description": "What the network is, in a line.",
-    "source": "The paper or page that it comes from.",
-    "input": "The shape of one sample: channels, height, width.",
-    "vars": "Named values, for formulas; a later one may use those above it.",
-    "defaults": "Default arguments of primitives and blocks, and the roles `act` and `norm`.",
-    "blocks": "Blocks of this file.",
-    "network": "The network: a list of nodes, or a mapping of named parts.",
-    "variants": "Named partial specs, laid over this one.",
-    "init": "Initial values of parameters, by primitive.",
-    "expect": "Figures that the author vouches for.",
-    "train": "The recipe.",
-}
 
 
-def schema() -> Schema:
+def spec_schema() -> Schema:
     """The JSON Schema (draft 2020-12) of a spec file.
 
     It knows the primitives and the library's blocks with their arguments. Names that a file gives to its own blocks
     it cannot know, so it lets any other word stand for a layer.
     """
-    definition = _with_formulas(block.SCHEMA)
-    definition["properties"]["body"] = _ref("place")
-    definition["properties"]["args"] = {"type": "object", "additionalProperties": block.ARGUMENT_SCHEMA}
+    definition = _with_formulas(block.BLOCK_SCHEMA)
+    arguments: Schema = {"type": "object", "additionalProperties": _argument()}
+    properties = definition["properties"] | {"body": _ref("place"), "args": arguments}
+    definition["properties"] = _all_described(BLOCK_KEYS, properties)
     written: dict[str, Schema] = {
         "extends": {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]*\\.ya?ml$"},
         "archspec": {"const": VERSION},
@@ -48,11 +44,14 @@ def schema() -> Schema:
         "blocks": {"type": "object", "additionalProperties": definition},
         "network": _ref("place"),
     }
-    known: dict[str, Schema] = {"extends": {}} | schemas()
+    known: dict[str, Schema] = {"extends": {}} | section_schemas()
     sections = {
-        key: {"description": _SECTIONS[key], **(written.get(key) or _with_formulas(one))}
+        key: {"description": FILE_KEYS[key].doc, **(written.get(key) or _with_formulas(one))}
         for key, one in known.items()
         if key != "variants"
+    }
+    sections["train"]["properties"] = {
+        key: one | {"description": keys(Recipe)[key].doc} for key, one in sections["train"]["properties"].items()
     }
     partial: Schema = {
         "type": "object",
@@ -66,13 +65,20 @@ def schema() -> Schema:
         "title": "archspec spec",
         "type": "object",
         "properties": {key: _ref(f"section_{key}") for key in sections}
-        | {"variants": {"description": _SECTIONS["variants"], **variants}},
+        | {"variants": {"description": FILE_KEYS["variants"].doc, **variants}},
         "required": ["archspec"],
         "if": {"not": {"required": ["extends"]}},
-        "then": {"required": ["input", "network"]},
+        "then": {"required": [key for key, form in FILE_KEYS.items() if form.needed]},
         "additionalProperties": False,
         "$defs": {f"section_{key}": one for key, one in sections.items()} | _definitions(),
     }
+
+
+def _argument() -> Schema:
+    """The definition of one argument of a block."""
+    bare, written = block.ARGUMENT_SCHEMA["anyOf"]
+    written = written | {"properties": _all_described(ARGUMENT_KEYS, written["properties"])}
+    return block.ARGUMENT_SCHEMA | {"anyOf": [bare, written]}
 
 
 def _ref(name: str) -> Schema:
@@ -132,7 +138,10 @@ def _call(signature: Signature, doc: str, *, complete: bool) -> Schema:
 
 def _defaults() -> Schema:
     layers = {name: _call(signature, doc, complete=False) for name, (signature, doc) in _signatures().items()}
-    words = [*MODIFIERS, *(verb for verb in VERBS if verb != "use")]  # what stands for a role is a layer and no more
+    words = [
+        *MODIFIER_WORDS,
+        *(verb for verb in VERBS if verb != "use"),
+    ]  # what stands for a role is a layer and no more
     layer: Schema = {"allOf": [_ref("node_mapping"), {"propertyNames": {"not": {"enum": words}}}]}
     role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, layer]}
     return {"type": "object", "properties": layers | dict.fromkeys(ROLES, role)}
@@ -140,18 +149,15 @@ def _defaults() -> Schema:
 
 def _definitions() -> dict[str, Schema]:
     modifiers: dict[str, Schema] = {
-        "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$", "description": "Its key in the state_dict."},
-        "repeat": {
-            "description": "How many copies stand here, one after the other.",
-            **either({"type": "integer", "minimum": 0}, FORMULA),
-        },
-        "when": {"description": "If false, the node is left out.", **either({"type": "boolean"}, FORMULA)},
+        "name": _described(MODIFIERS["name"], NAME),
         "init": _ref("section_init"),
-        "checkpoint": {
-            "description": "Compute activations again in the backward pass, instead of keeping them.",
-            **either({"type": "boolean"}, FORMULA),
+        **{
+            word: _described(MODIFIERS[word], _or_formula(MODIFIERS[word].schema))
+            for word in ("repeat", "when", "recompute")
         },
     }
+    for former, now in FORMER.items():
+        modifiers[former] = modifiers[now] | {"description": f"What `{now}` was called before.", "deprecated": True}
     return {
         "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
         "node_mapping": _node_mapping(modifiers, _verbs()),
@@ -166,7 +172,7 @@ def _definitions() -> dict[str, Schema]:
         },
         "parts": {
             "type": "object",
-            "propertyNames": {"not": {"enum": list(MODIFIERS)}, **modifiers["name"]},
+            "propertyNames": {"not": {"enum": list(MODIFIER_WORDS)}, **modifiers["name"]},
             "additionalProperties": _ref("place"),
             "not": _ref("one_node"),
         },
@@ -209,42 +215,46 @@ def _verbs() -> dict[str, Schema]:
     verbs: dict[str, Schema] = {name: _ref(f"call_{name}") for name in _signatures()}
     verbs |= {name: _ref("branches") for name in MERGES}
     verbs |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
-    verbs["use"] = {"type": "string", "description": "A layer's name, or a formula that gives one."}
+    word: Schema = either(NAME, FORMULA)
+    verbs["use"] = NODE_FORMS["use"].schema
     verbs["for"] = {
         "type": "object",
         "minProperties": 1,
         "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
-        "description": "One pass of the body for each row of these columns.",
     }
-    word: Schema = either({"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}, FORMULA)
-    verbs["save"] = {**word, "description": "Keep the tensor, under this name."}
-    verbs["load"] = {**word, "description": "Take up the tensor that was saved under this name."}
-    verbs["output"] = {**word, "description": "The tensor is also an output of the network, of this name."}
+    verbs |= dict.fromkeys(WIRES, word)
     verbs["aux"] = {
         "type": "object",
-        "description": "A side classifier on the tensor, in training alone; its loss counts by the weight.",
-        "properties": {
-            "name": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"},
-            "weight": either(WEIGHT, FORMULA),
-            "body": _ref("place"),
-        },
-        "required": ["name", "weight", "body"],
+        "properties": _all_described(
+            AUX_KEYS,
+            {"name": NAME, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
+        ),
+        "required": list(AUX_KEYS),
         "additionalProperties": False,
     }
-    return verbs
+    return verbs | {verb: _described(form, verbs[verb]) for verb, form in NODE_FORMS.items()}
+
+
+def _described(form: Form, one: Schema) -> Schema:
+    return {"description": form.doc, **one}
+
+
+def _all_described(forms: Forms, properties: dict[str, Schema]) -> dict[str, Schema]:
+    return {key: _described(forms[key], one) for key, one in properties.items()}
 
 
 def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Schema:
     """A mapping with one verb, its companions and the modifiers; any other word is taken for a block of the file."""
     companions: dict[str, Schema] = {
-        "with": {"type": "object", "description": "The arguments of what `use` names."},
+        "with": _described(COMPANION_FORMS["with"], {"type": "object"}),
         "body": _ref("place"),
     }
     # one key that is no modifier: as many keys as modifiers, and one
     one_other: list[Schema] = [
         {"required": list(some), "minProperties": count + 1, "maxProperties": count + 1}
-        for count in range(len(MODIFIERS) + 1)
-        for some in combinations(MODIFIERS, count)
+        for count in range(len(MODIFIER_WORDS) + 1)
+        for some in combinations(MODIFIER_WORDS, count)
+        if not any(former in some and now in some for former, now in FORMER.items())
     ]
     one_verb: list[Schema] = [{"required": [verb]} for verb in verbs]
     limited: list[Schema] = [
@@ -254,8 +264,9 @@ def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Sch
     return {
         "type": "object",
         "properties": {**verbs, **companions, **modifiers},
+        "not": {"anyOf": [{"required": [former, now]} for former, now in FORMER.items()]},
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
         "if": {"anyOf": one_verb},
         "then": {"oneOf": one_verb, "propertyNames": {"enum": [*verbs, *companions, *modifiers]}, "allOf": limited},
-        "else": {"not": {"propertyNames": {"enum": list(MODIFIERS)}}, "anyOf": one_other},
+        "else": {"not": {"propertyNames": {"enum": list(MODIFIER_WORDS)}}, "anyOf": one_other},
     }

@@ -12,12 +12,14 @@ from archspec.foundation.formulas import MAX_VALUES, count_items
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import Mapping, Scalar, Value, locate, plain
 from archspec.foundation.validate import faults
-from archspec.language.blocks import Vocabulary, define_all, formula_of
-from archspec.language.document import schemas
+from archspec.language.blocks import formula_of
+from archspec.language.document import section_schemas
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
 from archspec.language.nodes import Broken, Call, Step
+from archspec.language.vocabulary import Vocabulary, define_all
 from archspec.layers.initializers import Init, resolve as resolve_init
+from archspec.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Sections:
     network: Step | None
     init: Inits
     expect: dict[str, Any]
-    recipe: dict[str, Any]
+    recipe: Recipe
 
     def text(self, key: str) -> str:
         """A section that is a line for people; empty where there is none."""
@@ -86,7 +88,7 @@ def compute(root: Mapping, report: Report) -> Sections:
         network=grammar.place("", network.mark, network) if network else None,
         init=inits(root.get("init"), section.data("init"), report),
         expect=section.data("expect") or {},
-        recipe=section.data("train") or {},
+        recipe=Recipe.from_dict(section.data("train") or {}),
     )
 
 
@@ -119,7 +121,7 @@ class _Computer:
     def data(self, key: str) -> Any:
         """A section's data; `None` where it is absent or wrong."""
         value = self.root.get(key)
-        if value is None or (is_as_written(schemas()[key]) and not isinstance(value, Mapping)):  # as reported
+        if value is None or (is_as_written(section_schemas()[key]) and not isinstance(value, Mapping)):  # as reported
             return None
         try:
             made = formula_of(value, self.variables)
@@ -129,7 +131,7 @@ class _Computer:
         except Fault as fault:
             self.report.add(fault, value.mark)
             return None
-        wrong = list(faults(value, schemas()[key], key, data))
+        wrong = list(faults(value, section_schemas()[key], key, data))
         for one in wrong:
             self.report.add(one)
         return None if wrong else data

@@ -15,39 +15,48 @@ from archspec.layers.primitive import Primitive
 class Initializer:
     """A function of `torch.nn.init`: the types of its arguments, and the fewest axes of a parameter it works on."""
 
+    doc: str
+    """What it gives, in a line."""
     arguments: dict[str, Schema]
     least_axes: int = 0
+    required: tuple[str, ...] = ()
+    """The arguments without a default."""
     bounds: tuple[float, float] | None = None
     """torch's own values of `a` and `b`, where these are the bounds of what is drawn."""
 
 
+_GAIN = {"gain": number(0)}
 _KAIMING: dict[str, Schema] = {
     "a": number(),
     "mode": choice("fan_in", "fan_out"),
     "nonlinearity": choice("linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu"),
 }
 INITIALIZERS = {
-    "constant": Initializer({"val": number()}),
-    "zeros": Initializer({}),
-    "ones": Initializer({}),
-    "normal": Initializer({"mean": number(), "std": number(0)}),
+    "constant": Initializer("One number, `val`: never by its name alone.", {"val": number()}, required=("val",)),
+    "zeros": Initializer("Zeros.", {}),
+    "ones": Initializer("Ones.", {}),
+    "normal": Initializer("Drawn from a normal distribution.", {"mean": number(), "std": number(0)}),
     "trunc_normal": Initializer(
-        {"mean": number(), "std": number(above=0), "a": number(), "b": number()}, bounds=(-2, 2)
+        "Drawn from a normal distribution, between `a` and `b`, a below b.",
+        {"mean": number(), "std": number(above=0), "a": number(), "b": number()},
+        bounds=(-2, 2),
     ),
-    "uniform": Initializer({"a": number(), "b": number()}, bounds=(0, 1)),
-    "xavier_uniform": Initializer({"gain": number(0)}, 2),
-    "xavier_normal": Initializer({"gain": number(0)}, 2),
-    "kaiming_uniform": Initializer(_KAIMING, 2),
-    "kaiming_normal": Initializer(_KAIMING, 2),
-    "orthogonal": Initializer({"gain": number()}, 2),
+    "uniform": Initializer(
+        "Drawn evenly between `a` and `b`, a below b.", {"a": number(), "b": number()}, bounds=(0, 1)
+    ),
+    "xavier_uniform": Initializer("Drawn evenly; the variance by inputs and outputs (Glorot).", _GAIN, 2),
+    "xavier_normal": Initializer("Drawn normally; the variance by inputs and outputs (Glorot).", _GAIN, 2),
+    "kaiming_uniform": Initializer("Drawn evenly; the variance by inputs or outputs (He).", _KAIMING, 2),
+    "kaiming_normal": Initializer("Drawn normally; the variance by inputs or outputs (He).", _KAIMING, 2),
+    "orthogonal": Initializer("A random orthogonal matrix, times `gain`.", {"gain": number()}, 2),
 }
-REQUIRED_ARGUMENTS = {"constant": ["val"]}
+"""The functions, less their final underscore."""
 
 Init = tuple[str, tuple[tuple[str, Any], ...]]
 """A function of `torch.nn.init`, less its final underscore, and its arguments."""
 
 
-def schema(primitives: dict[str, Primitive]) -> Schema:
+def init_schema(primitives: dict[str, Primitive]) -> Schema:
     """The JSON Schema of a spec's `init` section."""
     named: Schema = {
         "type": "object",
@@ -55,7 +64,7 @@ def schema(primitives: dict[str, Primitive]) -> Schema:
             name: {
                 "type": "object",
                 "properties": one.arguments,
-                "required": REQUIRED_ARGUMENTS.get(name, []),
+                "required": list(one.required),
                 "additionalProperties": False,
             }
             for name, one in INITIALIZERS.items()
@@ -64,7 +73,7 @@ def schema(primitives: dict[str, Primitive]) -> Schema:
         "minProperties": 1,
         "maxProperties": 1,
     }
-    bare = choice(*(name for name in INITIALIZERS if name not in REQUIRED_ARGUMENTS))
+    bare = choice(*(name for name, one in INITIALIZERS.items() if not one.required))
     value = either(number(), bare, named)
     return {
         "type": "object",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
 from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.shapes import Shape, show
 
@@ -24,17 +27,30 @@ def _multiplied(shapes: list[Shape]) -> Shape | None:
     return tuple(axis.pop() if axis else 1 for axis in axes) if all(len(axis) <= 1 for axis in axes) else None
 
 
-OUTPUTS = {"concat": _concatenated, "add": _added, "multiply": _multiplied}
-NEEDED = {
-    "concat": "equal shapes but for the channels",
-    "add": "equal shapes",
-    "multiply": "equal shapes, or axes of 1",
+@dataclass(frozen=True, slots=True)
+class MergeRule:
+    """One way to join branches; `archspec.assembly.assemble.MERGES` says how torch does it."""
+
+    doc: str
+    """What it gives, in a line."""
+    needed: str
+    """What shapes its branches must have, in words."""
+    output: Callable[[list[Shape]], Shape | None]
+    """The shape of what it gives; `None` where the branches do not fit."""
+
+
+MERGE_RULES: Mapping[str, MergeRule] = {
+    "concat": MergeRule(
+        "The branches, joined along the first axis, the channels.", "equal shapes but for the channels", _concatenated
+    ),
+    "add": MergeRule("The sum of the branches.", "equal shapes", _added),
+    "multiply": MergeRule("The product of the branches.", "equal shapes, or axes of 1", _multiplied),
 }
 
 
 def output(kind: str, shapes: list[Shape]) -> Shape | None:
     """The shape of what a merge gives; `None` where the branches do not fit."""
-    return OUTPUTS[kind](shapes)
+    return MERGE_RULES[kind].output(shapes)
 
 
 def mismatch(
@@ -44,7 +60,7 @@ def mismatch(
     shown = [show(shape) for shape in shapes]
     width, room = max(map(len, keys)), max(map(len, shown))
     notes = [f"{key:<{width}}  {text:>{room}}   {at}" for key, text, at in zip(keys, shown, marks, strict=True)]
-    message = f"`{kind}` needs {NEEDED[kind]}, but its branches give"
+    message = f"`{kind}` needs {MERGE_RULES[kind].needed}, but its branches give"
     return Fault("shape-mismatch", message, mark, notes=notes, help=_hint(kind, shapes, empty))
 
 

@@ -19,10 +19,38 @@ Arguments = Mapping[str, Any]
 
 
 class Primitive(ABC):
-    """One kind of layer.
+    """The base of all primitives: one kind of layer, whose shapes and figures are known without torch.
 
-    A subclass in a file of `archspec/layers/primitives/` is registered by being there, others by `--plugin`. Shapes are
-    those of one sample, without the batch axis; the module works on batches of them.
+    A subclass gives `name`, `doc` and `module`, and `output`, `parameters` and `macs` where the defaults below do not
+    hold. One in a file of `archspec/layers/primitives/` is registered by being there, others by `--plugin` or
+    `archspec.plugins.load_plugin`. Shapes are those of one sample, without the batch axis; the module works on batches.
+
+    Example:
+        ```python
+        class Gain(Primitive):
+            name = "gain"
+            doc = "Each channel times a learned number."
+
+            def parameters(self, arguments, shape):
+                return {"weight": (shape[0], 1, 1)}
+
+            def output(self, arguments, shape):
+                return shape
+
+            def module(self, arguments, shape):
+                import torch
+                from torch import nn
+
+                class Gain(nn.Module):
+                    def __init__(self):
+                        super().__init__()
+                        self.weight = nn.Parameter(torch.ones(shape[0], 1, 1))
+
+                    def forward(self, x):
+                        return x * self.weight
+
+                return traced(Gain())
+        ```
     """
 
     name: ClassVar[str]
@@ -34,26 +62,52 @@ class Primitive(ABC):
     rule: ClassVar[str] = ""
     """Its shape rule, for people: `C×H×W → out×H′×W′`."""
     arguments: ClassVar[tuple[Argument, ...]] = ()
+    """Its arguments; the first may be given alone."""
     weights: ClassVar[tuple[str, ...]] = ()
     """The names of all parameters that it can have, as `init` and `state_dict` know them."""
     examples: ClassVar[tuple[str, ...]] = ()
     """Nodes that use it, in the language; the first is the one to show. Each is tried on `example_input`."""
     example_input: ClassVar[Shape] = (8, 16, 16)
+    """The shape of an input that the examples take."""
 
     @cached_property
     def signature(self) -> Signature:
+        """The arguments together, by which values are checked."""
         return Signature(self.name, self.arguments)
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        """The shape of the output. Raises `Fault` (input-shape) where the layer cannot take its input."""
+        """The shape of the output; the input's own where a subclass does not say otherwise.
+
+        A plugin's class that leaves this out is measured: its module is run on torch's `meta` device.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape, `(channels, height, width)` for example.
+
+        Raises:
+            Fault: The layer cannot take this input; `raise self.refuse(shape, "what it needs")`.
+        """
         return shape
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
-        """The shapes of the trainable parameters, by their `state_dict` names."""
+        """The shapes of the trainable parameters, by their names in the module's `state_dict`.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+        """
         return {}
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
-        """Multiply-accumulate operations for one sample, of convolutions and matrix products: no bias, no norm."""
+        """The multiply-accumulate operations (MACs) for one sample.
+
+        Convolutions and matrix products count; biases, normalisations and activations do not.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+            output: The output's shape.
+        """
         return 0
 
     def buffers(self, arguments: Arguments, shape: Shape) -> int:
@@ -62,14 +116,32 @@ class Primitive(ABC):
 
     @abstractmethod
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        """The layer as an ordinary torch module, made with torch's own initial values. Imports torch itself."""
+        """The layer as an ordinary torch module with torch's own initial values. The method imports torch itself.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape. The module takes batches `(N, *shape)`.
+        """
 
     def refuse(self, shape: Shape, needed: str, help: str | None = None) -> Fault:
-        """The fault of an input that the layer cannot take."""
+        """The fault of an input that the layer cannot take, to be raised by `output`.
+
+        Args:
+            shape: The input's shape.
+            needed: What the layer needs, as in `"a feature map"`.
+            help: What to do about it.
+        """
         return Fault("input-shape", f"`{self.name}` needs {needed}, but its input is {show(shape)}", help=help)
 
     def feature_map(self, shape: Shape) -> tuple[int, int, int]:
-        """The input as channels, height, width. Raises `Fault` where it is no feature map."""
+        """The input's channels, height and width.
+
+        Args:
+            shape: The input's shape.
+
+        Raises:
+            Fault: The input is no feature map, that is, its shape has not three numbers.
+        """
         if len(shape) != 3:
             raise self.refuse(shape, "a feature map (channels×height×width)")
         return shape[0], shape[1], shape[2]
@@ -78,8 +150,20 @@ class Primitive(ABC):
 def traced(module: nn.Module) -> nn.Module:
     """A module that torch has no class for, as a graph of torch's own operations, which archspec has no part in.
 
-    Its parameters, buffers and submodules keep their names; its `forward` is written down once, by torch.fx.
+    Its parameters, buffers and submodules keep their names. Its `forward` is recorded once, by `torch.fx`; a network
+    that holds it can therefore be pickled, and loaded where the class is not defined.
+
+    Args:
+        module: The module. Its `forward` must not branch on values.
+
+    Example:
+        ```python
+        return traced(PowerMeanPool2d())  # at the end of `Primitive.module`
+        ```
     """
     from torch import fx
 
-    return fx.GraphModule(module, fx.Tracer().trace(module), class_name=type(module).__name__)
+    graph = fx.Tracer().trace(module)
+    for node in graph.nodes:
+        node.type = None  # a name, where annotations are not evaluated; torch 2.10 cannot pickle it
+    return fx.GraphModule(module, graph, class_name=type(module).__name__)

@@ -9,13 +9,13 @@ from typing import Any
 from archspec.foundation.arguments import Signature, is_node
 from archspec.foundation.errors import Fault, Frame, Mark, listed
 from archspec.foundation.formulas import describe
+from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
 from archspec.language.names import INCOMING, ROLES
 from archspec.language.nodes import Template
 from archspec.language.sections import BROKEN, Inits, Sections, depends_on_broken
 from archspec.layers.primitive import Primitive
-from archspec.plan.plan import freeze
 from archspec.plan.tensors import Tensors
 
 Scope = ABCMapping[str, Any]

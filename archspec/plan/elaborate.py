@@ -9,18 +9,21 @@ from typing import Any
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Frame, Mark, Report
 from archspec.foundation.formulas import describe
+from archspec.foundation.frozen import freeze, freeze_pairs
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.validate import faults
-from archspec.language.blocks import Block, library_body
-from archspec.language.document import schemas
+from archspec.language.blocks import Block
+from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.names import ROLES, check_tensor
 from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
 from archspec.language.sections import BROKEN, Inits, Sections, inits
+from archspec.language.vocabulary import library_body
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Binder, Chain, Initial, Place, Row, Scope, Unknown
-from archspec.plan.plan import Group, Layer, Node, Tap, block_frame, freeze, freeze_pairs, pass_frame
+from archspec.plan.frames import block_frame, pass_frame
+from archspec.plan.nodes import Group, Layer, Node, Tap
 from archspec.plan.tensors import Tensors, Wires
 
 MAX_NODES = 100_000  # of a plan, groups counted
@@ -104,9 +107,9 @@ class _Elaborator:
             if step.init is not None:
                 place = replace(place, init=place.init.overridden(self.initial(step.init, place)))
             result = self.body(step, place)
-            if step.checkpoint is None or not self.binder.typed(step.checkpoint, bool, "`checkpoint`", place):
+            if step.recompute is None or not self.binder.typed(step.recompute, bool, "`recompute`", place):
                 return result
-            return replace(result, checkpoint=True) if isinstance(result, (Layer, Group)) else result
+            return replace(result, recompute=True) if isinstance(result, (Layer, Group)) else result
         except Fault as fault:
             self.report.add(fault, step.mark, place.frames)
             return None
@@ -121,7 +124,7 @@ class _Elaborator:
     def initial(self, template: Template, place: Place) -> Inits:
         """The initialisers written at a node. Reports what is wrong with them."""
         data = self.binder.value(template, place)
-        wrong = list(faults(template.value, schemas()["init"], "init", data))
+        wrong = list(faults(template.value, section_schemas()["init"], "init", data))
         for fault in wrong:
             self.report.add(fault, frames=place.frames)
         return {} if wrong else inits(template.value, data, self.report)
@@ -235,7 +238,7 @@ class _Elaborator:
         if output is None:
             keys = [step.key for step, _ in branches]
             marks = [step.body.mark for step, _ in branches]
-            empty = [not result.layers and not result.free for _, result in branches]
+            empty = [_is_empty(result) for _, result in branches]
             raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty)
         children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
         return self.group(merge.kind, merge.mark, children, place, output)
@@ -380,13 +383,18 @@ class _Elaborator:
         return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
 
 
+def _is_empty(node: Node) -> bool:
+    """Whether a branch gives its input unchanged."""
+    if isinstance(node, Group):
+        return not node.is_merge and all(_is_empty(child) for _, child in node.children)
+    return isinstance(node, Tap) and node.kind != "load"
+
+
 def _check_recomputed(node: Result, what: str) -> None:
     """Raises `Fault` where all of a network or side classifier is to be computed again, which saves nothing."""
     while isinstance(node, (Layer, Group)):
-        if node.checkpoint:
-            message = (
-                f"`checkpoint` has no meaning for the whole of {what}: all of it would be kept to compute it again"
-            )
+        if node.recompute:
+            message = f"`recompute` has no meaning for the whole of {what}: all of it would be kept to compute it again"
             raise Fault("key-unknown", message, node.mark, help="put it beside parts of it")
         node = node.children[0][1] if isinstance(node, Group) and node.kind == "block" else None
 

@@ -6,7 +6,7 @@ Names, arguments and their meaning are those of torchvision's transforms; `train
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.foundation.arguments import Argument, Schema, Signature, choice, either, integer, number
@@ -136,8 +136,27 @@ SCHEMA: Schema = either(
 """One entry of a recipe's `augment`: `{name: {arguments}}`, or a name alone."""
 
 
-def complete(written: str | Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:
-    """An entry of a recipe's `augment` as its name and all of its arguments, those left out by their defaults."""
-    name, arguments = (written, {}) if isinstance(written, str) else next(iter(written.items()))
-    defaults = {argument.name: argument.default for argument in AUGMENTATIONS[name].signature.arguments}
-    return name, defaults | dict(arguments)
+@dataclass(frozen=True)
+class AppliedAugmentation:
+    """One entry of a recipe's `augment`: an augmentation by its name, and those of its arguments that are given."""
+
+    name: str
+    given: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_data(cls, written: str | Mapping[str, Mapping[str, Any]]) -> AppliedAugmentation:
+        """Of an entry as it is written, which fits `SCHEMA`: a name alone, or `{name: {arguments}}`."""
+        return cls(written) if isinstance(written, str) else cls(*next(iter(written.items())))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry as `{name: {given arguments}}`."""
+        return {self.name: dict(self.given)}
+
+    @property
+    def kind(self) -> Augmentation:
+        return AUGMENTATIONS[self.name]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """All of its arguments, those that are not given by their defaults."""
+        return {one.name: one.default for one in self.kind.signature.arguments} | dict(self.given)

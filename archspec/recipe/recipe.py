@@ -1,109 +1,70 @@
-"""The recipe: how a spec says that it is trained. Its form, checked without torch; `trainer` carries it out."""
+"""The recipe: how a spec says that it is trained. Its form, checked without torch; `trainer` carries it out.
+
+The fields of these dataclasses say of each key its type, its default, the values that fit and a line about it; the
+JSON Schema and the mapping of defaults are made from them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
-from archspec.foundation.arguments import Schema, boolean, choice, either, integer, number
+from archspec.foundation.arguments import REQUIRED, Argument, Schema, boolean, choice, either, integer, number
 from archspec.recipe import augmentations
-from archspec.recipe.optimizers import OPTIMIZERS, REQUIRED
+from archspec.recipe.augmentations import AppliedAugmentation
+from archspec.recipe.optimizers import OPTIMIZERS
+from archspec.recipe.options import Option, chosen, refused, section
 
-
-def _section(required: Iterable[str] = (), **properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
-
-
-def _chosen(default: str | None, options: dict[str, Schema], *, null: bool = False) -> Schema:
-    """`{name: NAME, …}` with the arguments of what the name chooses, or the name alone.
-
-    Without a name, the default is meant. Where the name is a formula, its arguments are checked once it is computed;
-    so the conditions are those under which an option is *not* chosen, which a formula always fulfils.
-    """
-    unnamed = {"required": ["name"]}
-    alone = [
-        _refused({"const": name}, "key-missing", f"needs arguments: `{_written(name, one['required'])}`")
-        for name, one in options.items()
-        if one["required"]
-    ]
-    written: Schema = {
-        "title": "a name, or `{name: NAME, …}` with arguments" + (", or none" if null else ""),
-        "type": ["object", "null"] if null else "object",
-        "properties": {"name": choice(*options)},
-        "allOf": [
-            {
-                "if": {"properties": {"name": {"not": {"const": name}}}} | (unnamed if name == default else {}),
-                "else": one | {"properties": {"name": choice(*options)} | one["properties"]},
-            }
-            for name, one in options.items()
-        ],
-    }
-    if default is None:
-        written["if"], written["then"] = {"type": "object"}, unnamed
-    bare = choice(*options) | ({"allOf": alone} if alone else {})
-    return {"if": {"type": "string"}, "then": bare, "else": written}
-
-
-def _written(name: str, arguments: Iterable[str]) -> str:
-    return "{" + ", ".join([f"name: {name}", *(f"{one}: …" for one in arguments)]) + "}"
-
-
-def _refused(what: Schema, code: str, words: str) -> Schema:
-    """What fits a schema is refused here, with an error code and words of its own."""
-    return {"not": what, "$comment": code, "description": words}
-
-
-def _excluded(words: str) -> Schema:
-    """A key that another one excludes."""
-    return _refused({"type": ["object", "number"]}, "key-unknown", words)
-
+LOSSES: Mapping[str, Option] = {
+    "cross_entropy": Option(
+        "The negative log-likelihood of the right class under softmax.", {"label_smoothing": number(0, 1)}
+    ),
+    "binary_cross_entropy": Option(
+        "Asks of each class by itself whether the image is of it; a mean over images and classes.",
+        {"label_smoothing": number(0, 1)},
+        source="https://arxiv.org/abs/2110.00476",
+    ),
+}
 
 _GAMMA = number(above=0)
 
+SCHEDULES: Mapping[str, Option] = {
+    "multi_step": Option(
+        "The rate is multiplied by `gamma` after each of the `milestones`, a list of epochs.",
+        {"milestones": {"type": "array", "items": integer(1), "minItems": 1}, "gamma": _GAMMA},
+        ("milestones",),
+    ),
+    "step": Option(
+        "The rate is multiplied by `gamma` every `step_size` epochs.",
+        {"step_size": integer(1), "gamma": _GAMMA},
+        ("step_size",),
+    ),
+    "exponential": Option("The rate is multiplied by `gamma` after each epoch.", {"gamma": _GAMMA}, ("gamma",)),
+    "cosine": Option(
+        "The rate falls to `eta_min` along half a cosine, step by step.",
+        {"eta_min": number(0)},
+        source="https://arxiv.org/abs/1608.03983",
+    ),
+    "one_cycle": Option(
+        "The rate rises from `lr / div_factor` to `lr` in the share `pct_start` of the steps, then falls to "
+        "`1 / final_div_factor` of where it began.",
+        {
+            "pct_start": number(0, 1),
+            "anneal_strategy": choice("cos", "linear"),
+            "cycle_momentum": boolean(),
+            "base_momentum": number(0, below=1),
+            "max_momentum": number(0, below=1),
+            "div_factor": number(above=0),
+            "final_div_factor": number(above=0),
+        },
+        source="https://arxiv.org/abs/1708.07120",
+    ),
+}
+
 OPTIONS: dict[str, dict[str, Schema]] = {
-    "optimizer": {
-        name: _section(REQUIRED.get(name, ()), **arguments)
-        | (
-            {
-                # torch refuses it without momentum, and with dampening
-                "if": {"properties": {"nesterov": {"not": {"const": True}}}},
-                "else": {
-                    "description": "Nesterov's momentum is a form of momentum",
-                    "required": ["momentum"],
-                    "properties": {
-                        "momentum": number(above=0),
-                        "dampening": _refused(
-                            {"not": {"const": 0}}, "out-of-range", "must be 0 beside `nesterov: true`"
-                        ),
-                    },
-                },
-            }
-            if "nesterov" in arguments
-            else {}
-        )
-        for name, arguments in OPTIMIZERS.items()
-    },
-    "schedule": {
-        "multi_step": _section(
-            ("milestones",), milestones={"type": "array", "items": integer(1), "minItems": 1}, gamma=_GAMMA
-        ),
-        "step": _section(("step_size",), step_size=integer(1), gamma=_GAMMA),
-        "exponential": _section(("gamma",), gamma=_GAMMA),
-        "cosine": _section(eta_min=number(0)),
-        "one_cycle": _section(
-            pct_start=number(0, 1),
-            anneal_strategy=choice("cos", "linear"),
-            cycle_momentum=boolean(),
-            base_momentum=number(0, below=1),
-            max_momentum=number(0, below=1),
-            div_factor=number(above=0),
-            final_div_factor=number(above=0),
-        ),
-    },
-    "loss": {
-        "cross_entropy": _section(label_smoothing=number(0, 1)),
-        "binary_cross_entropy": _section(label_smoothing=number(0, 1)),
-    },
+    key: {name: one.schema for name, one in options.items()}
+    for key, options in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES))
 }
 """What `name` chooses among in the sections that choose: the arguments of each."""
 
@@ -115,14 +76,158 @@ EXCLUSIVE = {
 """Keys of which one stands at most: where recipes are laid over one another, the one that is written last."""
 
 
+# --- keys as fields ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Key:
+    """What annotates a field: a line about the key, and the values that fit where the type does not say it."""
+
+    doc: str
+    schema: Schema | None = None
+
+
+def keys(form: type[Any]) -> dict[str, Argument]:
+    """The keys of a recipe or of a section of it, in order: the type, default and meaning of each."""
+    hints = get_type_hints(form, include_extras=True)
+    found = {}
+    for one in fields(form):
+        if get_origin(hints[one.name]) is Annotated:
+            kind, key = get_args(hints[one.name])
+            found[one.name] = Argument(one.name, key.schema or _schema_of(kind), _default(one), key.doc)
+    return found
+
+
+def _schema_of(kind: Any) -> Schema:
+    if get_origin(kind) is Literal:
+        return choice(*get_args(kind))
+    return {bool: boolean(), str: {"type": "string"}}[kind]
+
+
+def _default(one: Field[Any]) -> Any:
+    """A field's default as it is written in a recipe."""
+    if isinstance(one.default, (_Section, _Choice)):
+        return one.default.to_dict()
+    return REQUIRED if one.default is MISSING else list(one.default) if one.default == () else one.default
+
+
+def _section(form: type[Any]) -> Schema:
+    found = keys(form).values()
+    return section([one.name for one in found if one.required], **{one.name: one.schema for one in found})
+
+
+@dataclass(frozen=True)
+class _Section:
+    """Keys that stand together in a recipe."""
+
+    written: tuple[str, ...] = field(default=(), compare=False, repr=False, kw_only=True)
+    """Keys that were written though they have their default. They are written again: a run is found by its recipe."""
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**data, written=tuple(data))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The keys that were written, and those that differ from their defaults."""
+        return {
+            one.name: getattr(self, one.name)
+            for one in fields(self)
+            if one.name != "written" and (one.name in self.written or getattr(self, one.name) != one.default)
+        }
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One of several things, by its name, and its arguments that are given: the others have torch's defaults."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        return cls(data["name"], {key: value for key, value in data.items() if key != "name"})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"name": self.name, **self.arguments}
+
+
+# --- the sections of a recipe -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Loss(_Section):
+    """The loss, a mean over images."""
+
+    name: str
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class Optimizer(_Choice):
+    """An optimizer of `torch.optim`, its name in small letters."""
+
+
+@dataclass(frozen=True)
+class Schedule(_Choice):
+    """A schedule of the learning rate."""
+
+
+@dataclass(frozen=True)
+class Clip(_Section):
+    """A limit of the gradients: one of the two is given."""
+
+    norm: Annotated[float | None, _Key("all gradients are scaled down to this norm", number(above=0))] = None
+    value: Annotated[float | None, _Key("each is held between −N and N", number(above=0))] = None
+
+    @property
+    def algorithm(self) -> Literal["norm", "value"]:
+        """What is limited."""
+        return "value" if self.norm is None else "norm"
+
+    @property
+    def limit(self) -> float:
+        given = self.value if self.norm is None else self.norm
+        assert given is not None
+        return given
+
+
+@dataclass(frozen=True)
+class Warmup(_Section):
+    """The rise of the learning rate at the beginning: one of `epochs` and `steps` is given."""
+
+    epochs: Annotated[float | None, _Key("over how many epochs it rises", number(above=0))] = None
+    steps: Annotated[int | None, _Key("over how many steps it rises", integer(1))] = None
+    start: Annotated[float, _Key("the share of the rate that it rises from", number(above=0, maximum=1))] = 0.01
+
+
+@dataclass(frozen=True)
+class Ema(_Section):
+    """An exponential moving average of the weights, which is validated, kept and tested."""
+
+    decay: Annotated[float, _Key("the share of itself that it keeps", number(0, below=1))] = 0.999
+    every: Annotated[int, _Key("after how many steps it is updated", integer(1))] = 1
+
+
+@dataclass(frozen=True)
+class EarlyStopping(_Section):
+    """The end of a training that no longer improves."""
+
+    patience: Annotated[int, _Key("after how many epochs without improvement training ends", integer(1))]
+    monitor: Annotated[Literal["val_accuracy", "val_loss"], _Key("what is to improve")] = "val_accuracy"
+    min_delta: Annotated[float, _Key("what an improvement has to exceed", number(0))] = 0.0
+
+
+# --- schemas of sections ----------------------------------------------------------------------------------------------
+
+
+def _excluded(words: str) -> Schema:
+    """A key that another one excludes."""
+    return refused({"type": ["object", "number"]}, "key-unknown", words)
+
+
 def _or_none(words: str, one: Schema) -> Schema:
     """A mapping, which messages describe by these words, or none."""
     return either(one | {"title": words}, {"type": "null"})
-
-
-def _one_of(**options: Schema) -> Schema:
-    """A mapping of one key, which chooses among options."""
-    return _section(**options) | {"minProperties": 1, "maxProperties": 1}
 
 
 def _either_epochs_or_steps(what: str) -> Schema:
@@ -131,44 +236,152 @@ def _either_epochs_or_steps(what: str) -> Schema:
 
 
 _EPOCHS: Schema = {"required": ["epochs"], "description": "or `steps`: a warm-up lasts a number of either"}
-_SECTIONS: dict[str, Schema] = {
-    "data": {"type": "string"},
-    "epochs": integer(1),
-    "steps": integer(1),
-    "batch_size": integer(1),
-    "accumulate": integer(1),
-    "seed": integer(0),
-    "validation": either(integer(0), number(above=0, below=1)),
-    "normalize": boolean(),
-    "augment": {"type": "array", "items": augmentations.SCHEMA},
-    "loss": _chosen("cross_entropy", OPTIONS["loss"]),
-    "optimizer": _chosen("adamw", OPTIONS["optimizer"]),
-    "decay": choice("all", "weights"),
-    "clip": _or_none("`{norm: N}` or `{value: N}`", _one_of(norm=number(above=0), value=number(above=0))),
-    "schedule": _chosen(None, OPTIONS["schedule"], null=True),
-    "warmup": _or_none(
-        "`{epochs: N}` or `{steps: N}`",
-        _section(epochs=number(above=0), steps=integer(1), start=number(above=0, maximum=1))
-        | _either_epochs_or_steps("a warm-up")
-        | {"allOf": [{"if": {"not": {"required": ["steps"]}}, "then": _EPOCHS}]},
-    ),
-    "ema": _or_none("`{decay: N}`", _section(decay=number(0, below=1), every=integer(1))),
-    "early_stopping": _or_none(
-        "`{patience: N}`",
-        _section(
-            ("patience",),
-            patience=integer(1),
-            monitor=choice("val_accuracy", "val_loss"),
-            min_delta=number(0),
+_WARMUP = (
+    _section(Warmup)
+    | _either_epochs_or_steps("a warm-up")
+    | {"allOf": [{"if": {"not": {"required": ["steps"]}}, "then": _EPOCHS}]}
+)
+_LOSS = Loss("cross_entropy")
+_OPTIMIZER = Optimizer("adamw", {"lr": 1e-3, "weight_decay": 1e-4})
+
+
+# --- the whole --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained: every key, those that are not written by their defaults.
+
+    Of `epochs` and `steps` one is `None`: `epochs` where `steps` is given.
+    """
+
+    data: Annotated[str, _Key("a data set by its name, or the path of a folder of images")] = "digits"
+    epochs: Annotated[int | None, _Key("how often the training images are gone through", integer(1))] = 10
+    steps: Annotated[int | None, _Key("the number of the optimizer's steps, in place of `epochs`", integer(1))] = None
+    batch_size: Annotated[int, _Key("of how many images a batch is", integer(1))] = 64
+    accumulate: Annotated[int, _Key("over how many batches gradients are gathered for one step", integer(1))] = 1
+    seed: Annotated[int, _Key("what all that is random is drawn by", integer(0))] = 42
+    validation: Annotated[
+        int | float,
+        _Key(
+            "how much of the training set is kept for validation: a share between 0 and 1, or a number of images, 0 "
+            "for none",
+            either(integer(0), number(above=0, below=1)),
         ),
-    ),
-    "precision": choice("32-true", "bf16-mixed", "16-mixed"),
-    "compile": boolean(),
-    "channels_last": boolean(),
+    ] = 0.1
+    normalize: Annotated[
+        bool, _Key("whether channels lose their mean and are divided by their deviation, both of the training images")
+    ] = True
+    augment: Annotated[
+        tuple[AppliedAugmentation, ...],
+        _Key(
+            "a list of augmentations, each `{name: {arguments}}` or a name alone",
+            {"type": "array", "items": augmentations.SCHEMA},
+        ),
+    ] = ()
+    loss: Annotated[Loss, _Key("the loss, with `label_smoothing`", chosen(_LOSS.name, OPTIONS["loss"]))] = _LOSS
+    optimizer: Annotated[
+        Optimizer, _Key("an optimizer, with its arguments", chosen(_OPTIMIZER.name, OPTIONS["optimizer"]))
+    ] = _OPTIMIZER
+    decay: Annotated[
+        Literal["all", "weights"],
+        _Key(
+            "what the optimizer's weight decay acts on: all parameters, or weights, which leaves out those of norms, "
+            "biases, and the scales and slopes that other layers give each channel"
+        ),
+    ] = "all"
+    clip: Annotated[
+        Clip | None,
+        _Key(
+            "`{norm: N}`: all gradients are scaled down to a norm of N; `{value: N}`: each is held between −N and N",
+            _or_none("`{norm: N}` or `{value: N}`", _section(Clip) | {"minProperties": 1, "maxProperties": 1}),
+        ),
+    ] = None
+    schedule: Annotated[
+        Schedule | None,
+        _Key(
+            "a schedule of the learning rate, with its arguments; null for a constant rate",
+            chosen(None, OPTIONS["schedule"], null=True),
+        ),
+    ] = None
+    warmup: Annotated[
+        Warmup | None,
+        _Key(
+            "`{epochs: N}` or `{steps: N}`, over which the rate rises evenly from a share of it, `start`",
+            _or_none("`{epochs: N}` or `{steps: N}`", _WARMUP),
+        ),
+    ] = None
+    ema: Annotated[
+        Ema | None,
+        _Key(
+            "`{decay: N}`: an exponential moving average of the weights, which keeps a share `decay` of itself each "
+            "`every` steps",
+            _or_none("`{decay: N}`", _section(Ema)),
+        ),
+    ] = None
+    early_stopping: Annotated[
+        EarlyStopping | None,
+        _Key(
+            "`{patience: N}`: training ends after `patience` epochs without improvement by more than `min_delta` of "
+            "what is chosen by `monitor`",
+            _or_none("`{patience: N}`", _section(EarlyStopping)),
+        ),
+    ] = None
+    precision: Annotated[
+        Literal["32-true", "bf16-mixed", "16-mixed"],
+        _Key("`32-true`, or for faster training with less memory `bf16-mixed`, or `16-mixed`, which needs a GPU"),
+    ] = "32-true"
+    compile: Annotated[bool, _Key("whether `torch.compile` makes the network faster")] = False
+    channels_last: Annotated[bool, _Key("whether images and weights lie in memory with their channels last")] = False
+
+    def __post_init__(self) -> None:
+        if self.steps is not None:
+            object.__setattr__(self, "epochs", None)
+
+    @classmethod
+    def from_dict(cls, written: Mapping[str, Any]) -> Recipe:
+        """Of a `train` section that fits `SCHEMA`, as it is written: complete or not, names alone or with arguments."""
+        made = dict(written)
+        for key, default in (("loss", _LOSS), ("optimizer", _OPTIMIZER), ("schedule", None)):
+            value = {"name": made[key]} if isinstance(made.get(key), str) else made.get(key)
+            if value is not None:
+                made[key] = value if default is None or "name" in value else default.to_dict() | value
+        for key, form in _FORMS.items():
+            if made.get(key) is not None:
+                made[key] = form.from_dict(made[key])
+        made["augment"] = tuple(map(AppliedAugmentation.from_data, made.get("augment", ())))
+        return cls(**made)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A mapping of every key, `epochs` or `steps`, as runs keep it: `from_dict` makes the same of it."""
+        made = {one.name: getattr(self, one.name) for one in fields(self)}
+        for key in _FORMS:
+            made[key] = made[key] and made[key].to_dict()
+        made["augment"] = [one.to_dict() for one in self.augment]
+        steps = made.pop("steps")
+        if steps is not None:
+            del made["epochs"]
+            made["steps"] = steps
+        return made
+
+
+_FORMS: dict[str, type[_Section | _Choice]] = {
+    "loss": Loss,
+    "optimizer": Optimizer,
+    "clip": Clip,
+    "schedule": Schedule,
+    "warmup": Warmup,
+    "ema": Ema,
+    "early_stopping": EarlyStopping,
 }
 
+DEFAULTS = Recipe().to_dict()
+"""What a recipe that does not say otherwise does."""
+
+_KEYS = {name: one.schema for name, one in keys(Recipe).items()}
+
 SCHEMA: Schema = (
-    _section(**_SECTIONS)
+    section(**_KEYS)
     | _either_epochs_or_steps("a training")
     | {
         "allOf": [
@@ -181,44 +394,9 @@ SCHEMA: Schema = (
 )
 """`validation` is a share of the training set below 1, or a number of samples; 0 for none."""
 
-PARTIAL: Schema = _section(
-    **_SECTIONS
+PARTIAL: Schema = section(
+    **_KEYS
     | {key: {"type": ["string", "object", "null"]} for key in OPTIONS}
     | {key: {"type": ["object", "null"]} for key in ("warmup", "early_stopping")}
 )
 """A recipe that is to be laid over another one, whose choices may leave out what the other one says."""
-
-DEFAULTS: dict[str, Any] = {
-    "data": "digits",
-    "epochs": 10,
-    "batch_size": 64,
-    "accumulate": 1,
-    "seed": 42,
-    "validation": 0.1,
-    "normalize": True,
-    "augment": [],
-    "loss": {"name": "cross_entropy"},
-    "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 1e-4},
-    "decay": "all",
-    "clip": None,
-    "schedule": None,
-    "warmup": None,
-    "ema": None,
-    "early_stopping": None,
-    "precision": "32-true",
-    "compile": False,
-    "channels_last": False,
-}
-"""What a recipe that does not say otherwise does."""
-
-
-def complete(written: dict[str, Any] | None) -> dict[str, Any]:
-    """A recipe with every key: those written, and the defaults. Names that stand alone become mappings."""
-    made = DEFAULTS | (written or {})
-    if "steps" in made and "epochs" not in (written or {}):
-        del made["epochs"]
-    for key in OPTIONS:
-        value = {"name": made[key]} if isinstance(made[key], str) else made[key]
-        made[key] = DEFAULTS[key] | value if value is not None and "name" not in value else value
-    made["augment"] = [{one: {}} if isinstance(one, str) else one for one in made["augment"]]
-    return made

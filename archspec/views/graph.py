@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from archspec.foundation.shapes import Shape
-from archspec.language.names import MERGES
-from archspec.plan.plan import Group, Layer, Node, Plan
+from archspec.plan.graph import PlacedLayer, PlacedNode, PlacedTap
+from archspec.plan.plan import Plan
 
 SUFFIX = ".graph"
 """What the name of the event file that holds a graph ends in."""
@@ -42,41 +42,24 @@ class _Drawing:
         self.graph: Any = GraphDef()
         self.taken: set[str] = {placed.path.replace(".", "/") for placed in plan.layers}
         self.taken |= {name[:end] for name in self.taken for end, sign in enumerate(name) if sign == "/"}
-        source = self._node("input", "input", (), plan.input)
-        tensors: dict[str, str] = {}
-        last = self._lead(plan.root, "", source, tensors)
-        self._node("output", "output", [last], plan.output)
-        for one in plan.root.named:
-            self._node(f"output_{one.name}", "output", [tensors[f"named {one.name}"]], one.shape)
+        self.names: dict[int, str] = {}
+        for node in plan.graph.nodes:
+            if not isinstance(node, PlacedTap):
+                self.names[node.id] = self._placed(node)
+        self._node("output", "output", [self.names[plan.graph.output]], plan.output)
+        for one, id in plan.graph.named:
+            self._node(f"output_{one.name}", "output", [self.names[id]], one.shape)
 
-    def _lead(self, node: Node, path: str, source: str, tensors: dict[str, str]) -> str:
-        """Draw a part of a plan, whose input is the node `source`; gives the node of its output.
-
-        `tensors` are the nodes of those that are saved or named.
-        """
-        if isinstance(node, Layer):
-            arguments = node.arguments | {"parameters": node.params, "MACs": node.macs}
-            return self._node(path or node.primitive, node.primitive, [source], node.output, arguments, reserved=True)
-        if not isinstance(node, Group):
-            if node.kind == "load":
-                return tensors[f"saved {node.name}"]
-            tensors[f"{'saved' if node.kind == 'save' else 'named'} {node.name}"] = source
-            return source
-        # what a block, or a side classifier, saves is its own; what it names is the network's
-        inner = {} if node.kind == "block" else dict(tensors) if node.kind == "aux" else tensors
-        ends, end = [], source
-        for key, child in node.children:
-            under = f"{path}/{key}" if path and key else path or key
-            end = self._lead(child, under, source if node.kind in MERGES else end, inner)
-            ends.append(end)
-        if node.kind in ("block", "aux"):
-            tensors |= {key: value for key, value in inner.items() if key.startswith("named ")}
-        if node.kind == "aux":
-            tensors[f"named {node.arguments['name']}"] = end
-            return source
-        if node.kind in MERGES:
-            return self._node(f"{path}/{node.kind}" if path else node.kind, node.kind, ends, node.output)
-        return end
+    def _placed(self, node: PlacedNode) -> str:
+        """Draw the input, a layer or a merge; gives its name."""
+        path = node.path.replace(".", "/")
+        sources = [self.names[id] for id in node.sources]
+        if isinstance(node, PlacedLayer):
+            layer = node.layer
+            arguments = layer.arguments | {"parameters": layer.params, "MACs": layer.macs}
+            name = path or layer.primitive
+            return self._node(name, layer.primitive, sources, layer.output, arguments, reserved=True)
+        return self._node(f"{path}/{node.kind}" if path else node.kind, node.kind, sources, node.output)
 
     def _node(
         self,

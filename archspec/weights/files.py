@@ -37,13 +37,22 @@ TIMEOUT = 60.0
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a file, by name: a `.safetensors` file, or one that `torch.save` wrote, on the CPU.
+    """Read the tensors of a file, by name, to the CPU. No code in the file is ever run.
 
     Of a checkpoint, a mapping with a `state_dict` (or `model`) among other things, that is taken. Of a Lightning
     checkpoint of `archspec train`, the tensors of the network are taken under their own names, without `network.`.
 
-    Raises `UsageError` where the file cannot be read, is damaged, or holds anything but named tensors, and where
-    loading it would run code: it is not run.
+    Args:
+        path: A `.safetensors` file, or one that `torch.save` wrote.
+
+    Raises:
+        UsageError: The file cannot be read, is damaged, holds anything but named tensors, or holds code.
+
+    Example:
+        ```python
+        state = read("resnet18.safetensors")
+        state["stem.0.conv.weight"].shape  # (64, 3, 7, 7)
+        ```
     """
     path = os.fspath(path)
     if not os.path.isfile(path):
@@ -112,9 +121,19 @@ def _state_dict(content: Any) -> Any:
 
 
 def save(module: nn.Module, path: str) -> None:
-    """Write a `state_dict`: as safetensors where the path ends so, else by `torch.save`. Raises `UsageError`.
+    """Write a module's `state_dict`. A file of this name is replaced once the new one is complete.
 
-    It is written beside its target and then given its name: there is never half a file of that name.
+    Args:
+        module: The module.
+        path: The file: safetensors where it ends in `.safetensors`, else what `torch.save` writes.
+
+    Raises:
+        UsageError: The file cannot be written.
+
+    Example:
+        ```python
+        save(model, "resnet18.safetensors")
+        ```
     """
     state = module.state_dict()
     beside = f"{path}.part"
@@ -137,13 +156,28 @@ def save(module: nn.Module, path: str) -> None:
 def load(
     module: nn.Module, state: Mapping[str, Tensor], *, partial: bool = False, source: str = "the source"
 ) -> Loaded:
-    """Load tensors into a module by name. `source` is what errors call them.
+    """Load tensors into a module by name. Nothing is loaded where an error is raised.
 
     Floating-point tensors of another precision are converted to the module's. `num_batches_tracked` may be missing, as
-    in files of old. With `partial`, what fits by name and shape is loaded, and the rest is reported.
+    in files of old.
 
-    Raises `UsageError`, before anything is loaded, where tensors are missing, not the module's, or of another shape or
-    type; with `partial`, where none fits.
+    Args:
+        module: The module, which is changed in place.
+        state: Tensors by the names of the module's `state_dict`, as `read` returns them.
+        partial: Whether to load what fits by name and shape, and to report the rest.
+        source: What errors call the tensors.
+
+    Returns:
+        What was loaded, and with `partial` what was not.
+
+    Raises:
+        UsageError: Tensors are missing, are not the module's, or have another shape or type; with `partial`, none fits.
+
+    Example:
+        ```python
+        loaded = load(model, read("resnet18.safetensors"), partial=True)
+        print(loaded.render())
+        ```
     """
     own = {name: tensor for name, tensor in module.state_dict().items() if isinstance(tensor, Tensor)}
     skipped = [one for name, tensor in own.items() if (one := _misfit(name, state.get(name), tensor))]
@@ -203,16 +237,31 @@ def _other_names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
 def transplant_torchvision(
     name: str, target: nn.Module, input_shape: tuple[int, ...], *, partial: bool = False
 ) -> Loaded:
-    """Transplant the published weights of a torchvision model: `resnet50`, or `resnet50.IMAGENET1K_V2`.
+    """Transplant the published weights of a torchvision model into a network of its architecture.
 
-    Without an entry, the model's default is taken. `input_shape` is the shape of one sample of `target`, as a plan's
-    `input`.
+    Weights that torch's hub folder does not hold yet are downloaded to it. They expect images normalised as torchvision
+    does it, by ImageNet's mean and standard deviation; googlenet and inception_v3 by a mean and standard deviation of
+    0.5.
 
-    Weights that torch's hub folder does not hold yet are downloaded to it. They see images as torchvision normalises
-    them, by ImageNet's mean and deviation; googlenet and inception_v3 alone by a mean and deviation of 0.5.
+    Args:
+        name: A model of torchvision, `"resnet50"`, or one of its sets of weights, `"resnet50.IMAGENET1K_V2"`.
+        target: The network, which is changed in place.
+        input_shape: The shape of one sample of `target`, `(channels, height, width)`, as `Plan.input` has it.
+        partial: Whether to load the layers that fit and leave out the others, as `transplant` does.
 
-    Raises `UsageError` where there is no such model or entry, or its weights cannot be had, and `TransplantError` where
-    it is not `target`'s architecture.
+    Returns:
+        What was loaded, and with `partial` what was not.
+
+    Raises:
+        UsageError: There is no such model or set of weights, or it cannot be downloaded.
+        TransplantError: The model has another architecture than `target`.
+
+    Example:
+        ```python
+        spec = archspec.load("resnet50")
+        model = spec.build()
+        transplant_torchvision("resnet50", model, spec.plan.input)
+        ```
     """
     from torchvision import models
 

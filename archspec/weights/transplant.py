@@ -31,12 +31,15 @@ class Skipped:
     """A tensor that was not loaded: its name, and the reason, with the shapes or types that say why."""
 
     name: str
+    """Its name in the network's `state_dict`, or in the source where the network does not have it."""
     reason: str
     """`missing` (the source does not have it), `unknown` (the network does not have it), `shape`, `dtype`, or `layer`:
     another tensor of the same layer does not fit."""
     detail: str
+    """The shapes or types that differ, for people."""
 
     def to_dict(self) -> dict[str, str]:
+        """The same as data (JSON types)."""
         return {"name": self.name, "reason": self.reason, "detail": self.detail}
 
 
@@ -47,7 +50,9 @@ class Loaded:
     source: str
     """What the weights are called: a file, a torchvision model, or a network's class."""
     names: tuple[str, ...]
+    """The tensors that were loaded."""
     skipped: tuple[Skipped, ...] = ()
+    """The tensors that were not loaded, each with the reason."""
     proven: bool = False
     """Whether results were compared with the source's: a transplant's were; of a file there is nothing to run."""
 
@@ -85,21 +90,35 @@ def transplant(
 ) -> Loaded:
     """Copy the parameters and running statistics of `source` into `target`, another network of its architecture.
 
-    `example` is a batch `(N, …)` for both networks, or the shape of one sample, as a plan's `input`;
-    `source_example` is the source's own where it takes another shape. Matched are the tensors in the order in which
-    the networks use them in training (so auxiliary classifiers take part), by operation and shape. Before anything is
-    written, copies of both networks must give bitwise equal results for the example: each layer, and the output (of
-    several, the first or `logits`), in evaluation and in training, random layers at their expected value.
+    The parts of the two networks may have different names. Tensors are matched in the order in which the networks use
+    them in training (so auxiliary classifiers take part), by operation and shape. Before anything is written, copies of
+    both networks must give bitwise equal results for the example: each layer, and the output (of several, the first or
+    `logits`), in evaluation and in training, random layers at their expected value. The networks themselves are not
+    run; `source`, and `target` where an error is raised, stay as they are.
 
-    With `partial`, layers of other shapes are left out, and so is all that is used after the first operation that
-    differs. What is loaded is proven as before, the layers left out giving the same random numbers in both networks.
+    Args:
+        source: The network that has the weights.
+        target: The network that receives them; it is changed in place.
+        example: A batch `(N, …)` for both networks, or the shape of one sample, as `Plan.input` has it.
+        source_example: The same for `source` alone, where it takes another shape.
+        partial: Whether to leave out layers of other shapes, and all that is used after the first operation that
+            differs. What is loaded is proven as before; the layers that are left out give the same random numbers in
+            both networks.
+        name: What `Loaded.source` calls the source; without it, the name of its class.
 
-    `name` is what `Loaded.source` calls the source.
+    Returns:
+        What was loaded, and with `partial` what was not.
 
-    Neither network is run itself; `source`, and `target` where an error is raised, stay as they are.
+    Raises:
+        TransplantError: Tensors do not match or are left over, results differ (it names the first layer that does), or
+            a network cannot be run on the example.
 
-    Raises `TransplantError` where tensors do not match or are left over, where results differ (it names the first layer
-    that does), and where a network cannot be run on the example.
+    Example:
+        ```python
+        spec = archspec.load("resnet18")
+        model = spec.build()
+        transplant(torchvision.models.resnet18(), model, spec.plan.input)
+        ```
     """
     if any(tensor.is_meta for tensor in [*tensors_of(source).values(), *tensors_of(target).values()]):
         raise TransplantError("cannot transplant: one of the networks is on the device `meta`, so it holds no memory")

@@ -61,6 +61,7 @@ def test_only_torch_runs_in_forward(name: str) -> None:
         assert "archspec" not in (inner.code if isinstance(inner, fx.GraphModule) else "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CIFAR)
 def test_module_can_be_copied_pickled_compiled_and_exported(name: str) -> None:
     loaded = load(name)
@@ -76,6 +77,7 @@ def test_module_can_be_copied_pickled_compiled_and_exported(name: str) -> None:
         assert torch.equal(torch.export.export(module, (images,)).module()(images), expected)
 
 
+@pytest.mark.slow
 def test_pickled_module_needs_no_archspec(tmp_path: Path) -> None:
     module = load("resnet").build().eval()
     images = torch.randn(1, 3, 32, 32)
@@ -183,14 +185,14 @@ def test_every_initialisable_parameter_can_be_set(name: str) -> None:
 
 
 def test_every_initialiser_runs() -> None:
-    from archspec.layers.initializers import INITIALIZERS, REQUIRED_ARGUMENTS
+    from archspec.layers.initializers import INITIALIZERS
 
     for name, one in INITIALIZERS.items():
         arguments = {
             key: schema["enum"][0] if "enum" in schema else {"a": -0.5}.get(key, 0.5)
             for key, schema in one.arguments.items()
         }
-        written = [{name: arguments}] if name in REQUIRED_ARGUMENTS else [name, {name: arguments}]
+        written = [{name: arguments}] if one.required else [name, {name: arguments}]
         for value in written:
             module = spec([{"conv": {"out": 8, "kernel": 3}}], init={"conv": {"weight": value}}).build()
             assert module[0].weight.isfinite().all()

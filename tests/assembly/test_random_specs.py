@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import copy
+import json
 import operator
 import pickle
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import HealthCheck, event, given, settings, strategies as st
+from interpreter import given_by, interpreted
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.foundation import source
 from archspec.foundation.errors import Mark, Text
-from archspec.plan.plan import Layer, Node, Plan, Tap
+from archspec.plan.nodes import Layer, Node, Tap
+from archspec.plan.plan import Plan
 from archspec.spec import Checked, SpecFile, from_dict
 
 KEEPING = st.sampled_from(
@@ -42,7 +47,7 @@ LEAVES = KEEPING | st.sampled_from(
         {"avg_pool": 2},
         {"softmax": None, "when": "=h_in > 4"},
         {"resnet": {"width": "=width", "stride": "=1 if h_in < 4 else 2", "shortcut": "zeros"}},
-        {"dense": {"growth": 3, "newest": "first"}, "checkpoint": True},
+        {"dense": {"growth": 3, "newest": "first"}, "recompute": True},
         {"mine": "=width + 1"},
         {"use": "=kind"},
         {"tapped": "x"},
@@ -99,7 +104,7 @@ def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     through = st.builds(
         lambda keeping: [
             {"for": {"skip": ["s0", "s1"]}, "body": [*keeping, {"save": "=skip"}]},
-            {"for": {"skip": ["s1", "s0"]}, "body": {"add": [[], {"load": "=skip"}]}, "checkpoint": True},
+            {"for": {"skip": ["s1", "s0"]}, "body": {"add": [[], {"load": "=skip"}]}, "recompute": True},
         ],
         st.lists(KEEPING, max_size=2),
     )
@@ -132,7 +137,7 @@ def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 def modified(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     free = {"save", "load", "output", "aux"}  # these cannot be
     return nodes.map(
-        lambda node: {**node, "checkpoint": True} if isinstance(node, dict) and not free & node.keys() else node
+        lambda node: {**node, "recompute": True} if isinstance(node, dict) and not free & node.keys() else node
     )
 
 
@@ -194,24 +199,25 @@ def walk(module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[s
     return after
 
 
-def tensors(result: Any) -> dict[str, Tensor]:
-    return {"": result[0], **result[1]} if isinstance(result, tuple) else {"": result}
-
-
 def expected(module: nn.Module, plan: Plan, images: Tensor) -> dict[str, Tensor]:
-    torch.manual_seed(1)
     beside: dict[str, Tensor] = {}
     return {"": walk(module, plan.root, "", images, {}, beside), **beside}
 
 
-def given_by(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+def seeded(run: Callable[..., dict[str, Tensor]], *arguments: Any) -> dict[str, Tensor]:
     torch.manual_seed(1)
-    return tensors(module(images))
+    return run(*arguments)
 
 
 def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
     assert list(ours) == list(theirs)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def ordered_as(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same tensors in another's order: of JSON, outputs come before side classifiers."""
+    assert one.keys() == other.keys()
+    return {name: other[name] for name in one}
 
 
 def gradients(module: nn.Module, results: dict[str, Tensor]) -> list[Tensor]:
@@ -221,6 +227,7 @@ def gradients(module: nn.Module, results: dict[str, Tensor]) -> list[Tensor]:
     return [grad for grad in grads if grad is not None]
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     network=NETWORKS,
@@ -247,7 +254,7 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
         )
         for placed in plan.layers
     ]
-    evaluated = given_by(module, images)
+    evaluated = seeded(given_by, module, images)
     assert seen == [(placed.path, placed.layer.output) for placed in plan.layers if placed.aux is None]
     for hook in hooks:
         hook.remove()
@@ -258,14 +265,17 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
         for name, (function, arguments) in placed.layer.init:
             values = module.get_submodule(placed.path).get_parameter(name)
             assert (function, values.unique().tolist()) == ("constant", [torch.tensor(dict(arguments)["val"]).item()])
-    assert_equal(evaluated, expected(module, plan, images))
+    assert_equal(evaluated, seeded(expected, module, plan, images))
+    data = json.loads(json.dumps(plan.to_dict()))
+    assert_equal(evaluated, ordered_as(evaluated, seeded(interpreted, data, module, images)))
     copied = pickle.loads(pickle.dumps(copy.deepcopy(module)))
-    assert_equal(evaluated, given_by(copied, images))
+    assert_equal(evaluated, seeded(given_by, copied, images))
     module.train()
-    trained, by_hand = given_by(module, images), expected(module, plan, images)
+    trained, by_hand = seeded(given_by, module, images), seeded(expected, module, plan, images)
     sides = {name: one.shape for name, one in plan.aux.items()}
     assert {name: tuple(one.shape[1:]) for name, one in trained.items()} == {"": plan.output, **plan.outputs, **sides}
     assert_equal(trained, by_hand)
+    assert_equal(trained, ordered_as(trained, seeded(interpreted, data, module, images)))
     for ours, theirs in zip(gradients(module, trained), gradients(module, by_hand), strict=True):
         torch.testing.assert_close(ours, theirs, equal_nan=True)
     with FlopCounterMode(display=False) as counter:
@@ -278,4 +288,4 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
     kept = {f"{p.path}.{name}".strip(".") for p in plan.layers if not p.aux for name, _ in p.layer.parameters}
     assert {name for name, _ in bare.named_parameters()} == kept
     bare.load_state_dict(module.state_dict(), strict=False)
-    assert_equal(given_by(bare.eval(), images), given_by(module.eval(), images))
+    assert_equal(seeded(given_by, bare.eval(), images), seeded(given_by, module.eval(), images))

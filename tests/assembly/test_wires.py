@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 import archspec
-from archspec.plan.plan import Group
 from archspec.spec import Spec, from_dict
 
 
@@ -94,7 +93,7 @@ def everything() -> Spec:
     network = {
         **UNET,
         "middle": [
-            {**conv(16), "checkpoint": True},
+            {**conv(16), "recompute": True},
             {"aux": {"name": "side", "weight": 0.3, "body": ["global_avg_pool", "flatten", {"linear": 5}]}},
             {"block": {"width": 16}},
             {"output": "features"},
@@ -132,7 +131,7 @@ def test_what_a_block_saves_is_its_own() -> None:
     blocks = {"b": {"body": [{"save": "a"}, "tanh", {"add": [[], {"load": "a"}]}]}}
     images = torch.randn(2, 3, 8, 8)
     inner = images.sigmoid() + images.sigmoid().tanh()
-    for call in ("b", {"b": None, "checkpoint": True}):
+    for call in ("b", {"b": None, "recompute": True}):
         network = [{"save": "a"}, "sigmoid", call, {"multiply": [[], {"load": "a"}]}]
         module = spec(network, (3, 8, 8), blocks=blocks).build()
         assert torch.equal(module(images), inner * images)
@@ -194,19 +193,23 @@ def test_a_plan_tells_what_is_beside_the_output() -> None:
     data = plan.to_dict()
     assert data["outputs"] == {"features": [16, 8, 8]}
     assert data["aux"] == {"side": {"output": [5], "weight": 0.3}}
-    assert isinstance(plan.root, Group)
-    assert plan.root.free == frozenset()
+    nodes = data["graph"]["nodes"]
+    assert nodes[data["graph"]["output"]]["path"] == "head"
+    assert nodes[data["graph"]["aux"]["side"]]["path"] == "middle.side.2"
+    features = nodes[data["graph"]["outputs"]["features"]]
+    assert (features["kind"], features["path"]) == ("add", "middle.2.3")
+    assert [nodes[id]["path"] for id in features["sources"]] == ["middle.2.2", "middle.0"]
 
 
 def test_recomputation_gives_the_same_gradients_and_keeps_less() -> None:
-    def network(checkpoint: bool) -> Any:
+    def network(recompute: bool) -> Any:
         deep = [conv(8), "relu", conv(8), "relu", {"dropout": 0.5}, conv(8), "relu"]
-        return [conv(8), {"deep": {}, "checkpoint": checkpoint}, "flatten", {"linear": 3}], {"deep": {"body": deep}}
+        return [conv(8), {"deep": {}, "recompute": recompute}, "flatten", {"linear": 3}], {"deep": {"body": deep}}
 
     images = torch.randn(2, 3, 16, 16)
     kept, gradients = [], []
-    for checkpoint in (False, True):
-        body, blocks = network(checkpoint)
+    for recompute in (False, True):
+        body, blocks = network(recompute)
         torch.manual_seed(0)
         module = spec(body, (3, 16, 16), blocks=blocks).build()
         count = [0]
@@ -226,7 +229,7 @@ def test_recomputation_gives_the_same_gradients_and_keeps_less() -> None:
 
 
 def test_recomputation_survives_pickling_and_compiling() -> None:
-    module = spec([{**conv(8), "checkpoint": True}, {"relu": None, "repeat": 2, "checkpoint": True}]).build()
+    module = spec([{**conv(8), "recompute": True}, {"relu": None, "repeat": 2, "recompute": True}]).build()
     images = torch.randn(2, 3, 32, 32)
     expected = module(images)
     for other in (pickle.loads(pickle.dumps(module)), torch.compile(module, fullgraph=True, backend="aot_eager")):
@@ -255,8 +258,8 @@ def test_init_of_a_node_is_over_that_of_the_file() -> None:
     assert all(len(values) == 1 for values in found.values())
 
 
-def test_init_and_checkpoint_beside_repeat_see_the_pass() -> None:
-    node = {**conv(4), "repeat": 2, "init": {"conv": {"weight": "=index + 1"}}, "checkpoint": "=first"}
+def test_init_and_recompute_beside_repeat_see_the_pass() -> None:
+    node = {**conv(4), "repeat": 2, "init": {"conv": {"weight": "=index + 1"}}, "recompute": "=first"}
     module = spec([node]).build()
     assert [module.get_parameter(f"0.{i}.weight").unique().tolist() for i in range(2)] == [[1], [2]]
     assert module[0].code.count("recomputed(") == 1

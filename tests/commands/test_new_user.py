@@ -6,6 +6,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 SPEC = """archspec: 1
 name: Gated
 input: [1, 8, 8]

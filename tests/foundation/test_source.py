@@ -93,6 +93,9 @@ def test_numbers_without_bound_are_refused(text: str) -> None:
         (b"", "type-mismatch", 1, 1),
         (b"[" * 70 + b"]" * 70, "too-large", 1, 62),
         (b"[" * 100_000, "too-large", 1, 62),
+        (b"a:\n - " + b"[" * 1001, "too-large", 2, 63),
+        ("é: [".encode() + b"[" * 1001 + b"]" * 1001 + b"]", "too-large", 1, 64),
+        (b"- " * 1002 + b"a", "too-large", 1, 123),
         (b" " * 1_000_001, "too-large", 1, 1),
         (b"[" + b"1," * 100_001 + b"]", "too-large", 1, 200_000),
     ],
@@ -121,11 +124,11 @@ def test_refused_at_its_place(
 def test_aliases_count_with_all_that_they_stand_for() -> None:
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
-    began = time.perf_counter()
+    began = time.process_time()
     with pytest.raises(Fault) as caught:
         read("\n".join(lines).encode(), "t.yaml")
     assert caught.value.code == "too-large"
-    assert time.perf_counter() - began < 5  # years, if nothing bounded it
+    assert time.process_time() - began < 5  # years, if nothing bounded it
 
 
 def test_every_key_and_value_knows_its_place() -> None:

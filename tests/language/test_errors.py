@@ -1,4 +1,4 @@
-"""What a person reads when a spec is wrong: whole messages, from `errors.txt`."""
+"""What a person reads when a spec is wrong: whole messages, from `errors.txt`; `pytest --update` rewrites it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 from archspec.foundation.errors import CODES, SpecError
 from archspec.spec import open_file
 
-TABLE = Path(__file__).with_name("errors.txt").read_text(encoding="utf-8")
+FILE = Path(__file__).with_name("errors.txt")
+TABLE = FILE.read_text(encoding="utf-8")
 CASES = [
-    pytest.param(spec, says, id=title)
+    pytest.param(title, spec, says, id=title)
     for title, spec, says in re.findall(
         r"^=== (.+?)\n(.*?)--- says\n(.*?)\n(?=\n===|\Z)", TABLE, re.DOTALL | re.MULTILINE
     )
@@ -32,11 +33,14 @@ def test_the_table_is_read_whole() -> None:
     assert len(CASES) == TABLE.count("\n=== ") + 1 > 50
 
 
-@pytest.mark.parametrize(("spec", "says"), CASES)
-def test_message(spec: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("title", "spec", "says"), CASES)
+def test_message(
+    title: str, spec: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expect: Callable
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("net.yaml").write_text(spec, encoding="utf-8")
-    assert said("net.yaml") == says
+    case = f"=== {title}\n{spec}--- says\n"
+    expect(FILE, f"{case}{says}\n", f"{case}{said('net.yaml')}\n")
 
 
 def test_every_code_has_a_message_in_the_tests() -> None:

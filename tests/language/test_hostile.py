@@ -32,12 +32,12 @@ def checked(text: str) -> Checked:
 
 def codes(text: str) -> list[str]:
     """The codes of all that is wrong, found in no time."""
-    began = time.perf_counter()
+    began = time.process_time()
     try:
         found = [d.code for d in checked(text).diagnostics]
     except Fault as fault:
         found = [fault.code]
-    assert time.perf_counter() - began < 20  # minutes or memory, if nothing bounded it
+    assert time.process_time() - began < 20  # minutes or memory, if nothing bounded it
     return found
 
 
@@ -270,7 +270,7 @@ WORDS = [
     "output",
     "aux",
     "init",
-    "checkpoint",
+    "recompute",
     "when",
     "repeat",
     "name",
@@ -297,7 +297,7 @@ ODD: list[Any] = [
     "act",
 ]
 ODD += [{"save": "x"}, {"load": "x"}, {"output": "x"}, {"aux": {"name": "x", "weight": 1, "body": ["flatten"]}}]
-ODD += [{"relu": None, "checkpoint": True}, {"conv": {"out": 2, "kernel": 1}, "init": {"conv": {"weight": 0}}}]
+ODD += [{"relu": None, "recompute": True}, {"conv": {"out": 2, "kernel": 1}, "init": {"conv": {"weight": 0}}}]
 
 
 def mutated(data: Any, random: Random) -> Any:
@@ -320,6 +320,7 @@ def mutated(data: Any, random: Random) -> Any:
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "imagenet/fpn", "imagenet/googlenet", "imagenet/vit", "imagenet/swin"])
 def test_a_spec_that_is_changed_at_random_is_refused_in_words_or_works(name: str) -> None:
     random = Random(name)
@@ -381,21 +382,21 @@ def test_a_network_has_no_name_that_commands_a_terminal(name: str) -> None:
 @pytest.mark.parametrize(
     ("network", "what"),
     [
-        ("{relu: {}, checkpoint: true}", "the network"),
-        ("{use: whole, checkpoint: =1 == 1}", "the network"),
+        ("{relu: {}, recompute: true}", "the network"),
+        ("{use: whole, recompute: =1 == 1}", "the network"),
         ("whole", "the network"),
-        ("[{aux: {name: side, weight: 1, body: {relu: {}, checkpoint: true}}}]", "the side classifier `side`"),
+        ("[{aux: {name: side, weight: 1, body: {relu: {}, recompute: true}}}]", "the side classifier `side`"),
     ],
 )
 def test_a_network_is_not_recomputed_as_a_whole(network: str, what: str) -> None:
-    block = "blocks: {whole: {doc: D, body: {relu: {}, checkpoint: true}}}\n"
+    block = "blocks: {whole: {doc: D, body: {relu: {}, recompute: true}}}\n"
     (error,) = checked(HEAD + block + f"network: {network}\n").diagnostics
-    assert error.message.startswith(f"`checkpoint` has no meaning for the whole of {what}: ")
+    assert error.message.startswith(f"`recompute` has no meaning for the whole of {what}: ")
 
 
 def test_a_network_that_asks_for_no_recomputation_as_a_whole_passes() -> None:
-    assert codes(HEAD + "network: {relu: {}, checkpoint: false}\n") == []
-    assert codes(HEAD + "network: [{relu: {}, checkpoint: true}]\n") == []
+    assert codes(HEAD + "network: {relu: {}, recompute: false}\n") == []
+    assert codes(HEAD + "network: [{relu: {}, recompute: true}]\n") == []
 
 
 def test_neighbouring_channels_are_not_more_than_memory_holds() -> None:
@@ -433,7 +434,7 @@ def test_a_setting_may_take_another_choice_and_fill_what_is_empty() -> None:
     settings = ["defaults.act.elu=1", "train.optimizer.lr=0.5", "network.b=tanh", "init.conv.weight=0"]
     spec = file.with_settings(set=settings).spec(None)
     assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh"]
-    assert spec.recipe["optimizer"] == {"name": "adamw", "lr": 0.5}
+    assert spec.resolved["train"]["optimizer"] == {"name": "adamw", "lr": 0.5}
 
 
 def test_a_check_that_finds_nothing_sound_says_why(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from archspec.commands.explain import example_spec
-from archspec.language.blocks import library_block, library_names
+from archspec.language.vocabulary import library_block, library_names
 from archspec.spec import Spec, from_dict
 
 

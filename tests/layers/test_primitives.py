@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import pickle
 import re
 from collections.abc import Callable
 from math import prod
@@ -16,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.foundation.arguments import REQUIRED, Schema
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both
+from archspec.foundation.shapes import Shape, height_width
 from archspec.layers.primitive import Primitive
 from archspec.layers.registry import primitives, register
 from archspec.spec import from_dict
@@ -36,7 +37,7 @@ STRICTER = {
 }
 # Shapes that suit arguments which random ones hardly ever do
 SUITED: dict[str, Callable[[dict[str, Any], Shape], Shape]] = {
-    "feature_map": lambda a, shape: (prod(both(a["size"])), shape[-1]),
+    "feature_map": lambda a, shape: (prod(height_width(a["size"])), shape[-1]),
     "multi_axis_attention": lambda a, shape: (a["head_size"] * shape[0], *(a["size"] * n for n in shape[1:])),
 }
 
@@ -137,7 +138,8 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
         node = plain(read(example.encode(), "example"))
         spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})
         module = spec.build()
-        assert tuple(module(torch.zeros(2, *spec.plan.input)).shape[1:]) == spec.plan.output
+        copied = pickle.loads(pickle.dumps(module))
+        assert tuple(copied(torch.zeros(2, *spec.plan.input)).shape[1:]) == spec.plan.output
 
 
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
@@ -159,7 +161,8 @@ def test_registering_a_name_twice_is_an_error() -> None:
     known = dict(primitives())
     with pytest.raises(
         ValueError,
-        match=r"^primitive `linear` of archspec\.primitives\.linear is already registered by archspec\.primitives\.linear$",
+        match=r"^primitive `linear` of archspec\.layers\.primitives\.linear is already registered by "
+        r"archspec\.layers\.primitives\.linear$",
     ):
         register(known, linear)
 

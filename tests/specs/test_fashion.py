@@ -10,6 +10,7 @@ import torch
 from test_specs import transplant
 from torch import Tensor, nn
 
+from archspec.recipe import Optimizer
 from archspec.spec import load
 
 
@@ -208,9 +209,9 @@ def test_network_equals_the_one_written_by_hand(name: str, reference: Callable[[
 def test_recipe_is_the_published_one(name: str) -> None:
     recipe = load(f"fashion/{name}").recipe
     lr, batch_size = RECIPES[name]
-    assert recipe["optimizer"] == {"name": "sgd", "lr": lr}
-    assert (recipe["data"], recipe["epochs"], recipe["batch_size"]) == ("fashion_mnist", 10, batch_size)
-    assert (recipe["augment"], recipe.get("schedule")) == ([], None)
+    assert recipe.optimizer == Optimizer("sgd", {"lr": lr})
+    assert (recipe.data, recipe.epochs, recipe.batch_size) == ("fashion_mnist", 10, batch_size)
+    assert (recipe.augment, recipe.schedule) == ((), None)
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

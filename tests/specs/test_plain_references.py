@@ -13,6 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.language.finder import variants
 
+pytestmark = pytest.mark.slow
+
 
 def head(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 1000))

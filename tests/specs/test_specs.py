@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.language.finder import bundled, variants
-from archspec.language.schema import schema
+from archspec.language.schema import spec_schema
 from archspec.spec import Spec, load, open_file
 from archspec.weights import transplant
 from archspec.weights.trace import Network
@@ -70,6 +70,7 @@ def test_spec_vouches_for_its_figures(name: str, variant: str | None) -> None:
     assert {"params", "gmacs"} <= section.get("expect").entries.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
 def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
     """Parameters, their names and shapes, MACs, and every layer's output as it runs."""
@@ -104,12 +105,13 @@ def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
         assert shapes == {placed.path: placed.layer.output for placed in plan.layers}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
 def test_spec_fits_the_json_schema(name: str, variant: str | None) -> None:
     from archspec.foundation.arguments import validator
     from archspec.foundation.source import plain
 
-    assert list(validator(schema()).iter_errors(plain(open_file(name)[0].tree))) == []
+    assert list(validator(spec_schema()).iter_errors(plain(open_file(name)[0].tree))) == []
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -179,6 +181,7 @@ SMALL = [
 """Of each family the smallest, and all small ones; Inception v3 is tested with its side classifier."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", SMALL)
 def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
     torch.manual_seed(0)
@@ -199,6 +202,7 @@ def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
         assert logits.std() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", [v for v in TORCHVISION if v not in SMALL])
 def test_the_large_ones_use_the_same_tensors_in_the_same_order(variant: str) -> None:
     """Without memory for them: operations, shapes and order, on the device `meta`."""
@@ -217,6 +221,7 @@ def test_the_large_ones_use_the_same_tensors_in_the_same_order(variant: str) -> 
     assert len(theirs) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size"), [("imagenet/googlenet", 96), ("imagenet/inception", 299)])
 def test_networks_with_side_classifiers_are_torchvisions(name: str, size: int) -> None:
     torch.manual_seed(0)
@@ -249,6 +254,7 @@ def test_networks_with_side_classifiers_are_torchvisions(name: str, size: int) -
     assert gradients[0] == gradients[1]
 
 
+@pytest.mark.slow
 def test_a_feature_pyramid_is_torchvisions() -> None:
     from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
@@ -268,6 +274,7 @@ def test_a_feature_pyramid_is_torchvisions() -> None:
     assert torch.equal(output, found["p2"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["resnet18", "densenet121"])
 def test_training_step_is_torchvisions_bit_for_bit(variant: str) -> None:
     torch.manual_seed(0)
@@ -327,10 +334,11 @@ def test_settings_add_up_and_the_last_one_wins() -> None:
     more = spec.replace(vars={"num_classes": 7}, set=["train.epochs=1"])
     assert dict(more.plan.vars) == {"num_classes": 7, "width": 8}
     assert "gelu" in {placed.layer.primitive for placed in more.plan.layers}
-    assert more.recipe["epochs"] == 1
+    assert more.recipe.epochs == 1
     assert dict(more.replace(vars={"width": 4}).plan.vars)["width"] == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
 def test_a_resolved_spec_makes_the_same_plan(name: str, variant: str | None) -> None:
     from archspec.spec import from_dict

@@ -24,8 +24,10 @@ from hypothesis import given, strategies
 from archspec.spec import load
 from trainer.input.loaders import Batches
 from trainer.runs import checkpoints, folders as runs
-from trainer.runs.evaluation import evaluated, network_of
+from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.job import prepare
+
+pytestmark = pytest.mark.slow
 
 RECORDER = str(ROOT / "tests" / "recorder.py")
 PLAIN = {
@@ -189,7 +191,7 @@ def check_validation(folder: Path) -> None:
     """What two processes said of the validation images is what one says, by the same weights and running statistics."""
     run = runs.find("noisy", folder / "runs")
     job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
-    found, metrics = evaluated(network_of(run), job.validation), logged(run.folder)
+    found, metrics = evaluate(load_network(run), job.validation), logged(run.folder)
     assert found.accuracy == pytest.approx(max(metrics["val_accuracy"]), abs=1e-6)
     best = metrics["val_accuracy"].index(max(metrics["val_accuracy"]))
     assert found.loss == pytest.approx(metrics["val_loss"][best], rel=1e-5)

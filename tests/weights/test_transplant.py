@@ -57,6 +57,7 @@ class Nested(nn.Module):
         return {"aux": list(output[1:]), "logits": output[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_torchvisions_models_into_renamed_copies_of_themselves(name: str) -> None:
     torch.manual_seed(0)
@@ -70,6 +71,7 @@ def test_torchvisions_models_into_renamed_copies_of_themselves(name: str) -> Non
     assert {n.removeprefix("stages.0.body.") for n in loaded.names} >= dict(source.named_parameters()).keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d", "densenet121"])
 def test_torchvisions_models_into_specs(name: str) -> None:
     torch.manual_seed(0)

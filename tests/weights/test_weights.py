@@ -287,6 +287,7 @@ def hub(tmp_path: Path) -> Path:
     return folder / file
 
 
+@pytest.mark.slow
 def test_torchvisions_weights_give_torchvisions_logits(run: Callable, hub: Path, tmp_path: Path) -> None:
     done = run(
         "build", "resnet18", "--weights", "torchvision:resnet18", "--save", "w.pt", TORCH_HOME=str(tmp_path / "home")
@@ -305,6 +306,7 @@ def test_torchvisions_weights_give_torchvisions_logits(run: Callable, hub: Path,
         assert torch.equal(ours.eval()(images), theirs.eval()(images))
 
 
+@pytest.mark.slow
 def test_torchvisions_weights_below_another_head(run: Callable, hub: Path, tmp_path: Path) -> None:
     command = ["build", "resnet18", "--set", "num_classes=7", "--weights", "torchvision:resnet18.IMAGENET1K_V1"]
     home = str(tmp_path / "home")
@@ -319,6 +321,7 @@ def test_torchvisions_weights_below_another_head(run: Callable, hub: Path, tmp_p
     assert weights["proven"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [True, False])
 @pytest.mark.parametrize(
     ("name", "size"), [("googlenet", 96), ("inception_v3", 299)], ids=["googlenet", "inception_v3"]
@@ -338,6 +341,7 @@ def test_side_classifiers_are_taken_where_the_network_has_them(
     assert unchanged(target, {key: source.state_dict()[key] for key in target.state_dict()})
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_downloaded(run: Callable, tmp_path: Path) -> None:
     home = str(tmp_path / "home")
     done = run("build", "resnet50", "--weights", "torchvision:resnet50", TORCH_HOME=home, **OFFLINE)
@@ -351,6 +355,7 @@ def test_weights_that_cannot_be_downloaded(run: Callable, tmp_path: Path) -> Non
     )
 
 
+@pytest.mark.slow
 def test_cached_weights_are_never_run(run: Callable, hub: Path, tmp_path: Path) -> None:
     torch.save({"conv1.weight": Harm()}, hub)
     done = run("build", "resnet18", "--weights", "torchvision:resnet18", TORCH_HOME=str(tmp_path / "home"))

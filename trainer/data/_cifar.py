@@ -22,5 +22,5 @@ def load_cifar(name: str, kind: Any, folder: Path, *, download: bool) -> DataSet
     check(name, files, folder, cure)
     state = stamp([path for path, _ in files])
     train, test = (kind(folder, train=part) for part in (True, False))
-    parts = (labelled(part.data, part.targets) for part in (train, test))
-    return DataSet(name, tuple(train.classes), *parts, stamp=state)
+    parts = [labelled(part.data, part.targets) for part in (train, test)]
+    return DataSet(name, tuple(train.classes), parts[0], parts[1], stamp=state)

@@ -34,7 +34,7 @@ def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *
             arrays.append(read_idx(file, axes))
         except (OSError, EOFError, ValueError, zlib.error) as error:
             refuse(name, f"is damaged: {file.absolute()}: {error}", folder, cure, anew=True)
-    for images, labels, file in ((*arrays[:2], files[1]), (*arrays[2:], files[3])):
+    for images, labels, file in zip(arrays[::2], arrays[1::2], files[1::2], strict=True):
         if len(images) != len(labels) or labels.max(initial=0) >= len(class_names):
             fault = f"is damaged: the labels of {file.absolute()} are not those of its images"
             refuse(name, fault, folder, cure, anew=True)

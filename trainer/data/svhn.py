@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from trainer.data._published import check, fetch
@@ -20,7 +21,7 @@ def load(folder: Path, *, download: bool = False) -> DataSet:
     cure = f"put {files[0][0].name} and {files[1][0].name}"
     if download:
         for part in ("train", "test"):
-            fetch("svhn", folder, cure, lambda part=part: SVHN(folder, split=part, download=True))
+            fetch("svhn", folder, cure, partial(SVHN, folder, split=part, download=True))
     check("svhn", files, folder, cure)
     state = stamp([path for path, _ in files])
     parts = [SVHN(folder, split=part) for part in ("train", "test")]

@@ -6,9 +6,8 @@ The distributions are those of torchvision's transforms of the same names, which
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -16,11 +15,11 @@ from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe.augmentations import AUGMENTATIONS, complete
+from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from trainer.input import color, geometry
+from trainer.private import sample_dirichlet
 
 Range = tuple[float, float]
-Written = Sequence[str | Mapping[str, Mapping[str, Any]]]
 Operation = Callable[[Tensor, Tensor], Tensor]
 Row = tuple[Operation, float, float, bool]
 """An operation, its first and last magnitude, and whether the magnitude is of either sign."""
@@ -55,9 +54,9 @@ class Draw:
         return torch.randint(256, images.shape, dtype=torch.uint8, device=self.device, generator=self.generator)
 
     def beta(self, alpha: float) -> Tensor:
-        """Beta(alpha, alpha), `(N,)`. (`torch.distributions` draws so too, but takes no generator.)"""
+        """Beta(alpha, alpha), `(N,)`."""
         both = torch.full((self.count, 2), alpha, device=self.device)
-        return torch._sample_dirichlet(both, generator=self.generator)[:, 0]
+        return sample_dirichlet(both, self.generator)[:, 0]
 
 
 class Augmentation:
@@ -66,12 +65,11 @@ class Augmentation:
     Raises `UsageError` where an argument does not fit the images' size `shape[1:]` or another argument.
     """
 
-    def __init__(self, written: Written, shape: Shape, classes: int) -> None:
-        entries = [complete(one) for one in written]
-        _check(entries, shape)
+    def __init__(self, augment: Sequence[AppliedAugmentation], shape: Shape, classes: int) -> None:
+        _check(augment, shape)
         self.classes = classes
-        self._changes = [partial(_CHANGES[name], **arguments) for name, arguments in entries if name in _CHANGES]
-        self._mixes = [partial(_MIXES[name], **arguments) for name, arguments in entries if name in _MIXES]
+        self._changes = [partial(_CHANGES[one.name], **one.arguments) for one in augment if one.name in _CHANGES]
+        self._mixes = [partial(_MIXES[one.name], **one.arguments) for one in augment if one.name in _MIXES]
 
     def __call__(self, images: Tensor, labels: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """uint8 images `(N, C, H, W)` of one or three channels, and their labels: int64 `(N,)` or soft `(N, classes)`.
@@ -90,8 +88,9 @@ class Augmentation:
         return images, labels
 
 
-def _check(entries: Sequence[tuple[str, dict[str, Any]]], shape: Shape) -> None:
-    for name, arguments in entries:
+def _check(augment: Sequence[AppliedAugmentation], shape: Shape) -> None:
+    for one in augment:
+        name, arguments = one.name, one.arguments
         if shape[0] not in (1, 3):
             raise UsageError(
                 f"`{name}` works on images of 1 or 3 channels, not on an input of {shape[0]}",
@@ -130,8 +129,8 @@ def _resized_crop(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> Ten
 
 def _sizes(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> tuple[Tensor, Tensor]:
     """Heights and widths of random rectangles, int64 `(N, TRIES)`; `ratio` is width over height."""
-    area = images.shape[-2] * images.shape[-1] * draw.uniform(*sorted(scale), times=TRIES)
-    aspect = draw.uniform(*sorted(map(math.log, ratio)), times=TRIES).exp()
+    area = images.shape[-2] * images.shape[-1] * draw.uniform(min(scale), max(scale), TRIES)
+    aspect = draw.uniform(math.log(min(ratio)), math.log(max(ratio)), TRIES).exp()
     return (area / aspect).sqrt().round().long(), (area * aspect).sqrt().round().long()
 
 
@@ -179,7 +178,7 @@ def _by_choice(images: Tensor, choice: Tensor, operations: Sequence[Operation], 
     """Each image changed by the operation whose number `choice` gives, with its own parameter."""
     counts = torch.bincount(choice, minlength=len(operations)).tolist()
     result = images.clone()
-    for operation, index in zip(operations, choice.argsort().split(counts), strict=True):
+    for operation, index in zip(operations, torch.split(choice.argsort(), counts), strict=True):
         if len(index):
             result[index] = operation(images[index], parameter[index])
     return result

@@ -111,7 +111,7 @@ def _in_parts(operation: Callable[..., Tensor], images: Tensor, *parameters: Ten
     if images.device.type != "cpu":
         return operation(images, *parameters)
     count = max(8, PART // images[0].numel())
-    parts = zip(*(tensor.split(count) for tensor in (images, *parameters)), strict=True)
+    parts = zip(*(torch.split(tensor, count) for tensor in (images, *parameters)), strict=True)
     return torch.cat([operation(*part) for part in parts])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe.augmentations import AUGMENTATIONS, complete
-from trainer.input.augment import Augmentation, Written
+from archspec.recipe import AppliedAugmentation
+from trainer.input.augment import Augmentation
 from trainer.input.files import Files, Unreadable, decode, processors, quiet
 from trainer.input.images import fitted
 from trainer.input.sets import Labelled
@@ -97,14 +97,14 @@ class Stream:
 
     files: Files
     shape: Shape
-    augment: Written | None = None
+    augment: Sequence[AppliedAugmentation] | None = None
     """The recipe's augmentations, for training images."""
     classes: int = 0
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def augmented(self, augment: Written, classes: int) -> Stream:
+    def augmented(self, augment: Sequence[AppliedAugmentation], classes: int) -> Stream:
         return replace(self, augment=augment, classes=classes)
 
     def __getitem__(self, key: tuple[int, list[int]]) -> Batch | UsageError:
@@ -129,7 +129,7 @@ class Stream:
                 size = self.shape[1:] if change is None else tuple(image.shape[-2:])
                 image = fitted(image, (self.shape[0], *size))[0]
                 images.append(image if change is None else change(image))
-            mixes = [one for one in self.augment or () if AUGMENTATIONS[complete(one)[0]].mixes]
+            mixes = [one for one in self.augment or () if one.kind.mixes]
             return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), self.files.labels[positions])
 
 

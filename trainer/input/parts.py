@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
+from archspec.recipe import Recipe
 from trainer.input.cache import recall, remember
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
@@ -45,26 +47,44 @@ class Parts:
     notes: tuple[str, ...]
 
 
-def bring(data: DataSet, shape: Shape, recipe: dict[str, Any], *, skip_unreadable: bool = False) -> Parts:
+class Decoder:
+    """Decodes images of files, each once for a shape, however often it is asked for."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[tuple[Path, str, Shape], Tensor | Unreadable] = {}
+
+    def images(self, files: Files, shape: Shape) -> Iterator[Tensor | Unreadable]:
+        """Each image in turn, uint8 of a network's input shape, or why it cannot be read."""
+        keys = [(files.root, path, shape) for path in files.paths]
+        new = [position for position, key in enumerate(keys) if key not in self._decoded]
+        for position, image in zip(new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape), strict=True):
+            self._decoded[keys[position]] = image
+        return (self._decoded[key] for key in keys)
+
+
+def bring(
+    data: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool = False, decoder: Decoder | None = None
+) -> Parts:
     """A data set's parts as a network of input `shape` takes them; its channels fit (`images.check_fit`).
 
-    Raises `UsageError` for files that are no images, unless they are to be skipped: they are counted in the notes then.
+    What a `decoder` has decoded is not decoded again; without one, nothing is kept for later. Raises `UsageError` for
+    files that are no images, unless they are to be skipped: they are counted in the notes then.
     """
     parts = split(data, recipe)
     # what decides on the statistics: the files, which of them are trained with, and the size that they are brought to
     sizes = [len(part) for part in parts]
-    key = {"version": 1, "data": data.stamp, "shape": list(shape), "sizes": sizes, "seed": recipe["seed"]}
+    key = {"version": 1, "data": data.stamp, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
     files = [part for part in parts if isinstance(part, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
     faults: Faults = []
-    train, validation, test = (_in_memory(part, shape, faults) for part in parts)
+    train, validation, test = (_in_memory(part, shape, faults, decoder) for part in parts)
     notes = _judged(data, train.labels, faults, sum(sizes), skip_unreadable)
-    measured = _statistics(train, shape, key) if recipe["normalize"] else None
+    measured = _statistics(train, shape, key) if recipe.normalize else None
     return Parts(train, validation, test, measured, notes)
 
 
-def split(data: DataSet, recipe: dict[str, Any]) -> tuple[Labelled | Files, Labelled | Files, Labelled | Files]:
+def split(data: DataSet, recipe: Recipe) -> tuple[Labelled | Files, Labelled | Files, Labelled | Files]:
     """The training set without and with what is kept for validation, drawn by the recipe's seed, and the test set.
 
     A data set's own validation set is left as it is. Raises `UsageError`.
@@ -72,22 +92,23 @@ def split(data: DataSet, recipe: dict[str, Any]) -> tuple[Labelled | Files, Labe
     if data.validation is not None:
         return data.train, data.validation, data.test
     total = len(data.train)
-    share = recipe["validation"]
+    share = recipe.validation
     count = share if isinstance(share, int) else round(share * total)
     if count >= total or (share and not count):
         raise UsageError(
             f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`",
             help="--set train.validation=0.1",
         )
-    order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe["seed"]))
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
     return data.train.at(order[count:]), data.train.at(order[:count]), data.test
 
 
-def _in_memory(part: Labelled | Files, shape: Shape, faults: Faults) -> Labelled:
+def _in_memory(part: Labelled | Files, shape: Shape, faults: Faults, decoder: Decoder | None) -> Labelled:
     if isinstance(part, Labelled):
         return part
-    images, read = torch.empty((len(part), *shape), dtype=torch.uint8), []
-    for position, image in enumerate(part.decoded(shape)):
+    images = torch.empty((len(part), *shape), dtype=torch.uint8)
+    read: list[int] = []
+    for position, image in enumerate(decoder.images(part, shape) if decoder else part.decoded(shape)):
         if isinstance(image, Unreadable):
             faults.append((part.file(position), str(image)))
         else:
@@ -107,7 +128,7 @@ def _statistics(train: Labelled, shape: Shape, key: dict[str, Any]) -> Statistic
 
 
 def _streamed(
-    data: DataSet, parts: list[Files], shape: Shape, recipe: dict[str, Any], key: dict[str, Any], skip: bool
+    data: DataSet, parts: list[Files], shape: Shape, recipe: Recipe, key: dict[str, Any], skip: bool
 ) -> Parts:
     """Streams of what can be read, which is found out once, together with the statistics, and kept."""
     key |= {"streamed": True}
@@ -126,9 +147,9 @@ def _streamed(
     ]
     notes = _judged(data, sound[0].labels, faults, sum(map(len, parts)), skip)
     train, validation, test = (Stream(files, shape) for files in sound)
-    train = train.augmented(recipe["augment"], data.classes)
+    train = train.augmented(recipe.augment, data.classes)
     measured = torch.tensor(kept["mean"]), torch.tensor(kept["std"])
-    return Parts(train, validation, test, measured if recipe["normalize"] else None, notes)
+    return Parts(train, validation, test, measured if recipe.normalize else None, notes)
 
 
 def _survey(parts: list[Files], shape: Shape) -> dict[str, Any]:

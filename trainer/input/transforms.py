@@ -11,21 +11,20 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from archspec.foundation.shapes import Shape
-from archspec.recipe.augmentations import complete
-from trainer.input.augment import Range, Written
+from archspec.recipe import AppliedAugmentation
+from trainer.input.augment import Range
 
 FLIPS = {"horizontal_flip", "vertical_flip"}
 
 
-def transform(written: Written, shape: Shape) -> Callable[[Tensor], Tensor]:
+def transform(augment: Sequence[AppliedAugmentation], shape: Shape) -> Callable[[Tensor], Tensor]:
     """What changes a uint8 image `(C, H, W)` of any size into one of `shape`, by a draw from torch's generator.
 
     `random_resized_crop` cuts from the image as it lies in its file, where nothing but flips stands before it;
     otherwise the image is resized first, as it is for testing. mixup and cutmix are left to the batch.
     """
-    entries = [complete(one) for one in written]
-    steps = [_TRANSFORMS[name](shape[1:], **arguments) for name, arguments in entries if name in _TRANSFORMS]
-    others = [name for name, _ in entries if name not in FLIPS]
+    steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in augment if one.name in _TRANSFORMS]
+    others = [one.name for one in augment if one.name not in FLIPS]
     if others[:1] != ["random_resized_crop"]:
         steps.insert(0, v2.Resize(shape[1:], antialias=True))
     made: Callable[[Tensor], Tensor] = v2.Compose(steps)

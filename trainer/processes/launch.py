@@ -16,7 +16,7 @@ from archspec.foundation.errors import ArchspecError, UsageError
 from trainer.errors import Diverged, OtherProcessFailed, Stopped
 from trainer.processes.machine import ResolvedMachine
 from trainer.processes.ranks import Ranks
-from trainer.quiet import quieten
+from trainer.quiet import quiet
 
 
 @contextmanager
@@ -25,7 +25,8 @@ def joined(machine: ResolvedMachine) -> Iterator[Ranks]:
     if machine.processes == 1:
         yield Ranks(machine)
         return
-    ranks = _connected(machine)
+    with quiet():
+        ranks = _connected(machine)
     try:
         if ranks.rank == 0:
             yield ranks
@@ -42,7 +43,7 @@ def joined(machine: ResolvedMachine) -> Iterator[Ranks]:
         sys.exit(getattr(error, "exit_status", 130))
     except ArchspecError as error:
         if ranks.rank:
-            error.args = (f"process {ranks.rank} of {ranks.size}: {error}",)
+            error.args = (f"process {ranks.rank} of {ranks.size}: {error.message}",)
         raise
     except RuntimeError as error:
         if not _lost(error):
@@ -58,7 +59,6 @@ def joined(machine: ResolvedMachine) -> Iterator[Ranks]:
 
 
 def _connected(machine: ResolvedMachine) -> Ranks:
-    quieten()
     try:
         engine = Trainer(
             **machine.arguments(),

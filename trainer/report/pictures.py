@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,8 +17,8 @@ from trainer.input.augment import Augmentation
 from trainer.input.images import fitted
 from trainer.input.loaders import Stream
 from trainer.input.sets import Labelled
-from trainer.runs.evaluation import Evaluation
 from trainer.runs.job import Job
+from trainer.tasks.classification import Evaluation
 
 MISTAKES = 24
 SAMPLES, DRAWS = 6, 7
@@ -30,7 +29,6 @@ NUMBERED = 20
 
 def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     """Draw all pictures of a run into its folder, as PNG files, from what its network says of the test images."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     names = job.data.class_names
     curves(folder / "metrics.csv", folder / "curves.png")
     confusion(confusion_matrix(found.chosen, found.labels, len(names)), names, folder / "confusion.png")
@@ -43,7 +41,7 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     grid(images, titles, folder / "mistakes.png", 6, "the surest of the wrong answers" if titles else "no mistakes")
     if isinstance(job.train, Labelled):
         shape = job.spec.plan.input
-        augmentation = Augmentation(job.recipe["augment"], shape, job.data.classes)
+        augmentation = Augmentation(job.recipe.augment, shape, job.data.classes)
         samples(augmentation, fitted(job.train.images[:SAMPLES], shape), folder / "augmentation.png")
 
 

@@ -10,14 +10,13 @@ from pytorch_lightning.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from archspec.recipe import Recipe
 from trainer.runs.watch import Epochs
 
 EVERY = 0.2
 """Seconds between two pictures of the bar."""
 EVALUATED = 1 / 3
 """What evaluating an image costs of training with it, as long as no validation was timed."""
-
-Recipe = dict[str, Any]
 
 
 class Bar(Callback):
@@ -61,7 +60,7 @@ class Bar(Callback):
         self.total = batches_of(self.recipe, batches)
         self.done = trainer.current_epoch * batches + trainer.fit_loop.epoch_loop.batch_progress.current.completed
         images = sum(map(len, (one.dataset for one in _loaders(trainer.val_dataloaders))))
-        self.guess = EVALUATED * images / self.recipe["batch_size"]
+        self.guess = EVALUATED * images / self.recipe.batch_size
         self.validations_left = -(-self.total // batches) - trainer.current_epoch if images else 0
         if trainer.is_global_zero:
             doing = self._epoch(trainer)
@@ -102,8 +101,9 @@ class Bar(Callback):
             self.validated = self.validated[0] + 1, self.validated[1] + self.last - self.validating
             self.validating = None
         self.validations_left -= 1
-        if (accuracy := trainer.callback_metrics.get("val_accuracy")) is not None:
-            self.facts["accuracy"] = f"accuracy {float(accuracy):.2%}"
+        score = self.epochs.score
+        if (value := trainer.callback_metrics.get(score.logged)) is not None:
+            self.facts["score"] = f"{score.name} {score.show(float(value))}"
 
     # --- drawing ----------------------------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class Bar(Callback):
             minutes, rest = divmod(round(self.left(now)), 60)
             clock = f"{minutes // 60}:{minutes % 60:02}" if minutes >= 60 else f"{minutes}"
             self.facts |= {"speed": f"{images / seconds:,.0f} images/s", "left": f"{clock}:{rest:02} left"}
-        facts = "  ".join(self.facts[one] for one in ("loss", "accuracy", "speed", "left") if one in self.facts)
+        facts = "  ".join(self.facts[one] for one in ("loss", "score", "speed", "left") if one in self.facts)
         self.shown.update(self.task, description=doing, completed=self.done, facts=facts, refresh=True)
 
     def left(self, now: float) -> float:
@@ -131,11 +131,11 @@ class Bar(Callback):
 
 def batches_of(recipe: Recipe, epoch: int) -> int:
     """How many batches a whole training has, whose epochs have `epoch` of them."""
-    if "steps" not in recipe:
-        return int(recipe["epochs"]) * epoch
-    gathered = recipe["accumulate"]
-    whole, rest = divmod(recipe["steps"], -(-epoch // gathered))
-    return int(whole * epoch + min(rest * gathered, epoch))
+    if recipe.steps is None:
+        assert recipe.epochs is not None
+        return recipe.epochs * epoch
+    whole, rest = divmod(recipe.steps, -(-epoch // recipe.accumulate))
+    return whole * epoch + min(rest * recipe.accumulate, epoch)
 
 
 def _loaders(given: Any) -> list[Any]:

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins import CheckpointIO
 
 from archspec.foundation.errors import UsageError
+from trainer.private import restore_best
 
 _KEY = b"sha256:"
 _COMMENT = len(_KEY) + 64
@@ -128,7 +129,7 @@ class Best(ModelCheckpoint):
     What it remembers names no folder, so that a run that was moved goes on as before.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str = "max") -> None:
+    def __init__(self, folder: Path, monitor: str, mode: str) -> None:
         super().__init__(folder, "best", monitor, mode=mode, enable_version_counter=False)
 
     def state_dict(self) -> dict[str, Any]:
@@ -136,17 +137,14 @@ class Best(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if (score := state_dict["score"]) is not None:
-            path = self.format_checkpoint_name({})
-            self.best_model_path = self.kth_best_model_path = path
-            self.best_model_score = self.kth_value = self.current_score = score
-            self.best_k_models = {path: score}
+            restore_best(self, self.format_checkpoint_name({}), score)
 
 
 def _write(checkpoint: dict[str, Any], file: BinaryIO) -> None:
     """Write a checkpoint as torch does, then its checksum as the archive's comment."""
     hashed = _Hashed(file)
     try:
-        torch.save(checkpoint, hashed)
+        torch.save(checkpoint, cast(BinaryIO, hashed))
     except RuntimeError:  # torch hides what writing raised
         if hashed.error is not None:
             raise hashed.error from None

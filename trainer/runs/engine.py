@@ -16,22 +16,22 @@ from pytorch_lightning.callbacks import (
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from archspec.foundation.errors import UsageError
+from archspec.recipe import Recipe
 from trainer.runs.resume import RunFiles, csv_log
 
 if TYPE_CHECKING:
     from trainer.processes.machine import ResolvedMachine
     from trainer.processes.ranks import Ranks
-
-Recipe = dict[str, Any]
+    from trainer.tasks import Score
 
 
 def check_machine(recipe: Recipe, machine: ResolvedMachine) -> None:
     """Raises `UsageError` where a recipe asks for what a machine cannot do, and Lightning would do otherwise."""
-    if recipe["precision"] == "16-mixed" and not (torch.cuda.is_available() and machine.accelerator != "cpu"):
+    if recipe.precision == "16-mixed" and not (torch.cuda.is_available() and machine.accelerator != "cpu"):
         raise UsageError(
             "the precision `16-mixed` needs a GPU, and there is none", help="--set train.precision=bf16-mixed"
         )
-    size, processes = recipe["batch_size"], machine.processes
+    size, processes = recipe.batch_size, machine.processes
     if size % processes:
         near = max(1, round(size / processes)) * processes
         raise UsageError(
@@ -39,12 +39,12 @@ def check_machine(recipe: Recipe, machine: ResolvedMachine) -> None:
             help=f"--set train.batch_size={near}",
         )
     if machine.strategy == "fsdp":
-        if "norm" in (recipe["clip"] or {}):
+        if recipe.clip is not None and recipe.clip.norm is not None:
             raise UsageError(
                 "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part",
                 help="clip by value, --set train.clip={value: 1} for example, or --strategy ddp",
             )
-        if recipe["ema"] is not None:
+        if recipe.ema is not None:
             raise UsageError(
                 "the strategy `fsdp` cannot average weights, of which each process has a part",
                 help="--set train.ema=null, or --strategy ddp",
@@ -56,6 +56,7 @@ def make_engine(
     folder: Path,
     callbacks: list[Callback],
     ranks: Ranks,
+    score: Score,
     *,
     step: int = 0,
     unused_parameters: bool = False,
@@ -64,16 +65,15 @@ def make_engine(
 
     Parameters are unused that have no part in the loss, which matters to several processes.
     """
-    clip = recipe["clip"] or {}
     log = CSVLogger(folder, name="", version="") if ranks.rank else csv_log(folder, step)
     return Trainer(
         **ranks.machine.arguments(unused_parameters=unused_parameters),
-        max_epochs=recipe.get("epochs", -1),
-        precision=recipe["precision"],
-        accumulate_grad_batches=recipe["accumulate"],
-        gradient_clip_val=next(iter(clip.values()), None),
-        gradient_clip_algorithm=next(iter(clip), None),
-        callbacks=[*_of_recipe(recipe), *callbacks, LearningRateMonitor("epoch")],
+        max_epochs=-1 if recipe.epochs is None else recipe.epochs,
+        precision=recipe.precision,
+        accumulate_grad_batches=recipe.accumulate,
+        gradient_clip_val=recipe.clip.limit if recipe.clip else None,
+        gradient_clip_algorithm=recipe.clip.algorithm if recipe.clip else None,
+        callbacks=[*_of_recipe(recipe, score), *callbacks, LearningRateMonitor("epoch")],
         logger=[log, TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
         plugins=[RunFiles(), ranks.machine.environment()],
         enable_progress_bar=False,
@@ -83,21 +83,18 @@ def make_engine(
     )
 
 
-def _of_recipe(recipe: Recipe) -> list[Callback]:
+def _of_recipe(recipe: Recipe, score: Score) -> list[Callback]:
     """What a recipe asks for that Lightning does by callbacks."""
     callbacks: list[Callback] = []
-    if recipe.get("steps"):
-        callbacks.append(LastStep(recipe["steps"]))
-    if recipe["ema"] is not None:
-        given = recipe["ema"]
-        callbacks.append(
-            EMAWeightAveraging(decay=given.get("decay", 0.999), update_every_n_steps=given.get("every", 1))
-        )
-    if recipe["early_stopping"] is not None:
-        given = {"monitor": "val_accuracy", "min_delta": 0.0} | recipe["early_stopping"]
-        mode = "min" if given["monitor"] == "val_loss" else "max"
+    if recipe.steps is not None:
+        callbacks.append(LastStep(recipe.steps))
+    if recipe.ema is not None:
+        callbacks.append(EMAWeightAveraging(decay=recipe.ema.decay, update_every_n_steps=recipe.ema.every))
+    if recipe.early_stopping is not None:
+        stop = recipe.early_stopping
+        mode = "min" if stop.monitor == "val_loss" else score.mode
         # a loss that is not finite is an error, and said elsewhere
-        callbacks.append(EarlyStopping(**given, mode=mode, check_finite=False))
+        callbacks.append(EarlyStopping(stop.monitor, stop.min_delta, stop.patience, mode=mode, check_finite=False))
     return callbacks
 
 

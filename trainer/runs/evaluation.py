@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from trainer.input.loaders import Stream, loader
 from trainer.input.sets import Labelled
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
-from trainer.runs.job import EVALUATION_BATCH, job_of
+from trainer.runs.job import EVALUATION_BATCH, load_job
 from trainer.steps.module import SpecModule
 
 
@@ -33,7 +32,7 @@ def weights_of(run: Run) -> Path:
     )
 
 
-def network_of(run: Run, device: torch.device | None = None) -> SpecModule:
+def load_network(run: Run, device: torch.device | None = None) -> SpecModule:
     """A run's network with its weights, ready to evaluate images, on a GPU where there is one. Raises `UsageError`."""
     content = checkpoints.load(weights_of(run))
     module = SpecModule(content["hyper_parameters"]["spec"])
@@ -41,27 +40,10 @@ def network_of(run: Run, device: torch.device | None = None) -> SpecModule:
     return module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """What a network says of images: the class it chooses of each and its probability, the true one, the mean loss.
-
-    Tensors `(N,)`, in the order of the images.
-    """
-
-    chosen: Tensor
-    probability: Tensor
-    labels: Tensor
-    loss: float
-
-    @property
-    def accuracy(self) -> float:
-        """The share of images whose class is right."""
-        return int((self.chosen == self.labels).sum()) / len(self.labels)
-
-
-def evaluated(module: SpecModule, part: Labelled | Stream, *, progress: bool = False) -> Evaluation:
+def evaluate(module: SpecModule, part: Labelled | Stream, *, progress: bool = False) -> Any:
     """A network's answers to all images of a part. Raises `UsageError` for a file that can no longer be read."""
-    answers, total = [], 0.0
+    answers: list[list[Tensor]] = []
+    total = 0.0
     shown = track(
         loader(part, EVALUATION_BATCH), "testing", console=Console(stderr=True), transient=True, disable=not progress
     )
@@ -69,17 +51,16 @@ def evaluated(module: SpecModule, part: Labelled | Stream, *, progress: bool = F
         for images, labels in shown:
             logits, labels = module(images.to(module.device)), labels.to(module.device)
             total += float(module.loss(logits, labels)) * len(labels)
-            probability, chosen = logits.float().softmax(1).max(1)
-            answers.append((chosen.cpu(), probability.cpu(), labels.cpu()))
-    chosen, probability, labels = (torch.cat(part) for part in zip(*answers, strict=True))
-    return Evaluation(chosen, probability, labels, total / len(labels))
+            answers.append([one.cpu() for one in (*module.task.answers(logits), labels)])
+    *answered, labels = (torch.cat(part) for part in zip(*answers, strict=True))
+    return module.task.evaluate(answered, labels, total / len(labels))
 
 
-def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
+def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
     """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
-    weights, module = weights_of(run), network_of(run)
-    job = job_of(run, data_folder)
-    found = evaluated(module, job.test)
+    weights, module = weights_of(run), load_network(run)
+    job = load_job(run, data_folder)
+    found = evaluate(module, job.test)
     return {
         "data": job.data.name,
         "weights": weights.name,
@@ -92,12 +73,12 @@ def tested(run: Run, data_folder: Path | None) -> dict[str, Any]:
 Unreadable = list[tuple[Path, str]]
 
 
-def predicted(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Unreadable]:
+def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Unreadable]:
     """The likeliest classes of image files and their probabilities, and the files that cannot be read, with the reason.
 
     Raises `UsageError` where the run has no sound weights.
     """
-    module = network_of(run)
+    module = load_network(run)
     names = run.environment.get("classes")
     results: list[dict[str, Any]] = []
     unreadable: Unreadable = []
@@ -108,17 +89,8 @@ def predicted(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str
             unreadable.append((file, _reason(error)))
             continue
         with torch.inference_mode():
-            probabilities = module(image[None].to(module.device))[0].float().softmax(0).cpu()
-        likeliest = probabilities.topk(min(top, len(probabilities)))
-        results.append(
-            {
-                "image": str(file),
-                "top": [
-                    {"class": names[index] if names else str(index), "index": index, "probability": value}
-                    for value, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
-                ],
-            }
-        )
+            output = module(image[None].to(module.device))[0]
+        results.append({"image": str(file), "top": module.task.predict(output, names, top)})
     return results, unreadable
 
 
@@ -126,7 +98,8 @@ def _read(file: Path, channels: int) -> Tensor:
     """An image file as uint8 `(channels, H, W)`."""
     with Image.open(file) as image:
         image.load()
-        return functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
+        pixels: Tensor = functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
+        return pixels
 
 
 def _reason(error: Exception) -> str:

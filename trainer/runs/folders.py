@@ -8,16 +8,18 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from archspec import __version__
-from archspec.foundation.errors import UsageError, did_you_mean
+from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.formulas import describe
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
 
@@ -60,43 +62,97 @@ class Run:
     folder: Path
     environment: dict[str, Any]
     result: Result | None
+    """What came of it; `None` where it is not finished, or `results.json` does not say all of it."""
+    figures: dict[str, Any] | None = None
+    """What `results.json` says as far as it is understood; `None` where there is none."""
+    notes: tuple[str, ...] = ()
+    """What its files say that is not understood, a line each."""
 
     @property
     def status(self) -> str:
         """`finished`, `running` (some process holds it) or `stopped`."""
-        return "finished" if self.result else "running" if _held(self.folder) else "stopped"
+        finished = self.result is not None or self.figures is not None
+        return "finished" if finished else "running" if _held(self.folder) else "stopped"
 
     @property
     def name(self) -> str:
         return str(self.environment.get("name", self.folder.name))
 
+    def began_with(self, key: str) -> Any:
+        """What `environment.json` says. Raises `UsageError` where it lacks that, and so is not of this archspec."""
+        if key not in self.environment:
+            file = self.folder / "environment.json"
+            raise UsageError(
+                f"{file} lacks `{key}`: another version of archspec wrote it, or it was changed",
+                help="train anew, or use the archspec that made the run",
+            )
+        return self.environment[key]
+
 
 def read(folder: Path) -> Run | None:
-    """A run by its folder; `None` where that is no run's. Raises `UsageError` where its files are damaged."""
+    """A run by its folder; `None` where that is no run's. Raises `UsageError` where its files are damaged.
+
+    What they say is taken as far as it is understood; the rest is in `notes`.
+    """
     if not (folder / "environment.json").is_file():
         return None
-    environment, kept = _read_json(folder / "environment.json"), None
-    if (folder / "results.json").is_file():
-        kept = _read_json(folder / "results.json")
-        names = {field.name for field in fields(Result)} - {"folder"}
-        if set(kept) != names:
-            raise UsageError(
-                f"{folder / 'results.json'} is not what archspec {__version__} writes",
-                help="move it away, and test the run again: archspec train --resume " + str(folder),
-            )
-    return Run(folder, environment, Result(**kept, folder=str(folder)) if kept else None)
+    notes: list[str] = []
+    made = _read_json(folder / "environment.json")
+    understood = _understood(made, _ENVIRONMENT, folder / "environment.json", notes)
+    environment = {key: value for key, value in made.items() if key not in _ENVIRONMENT or key in understood}
+    if not (folder / "results.json").is_file():
+        return Run(folder, environment, None, None, tuple(notes))
+    kept = _read_json(folder / "results.json")
+    kinds = get_type_hints(Result)
+    del kinds["folder"]
+    figures = _understood(kept, kinds, folder / "results.json", notes)
+    for what, names in (("lacks", kinds.keys() - kept.keys()), ("has, unknown here,", kept.keys() - kinds.keys())):
+        if names:
+            notes.append(f"{folder / 'results.json'} {what} {listed(sorted(names))}")
+    complete = figures.keys() == kinds.keys()
+    return Run(folder, environment, Result(**figures, folder=str(folder)) if complete else None, figures, tuple(notes))
 
 
-def all_below(out: Path) -> list[Run]:
-    """The runs in a folder, by name; damaged ones are left out."""
+_ENVIRONMENT: dict[str, Any] = {"name": str, "data": str, "seed": int, "started": str, "key": str, "data_folder": str}
+"""The types of what is read of `environment.json`."""
+
+
+def _understood(content: dict[str, Any], kinds: dict[str, Any], file: Path, notes: list[str]) -> dict[str, Any]:
+    """The values that have the types they should have; the others are noted."""
+    found = {}
+    for name, kind in kinds.items():
+        if name in content:
+            value = content[name]
+            if _fits(value, kind):
+                found[name] = value
+            else:
+                notes.append(f"`{name}` in {file} is {describe(value)}, which is not understood")
+    return found
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value of a JSON file has a type, or one of several; an integer is a number, a boolean is none."""
+    kinds = get_args(kind) or (kind,)
+    if isinstance(value, int) and float in kinds:
+        value = float(value)
+    return (
+        isinstance(value, kinds) and not isinstance(value, bool) and (not isinstance(value, float) or isfinite(value))
+    )
+
+
+def all_below(out: Path, note: Callable[[str], None] = lambda said: None) -> list[Run]:
+    """The runs in a folder, by name; damaged ones are left out, and noted."""
     found = []
     for folder in sorted(out.iterdir()) if out.is_dir() else ():
         try:
             run = read(folder) if folder.is_dir() else None
-        except UsageError:
+        except UsageError as error:
+            note(f"the run {folder} is left out: {error.message}")
             continue
         if run is not None:
             found.append(run)
+            for said in run.notes:
+                note(said)
     return found
 
 
@@ -137,7 +193,7 @@ def new_folder(out: Path, name: str) -> Path:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Holds a run's folder for this process alone, to its end if need be. Raises `UsageError` where another has it."""
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -9,20 +9,21 @@ from typing import Any
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError
-from archspec.foundation.shapes import show
-from archspec.recipe.recipe import complete
+from archspec.foundation.shapes import Shape
+from archspec.recipe import Recipe
 from archspec.spec import Spec, load
-from trainer import data
+from trainer import data, tasks
 from trainer.input.augment import Augmentation
 from trainer.input.images import check_fit
 from trainer.input.loaders import Stream
-from trainer.input.parts import bring, split
+from trainer.input.parts import Decoder, Parts, bring, split
 from trainer.input.sets import DataSet, Labelled
 from trainer.processes.machine import ResolvedMachine
 from trainer.processes.ranks import ALONE
 from trainer.runs.engine import check_machine
 from trainer.runs.folders import Run
 from trainer.steps.optim import check_schedule
+from trainer.tasks import Task
 
 EVALUATION_BATCH = 256
 
@@ -31,12 +32,13 @@ EVALUATION_BATCH = 256
 class Job:
     """A spec made ready for a data set: it fits, and only training remains."""
 
+    task: Task
     spec: Spec
     data: DataSet
     train: Labelled | Stream
     validation: Labelled | Stream
     test: Labelled | Stream
-    recipe: dict[str, Any]
+    recipe: Recipe
     folder: Path
     """Where data sets were looked for."""
     statistics: tuple[Tensor, Tensor] | None
@@ -53,6 +55,30 @@ class Job:
         return stem if variant is None else variant if variant.startswith(stem) else f"{stem}-{variant}"
 
 
+class Reader:
+    """Reads data sets for the trainings of one command: each set, and each image of it, once."""
+
+    def __init__(self) -> None:
+        self._sets: dict[tuple[str, Path], DataSet] = {}
+        self._parts: dict[tuple[Any, ...], Parts] = {}
+        self._decoder = Decoder()
+
+    def load(self, name: str, folder: Path, *, download: bool) -> DataSet:
+        """The data set of this name (`trainer.data.load`). Raises `UsageError`."""
+        if (name, folder) not in self._sets:
+            self._sets[name, folder] = data.load(name, folder, download=download)
+        return self._sets[name, folder]
+
+    def parts(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Parts:
+        """Its parts for a network of input `shape` (`trainer.input.parts.bring`). Raises `UsageError`."""
+        # all that parts depend on; augmentation belongs to those that are streamed
+        drawn = (recipe.seed, recipe.validation, recipe.normalize, repr(recipe.augment))
+        key = (id(images), shape, *drawn, skip_unreadable)
+        if key not in self._parts:
+            self._parts[key] = bring(images, shape, recipe, skip_unreadable=skip_unreadable, decoder=self._decoder)
+        return self._parts[key]
+
+
 def prepare(
     spec: Spec,
     data_folder: Path,
@@ -61,48 +87,37 @@ def prepare(
     download: bool = False,
     skip_unreadable: bool = False,
     machine: ResolvedMachine = ALONE.machine,
+    reader: Reader | None = None,
 ) -> Job:
     """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
 
-    Raises `UsageError` where they cannot fit, or the machine cannot do it, before anything is trained.
+    A `reader` that has read the data set before gives it again. Raises `UsageError` where they cannot fit, or the
+    machine cannot do it, before anything is trained.
     """
-    recipe = complete(spec.recipe)
+    recipe, task = spec.recipe, tasks.load()
     check_machine(recipe, machine)
-    images = data.load(recipe["data"], data_folder, download=download)
+    reader = reader or Reader()
+    images = reader.load(recipe.data, data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     shape = spec.plan.input
     check_fit(images.train.channels, shape, images.name)
-    if spec.plan.output != (images.classes,):
-        cure = "end the network in `- linear: =num_classes`, with `vars: {num_classes: 10}`"
-        if num_classes_given:
-            cure = "leave `num_classes` alone: it follows the data set"
-        raise UsageError(
-            f"the data set `{images.name}` has {images.classes} classes, but {spec.plan.title} gives "
-            f"{show(spec.plan.output)}",
-            help=cure,
-        )
-    for side in spec.plan.aux.values():
-        if side.shape != (images.classes,):
-            raise UsageError(
-                f"the data set `{images.name}` has {images.classes} classes, but the side classifier `{side.name}` of "
-                f"{spec.plan.title} gives {show(side.shape)}",
-                help="end its body in `- linear: =num_classes`",
-            )
-    Augmentation(recipe["augment"], shape, images.classes)  # raises what is wrong with its arguments
+    task.check(spec.plan, images, num_classes_given=num_classes_given)
+    Augmentation(recipe.augment, shape, images.classes)  # raises what is wrong with its arguments
     count = len(split(images, recipe)[0])
-    _check_batch(recipe["batch_size"], count)
-    check_schedule(recipe, count // recipe["batch_size"])
-    parts = bring(images, shape, recipe, skip_unreadable=skip_unreadable)
+    _check_batch(recipe.batch_size, count)
+    check_schedule(recipe, count // recipe.batch_size)
+    parts = reader.parts(images, shape, recipe, skip_unreadable=skip_unreadable)
     if 0 < len(parts.validation) < machine.processes:
         raise UsageError(
             f"a validation set of {len(parts.validation)} cannot be divided among {machine.processes} processes",
             help="--set train.validation=0.1, or train on fewer devices",
         )
     if len(parts.train) < count:  # some could not be read
-        _check_batch(recipe["batch_size"], len(parts.train))
-        check_schedule(recipe, len(parts.train) // recipe["batch_size"])
+        _check_batch(recipe.batch_size, len(parts.train))
+        check_schedule(recipe, len(parts.train) // recipe.batch_size)
     return Job(
+        task,
         spec,
         images,
         parts.train,
@@ -116,9 +131,9 @@ def prepare(
     )
 
 
-def job_of(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
+def load_job(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
     """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
-    folder = data_folder or Path(run.environment["data_folder"])
+    folder = data_folder or Path(run.began_with("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))
     spec = load(str(run.folder / "spec.yaml"))
     return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, machine=machine)

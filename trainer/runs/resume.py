@@ -21,9 +21,9 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, WeightAveraging
 from pytorch_lightning.loggers import CSVLogger
-from pytorch_lightning.loops.evaluation_loop import RestartStage
 
 from trainer.errors import Stopped
+from trainer.private import restart_in_evaluation
 from trainer.runs import checkpoints
 from trainer.runs.watch import Epochs, check_finite
 
@@ -132,7 +132,7 @@ class Last(Checkpoint):
         self.validation_due = False
         loop = trainer.fit_loop.epoch_loop
         loop.val_loop.batch_progress.reset()
-        loop.val_loop._restart_stage = RestartStage.RESTARTED_MID_EVALUATION
+        restart_in_evaluation(loop.val_loop)
         # an epoch that the training's last step cut short is then a whole one
         trainer.val_check_batch = trainer.fit_loop.max_batches = loop.batch_progress.current.completed
         trainer.should_stop = False

@@ -14,6 +14,7 @@ from trainer.errors import Diverged
 
 if TYPE_CHECKING:
     from trainer.processes.ranks import Ranks
+    from trainer.tasks import Score
 
 LOOK_EVERY = 50
 """After how many steps losses are looked at on a device that would have to be waited for; on a CPU, after each."""
@@ -25,11 +26,12 @@ class Epochs(Callback):
     Prints a line after each epoch. What it holds is part of checkpoints.
     """
 
-    def __init__(self, epochs: int | None, ranks: Ranks) -> None:
+    def __init__(self, epochs: int | None, ranks: Ranks, score: Score) -> None:
+        self.score = score
         self.epochs = epochs
         self.ranks = ranks
         self.count = 0
-        self.best = -1.0
+        self.best: float | None = None
         self.best_epoch = 0
         self.seconds = 0.0
         """What whole epochs, and parts of them before a stop, took."""
@@ -78,9 +80,9 @@ class Epochs(Callback):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.count = trainer.current_epoch + 1
         # without validation images, the last epoch is the one whose weights are tested
-        accuracy = metrics.get("val_accuracy", self.best)
-        if accuracy > self.best or "val_accuracy" not in metrics:
-            self.best, self.best_epoch = accuracy, self.count
+        value = metrics.get(self.score.logged)
+        if value is None or self.score.better(value, self.best):
+            self.best, self.best_epoch = value, self.count
         self._clock()
         print(self._line(loss, metrics), flush=True)
         self.total, self.steps, self.epoch_seconds = 0.0, 0, 0.0
@@ -105,8 +107,8 @@ class Epochs(Callback):
     def _line(self, loss: float, metrics: dict[str, float]) -> str:
         of = f"/{self.epochs}" if self.epochs else ""
         parts = [f"epoch {self.count}{of}", f"loss {loss:.4f}"]
-        if "val_accuracy" in metrics:
-            parts += [f"val loss {metrics['val_loss']:.4f}", f"val accuracy {metrics['val_accuracy']:.2%}"]
+        if (value := metrics.get(self.score.logged)) is not None:
+            parts += [f"val loss {metrics['val_loss']:.4f}", f"val {self.score.name} {self.score.show(value)}"]
         return "  ".join([*parts, f"{self.epoch_seconds:.1f} s"])
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import nn
 
 from archspec.foundation.errors import UsageError
+from archspec.recipe import Recipe
 from trainer.input.loaders import Stream
 from trainer.input.sets import Labelled
-
-Recipe = dict[str, Any]
 
 
 def quicken(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
@@ -26,10 +24,10 @@ def quicken(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
         from trainer.steps.pooling import pool_with_channels_last
 
         pool_with_channels_last(network)
-    if recipe["compile"]:
+    if recipe.compile:
         _check_compiler(device)
         # CUDA graphs reuse the gradients' memory, in which the next batch of a step would add them up
-        graphs = device.type == "cuda" and recipe["accumulate"] == 1
+        graphs = device.type == "cuda" and recipe.accumulate == 1
         network.compile(mode="reduce-overhead" if graphs else None)
 
 
@@ -41,7 +39,7 @@ def _check_compiler(device: torch.device) -> None:
         )
 
 
-def placed(part: Labelled | Stream, device: torch.device) -> Labelled | Stream:
+def move_to_device(part: Labelled | Stream, device: torch.device) -> Labelled | Stream:
     """Images in memory, brought to a GPU once for all batches if they fill no more than a quarter of what is free."""
     if isinstance(part, Stream) or device.type != "cuda":
         return part

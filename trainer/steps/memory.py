@@ -16,7 +16,7 @@ _PAGE = 2**21
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """While it is entered, freed memory stays with the process. Numbers are not touched: no result changes a bit.
 
     By default the C library returns what is large, activations above all, to the system, which hands it out anew as

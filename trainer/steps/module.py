@@ -8,49 +8,69 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
 
-from archspec.recipe.recipe import complete
 from archspec.spec import from_dict
+from trainer import tasks
 from trainer.input.augment import Augmentation
 from trainer.input.images import fitted
-from trainer.steps.optim import counted_steps, make_loss, make_optimizer, make_schedule
+from trainer.steps.optim import counted_steps, make_optimizer, make_schedule
 from trainer.steps.randomness import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):
-    """A classifier of images, made from a resolved spec alone (`Spec.resolved`).
+    """A classifier of images with the recipe of its training: what checkpoints of `archspec train` hold.
 
-    The spec is its only hyperparameter, so that `SpecModule.load_from_checkpoint(file)` rebuilds the whole.
+    The spec is its only hyperparameter, so `load_from_checkpoint` rebuilds the network by itself. `network` is the
+    plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`.
+
+    Args:
+        spec: A resolved spec, as `Spec.resolved` has it.
+
+    Raises:
+        SpecError: The spec is wrong.
+
+    Example:
+        ```python
+        model = SpecModule.load_from_checkpoint("runs/digits/checkpoints/best.ckpt", weights_only=True).eval()
+        probabilities = model(images).softmax(1)  # uint8 (N, C, H, W) to (N, classes)
+        ```
     """
 
     mean: Tensor
+    """The mean of each channel `(C,)` of the training images, whose values go from 0 to 1; 0 if not normalised."""
     std: Tensor
+    """The standard deviation of each channel `(C,)`; 1 if not normalised."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
         self.save_hyperparameters()
         loaded = from_dict(spec)
         self.shape = loaded.plan.input
-        self.recipe = complete(loaded.recipe)
+        self.recipe = loaded.recipe
         self.network = loaded.build()
-        self.layout = torch.channels_last if self.recipe["channels_last"] else torch.contiguous_format
-        self.network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        self.network.to(memory_format=self.layout)
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
-        self.augmentation = Augmentation(self.recipe["augment"], self.shape, classes)
-        self.loss = make_loss(self.recipe)
+        self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
+        self.task = tasks.load()
+        self.loss = self.task.make_loss(self.recipe)
         self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
-        # of the validation images: the share whose class is right, and the mean loss
-        self.accuracy = MulticlassAccuracy(classes, average="micro")
+        # of the validation images: the task's score, and the mean loss
+        self.score = self.task.make_metric(loaded.plan)
         self.mean_loss = Mean()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits `(N, classes)` of uint8 images `(N, C, H, W)` of any size and one or three channels.
+        """Compute the logits `(N, classes)` of images.
 
-        Raises `TypeError` for other numbers: of floats nobody could tell how they are scaled. `network` takes them,
-        normalised by `mean` and `std`.
+        Args:
+            images: uint8, `(N, C, H, W)`, of any size and one or three channels. They are resized to the network's
+                input, made grey or coloured as it needs, and normalised.
+
+        Raises:
+            TypeError: The images are not uint8. It cannot be known how floats are scaled; `network` takes them,
+                normalised by `mean` and `std`.
         """
         if images.dtype != torch.uint8:
             raise TypeError(
@@ -59,14 +79,21 @@ class SpecModule(LightningModule):
         return _parted(self.network(self.prepared(fitted(images, self.shape))))[0]
 
     def prepared(self, images: Tensor) -> Tensor:
-        """uint8 images of the network's input shape as normalised floats."""
+        """Normalise images for `network`.
+
+        Args:
+            images: uint8, `(N, *input)`, of the network's input shape.
+
+        Returns:
+            Floats of the same shape: scaled to 0 to 1, less `mean`, divided by `std`.
+        """
         normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
         return normalized.contiguous(memory_format=self.layout)
 
     def on_train_batch_start(self, batch: Any, index: int) -> None:
         """Seeds what the step draws: augmentation, dropout."""
         step = self.current_epoch * int(self.trainer.num_training_batches) + index
-        seed_generators(step_seed(self.recipe["seed"], step, self.global_rank), self.device)
+        seed_generators(step_seed(self.recipe.seed, step, self.global_rank), self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
@@ -81,10 +108,10 @@ class SpecModule(LightningModule):
         images, labels = batch
         # compiled for training alone: other numbers of images would be compiled anew
         logits = _parted(self.network.forward(self.prepared(fitted(images, self.shape))))[0]
-        self.accuracy(logits, labels)
+        self.score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
-        self.log("val_accuracy", self.accuracy)
+        self.log(self.task.score.logged, self.score)
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)

@@ -1,4 +1,4 @@
-"""The optimizer, learning rate schedule and loss of a recipe, as torch's own objects."""
+"""The optimizer and learning rate schedule of a recipe, as torch's own objects."""
 
 from __future__ import annotations
 
@@ -6,31 +6,28 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.conv import _ConvNd
+from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import ChainedScheduler, LinearLR, LRScheduler, SequentialLR
 
 from archspec.foundation.errors import UsageError
-
-Recipe = dict[str, Any]
+from archspec.recipe import Recipe, Warmup
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
     """The recipe's optimizer of all parameters; with `decay: weights`, weight decay acts on some of them alone."""
     # pairs: torch takes `(0.0, 0.99)`, and not `[0, 0.99]`
-    arguments = {key: _floats(value) for key, value in recipe["optimizer"].items()}
-    kind = _OPTIMIZERS[arguments.pop("name")]
-    if recipe["decay"] == "all":
+    arguments = {key: _floats(value) for key, value in recipe.optimizer.arguments.items()}
+    kind: Callable[..., Optimizer] = _OPTIMIZERS[recipe.optimizer.name]
+    if recipe.decay == "all":
         return kind(network.parameters(), **arguments)
     spared = {id(parameter) for parameter in _norms_and_biases(network)}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [one for one in network.parameters() if id(one) not in spared]},
         {"params": [one for one in network.parameters() if id(one) in spared], "weight_decay": 0.0},
     ]
-    return kind([group for group in groups if group["params"]], **arguments)
+    divided: Optimizer = kind([group for group in groups if group["params"]], **arguments)
+    return divided
 
 
 def _floats(value: Any) -> Any:
@@ -40,11 +37,21 @@ def _floats(value: Any) -> Any:
 _OPTIMIZERS: dict[str, Any] = {name.lower(): getattr(torch.optim, name) for name in torch.optim.__all__}
 
 
+_NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm, nn.LayerNorm),
+)
+_MAPS = (
+    *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+
+
 def _norms_and_biases(network: nn.Module) -> Iterator[nn.Parameter]:
     """Parameters of normalisation layers, biases, and the scales and slopes that other layers give each channel."""
     for module in network.modules():
-        norm = isinstance(module, (_NormBase, nn.GroupNorm, nn.LayerNorm))
-        maps = isinstance(module, (nn.Linear, _ConvNd))
+        norm = isinstance(module, _NORMS)
+        maps = isinstance(module, _MAPS)
         for name, parameter in module.named_parameters(recurse=False):
             if norm or "bias" in name or (not maps and parameter.squeeze().ndim <= 1):
                 yield parameter
@@ -57,24 +64,26 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer, steps: int, epoch: int) 
     from the beginning, also during a warm-up; the others share out the steps that it leaves. Raises `UsageError` where
     it leaves none.
     """
-    warm = _warm_up_steps(recipe, steps, epoch)
-    arguments = dict(recipe["schedule"] or {})
-    name = arguments.pop("name", None)
-    main = _SCHEDULES[name](optimizer, steps - warm, epoch, **arguments) if name else None
-    if not warm:
+    warmup, schedule = recipe.warmup, recipe.schedule
+    warm = _warm_up_steps(warmup, steps, epoch) if warmup else 0
+    main = _SCHEDULES[schedule.name](optimizer, steps - warm, epoch, **schedule.arguments) if schedule else None
+    if warmup is None:
         return main
-    rise = LinearLR(optimizer, recipe["warmup"].get("start", 0.01), total_iters=warm)
-    if main is None:
+    rise = LinearLR(optimizer, warmup.start, total_iters=warm)
+    if schedule is None or main is None:
         return rise
-    if name in ("cosine", "one_cycle"):
+    if schedule.name in ("cosine", "one_cycle"):
         return SequentialLR(optimizer, [rise, main], [warm])
     return ChainedScheduler([main, rise], optimizer)
 
 
 def counted_steps(recipe: Recipe, batches: int) -> tuple[int, int]:
     """How many steps of the optimizer the training has, and an epoch of some batches."""
-    epoch = max(1, -(-batches // recipe["accumulate"]))
-    return recipe.get("steps") or recipe["epochs"] * epoch, epoch
+    epoch = max(1, -(-batches // recipe.accumulate))
+    if recipe.steps is not None:
+        return recipe.steps, epoch
+    assert recipe.epochs is not None
+    return recipe.epochs * epoch, epoch
 
 
 def check_schedule(recipe: Recipe, batches: int) -> None:
@@ -82,10 +91,8 @@ def check_schedule(recipe: Recipe, batches: int) -> None:
     make_schedule(recipe, make_optimizer(recipe, nn.Linear(1, 1)), *counted_steps(recipe, batches))
 
 
-def _warm_up_steps(recipe: Recipe, steps: int, epoch: int) -> int:
-    if recipe["warmup"] is None:
-        return 0
-    warm: int = recipe["warmup"].get("steps") or max(1, round(recipe["warmup"]["epochs"] * epoch))
+def _warm_up_steps(warmup: Warmup, steps: int, epoch: int) -> int:
+    warm = warmup.steps or max(1, round((warmup.epochs or 0) * epoch))
     if warm >= steps:
         raise UsageError(
             f"a warm-up of {warm} steps leaves nothing of the {steps} of the training",
@@ -130,26 +137,3 @@ _SCHEDULES: dict[str, Callable[..., LRScheduler]] = {
     "cosine": _cosine,
     "one_cycle": _one_cycle,
 }
-
-
-def make_loss(recipe: Recipe) -> nn.Module:
-    """The recipe's loss of logits `(N, classes)` and labels: classes `(N,)`, or shares of classes `(N, classes)`."""
-    smoothing = recipe["loss"].get("label_smoothing", 0.0)
-    if recipe["loss"]["name"] == "cross_entropy":
-        return nn.CrossEntropyLoss(label_smoothing=smoothing)
-    return BinaryCrossEntropy(smoothing)
-
-
-class BinaryCrossEntropy(nn.Module):
-    """Each class a yes or no of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`; smoothing is spread over classes."""
-        classes = logits.shape[1]
-        targets = functional.one_hot(labels, classes) if labels.ndim == 1 else labels
-        targets = targets.to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
-        return functional.binary_cross_entropy_with_logits(logits, targets)

@@ -14,10 +14,10 @@ _BACKWARD = torch.ops.aten.max_pool2d_with_indices_backward
 
 
 def pool_with_channels_last(network: nn.Module) -> None:
-    """Have all max pooling of a network of images done so. Its modules stay, and their names."""
-    for module in network.modules():
-        if type(module) is nn.MaxPool2d and not module.return_indices:
-            module.__class__ = MaxPoolLast
+    """Put `MaxPoolLast` in the place of each max pooling of a network of images, under the same name."""
+    for path, module in list(network.named_modules()):
+        if type(module) is nn.MaxPool2d and not module.return_indices and path:
+            network.set_submodule(path, MaxPoolLast.like(module))
 
 
 class MaxPoolLast(nn.MaxPool2d):
@@ -26,15 +26,21 @@ class MaxPoolLast(nn.MaxPool2d):
     Compiled, it is one operation, which keeps that layout: what the compiler makes of pooling itself is slower.
     """
 
+    @classmethod
+    def like(cls, pool: nn.MaxPool2d) -> MaxPoolLast:
+        """The same pooling, in the same mode."""
+        made = cls(pool.kernel_size, pool.stride, pool.padding, pool.dilation, ceil_mode=pool.ceil_mode)
+        return made.train(pool.training)
+
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 4 or x.dtype != torch.float32:
-            return super().forward(x)
+            return super().forward(x)  # type: ignore[no-any-return]
         if torch.compiler.is_compiling():
             sizes = [_pair(one) for one in (self.kernel_size, self.stride, self.padding, self.dilation)]
-            return _pooled(x, *sizes, self.ceil_mode)[0]
+            return _pooled(x, *sizes, self.ceil_mode)[0]  # type: ignore[no-any-return]
         if not x.is_contiguous() or x.is_contiguous(memory_format=LAST):
-            return super().forward(x)
-        return _Laid.apply(super().forward(_Laid.apply(x, LAST)), FIRST)
+            return super().forward(x)  # type: ignore[no-any-return]
+        return _Laid.apply(super().forward(_Laid.apply(x, LAST)), FIRST)  # type: ignore[no-any-return]
 
 
 def _pair(size: Any) -> list[int]:
@@ -75,7 +81,7 @@ def _gradient(
     ceil: bool,
 ) -> Tensor:
     laid = [one.contiguous(memory_format=LAST) for one in (gradient, x, indices)]
-    return _BACKWARD(laid[0], laid[1], kernel, stride, padding, dilation, ceil, laid[2])
+    return _BACKWARD(laid[0], laid[1], kernel, stride, padding, dilation, ceil, laid[2])  # type: ignore[no-any-return]
 
 
 @_pooled.register_fake

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, pair
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both, show, window_count
+from archspec.foundation.shapes import Shape, height_width, show, window_count
 from archspec.layers.primitive import Arguments, Primitive
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Conv(Primitive):
         channels, height, width = self.feature_map(shape)
         out = arguments["out"]
         check_groups(self.name, arguments["groups"], channels, out)
-        stride, padding = both(arguments["stride"]), arguments["padding"]
+        stride, padding = height_width(arguments["stride"]), arguments["padding"]
         if padding == "same":
             if stride != (1, 1):
                 raise Fault("input-shape", "`padding: same` of `conv` needs stride 1")
@@ -47,8 +47,8 @@ class Conv(Primitive):
         return out, *self._windows(arguments, (height, width))
 
     def _windows(self, arguments: Arguments, size: tuple[int, int]) -> tuple[int, int]:
-        kernel, stride = both(arguments["kernel"]), both(arguments["stride"])
-        padding, dilation = both(arguments["padding"]), both(arguments["dilation"])
+        kernel, stride = height_width(arguments["kernel"]), height_width(arguments["stride"])
+        padding, dilation = height_width(arguments["padding"]), height_width(arguments["dilation"])
         counts = [window_count(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True)]
         if min(counts) < 1:
             padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
@@ -58,7 +58,7 @@ class Conv(Primitive):
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         out = arguments["out"]
-        weight = (out, shape[0] // arguments["groups"], *both(arguments["kernel"]))
+        weight = (out, shape[0] // arguments["groups"], *height_width(arguments["kernel"]))
         return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
@@ -71,10 +71,10 @@ class Conv(Primitive):
         return nn.Conv2d(
             shape[0],
             arguments["out"],
-            both(arguments["kernel"]),
-            both(arguments["stride"]),
-            padding if isinstance(padding, str) else both(padding),
-            both(arguments["dilation"]),
+            height_width(arguments["kernel"]),
+            height_width(arguments["stride"]),
+            padding if isinstance(padding, str) else height_width(padding),
+            height_width(arguments["dilation"]),
             arguments["groups"],
             arguments["bias"],
         )
@@ -109,7 +109,7 @@ class ConvTranspose(Primitive):
         names = ("kernel", "stride", "padding", "output_padding", "dilation")
         sizes = []
         for axis, (kernel, stride, padding, extra, dilation) in zip(
-            size, zip(*(both(arguments[name]) for name in names), strict=True), strict=True
+            size, zip(*(height_width(arguments[name]) for name in names), strict=True), strict=True
         ):
             if extra >= max(stride, dilation):
                 message = f"`output_padding` ({extra}) of `conv_transpose` must be below its stride or dilation"
@@ -123,7 +123,7 @@ class ConvTranspose(Primitive):
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         out = arguments["out"]
-        weight = (shape[0], out // arguments["groups"], *both(arguments["kernel"]))
+        weight = (shape[0], out // arguments["groups"], *height_width(arguments["kernel"]))
         return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
@@ -135,13 +135,13 @@ class ConvTranspose(Primitive):
         return nn.ConvTranspose2d(
             shape[0],
             arguments["out"],
-            both(arguments["kernel"]),
-            both(arguments["stride"]),
-            both(arguments["padding"]),
-            both(arguments["output_padding"]),
+            height_width(arguments["kernel"]),
+            height_width(arguments["stride"]),
+            height_width(arguments["padding"]),
+            height_width(arguments["output_padding"]),
             arguments["groups"],
             arguments["bias"],
-            both(arguments["dilation"]),
+            height_width(arguments["dilation"]),
         )
 
 

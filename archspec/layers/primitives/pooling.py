@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, Schema, boolean, either, pair
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both, sees_padding_only, show, window_count
+from archspec.foundation.shapes import Shape, height_width, sees_padding_only, show, window_count
 from archspec.layers.primitive import Arguments, Primitive
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class _Pool(Primitive):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         channels, *size = self.feature_map(shape)
-        kernel, padding = both(arguments["kernel"]), both(arguments["padding"])
-        stride, dilation = self.stride(arguments), both(arguments.get("dilation", 1))
+        kernel, padding = height_width(arguments["kernel"]), height_width(arguments["padding"])
+        stride, dilation = self.stride(arguments), height_width(arguments.get("dilation", 1))
         if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
             raise Fault(
                 "input-shape",
@@ -51,7 +51,7 @@ class _Pool(Primitive):
         return channels, *counts
 
     def stride(self, arguments: Arguments) -> tuple[int, int]:
-        return both(arguments["kernel"] if arguments["stride"] is None else arguments["stride"])
+        return height_width(arguments["kernel"] if arguments["stride"] is None else arguments["stride"])
 
 
 class MaxPool(_Pool):
@@ -71,10 +71,10 @@ class MaxPool(_Pool):
         from torch import nn
 
         return nn.MaxPool2d(
-            both(arguments["kernel"]),
+            height_width(arguments["kernel"]),
             self.stride(arguments),
-            both(arguments["padding"]),
-            both(arguments["dilation"]),
+            height_width(arguments["padding"]),
+            height_width(arguments["dilation"]),
             ceil_mode=arguments["ceil_mode"],
         )
 
@@ -96,9 +96,9 @@ class AvgPool(_Pool):
         from torch import nn
 
         return nn.AvgPool2d(
-            both(arguments["kernel"]),
+            height_width(arguments["kernel"]),
             self.stride(arguments),
-            both(arguments["padding"]),
+            height_width(arguments["padding"]),
             arguments["ceil_mode"],
             arguments["count_include_pad"],
         )
@@ -113,12 +113,12 @@ class AdaptiveAvgPool(Primitive):
     examples = ("adaptive_avg_pool: 7", "adaptive_avg_pool: [2, 3]")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        return self.feature_map(shape)[0], *both(arguments["size"])
+        return self.feature_map(shape)[0], *height_width(arguments["size"])
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
-        return nn.AdaptiveAvgPool2d(both(arguments["size"]))
+        return nn.AdaptiveAvgPool2d(height_width(arguments["size"]))
 
 
 class GlobalAvgPool(Primitive):

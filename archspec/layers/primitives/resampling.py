@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both
+from archspec.foundation.shapes import Shape, height_width
 from archspec.layers.primitive import Arguments, Primitive, traced
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ class Upsample(Primitive):
             help = "add `mode: bilinear`, or leave `align_corners` out"
             raise Fault("input-shape", "`upsample` has no corners to align in mode `nearest`", help=help)
         if arguments["size"] is not None:
-            return channels, *both(arguments["size"])
-        return channels, *(n * factor for n, factor in zip(size, both(arguments["scale"]), strict=True))
+            return channels, *height_width(arguments["size"])
+        return channels, *(n * factor for n, factor in zip(size, height_width(arguments["scale"]), strict=True))
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
         size = arguments["size"]
         return nn.Upsample(
-            size=None if size is None else both(size),
-            scale_factor=tuple(map(float, both(arguments["scale"]))) if size is None else None,
+            size=None if size is None else height_width(size),
+            scale_factor=tuple(map(float, height_width(arguments["scale"]))) if size is None else None,
             mode=arguments["mode"],
             align_corners=None if arguments["mode"] == "nearest" else arguments["align_corners"],
         )
@@ -81,7 +81,7 @@ class Pad(Primitive):
         if isinstance(size, (list, tuple)) and len(size) == 4:
             left, right, top, bottom = size
             return left, right, top, bottom
-        vertical, horizontal = both(size)
+        vertical, horizontal = height_width(size)
         return horizontal, horizontal, vertical, vertical
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:

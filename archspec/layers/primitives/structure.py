@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, Schema, either, integer, number, pair
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both, show
+from archspec.foundation.shapes import Shape, height_width, show
 from archspec.layers.primitive import Arguments, Primitive, traced
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Subsample(Primitive):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         channels, height, width = self.feature_map(shape)
-        out, (vertical, horizontal) = arguments["out"], both(arguments["stride"])
+        out, (vertical, horizontal) = arguments["out"], height_width(arguments["stride"])
         if out < channels:
             raise Fault("input-shape", f"`subsample` cannot make {out} channels of {channels}: it only adds channels")
         return out, -(-height // vertical), -(-width // horizontal)
@@ -66,7 +66,7 @@ class Subsample(Primitive):
         from torch import nn
 
         # a window of one pixel takes every stride-th value as it is; the third axis of ZeroPad3d is the channels
-        pick = nn.MaxPool2d(kernel_size=1, stride=both(arguments["stride"]))
+        pick = nn.MaxPool2d(kernel_size=1, stride=height_width(arguments["stride"]))
         return nn.Sequential(pick, nn.ZeroPad3d((0, 0, 0, 0, 0, arguments["out"] - shape[0])))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, integer, number, pair
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both, show
+from archspec.foundation.shapes import Shape, height_width, show
 from archspec.layers.primitive import Arguments, Primitive, traced
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class FeatureMap(_OnTokens):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         count, features = self.tokens(shape)
-        height, width = both(arguments["size"])
+        height, width = height_width(arguments["size"])
         if height * width != count:
             raise Fault("input-shape", f"`feature_map` cannot lay out {count} tokens as {show((height, width))}")
         return features, height, width

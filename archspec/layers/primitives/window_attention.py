@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, choice, integer, pair
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, pair as both
+from archspec.foundation.shapes import Shape, height_width
 from archspec.layers.primitive import Arguments, Primitive, traced
 from archspec.layers.primitives.attention import LARGEST, check_heads, relative_positions
 
@@ -42,7 +42,7 @@ class WindowAttention(Primitive):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         channels, *_ = self.feature_map(shape)
         check_heads(self.name, arguments["heads"], channels)
-        window, shift = both(arguments["window"]), both(arguments["shift"])
+        window, shift = height_width(arguments["window"]), height_width(arguments["shift"])
         if any(s >= w for s, w in zip(shift, window, strict=True)):
             raise Fault("input-shape", f"`shift` of `window_attention` must be less than its window: {shift}, {window}")
         if arguments["version"] == "v2" and min(window) < 2:
@@ -51,7 +51,7 @@ class WindowAttention(Primitive):
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         channels, heads = shape[0], arguments["heads"]
-        height, width = both(arguments["window"])
+        height, width = height_width(arguments["window"])
         shapes: dict[str, Shape] = {"qkv.weight": (3 * channels, channels), "qkv.bias": (3 * channels,)}
         shapes |= {"out.weight": (channels, channels), "out.bias": (channels,)}
         if arguments["version"] == "v1":
@@ -61,7 +61,7 @@ class WindowAttention(Primitive):
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         channels, heads = shape[0], arguments["heads"]
-        height, width = both(arguments["window"])
+        height, width = height_width(arguments["window"])
         size, count = height * width, _Windows(arguments, shape).count
         macs = count * (4 * size * channels**2 + 2 * size**2 * channels)
         if arguments["version"] == "v2":
@@ -86,12 +86,12 @@ class _Windows:
 
     def __init__(self, arguments: Arguments, shape: Shape) -> None:
         self.channels, self.height, self.width = shape
-        self.window = both(arguments["window"])
+        self.window = height_width(arguments["window"])
         self.size = self.window[0] * self.window[1]
         self.rows, self.columns = (-(-n // one) for n, one in zip(shape[1:], self.window, strict=True))
         self.count = self.rows * self.columns
         self.padded = (self.rows * self.window[0], self.columns * self.window[1])
-        moved = zip(both(arguments["shift"]), (self.rows, self.columns), strict=True)
+        moved = zip(height_width(arguments["shift"]), (self.rows, self.columns), strict=True)
         self.shift = tuple(shift if count > 1 else 0 for shift, count in moved)
 
     def split(self, images: Tensor) -> Tensor:

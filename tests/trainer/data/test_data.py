@@ -7,6 +7,7 @@ import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -239,19 +240,19 @@ def of(count: int, name: str = "made") -> DataSet:
 
 @pytest.mark.parametrize(("share", "kept"), [(0, 0), (0.2, 10), (7, 7), (0.97, 48), (49, 49)])
 def test_validation_images_are_drawn_from_the_training_set(share: float, kept: int) -> None:
-    train, validation, test = split(of(50), RECIPE | {"validation": share})
+    train, validation, test = split(of(50), replace(RECIPE, validation=share))
     assert (len(train), len(validation), len(test)) == (50 - kept, kept, 50)
     both = torch.cat([train.images, validation.images]).flatten(1)[:, 0]
     assert sorted(both.tolist()) == list(range(50))
-    again = split(of(50), RECIPE | {"validation": share})[1]
+    again = split(of(50), replace(RECIPE, validation=share))[1]
     assert torch.equal(again.images, validation.images)
     if kept == 10:
-        assert not torch.equal(split(of(50), RECIPE | {"seed": 1})[1].images, validation.images)
+        assert not torch.equal(split(of(50), replace(RECIPE, seed=1))[1].images, validation.images)
 
 
 @pytest.mark.parametrize(("share", "count"), [(50, 50), (0.999, 50), (0.001, 0), (80, 80)])
 def test_a_split_that_leaves_a_part_empty_is_refused(share: float, count: int) -> None:
-    assert refused(lambda: split(of(50), RECIPE | {"validation": share})) == (
+    assert refused(lambda: split(of(50), replace(RECIPE, validation=share))) == (
         f"a validation set of {count} images cannot be drawn from the 50 of `made`\n  help: --set train.validation=0.1"
     )
 

@@ -18,7 +18,7 @@ from waves import COUNT, far, labels, photos
 
 from archspec.foundation.arguments import validator
 from archspec.foundation.errors import UsageError
-from archspec.recipe.augmentations import AUGMENTATIONS, SCHEMA, complete
+from archspec.recipe.augmentations import AUGMENTATIONS, SCHEMA, AppliedAugmentation
 from trainer.input import augment, geometry
 from trainer.input.augment import Augmentation
 
@@ -35,6 +35,11 @@ TORCHVISIONS: dict[str, Any] = {
 }
 
 
+def augmentation(written: list[Any], shape: Any, classes: int) -> Augmentation:
+    """Of a recipe's `augment` as it is written."""
+    return Augmentation([AppliedAugmentation.from_data(one) for one in written], shape, classes)
+
+
 # --- each image has its own draw -----------------------------------------------------------------------------------
 
 
@@ -46,7 +51,7 @@ def test_equal_images_of_a_batch_are_augmented_unequally(name: str) -> None:
     images = torch.cat([image, others]).repeat(32, 1, 1, 1) if AUGMENTATIONS[name].mixes else image.repeat(64, 1, 1, 1)
     arguments = {"color_jitter": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}}
     torch.manual_seed(0)
-    result, _ = Augmentation([{name: arguments.get(name, {})}], (3, 32, 32), 10)(images, labels(64))
+    result, _ = augmentation([{name: arguments.get(name, {})}], (3, 32, 32), 10)(images, labels(64))
     kinds = {tuple(one.flatten().tolist()) for one in result[::2]}
     assert len(kinds) == 2 if name.endswith("_flip") else len(kinds) > 10
     assert result.shape == images.shape
@@ -56,7 +61,7 @@ def test_equal_images_of_a_batch_are_augmented_unequally(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_draws_come_from_the_generator_given_or_from_torchs(name: str) -> None:
     images, classes = photos(), labels()
-    changed = Augmentation([name, "color_jitter", {"color_jitter": {"brightness": 0.5}}], (3, 32, 32), 10)
+    changed = augmentation([name, "color_jitter", {"color_jitter": {"brightness": 0.5}}], (3, 32, 32), 10)
 
     def drawn(generator: torch.Generator | None) -> Tensor:
         result, soft = changed(images, classes, generator)
@@ -75,7 +80,7 @@ def test_draws_come_from_the_generator_given_or_from_torchs(name: str) -> None:
 def test_images_given_stay_as_they_were() -> None:
     images, classes = photos(), labels()
     before = images.clone()
-    Augmentation([{one: {}} for one in NAMES], (3, 32, 32), 10)(images, classes)
+    augmentation([{one: {}} for one in NAMES], (3, 32, 32), 10)(images, classes)
     assert torch.equal(images, before)
     assert torch.equal(classes, labels())
 
@@ -84,13 +89,13 @@ def test_images_given_stay_as_they_were() -> None:
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 5, 9), (1, 1, 1), (3, 2, 2)], ids=str)
 def test_small_and_grey_images_are_augmented(name: str, shape: tuple[int, int, int]) -> None:
     for count in (1, 5):
-        result, _ = Augmentation([name], shape, 10)(photos(shape, count), labels(count))
+        result, _ = augmentation([name], shape, 10)(photos(shape, count), labels(count))
         assert tuple(result.shape) == (count, *shape)
 
 
 def test_augmentation_is_in_full_precision_under_autocast() -> None:
     images, classes = photos(), labels()
-    changed = Augmentation(
+    changed = augmentation(
         ["random_resized_crop", {"color_jitter": {"saturation": 0.5}}, "rotation", "mixup"], (3, 32, 32), 10
     )
     expected, _ = changed(images, classes, torch.Generator().manual_seed(0))
@@ -122,7 +127,7 @@ def test_crops_are_drawn_as_torchvision_draws_them(
     monkeypatch.setattr(geometry, "resized_crop", watched)
     torch.manual_seed(0)
     images = torch.zeros(count, 1, *size, dtype=torch.uint8)
-    Augmentation([{"random_resized_crop": {"scale": scale, "ratio": ratio}}], (1, *size), 10)(images, labels(count))
+    augmentation([{"random_resized_crop": {"scale": scale, "ratio": ratio}}], (1, *size), 10)(images, labels(count))
     transform = v2.RandomResizedCrop(size, scale, ratio)
     theirs = [transform.make_params([images[0]]) for _ in range(count)]
     for key, ours in drawn.items():
@@ -137,7 +142,7 @@ def test_erased_rectangles_are_drawn_as_torchvision_draws_them() -> None:
     count = 4000
     images = torch.full((count, 1, 32, 32), 200, dtype=torch.uint8)
     torch.manual_seed(0)
-    result, _ = Augmentation([{"erasing": {"p": 1.0, "value": 0}}], (1, 32, 32), 10)(images, labels(count))
+    result, _ = augmentation([{"erasing": {"p": 1.0, "value": 0}}], (1, 32, 32), 10)(images, labels(count))
     gone = result == 0
     transform = v2.RandomErasing(p=1.0)
     theirs = [transform.make_params([images[0]]) for _ in range(count)]
@@ -149,12 +154,12 @@ def test_erased_rectangles_are_drawn_as_torchvision_draws_them() -> None:
 
 
 def _erased(images: Tensor, p: float) -> Tensor:
-    return Augmentation([{"erasing": {"p": p, "value": 0}}], (1, 32, 32), 10)(images, labels(len(images)))[0]
+    return augmentation([{"erasing": {"p": p, "value": 0}}], (1, 32, 32), 10)(images, labels(len(images)))[0]
 
 
 def test_erasing_with_noise_leaves_the_rest() -> None:
     images = photos(count=200)
-    result, _ = Augmentation([{"erasing": {"p": 1.0}}], (3, 32, 32), 10)(images, labels(200))
+    result, _ = augmentation([{"erasing": {"p": 1.0}}], (3, 32, 32), 10)(images, labels(200))
     changed = (result != images).any(1)
     assert 0.02 < float(changed.float().mean()) < 0.33
     assert len(result[changed[:, None].expand_as(result)].unique()) > 250
@@ -163,7 +168,7 @@ def test_erasing_with_noise_leaves_the_rest() -> None:
 @pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
 def test_a_flip_happens_with_its_probability(p: float) -> None:
     images = photos(count=1).repeat(3000, 1, 1, 1)
-    result, _ = Augmentation([{"horizontal_flip": {"p": p}}], (3, 32, 32), 10)(images, labels(3000))
+    result, _ = augmentation([{"horizontal_flip": {"p": p}}], (3, 32, 32), 10)(images, labels(3000))
     share = (result != images).flatten(1).any(1).float().mean().item()
     assert share == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / 3000))
 
@@ -171,7 +176,7 @@ def test_a_flip_happens_with_its_probability(p: float) -> None:
 def test_padded_crops_reach_every_place_alike() -> None:
     images = torch.zeros(8100, 1, 9, 9, dtype=torch.uint8)
     images[:, :, 4, 4] = 255
-    result, _ = Augmentation(["padded_crop"], (1, 9, 9), 10)(images, labels(8100))
+    result, _ = augmentation(["padded_crop"], (1, 9, 9), 10)(images, labels(8100))
     counts = (result == 255).sum((0, 1))
     assert counts.sum() == 8100
     assert 50 < counts.min() <= counts.max() < 160
@@ -195,7 +200,7 @@ def test_magnitudes_are_drawn_alike_and_of_either_sign(monkeypatch: pytest.Monke
     for name, signed in (("trivial_augment", True), ("trivial_augment", False), ("rand_augment", True)):
         monkeypatch.setattr(augment, "_operations", lambda _, wide, signed=signed: [(watched, 0.0, 30.0, signed)])
         drawn.clear()
-        Augmentation([name], (1, 2, 2), 10)(images, classes)
+        augmentation([name], (1, 2, 2), 10)(images, classes)
         sizes = drawn[0].abs().round().long().bincount(minlength=31)
         if name == "rand_augment":
             assert (len(drawn), sizes[9]) == (2, 6200)
@@ -207,20 +212,20 @@ def test_magnitudes_are_drawn_alike_and_of_either_sign(monkeypatch: pytest.Monke
 def test_a_rectangle_as_large_as_the_image_is_not_erased() -> None:
     whole = {"erasing": {"p": 1.0, "scale": [1.0, 1.0], "ratio": [1.0, 1.0]}}
     images = photos((3, 8, 8))
-    result, _ = Augmentation([whole], (3, 8, 8), 10)(images, labels())
+    result, _ = augmentation([whole], (3, 8, 8), 10)(images, labels())
     assert torch.equal(result, images)  # as torchvision has it
 
 
 def test_colours_are_jittered_within_their_ranges_and_in_every_order() -> None:
     images = torch.full((2000, 1, 4, 4), 100, dtype=torch.uint8)
-    result, _ = Augmentation([{"color_jitter": {"brightness": 0.4}}], (1, 4, 4), 10)(images, labels(2000))
+    result, _ = augmentation([{"color_jitter": {"brightness": 0.4}}], (1, 4, 4), 10)(images, labels(2000))
     assert (result.min(), result.max()) == (60, 139)
-    narrow, _ = Augmentation([{"color_jitter": {"brightness": [1.5, 1.2]}}], (1, 4, 4), 10)(images, labels(2000))
+    narrow, _ = augmentation([{"color_jitter": {"brightness": [1.5, 1.2]}}], (1, 4, 4), 10)(images, labels(2000))
     assert 120 <= narrow.min() <= narrow.max() <= 150
     # at these factors the order decides the result: brightness may saturate before the contrast is lowered, or after
     image = photos(count=1).repeat(200, 1, 1, 1)
     fixed = {"brightness": [3.0, 3.0], "contrast": [0.5, 0.5], "saturation": [0.0, 0.0]}
-    jittered, _ = Augmentation([{"color_jitter": fixed}], (3, 32, 32), 10)(image, labels(200))
+    jittered, _ = augmentation([{"color_jitter": fixed}], (3, 32, 32), 10)(image, labels(200))
     changes = [
         lambda i: functional.adjust_brightness(i, 3.0),
         lambda i: functional.adjust_contrast(i, 0.5),
@@ -247,7 +252,7 @@ def flat(count: int = COUNT) -> Tensor:
 
 def test_mixup_mixes_labels_as_it_mixes_images() -> None:
     images, classes = flat(), torch.arange(COUNT)
-    mixed, soft = Augmentation(["mixup"], (3, 32, 32), COUNT)(images, classes)
+    mixed, soft = augmentation(["mixup"], (3, 32, 32), COUNT)(images, classes)
     assert soft.shape == (COUNT, COUNT)
     assert soft.sum(1).numpy() == pytest.approx(1, abs=1e-6)
     # the expected value of 10 × label is what the pixels show
@@ -258,7 +263,7 @@ def test_mixup_mixes_labels_as_it_mixes_images() -> None:
 def test_mixup_and_cutmix_are_torchvisions_with_its_shares() -> None:
     images, classes = photos(), labels()
     for name, transform in {"mixup": v2.MixUp(num_classes=10), "cutmix": v2.CutMix(num_classes=10)}.items():
-        mixed, soft = Augmentation([name], (3, 32, 32), 10)(images, classes)
+        mixed, soft = augmentation([name], (3, 32, 32), 10)(images, classes)
         for i in range(COUNT):
             share = soft[i, classes[i]].item()
             pair = images[[i - 1, i]]
@@ -279,7 +284,7 @@ def test_mixup_and_cutmix_are_torchvisions_with_its_shares() -> None:
 
 def test_cutmix_labels_are_shares_of_the_area() -> None:
     images, classes = flat(), torch.arange(COUNT)
-    mixed, soft = Augmentation(["cutmix"], (3, 32, 32), COUNT)(images, classes)
+    mixed, soft = augmentation(["cutmix"], (3, 32, 32), COUNT)(images, classes)
     kept = (mixed == images)[:, 0].float().mean((1, 2))
     assert soft[range(COUNT), range(COUNT)].numpy() == pytest.approx(kept.numpy(), abs=1e-6)
     assert kept.min() < 0.7
@@ -288,16 +293,16 @@ def test_cutmix_labels_are_shares_of_the_area() -> None:
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_unmixed_images_keep_their_labels(name: str) -> None:
     images, classes = photos(), labels()
-    mixed, soft = Augmentation([{name: {"p": 0.0}}], (3, 32, 32), 10)(images, classes)
+    mixed, soft = augmentation([{name: {"p": 0.0}}], (3, 32, 32), 10)(images, classes)
     assert torch.equal(mixed, images)
     assert torch.equal(soft, torch.nn.functional.one_hot(classes, 10).float())
-    mixed, soft = Augmentation([{name: {"p": 0.5}}], (3, 32, 32), 10)(photos(count=1000), labels(1000))
+    mixed, soft = augmentation([{name: {"p": 0.5}}], (3, 32, 32), 10)(photos(count=1000), labels(1000))
     assert 0.4 < (soft.amax(1) == 1).float().mean() < 0.65
 
 
 def test_soft_labels_are_mixed_too() -> None:
     soft = torch.rand(COUNT, 10).softmax(1)
-    _, mixed = Augmentation(["cutmix", "mixup"], (3, 32, 32), 10)(photos(), soft)
+    _, mixed = augmentation(["cutmix", "mixup"], (3, 32, 32), 10)(photos(), soft)
     assert mixed.sum(1).numpy() == pytest.approx(1, abs=1e-6)
 
 
@@ -311,7 +316,7 @@ def test_mixing_ratios_are_beta_distributed() -> None:
 
 def test_mixing_comes_last() -> None:
     images, classes = flat(), torch.arange(COUNT)
-    order = Augmentation(["mixup", {"color_jitter": {"brightness": [0.0, 0.0]}}], (3, 32, 32), COUNT)
+    order = augmentation(["mixup", {"color_jitter": {"brightness": [0.0, 0.0]}}], (3, 32, 32), COUNT)
     mixed, soft = order(images, classes)
     assert mixed.max() == 0
     assert soft.shape == (COUNT, COUNT)
@@ -331,10 +336,12 @@ def test_defaults_are_torchvisions(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_alone_stands_for_its_defaults(name: str) -> None:
-    assert complete(name) == complete({name: {}})
-    given, arguments = complete(name)
-    written = {key: list(value) if isinstance(value, tuple) else value for key, value in arguments.items()}
-    assert validator(SCHEMA).is_valid({given: written})
+    alone = AppliedAugmentation.from_data(name)
+    assert alone == AppliedAugmentation.from_data({name: {}})
+    assert alone.to_dict() == {name: {}}
+    written = {key: list(value) if isinstance(value, tuple) else value for key, value in alone.arguments.items()}
+    assert list(written) == [argument.name for argument in AUGMENTATIONS[name].signature.arguments]
+    assert validator(SCHEMA).is_valid({alone.name: written})
     assert validator(SCHEMA).is_valid(name)
 
 
@@ -372,7 +379,7 @@ def test_what_is_no_augmentation_is_refused(wrong: Any) -> None:
 )
 def test_arguments_that_do_not_fit_the_images_are_said(written: Any, shape: Any, message: str) -> None:
     with pytest.raises(UsageError) as caught:
-        Augmentation([written], shape, 10)
+        augmentation([written], shape, 10)
     assert str(caught.value) == message
 
 
@@ -392,6 +399,6 @@ def test_the_documentation_gives_each_augmentation_with_its_defaults(name: str) 
 def test_grey_images_shown_in_colour_are_augmented(name: str) -> None:
     """`fitted` repeats a grey channel without a copy."""
     images = photos((1, 12, 12)).expand(-1, 3, -1, -1)
-    result, _ = Augmentation([name], (3, 12, 12), 10)(images, labels(), torch.Generator().manual_seed(0))
-    expected, _ = Augmentation([name], (3, 12, 12), 10)(images.clone(), labels(), torch.Generator().manual_seed(0))
+    result, _ = augmentation([name], (3, 12, 12), 10)(images, labels(), torch.Generator().manual_seed(0))
+    expected, _ = augmentation([name], (3, 12, 12), 10)(images.clone(), labels(), torch.Generator().manual_seed(0))
     assert torch.equal(result, expected)

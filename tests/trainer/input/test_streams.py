@@ -12,7 +12,7 @@ import pytest
 import torch
 from pictures import RECIPE, SPEC, data_of, photo, photos, refused
 
-from archspec.recipe.augmentations import AUGMENTATIONS
+from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from archspec.spec import from_dict
 from trainer import data
 from trainer.input import cache, parts
@@ -24,7 +24,7 @@ from trainer.input.transforms import transform
 from trainer.runs.job import prepare
 from trainer.session import train
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
 
 # --- small sets in memory, large ones as streams -------------------------------------------------------------------
@@ -71,7 +71,9 @@ def test_streamed_images_are_drawn_each_by_itself_whatever_the_workers(
     both: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = both[1].train
-    repeated = Stream(stream.files.at(torch.zeros(12).long()), (3, 8, 8), ["random_resized_crop"], 2)
+    repeated = Stream(
+        stream.files.at(torch.zeros(12).long()), (3, 8, 8), [AppliedAugmentation("random_resized_crop")], 2
+    )
     drawn = []
     for workers, epoch in ((0, 0), (1, 0), (2, 0), (2, 1)):
         monkeypatch.setattr("trainer.input.loaders.MOST_WORKERS", workers)
@@ -86,7 +88,7 @@ def test_streamed_images_are_drawn_each_by_itself_whatever_the_workers(
 
 
 def test_streamed_images_can_be_mixed(both: tuple[Any, Any]) -> None:
-    stream = both[1].train.augmented(["horizontal_flip", "mixup"], 2)
+    stream = both[1].train.augmented([AppliedAugmentation("horizontal_flip"), AppliedAugmentation("mixup")], 2)
     images, labels = next(iter(loader(stream, 8, shuffle_by=0)))
     assert tuple(images.shape) == (8, 3, 8, 8)
     assert tuple(labels.shape) == (8, 2)
@@ -116,22 +118,23 @@ def test_every_augmentation_streams(name: str) -> None:
         "rotation": {"degrees": [20, -20]},
         "erasing": {"p": 1.0},
     }
-    changed = [transform([{name: arguments.get(name, {})}], (3, 16, 16))(image) for _ in range(20)]
+    changed = [transform([AppliedAugmentation(name, arguments.get(name, {}))], (3, 16, 16))(image) for _ in range(20)]
     assert {(tuple(one.shape), one.dtype) for one in changed} == {((3, 16, 16), torch.uint8)}
     kinds = len({tuple(one.flatten().tolist()) for one in changed})
     assert kinds == {"mixup": 1, "cutmix": 1, "horizontal_flip": 2, "vertical_flip": 2}.get(name, kinds)
     assert kinds > 5 or name in ("mixup", "cutmix", "horizontal_flip", "vertical_flip")
-    noise = transform([{"erasing": {"p": 1.0, "scale": [0.3, 0.33]}}], (3, 16, 16))(torch.zeros(3, 16, 16).byte())
+    erasing = AppliedAugmentation("erasing", {"p": 1.0, "scale": [0.3, 0.33]})
+    noise = transform([erasing], (3, 16, 16))(torch.zeros(3, 16, 16).byte())
     assert len(noise.unique()) > 30
 
 
 def test_crops_of_streams_are_cut_from_the_files_own_pixels() -> None:
     """A large image's crop is not of the resized image, which would be blurred; after other changes it is."""
     checkers = ((torch.arange(64)[:, None] + torch.arange(64)) % 2 * 255).byte().expand(3, -1, -1)
-    small = {"random_resized_crop": {"scale": [8 * 8 / 64**2, 8 * 8 / 64**2], "ratio": [1, 1]}}
-    sharp = transform(["horizontal_flip", small], (3, 8, 8))(checkers)
+    small = AppliedAugmentation("random_resized_crop", {"scale": [8 * 8 / 64**2, 8 * 8 / 64**2], "ratio": [1, 1]})
+    sharp = transform([AppliedAugmentation("horizontal_flip"), small], (3, 8, 8))(checkers)
     assert set(sharp.flatten().tolist()) == {0, 255}
-    blurred = transform(["rotation", small], (3, 8, 8))(checkers)
+    blurred = transform([AppliedAugmentation("rotation"), small], (3, 8, 8))(checkers)
     assert blurred.max() < 255
 
 
@@ -173,7 +176,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def measured(root: Path, shape: tuple[int, int, int] = (3, 8, 8), **recipe: Any) -> torch.Tensor:
-    ready = bring(data.load("folder", root), shape, RECIPE | recipe)
+    ready = bring(data.load("folder", root), shape, replace(RECIPE, **recipe))
     assert ready.statistics is not None
     for ours, expected in zip(ready.statistics, statistics(ready.train.images, shape), strict=True):
         assert torch.equal(ours, expected)
@@ -192,7 +195,7 @@ def test_statistics_are_computed_once_for_files_in_one_state(tmp_path: Path, com
     assert len(computed) == 5
     assert torch.equal(measured(root), first)
     assert len(computed) == 5
-    bring(data.load("folder", root), (3, 8, 8), RECIPE | {"normalize": False})
+    bring(data.load("folder", root), (3, 8, 8), replace(RECIPE, normalize=False))
     assert len(computed) == 5
 
 

@@ -14,9 +14,10 @@ from sklearn.metrics import confusion_matrix as sklearns
 from archspec.spec import from_dict
 from trainer.input.sets import Labelled
 from trainer.report import pictures
-from trainer.runs.evaluation import Evaluation, evaluated
+from trainer.runs.evaluation import evaluate
 from trainer.runs.job import prepare
 from trainer.session import train
+from trainer.tasks.classification import TASK, Evaluation
 
 SPEC = {
     "archspec": 1,
@@ -74,6 +75,7 @@ def test_probabilities_are_those_of_the_choice() -> None:
     class Given(torch.nn.Module):
         """Says of two images what is given here."""
 
+        task = TASK
         device = torch.device("cpu")
         loss = torch.nn.CrossEntropyLoss()
 
@@ -81,7 +83,7 @@ def test_probabilities_are_those_of_the_choice() -> None:
             return torch.tensor([[0.0, 1.0], [2.0, 0.0]])
 
     part = Labelled(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 1]))
-    found = evaluated(Given(), part)  # type: ignore[arg-type]
+    found = evaluate(Given(), part)  # type: ignore[arg-type]
     assert (found.chosen.tolist(), found.labels.tolist(), found.accuracy) == ([1, 0], [1, 1], 0.5)
     assert found.probability.tolist() == pytest.approx([0.7310586, 0.8807971], abs=1e-6)
     assert found.loss == pytest.approx((0.3132617 + 2.1269280) / 2, abs=1e-6)

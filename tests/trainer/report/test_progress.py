@@ -18,9 +18,13 @@ from typing import Any
 
 import pytest
 
+from archspec.recipe import Recipe
 from trainer.processes.ranks import ALONE
 from trainer.report import progress
 from trainer.report.progress import Bar, batches_of
+from trainer.tasks.classification import TASK
+
+pytestmark = pytest.mark.slow
 
 SPEC = """
 archspec: 1
@@ -128,7 +132,7 @@ def test_the_time_left_counts_validations_and_leaves_out_the_first_step(
 ) -> None:
     """Of ten epochs, each of 100 batches of 0.1 s and a validation of 7 s, the first batch taking a minute."""
     clock = Clock(monkeypatch)
-    bar = Bar({"epochs": 10, "batch_size": 10}, SimpleNamespace(total=0.0, steps=0, ranks=ALONE))  # type: ignore[arg-type]
+    bar = Bar(Recipe(epochs=10, batch_size=10), SimpleNamespace(total=0.0, steps=0, ranks=ALONE, score=TASK.score))  # type: ignore[arg-type]
     bar.on_train_start(trainer(begun, 0), None)
     clock.now += 60
     left = []
@@ -151,7 +155,7 @@ def test_the_time_left_counts_validations_and_leaves_out_the_first_step(
 
 def test_a_training_counted_in_steps_has_as_many_batches_as_they_take() -> None:
     """11 batches an epoch, gathered by twos: five steps of two, and one of what is left."""
-    assert [batches_of({"steps": steps, "accumulate": 2}, 11) for steps in (1, 5, 6, 7, 12, 13)] == [
+    assert [batches_of(Recipe(steps=steps, accumulate=2), 11) for steps in (1, 5, 6, 7, 12, 13)] == [
         2,
         10,
         11,
@@ -159,4 +163,4 @@ def test_a_training_counted_in_steps_has_as_many_batches_as_they_take() -> None:
         22,
         24,
     ]
-    assert batches_of({"epochs": 3, "accumulate": 2}, 11) == 33
+    assert batches_of(Recipe(epochs=3, accumulate=2), 11) == 33

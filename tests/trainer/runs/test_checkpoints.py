@@ -18,6 +18,8 @@ import torch
 from archspec.foundation.errors import UsageError
 from trainer.runs.checkpoints import Damaged, latest, load, previous, save
 
+pytestmark = pytest.mark.slow
+
 
 def content(number: int, size: int = 10_000) -> dict[str, Any]:
     return {"number": number, "state_dict": {"weight": torch.full((size,), float(number))}}

@@ -26,6 +26,8 @@ from trainer.runs.job import prepare
 from trainer.session import Options, go_on, train
 from trainer.steps.module import SpecModule
 
+pytestmark = pytest.mark.slow
+
 SPEC = {
     "archspec": 1,
     "name": "Small",
@@ -138,7 +140,7 @@ def test_a_training_ended_before_its_test_is_tested(tmp_path: Path, monkeypatch:
         def killed(*_: Any, **__: Any) -> None:
             raise Killed
 
-        patch.setattr(session, "evaluated", killed)
+        patch.setattr(session, "evaluate", killed)
         with pytest.raises(Killed):
             train(job(tmp_path, RICH), tmp_path / "stopped")
     go_on(runs.find("small", tmp_path / "stopped"), None, Options(), print)
@@ -305,7 +307,7 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
             train(job(tmp_path, RICH), tmp_path / "out")
     run = runs.find("small", tmp_path / "out")
     assert run.status == "stopped"
-    code = "import sys, time; from pathlib import Path; from trainer.runs.folders import held\nwith held(Path(sys.argv[1])): print(1, flush=True); time.sleep(100)"
+    code = "import sys, time; from pathlib import Path; from trainer.runs.folders import locked\nwith locked(Path(sys.argv[1])): print(1, flush=True); time.sleep(100)"
     other = subprocess.Popen([sys.executable, "-c", code, str(run.folder)], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     other.stdout.readline()

@@ -26,6 +26,8 @@ from trainer.runs.resume import position
 from trainer.session import key, train
 from trainer.steps.module import SpecModule
 
+pytestmark = pytest.mark.slow
+
 SPEC = """\
 archspec: 1
 name: Linear

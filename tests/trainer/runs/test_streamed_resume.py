@@ -22,7 +22,7 @@ from trainer.runs import folders as runs
 from trainer.runs.job import prepare
 from trainer.session import Options, go_on, train
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
 NETWORK = [
     {"conv": {"out": 4, "kernel": 3}},

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from published import write_cifar
 from torchvision.datasets import CIFAR10
 
 from archspec.foundation.errors import UsageError
-from archspec.recipe.recipe import DEFAULTS, complete
+from archspec.recipe import Recipe
 from archspec.spec import from_dict, load
 from trainer.runs.job import prepare
 from trainer.session import train
@@ -30,7 +32,7 @@ LINEAR = {
     "train": {"epochs": 2, "validation": 0.2},
 }
 
-pytestmark = pytest.mark.usefixtures("own_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
 
 def job(folder: Path, **changes: Any) -> Any:
@@ -103,34 +105,22 @@ def test_cifar_recipes_are_as_published() -> None:
         "resnet": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
         "preact": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4},
     }.items():
-        assert load(name).recipe == {
-            "data": "cifar10",
-            "epochs": 180,
-            "batch_size": 128,
-            "seed": 42,
-            "validation": 5000,
-            "normalize": True,
-            "augment": [
-                {"horizontal_flip": {"p": 0.5}},
-                {"random_resized_crop": {"scale": [0.8, 1.0], "ratio": [0.9, 1.1]}},
-            ],
-            "optimizer": optimizer,
-            "schedule": {"name": "multi_step", "milestones": [100, 150], "gamma": 0.1},
-        }
-
-
-def test_a_recipe_is_completed_by_defaults_that_fit_its_own_schema() -> None:
-    from archspec.foundation.arguments import validator
-    from archspec.recipe.recipe import SCHEMA
-
-    assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
-    assert set(SCHEMA["properties"]) == set(DEFAULTS) | {"steps"}
-    assert complete({"epochs": 3}) == DEFAULTS | {"epochs": 3}
-    assert complete({"steps": 9}) == {key: one for key, one in DEFAULTS.items() if key != "epochs"} | {"steps": 9}
-    # a name alone, and arguments alone
-    assert complete({"optimizer": "adam"})["optimizer"] == {"name": "adam"}
-    assert complete({"optimizer": {"lr": 1}})["optimizer"] == DEFAULTS["optimizer"] | {"lr": 1}
-    assert complete({"augment": ["horizontal_flip"]})["augment"] == [{"horizontal_flip": {}}]
+        assert load(name).recipe == Recipe.from_dict(
+            {
+                "data": "cifar10",
+                "epochs": 180,
+                "batch_size": 128,
+                "seed": 42,
+                "validation": 5000,
+                "normalize": True,
+                "augment": [
+                    {"horizontal_flip": {"p": 0.5}},
+                    {"random_resized_crop": {"scale": [0.8, 1.0], "ratio": [0.9, 1.1]}},
+                ],
+                "optimizer": optimizer,
+                "schedule": {"name": "multi_step", "milestones": [100, 150], "gamma": 0.1},
+            }
+        )
 
 
 # --- runs ----------------------------------------------------------------------------------------------------------
@@ -248,3 +238,13 @@ def test_several_specs_are_compared_in_one_table(run: Callable, tmp_path: Path) 
     assert "308,074" in table
     assert "272,378" in table
     assert {folder.name for folder in (tmp_path / "runs").iterdir() if folder.is_dir()} == {"digits", "resnet"}
+
+
+def test_training_from_python_leaves_filters_and_loggers_as_they_were(tmp_path: Path) -> None:
+    def state() -> tuple[list[object], dict[str, int]]:
+        names = ("pytorch_lightning", "lightning_fabric", "matplotlib")
+        return list(warnings.filters), {name: logging.getLogger(name).level for name in names}
+
+    before = state()
+    train(job(tmp_path), tmp_path / "runs")
+    assert state() == before

@@ -103,6 +103,7 @@ def warmed_cosine(optimizer: Any, steps: int) -> Any:
     return lr_scheduler.SequentialLR(optimizer, [rise, fall], [8])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "make", "schedule", "every"),
     [
@@ -172,6 +173,7 @@ def test_losses_of_55_steps_are_those_of_a_plain_loop(
     assert losses[-1] < 0.5 * losses[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", [{"norm": 0.05}, {"value": 0.01}], ids=str)
 def test_gradients_are_accumulated_and_clipped(clip: dict[str, float], tmp_path: Path) -> None:
     sgd = {"name": "sgd", "lr": 0.5}
@@ -229,6 +231,7 @@ def accuracy(module: SpecModule, folder: Path) -> float:
         return (module(test.images).argmax(1) == test.labels).float().mean().item()
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path: Path) -> None:
     still = {"name": "sgd", "lr": 1e-30}
     patient = {"patience": 2, "monitor": "val_loss", "min_delta": 0.01}
@@ -241,6 +244,7 @@ def test_early_stopping_ends_a_training_that_gets_no_better(tmp_path: Path) -> N
 # --- EMA, precision, layout, compilation ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_average_of_weights_is_validated_kept_and_tested(tmp_path: Path) -> None:
     sgd = {"name": "sgd", "lr": 0.1}
     result, module, steps = trained(tmp_path, epochs=2, optimizer=sgd, ema={"decay": 0.8})
@@ -267,6 +271,7 @@ def test_the_average_of_weights_is_validated_kept_and_tested(tmp_path: Path) -> 
     assert not same_weights(bare.network, tested.network)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_in_bfloat16_and_keeps_weights_in_float32(tmp_path: Path) -> None:
     _, exact, full = trained(tmp_path / "a")
     _, module, steps = trained(tmp_path / "b", precision="bf16-mixed")
@@ -376,6 +381,7 @@ def test_what_cannot_be_carried_out_is_said_before_the_first_step(
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_recipe_is_laid_over_the_spec_and_a_setting_over_the_recipe(run: Any, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("steps: 3\noptimizer: {momentum: 0.5}\nvalidation: 100\n")
     (tmp_path / "small.yaml").write_text(

@@ -1,0 +1,286 @@
+"""The words of the language, each in one place: what it means, what stands there, and an example.
+
+Grammar and names, the JSON Schema, `archspec explain` and the tables of the documentation read them from here. Words
+that belong to other floors have tables of their own: layers, merges, initialisers, functions of formulas, the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from archspec.foundation.arguments import Schema, as_written, boolean, integer, node, number, pair
+from archspec.layers.merges import MERGE_RULES
+
+NAME: Schema = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One word of the language."""
+
+    doc: str
+    """What it means, in a line."""
+    takes: str = ""
+    """What stands there, in words."""
+    example: str = ""
+    """A piece of a spec that uses it."""
+    schema: Schema = field(default_factory=dict)
+    """The JSON Schema of what stands there, where that does not depend on layers or other forms."""
+    needed: bool = False
+    """Whether it has to be given where it belongs."""
+    modifiers: tuple[str, ...] = ()
+    """Of the form of a node: the modifiers that may stand beside it."""
+    companions: tuple[str, ...] = ()
+    """Of the form of a node: the keys that belong to it alone."""
+
+
+Forms = Mapping[str, Form]
+
+MODIFIERS: Forms = {
+    "name": Form(
+        "The node's name in paths, in place of its position; for nodes in a list only.",
+        "a word",
+        "- {conv: {out: 8, kernel: 3}, name: stem}",
+        NAME,
+    ),
+    "repeat": Form(
+        "How many copies stand here, one after the other.",
+        "an integer from 0",
+        "- {conv: {out: 8, kernel: 3}, repeat: 2}",
+        {"type": "integer", "minimum": 0},
+    ),
+    "when": Form(
+        "If false, the node is left out.",
+        "true or false",
+        "- {dropout: 0.5, when: =c_in > 64}",
+        boolean(),
+    ),
+    "init": Form(
+        "Initial values for the layers of this node alone.",
+        "as for the `init` of a file",
+        "- {conv: {out: 8, kernel: 3}, init: {conv: {weight: zeros}}}",
+    ),
+    "recompute": Form(
+        "If true, its activations are computed again in the backward pass, not kept.",
+        "true or false",
+        "- {conv: {out: 8, kernel: 3}, recompute: true}",
+        boolean(),
+    ),
+}
+"""What may stand beside a node."""
+
+FORMER = {"checkpoint": "recompute"}
+"""What modifiers were called before, which is still read: each with what it is called now."""
+
+_ALL = tuple(MODIFIERS)
+_BRANCHES = "branches: a list, or a mapping that names them"
+_MERGE_EXAMPLES = {
+    "concat": "- concat: [[], {conv: {out: 4, kernel: 1}}]",
+    "add": "- add: {main: [relu, tanh], shortcut: []}",
+    "multiply": "- multiply: {features: [], gate: [global_avg_pool, sigmoid]}",
+}
+
+NODE_FORMS: Forms = {
+    "use": Form(
+        "The layer, block or role of this name, which a formula may give.",
+        "a layer's name, or a formula that gives one",
+        "- {use: =gate, with: {out: 8, kernel: 1}}",
+        {"type": "string"},
+        modifiers=_ALL,
+        companions=("with",),
+    ),
+    "for": Form(
+        "A loop: one pass of the body for each row of the columns.",
+        "columns: a mapping of names to lists",
+        "- {for: {width: [16, 32]}, body: [{conv: {out: =width, kernel: 3}}]}",
+        modifiers=_ALL,
+        companions=("body",),
+    ),
+    **{
+        name: Form(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL)
+        for name, rule in MERGE_RULES.items()
+    },
+    "save": Form("Keeps the tensor, under this name.", "a name", "- save: features", modifiers=("when",)),
+    "load": Form(
+        "Takes up the tensor that was saved under this name.", "a name", "- load: features", modifiers=("when",)
+    ),
+    "output": Form(
+        "The tensor is also an output of the network, of this name.",
+        "a name",
+        "- output: features",
+        modifiers=("when",),
+    ),
+    "aux": Form(
+        "A side classifier on the tensor, in training alone; its loss counts by the weight.",
+        "`{name: …, weight: …, body: …}`",
+        "- aux: {name: side, weight: 0.3, body: [flatten, {linear: 10}]}",
+        modifiers=("when", "init"),
+    ),
+}
+"""The forms of a node that are part of the language itself."""
+
+COMPANIONS: Forms = {
+    "with": Form("The arguments of what `use` names.", "a mapping of arguments"),
+    "body": Form("What is repeated: the nodes of a `for`.", "a place of a sequence"),
+}
+"""The keys that belong to one form of a node."""
+
+AUX_KEYS: Forms = {
+    "name": Form(
+        "The key of its logits, and its name in paths.", "a word as for parts, no formula", "", NAME, needed=True
+    ),
+    "weight": Form(
+        "How much its loss counts beside that of the output.", "a number from 0", "", number(0), needed=True
+    ),
+    "body": Form("What it is made of.", "a place of a sequence", needed=True),
+}
+"""The keys of `aux`."""
+
+BRANCH_KEYS: Forms = {
+    "when": Form("If false, the branch is absent.", "true or false", "", boolean()),
+    "body": Form("What the branch is made of.", "a place of a sequence", needed=True),
+}
+"""The keys of a branch that is written with a condition."""
+
+ROLES: Forms = {
+    "act": Form("The activation that the file's `defaults` name.", example="defaults: {act: relu}\nnetwork: [act]"),
+    "norm": Form(
+        "The normalisation that the file's `defaults` name.", example="defaults: {norm: batch_norm}\nnetwork: [norm]"
+    ),
+}
+"""Words that stand for the layer that a file's `defaults` give them."""
+
+FILE_KEYS: Forms = {
+    "archspec": Form("The version of the language.", "`1`", "archspec: 1", needed=True),
+    "extends": Form(
+        "Another spec, over which this one is laid.",
+        "a path to a file in this file's folder or below",
+        "extends: base.yaml",
+    ),
+    "input": Form(
+        "The shape of one sample.",
+        "1 to 3 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`",
+        "input: [3, 32, 32]",
+        needed=True,
+    ),
+    "network": Form(
+        "The network.",
+        "a list of nodes, or a mapping of named parts",
+        "network: [{conv: {out: 8, kernel: 3}}, relu]",
+        needed=True,
+    ),
+    "name": Form("The network's name, for people; without it, that of the file.", "a line of text", "name: Tiny"),
+    "description": Form("What the network is, for people.", "a text", "description: A network to try things out."),
+    "source": Form("The paper or page that it comes from.", "a line of text"),
+    "vars": Form(
+        "Named values, for formulas; a later one may use those above it.",
+        "a mapping of names to values",
+        "vars: {width: 16, wide: =2 * width}",
+    ),
+    "defaults": Form(
+        "Default arguments of layers and blocks, and what the roles `act` and `norm` stand for.",
+        "a mapping of layers and roles",
+        "defaults: {act: relu, norm: batch_norm, conv: {bias: false}}",
+    ),
+    "blocks": Form(
+        "Blocks of this file.",
+        "a mapping of names to `{args: …, body: …}`",
+        "blocks: {twice: {args: {width: 8}, body: [{conv: {out: =width, kernel: 1}}, relu]}}",
+    ),
+    "variants": Form(
+        "Named partial specs, laid over this one.",
+        "a mapping of names to sections of a spec",
+        "vars: {width: 16}\nvariants: {wide: {vars: {width: 32}}}",
+    ),
+    "init": Form(
+        "Initial values of parameters, by layer.",
+        "`{layer: {parameter: value}}`; a value is a number, an initialiser's name, or `{name: {arguments}}`",
+        "init: {conv: {weight: kaiming_normal, bias: 0}}",
+    ),
+    "expect": Form(
+        "Figures that the author vouches for.",
+        "a mapping of `params`, `gmacs` and `output`",
+        "input: [3, 32, 32]\nnetwork: [{conv: {out: 8, kernel: 3}}]\nexpect: {params: 224}",
+    ),
+    "train": Form("The recipe for training.", "the keys of a recipe", "train: {epochs: 30, schedule: cosine}"),
+}
+"""The keys of a file."""
+
+EXPECT_KEYS: Forms = {
+    "params": Form("The number of trainable parameters.", "an integer from 0", "", integer(0)),
+    "gmacs": Form(
+        "Multiply-accumulates of convolutions and linear layers for one sample, in billions; biases and "
+        "normalisation are not counted.",
+        "a number from 0",
+        "",
+        number(0),
+    ),
+    "output": Form("The shape of the output.", "1 to 3 integers"),
+}
+"""The keys of `expect`."""
+
+BLOCK_KEYS: Forms = {
+    "doc": Form("What the block does, for people.", "a text", "", {"type": "string"}),
+    "source": Form("Where it comes from, for people.", "a text", "", {"type": "string"}),
+    "args": Form(
+        "Its arguments; the first may be given alone at a call.",
+        "a mapping of names",
+        "",
+        as_written({"type": "object"}),
+    ),
+    "let": Form(
+        "Values computed once for each call, for use in `body`.",
+        "a mapping of names to values",
+        "",
+        as_written({"type": "object"}),
+    ),
+    "body": Form("What the block is made of.", "a place of a sequence", needed=True),
+    "example": Form("A call of it, for people.", "a text", "", {"type": "string"}),
+}
+"""The keys of a block's definition."""
+
+ARGUMENT_TYPES: Forms = {
+    "integer": Form("An integer.", schema=integer()),
+    "number": Form("An integer or float.", schema=number()),
+    "boolean": Form("True or false.", schema=boolean()),
+    "string": Form("A text.", schema={"type": "string"}),
+    "list": Form("A list.", schema={"type": "array"}),
+    "pair": Form("An integer, or a list of two (height, width); from 0 if no `minimum` is given.", schema=pair(0)),
+    "node": Form("A layer: a name, or `{name: arguments}`; `none` or null for no layer.", schema=node()),
+}
+"""The types that an argument of a block can have."""
+
+ARGUMENT_KEYS: Forms = {
+    "type": Form(
+        "The argument's type; without it, that of the default.",
+        f"one of {', '.join(f'`{name}`' for name in ARGUMENT_TYPES)}",
+        "",
+        {"enum": list(ARGUMENT_TYPES)},
+    ),
+    "minimum": Form("The least value of an integer or number, or of both numbers of a pair.", "a number", "", number()),
+    "maximum": Form(
+        "The largest value of an integer or number, or of both numbers of a pair.", "a number", "", number()
+    ),
+    "enum": Form(
+        "The values it may have, in place of the type's own rule.", "a list", "", {"type": "array", "minItems": 1}
+    ),
+    "default": Form("Its value where none is given; without it, the argument must be given.", "a value or formula"),
+    "doc": Form("What it is, for people.", "a text", "", {"type": "string"}),
+}
+"""The keys of an argument's definition."""
+
+INCOMING: Forms = {
+    "c_in": Form("The channels (or first axis) of the tensor that reaches the node."),
+    "h_in": Form("The height of the feature map that reaches the node."),
+    "w_in": Form("The width of the feature map that reaches the node."),
+    "shape_in": Form("The shape of the tensor that reaches the node, a list."),
+}
+"""What a node's formulas see of the tensor that reaches it."""
+
+LOOP: Forms = {
+    "index": Form("The number of the pass of the innermost `for` or `repeat`, from 0."),
+    "first": Form("Whether this is the first pass of the innermost `for` or `repeat`."),
+    "last": Form("Whether this is the last pass of the innermost `for` or `repeat`."),
+}
+"""What the innermost `for` or `repeat` gives to formulas."""

@@ -1,0 +1,273 @@
+"""The graph of a plan: every node in its place, with the nodes whose tensors it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from archspec.foundation.errors import Frame, Mark
+from archspec.foundation.shapes import Shape
+from archspec.plan.frames import frames_into
+from archspec.plan.nodes import Group, Layer, Named, Node, Tap
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedNode:
+    """The input, a layer, a merge or a tap, in its place. Only the first three make tensors: a tap leads one on."""
+
+    id: int
+    """Its number in `Graph.nodes`."""
+    kind: str
+    """`input`, `layer`, `concat`, `add`, `multiply`, `save`, `load` or `output`."""
+    path: str
+    """Its part of the network, dotted: a layer's is its path in the module, a merge's that of its group."""
+    sources: tuple[int, ...]
+    """The nodes whose tensors it takes, in order; none of them is a tap."""
+    output: Shape
+    """The shape of its output for one sample."""
+    parent: int | None
+    """The innermost group that it stands in; a merge stands in its own."""
+    calls: tuple[Frame, ...] = field(repr=False)
+    """The calls and passes of loops that led to it, outermost first."""
+    aux: str | None
+    """The side classifier that it belongs to, which is computed in training alone."""
+    mark: Mark | None = field(repr=False)
+    """Where it is written; the input has no such place."""
+
+    @property
+    def result(self) -> int:
+        """The node whose tensor goes on from here."""
+        return self.id
+
+    @property
+    def recompute(self) -> bool:
+        """Whether its activations are computed again in the backward pass; those of a group's nodes all are."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLayer(PlacedNode):
+    """A layer in its place, as `Plan.layers` lists it. Shapes and MACs are those of one sample."""
+
+    layer: Layer
+    """What it is: `layer.primitive` is its name in specs, `layer.arguments` has every argument by name."""
+
+    @property
+    def input(self) -> Shape:
+        """The shape of its input."""
+        return self.layer.input
+
+    @property
+    def recompute(self) -> bool:
+        return self.layer.recompute
+
+    @property
+    def params(self) -> int:
+        """The number of trainable parameters."""
+        return self.layer.params
+
+    @property
+    def macs(self) -> int:
+        """The multiply-accumulate operations for one sample."""
+        return self.layer.macs
+
+    @property
+    def file(self) -> str:
+        """The file that asks for the layer: the spec's, or a block's of the library."""
+        return self.layer.mark.text.name
+
+    @property
+    def line(self) -> int:
+        """The line in that file, from 1."""
+        return self.layer.mark.line
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTap(PlacedNode):
+    """A `save`, `load` or `output` in its place: its one source is the tensor that it leads on."""
+
+    name: str
+    saved: int | None
+    """The `save` whose tensor a `load` takes up."""
+
+    @property
+    def result(self) -> int:
+        return self.sources[0]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedGroup:
+    """A group in its place. Its nodes are `Graph.nodes[start:stop]`, those of the groups in it included."""
+
+    id: int
+    """Its number in `Graph.groups`."""
+    node: Group = field(repr=False)
+    path: str
+    parent: int | None
+    """The innermost group that it stands in."""
+    start: int
+    stop: int
+    children: tuple[Placed, ...] = field(repr=False)
+    """In the order of the group's own; a merge, which joins them, is none of them, but the group's last node."""
+    source: int
+    """The node whose tensor it takes."""
+    result: int
+    """The node whose tensor goes on from here: `source`, of a side classifier or an empty group."""
+    calls: tuple[Frame, ...] = field(repr=False)
+    aux: str | None
+    """The side classifier that it belongs to, or is."""
+
+    @property
+    def kind(self) -> str:
+        return self.node.kind
+
+    @property
+    def recompute(self) -> bool:
+        """Whether the activations of its nodes are computed again in the backward pass."""
+        return self.node.recompute
+
+    def __contains__(self, id: int) -> bool:
+        """Whether a node, by its number, stands in it."""
+        return self.start <= id < self.stop
+
+
+Placed = PlacedNode | PlacedGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """The `save`s outside a group whose tensors are loaded in it, and those in it whose tensors are loaded outside."""
+
+    takes: tuple[PlacedTap, ...]
+    gives: tuple[PlacedTap, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network's nodes with their edges, and the groups that they stand in.
+
+    What is saved, loaded, left out or empty is resolved: whoever runs `nodes` in their order, each on the tensors of
+    its `sources`, needs to know nothing of scopes.
+    """
+
+    nodes: tuple[PlacedNode, ...] = field(repr=False)
+    """In the order of execution; the first is the input."""
+    groups: tuple[PlacedGroup, ...] = field(repr=False)
+    """Each before the groups in it, otherwise in the order of execution."""
+    root: Placed
+    named: tuple[tuple[Named, int], ...]
+    """What the network gives beside its output, each with the node that makes it, in the order of execution."""
+
+    @property
+    def output(self) -> int:
+        """The node that makes the network's output."""
+        return self.root.result
+
+    @cached_property
+    def layers(self) -> tuple[PlacedLayer, ...]:
+        return tuple(node for node in self.nodes if isinstance(node, PlacedLayer))
+
+    def around(self, placed: Placed) -> Iterator[PlacedGroup]:
+        """The groups that a node or group stands in, innermost first."""
+        parent = placed.parent
+        while parent is not None:
+            yield self.groups[parent]
+            parent = self.groups[parent].parent
+
+    @cached_property
+    def crossings(self) -> tuple[Crossing, ...]:
+        """What saved tensors each group takes and gives, in the order of `groups`."""
+        takes: list[dict[int, PlacedTap]] = [{} for _ in self.groups]
+        gives: list[dict[int, PlacedTap]] = [{} for _ in self.groups]
+        taps = [node for node in self.nodes if isinstance(node, PlacedTap)]
+        saves = {tap.id: tap for tap in taps if tap.kind == "save"}
+        for load in taps:
+            if load.saved is None:
+                continue
+            save = saves[load.saved]
+            for here, there, crossed in ((load, save, takes), (save, load, gives)):
+                for group in self.around(here):
+                    if there.id in group:
+                        break
+                    crossed[group.id][save.id] = save
+        return tuple(Crossing(_ordered(one), _ordered(other)) for one, other in zip(takes, gives, strict=True))
+
+
+def _ordered(saves: dict[int, PlacedTap]) -> tuple[PlacedTap, ...]:
+    return tuple(saves[id] for id in sorted(saves))
+
+
+def graph(root: Node, input: Shape) -> Graph:
+    """The graph of a network that takes tensors of a shape."""
+    return _Walk(root, input).graph
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Where the walk stands: within which groups, calls and side classifier, and what is saved by which name there."""
+
+    path: str
+    parent: int | None
+    calls: tuple[Frame, ...]
+    aux: str | None
+    saved: dict[str, int]
+
+
+class _Walk:
+    def __init__(self, root: Node, input: Shape) -> None:
+        self.nodes: list[PlacedNode] = [PlacedNode(0, "input", "", (), input, None, (), None, None)]
+        self.groups: list[Any] = []  # `None` until the walk leaves them
+        self.named: list[tuple[Named, int]] = []
+        placed = self.place(root, _Way("", None, (), None, {}), 0)
+        self.graph = Graph(tuple(self.nodes), tuple(self.groups), placed, tuple(self.named))
+
+    def place(self, node: Node, way: _Way, source: int) -> Placed:
+        """A part of the plan in its place, `source` being the node whose tensor reaches it."""
+        if isinstance(node, Layer):
+            common = (node.output, way.parent, way.calls, way.aux, node.mark)
+            layer = PlacedLayer(len(self.nodes), "layer", way.path, (source,), *common, node)
+            self.nodes.append(layer)
+            return layer
+        return self.tap(node, way, source) if isinstance(node, Tap) else self.group(node, way, source)
+
+    def tap(self, tap: Tap, way: _Way, source: int) -> PlacedTap:
+        id, saved = len(self.nodes), None
+        if tap.kind == "save":
+            way.saved[tap.name] = id
+        elif tap.kind == "load":
+            saved = way.saved[tap.name]
+            source = self.nodes[saved].result
+        else:
+            self.named += [(one, source) for one in tap.named]
+        common = (tap.output, way.parent, way.calls, way.aux, tap.mark)
+        placed = PlacedTap(id, tap.kind, way.path, (source,), *common, tap.name, saved)
+        self.nodes.append(placed)
+        return placed
+
+    def group(self, group: Group, way: _Way, source: int) -> PlacedGroup:
+        id, start = len(self.groups), len(self.nodes)
+        self.groups.append(None)
+        aux = group.name if group.kind == "aux" else way.aux
+        # what a block or a side classifier saves is its own; the latter sees what is saved around it too
+        saved = {} if group.kind == "block" else dict(way.saved) if group.kind == "aux" else way.saved
+        children = []
+        last = source
+        for index, (key, child) in enumerate(group.children):
+            path = f"{way.path}.{key}" if way.path and key else way.path or key
+            inner = _Way(path, id, (*way.calls, *frames_into(group, index)), aux, saved)
+            children.append(self.place(child, inner, source if group.is_merge else last))
+            last = children[-1].result
+        if group.is_merge:
+            last = len(self.nodes)
+            sources = tuple(child.result for child in children)
+            common = (group.output, id, way.calls, aux, group.mark)
+            self.nodes.append(PlacedNode(last, group.kind, way.path, sources, *common))
+        elif group.kind == "aux":
+            self.named += [(one, last) for one in group.named]
+            last = source
+        span = (start, len(self.nodes), tuple(children), source, last)
+        self.groups[id] = PlacedGroup(id, group, way.path, way.parent, *span, way.calls, aux)
+        placed: PlacedGroup = self.groups[id]
+        return placed

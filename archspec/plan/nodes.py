@@ -1,0 +1,135 @@
+"""What a plan is a tree of: layers, taps and groups, each with all that is known of it without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, ClassVar
+
+from archspec.foundation.errors import Mark
+from archspec.foundation.frozen import Pairs
+from archspec.foundation.shapes import Shape
+from archspec.language.names import MERGES
+from archspec.layers.initializers import Init
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a network gives beside its main output: a named output, or the output of an auxiliary classifier."""
+
+    name: str
+    """The name that the spec gives it."""
+    shape: Shape
+    """Its shape for one sample."""
+    weight: float | None
+    """The weight of an auxiliary classifier's loss; `None` for a named output."""
+    mark: Mark = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A leaf of the network: a primitive, its complete arguments, and what follows from them for its input."""
+
+    primitive: str
+    pairs: Pairs = field(repr=False)
+    input: Shape
+    output: Shape
+    parameters: tuple[tuple[str, Shape], ...] = field(repr=False)
+    macs: int
+    mark: Mark = field(repr=False)
+    init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
+    recompute: bool = False
+    """Whether its activations are computed again in the backward pass, not kept."""
+
+    named: ClassVar[tuple[Named, ...]] = ()
+    depth = 0  # levels of modules below it
+    size = 1  # nodes
+    layers = 1
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Every argument by name, defaults included."""
+        return dict(self.pairs)
+
+    @property
+    def params(self) -> int:
+        """The number of trainable parameters."""
+        return sum(prod(shape) for _, shape in self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A tensor led elsewhere: `save` and `output` pass their input on, `load` gives the tensor that was saved."""
+
+    kind: str
+    name: str
+    input: Shape
+    output: Shape
+    mark: Mark = field(repr=False)
+
+    recompute: ClassVar[bool] = False
+    params = macs = depth = layers = 0
+    size = 1
+
+    @property
+    def named(self) -> tuple[Named, ...]:
+        return (Named(self.name, self.input, None, self.mark),) if self.kind == "output" else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Nodes put together.
+
+    `kind` is `sequence`; `for` or `repeat`, whose children are its passes; `concat`, `add` or `multiply`, whose
+    children are its branches; `block`, whose only child is the block's body, and which is no level of the module; or
+    `aux`, whose only child is its body: it passes its input on, and its body is computed in training alone.
+    """
+
+    kind: str
+    children: tuple[tuple[str, Node], ...]
+    input: Shape
+    output: Shape
+    mark: Mark = field(repr=False)
+    block: str = ""
+    pairs: Pairs = field(default=(), repr=False)
+    recompute: bool = False
+    """Whether its activations are computed again in the backward pass, not kept."""
+    params: int = field(init=False)
+    macs: int = field(init=False)
+    size: int = field(init=False)
+    layers: int = field(init=False)
+    depth: int = field(init=False)
+    named: tuple[Named, ...] = field(init=False, repr=False)
+    """What it gives beside its output."""
+
+    def __post_init__(self) -> None:
+        nodes = [node for _, node in self.children]
+        object.__setattr__(self, "params", sum(node.params for node in nodes))
+        object.__setattr__(self, "macs", sum(node.macs for node in nodes) if self.kind != "aux" else 0)
+        object.__setattr__(self, "size", 1 + sum(node.size for node in nodes))
+        object.__setattr__(self, "layers", sum(node.layers for node in nodes))
+        level = 0 if self.kind in ("block", "aux") else 1
+        object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
+        named = tuple(one for node in nodes for one in node.named)
+        if self.kind == "aux":
+            named = (Named(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
+        object.__setattr__(self, "named", named)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of a `block` or `aux`, by name."""
+        return dict(self.pairs)
+
+    @property
+    def name(self) -> str:
+        """The name of a side classifier."""
+        return str(self.arguments["name"])
+
+    @property
+    def is_merge(self) -> bool:
+        """Whether its children are branches of one input."""
+        return self.kind in MERGES
+
+
+Node = Layer | Tap | Group
+"""Equal parts of a network may be one and the same object: a node does not know its place, `Plan.graph` does."""

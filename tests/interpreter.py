@@ -1,0 +1,46 @@
+"""A network run from its plan's JSON alone: the layers are the module's, what leads from one to the next is the JSON's."""
+
+from __future__ import annotations
+
+import operator
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """The output by the name "", and what is given beside it by its name: outputs, then side classifiers."""
+    graph = data["graph"]
+    tensors: dict[int, Tensor] = {}
+    for node in graph["nodes"]:
+        if node["aux"] is not None and not module.training:
+            continue
+        given = [tensors[source] for source in node["sources"]]
+        match node["kind"]:
+            case "input":
+                tensor = images
+            case "layer":
+                (tensor,) = given
+                tensor = module.get_submodule(node["path"])(tensor)
+            case "concat":
+                tensor = torch.cat(given, 1)
+            case "add":
+                tensor = reduce(operator.add, given)
+            case "multiply":
+                tensor = reduce(operator.mul, given)
+            case "save" | "load" | "output":  # nothing takes their tensors but by the node that made them
+                (tensor,) = given
+                assert tuple(tensor.shape[1:]) == tuple(node["output"])
+                continue
+        assert tuple(tensor.shape[1:]) == tuple(node["output"])
+        tensors[node["id"]] = tensor
+    beside = graph["outputs"] | (graph["aux"] if module.training else {})
+    return {"": tensors[graph["output"]], **{name: tensors[id] for name, id in beside.items()}}
+
+
+def given_by(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """The same of the module itself, in the order of execution."""
+    result = module(images)
+    return {"": result[0], **result[1]} if isinstance(result, tuple) else {"": result}
