@@ -110,9 +110,12 @@ def _output(stream: TextIO | None) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.reconfigure(errors="backslashreplace")
-    if stream.isatty() or not isinstance(stream.buffer, io.BufferedWriter):
+    if stream.isatty():
         return stream
-    raw = io.BufferedWriter(_Pipe(stream.fileno(), "wb", closefd=False))
+    try:
+        raw = io.BufferedWriter(_Pipe(stream.fileno(), "wb", closefd=False))
+    except io.UnsupportedOperation:  # it is none of the system's
+        return stream
     return io.TextIOWrapper(
         raw, stream.encoding, stream.errors, line_buffering=stream.line_buffering, write_through=stream.write_through
     )
