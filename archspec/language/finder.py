@@ -41,10 +41,9 @@ class Found:
         """The file's content. Raises `UsageError`."""
         shown = in_line(self.shown)
         try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would be waited for
-            with open(handle, "rb") as file:
-                if kind := odd_kind(os.fstat(handle).st_mode):
-                    raise UsageError(f"cannot read {shown}: it is {kind}")
+            if kind := odd_kind(os.stat(self.path).st_mode):  # a FIFO would be waited for
+                raise UsageError(f"cannot read {shown}: it is {kind}")
+            with open(self.path, "rb") as file:
                 return file.read(2_000_000)  # more than a spec may have; enough to say so
         except (OSError, ValueError) as error:
             what = getattr(error, "strerror", None) or error

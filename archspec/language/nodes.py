@@ -190,3 +190,19 @@ def bodies(step: Step) -> Iterator[Body]:
             waiting.append(body.body)
         elif isinstance(body, (Sequence, Merge)):
             waiting += reversed(body.steps if isinstance(body, Sequence) else body.branches)
+
+
+def templates(step: Step) -> Iterator[Template]:
+    """What stands in a node itself and may hold formulas: its modifiers, arguments, columns or name."""
+    body = step.body
+    found: list[Template | None] = [step.when, step.repeat, step.init, step.recompute]
+    if isinstance(body, Call):
+        found += [given.value for given in body.arguments.values()]
+        found += [body.main, body.verb if isinstance(body.verb, Template) else None]
+    elif isinstance(body, For):
+        found += body.columns.values()
+    elif isinstance(body, Wire):
+        found.append(body.name)
+    elif isinstance(body, Aux):
+        found.append(body.weight)
+    return (one for one in found if one is not None)

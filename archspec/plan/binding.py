@@ -119,6 +119,14 @@ class Binder:
         self.sections = sections
         self.sound: set[Any] = set()  # argument sets that fit their types
 
+    def is_variable(self, name: str, scope: Scope) -> bool:
+        """Whether a name means the file's own variable where formulas see `scope`."""
+        while isinstance(scope, Chain):
+            if name in scope.own:
+                return False
+            scope = scope.outer
+        return scope is self.sections.vars
+
     def value(self, template: Template, place: Place) -> Any:
         """A template's value. Raises `Fault`, or `Unknown` where it depends on an unknown shape."""
         if depends_on_broken(template.names, place.scope):

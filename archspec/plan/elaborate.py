@@ -16,8 +16,8 @@ from archspec.language.blocks import Block
 from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.names import ROLES, check_tensor
-from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
-from archspec.language.sections import BROKEN, Inits, Sections, inits
+from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire, templates
+from archspec.language.sections import BROKEN, Inits, Sections, inits, origins
 from archspec.language.vocabulary import library_body
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
@@ -111,6 +111,10 @@ class _Elaborator:
                 return result
             return replace(result, recompute=True) if isinstance(result, (Layer, Group)) else result
         except Fault as fault:
+            for one in templates(step):
+                if one.mark == fault.mark and not fault.notes:
+                    names = [name for name in one.names if self.binder.is_variable(name, place.scope)]
+                    fault.notes += origins(names, self.sections.root, self.sections.vars)
             self.report.add(fault, step.mark, place.frames)
             return None
         except Unknown:

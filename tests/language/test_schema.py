@@ -23,6 +23,8 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "wrong values of variables in layers",
+    "a wrong value of a variable",
     "padding forgotten beside an empty branch",
     "padding forgotten beside an empty branch of other channels",
     "a stride of one axis beside an empty branch",
