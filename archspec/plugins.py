@@ -236,6 +236,16 @@ class _Foreign(Primitive):
             raise Fault("plugin-failed", f"`{self.name}` of the plugin {self.what} gives {_given(macs)} as its MACs")
         return macs
 
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        try:
+            held = self._guarded(self.inner.buffers, arguments, shape)
+        except Fault as fault:
+            raise UsageError(fault.message) from None
+        if type(held) is not int or not 0 <= held < MAX_NUMBER:
+            message = f"`{self.name}` of the plugin {self.what} gives {_given(held)} as the bytes of its buffers"
+            raise UsageError(message)
+        return held
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         try:
             module = self._made(arguments, shape)

@@ -111,7 +111,12 @@ class Primitive(ABC):
         return 0
 
     def buffers(self, arguments: Arguments, shape: Shape) -> int:
-        """Bytes that its module holds beside its parameters, where these can be many."""
+        """The bytes of the tensors that its module holds beside its parameters, where these can be many.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+        """
         return 0
 
     @abstractmethod

@@ -234,3 +234,19 @@ def test_no_pooling_window_sees_padding_only() -> None:
         assert images.grad.isfinite().all()
     assert refused > 50
     assert accepted > 1000
+
+
+@pytest.mark.parametrize("size", [2, 5, 8])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("window_attention", {"heads": 2, "window": 0, "shift": 1, "version": "v1"}),
+        ("window_attention", {"heads": 2, "window": 0, "shift": 0, "version": "v1"}),
+        ("multi_axis_attention", {"size": 0, "by": "window", "head_size": 8}),
+    ],
+)
+def test_large_buffers_are_announced(name: str, arguments: dict[str, Any], size: int) -> None:
+    arguments = {key: size if value == 0 and key != "shift" else value for key, value in arguments.items()}
+    module = primitives()[name].module(arguments, (16, 40, 40))
+    held = sum(one.numel() * one.element_size() for one in module.buffers())
+    assert held == primitives()[name].buffers(arguments, (16, 40, 40)) > 0
