@@ -6,12 +6,12 @@ import gc
 import io
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
 from archspec import __version__
-from archspec.foundation.errors import ArchspecError
+from archspec.foundation.errors import ArchspecError, in_line, printable
 from archspec.installation import require_own_packages
 
 # what modules make as they load is never garbage: looking for some took a twentieth of a short command's time
@@ -58,14 +58,13 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run a command and exit: 0 done, 1 a spec is at fault, 2 usage or files, 70 our own fault, 130 or 143 signals."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal that lacks a character gets its code, not a traceback
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = _output(sys.stdout), _output(sys.stderr)
     try:
         require_own_packages()
         status = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
+        error.message = in_line(error.message)  # type: ignore[misc]
         error.show()
         status = 2
     except ArchspecError as error:
@@ -75,16 +74,74 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         status = 130
-    except BrokenPipeError:  # the reader of our output left: nothing is wrong
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
     except OSError as error:  # a full disk, a folder that cannot be written to, …
-        click.echo(f"error: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        name = f": {error.filename}" if error.filename else ""
+        click.echo(f"error: {in_line(str(error.strerror or error) + name)}", err=True)
         status = 2
     except Exception as error:
-        status = FAULT_OF_OURS
-        click.echo(_our_fault(error), err=True)
+        status = 2
+        if _lacks_memory(error):
+            click.echo(
+                "error: there is not enough memory\n  help: a smaller network, input or batch needs less", err=True
+            )
+        elif message := _fault_of_plugin(error):
+            click.echo(f"error: {printable(message)}", err=True)
+        else:
+            status = FAULT_OF_OURS
+            click.echo(_our_fault(error), err=True)
+    _close(sys.stdout)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+class _Pipe(io.FileIO):
+    """An output whose reader may leave: what nobody reads is written nowhere, and nothing is wrong."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except BrokenPipeError:
+            return len(data)
+
+
+def _output(stream: TextIO | None) -> TextIO:
+    """A standard stream that may be closed, and that gives the code of a character which a terminal lacks."""
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    stream.reconfigure(errors="backslashreplace")
+    if stream.isatty():
+        return stream
+    try:
+        raw = io.BufferedWriter(_Pipe(stream.fileno(), "wb", closefd=False))
+    except io.UnsupportedOperation:  # it is none of the system's
+        return stream
+    return io.TextIOWrapper(
+        raw, stream.encoding, stream.errors, line_buffering=stream.line_buffering, write_through=stream.write_through
+    )
+
+
+def _close(stream: TextIO) -> None:
+    """Leave nothing to write, so that Python does not fail at what could not be written already."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _lacks_memory(error: Exception) -> bool:
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in said
+        or "not enough memory" in said
+    )
+
+
+def _fault_of_plugin(error: Exception) -> str | None:
+    plugins = sys.modules.get("archspec.plugins")
+    return plugins.fault_of_plugin(error) if plugins else None
 
 
 def _our_fault(error: Exception) -> str:

@@ -13,9 +13,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import Argument, fault_in
-from archspec.foundation.errors import Fault, Mark, Text, UsageError
+from archspec.foundation.errors import Fault, Mark, Text, UsageError, cut, in_line
 from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
+from archspec.language.finder import why_unreadable
 from archspec.language.names import check_block
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.registry import primitives, register
@@ -53,7 +54,7 @@ def load_plugin(path: str) -> list[str]:
     from importlib.util import module_from_spec, spec_from_file_location
 
     if not os.path.isfile(path):
-        raise UsageError(f"cannot read the plugin {path}: there is no such file")
+        raise UsageError(f"cannot read the plugin {in_line(path)}: {why_unreadable(path)}")
     spec = spec_from_file_location(f"archspec_plugin_{os.path.splitext(os.path.basename(path))[0]}", path)
     if spec is None or spec.loader is None:
         raise UsageError(f"cannot read the plugin {path}: it is no Python file", help="its name ends in .py")
@@ -98,6 +99,25 @@ def load_installed() -> tuple[str, ...]:
     return tuple(names)
 
 
+_loaded: dict[str, str] = {}
+"""The files of plugins, and what each is called."""
+
+
+def fault_of_plugin(error: BaseException) -> str | None:
+    """What a plugin did wrong, where an error comes from its code, when a network runs say; `None` for others."""
+    seen: list[BaseException] = []
+    while error not in seen:
+        seen.append(error)
+        trace = error.__traceback__
+        while trace is not None:
+            what = _loaded.get(os.path.abspath(trace.tb_frame.f_code.co_filename))
+            if what is not None:
+                return f"the plugin {what} failed: {_told(error)}"
+            trace = trace.tb_next
+        error = error.__cause__ or error.__context__ or error
+    return None
+
+
 def measured() -> list[str]:
     """The names, in order, of the primitives that were run on torch's `meta` device since they give no shape rule.
 
@@ -112,6 +132,8 @@ def measured() -> list[str]:
 def _registered(module: ModuleType, what: str) -> list[str]:
     """Register a plugin's primitives, each held to the contract. Raises `UsageError`."""
     found: dict[str, Primitive] = {}
+    if module.__file__:
+        _loaded[os.path.abspath(module.__file__)] = what
     try:
         register(found, module)
         new = list(found)
@@ -160,7 +182,23 @@ def _told(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         place = f" ({error.filename}, line {error.lineno})"
         return f"SyntaxError: {error.msg}{place}"
-    return f"{type(error).__name__}: {error}{'' if '<frozen' in place else place}"
+    try:
+        said = str(error)
+    except Exception:  # it is the plugin's own
+        said = "an error that cannot be shown"
+    return f"{type(error).__name__}: {said}{'' if '<frozen' in place else place}"
+
+
+def _given(value: object) -> str:
+    """What a plugin gives, as messages show it: neither its length nor its `repr` can be trusted."""
+    try:
+        return cut(repr(value), 200)
+    except Exception:
+        return f"a {type(value).__name__} that cannot be shown"
+
+
+MAX_NUMBER = 2**63
+"""No size and no figure of a plugin is as large."""
 
 
 class _Foreign(Primitive):
@@ -186,16 +224,27 @@ class _Foreign(Primitive):
             return self._measured(arguments, shape)[1]
         given = self._guarded(self.inner.parameters, arguments, shape)
         if not isinstance(given, dict):
-            raise Fault("plugin-failed", f"`{self.name}` of the plugin {self.what} gives {given!r} as its parameters")
+            message = f"`{self.name}` of the plugin {self.what} gives {_given(given)} as its parameters"
+            raise Fault("plugin-failed", message)
         return {str(name): self._sound(one, f"the shape of `{name}`") for name, one in given.items()}
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         if self.measures:
             return self._measured(arguments, shape)[2]
         macs = self._guarded(self.inner.macs, arguments, shape, output)
-        if type(macs) is not int or macs < 0:
-            raise Fault("plugin-failed", f"`{self.name}` of the plugin {self.what} gives {macs!r} as its MACs")
+        if type(macs) is not int or not 0 <= macs < MAX_NUMBER:
+            raise Fault("plugin-failed", f"`{self.name}` of the plugin {self.what} gives {_given(macs)} as its MACs")
         return macs
+
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        try:
+            held = self._guarded(self.inner.buffers, arguments, shape)
+        except Fault as fault:
+            raise UsageError(fault.message) from None
+        if type(held) is not int or not 0 <= held < MAX_NUMBER:
+            message = f"`{self.name}` of the plugin {self.what} gives {_given(held)} as the bytes of its buffers"
+            raise UsageError(message)
+        return held
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         try:
@@ -254,9 +303,10 @@ class _Foreign(Primitive):
     def _sound(self, shape: Any, what: str, least: int = 0) -> Shape:
         """A shape that a plugin gives, of some axes at least. Raises `Fault` where it is none."""
         sizes = shape if isinstance(shape, (tuple, list)) else ()
-        if sizes is shape and len(sizes) >= least and all(type(size) is int and size > 0 for size in sizes):
+        sound = all(type(size) is int and 0 < size < MAX_NUMBER for size in sizes)
+        if sound and sizes is shape and len(sizes) >= least:
             return tuple(sizes)
-        message = f"`{self.name}` of the plugin {self.what} gives {shape!r} as {what}"
+        message = f"`{self.name}` of the plugin {self.what} gives {_given(shape)} as {what}"
         raise Fault("plugin-failed", message, help="a shape is a tuple of integers from 1, without the batch")
 
     def _measured(self, arguments: Arguments, shape: Shape) -> tuple[Shape, dict[str, Shape], int]:

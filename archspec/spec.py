@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.foundation import source
 from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Note, Report, SpecError, Text, UsageError
+from archspec.foundation.formulas import MAX_WORK, Exhausted, budget
 from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-MAX_WORK = 200_000  # steps of all variants of a file
+MAX_STEPS = 200_000  # steps of all variants of a file
+TOO_MUCH_WORK = f"the formulas take more than {MAX_WORK:,} operations together"
+STEPS_OF_VARIANT = 20  # however small it is
+MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single operations apart
 
 
 @dataclass(frozen=True, repr=False)
@@ -137,23 +141,34 @@ class SpecFile:
 
     def _check(self, variants: Sequence[str | None] | None) -> Checked:
         report = Report()
-        specs = []
+        specs: list[Spec] = []
         try:
-            document = documents.parse(self.tree, report)
-            outlined = not report.diagnostics
-            for variant in [] if document is None else [None, *document.variants] if variants is None else variants:
-                assert document is not None
-                report.work += document.size
-                if report.work > MAX_WORK:
-                    message = f"the variants take more than {MAX_WORK:,} steps together"
-                    report.add(Fault("too-large", message, document.variants.get(variant or "")), self.tree.mark)
-                    break
-                spec = self._elaborate(document, variant, report)
-                if spec is not None and outlined:
-                    specs.append(spec)
+            with budget():
+                self._check_all(variants, report, specs)
         except Enough:
             pass
+        except Exhausted as error:
+            report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
         return Checked(tuple(specs), tuple(self._placed(report.diagnostics)), report.notes)
+
+    def _check_all(self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec]) -> None:
+        """Elaborate variants, and add those that are sound to `specs`. Raises `Enough` and `Exhausted`."""
+        document = documents.parse(self.tree, report)
+        outlined = not report.diagnostics
+        wanted = [] if document is None else [None, *document.variants] if variants is None else variants
+        for variant in wanted:
+            assert document is not None
+            report.work += document.size + STEPS_OF_VARIANT
+            if report.work > MAX_STEPS:
+                message = f"the variants take more than {MAX_STEPS:,} steps together"
+                report.add(Fault("too-large", message, document.variants.get(variant or "")), self.tree.mark)
+                break
+            spec = self._elaborate(document, variant, report)
+            if spec is not None and outlined:
+                specs.append(spec)
+        if len(specs) < len(wanted) and not report.diagnostics:
+            message = "the network is not sound, but archspec cannot say why"
+            report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
@@ -168,8 +183,7 @@ class SpecFile:
         try:
             settings = [documents.setting(document, assignment) for assignment in self.set]
             if self.recipe is not None:
-                mark = self.recipe.mark
-                settings.insert(0, Mapping(mark, {"train": (mark, self.recipe)}))
+                settings.insert(0, documents.Setting(("train",), self.recipe, self.recipe.mark))
             for name, value in self.vars.items():
                 mark = Mark(Text("vars", ()), 1, 1)
                 settings.append(documents.placed(document, f"vars.{name}", source.from_python(value, mark), mark))
@@ -202,7 +216,8 @@ class SpecFile:
 
     def _placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file, in the order of the file."""
-        placed = [replace(d, path=source.path_to(self.tree, d.mark)) if d.mark else d for d in diagnostics]
+        paths = source.paths_to(self.tree, [d.mark for d in diagnostics if d.mark]) if diagnostics else {}
+        placed = [replace(d, path=paths.get(d.mark, "")) if d.mark else d for d in diagnostics]
         own = self.tree.mark.text
         return sorted(
             placed, key=lambda d: (d.mark.line, d.mark.column) if d.mark and d.mark.text is own else (10**9, 0)
@@ -230,6 +245,10 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             expected, actual = f"{figure:,}", f"{plan.params:,}"
         else:
             digits = _decimals(value.text) if isinstance(value, Scalar) else 3
+            if digits > MAX_DECIMALS:
+                message = f"`gmacs` has {digits:,} decimals; at most {MAX_DECIMALS} are compared"
+                report.add(Fault("out-of-range", message, mark), frames=frames)
+                continue
             expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)

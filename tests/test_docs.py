@@ -24,7 +24,7 @@ from torch.optim import lr_scheduler
 from archspec.foundation import arguments, errors, formulas, source
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
-from archspec.language import document, extends, sections
+from archspec.language import document, extends
 from archspec.language.extends import extended
 from archspec.language.finder import bundled, variants
 from archspec.language.forms import ARGUMENT_TYPES
@@ -34,7 +34,7 @@ from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
 from archspec.plan import elaborate
 from archspec.recipe import OPTIONS, SCHEMA, Recipe
-from archspec.spec import MAX_WORK, SpecFile, load
+from archspec.spec import MAX_STEPS, SpecFile, load
 from trainer import recipes
 
 ROOT = Path(__file__).parent.parent
@@ -422,11 +422,12 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{formulas.MAX_ITEMS:,}",
         f"{formulas.MAX_NESTING}",
         {2**63 - 1: "below 2⁶³"}[formulas.MAX_INTEGER],
-        f"{sections.MAX_TOTAL:,}",
+        f"{formulas.MAX_VALUES:,}",
+        f"{formulas.MAX_WORK:,}",
         f"{arguments.LARGEST:,}",
         f"{elaborate.MAX_PASSES:,}",
         f"{elaborate.MAX_STEPS:,}",
-        f"{MAX_WORK:,}",
+        f"{MAX_STEPS:,}",
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[elaborate.MAX_VALUES],

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
+from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, in_line
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 
@@ -85,8 +85,8 @@ def lines(plans: Sequence[Plan]) -> list[str]:
     """Plans as aligned lines: name, variant, input → output, parameters, GMACs."""
     rows = [
         (
-            plan.name,
-            plan.variant or "-",
+            in_line(plan.name),
+            in_line(plan.variant or "-"),
             f"{show(plan.input)} → {show(plan.output)}",
             f"{plan.params:,} parameters",
             f"{plan.macs / 1e9:.3f} GMACs",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from archspec.commands._common import (
     set_option,
     variant_option,
 )
-from archspec.foundation.errors import SpecError, UsageError
+from archspec.foundation.errors import SpecError, UsageError, in_line
 from archspec.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def command(
 
         write(module, save)
         if form == "text":
-            click.echo(f"{'initial weights' if weights is None else 'weights'} saved to {save}")
+            click.echo(f"{'initial weights' if weights is None else 'weights'} saved to {in_line(save)}")
 
 
 def _built(spec: Spec) -> nn.Module:
@@ -117,22 +118,59 @@ def _load(module: nn.Module, plan: Plan, origin: str, partial: bool) -> Loaded:
         return weights.transplant_torchvision(name, module, plan.input, partial=partial)
     if not os.path.exists(origin) and re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Z0-9_]*)?", origin):
         raise UsageError(
-            f"cannot read {origin}: there is no such file",
+            f"cannot read {in_line(origin)}: there is no such file",
             help=f"torchvision's published weights are loaded by --weights torchvision:{origin}",
         )
     return weights.load(module, weights.read(origin), partial=partial, source=origin)
 
 
 def _check_memory(plan: Plan) -> None:
-    """Raises `UsageError` where this machine's memory holds neither the weights nor the largest tensors of a sample."""
+    """Raises `UsageError` where memory holds neither the weights, buffers nor the largest tensors of a sample."""
+    from archspec.layers.registry import primitives
+
     largest = max((prod(placed.layer.input) + prod(placed.layer.output) for placed in plan.layers), default=0)
-    needed = 4 * (plan.params + largest)
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    layers = [placed.layer for placed in plan.layers]
+    buffers = [primitives()[one.primitive].buffers(one.arguments, one.input) for one in layers]
+    # a buffer is made of others of its size, which are let go
+    needed = 4 * (plan.params + largest) + sum(buffers) + max(buffers, default=0)
+    memory, whose = _memory()
     if needed > memory:
-        raise UsageError(
-            f"{plan.title} needs {needed / 1e9:,.0f} GB for its {plan.params:,} parameters and largest tensors; "
-            f"this machine has {memory / 1e9:,.0f} GB"
-        )
+        what = f"{plan.params:,} parameters{', buffers' * any(buffers)} and largest tensors"
+        raise UsageError(f"{plan.title} needs {needed / 1e9:,.0f} GB for its {what}; {whose} {memory / 1e9:,.0f} GB")
+
+
+def _memory() -> tuple[int, str]:
+    """The bytes of memory that this process may have, and who says so."""
+    import resource
+
+    found = [(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), "this machine has")]
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        found.append((soft, "this process may have"))
+    for file in _limits_of_groups():
+        try:
+            with open(file, encoding="ascii") as text:
+                found.append((int(text.read()), "this process and those beside it may have"))
+        except (OSError, ValueError):  # there is none, or it is `max`
+            continue
+    return min(found)
+
+
+def _limits_of_groups(root: str = "/sys/fs/cgroup", groups: str = "/proc/self/cgroup") -> Iterator[str]:
+    """The files that may limit the memory of this process' control groups, version 2 and 1, and of those above them."""
+    try:
+        with open(groups, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds not in ("", "memory"):
+            continue
+        folder, name = (root, "memory.max") if not kinds else (f"{root}/memory", "memory.limit_in_bytes")
+        steps = [step for step in path.split("/") if step]
+        for count in range(len(steps), -1, -1):
+            yield "/".join([folder, *steps[:count], name])
 
 
 def _table(module: nn.Module, plan: Plan, depth: int) -> str:
@@ -161,7 +199,7 @@ def _table(module: nn.Module, plan: Plan, depth: int) -> str:
 def _check_target(path: str) -> None:
     """Raises `UsageError` where a file could not be made, before any work is done for it."""
     if os.path.exists(path):
-        raise UsageError(f"{path} exists already", help="remove it, or save under another name")
+        raise UsageError(f"{in_line(path)} exists already", help="remove it, or save under another name")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise UsageError(f"cannot write {path}: {folder} is not a folder that can be written to")
+        raise UsageError(f"cannot write {in_line(path)}: {in_line(folder)} is not a folder that can be written to")

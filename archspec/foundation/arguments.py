@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.errors import Fault, did_you_mean
+from archspec.foundation.errors import Fault, did_you_mean, listed
 from archspec.foundation.formulas import describe
 
 if TYPE_CHECKING:
@@ -137,6 +137,18 @@ def titled(words: str, *schemas: Schema) -> Schema:
     return {"title": words, **either(*schemas)}
 
 
+_NO_FORMULA = {"$comment": "no formula"}
+
+
+def as_written(schema: Schema) -> Schema:
+    """A schema in whose place, where values are held to it as written, no formula may stand."""
+    return schema | _NO_FORMULA
+
+
+def is_as_written(schema: Schema) -> bool:
+    return bool(_NO_FORMULA.items() <= schema.items())
+
+
 def _bounds(**bounds: float | None) -> Schema:
     return {key: value for key, value in bounds.items() if value is not None}
 
@@ -211,7 +223,7 @@ class Signature:
         faults = {}
         for name in names:
             if name not in self.by_name:
-                known = ", ".join(f"`{a.name}`" for a in self.arguments)
+                known = listed(a.name for a in self.arguments)
                 hint = did_you_mean(name, self.by_name)
                 if ":" in name:
                     hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
@@ -238,7 +250,8 @@ def _validator_class(formulas: bool) -> Any:
 
 def _sparing_formulas(check: Any) -> Any:
     def spare(one: Any, keyword: Any, instance: Any, schema: Any) -> Any:
-        return () if isinstance(instance, str) and instance.startswith("=") else check(one, keyword, instance, schema)
+        spared = isinstance(instance, str) and instance.startswith("=") and not is_as_written(schema)
+        return () if spared else check(one, keyword, instance, schema)
 
     return spare
 

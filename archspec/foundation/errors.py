@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 CODES = {
@@ -51,6 +53,22 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 def printable(text: str) -> str:
     """A text whose control characters, which could command a terminal, are written as YAML writes them: `\\x1b`."""
     return text.translate(_CONTROLS)
+
+
+_BREAKS = {ord("\t"): "\\t", ord("\n"): "\\n"}
+
+
+def in_line(text: str) -> str:
+    """A text as `printable` gives it, in one line: its line breaks are written as `\\n`."""
+    return printable(text).translate(_BREAKS)
+
+
+MAX_MESSAGE = 2_000  # characters; more say no more
+
+
+def cut(text: str, most: int) -> str:
+    """A text as it is, or its beginning where it is longer than `most` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +122,13 @@ class Diagnostic:
     def render(self) -> str:
         """The diagnostic as people read it, over several lines."""
         place = f"{self.mark}: " if self.mark else ""
-        lines = [f"{place}error[{self.code}]: {self.message}"]
-        lines += [f"    {note}" for note in self.notes]
-        lines += self._excerpt()
-        lines += [f"  in {step}" for step in _way(self.frames)]
+        lines = [in_line(f"{place}error[{self.code}]: {self.message}")]
+        lines += [in_line(f"    {note}") for note in self.notes]
+        lines += map(printable, self._excerpt())
+        lines += [in_line(f"  in {step}") for step in _way(self.frames)]
         if self.help:
-            lines.append(f"  help: {self.help}")
-        return printable("\n".join(lines))
+            lines.append(in_line(f"  help: {self.help}"))
+        return "\n".join(lines)
 
     def _excerpt(self) -> list[str]:
         if self.mark is None or not 1 <= self.mark.line <= len(self.mark.text.lines):
@@ -250,12 +268,13 @@ class Fault(Exception):
         notes: Sequence[str] = (),
         help: str | None = None,
     ) -> None:
+        message = cut(message, MAX_MESSAGE)
         super().__init__(message)
         self.code = code
         self.message = message
         self.mark = mark
         self.notes = tuple(notes)
-        self.help = help
+        self.help = help and cut(help, MAX_MESSAGE)
 
     def diagnostic(self, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> Diagnostic:
         """The same with its place.
@@ -310,15 +329,27 @@ class Report:
 
 def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`") -> str | None:
     """A hint that names the known word closest to a wrong one, or `None` where none is close."""
+    if len(wrong) > MAX_WORD:
+        return None
+    close = _closest(wrong, tuple(islice(known, MAX_KNOWN)))
+    return f"did you mean {quote}{close}{quote}?" if close else None
+
+
+MAX_WORD = 100  # characters
+MAX_KNOWN = 1_000  # words that are looked through
+
+
+@lru_cache(maxsize=64)
+def _closest(wrong: str, known: tuple[str, ...]) -> str | None:
     import difflib  # only needed once something is wrong
 
-    plain = {_plain(word): word for word in known}
+    plain = {_plain(word): word for word in known if len(word) <= MAX_WORD}
     asked = _plain(wrong)
     close = difflib.get_close_matches(asked, plain, n=1, cutoff=0.65)
     if not close:  # `min` for `minimum`, `out_channels` for `out`
         begun = (word for word in plain if min(len(word), len(asked)) > 2)
         close = [word for word in begun if word.startswith(asked) or asked.startswith(word)][:1]
-    return f"did you mean {quote}{plain[close[0]]}{quote}?" if close else None
+    return plain[close[0]] if close else None
 
 
 def _plain(word: str) -> str:
@@ -327,5 +358,10 @@ def _plain(word: str) -> str:
 
 
 def listed(words: Iterable[str]) -> str:
-    """Words in backquotes, joined by commas: `` `a`, `b`, `c` ``."""
-    return ", ".join(f"`{word}`" for word in words)
+    """Words in backquotes, joined by commas: `` `a`, `b`, `c` ``; of very many, the first alone."""
+    shown = list(islice(words, MAX_LISTED + 1))
+    more = ", …" if len(shown) > MAX_LISTED else ""
+    return ", ".join(f"`{cut(word, MAX_WORD)}`" for word in shown[:MAX_LISTED]) + more
+
+
+MAX_LISTED = 100  # words

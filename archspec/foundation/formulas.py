@@ -9,31 +9,66 @@ from __future__ import annotations
 import ast
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from archspec.foundation.errors import Fault, did_you_mean, listed
+from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
 
 MAX_LENGTH = 1_000  # characters
 MAX_DEPTH = 40  # nested operations
 MAX_ITEMS = 1_000  # of any list or string that a formula makes
 MAX_INTEGER = 2**63 - 1
-MAX_NESTING = 20  # lists within lists
+MAX_NESTING = 20  # lists and mappings within one another
+MAX_VALUES = 100_000  # of anything that holds formulas, counted through
+MAX_WORK = 1_000_000  # operations of all formulas together, and items that they handle: about a second
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "none": None}
+
+
+class Exhausted(Exception):
+    """Raised where the formulas of a file have done more work together than any network needs."""
+
+    mark: Mark | None = None  # of the one that went too far
+
+
+_work: ContextVar[list[int]] = ContextVar("work")
+"""What was done so far, in a list of one number."""
+
+
+@contextmanager
+def budget() -> Iterator[None]:
+    """Within it, all formulas together may do no more than `MAX_WORK`; beyond it they raise `Exhausted`."""
+    token = _work.set([0])
+    try:
+        yield
+    finally:
+        _work.reset(token)
+
+
+def spend(work: int) -> None:
+    """Count operations, or items that are handled. Raises `Exhausted` where a `budget` is used up."""
+    done = _work.get(None)
+    if done is not None:
+        done[0] += work
+        if done[0] > MAX_WORK:
+            raise Exhausted
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was parsed and found sound. `names` are the variables that it uses."""
+    """A formula that was parsed and found sound. `names` are the variables that it uses, `size` its operations."""
 
     text: str
     names: frozenset[str]
     tree: ast.expr
+    size: int
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
         """The formula's value where `scope` holds its variables. Raises `Fault` where it has none."""
+        spend(self.size)
         try:
             return _value(self.tree, scope)
         except Fault as fault:
@@ -54,8 +89,8 @@ def parse(text: str) -> Formula:
     except (ValueError, RecursionError, MemoryError):
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula") from None
     names: set[str] = set()
-    _check(tree, text, names, 0)
-    return Formula(text.strip(), frozenset(names), tree)
+    size = _check(tree, text, names, 0)
+    return Formula(text.strip(), frozenset(names), tree, size)
 
 
 def _shown(text: str) -> str:
@@ -69,7 +104,8 @@ def _quote_hint(text: str) -> str | None:
     return None
 
 
-def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
+def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
+    """How many operations a node takes, itself included. Raises `Fault` where one is not of the language."""
     if depth > MAX_DEPTH:
         raise Fault("formula-syntax", f"{_shown(text)} is nested more than {MAX_DEPTH} deep")
     match node:
@@ -108,8 +144,7 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> None:
         case _:
             cure = "write a list, `[…]`" if isinstance(node, ast.Tuple) else None
             raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have", help=cure)
-    for child in children:
-        _check(child, text, names, depth + 1)
+    return 1 + sum(_check(child, text, names, depth + 1) for child in children)
 
 
 def _kind(node: ast.AST) -> str:
@@ -132,6 +167,9 @@ def _fail(message: str, help: str | None = None) -> Fault:
     return Fault("formula-value", message, help=help)
 
 
+_MISSING: Any = object()
+
+
 def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
     match node:
         case None:
@@ -139,8 +177,9 @@ def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
         case ast.Constant(value=value):
             return _bounded(value)
         case ast.Name(id=name):
-            if name in scope:
-                return scope[name]
+            value = scope.get(name, _MISSING)
+            if value is not _MISSING:
+                return value
             if name in CONSTANTS:
                 return CONSTANTS[name]
             raise Fault("variable-unknown", f"there is no variable `{name}` here", help=did_you_mean(name, scope))
@@ -180,24 +219,27 @@ def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
 
 def _bounded(value: Any) -> Any:
     """The value, if it is within bounds: finite, no larger than 2⁶³, no longer than `MAX_ITEMS`."""
-    if isinstance(value, (list, str)) and count_items(value) > MAX_ITEMS:
-        raise _fail(f"the result has more than {MAX_ITEMS} items")
+    if isinstance(value, (list, str)):
+        count = count_items(value)
+        spend(count)
+        if count > MAX_ITEMS:
+            raise _fail(f"the result has more than {MAX_ITEMS} items")
     if isinstance(value, (int, float)) and not abs(value) <= MAX_INTEGER:
         raise _fail("the result is too large")
     return value
 
 
-def count_items(value: Any, nesting: int = 0) -> int:
-    """How many items a value holds in all; counting stops once it is past `MAX_ITEMS`. Raises `Fault` if too deep."""
+def count_items(value: Any, most: int = MAX_ITEMS, nesting: int = 0) -> int:
+    """How many items a value holds in all; counting stops once it is past `most`. Raises `Fault` if too deep."""
     if nesting > MAX_NESTING:
         raise _fail(f"lists are nested more than {MAX_NESTING} deep")
-    if not isinstance(value, list):
+    if not isinstance(value, (list, dict)):
         return len(value) if isinstance(value, str) else 1
     count = len(value)
-    for item in value:
-        if isinstance(item, (list, str)):
-            count += count_items(item, nesting + 1)
-        if count > MAX_ITEMS:
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (list, dict, str)):
+            count += count_items(item, most, nesting + 1)
+        if count > most:
             break
     return count
 
@@ -216,7 +258,7 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
     if op is ast.Mult and isinstance(left, int) and isinstance(right, list):
         left, right = right, left
     if op is ast.Mult and isinstance(left, list) and isinstance(right, int) and not isinstance(right, bool):
-        if len(left) * right > MAX_ITEMS:
+        if count_items(left) * right > MAX_ITEMS:
             raise _fail(f"the result has more than {MAX_ITEMS} items")
         return left * right
     left, right = _number(left), _number(right)
@@ -256,6 +298,9 @@ COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
+    for one in (left, right):
+        if isinstance(one, (list, str)):
+            spend(count_items(one))
     try:
         return COMPARISONS[op](left, right)
     except TypeError:
@@ -272,7 +317,7 @@ def _item(value: Any, index: ast.expr, scope: Mapping[str, Any]) -> Any:
                 raise _fail(f"a slice needs integers, not {describe(bound)}")
         if bounds[2] == 0:
             raise _fail("the step of a slice cannot be 0")
-        return value[slice(*bounds)]
+        return _bounded(value[slice(*bounds)])
     position = _value(index, scope)
     if not _is_integer(position):
         raise _fail(f"an index is an integer, not {describe(position)}")
@@ -347,6 +392,7 @@ def _call(name: str, arguments: list[Any]) -> Any:
         numbers = arguments[0]
     else:
         numbers = arguments
+    spend(len(numbers))
     for number in numbers:
         _number(number)
     try:
@@ -368,5 +414,7 @@ def describe(value: Any) -> str:
         return f"the text {value!r}" if len(value) <= 60 else f"a text of {len(value)} characters"
     if isinstance(value, dict):
         return "a mapping"
+    if len(value) > 60 or count_items(value, 60, -MAX_DEPTH) > 60:
+        return f"a list of {len(value)} items"
     shown = str(list(value)).replace("'", "")
     return f"the list {shown}" if len(shown) <= 60 else f"a list of {len(value)} items"

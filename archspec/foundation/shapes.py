@@ -45,3 +45,13 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
     if ceil and (count - 1) * stride >= size + padding:
         count -= 1
     return count
+
+
+def sees_padding_only(size: int, stride: int, padding: int, dilation: int, count: int) -> bool:
+    """Whether one of an axis' `count` windows sees none of its `size` pixels, only padding.
+
+    The padding is at most half the kernel, so only a window that begins in it can step over the whole input.
+    """
+    if dilation <= size:
+        return False
+    return any((i * stride - padding) % dilation >= size for i in range(min(count, -(-padding // stride))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -81,37 +81,77 @@ def locate(value: Value, path: list[str | int]) -> Value:
     return value
 
 
-def path_to(root: Value, mark: Mark) -> str:
-    """The dotted path of the key or value at a place: `network.0.conv.kernel`; empty where nothing is there."""
+def paths_to(root: Value, marks: Iterable[Mark]) -> dict[Mark, str]:
+    """The dotted paths of the keys or values at some places: `network.0.conv.kernel`; nothing is said of others."""
+    # by line and column first: whole marks are compared only where these agree
+    wanted: dict[tuple[int, int], set[Mark]] = {}
+    for mark in marks:
+        wanted.setdefault((mark.line, mark.column), set()).add(mark)
+    found: dict[Mark, str] = {}
 
-    def search(value: Value, path: tuple[str, ...]) -> tuple[str, ...] | None:
-        children: Iterator[tuple[str, Mark | None, Value]]
+    def meet(mark: Mark, path: tuple[str, ...]) -> None:
+        if mark in wanted.get((mark.line, mark.column), ()):
+            found.setdefault(mark, ".".join(path))
+
+    def search(value: Value, path: tuple[str, ...]) -> None:
         if isinstance(value, Mapping):
-            children = ((key, at, inner) for key, (at, inner) in value.entries.items())
+            for key, (at, inner) in value.entries.items():
+                meet(at, (*path, key))
+                search(inner, (*path, key))
         elif isinstance(value, List):
-            children = ((str(i), None, inner) for i, inner in enumerate(value.items))
-        else:
-            children = iter(())
-        for key, at, inner in children:
-            found = (*path, key) if at == mark else search(inner, (*path, key))
-            if found:
-                return found
-        return path if value.mark == mark else None
+            for i, inner in enumerate(value.items):
+                search(inner, (*path, str(i)))
+        meet(value.mark, path)
 
-    return ".".join(search(root, ()) or ())
+    search(root, ())
+    return found
 
 
 def from_python(data: Any, mark: Mark) -> Value:
-    """Python data as a tree whose every part stands at one place. Raises `Fault` for data that YAML has no form for."""
-    if data is None or isinstance(data, (str, int, float, bool)):
-        return Scalar(mark, data, str(data))
-    if isinstance(data, (list, tuple)):
-        return List(mark, tuple(from_python(item, mark) for item in data))
-    if isinstance(data, dict) and all(isinstance(key, str) for key in data):
-        return Mapping(mark, {key: (mark, from_python(value, mark)) for key, value in data.items()})
-    if hasattr(data, "__index__"):  # numpy's integers, say
-        return from_python(operator.index(data), mark)
-    raise Fault("type-mismatch", f"{type(data).__name__} is not a value of a spec", mark)
+    """Python data as a tree whose every part stands at one place. Raises `Fault` for data that a file cannot hold."""
+    return _FromPython(mark).value(data, 0)
+
+
+class _FromPython:
+    """Makes a tree of Python data, within the limits of a file's: what contains itself exceeds them."""
+
+    def __init__(self, mark: Mark) -> None:
+        self.mark = mark
+        self.count = 0
+
+    def value(self, data: Any, depth: int) -> Value:
+        mark = self.mark
+        self.count += 1
+        if self.count > MAX_VALUES:
+            raise Fault("too-large", f"the data hold more than {MAX_VALUES:,} values", mark)
+        if depth > MAX_DEPTH:
+            raise Fault("too-large", f"the data are nested more than {MAX_DEPTH} deep", mark)
+        if data is None or isinstance(data, (str, bool)):
+            return Scalar(mark, data, str(data))
+        if isinstance(data, (int, float)):
+            return self._number(data)
+        if isinstance(data, (list, tuple)):
+            return List(mark, tuple(self.value(item, depth + 1) for item in data))
+        if isinstance(data, dict):
+            for key in data:
+                if not isinstance(key, str):
+                    raise Fault("type-mismatch", f"the keys of a mapping are texts, but one is of {_named(key)}", mark)
+            return Mapping(mark, {key: (mark, self.value(inner, depth + 1)) for key, inner in data.items()})
+        try:
+            return self._number(operator.index(data))  # numpy's integers, say
+        except (TypeError, ValueError):
+            raise Fault("type-mismatch", f"{_named(data)} is not a value of a spec", mark) from None
+
+    def _number(self, number: int | float) -> Scalar:
+        if isinstance(number, float) and not math.isfinite(number):
+            raise Fault("out-of-range", f"`{number}` is not a finite number", self.mark)
+        if not abs(number) < 2**63:
+            raise Fault("out-of-range", "a number is too large: it is 2⁶³ or more", self.mark)
+        return Scalar(self.mark, number, str(number))
+
+
+def _named(value: object) -> str:
+    return type(value).__name__
 
 
 def read(content: bytes, name: str) -> Value:
@@ -158,13 +198,16 @@ class _Tree:
                 at = error.context_mark  # where the word stands that is no key
             if at is None or (at.line >= len(self.text.lines) and error.context_mark is not None):
                 at = error.context_mark  # at the end of the file nothing is to be seen; show what was left open
+            if error.problem == "exceeded maximum nesting depth" and error.problem_mark is not None:
+                # libyaml looks ahead, and has a limit of its own
+                _Tree(self.string[: error.problem_mark.index], self.text).root()
             problem = " ".join(filter(None, [error.problem, error.context and f"({error.context})"]))
             mark = Mark(self.text, at.line + 1, at.column + 1) if at else Mark(self.text, 1, 1)
             raise Fault(
                 "yaml-syntax",
                 f"this is not YAML: {problem}",
                 mark,
-                help=_syntax_hint(error.problem or "", self.text, mark),
+                help=_syntax_hint(error, self.text, mark),
             ) from None
         except yaml.reader.ReaderError as error:
             # libyaml counts bytes, the parser in Python characters
@@ -308,23 +351,41 @@ def _resolve(text: str, mark: Mark) -> str | int | float | bool | None:
     return number
 
 
-def _syntax_hint(problem: str, text: Text, mark: Mark) -> str | None:
+def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | None:
     """The likely cure of what YAML's parser complains of."""
     line = text.lines[mark.line - 1] if mark.line <= len(text.lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces: YAML does not allow tabs there"
-    if re.search(r"[{\[].*=", line):
+    if _breaks_formula(error, line):
         return 'in `{…}` and `[…]`, put a formula that holds a comma, colon or bracket in quotes: "=max(1, 2)"'
+    if word := re.match(r"\s*(?:- )?([\w.]+) [{\[]", line):
+        return f"put a colon after `{word[1][:40]}`"
     if re.search(r"\w:[{\[\w]", line):
         return "put a space after the colon"
+    if "mapping values" in (error.problem or "") and re.fullmatch(r"\s*(?:- )?[\w.]+", line[: mark.column - 1]):
+        return _SYNTAX_HINTS["expected key"]  # it is the line's first key
     for words, hint in _SYNTAX_HINTS.items():
-        if words in problem:
+        if words in (error.problem or ""):
             return hint
     return None
 
 
+def _breaks_formula(error: yaml.MarkedYAMLError, line: str) -> bool:
+    """Whether an error lies within a formula that stands, without quotes, in `{…}` or `[…]` on one line."""
+    begun, at = error.context_mark, error.problem_mark
+    if begun is None or at is None or begun.line != at.line or "flow" not in (error.context or ""):
+        return False
+    value = line[max(begun.column, at.column - _FAR) : at.column].rsplit(",", 1)[-1]
+    return re.search(r"(?:^|[:{\[])\s*=", value) is not None
+
+
+_FAR = 200  # characters; no formula that breaks a line is longer
+
+
 _SYNTAX_HINTS = {
-    "could not find expected ':'": "if this is a node of a list, begin it with `- `",
+    "could not find expected ':'": (
+        "if this is a node of a list, begin it with `- `; if it is a key, put a colon after it"
+    ),
     "expected '-' indicator": "begin each node of a list with `- `",
     "expected key": "what belongs together begins in the same column: is this indented too far?",
     "mapping values are not allowed": "put several arguments in `{…}`; what belongs to a key stands below it, indented",

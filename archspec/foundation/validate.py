@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.arguments import Schema, fault_in, validator
+from archspec.foundation.arguments import Schema, fault_in, is_as_written, phrase, validator
 from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
 from archspec.foundation.source import Mapping, Value, locate, plain
 
@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 
-def faults(value: Value, schema: Schema, what: str, data: Any = None) -> Iterator[Fault]:
+class _AsWritten:
+    """Says that a tree's content is what stands in the file."""
+
+
+AS_WRITTEN: Any = _AsWritten()
+
+
+def faults(value: Value, schema: Schema, what: str, data: Any = AS_WRITTEN) -> Iterator[Fault]:
     """Everything in a tree that a schema refuses. `what` names the tree's root to people, `train` say.
 
-    As written, a formula fits anywhere; `data` is the tree's content with its formulas computed.
+    As written, a formula fits wherever the schema does not say `as_written`; `data` is the tree's content with its
+    formulas computed.
     """
-    content = plain(value) if data is None else data
-    check = validator(schema, formulas=data is None)
+    content = plain(value) if data is AS_WRITTEN else data
+    check = validator(schema, formulas=data is AS_WRITTEN)
     if not check.is_valid(content):
         for error in check.iter_errors(content):
             yield from _translated(error, value, what)
@@ -32,7 +40,9 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
     path = list(error.absolute_path)
     where = ".".join(filter(None, [what, *map(str, path)])) or "the file"
     value = locate(root, path)
-    if error.validator == "additionalProperties" and isinstance(instance, dict):
+    if is_as_written(schema) and isinstance(instance, str) and instance.startswith("="):
+        yield Fault("type-mismatch", f"`{where}` must be {phrase(schema)} as it stands, no formula", value.mark)
+    elif error.validator == "additionalProperties" and isinstance(instance, dict):
         known = schema.get("properties", {})
         for key in instance:
             if key not in known:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,13 @@ from archspec.foundation.arguments import (
     Argument,
     Schema,
     Signature,
+    as_written,
     either,
     fault_in,
     pair,
     titled,
 )
-from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.errors import Fault, Mark, Report, listed
 from archspec.foundation.source import Mapping, Value, plain
 from archspec.foundation.validate import faults
 from archspec.language.calls import Signatures
@@ -37,12 +38,14 @@ ARGUMENT_SCHEMA = titled(
 )
 """The JSON Schema of one argument's definition."""
 
-BLOCK_SCHEMA: Schema = {
-    "type": "object",
-    "properties": {key: form.schema for key, form in BLOCK_KEYS.items()},
-    "required": [key for key, form in BLOCK_KEYS.items() if form.needed],
-    "additionalProperties": False,
-}
+BLOCK_SCHEMA: Schema = as_written(
+    {
+        "type": "object",
+        "properties": {key: form.schema for key, form in BLOCK_KEYS.items()},
+        "required": [key for key, form in BLOCK_KEYS.items() if form.needed],
+        "additionalProperties": False,
+    }
+)
 """The JSON Schema of one block's definition; `args` are held to `ARGUMENT_SCHEMA`, `body` to the grammar."""
 
 
@@ -120,10 +123,10 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
     )
 
 
-def formula_of(value: Value, visible: Iterable[str]) -> Template:
+def formula_of(value: Value, visible: Collection[str]) -> Template:
     """A value whose formulas use known variables alone. Raises `Fault`."""
     made = template(value)
-    for name in sorted(made.names - set(visible)):
+    for name in sorted(name for name in made.names if name not in visible):
         hint = "the incoming tensor is known to nodes alone" if name in INCOMING else _seen_hint(visible)
         raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint)
     return made
@@ -131,7 +134,7 @@ def formula_of(value: Value, visible: Iterable[str]) -> Template:
 
 def _seen_hint(visible: Iterable[str]) -> str:
     names = sorted(set(visible) - set(INCOMING))
-    return f"values see only those above them: {', '.join(f'`{n}`' for n in names) or 'none'}"
+    return f"values see only those above them: {listed(names) or 'none'}"
 
 
 def _argument(block: str, name: str, value: Value, defaults: dict[str, Template], seen: set[str]) -> Argument:

@@ -42,18 +42,19 @@ class CallGrammar(ABC):
     @contextmanager
     def _loop(self, inside: bool, columns: Iterable[str] = ()) -> Iterator[None]:
         """Within it, formulas see a loop's variables."""
-        before = self.visible
-        if inside:
-            self.visible = {*before, *LOOP, *columns}
-        yield
-        self.visible = before
+        added = {*LOOP, *columns} - self.visible if inside else set()
+        self.visible |= added
+        try:
+            yield
+        finally:
+            self.visible -= added
 
     def _template(self, value: Value) -> Template:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
         made = template(value)
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
-            hint = did_you_mean(name, self.visible)
+            hint = did_you_mean(name, known)
             if name in LOOP:
                 hint = f"`{name}` is known within `for` and `repeat` alone"
             if hint is None and self.block:

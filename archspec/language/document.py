@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from archspec.foundation.arguments import Schema, either, integer
+from archspec.foundation.arguments import Schema, as_written, integer, titled
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, listed
 from archspec.foundation.source import List, Mapping, Scalar, Value, read
 from archspec.foundation.validate import faults
@@ -20,8 +20,9 @@ from archspec.recipe import recipe
 VERSION = 1
 MAX_KEYS = 20  # of a dotted path
 
-_TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]*$"}
-_PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": "^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*$"}
+_END = "(?![\\s\\S])"  # Python's `$` also matches before a last line break
+_TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": f"^[^\\x00-\\x1f\\x7f-\\x9f]*{_END}"}
+_PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": f"^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*{_END}"}
 _SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 3}
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
@@ -40,25 +41,28 @@ def _section_schemas(count: int) -> dict[str, Schema]:
         "description": _PARAGRAPH,
         "source": _TEXT,
         "input": _SHAPE,
-        "vars": {"type": "object", "additionalProperties": _VALUE},
-        "defaults": {"type": "object"},
-        "blocks": {"type": "object"},
+        "vars": as_written({"type": "object", "additionalProperties": _VALUE}),
+        "defaults": as_written({"type": "object"}),
+        "blocks": as_written({"type": "object"}),
         "network": {},
         "init": initializers.init_schema(primitives()),
-        "expect": {
-            "type": "object",
-            "properties": {key: form.schema for key, form in EXPECT_KEYS.items()} | {"output": _SHAPE},
-            "additionalProperties": False,
-        },
+        "expect": as_written(
+            {
+                "type": "object",
+                "properties": {key: form.schema for key, form in EXPECT_KEYS.items()} | {"output": _SHAPE},
+                "additionalProperties": False,
+            }
+        ),
         "train": recipe.SCHEMA,
     }
-    partial = {
+    partial: Schema = {
         "type": "object",
         "properties": {key: schema for key, schema in sections.items() if key != "archspec"}
         | {"train": recipe.PARTIAL},
         "additionalProperties": False,
     }
-    sections["variants"] = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
+    variant = as_written(titled("a mapping", as_written(partial), as_written({"type": "null"})))
+    sections["variants"] = as_written({"type": "object", "additionalProperties": variant})
     return sections
 
 
@@ -78,7 +82,7 @@ class Document:
 
     root: Mapping
 
-    @property
+    @cached_property
     def variants(self) -> dict[str, Mark]:
         """The names of the variants, and where each stands."""
         section = self.root.get("variants")
@@ -98,8 +102,8 @@ class Document:
                 waiting += one.items
         return count
 
-    def resolve(self, variant: str | None, settings: Sequence[Mapping]) -> Mapping:
-        """The file with a variant and settings laid over it. Raises `Fault` where there is no such variant."""
+    def resolve(self, variant: str | None, settings: Sequence[Setting]) -> Mapping:
+        """The file with a variant and settings laid over it. Raises `Fault` where it has no such variant or path."""
         root = self.root
         section = root.get("variants")
         root = root.without("variants")
@@ -111,11 +115,48 @@ class Document:
             if isinstance(partial, Mapping):
                 root = merge(root, partial)
         for setting in settings:
-            root = merge(root, setting)
-        if any(key != "train" for setting in settings for key in setting.entries):
+            _check_path(root, setting)
+            root = merge(root, setting.partial, through=setting.keys[:-1])
+        if any(setting.keys[0] != "train" for setting in settings):
             # `expect` vouches for the network as it stands in the file
             root = root.without("expect")
         return root
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value that is laid over a file from outside, and the path of keys where it belongs."""
+
+    keys: tuple[str, ...]
+    value: Value
+    mark: Mark
+
+    @property
+    def partial(self) -> Mapping:
+        """The setting as a partial spec."""
+        value = self.value
+        for key in reversed(self.keys):
+            value = Mapping(self.mark, {key: (self.mark, value)})
+        assert isinstance(value, Mapping)
+        return value
+
+
+def _check_path(root: Mapping, setting: Setting) -> None:
+    """Refuse a setting whose path leads through what is no mapping: its value would take the place of all of it."""
+    below: Value = root
+    for count, key in enumerate(setting.keys):
+        path = setting.keys[:count]
+        if not isinstance(below, Mapping):
+            if (isinstance(below, Scalar) and below.value is None) or path in _CHOICES or _is_choice(path):
+                return
+            what = "a list" if isinstance(below, List) else f"`{below.text}`"  # type: ignore[attr-defined]
+            message = f"a dotted path leads through mappings, but `{'.'.join(path)}` is {what}"
+            help = f"set all of it: `--set {'.'.join(path)}=…`"
+            raise Fault("key-unknown", message, setting.mark, help=help)
+        inner = below.get(key)
+        if inner is None:
+            return
+        below = inner
 
 
 def unknown_variant(variant: str, known: dict[str, Mark], mark: Mark) -> Fault:
@@ -177,8 +218,8 @@ def unknown_variable(name: str, known: Sequence[str], mark: Mark) -> Fault:
     return Fault("variable-unknown", f"the spec has no variable `{name}`", mark, help=hint)
 
 
-def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
-    """`over` laid over `base`: mappings merge, all else is replaced."""
+def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = (), through: tuple[str, ...] = ()) -> Mapping:
+    """`over` laid over `base`: mappings merge, all else is replaced, but for what a setting's path leads `through`."""
     exclusive = recipe.EXCLUSIVE.get(path, ())
     one_of_them = any(key in over.entries for key in exclusive)
     entries = {key: entry for key, entry in base.entries.items() if not (one_of_them and key in exclusive)}
@@ -187,23 +228,27 @@ def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = ()) -> Mapping:
         here = (*path, key)
         if here in _CHOICES and isinstance(below, Scalar) and below.value is not None:
             below = Mapping(below.mark, {"name": (below.mark, below)})
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value):
-            value = merge(below, value, here)
+        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value, through):
+            value = merge(below, value, here, through)
         entries[key] = (mark, value)
     return Mapping(base.mark, entries)
 
 
-def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping) -> bool:
+def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping, through: tuple[str, ...]) -> bool:
     """Whether a mapping takes another's place whole: networks, blocks, and another choice among `{name: arguments}`."""
     path = path[2:] if path[0] == "variants" else path  # within a variant, where a spec is laid over another
     if not path:
         return False
     if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
-        return True
+        return through[: len(path)] != path
     if path in _CHOICES:
         return "name" in over.entries and _chosen(path, over) != _chosen(path, below)
-    chooses = (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2) or (path[0] == "init" and len(path) == 3)
-    return chooses and list(below.entries) != list(over.entries)
+    return _is_choice(path) and list(below.entries) != list(over.entries)
+
+
+def _is_choice(path: tuple[str, ...]) -> bool:
+    """Whether one name, or `{name: arguments}`, is chosen among others here."""
+    return (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2) or (path[0] == "init" and len(path) == 3)
 
 
 _CHOICES = {("train", key) for key in recipe.OPTIONS}
@@ -216,8 +261,8 @@ def _chosen(path: tuple[str, ...], section: Mapping) -> Any:
     return name.value if isinstance(name, Scalar) else default["name"] if default and name is None else None
 
 
-def setting(document: Document, assignment: str) -> Mapping:
-    """`name=value` or `dotted.path=value`, as given to `--set`, as a partial spec. Raises `Fault`."""
+def setting(document: Document, assignment: str) -> Setting:
+    """`name=value` or `dotted.path=value`, as given to `--set`. Raises `Fault`."""
     # what the shell gives need not be UTF-8
     assignment = assignment.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     path, equals, written = assignment.partition("=")
@@ -228,8 +273,8 @@ def setting(document: Document, assignment: str) -> Mapping:
     return placed(document, path, value, whole)
 
 
-def placed(document: Document, path: str, value: Value, mark: Mark) -> Mapping:
-    """A value at a variable's name or dotted path, as a partial spec. Raises `Fault`."""
+def placed(document: Document, path: str, value: Value, mark: Mark) -> Setting:
+    """A value at a variable's name or dotted path. Raises `Fault`."""
     keys = path.split(".")
     if len(keys) > MAX_KEYS:
         raise Fault("too-large", f"a path has at most {MAX_KEYS} steps", mark)
@@ -247,7 +292,4 @@ def placed(document: Document, path: str, value: Value, mark: Mark) -> Mapping:
         raise Fault("key-unknown", f"`{keys[0]}` is no section of a spec that can be set", mark, help=hint)
     if keys[0] == "vars" and len(keys) > 1 and keys[1] not in variables:
         raise unknown_variable(keys[1], variables, mark)
-    for key in reversed(keys):
-        value = Mapping(mark, {key: (mark, value)})
-    assert isinstance(value, Mapping)
-    return value
+    return Setting(tuple(keys), value, mark)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from archspec.foundation.arguments import Schema, boolean, integer, node, number, pair
+from archspec.foundation.arguments import Schema, as_written, boolean, integer, node, number, pair
 from archspec.layers.merges import MERGE_RULES
 
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}
@@ -224,13 +224,16 @@ BLOCK_KEYS: Forms = {
     "doc": Form("What the block does, for people.", "a text", "", {"type": "string"}),
     "source": Form("Where it comes from, for people.", "a text", "", {"type": "string"}),
     "args": Form(
-        "Its arguments; the first may be given alone at a call.", "a mapping of names", "", {"type": "object"}
+        "Its arguments; the first may be given alone at a call.",
+        "a mapping of names",
+        "",
+        as_written({"type": "object"}),
     ),
     "let": Form(
         "Values computed once for each call, for use in `body`.",
         "a mapping of names to values",
         "",
-        {"type": "object"},
+        as_written({"type": "object"}),
     ),
     "body": Form("What the block is made of.", "a place of a sequence", needed=True),
     "example": Form("A call of it, for people.", "a text", "", {"type": "string"}),

@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.foundation import formulas
 from archspec.foundation.errors import Fault, Mark
-from archspec.foundation.formulas import Formula
+from archspec.foundation.formulas import MAX_VALUES, Exhausted, Formula, count_items, spend
 from archspec.foundation.source import List, Scalar, Value
 
 
@@ -19,24 +19,33 @@ class Template:
     value: Value
     data: Any  # the value as Python data, each formula a `Formula`
     names: frozenset[str]
+    constant: bool
+    """Whether no formula is in it."""
 
     @property
     def mark(self) -> Mark:
         return self.value.mark
 
     @property
-    def constant(self) -> bool:
-        return not _holds_formula(self.data)
-
-    @property
     def is_formula(self) -> bool:
         return isinstance(self.data, Formula)
 
     def evaluate(self, scope: ABCMapping[str, Any]) -> Any:
-        """The value with every formula computed. Raises `Fault`."""
+        """The value with every formula computed. Raises `Fault`, and `Exhausted` where a budget is used up.
+
+        Values may be shared: none may be changed.
+        """
+        if self.constant:
+            return self.data
         try:
-            return _fill(self.data, scope)
-        except Fault as fault:
+            value = _fill(self.data, scope)
+            if isinstance(value, (list, dict)):
+                count = count_items(value, MAX_VALUES)
+                spend(count)
+                if count > MAX_VALUES:
+                    raise Fault("too-large", f"the value holds more than {MAX_VALUES:,} items, counted through")
+            return value
+        except (Fault, Exhausted) as fault:
             fault.mark = fault.mark or self.mark
             raise
 
@@ -45,7 +54,7 @@ def template(value: Value) -> Template:
     """Parse a value that may hold formulas. Raises `Fault` (formula-syntax)."""
     names: set[str] = set()
     data = _parse(value, names)
-    return Template(value, data, frozenset(names))
+    return Template(value, data, frozenset(names), not _holds_formula(data))
 
 
 def _parse(value: Value, names: set[str]) -> Any:
@@ -181,3 +190,19 @@ def bodies(step: Step) -> Iterator[Body]:
             waiting.append(body.body)
         elif isinstance(body, (Sequence, Merge)):
             waiting += reversed(body.steps if isinstance(body, Sequence) else body.branches)
+
+
+def templates(step: Step) -> Iterator[Template]:
+    """What stands in a node itself and may hold formulas: its modifiers, arguments, columns or name."""
+    body = step.body
+    found: list[Template | None] = [step.when, step.repeat, step.init, step.recompute]
+    if isinstance(body, Call):
+        found += [given.value for given in body.arguments.values()]
+        found += [body.main, body.verb if isinstance(body.verb, Template) else None]
+    elif isinstance(body, For):
+        found += body.columns.values()
+    elif isinstance(body, Wire):
+        found.append(body.name)
+    elif isinstance(body, Aux):
+        found.append(body.weight)
+    return (one for one in found if one is not None)

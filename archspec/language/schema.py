@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from archspec.foundation.arguments import Schema, Signature, either
+from archspec.foundation.arguments import Schema, Signature, either, is_as_written
 from archspec.language import blocks as block
 from archspec.language.document import VERSION, section_schemas
 from archspec.language.forms import (
@@ -107,7 +107,7 @@ def _with_formulas(one: Schema) -> Schema:
 
 def _or_formula(one: Schema) -> Schema:
     inner = _with_formulas(one)
-    if not inner or inner.get("type") == "string":
+    if not inner or inner.get("type") == "string" or is_as_written(inner):
         return inner
     if "anyOf" in inner:
         return inner | {"anyOf": [*inner["anyOf"], FORMULA]}

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping as ABCMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
-from archspec.foundation.arguments import fault_in
+from archspec.foundation.arguments import fault_in, is_as_written
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
-from archspec.foundation.formulas import count_items
+from archspec.foundation.formulas import MAX_VALUES, count_items, describe
 from archspec.foundation.shapes import Shape
-from archspec.foundation.source import Mapping, Scalar, Value, locate, plain
+from archspec.foundation.source import List, Mapping, Scalar, Value, locate, plain
 from archspec.foundation.validate import faults
 from archspec.language.blocks import formula_of
 from archspec.language.document import section_schemas
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
-from archspec.language.nodes import Broken, Call, Step
+from archspec.language.nodes import Broken, Call, Step, template
 from archspec.language.vocabulary import Vocabulary, define_all
 from archspec.layers.initializers import Init, resolve as resolve_init
 from archspec.recipe import Recipe
@@ -30,9 +30,6 @@ class Default:
     value: Any
 
 
-MAX_TOTAL = 100_000
-
-
 class _Broken:
     """The value of a variable that could not be computed: what depends on it is left alone."""
 
@@ -40,7 +37,7 @@ class _Broken:
 BROKEN: Any = _Broken()
 
 
-def depends_on_broken(names: Iterable[str], scope: dict[str, Any]) -> bool:
+def depends_on_broken(names: Iterable[str], scope: ABCMapping[str, Any]) -> bool:
     return any(scope.get(name) is BROKEN for name in names)
 
 
@@ -104,13 +101,29 @@ def _variables(section: Value | None, report: Report) -> dict[str, Any]:
             check_variable(name, mark)
             made = formula_of(value, values)
             values[name] = BROKEN if depends_on_broken(made.names, values) else made.evaluate(values)
-            total += count_items(values[name])
-            if total > MAX_TOTAL:
-                raise Fault("too-large", f"the variables hold more than {MAX_TOTAL:,} values", mark)
+            total += count_items(values[name], MAX_VALUES)
+            if total > MAX_VALUES:
+                raise Fault("too-large", f"the variables hold more than {MAX_VALUES:,} values", mark)
         except Fault as fault:
             values[name] = BROKEN
             report.add(fault, value.mark)
     return values
+
+
+def origins(names: Iterable[str], root: Mapping, values: ABCMapping[str, Any]) -> tuple[str, ...]:
+    """Where the file's variables of these names got their values: a note on each, for a value that is wrong."""
+    section = root.get("vars")
+    marks = {name: value.mark for name, (_, value) in section.entries.items()} if isinstance(section, Mapping) else {}
+    known = [name for name in sorted(names) if name in marks and values.get(name, BROKEN) is not BROKEN]
+    return tuple(f"`{name}` is {describe(values[name])}, from {marks[name]}" for name in known)
+
+
+def _names_at(value: Value, mark: Mark) -> frozenset[str]:
+    """The variables of the formula that stands at a place."""
+    if isinstance(value, Scalar):
+        return template(value).names if value.mark == mark else frozenset()
+    inner = value.items if isinstance(value, List) else [one for _, one in cast(Mapping, value).entries.values()]
+    return frozenset().union(*(_names_at(one, mark) for one in inner))
 
 
 class _Computer:
@@ -124,7 +137,7 @@ class _Computer:
     def data(self, key: str) -> Any:
         """A section's data; `None` where it is absent or wrong."""
         value = self.root.get(key)
-        if value is None:
+        if value is None or (is_as_written(section_schemas()[key]) and not isinstance(value, Mapping)):  # as reported
             return None
         try:
             made = formula_of(value, self.variables)
@@ -136,6 +149,8 @@ class _Computer:
             return None
         wrong = list(faults(value, section_schemas()[key], key, data))
         for one in wrong:
+            if one.mark is not None:
+                one.notes += origins(_names_at(value, one.mark), self.root, self.variables)
             self.report.add(one)
         return None if wrong else data
 

@@ -72,9 +72,7 @@ def _hint(kind: str, shapes: list[Shape], empty: list[bool]) -> str | None:
         return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
     if kind == "add" and any(empty) and not all(empty):
         wanted, given = (shapes[1], shapes[0]) if empty[0] else (shapes[0], shapes[1])
-        stride = -(-given[1] // wanted[1])
-        arguments = f"out: {wanted[0]}" + (f", stride: {stride}" if stride > 1 else "")
-        return f"an empty branch gives its input unchanged: write `shortcut: {{{arguments}}}` in its place"
+        return _beside_empty(wanted, given)
     steps = {a / b for a, b in zip(other, size, strict=True)}
     if size != other and len(steps) == 1:
         step = max(steps.pop(), 1)
@@ -84,3 +82,16 @@ def _hint(kind: str, shapes: list[Shape], empty: list[bool]) -> str | None:
     if size == other and c != d and kind == "add":
         return f"end both branches in the same number of channels: {c}, or {d}"
     return "the branches differ in height and width: give them the same strides and padding"
+
+
+def _beside_empty(wanted: Shape, given: Shape) -> str:
+    """What makes an empty branch, which gives `given`, and another one, which gives `wanted`, equal."""
+    stride = -(-given[1] // wanted[1])
+    arguments = f"out: {wanted[0]}" + (f", stride: {stride}" if stride > 1 else "")
+    if all(-(-size // stride) == other for size, other in zip(given[1:], wanted[1:], strict=True)):
+        return f"an empty branch gives its input unchanged: write `shortcut: {{{arguments}}}` in its place"
+    lost = [size - other for size, other in zip(given[1:], wanted[1:], strict=True)]
+    if len(set(lost)) > 1 or lost[0] < 0 or lost[0] % 2:
+        return "the branches differ in height and width: give them the same strides and padding"
+    cure = f"the other branch loses {lost[0]} rows and columns: give its layers `padding`, {lost[0] // 2} in all"
+    return cure if wanted[0] == given[0] else f"{cure}, and write `shortcut: {{out: {wanted[0]}}}` for the empty one"

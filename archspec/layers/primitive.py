@@ -110,6 +110,15 @@ class Primitive(ABC):
         """
         return 0
 
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        """The bytes of the tensors that its module holds beside its parameters, where these can be many.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+        """
+        return 0
+
     @abstractmethod
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         """The layer as an ordinary torch module with torch's own initial values. The method imports torch itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping as ABCMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,64 @@ from archspec.language.sections import BROKEN, Inits, Sections, depends_on_broke
 from archspec.layers.primitive import Primitive
 from archspec.plan.tensors import Tensors
 
-Scope = dict[str, Any]
+Scope = ABCMapping[str, Any]
+
+
+class Chain(ABCMapping[str, Any]):
+    """Names that hide those of an outer scope, which is shared and not copied."""
+
+    __slots__ = ("outer", "own")
+
+    def __init__(self, own: Scope, outer: Scope) -> None:
+        self.own = own
+        self.outer = outer
+
+    def get(self, name: str, default: Any = None) -> Any:
+        scope: Scope = self
+        while isinstance(scope, Chain):
+            if name in scope.own:
+                return scope.own[name]
+            scope = scope.outer
+        return scope.get(name, default)
+
+    def __getitem__(self, name: str) -> Any:
+        value = self.get(name, _MISSING)
+        if value is _MISSING:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.own
+        yield from (name for name in self.outer if name not in self.own)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+_MISSING: Any = object()
+
+
+class Row(ABCMapping[str, Any]):
+    """A row of a loop's columns; one that is no list has the same value in each."""
+
+    __slots__ = ("columns", "index")
+
+    def __init__(self, columns: Scope, index: int) -> None:
+        self.columns = columns
+        self.index = index
+
+    def __getitem__(self, name: str) -> Any:
+        column = self.columns[name]
+        return column[self.index] if isinstance(column, list) else column
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
 
 
 @dataclass(frozen=True)
@@ -51,7 +109,7 @@ class Place:
         return Place(self.scope, shape, self.frames, self.init, self.tensors)
 
     def within(self, scope: Scope, frame: Frame) -> Place:
-        return Place(self.scope | scope, self.shape, (*self.frames, frame), self.init, self.tensors)
+        return Place(Chain(scope, self.scope), self.shape, (*self.frames, frame), self.init, self.tensors)
 
 
 class Binder:
@@ -60,6 +118,14 @@ class Binder:
     def __init__(self, sections: Sections) -> None:
         self.sections = sections
         self.sound: set[Any] = set()  # argument sets that fit their types
+
+    def is_variable(self, name: str, scope: Scope) -> bool:
+        """Whether a name means the file's own variable where formulas see `scope`."""
+        while isinstance(scope, Chain):
+            if name in scope.own:
+                return False
+            scope = scope.outer
+        return scope is self.sections.vars
 
     def value(self, template: Template, place: Place) -> Any:
         """A template's value. Raises `Fault`, or `Unknown` where it depends on an unknown shape."""
@@ -71,14 +137,14 @@ class Binder:
         shape = place.shape
         if shape is None:
             raise Unknown
-        scope = place.scope | {"shape_in": list(shape), "c_in": shape[0]}
+        incoming: dict[str, Any] = {"shape_in": list(shape), "c_in": shape[0]}
         if len(shape) == 3:
-            scope |= {"h_in": shape[1], "w_in": shape[2]}
+            incoming |= {"h_in": shape[1], "w_in": shape[2]}
         elif wrong := sorted(used & {"h_in", "w_in"}):
             raise Fault(
                 "formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", template.mark
             )
-        return template.evaluate(scope)
+        return template.evaluate(Chain(incoming, place.scope))
 
     def typed(self, template: Template, kind: type, what: str, place: Place) -> Any:
         value = self.value(template, place)

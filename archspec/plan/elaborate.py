@@ -16,19 +16,20 @@ from archspec.language.blocks import Block
 from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.names import ROLES, check_tensor
-from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire
-from archspec.language.sections import BROKEN, Inits, Sections, inits
+from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire, templates
+from archspec.language.sections import BROKEN, Inits, Sections, inits, origins
 from archspec.language.vocabulary import library_body
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
-from archspec.plan.binding import Binder, Initial, Place, Scope, Unknown
+from archspec.plan.binding import Binder, Chain, Initial, Place, Row, Scope, Unknown
 from archspec.plan.frames import block_frame, pass_frame
 from archspec.plan.nodes import Group, Layer, Node, Tap
-from archspec.plan.tensors import Tensors
+from archspec.plan.tensors import Tensors, Wires
 
 MAX_NODES = 100_000  # of a plan, groups counted
 MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow
 MAX_STEPS = 50_000  # of elaboration
+MANY_ARGUMENTS = 30  # of one call: two more count as a step
 MAX_PASSES = 10_000  # of one loop
 MAX_VALUES = 2**40  # of one tensor
 
@@ -55,7 +56,7 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
         return None
     elaborator = _Elaborator(sections, report)
     try:
-        tensors = Tensors(sections.network, report)
+        tensors = Tensors(elaborator.wires(sections.network), report)
         place = Place(sections.vars, sections.input, frames, Initial(sections.init), tensors)
         result = elaborator.whole(sections.network, place)
         _check_recomputed(result, "the network")
@@ -85,14 +86,19 @@ class _Elaborator:
         self.binder = Binder(sections)
         self.open: list[str] = []  # the blocks being elaborated, outermost first
         self.steps = 0
+        self.found: dict[int, Wires] = {}  # by the body's id
+
+    def wires(self, body: Step) -> Wires:
+        """Where a body saves tensors; it is looked through once, however often it is elaborated."""
+        if id(body) not in self.found:
+            self.found[id(body)] = Wires(body)
+        return self.found[id(body)]
 
     # --- steps ---------------------------------------------------------------------------------------------------
 
     def step(self, step: Step, place: Place) -> Result:
         """A node in its place, with its modifiers. Reports what is wrong with it."""
-        self.steps += 1
-        if self.steps > MAX_STEPS:
-            raise _Exhausted
+        self.count(1)
         try:
             if step.when is not None and not self.binder.typed(step.when, bool, "`when`", place):
                 return DROPPED
@@ -105,10 +111,19 @@ class _Elaborator:
                 return result
             return replace(result, recompute=True) if isinstance(result, (Layer, Group)) else result
         except Fault as fault:
+            for one in templates(step):
+                if one.mark == fault.mark and not fault.notes:
+                    names = [name for name in one.names if self.binder.is_variable(name, place.scope)]
+                    fault.notes += origins(names, self.sections.root, self.sections.vars)
             self.report.add(fault, step.mark, place.frames)
             return None
         except Unknown:
             return None
+
+    def count(self, steps: int) -> None:
+        self.steps += steps
+        if self.steps > MAX_STEPS:
+            raise _Exhausted
 
     def initial(self, template: Template, place: Place) -> Inits:
         """The initialisers written at a node. Reports what is wrong with them."""
@@ -208,9 +223,8 @@ class _Elaborator:
             raise Fault("too-large", f"`for` has more than {MAX_PASSES:,} rows", loop.mark)
         passes = []
         for i in range(count):
-            row = {name: column[i] if name in lists else column for name, column in columns.items()}
-            seen = place.within(_loop_scope(i, count) | row, pass_frame("for", i, count))
-            passes.append((str(i), loop.body, seen))
+            row = Chain(Row(columns, i), _loop_scope(i, count))
+            passes.append((str(i), loop.body, place.within(row, pass_frame("for", i, count))))
         return self.chain("for", loop.mark, passes, place)
 
     def merge(self, merge: Merge, place: Place) -> Result:
@@ -251,7 +265,8 @@ class _Elaborator:
         weight = self.binder.value(aux.weight, place)
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
-        body = self.whole(aux.body, replace(place, tensors=Tensors(aux.body, self.report, around=place.tensors)))
+        tensors = Tensors(self.wires(aux.body), self.report, around=place.tensors)
+        body = self.whole(aux.body, replace(place, tensors=tensors))
         if body is None or place.shape is None:
             return None
         if isinstance(body, _Dropped):
@@ -297,6 +312,7 @@ class _Elaborator:
             if found.signature.main is None:
                 raise Fault("argument-unknown", f"`{verb}` takes no arguments", main[0])
             given[found.signature.main.name] = main
+        self.count(max(0, len(found.signature.arguments) - MANY_ARGUMENTS) // 2)
         values = self.binder.bind(found, given, call.mark, place)
         if isinstance(found, Block):
             return self.block(found, values, call.mark, place)
@@ -347,13 +363,12 @@ class _Elaborator:
             return None
         frame = block_frame(block.name, values, mark)
         scope = values | dict.fromkeys(block.broken, BROKEN)
-        inside = Place(
-            scope, place.shape, (*place.frames, frame), place.init, Tensors(body, self.report, block=block.name)
-        )
+        tensors = Tensors(self.wires(body), self.report, block=block.name)
+        inside = Place(scope, place.shape, (*place.frames, frame), place.init, tensors)
         self.open.append(block.name)
         try:
             for name, template in block.let.items():
-                inside.scope[name] = self.binder.value(template, inside)
+                scope[name] = self.binder.value(template, inside)
             result = self.whole(body, inside)
         except Fault as fault:
             self.report.add(fault, mark, inside.frames)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
-from archspec.foundation.errors import Frame, Mark
+from archspec.foundation.errors import Frame, Mark, cut
 from archspec.plan.nodes import Group
 
 
@@ -18,7 +19,7 @@ def frames_into(group: Group, index: int) -> tuple[Frame, ...]:
 
 
 def block_frame(name: str, arguments: dict[str, Any], mark: Mark) -> Frame:
-    shown = ", ".join(f"{key}={_short(value)}" for key, value in arguments.items())
+    shown = ", ".join(f"{key}={_short(value)}" for key, value in islice(arguments.items(), MAX_SHOWN))
     return Frame(f"block `{name}` ({shown})" if shown else f"block `{name}`", mark)
 
 
@@ -26,11 +27,17 @@ def pass_frame(kind: str, index: int, count: int) -> Frame:
     return Frame(f"row {index + 1} of `for`" if kind == "for" else f"pass {index + 1} of {count}")
 
 
+MAX_SHOWN = 40  # values, in a line about a call
+MAX_SHOWN_TEXT = 80  # characters of one
+
+
 def _short(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(_short, value)) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_short(inner)}" for key, inner in value.items()) + "}"
-    return str(value)
+        text = "[" + ", ".join(map(_short, value[:MAX_SHOWN])) + "]"
+    elif isinstance(value, dict):
+        text = "{" + ", ".join(f"{key}: {_short(inner)}" for key, inner in islice(value.items(), MAX_SHOWN)) + "}"
+    else:
+        text = str(value)
+    return cut(text, MAX_SHOWN_TEXT)

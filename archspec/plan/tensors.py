@@ -19,23 +19,30 @@ class _Saved:
     loaded: bool = False
 
 
+class Wires:
+    """What a body may save and load, as written: the places of its saves, and the names that are lost with errors."""
+
+    def __init__(self, body: Step) -> None:
+        self.saves: dict[str | None, list[Mark]] = {}
+        self.lost: set[str | None] = set()
+        for one in bodies(body):
+            if isinstance(one, Broken):
+                self.lost |= one.tensors
+            elif isinstance(one, Wire) and one.kind == "save":
+                self.saves.setdefault(None if one.name.is_formula else one.name.data, []).append(one.mark)
+
+
 class Tensors:
     """The tensors that one body has saved so far. A side classifier's body also sees those around it."""
 
-    def __init__(self, body: Step, report: Report, *, around: Tensors | None = None, block: str = "") -> None:
-        self.body = body
+    def __init__(self, wires: Wires, report: Report, *, around: Tensors | None = None, block: str = "") -> None:
         self.report = report
         self.around = around
         self.block = block
         self._errors = report.count
         self._saved: dict[str, _Saved] = {}
-        self._lost: set[str | None] = set()
-        self._wires: dict[str | None, list[Mark]] = {}
-        for one in bodies(body):
-            if isinstance(one, Broken):
-                self._lost |= one.tensors
-            elif isinstance(one, Wire) and one.kind == "save":
-                self._wires.setdefault(None if one.name.is_formula else one.name.data, []).append(one.mark)
+        self._lost = wires.lost
+        self._wires = wires.saves
         self._helps: dict[tuple[str, Mark], str] = {}
 
     def save(self, name: str, shape: Shape | None, mark: Mark, frames: tuple[Frame, ...]) -> None:

@@ -175,6 +175,7 @@ def test_saved_weights_are_the_modules_and_nothing_is_overwritten(run: Callable,
             ["build", "net.yaml", "--set", "width=wide"],
             1,
             "net.yaml:6:17: error[formula-type]: `out` of `conv` must be an integer ≥ 1, not the text 'wide'\n"
+            "    `width` is the text 'wide', from --set width:1:1\n"
             "    6 |   - conv: {out: =width, kernel: 3}\n      |                 ^^^^^^\n",
         ),
         (

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 from archspec.foundation import source
 from archspec.foundation.errors import Fault
-from archspec.foundation.source import Mapping, path_to, plain, read
+from archspec.foundation.source import Mapping, paths_to, plain, read
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_every_key_and_value_knows_its_place() -> None:
         if isinstance(value, Mapping):
             for key, (mark, inner) in value.entries.items():
                 places[f"{path}.{key}:"] = (mark.line, mark.column)
-                assert path_to(tree, mark) == f"{path}.{key}".strip(".")
+                assert paths_to(tree, [mark]) == {mark: f"{path}.{key}".strip(".")}
                 walk(inner, f"{path}.{key}")
         elif isinstance(value, source.List):
             for i, inner in enumerate(value.items):

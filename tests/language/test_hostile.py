@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -400,3 +401,148 @@ def test_a_network_that_asks_for_no_recomputation_as_a_whole_passes() -> None:
 
 def test_neighbouring_channels_are_not_more_than_memory_holds() -> None:
     assert codes(HEAD + "network: [{local_response_norm: 1000000000}]\n") == ["out-of-range"]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "where"),
+    [
+        ("network.stem=relu", "`network` is a list"),
+        ("input.y=3", "`input` is a list"),
+        ("sizes.first=3", None),
+        ("vars.sizes.first=3", "`vars.sizes` is a list"),
+        ("vars.width.more=3", "`vars.width` is `8`"),
+        ("blocks.b.body.act=relu", "`blocks.b.body` is a list"),
+        ("blocks.b.args.w.type=number", "`blocks.b.args.w` is `1`"),
+        ("train.epochs.more=3", "`train.epochs` is `3`"),
+    ],
+)
+def test_a_setting_leads_through_mappings_alone(assignment: str, where: str | None) -> None:
+    text = "vars: {width: 8, sizes: [1]}\nblocks: {b: {args: {w: 1}, body: [relu]}}\ntrain: {epochs: 3}\nnetwork: [b, relu]\n"
+    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    (error,) = file.with_settings(set=[assignment]).check().diagnostics
+    if where is None:
+        assert error.message == "`sizes` is no section of a spec that can be set"
+        return
+    path = where.split("`")[1]
+    assert error.message == f"a dotted path leads through mappings, but {where}"
+    assert error.help == f"set all of it: `--set {path}=…`"
+
+
+def test_a_setting_may_take_another_choice_and_fill_what_is_empty() -> None:
+    text = "defaults: {act: relu}\ntrain: {optimizer: adamw, schedule: null}\nnetwork: {a: act, b: relu}\n"
+    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    settings = ["defaults.act.elu=1", "train.optimizer.lr=0.5", "network.b=tanh", "init.conv.weight=0"]
+    spec = file.with_settings(set=settings).spec(None)
+    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh"]
+    assert spec.resolved["train"]["optimizer"] == {"name": "adamw", "lr": 0.5}
+
+
+def test_a_check_that_finds_nothing_sound_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archspec.spec.elaborate", lambda *_: None)  # a fault of ours, which reports nothing
+    (error,) = checked(HEAD + "network: [relu]\n").diagnostics
+    assert error.message == "the network is not sound, but archspec cannot say why"
+
+
+def test_a_setting_changes_nothing_but_what_its_path_leads_to() -> None:
+    text = "blocks: {b: {args: {w: 1}, body: {first: relu, last: [tanh]}}}\nnetwork: {a: b, c: {d: relu, e: relu}}\n"
+    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    spec = file.with_settings(set=["network.c.d=[gelu]", "blocks.b.body.first=elu"]).spec(None)
+    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "gelu", "relu"]
+    whole = file.with_settings(set=["network={c: tanh}", "blocks.b={body: []}"]).spec(None)
+    assert [placed.layer.primitive for placed in whole.plan.layers] == ["tanh"]
+
+
+# --- what would take minutes or all memory ---------------------------------------------------------------------------
+
+
+def rows(count: int, text: str) -> str:
+    return "".join(text.replace("#", str(i)) for i in range(count))
+
+
+EXPLODING = "  a1: [{v: =a0}]\n" + "".join(f"  a{i}: [{', '.join([f'=a{i - 1}'] * 400)}]\n" for i in range(2, 9))
+MANY_ARGS = "blocks:\n  b:\n    args:\n" + rows(20000, "      arg#: 1\n") + "    body: relu\n"
+HEAVY = {
+    "a mapping counts through": (
+        "vars: {a0: [1], a1: [{v: =a0*1000}], a2: [{v: =a1*1000}], a3: [{v: =a2*1000}]}\nnetwork: relu\n",
+        "`=a1*1000`: the result has more than 1000 items",
+    ),
+    "lists of lists": (
+        f"vars:\n  a0: [1]\n{EXPLODING}network: relu\n",
+        "the value holds more than 100,000 items, counted through",
+    ),
+    "lists in a let": (
+        "blocks:\n  b:\n    let:\n      a0: [1]\n" + EXPLODING.replace("  a", "      a") + "    body: relu\nnetwork: b\n",
+        "the value holds more than 100,000 items, counted through",
+    ),
+    "a long formula in a loop": (
+        f"network: [{{dropout: '=0*sum([{', '.join(['len(range(999))'] * 50)}])', repeat: 1000}}]\n",
+        "the formulas take more than 1,000,000 operations together",
+    ),
+    "long lists compared": (
+        f"vars: {{x: =range(1000)}}\nnetwork: [{{dropout: '=0*len([x==x{', x==x' * 150}])', repeat: 1000}}]\n",
+        "the formulas take more than 1,000,000 operations together",
+    ),
+    "a long list for an argument": (
+        "vars: {x: [" + "1," * 90000 + "]}\nnetwork: [{conv: {out: =x, kernel: 3}, repeat: 10000}]\n",
+        "`out` of `conv` must be an integer ≥ 1, not a list of 90000 items",
+    ),
+    "many variables": ("vars:\n" + rows(45000, "  v#: 1\n") + "network: [{dropout: =v9*0, repeat: 10000}]\n", None),
+    "many variables and loops": (
+        "vars:\n" + rows(30000, "  v#: 1\n") + "network:\n" + rows(10000, "- {relu: , repeat: 1}\n"),
+        None,
+    ),
+    "many misspelt variables": (
+        "vars:\n" + rows(40000, "  variable#: 1\n") + "network:\n" + rows(10000, "- dropout: =varable#\n"),
+        "there is no variable `varable0` here",
+    ),
+    "many arguments": (
+        MANY_ARGS + "network: [{b: {arg3: =index}, repeat: 10000}]\n",
+        "the network takes more than 50,000 steps to elaborate",
+    ),
+    "an unknown argument in a loop": (
+        MANY_ARGS + "vars: {x: [{b: {agr3: 1}}]}\nnetwork: [{use: '=x[0]', repeat: 10000}]\n",
+        "the network takes more than 50,000 steps to elaborate",
+    ),
+    "many variants": (
+        "network: relu\nvariants:\n" + rows(45000, "  v#:\n"),
+        "the variants take more than 200,000 steps together",
+    ),
+    "a body behind a when": (
+        "blocks:\n  b:\n    args: {x: 1}\n    body:\n    - {relu: , when: false}\n    - when: false\n      add:\n"
+        f"        a:\n{rows(30000, '        - relu' + chr(10))}        b: []\nnetwork: [{{b: {{x: =index}}, repeat: 10000}}]\n",
+        None,
+    ),
+    "a long text in an error": (
+        f"network:\n- &a '{'x' * 800000}'\n" + rows(1000, "- *a\n"),
+        f"there is no primitive or block `{'x' * 1967}…",
+    ),
+    "a long text on the way to an error": (
+        f"blocks: {{b: {{args: {{x: {{type: string}}, i: 1}}, body: {{linear: 3}}}}}}\nnetwork:\n- b: {{x: &a '{'x' * 800000}'}}\n"
+        + rows(1000, "- b: {x: *a, i: #}\n"),
+        "`linear` needs a vector or tokens, but its input is 3×8×8",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HEAVY)
+def test_nothing_takes_long_or_much_memory(kind: str, tmp_path: Path) -> None:
+    text, says = HEAVY[kind]
+    (tmp_path / "net.yaml").write_text(HEAD + text)
+    code = """
+import resource
+from archspec.spec import open_file
+checked = open_file("net.yaml")[0].check()
+shown = [one.render() for one in checked.diagnostics]
+assert all(len(one) < 10_000 for one in shown)
+(peak,) = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_utime, int(peak) // 1024, checked.diagnostics[0].message if checked.diagnostics else "")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    seconds, megabytes, message = done.stdout.rstrip("\n").split(" ", 2)
+    assert message.strip() == (says or "")
+    assert float(seconds) < 6  # some three times what it takes; minutes, if nothing bounded it
+    assert int(megabytes) < 400

@@ -23,6 +23,13 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "wrong values of variables in layers",
+    "a wrong value of a variable",
+    "padding forgotten beside an empty branch",
+    "padding forgotten beside an empty branch of other channels",
+    "a stride of one axis beside an empty branch",
+    "a figure of more digits than there are",
+    "a pooling window that sees padding only",
     "unknown primitive",  # it may be a block of the file
     "unknown primitive in defaults",
     "missing argument",  # `defaults` may give it

@@ -7,6 +7,7 @@ import pickle
 import re
 from collections.abc import Callable
 from math import prod
+from random import Random
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ STRICTER = {
     "conv_transpose": "takes away everything",  # torch gives an empty tensor
     "feature_map": "cannot lay out",  # torch takes what is left over for other samples
     "subsample": "it only adds channels",  # torch would cut channels off
+    "max_pool": "would see padding only",  # torch takes indices from outside the input
     "upsample": "no corners to align",  # torch has three values where we have two
     # a larger shift is another, smaller one; heads that divide the positions would mix these up
     "window_attention": "must be less than its window|does not divide its",
@@ -183,3 +185,68 @@ def test_arguments_out_of_range_are_refused() -> None:
         assert problem is not None, (name, wrong)
         assert problem[0] == name
     assert conv.problem(sound) is None
+
+
+def taps(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> list[list[int]]:
+    """The positions that each window of torch's pooling touches, padding included, one window after the other."""
+    counted = torch.nn.functional.max_pool1d(torch.zeros(1, 1, size), kernel, stride, padding, dilation, ceil).shape[-1]
+    return [[i * stride - padding + tap * dilation for tap in range(kernel)] for i in range(counted)]
+
+
+def test_no_pooling_window_sees_padding_only() -> None:
+    random = Random(0)
+    refused = accepted = 0
+    for _ in range(3000):
+        primitive = primitives()[random.choice(["max_pool", "avg_pool"])]
+        shape = (2, random.choice([1, 1, 2, 3, 7]), random.choice([1, 2, 4, 5]))
+        kernel = [random.choice([1, 2, 2, 3, 5]) for _ in "yx"]
+        arguments: dict[str, Any] = {
+            "kernel": kernel,
+            "stride": [random.randint(1, 4) for _ in "yx"],
+            "padding": [random.randint(0, k // 2) for k in kernel],
+            "ceil_mode": random.random() < 0.5,
+        }
+        dilation = [1, 1]
+        if primitive.name == "max_pool":
+            arguments["dilation"] = dilation = [random.randint(1, 4) for _ in "yx"]
+        else:
+            arguments["count_include_pad"] = random.random() < 0.5
+        axes = zip(shape[1:], kernel, arguments["stride"], arguments["padding"], dilation, strict=True)
+        try:
+            windows = [taps(*axis, arguments["ceil_mode"]) for axis in axes]
+        except RuntimeError:  # no window fits
+            with pytest.raises(Fault):
+                primitive.output(arguments, shape)
+            continue
+        seen = [all(any(0 <= tap < n for tap in one) for one in ws) for ws, n in zip(windows, shape[1:], strict=True)]
+        if not all(seen):
+            refused += 1
+            with pytest.raises(Fault, match="would see padding only"):
+                primitive.output(arguments, shape)
+            continue
+        accepted += 1
+        images = torch.randn(2, *shape, requires_grad=True)
+        output = primitive.module(arguments, shape)(images)
+        assert tuple(output.shape[1:]) == primitive.output(arguments, shape)
+        output.sum().backward()
+        assert images.grad is not None
+        assert output.isfinite().all()
+        assert images.grad.isfinite().all()
+    assert refused > 50
+    assert accepted > 1000
+
+
+@pytest.mark.parametrize("size", [2, 5, 8])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("window_attention", {"heads": 2, "window": 0, "shift": 1, "version": "v1"}),
+        ("window_attention", {"heads": 2, "window": 0, "shift": 0, "version": "v1"}),
+        ("multi_axis_attention", {"size": 0, "by": "window", "head_size": 8}),
+    ],
+)
+def test_large_buffers_are_announced(name: str, arguments: dict[str, Any], size: int) -> None:
+    arguments = {key: size if value == 0 and key != "shift" else value for key, value in arguments.items()}
+    module = primitives()[name].module(arguments, (16, 40, 40))
+    held = sum(one.numel() * one.element_size() for one in module.buffers())
+    assert held == primitives()[name].buffers(arguments, (16, 40, 40)) > 0

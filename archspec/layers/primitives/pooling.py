@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, Schema, boolean, either, pair
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, height_width, show, window_count
+from archspec.foundation.shapes import Shape, height_width, sees_padding_only, show, window_count
 from archspec.layers.primitive import Arguments, Primitive
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class _Pool(Primitive):
                 f"`padding` ({show(padding)}) of `{self.name}` is more than half its kernel ({show(kernel)})",
             )
         ceil = arguments["ceil_mode"]
-        axes = zip(size, kernel, stride, padding, dilation, strict=True)
+        axes = list(zip(size, kernel, stride, padding, dilation, strict=True))
         counts = [window_count(*axis, ceil=ceil) for axis in axes]
         if min(counts) < 1:
             padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
@@ -40,6 +40,14 @@ class _Pool(Primitive):
             raise Fault(
                 "input-shape", f"the window of `{self.name}` ({reach}) is larger than its padded input ({padded})"
             )
+        for count, (length, _, step, margin, spread) in zip(counts, axes, strict=True):
+            if sees_padding_only(length, step, margin, spread, count):
+                raise Fault(
+                    "input-shape",
+                    f"a window of `{self.name}` would see padding only: "
+                    f"`dilation` ({show(dilation)}) leads past its input ({show(size)})",
+                    help="leave `padding` out, or give it a smaller `dilation`",
+                )
         return channels, *counts
 
     def stride(self, arguments: Arguments) -> tuple[int, int]:

@@ -68,6 +68,11 @@ class WindowAttention(Primitive):
             macs += (2 * height - 1) * (2 * width - 1) * HIDDEN * (2 + heads)
         return macs
 
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        windows = _Windows(arguments, shape)
+        masks = windows.count if any(windows.shift) else 0
+        return (8 + 4 * masks) * windows.size**2
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         return traced(_window_attention(arguments, shape))
 

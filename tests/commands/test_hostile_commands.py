@@ -1,0 +1,232 @@
+"""The command line where outputs are closed, files are none, memory is short and names are made to mislead."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+from archspec.commands.build import _limits_of_groups
+from archspec.spec import from_dict
+
+NET = "archspec: 1\ninput: [3, 8, 8]\nnetwork: [relu]\n"
+SHOWN = "net  -  3×8×8 → 3×8×8  0 parameters  0.000 GMACs\n"
+
+
+def shell(command: str, folder: Path, env: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
+    """A command of a shell in which `archspec` is ours."""
+    script = f'archspec() {{ "{sys.executable}" $O -m archspec "$@"; }}\n{command}'
+    return subprocess.run(
+        ["bash", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**env, "PYTHONPATH": str(ROOT)},
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(("spec", "status"), [("net.yaml", 0), ("wrong.yaml", 1), ("none.yaml", 2)])
+def test_the_status_is_the_specs_whoever_reads(spec: str, status: int, unbuffered: str, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET)
+    (tmp_path / "wrong.yaml").write_text(NET.replace("relu", "rleu"))
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    for redirected in ("| true", ">&-", "2>&-", ">&- 2>&-", "<&-"):
+        done = shell(
+            f"(archspec check {spec} {redirected.strip('| true')}; echo $? >status) {'| true' * ('|' in redirected)}",
+            tmp_path,
+            env,
+        )
+        assert (tmp_path / "status").read_text() == f"{status}\n", redirected
+        assert "Traceback" not in done.stderr
+        assert "fault of archspec" not in done.stderr
+
+
+def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET)
+    done = shell("archspec check net.yaml >/dev/full", tmp_path)
+    assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
+
+
+def test_nothing_hangs_on_pythons_checks_and_warnings(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET + "vars: {x: '=1if 1 is 1 else 2', y: [{params: 0}]}\nexpect: '=y[0]'\n")
+    plain, optimised = (shell(f"O={option}; archspec check net.yaml", tmp_path) for option in ("-Walways", "-O"))
+    assert (plain.returncode, plain.stdout, plain.stderr) == (optimised.returncode, optimised.stdout, optimised.stderr)
+    assert plain.returncode == 1
+    assert "Warning" not in plain.stderr
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET)
+    os.mkfifo(tmp_path / "fifo.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    odd = "it is a FIFO, socket or device, not a file"
+    for command, says in (
+        ("check fifo.yaml", f"error[usage]: cannot read fifo.yaml: {odd}"),
+        ("check zero.yaml", f"error[usage]: cannot read zero.yaml: {odd}"),
+        ("check folder.yaml", "error[usage]: cannot read folder.yaml: it is a folder"),
+        ("train net.yaml --recipe fifo.yaml", f"error: cannot read fifo.yaml: {odd}"),
+        ("train net.yaml --recipe folder.yaml", "error: cannot read folder.yaml: it is a folder"),
+        ("check net.yaml --plugin fifo.yaml", f"error: cannot read the plugin fifo.yaml: {odd}"),
+    ):
+        done = shell(f"archspec {command}", tmp_path)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (2, says)
+
+
+def test_a_mask_counts_in_memory_and_the_limit_in_force_holds(tmp_path: Path) -> None:
+    network = "[{window_attention: {heads: 1, window: 64, shift: 32}}]"
+    (tmp_path / "net.yaml").write_text(f"archspec: 1\ninput: [8, 512, 512]\nnetwork: {network}\n")
+    done = shell("ulimit -v 8000000; archspec build net.yaml", tmp_path)
+    assert done.returncode == 2
+    # a mask of 64 windows, 4096 × 4096 numbers of 4 bytes each, made of another one
+    assert done.stderr == (
+        "error: net needs 9 GB for its 16,417 parameters, buffers and largest tensors; this process may have 8 GB\n"
+    )
+
+
+def test_the_limits_of_control_groups_are_looked_up_to_the_root(tmp_path: Path) -> None:
+    groups = tmp_path / "groups"
+    groups.write_text("0::/a/b\n5:cpu:/c\n7:memory:/d\n")
+    assert list(_limits_of_groups("/r", str(groups))) == [
+        "/r/a/b/memory.max",
+        "/r/a/memory.max",
+        "/r/memory.max",
+        "/r/memory/d/memory.limit_in_bytes",
+        "/r/memory/memory.limit_in_bytes",
+    ]
+    assert list(_limits_of_groups("/r", str(tmp_path / "none"))) == []
+
+
+@pytest.mark.parametrize("raised", ["MemoryError()", 'RuntimeError("DefaultCPUAllocator: can\'t allocate memory")'])
+def test_too_little_memory_is_no_fault_of_ours(raised: str, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET)
+    code = f"""
+import sys
+import archspec.spec
+def fail(*_, **__):
+    raise {raised}
+archspec.spec.open_file = fail
+sys.argv = ["archspec", "check", "net.yaml"]
+from archspec.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr == "error: there is not enough memory\n  help: a smaller network, input or batch needs less\n"
+
+
+def test_names_stay_in_their_line_and_command_no_terminal(run: Callable, tmp_path: Path) -> None:
+    name = "a\x1b[31m\nb.yaml"
+    (tmp_path / name).write_text(NET + 'variants: {"v\\e[1m\\n0\\0": }\n')
+    done = run("check", name)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["a\\x1b[31m\\nb"] * 2
+    assert "  v\\x1b[1m\\n0\\x00  " in lines[1]
+    for arguments in (
+        ["check", "x\x1b\ny"],
+        ["check", "x\x1b\ny.yaml"],
+        ["ch\x1b\neck"],
+        ["build", name, "--save", "no\x1b\n/x"],
+    ):
+        done = run(*arguments)
+        assert done.returncode == 2
+        assert "\x1b" not in done.stderr
+        assert "\\x1b\\n" in done.stderr
+    done = run("build", name, "--variant", "v\x1b\n")
+    assert "there is no variant `v\\x1b\\n`" in done.stderr.splitlines()[0]
+
+
+def test_a_name_is_one_line(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text("name: |\n  forged\n" + NET)
+    done = run("check", "net.yaml")
+    assert done.returncode == 1
+    assert "error[out-of-range]: `name` must be a line of text, not the text 'forged\\n'" in done.stderr
+
+
+PLUGIN = """
+from torch import nn
+from archspec.primitive import Primitive
+class Odd(Primitive):
+    name, doc = "odd", "Odd."
+    def output(self, arguments, shape):
+        return OUTPUT
+    def macs(self, arguments, shape, output):
+        return MACS
+    def module(self, arguments, shape):
+        class Module(nn.Module):
+            def forward(self, input):
+                raise KeyError("lost")
+        return Module()
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "macs", "status", "says"),
+    [
+        ("shape", "0", 2, "error: the plugin odd.py failed: KeyError: 'lost'"),
+        ("(10**5000,)", "0", 1, "`odd` of the plugin odd.py gives a tuple that cannot be shown as its output's shape"),
+        ("shape", "10**5000", 1, "`odd` of the plugin odd.py gives a int that cannot be shown as its MACs"),
+        ("(2**70,)", "0", 1, "`odd` of the plugin odd.py gives (1180591620717411303424,) as its output's shape"),
+    ],
+)
+def test_a_plugins_fault_is_the_plugins(
+    output: str, macs: str, status: int, says: str, run: Callable, tmp_path: Path
+) -> None:
+    (tmp_path / "odd.py").write_text(PLUGIN.replace("OUTPUT", output).replace("MACS", macs))
+    (tmp_path / "net.yaml").write_text(NET.replace("relu", "odd"))
+    done = run("build", "net.yaml", "--summary", "--plugin", "odd.py")
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "fault of archspec" not in done.stderr
+
+
+def cyclic() -> list[Any]:
+    data: list[Any] = []
+    data += [data, data, data]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (float("nan"), "`nan` is not a finite number"),
+        (float("-inf"), "`-inf` is not a finite number"),
+        (10**5000, "a number is too large: it is 2⁶³ or more"),
+        (-(10**5000), "a number is too large: it is 2⁶³ or more"),
+        ({1: 2}, "the keys of a mapping are texts, but one is of int"),
+        ({None: 2}, "the keys of a mapping are texts, but one is of NoneType"),
+        (object(), "object is not a value of a spec"),
+        (b"x", "bytes is not a value of a spec"),
+        ({3}, "set is not a value of a spec"),
+        (cyclic(), "the data are nested more than 60 deep"),
+        ([[0] * 1000] * 1000, "the data hold more than 100,000 values"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_data_are_refused_in_words(value: Any, says: str) -> None:
+    from archspec.foundation.errors import SpecError
+
+    with pytest.raises(SpecError) as caught:
+        from_dict({"archspec": 1, "input": [3, 8, 8], "vars": {"x": value}, "network": ["relu"]})
+    assert [one.message for one in caught.value.diagnostics] == [says]
+
+
+def test_arrays_are_no_data_of_a_spec() -> None:
+    import numpy
+    import torch
+
+    from archspec.foundation.errors import SpecError
+
+    for array in (numpy.zeros(3), torch.zeros(2, 2)):
+        with pytest.raises(SpecError, match=f"{type(array).__name__} is not a value of a spec"):
+            from_dict({"archspec": 1, "input": array, "network": ["relu"]})
+    assert from_dict({"archspec": 1, "input": [numpy.int64(3), 8, 8], "network": ["relu"]}).plan.input == (3, 8, 8)
