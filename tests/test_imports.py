@@ -50,6 +50,24 @@ assert not heavy, heavy
     run(code)
 
 
+@pytest.mark.parametrize(
+    "arguments", [["check", "resnet152", "googlenet"], ["check", "digits", "--format", "json"]], ids=" ".join
+)
+def test_jsonschema_is_loaded_for_what_is_wrong_alone(arguments: list[str]) -> None:
+    code = """
+import sys
+sys.argv = ["archspec", *{arguments!r}]
+from archspec.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert end.code == {code}, end.code
+assert ("jsonschema" in sys.modules) is {loaded}
+"""
+    run(code.format(arguments=arguments, code=0, loaded=False))
+    run(code.format(arguments=[*arguments, "--set", "train.epochs=soon"], code=1, loaded=True))
+
+
 def test_a_plan_needs_no_torch() -> None:
     code = """
 import sys, json, archspec

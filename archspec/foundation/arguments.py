@@ -1,24 +1,19 @@
 """Typed arguments of primitives and blocks: their JSON Schema, and what is wrong with a value that it refuses.
 
 A type is a JSON Schema; the functions `integer`, `number`, … build the few forms that the language uses. Values are
-held to them by jsonschema.
+held to them by `schemas`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import Any
 
 from archspec.foundation.errors import Fault, did_you_mean, listed
 from archspec.foundation.formulas import describe
-
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
-
-Schema = dict[str, Any]
-"""A type of values, as a JSON Schema."""
+from archspec.foundation.schemas import Schema as Schema, fits
 
 
 class _Required:
@@ -137,18 +132,6 @@ def titled(words: str, *schemas: Schema) -> Schema:
     return {"title": words, **either(*schemas)}
 
 
-_NO_FORMULA = {"$comment": "no formula"}
-
-
-def as_written(schema: Schema) -> Schema:
-    """A schema in whose place, where values are held to it as written, no formula may stand."""
-    return schema | _NO_FORMULA
-
-
-def is_as_written(schema: Schema) -> bool:
-    return bool(_NO_FORMULA.items() <= schema.items())
-
-
 def _bounds(**bounds: float | None) -> Schema:
     return {key: value for key, value in bounds.items() if value is not None}
 
@@ -203,13 +186,9 @@ class Signature:
             "additionalProperties": False,
         }
 
-    @cached_property
-    def _validator(self) -> Validator:
-        return validator(self.schema)
-
     def problem(self, values: Mapping[str, Any]) -> tuple[str, Fault] | None:
         """The first argument whose value has the wrong type or range, with the fault; `None` if all are sound."""
-        if self._validator.is_valid(values):
+        if fits(values, self.schema):
             return None
         for argument in self.arguments:
             if argument.name in values:
@@ -235,36 +214,9 @@ class Signature:
         return faults
 
 
-@cache
-def _validator_class(formulas: bool) -> Any:
-    import jsonschema
-    from jsonschema import validators
-
-    extend: Any = validators.extend
-    base = jsonschema.Draft202012Validator
-    # JSON Schema counts 1.0 as an integer; torch's layers do not
-    strict = base.TYPE_CHECKER.redefine("integer", lambda _, v: isinstance(v, int) and not isinstance(v, bool))
-    keywords = {key: _sparing_formulas(check) for key, check in base.VALIDATORS.items()} if formulas else {}
-    return extend(base, keywords, type_checker=strict)
-
-
-def _sparing_formulas(check: Any) -> Any:
-    def spare(one: Any, keyword: Any, instance: Any, schema: Any) -> Any:
-        spared = isinstance(instance, str) and instance.startswith("=") and not is_as_written(schema)
-        return () if spared else check(one, keyword, instance, schema)
-
-    return spare
-
-
-def validator(schema: Schema, *, formulas: bool = False) -> Validator:
-    """A jsonschema validator for which `1.0` is no integer and, where `formulas` says so, a formula fits anywhere."""
-    made: Validator = _validator_class(formulas)(schema)
-    return made
-
-
 def fault_in(value: Any, schema: Schema, what: str) -> Fault | None:
     """What is wrong with a value that should fit a schema; `None` if nothing is. `what` names the value."""
-    if validator(schema).is_valid(value):
+    if fits(value, schema):
         return None
     if isinstance(value, int) and value > LARGEST:
         return Fault("out-of-range", f"{what} is too large: {value}")
@@ -284,7 +236,7 @@ def _right_kind(value: Any, schema: Schema) -> bool:
         if "enum" in one and isinstance(value, str) and any(isinstance(word, str) for word in one["enum"]):
             return True
         kind = one.get("type")
-        if kind and validator({"type": kind}).is_valid(value):
+        if kind and fits(value, {"type": kind}):
             items = one.get("items")
             if not (kind == "array" and items and any(not _right_kind(item, items) for item in value)):
                 return True

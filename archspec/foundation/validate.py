@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.arguments import Schema, fault_in, is_as_written, phrase, validator
+from archspec.foundation.arguments import fault_in, phrase
 from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.schemas import Schema, fits, is_as_written, validator
 from archspec.foundation.source import Mapping, Value, locate, plain
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ def faults(value: Value, schema: Schema, what: str, data: Any = AS_WRITTEN) -> I
     formulas computed.
     """
     content = plain(value) if data is AS_WRITTEN else data
-    check = validator(schema, formulas=data is AS_WRITTEN)
-    if not check.is_valid(content):
-        for error in check.iter_errors(content):
+    formulas = data is AS_WRITTEN
+    if not fits(content, schema, formulas=formulas):
+        for error in validator(schema, formulas=formulas).iter_errors(content):
             yield from _translated(error, value, what)
 
 

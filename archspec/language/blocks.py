@@ -12,13 +12,13 @@ from archspec.foundation.arguments import (
     Argument,
     Schema,
     Signature,
-    as_written,
     either,
     fault_in,
     pair,
     titled,
 )
 from archspec.foundation.errors import Fault, Mark, Report, listed
+from archspec.foundation.schemas import as_written
 from archspec.foundation.source import Mapping, Value, plain
 from archspec.foundation.validate import faults
 from archspec.language.calls import Signatures

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from archspec.foundation.arguments import Schema, as_written, integer, titled
+from archspec.foundation.arguments import Schema, integer, titled
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, listed
+from archspec.foundation.schemas import as_written
 from archspec.foundation.source import List, Mapping, Scalar, Value, read
 from archspec.foundation.validate import faults
 from archspec.language.forms import EXPECT_KEYS, FILE_KEYS

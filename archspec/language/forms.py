@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from archspec.foundation.arguments import Schema, as_written, boolean, integer, node, number, pair
+from archspec.foundation.arguments import Schema, boolean, integer, node, number, pair
+from archspec.foundation.schemas import as_written
 from archspec.layers.merges import MERGE_RULES
 
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}

@@ -12,7 +12,7 @@ from archspec.foundation.formulas import MAX_VALUES, Exhausted, Formula, count_i
 from archspec.foundation.source import List, Scalar, Value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Template:
     """A value that may hold formulas, anywhere in its lists and mappings."""
 
@@ -89,7 +89,7 @@ def _fill(data: Any, scope: ABCMapping[str, Any]) -> Any:
     return data
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Given:
     """An argument as written at a call: where its name stands, and its value."""
 
@@ -97,7 +97,7 @@ class Given:
     value: Template
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """A primitive, block or role, by name or computed by a formula, with the arguments written for it."""
 
@@ -107,13 +107,13 @@ class Call:
     main: Template | None = None  # a bare value, for whichever argument is the first
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sequence:
     mark: Mark
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Merge:
     """Parallel branches of one input, joined by `kind`: concat, add or multiply."""
 
@@ -122,7 +122,7 @@ class Merge:
     branches: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class For:
     """One pass of the body for each row of the columns."""
 
@@ -131,7 +131,7 @@ class For:
     body: Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Wire:
     """`save`, `load` or `output` of the current tensor, by a name."""
 
@@ -140,7 +140,7 @@ class Wire:
     name: Template
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Aux:
     """A side classifier on the current tensor, whose loss counts by a weight in training."""
 
@@ -150,7 +150,7 @@ class Aux:
     body: Step
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Broken:
     """What stands in the place of a node that could not be parsed: nothing is known of its output."""
 
@@ -162,7 +162,7 @@ class Broken:
 Body = Call | Sequence | Merge | For | Wire | Aux | Broken
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Step:
     """A body in its place in a sequence or merge: its key there, and the modifiers written beside it."""
 

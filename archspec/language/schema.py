@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from archspec.foundation.arguments import Schema, Signature, either, is_as_written
+from archspec.foundation.arguments import Schema, Signature, either
+from archspec.foundation.schemas import is_as_written
 from archspec.language import blocks as block
 from archspec.language.document import VERSION, section_schemas
 from archspec.language.forms import (

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping as ABCMapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from archspec.foundation.arguments import fault_in, is_as_written
+from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
 from archspec.foundation.formulas import MAX_VALUES, count_items, describe
+from archspec.foundation.schemas import is_as_written
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List, Mapping, Scalar, Value, locate, plain
 from archspec.foundation.validate import faults

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
-from archspec.plan.graph import Graph, PlacedGroup, PlacedLayer, PlacedNode, PlacedTap, graph
 from archspec.plan.nodes import Group, Named, Node
+
+if TYPE_CHECKING:  # it is asked for after a check, if at all
+    from archspec.plan.graph import Graph, PlacedGroup, PlacedLayer, PlacedNode
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +72,8 @@ class Plan:
     @cached_property
     def graph(self) -> Graph:
         """Every node in its place, with its edges; made when it is first asked for."""
+        from archspec.plan.graph import graph
+
         return graph(self.root, self.input)
 
     @property
@@ -157,6 +161,8 @@ def _graph_dict(graph: Graph) -> dict[str, Any]:
 
 
 def _node_dict(node: PlacedNode) -> dict[str, Any]:
+    from archspec.plan.graph import PlacedTap
+
     tap = {"name": node.name, "saved": node.saved} if isinstance(node, PlacedTap) else {}
     return {
         "id": node.id,

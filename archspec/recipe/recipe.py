@@ -162,12 +162,10 @@ class Loss(_Section):
     label_smoothing: float = 0.0
 
 
-@dataclass(frozen=True)
 class Optimizer(_Choice):
     """An optimizer of `torch.optim`, its name in small letters."""
 
 
-@dataclass(frozen=True)
 class Schedule(_Choice):
     """A schedule of the learning rate."""
 

@@ -9,7 +9,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from archspec.foundation.arguments import REQUIRED, Schema, validator
+from archspec.foundation.arguments import REQUIRED, Schema
+from archspec.foundation.schemas import validator
 from archspec.recipe import (
     AUGMENTATIONS,
     DEFAULTS,

@@ -108,7 +108,7 @@ def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "variant"), ALL, ids=IDS)
 def test_spec_fits_the_json_schema(name: str, variant: str | None) -> None:
-    from archspec.foundation.arguments import validator
+    from archspec.foundation.schemas import validator
     from archspec.foundation.source import plain
 
     assert list(validator(spec_schema()).iter_errors(plain(open_file(name)[0].tree))) == []

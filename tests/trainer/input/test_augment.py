@@ -13,8 +13,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 from waves import COUNT, far, labels, photos
 
-from archspec.foundation.arguments import validator
 from archspec.foundation.errors import UsageError
+from archspec.foundation.schemas import validator
 from archspec.recipe.augmentations import AUGMENTATIONS, SCHEMA, AppliedAugmentation
 from trainer.input import augment, geometry
 from trainer.input.augment import Augmentation
