@@ -119,7 +119,8 @@ class MultiAxisAttention(Primitive):
         return height * width * (4 * channels**2 + 2 * size**2 * channels)
 
     def buffers(self, arguments: Arguments, shape: Shape) -> int:
-        return 8 * arguments["size"] ** 4  # of relative positions, for each pair
+        size: int = arguments["size"]
+        return 8 * size**4  # of relative positions, for each pair
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         return traced(_multi_axis_attention(arguments, shape))
