@@ -1,7 +1,8 @@
 """`archspec`, run by this script, with a record of what each process does: `python recorder.py train …`.
 
 Each process of rank N appends to `records-N.jsonl` the images that it trains with and validates, and to `writes-N.txt`
-the files that it opens to write, renames or removes. `SPOIL=RANK:STEP` spoils one loss.
+the files that it opens to write, renames or removes. `SPOIL=RANK:STEP` spoils one loss. `SIGNAL=RANK:STEP:NAME` has a
+process send itself a signal in a step, and `SIGNAL=RANK:STEP:NAME:all` all processes of its group, as a terminal does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,22 +50,32 @@ def watch_images() -> None:
 
     told = open(HERE / f"records-{rank()}.jsonl", "a", buffering=1)  # noqa: SIM115, open to the end
     spoiled, steps = os.environ.get("SPOIL", "-1:0").split(":"), 0
+    sender, when, name, *group = os.environ.get("SIGNAL", "-1:0:SIGTERM").split(":")
 
-    def watched(name: str) -> None:
-        inner = getattr(SpecModule, name)
+    def send() -> None:
+        number = signal.Signals[name]
+        if group:
+            os.killpg(os.getpgid(0), number)
+        else:
+            os.kill(os.getpid(), number)
+
+    def watched(method: str) -> None:
+        inner = getattr(SpecModule, method)
 
         def step(self: Any, batch: Any, index: int) -> Any:
             nonlocal steps
             seen = [hashlib.md5(image.numpy().tobytes()).hexdigest() for image in batch[0]]
-            told.write(json.dumps({"step": name, "epoch": self.current_epoch, "images": seen}) + "\n")
+            told.write(json.dumps({"step": method, "epoch": self.current_epoch, "images": seen}) + "\n")
             result = inner(self, batch, index)
-            if name == "training_step":
+            if method == "training_step":
                 steps += 1
+                if [rank(), steps] == [int(sender), int(when)]:
+                    send()
                 if [rank(), steps] == [int(text) for text in spoiled]:
                     return result * float("nan")
             return result
 
-        setattr(SpecModule, name, step)
+        setattr(SpecModule, method, step)
 
     watched("training_step")
     watched("validation_step")

@@ -224,6 +224,7 @@ def without_figures(text: str) -> str:
     return re.sub(r" +$", "", re.sub(r"[━─ ]+", " ", re.sub(r"\d[\d.,]*", "0", text)), flags=re.M)
 
 
+@pytest.mark.slow
 def test_the_tutorial_holds_from_its_first_line_to_its_last(tmp_path: Path) -> None:
     """Its files, commands and Python in their order, in one folder."""
     environment = os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}

@@ -251,6 +251,7 @@ def test_a_file_is_loaded_counted_and_saved_again(run: Callable, folder: Path) -
     assert equal(load_file("again.safetensors"), module.state_dict())
 
 
+@pytest.mark.slow
 def test_a_head_of_another_size_is_left_out_of_a_file(run: Callable, folder: Path) -> None:
     module = digits()
     save(module, "w.safetensors")
@@ -368,6 +369,7 @@ def test_cached_weights_are_never_run(run: Callable, hub: Path, tmp_path: Path) 
     assert not (tmp_path / "harmed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from typing import Any
 
 import pytest
 import torch
-import yaml
-from conftest import ROOT
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
@@ -381,18 +378,6 @@ def test_arguments_that_do_not_fit_the_images_are_said(written: Any, shape: Any,
     with pytest.raises(UsageError) as caught:
         augmentation([written], shape, 10)
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_documentation_gives_each_augmentation_with_its_defaults(name: str) -> None:
-    text = (ROOT / "docs" / "recipe.md").read_text(encoding="utf-8")
-    (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
-    said = row.split("|")[3]
-    for argument in AUGMENTATIONS[name].signature.arguments:
-        written = re.search(rf"`{argument.name}` (\[[^]]+\]|[\w.]+)", said)
-        assert written, argument.name
-        default = {"[3/4, 4/3]": (3 / 4, 4 / 3)}.get(written[1]) or yaml.safe_load(written[1])
-        assert tuple(default) == argument.default if isinstance(default, list) else default == argument.default
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -101,6 +101,7 @@ def test_a_damaged_run_is_named_and_hides_no_other(run: Callable, kept: Callable
     assert done.stderr == "note: the run runs/odd is left out: runs/odd/results.json is damaged\n"
 
 
+@pytest.mark.slow
 def test_a_finished_run_whose_results_are_not_understood_is_not_trained_over(run: Callable, kept: Callable) -> None:
     folder = kept("odd", results={"test_accuracy": LEFT_OUT})
     before = (folder / "results.json").read_text()
@@ -113,6 +114,7 @@ def test_a_finished_run_whose_results_are_not_understood_is_not_trained_over(run
     assert (folder / "results.json").read_text() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("missing", "command"), [("data_folder", "test"), ("data_folder", "resume")])
 def test_what_another_version_did_not_keep_is_said(run: Callable, kept: Callable, missing: str, command: str) -> None:
     folder = kept("odd")

@@ -302,6 +302,7 @@ def test_channels_last_is_a_layout_and_no_other_computation() -> None:
     torch.testing.assert_close(module(images), plain(images))
 
 
+@pytest.mark.slow
 def test_compile_compiles_the_network_and_leaves_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = []
     inner = nn.Module.compile
