@@ -52,7 +52,7 @@ def test_every_network_has_its_row_in_order() -> None:
     assert {row[0] for row in ROWS} >= TORCHVISION
 
 
-@pytest.mark.parametrize(("network", "row"), zip(NETWORKS, ROWS, strict=False), ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize(("network", "row"), list(zip(NETWORKS, ROWS, strict=False)), ids=[row[0] for row in ROWS])
 def test_a_row_is_true(network: tuple[str, str | None], row: list[str]) -> None:
     name, variant = network
     _, input, params, reference, gmacs, published, difference, lines = row
