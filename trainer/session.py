@@ -244,7 +244,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 def _out_of_memory_error(job: Job, engine: Trainer) -> UsageError:
     size, device = job.recipe.batch_size, engine.strategy.root_device
-    cures = ["recompute parts of the network in the backward pass (`checkpoint: true` at a node)"]
+    cures = ["recompute parts of the network in the backward pass (`recompute: true` at a node)"]
     if size > 1:
         half = f"--set train.batch_size={size // 2} --set train.accumulate={2 * job.recipe.accumulate}"
         cures.insert(0, f"halve the batch at the same gradient: {half}")

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
+from trainer.input.files import Unreadable, decode, quiet
 from trainer.input.loaders import Stream, loader
+from trainer.input.parts import Faults
 from trainer.input.sets import Labelled
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
@@ -70,10 +70,7 @@ def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
     }
 
 
-Unreadable = list[tuple[Path, str]]
-
-
-def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Unreadable]:
+def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Faults]:
     """The likeliest classes of image files and their probabilities, and the files that cannot be read, with the reason.
 
     Raises `UsageError` where the run has no sound weights.
@@ -81,28 +78,15 @@ def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, 
     module = load_network(run)
     names = run.environment.get("classes")
     results: list[dict[str, Any]] = []
-    unreadable: Unreadable = []
+    unreadable: Faults = []
     for file in images:
         try:
-            image = _read(file, module.shape[0])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            unreadable.append((file, _reason(error)))
+            with quiet():
+                image = decode(file)
+        except Unreadable as error:
+            unreadable.append((file, str(error)))
             continue
         with torch.inference_mode():
             output = module(image[None].to(module.device))[0]
         results.append({"image": str(file), "top": module.task.predict(output, names, top)})
     return results, unreadable
-
-
-def _read(file: Path, channels: int) -> Tensor:
-    """An image file as uint8 `(channels, H, W)`."""
-    with Image.open(file) as image:
-        image.load()
-        pixels: Tensor = functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
-        return pixels
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "it is no image"
-    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)) or type(error).__name__

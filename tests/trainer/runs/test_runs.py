@@ -344,7 +344,7 @@ def test_too_little_memory_brings_advice(tmp_path: Path) -> None:
         2,
         "error: out of memory on cpu, with batches of 256 images\n"
         "  help: halve the batch at the same gradient: --set train.batch_size=128 --set train.accumulate=2; or "
-        "recompute parts of the network in the backward pass (`checkpoint: true` at a node)\n",
+        "recompute parts of the network in the backward pass (`recompute: true` at a node)\n",
     )
 
 
