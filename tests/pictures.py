@@ -14,7 +14,7 @@ from PIL import Image
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from trainer import data
-from trainer.input.parts import bring
+from trainer.input.splits import bring
 
 RECIPE = Recipe(validation=0.2)
 SPEC = {

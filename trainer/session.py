@@ -18,7 +18,7 @@ from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
-from trainer.input.augment import Augmentation
+from trainer.input.augment_batch import Augmentation
 from trainer.input.loaders import Stream, loader
 from trainer.processes.ranks import ALONE, Ranks
 from trainer.quiet import quiet
@@ -28,7 +28,7 @@ from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import EVALUATION_BATCH, Job, load_job
-from trainer.runs.watch import Epochs
+from trainer.runs.monitor import Epochs
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, quicken
 from trainer.steps.module import SpecModule

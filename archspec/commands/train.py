@@ -128,8 +128,8 @@ def command(
         click.echo("loading torch …", err=True)
     from rich.console import Console
 
+    from trainer.processes.devices import Machine
     from trainer.processes.launch import joined
-    from trainer.processes.machine import Machine
     from trainer.report.tables import print_table, write_tables
     from trainer.runs.job import Reader
     from trainer.session import Options

@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer.data._published import check, fetch
 from trainer.input.cache import stamp
-from trainer.input.sets import DataSet, labelled
+from trainer.input.datasets import DataSet, labelled
 
 
 def load_cifar(name: str, kind: Any, folder: Path, *, download: bool) -> DataSet:

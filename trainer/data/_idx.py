@@ -12,7 +12,7 @@ import numpy as np
 
 from trainer.data._published import check, fetch, refuse
 from trainer.input.cache import stamp
-from trainer.input.sets import DataSet, labelled
+from trainer.input.datasets import DataSet, labelled
 
 
 def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *, download: bool) -> DataSet:

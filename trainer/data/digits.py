@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.input.sets import DataSet, labelled
+from trainer.input.datasets import DataSet, labelled
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:

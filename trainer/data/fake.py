@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.input.sets import DataSet, Labelled
+from trainer.input.datasets import DataSet, Labelled
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:

@@ -11,8 +11,8 @@ import torch
 
 from archspec.foundation.errors import UsageError, listed
 from trainer.input.cache import stamp
+from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
-from trainer.input.sets import DataSet
 
 TEST_SHARE = 0.2
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trainer.data._published import check, fetch
 from trainer.input.cache import stamp
-from trainer.input.sets import DataSet, labelled
+from trainer.input.datasets import DataSet, labelled
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:

@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, Sampler
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AppliedAugmentation
-from trainer.input.augment import Augmentation
+from trainer.input.augment_batch import Augmentation
+from trainer.input.augment_image import transform
+from trainer.input.datasets import Labelled
 from trainer.input.files import Files, Unreadable, decode, processors, quiet
 from trainer.input.images import fitted
-from trainer.input.sets import Labelled
-from trainer.input.transforms import transform
 from trainer.processes.ranks import ALONE, Ranks
 
 MOST_WORKERS = 8

@@ -14,7 +14,7 @@ from torch import distributed
 
 from archspec.foundation.errors import ArchspecError, UsageError
 from trainer.errors import Diverged, OtherProcessFailed, Stopped
-from trainer.processes.machine import ResolvedMachine
+from trainer.processes.devices import ResolvedMachine
 from trainer.processes.ranks import Ranks
 from trainer.quiet import quiet
 

@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 
 from trainer.errors import OtherProcessFailed
-from trainer.processes.machine import ResolvedMachine
+from trainer.processes.devices import ResolvedMachine
 
 T = TypeVar("T")
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from trainer.input.augment import Augmentation
+from trainer.input.augment_batch import Augmentation
+from trainer.input.datasets import Labelled
 from trainer.input.images import fitted
 from trainer.input.loaders import Stream
-from trainer.input.sets import Labelled
 from trainer.runs.job import Job
 from trainer.tasks.classification import Evaluation
 

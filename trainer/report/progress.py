@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from archspec.recipe import Recipe
-from trainer.runs.watch import Epochs
+from trainer.runs.monitor import Epochs
 
 EVERY = 0.2
 """Seconds between two pictures of the bar."""

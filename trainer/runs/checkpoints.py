@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins import CheckpointIO
 
 from archspec.foundation.errors import UsageError
-from trainer.private import restore_best
+from trainer.undocumented import restore_best
 
 _KEY = b"sha256:"
 _COMMENT = len(_KEY) + 64

@@ -20,7 +20,7 @@ from archspec.recipe import Recipe
 from trainer.runs.resume import RunFiles, csv_log
 
 if TYPE_CHECKING:
-    from trainer.processes.machine import ResolvedMachine
+    from trainer.processes.devices import ResolvedMachine
     from trainer.processes.ranks import Ranks
     from trainer.tasks import Score
 

@@ -12,10 +12,10 @@ from rich.progress import track
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError
+from trainer.input.datasets import Labelled
 from trainer.input.files import Unreadable, decode, quiet
 from trainer.input.loaders import Stream, loader
-from trainer.input.parts import Faults
-from trainer.input.sets import Labelled
+from trainer.input.splits import Faults
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
 from trainer.runs.job import EVALUATION_BATCH, load_job

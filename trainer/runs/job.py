@@ -13,12 +13,12 @@ from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe
 from archspec.spec import Spec, load
 from trainer import data, tasks
-from trainer.input.augment import Augmentation
+from trainer.input.augment_batch import Augmentation
+from trainer.input.datasets import DataSet, Labelled
 from trainer.input.images import check_fit
 from trainer.input.loaders import Stream
-from trainer.input.parts import Decoder, Parts, bring, split
-from trainer.input.sets import DataSet, Labelled
-from trainer.processes.machine import ResolvedMachine
+from trainer.input.splits import Decoder, Parts, bring, split
+from trainer.processes.devices import ResolvedMachine
 from trainer.processes.ranks import ALONE
 from trainer.runs.engine import check_machine
 from trainer.runs.folders import Run
@@ -70,7 +70,7 @@ class Reader:
         return self._sets[name, folder]
 
     def parts(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Parts:
-        """Its parts for a network of input `shape` (`trainer.input.parts.bring`). Raises `UsageError`."""
+        """Its parts for a network of input `shape` (`trainer.input.splits.bring`). Raises `UsageError`."""
         # all that parts depend on; augmentation belongs to those that are streamed
         drawn = (recipe.seed, recipe.validation, recipe.normalize, repr(recipe.augment))
         key = (id(images), shape, *drawn, skip_unreadable)

@@ -23,9 +23,9 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, Wei
 from pytorch_lightning.loggers import CSVLogger
 
 from trainer.errors import Stopped
-from trainer.private import restart_in_evaluation
 from trainer.runs import checkpoints
-from trainer.runs.watch import Epochs, check_finite
+from trainer.runs.monitor import Epochs, check_finite
+from trainer.undocumented import restart_in_evaluation
 
 if TYPE_CHECKING:
     from trainer.processes.ranks import Ranks

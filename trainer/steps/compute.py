@@ -11,8 +11,8 @@ from torch import nn
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
+from trainer.input.datasets import Labelled
 from trainer.input.loaders import Stream
-from trainer.input.sets import Labelled
 
 
 def quicken(network: nn.Module, recipe: Recipe, device: torch.device) -> None:

@@ -11,10 +11,10 @@ from torchmetrics import Metric
 
 from archspec.spec import from_dict
 from trainer import tasks
-from trainer.input.augment import Augmentation
+from trainer.input.augment_batch import Augmentation
 from trainer.input.images import fitted
 from trainer.steps.optim import counted_steps, make_optimizer, make_schedule
-from trainer.steps.randomness import seed_generators, step_seed
+from trainer.steps.seeding import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):

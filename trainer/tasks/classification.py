@@ -15,7 +15,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.input.sets import DataSet
+from trainer.input.datasets import DataSet
 from trainer.tasks.task import Score, Task
 
 

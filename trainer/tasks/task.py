@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.input.sets import DataSet
+from trainer.input.datasets import DataSet
 
 
 @dataclass(frozen=True)

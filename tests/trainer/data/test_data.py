@@ -22,9 +22,9 @@ from published import COUNT, idx, write_all, write_cifar, write_idx, write_svhn
 from torchvision import datasets
 
 from trainer import data
+from trainer.input.datasets import DataSet, Labelled
 from trainer.input.loaders import Batches, loader
-from trainer.input.parts import split
-from trainer.input.sets import DataSet, Labelled
+from trainer.input.splits import split
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

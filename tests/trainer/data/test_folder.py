@@ -14,9 +14,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from trainer import data
-from trainer.input import parts
+from trainer.input import splits
 from trainer.input.files import Files, Unreadable, decode
-from trainer.input.parts import bring, split
+from trainer.input.splits import bring, split
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -247,7 +247,7 @@ def test_files_that_are_no_images_say_why(tmp_path: Path) -> None:
 def test_unreadable_files_are_refused_or_skipped_and_counted(
     memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "MEMORY", memory)
+    monkeypatch.setattr(splits, "MEMORY", memory)
     root = photos(tmp_path / "photos")
     assert [len(part) for part in data_of(root, (3, 8, 8))] == [13, 3, 4]
     faults = broken(root / "dog")
@@ -261,7 +261,7 @@ def test_unreadable_files_are_refused_or_skipped_and_counted(
     ready = bring(loaded, (3, 8, 8), RECIPE, skip_unreadable=True)
     assert sum(len(part) for part in (ready.train, ready.validation, ready.test)) == 20
     assert ready.notes[0].splitlines()[0] == (f"5 of the 25 images of `{root}` cannot be read, and were left out")
-    monkeypatch.setattr(parts, "SHOWN", 2)
+    monkeypatch.setattr(splits, "SHOWN", 2)
     assert "\n    and 3 more\n" in refused(lambda: bring(loaded, (3, 8, 8), RECIPE))
 
 

@@ -16,8 +16,8 @@ from waves import COUNT, far, labels, photos
 from archspec.foundation.arguments import validator
 from archspec.foundation.errors import UsageError
 from archspec.recipe.augmentations import AUGMENTATIONS, SCHEMA, AppliedAugmentation
-from trainer.input import augment, geometry
-from trainer.input.augment import Augmentation
+from trainer.input import augment_batch, geometry
+from trainer.input.augment_batch import Augmentation
 
 NAMES = list(AUGMENTATIONS)
 TORCHVISIONS: dict[str, Any] = {
@@ -181,7 +181,7 @@ def test_padded_crops_reach_every_place_alike() -> None:
 
 def test_each_operation_is_chosen_alike() -> None:
     torch.manual_seed(0)
-    draw = augment.Draw(torch.zeros(14_000, 1), None)
+    draw = augment_batch.Draw(torch.zeros(14_000, 1), None)
     counts = draw.below(14).bincount(minlength=14)
     assert 850 < counts.min() <= counts.max() < 1150
 
@@ -195,7 +195,7 @@ def test_magnitudes_are_drawn_alike_and_of_either_sign(monkeypatch: pytest.Monke
 
     images, classes = torch.zeros(6200, 1, 2, 2, dtype=torch.uint8), labels(6200)
     for name, signed in (("trivial_augment", True), ("trivial_augment", False), ("rand_augment", True)):
-        monkeypatch.setattr(augment, "_operations", lambda _, wide, signed=signed: [(watched, 0.0, 30.0, signed)])
+        monkeypatch.setattr(augment_batch, "_operations", lambda _, wide, signed=signed: [(watched, 0.0, 30.0, signed)])
         drawn.clear()
         augmentation([name], (1, 2, 2), 10)(images, classes)
         sizes = drawn[0].abs().round().long().bincount(minlength=31)
@@ -306,7 +306,7 @@ def test_soft_labels_are_mixed_too() -> None:
 def test_mixing_ratios_are_beta_distributed() -> None:
     torch.manual_seed(0)
     for alpha in (0.1, 1.0, 4.0):
-        ours = augment.Draw(torch.zeros(20_000, 1), None).beta(alpha)
+        ours = augment_batch.Draw(torch.zeros(20_000, 1), None).beta(alpha)
         theirs = torch.distributions.Beta(alpha, alpha).sample((20_000,))
         assert (quantiles(ours) - quantiles(theirs)).abs().max() < 0.05
 

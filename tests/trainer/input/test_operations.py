@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 from waves import COUNT, far, photos
 
-from trainer.input import augment, color, geometry
+from trainer.input import augment_batch, color, geometry
 
 SHAPES = [(3, 32, 32), (1, 28, 28), (3, 20, 33)]
 
@@ -120,7 +120,7 @@ def test_operations_and_magnitudes_are_torchvisions(number: int, shape: tuple[in
     theirs = v2.TrivialAugmentWide() if wide else v2.RandAugment()
     name = list(theirs._AUGMENTATION_SPACE)[number]
     shift = (32.0, 32.0) if wide else (150 / 331 * shape[1], 150 / 331 * shape[2])
-    operation, start, end, signed = augment._operations(shift, wide=wide)[number]
+    operation, start, end, signed = augment_batch._operations(shift, wide=wide)[number]
     levels, their_signed = theirs._AUGMENTATION_SPACE[name]
     assert signed == their_signed
     magnitudes = levels(31, *shape[1:])

@@ -15,12 +15,12 @@ from pictures import RECIPE, SPEC, data_of, photo, photos, refused
 from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from archspec.spec import from_dict
 from trainer import data
-from trainer.input import cache, parts
+from trainer.input import cache, splits
+from trainer.input.augment_image import transform
+from trainer.input.datasets import Labelled
 from trainer.input.images import fitted, statistics
 from trainer.input.loaders import Stream, loader
-from trainer.input.parts import bring
-from trainer.input.sets import Labelled
-from trainer.input.transforms import transform
+from trainer.input.splits import bring
 from trainer.runs.job import prepare
 from trainer.session import train
 
@@ -36,7 +36,7 @@ def test_a_small_training_set_is_in_memory_and_a_large_one_is_not(
     root = photos(tmp_path)
     held = 13 * 3 * 8 * 8
     for memory, kind in ((held, Labelled), (held - 1, Stream)):
-        monkeypatch.setattr(parts, "MEMORY", memory)
+        monkeypatch.setattr(splits, "MEMORY", memory)
         assert {type(part) for part in data_of(root, (3, 8, 8))} == {kind}
 
 
@@ -45,7 +45,7 @@ def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     """The same folder in memory, and streamed."""
     loaded = data.load("folder", photos(tmp_path / "photos"))
     small = bring(loaded, (3, 8, 8), RECIPE)
-    monkeypatch.setattr(parts, "MEMORY", 0)
+    monkeypatch.setattr(splits, "MEMORY", 0)
     return small, bring(loaded, (3, 8, 8), RECIPE)
 
 
@@ -171,7 +171,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(images))
         return statistics(images, shape)
 
-    monkeypatch.setattr(parts, "statistics", watched)
+    monkeypatch.setattr(splits, "statistics", watched)
     return counts
 
 
@@ -283,7 +283,7 @@ def _no_home() -> Path:
 def test_the_survey_of_a_stream_is_made_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(parts, "MEMORY", 0)
+    monkeypatch.setattr(splits, "MEMORY", 0)
     root = photos(tmp_path / "photos")
     (root / "cat" / "003.png").write_bytes(b"")
     said = "reading 20 images once, for their mean and deviation, and for damage …\n"
@@ -303,7 +303,7 @@ def test_the_survey_of_a_stream_is_made_once(
 
 @pytest.mark.parametrize("memory", [10**9, 0])
 def test_a_folder_is_trained_on(memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MEMORY", memory)
+    monkeypatch.setattr(splits, "MEMORY", memory)
     root = photos(tmp_path / "photos", count=20)
     recipe = SPEC["train"] | {"data": str(root), "augment": ["horizontal_flip", "random_resized_crop", "cutmix"]}  # type: ignore[operator]
     ready = prepare(from_dict(SPEC | {"train": recipe}, "tiny"), tmp_path)

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearns
 
 from archspec.spec import from_dict
-from trainer.input.sets import Labelled
+from trainer.input.datasets import Labelled
 from trainer.report import pictures
 from trainer.runs.evaluation import evaluate
 from trainer.runs.job import prepare

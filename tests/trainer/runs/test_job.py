@@ -9,9 +9,9 @@ import torch
 from pictures import SPEC, photos
 
 from archspec.spec import from_dict
-from trainer.input import files, parts
+from trainer.input import files, splits
+from trainer.input.datasets import Labelled
 from trainer.input.loaders import Stream
-from trainer.input.sets import Labelled
 from trainer.runs.job import Job, Reader, prepare
 
 WIDER = SPEC | {"name": "Wider", "network": ["global_avg_pool", "flatten", {"linear": 20}, {"linear": "=num_classes"}]}
@@ -65,7 +65,7 @@ def test_several_trainings_decode_each_image_once_and_get_what_each_would_alone(
 def test_what_is_streamed_is_augmented_by_each_recipe(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "MEMORY", 0)
+    monkeypatch.setattr(splits, "MEMORY", 0)
     root, reader = photos(tmp_path / "photos"), Reader()
     recipe = {"data": str(root), "epochs": 1, "batch_size": 4}
     plain, flipped = (

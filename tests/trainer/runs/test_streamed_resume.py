@@ -16,7 +16,7 @@ from pictures import photos
 from test_resume import Killed, assert_alike, killed_at
 
 from archspec.spec import from_dict
-from trainer.input import parts
+from trainer.input import splits
 from trainer.input.loaders import Stream
 from trainer.runs import folders as runs
 from trainer.runs.job import prepare
@@ -49,7 +49,7 @@ BATCHES = 6  # of an epoch: a fifth of 40 images is for the test, a fifth of the
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     photos(tmp_path / "photos", count=20)
-    monkeypatch.setattr(parts, "MEMORY", 0)
+    monkeypatch.setattr(splits, "MEMORY", 0)
     monkeypatch.setattr("trainer.input.loaders.processors", lambda: 2)
     return tmp_path
 
@@ -79,7 +79,7 @@ def test_a_streamed_training_ended_at_any_step_goes_on_to_the_same_end(recipe: d
 def test_a_streamed_training_is_stopped_by_a_signal_to_its_workers_too(folder: Path) -> None:
     """As Ctrl+C sends it, and schedulers do: to every process of the group."""
     whole = Path(train(job(folder), folder / "whole").folder)
-    code = "import trainer.input.parts as p; p.MEMORY = 0; from archspec.cli import main; main()"
+    code = "import trainer.input.splits as p; p.MEMORY = 0; from archspec.cli import main; main()"
     (folder / "small.yaml").write_text(str(SPEC | {"train": TRAIN | {"data": str(folder / "photos")}}))
     command, last = [sys.executable, "-c", code, "train", "small.yaml"], folder / "runs/small/checkpoints/last.ckpt"
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):

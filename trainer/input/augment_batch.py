@@ -17,7 +17,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from trainer.input import color, geometry
-from trainer.private import sample_dirichlet
+from trainer.undocumented import sample_dirichlet
 
 Range = tuple[float, float]
 Operation = Callable[[Tensor, Tensor], Tensor]

@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AppliedAugmentation
-from trainer.input.augment import Range
+from trainer.input.augment_batch import Range
 
 FLIPS = {"horizontal_flip", "vertical_flip"}
 

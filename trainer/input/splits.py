@@ -16,10 +16,10 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe
 from trainer.input.cache import recall, remember
+from trainer.input.datasets import DataSet, Labelled
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
-from trainer.input.sets import DataSet, Labelled
 
 MEMORY = 1_000_000_000
 """How many bytes of images are held in memory: a training set in files that needs more is streamed."""
