@@ -14,7 +14,7 @@ from PIL import Image
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from trainer import data
-from trainer.input.splits import bring
+from trainer.input.splits import prepare_splits
 
 RECIPE = Recipe(validation=0.2)
 SPEC = {
@@ -69,5 +69,5 @@ def broken(root: Path) -> dict[str, str]:
 
 
 def data_of(root: Path, shape: tuple[int, int, int], **recipe: Any) -> tuple[Any, Any, Any]:
-    ready = bring(data.load("folder", root), shape, replace(RECIPE, **recipe))
+    ready = prepare_splits(data.load("folder", root), shape, replace(RECIPE, **recipe))
     return ready.train, ready.validation, ready.test

@@ -11,7 +11,7 @@ LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightn
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def mute_libraries() -> Iterator[None]:
     """Leave out what libraries say about themselves, and their advice for other data than ours, while it is entered.
 
     Levels of loggers and filters of warnings are afterwards as they were.

@@ -20,17 +20,17 @@ from archspec.views import graph
 from trainer.errors import Diverged
 from trainer.input.augment_batch import Augmentation
 from trainer.input.loaders import Stream, loader
-from trainer.processes.ranks import ALONE, Ranks
-from trainer.quiet import quiet
+from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
+from trainer.quiet import mute_libraries
 from trainer.report.progress import Bar
-from trainer.runs import checkpoints, folders as runs, resume
+from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import EVALUATION_BATCH, Job, load_job
-from trainer.runs.monitor import Epochs
+from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
-from trainer.steps.compute import move_to_device, quicken
+from trainer.steps.compute import move_to_device, optimize_execution
 from trainer.steps.module import SpecModule
 from trainer.tasks.classification import Evaluation
 
@@ -45,7 +45,7 @@ class Options:
     save_minutes: float | None = None
     pictures: bool = True
     """Whether pictures are drawn of it in the end."""
-    ranks: Ranks = ALONE
+    group: ProcessGroup = SINGLE_PROCESS
     """The processes that train together. The first makes the folder and all files; each calls the same functions."""
 
 
@@ -56,19 +56,19 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
     Raises `UsageError` where it diverges, runs out of memory or cannot be written, `Stopped` at a signal.
     """
     options = options or Options(progress)
-    with quiet(), ExitStack() as held:
-        run = options.ranks.broadcast(lambda: _begin(job, out, options.ranks, held))
+    with mute_libraries(), ExitStack() as stack:
+        run = options.group.broadcast(lambda: _begin(job, out, options.group, stack))
         return _fit_and_test(job, run, options)
 
 
-def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
+def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
     """A new run, held by this process, with all that is known before it is trained."""
-    folder = runs.new_folder(out, job.name)
-    held.enter_context(runs.locked(folder))
+    folder = run_folders.new_folder(out, job.name)
+    stack.enter_context(run_folders.lock(folder))
     for name, content in (("spec", _resolved(job)), ("recipe", job.recipe.to_dict())):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    made = {
+    environment = {
         "name": job.name,
         "spec": job.spec.file,
         "variant": job.spec.variant,
@@ -77,38 +77,38 @@ def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
         "data_folder": str(job.folder.resolve()),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
-        "key": key(job),
-        "machine": asdict(ranks.machine),
+        "key": fingerprint(job),
+        "machine": asdict(group.devices),
     }
-    made |= runs.environment()
-    runs.write_json(folder / "environment.json", made)
+    environment |= run_folders.environment()
+    run_folders.write_json(folder / "environment.json", environment)
     _draw_graph(job, folder)
-    return Run(folder, made, None)
+    return Run(folder, environment, None)
 
 
-def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
+def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
     """Go on with a run from its last sound checkpoint as if it had never stopped; a finished one gives its result.
 
     Raises `UsageError` where there is no such checkpoint, or other data than the run began with.
     """
     if run.result is not None:
         return run.result
-    if run.figures is not None:
+    if run.raw_results is not None:
         raise UsageError(
             f"the run {run.folder} is finished, but its results.json does not say all of what came of it",
             help=f"move that file away to test the run again: archspec train --resume {run.folder}",
         )
-    ranks = options.ranks
-    with quiet(), ExitStack() as held:
-        ranks.broadcast(lambda: held.enter_context(runs.locked(run.folder)))
-        job = ranks.rank_zero_first(lambda: load_job(run, data_folder, ranks.machine))
-        checkpoint = ranks.broadcast(lambda: _checkpoint(job, run, say))
+    group = options.group
+    with mute_libraries(), ExitStack() as stack:
+        group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
+        checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
         return _fit_and_test(job, run, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     """The checkpoint to go on from, if there is one. Raises `UsageError` where it is of another training."""
-    if key(job) != run.began_with("key"):
+    if fingerprint(job) != run.recorded("key"):
         raise UsageError(
             f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
             "began with",
@@ -120,16 +120,16 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     return checkpoint
 
 
-def key(job: Job) -> str:
+def fingerprint(job: Job) -> str:
     """What tells this training from all others: spec, recipe and images."""
     digest = hashlib.sha256()
     for part in (job.train, job.validation, job.test):
         if isinstance(part, Stream):  # files are known by their state, not read for this
-            digest.update(f"{job.data.stamp} {len(part)}".encode())
+            digest.update(f"{job.data.files_fingerprint} {len(part)}".encode())
         else:
             digest.update(part.images.numpy().data)
             digest.update(part.labels.numpy().data)
-    return runs.key_of(_resolved(job), digest.hexdigest())
+    return run_folders.fingerprint_of(_resolved(job), digest.hexdigest())
 
 
 def _resolved(job: Job) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _resolved(job: Job) -> dict[str, Any]:
 
 def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
     """Train in a run's folder, from a checkpoint where there is one, then test."""
-    folder, ranks = run.folder, options.ranks
+    folder, group = run.folder, options.group
     seed_everything(job.recipe.seed, verbose=False)
     module = SpecModule(_resolved(job))
     if job.statistics is not None:
@@ -147,41 +147,41 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # workers have done it
     validated = len(job.validation) > 0
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
-    score = job.task.score
-    epochs = Epochs(job.recipe.epochs, ranks, score)
+    metric = job.task.metric
+    epochs = TrainingMonitor(job.recipe.epochs, group, metric)
     bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
-    best = checkpoints.Best(folder / "checkpoints", score.logged, score.mode)
+    best = checkpoints.BestCheckpoint(folder / "checkpoints", metric.log_name, metric.mode)
     with memory.keep_freed_memory(), resume.Signals(folder) as signals:
-        last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
-        callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
+        last = resume.LastCheckpoint(folder, signals, group, steps=options.save_steps, minutes=options.save_minutes)
+        callbacks: list[Callback] = [epochs, resume.RandomStates(), *([best] if validated else []), last, *bars]
         engine = make_engine(
             job.recipe,
             folder,
             callbacks,
-            ranks,
-            score,
+            group,
+            metric,
             step=step,
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
         training = loader(
-            move_to_device(job.train, device), job.recipe.batch_size, shuffle_by=job.recipe.seed, ranks=ranks
+            move_to_device(job.train, device), job.recipe.batch_size, shuffle_by=job.recipe.seed, group=group
         )
-        training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
-        quicken(module.network, job.recipe, device)
+        training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
+        optimize_execution(module.network, job.recipe, device)
         try:
             engine.fit(
                 module,
                 training,
-                loader(move_to_device(job.validation, device), EVALUATION_BATCH, ranks=ranks) if validated else None,
+                loader(move_to_device(job.validation, device), EVALUATION_BATCH, group=group) if validated else None,
                 ckpt_path=checkpoint,
                 weights_only=True,
             )
-            result = ranks.broadcast(lambda: _finish(job, run, options, engine, epochs, best))
+            result = group.broadcast(lambda: _evaluate_and_save(job, run, options, engine, epochs, best))
         except SystemExit:  # so Lightning ends when it is interrupted
             raise KeyboardInterrupt from None
         except Diverged as error:
-            raise Diverged(str(error), help=_cure(job.recipe) + _kept(folder)) from None
+            raise Diverged(str(error), help=_divergence_hint(job.recipe) + _last_checkpoint_hint(folder)) from None
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -189,7 +189,9 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     return result
 
 
-def _finish(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
+def _evaluate_and_save(
+    job: Job, run: Run, options: Options, engine: Trainer, epochs: TrainingMonitor, best: checkpoints.BestCheckpoint
+) -> Result:
     """Test what was trained, and write down what came of it."""
     network = load_network(run, engine.strategy.root_device)
     found = evaluate(network, job.test, progress=options.progress)
@@ -218,9 +220,9 @@ def _draw(job: Job, folder: Path, found: Evaluation) -> None:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, found: Evaluation) -> Result:
+def _result(job: Job, run: Run, epochs: TrainingMonitor, best: checkpoints.BestCheckpoint, found: Evaluation) -> Result:
     return Result(
-        **{name: run.began_with(name) for name in ("name", "spec", "variant", "data", "seed")},
+        **{name: run.recorded(name) for name in ("name", "spec", "variant", "data", "seed")},
         epochs=epochs.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
@@ -253,12 +255,12 @@ def _out_of_memory_error(job: Job, engine: Trainer) -> UsageError:
     return UsageError(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
 
 
-def _cure(recipe: Recipe) -> str:
+def _divergence_hint(recipe: Recipe) -> str:
     rate = recipe.optimizer.arguments.get("lr")
     return f"lower the learning rate, --set train.optimizer.lr={rate / 10 if rate else 1e-4:g} for example"
 
 
-def _kept(folder: Path) -> str:
+def _last_checkpoint_hint(folder: Path) -> str:
     file = folder / "checkpoints" / "last.ckpt"
     if not file.exists():
         return "; there was no checkpoint yet"

@@ -10,7 +10,14 @@ import click
 from click.core import ParameterSource
 
 from archspec.commands._common import echo_notes, plugin_option, set_option, variant_option
-from archspec.commands._training import Source, check_alone, is_first, resumed, said_once, trained
+from archspec.commands._training import (
+    DataOptions,
+    check_resume_options,
+    is_first,
+    report_errors_once,
+    resume_named_run,
+    train_all,
+)
 from archspec.foundation.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +112,7 @@ def command(
         given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
         free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
         free |= {"devices", "num_nodes", "strategy", "accelerator"}
-        check_alone([_SHOWN.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)])
+        check_resume_options([_OPTION_NAMES.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)])
     specs = specs or ("digits",)
     if variant and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
@@ -115,7 +122,7 @@ def command(
         settings = (*settings, f"train.epochs={epochs}")
     if compile:
         settings = (*settings, "train.compile=true", "train.channels_last=true")
-    with said_once():
+    with report_errors_once():
         loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
     if is_first():
         echo_notes(note for spec in loaded for note in spec.notes)
@@ -128,30 +135,30 @@ def command(
         click.echo("loading torch …", err=True)
     from rich.console import Console
 
-    from trainer.processes.devices import Machine
-    from trainer.processes.launch import joined
+    from trainer.processes.devices import DeviceRequest
+    from trainer.processes.launch import process_group
     from trainer.report.tables import print_table, write_tables
-    from trainer.runs.job import Reader
+    from trainer.runs.job import DataCache
     from trainer.session import Options
 
-    with said_once():
-        machine = Machine(accelerator, devices, num_nodes, strategy).resolve()
-    with joined(machine) as ranks:
-        options = Options(interactive, save_steps, save_minutes, ranks=ranks)
+    with report_errors_once():
+        resolved = DeviceRequest(accelerator, devices, num_nodes, strategy).resolve()
+    with process_group(resolved) as group:
+        options = Options(interactive, save_steps, save_minutes, group=group)
         if resume is not None:
             chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
-            results = [resumed(resume, data_folder if chosen else None, out, options)]
+            results = [resume_named_run(resume, data_folder if chosen else None, out, options)]
         else:
-            fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-            source = Source(data_folder, fixed, download, skip_unreadable, Reader())
-            results = trained(loaded, repeat, source, out, options, force=force)
-        if ranks.rank == 0:
+            num_classes_given = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
+            source = DataOptions(data_folder, num_classes_given, download, skip_unreadable, DataCache())
+            results = train_all(loaded, repeat, source, out, options, force=force)
+        if group.rank == 0:
             print_table(results, Console(width=None if sys.stdout.isatty() else 200))
             if len(results) > 1:
                 click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
 
 
-_SHOWN = {"specs": "SPEC", "settings": "--set"}
+_OPTION_NAMES = {"specs": "SPEC", "settings": "--set"}
 
 
 def _devices(value: str | None) -> int | None:

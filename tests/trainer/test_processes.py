@@ -21,7 +21,7 @@ from hypothesis import given, strategies
 
 from archspec.spec import load
 from trainer.input.loaders import Batches
-from trainer.runs import checkpoints, folders as runs
+from trainer.runs import checkpoints, folders as run_folders
 from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.job import prepare
 
@@ -173,7 +173,7 @@ TIMES = ("seconds", "images_per_second")
 
 def check_validation(folder: Path) -> None:
     """What two processes said of the validation images is what one says, by the same weights and running statistics."""
-    run = runs.find("noisy", folder / "runs")
+    run = run_folders.find("noisy", folder / "runs")
     job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
     found, metrics = evaluate(load_network(run), job.validation), logged(run.folder)
     assert found.accuracy == pytest.approx(max(metrics["val_accuracy"]), abs=1e-6)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 
-def stamp(files: Iterable[Path]) -> str:
+def files_fingerprint(files: Iterable[Path]) -> str:
     """What tells these files in this state from all others: a digest of paths, sizes and times of change.
 
     The time of a file's last change of state is among them, which no program can set back. Raises `OSError`.
@@ -23,7 +23,7 @@ def stamp(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def recall(key: dict[str, Any]) -> Any:
+def read_cache(key: dict[str, Any]) -> Any:
     """What was kept under a key (JSON types), or `None`: also where the file is damaged or cannot be read."""
     try:
         kept = json.loads(_file(key).read_bytes())
@@ -34,7 +34,7 @@ def recall(key: dict[str, Any]) -> Any:
     return None
 
 
-def remember(key: dict[str, Any], value: Any) -> None:
+def write_cache(key: dict[str, Any], value: Any) -> None:
     """Keeps a value (JSON types) under a key; where that cannot be done, it will be computed again."""
     try:
         target = _file(key)

@@ -16,12 +16,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
-from trainer.input.images import fitted
+from trainer.input.images import fit_to_input
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """What the names of image files end in, in whatever case."""
 
-TOGETHER = 1024
+DECODE_AHEAD = 1024
 """How many images are decoded ahead of their use."""
 
 
@@ -56,21 +56,21 @@ class Files:
 
         def read(position: int) -> Tensor | Unreadable:
             try:
-                return fitted(decode(self.file(position))[None], shape)[0]
+                return fit_to_input(decode(self.file(position))[None], shape)[0]
             except Unreadable as error:
                 return error
 
-        with ThreadPoolExecutor(processors()) as pool, quiet():
-            for start in range(0, len(self), TOGETHER):
-                yield from pool.map(read, range(start, min(start + TOGETHER, len(self))))
+        with ThreadPoolExecutor(usable_cpus()) as pool, ignore_pillow_warnings():
+            for start in range(0, len(self), DECODE_AHEAD):
+                yield from pool.map(read, range(start, min(start + DECODE_AHEAD, len(self))))
 
 
-def processors() -> int:
+def usable_cpus() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def quiet() -> Any:
+def ignore_pillow_warnings() -> Any:
     """Within it, Pillow's warnings of odd but readable files are left out."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 

@@ -11,7 +11,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 
 
-def fitted(images: Tensor, shape: Shape) -> Tensor:
+def fit_to_input(images: Tensor, shape: Shape) -> Tensor:
     """Images `(N, C, H, W)` brought to a network's input: resized, grey repeated over colours, or colours made grey."""
     channels, *size = shape
     if images.shape[1] == 1 and channels == 3:
@@ -40,7 +40,7 @@ def check_fit(channels: int, shape: Shape, name: str) -> None:
 
 def histogram(images: Tensor, shape: Shape) -> Tensor:
     """How often each value from 0 to 255 stands in each channel, int64 `(C, 256)`, as the network sees the channels."""
-    channels = fitted(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
+    channels = fit_to_input(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
     return torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
 
 

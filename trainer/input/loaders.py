@@ -16,10 +16,10 @@ from archspec.foundation.shapes import Shape
 from archspec.recipe import AppliedAugmentation
 from trainer.input.augment_batch import Augmentation
 from trainer.input.augment_image import transform
-from trainer.input.datasets import Labelled
-from trainer.input.files import Files, Unreadable, decode, processors, quiet
-from trainer.input.images import fitted
-from trainer.processes.ranks import ALONE, Ranks
+from trainer.input.datasets import InMemory
+from trainer.input.files import Files, Unreadable, decode, ignore_pillow_warnings, usable_cpus
+from trainer.input.images import fit_to_input
+from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
 MOST_WORKERS = 8
 Batch = tuple[Tensor, Tensor]
@@ -54,7 +54,7 @@ class Batches(Sampler[Any]):
         self.epoch = 0
         self.begin: tuple[int, int] | None = None
 
-    def go_on(self, epoch: int, batch: int) -> None:
+    def start_at(self, epoch: int, batch: int) -> None:
         """The next epoch gone through is this one, from this batch on: those before it were trained with already."""
         self.begin = (epoch, batch) if batch < len(self) else None
 
@@ -114,7 +114,7 @@ class Stream:
         a worker would put its traceback into the message.
         """
         seed, positions = key
-        with torch.random.fork_rng(devices=[]), quiet():
+        with torch.random.fork_rng(devices=[]), ignore_pillow_warnings():
             torch.default_generator.manual_seed(seed)
             change = transform(self.augment, self.shape) if self.augment is not None else None
             images = []
@@ -127,7 +127,7 @@ class Stream:
                         help="leave the images alone while they are used",
                     )
                 size = self.shape[1:] if change is None else tuple(image.shape[-2:])
-                image = fitted(image, (self.shape[0], *size))[0]
+                image = fit_to_input(image, (self.shape[0], *size))[0]
                 images.append(image if change is None else change(image))
             mixes = [one for one in self.augment or () if one.kind.mixes]
             return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), self.files.labels[positions])
@@ -143,22 +143,22 @@ class Loader(DataLoader[Any]):
             yield batch
 
 
-def _unstopped(_: int) -> None:
+def _ignore_signals(_: int) -> None:
     """Has a worker leave signals to the process that it works for, which ends it once it has saved."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
 
 
 def loader(
-    part: Labelled | Stream, batch_size: int, *, shuffle_by: int | None = None, ranks: Ranks = ALONE
+    part: InMemory | Stream, batch_size: int, *, shuffle_by: int | None = None, group: ProcessGroup = SINGLE_PROCESS
 ) -> DataLoader[Any]:
     """Whole batches, from memory at once or through workers; for training, shuffled by a seed.
 
     Of several processes, each has its own (`Batches`).
     """
     streamed = isinstance(part, Stream)
-    batches = Batches(len(part), batch_size, shuffle_by, seeded=streamed, rank=ranks.rank, size=ranks.size)
-    workers = min(max(1, processors() // ranks.machine.devices), MOST_WORKERS, len(batches)) if streamed else 0
+    batches = Batches(len(part), batch_size, shuffle_by, seeded=streamed, rank=group.rank, size=group.size)
+    workers = min(max(1, usable_cpus() // group.devices.devices), MOST_WORKERS, len(batches)) if streamed else 0
     return Loader(
         part,  # type: ignore[arg-type]
         sampler=batches,
@@ -166,7 +166,7 @@ def loader(
         # a generator of its own keeps the loader from drawing on the global one
         generator=torch.Generator(),
         num_workers=workers,
-        worker_init_fn=_unstopped,
+        worker_init_fn=_ignore_signals,
         persistent_workers=workers > 0,
         pin_memory=streamed and torch.cuda.is_available(),
     )

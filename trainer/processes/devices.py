@@ -19,7 +19,7 @@ from archspec.foundation.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Machine:
+class DeviceRequest:
     """What a training runs on. `None` is what torchrun or SLURM started, or one."""
 
     accelerator: str = "auto"
@@ -30,13 +30,13 @@ class Machine:
     strategy: str = "auto"
     """`ddp`, `fsdp`, or `auto`: `ddp` where there are several processes."""
 
-    def resolve(self) -> ResolvedMachine:
+    def resolve(self) -> Devices:
         """Raises `UsageError` where the machine has no such thing."""
         found = torch.cuda.device_count() or int(torch.backends.mps.is_available())
         accelerator = self.accelerator if self.accelerator != "auto" else "gpu" if found else "cpu"
         if accelerator == "gpu" and not found:
             raise UsageError("--accelerator gpu: there is no GPU here", help="leave it out to use the processor")
-        launcher, nodes, devices = _launched() or ("", 1, 1)
+        launcher, nodes, devices = _detect_launcher() or ("", 1, 1)
         for option, asked, given in (("--num-nodes", self.num_nodes, nodes), ("--devices", self.devices, devices)):
             if launcher and asked not in (None, -1, given):
                 raise UsageError(
@@ -54,11 +54,11 @@ class Machine:
             )
         if self.strategy == "fsdp" and accelerator != "gpu":
             raise UsageError("--strategy fsdp: it needs GPUs, and this runs on the processor", help="--strategy ddp")
-        return ResolvedMachine(accelerator, devices, nodes, self.strategy, launcher)
+        return Devices(accelerator, devices, nodes, self.strategy, launcher)
 
 
 @dataclass(frozen=True)
-class ResolvedMachine:
+class Devices:
     """A machine that is there."""
 
     accelerator: str = "auto"
@@ -94,7 +94,7 @@ class ResolvedMachine:
         return TorchElasticEnvironment() if self.launcher == "torchrun" else LightningEnvironment()
 
 
-def _launched() -> tuple[str, int, int] | None:
+def _detect_launcher() -> tuple[str, int, int] | None:
     """What started this process among others, on how many nodes, and how many on each; `None` if nothing did."""
     given = os.environ
     if "TORCHELASTIC_RUN_ID" in given:

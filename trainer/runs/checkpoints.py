@@ -110,7 +110,7 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
     return None
 
 
-class CheckpointFiles(CheckpointIO):
+class SafeCheckpointIO(CheckpointIO):
     """How Lightning writes and reads checkpoints: by `save` and `load`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -123,7 +123,7 @@ class CheckpointFiles(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-class Best(ModelCheckpoint):
+class BestCheckpoint(ModelCheckpoint):
     """The checkpoint of the epoch with the best value of a metric: `best.ckpt`.
 
     What it remembers names no folder, so that a run that was moved goes on as before.
@@ -131,6 +131,10 @@ class Best(ModelCheckpoint):
 
     def __init__(self, folder: Path, monitor: str, mode: str) -> None:
         super().__init__(folder, "best", monitor, mode=mode, enable_version_counter=False)
+
+    @property
+    def state_key(self) -> str:
+        return super().state_key.replace(type(self).__qualname__, "Best", 1)  # its name in the checkpoints there are
 
     def state_dict(self) -> dict[str, Any]:
         return {"score": self.best_model_score}

@@ -12,8 +12,8 @@ from rich.progress import track
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError
-from trainer.input.datasets import Labelled
-from trainer.input.files import Unreadable, decode, quiet
+from trainer.input.datasets import InMemory
+from trainer.input.files import Unreadable, decode, ignore_pillow_warnings
 from trainer.input.loaders import Stream, loader
 from trainer.input.splits import Faults
 from trainer.runs import checkpoints
@@ -40,9 +40,9 @@ def load_network(run: Run, device: torch.device | None = None) -> SpecModule:
     return module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
 
-def evaluate(module: SpecModule, part: Labelled | Stream, *, progress: bool = False) -> Any:
-    """A network's answers to all images of a part. Raises `UsageError` for a file that can no longer be read."""
-    answers: list[list[Tensor]] = []
+def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False) -> Any:
+    """A network's predictions to all images of a part. Raises `UsageError` for a file that can no longer be read."""
+    predictions: list[list[Tensor]] = []
     total = 0.0
     shown = track(
         loader(part, EVALUATION_BATCH), "testing", console=Console(stderr=True), transient=True, disable=not progress
@@ -51,22 +51,22 @@ def evaluate(module: SpecModule, part: Labelled | Stream, *, progress: bool = Fa
         for images, labels in shown:
             logits, labels = module(images.to(module.device)), labels.to(module.device)
             total += float(module.loss(logits, labels)) * len(labels)
-            answers.append([one.cpu() for one in (*module.task.answers(logits), labels)])
-    *answered, labels = (torch.cat(part) for part in zip(*answers, strict=True))
-    return module.task.evaluate(answered, labels, total / len(labels))
+            predictions.append([one.cpu() for one in (*module.task.predictions(logits), labels)])
+    *predicted, labels = (torch.cat(part) for part in zip(*predictions, strict=True))
+    return module.task.summarize(predicted, labels, total / len(labels))
 
 
 def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
     """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
     weights, module = weights_of(run), load_network(run)
     job = load_job(run, data_folder)
-    found = evaluate(module, job.test)
+    evaluation = evaluate(module, job.test)
     return {
         "data": job.data.name,
         "weights": weights.name,
-        "images": len(found.labels),
-        "test_accuracy": found.accuracy,
-        "test_loss": found.loss,
+        "images": len(evaluation.labels),
+        "test_accuracy": evaluation.accuracy,
+        "test_loss": evaluation.loss,
     }
 
 
@@ -81,7 +81,7 @@ def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, 
     unreadable: Faults = []
     for file in images:
         try:
-            with quiet():
+            with ignore_pillow_warnings():
                 image = decode(file)
         except Unreadable as error:
             unreadable.append((file, str(error)))

@@ -14,13 +14,13 @@ from archspec.recipe import Recipe
 from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.input.augment_batch import Augmentation
-from trainer.input.datasets import DataSet, Labelled
+from trainer.input.datasets import DataSet, InMemory
 from trainer.input.images import check_fit
 from trainer.input.loaders import Stream
-from trainer.input.splits import Decoder, Parts, bring, split
-from trainer.processes.devices import ResolvedMachine
-from trainer.processes.ranks import ALONE
-from trainer.runs.engine import check_machine
+from trainer.input.splits import DecodeCache, Splits, prepare_splits, split
+from trainer.processes.devices import Devices
+from trainer.processes.group import SINGLE_PROCESS
+from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
@@ -35,9 +35,9 @@ class Job:
     task: Task
     spec: Spec
     data: DataSet
-    train: Labelled | Stream
-    validation: Labelled | Stream
-    test: Labelled | Stream
+    train: InMemory | Stream
+    validation: InMemory | Stream
+    test: InMemory | Stream
     recipe: Recipe
     folder: Path
     """Where data sets were looked for."""
@@ -55,13 +55,13 @@ class Job:
         return stem if variant is None else variant if variant.startswith(stem) else f"{stem}-{variant}"
 
 
-class Reader:
+class DataCache:
     """Reads data sets for the trainings of one command: each set, and each image of it, once."""
 
     def __init__(self) -> None:
         self._sets: dict[tuple[str, Path], DataSet] = {}
-        self._parts: dict[tuple[Any, ...], Parts] = {}
-        self._decoder = Decoder()
+        self._parts: dict[tuple[Any, ...], Splits] = {}
+        self._decoder = DecodeCache()
 
     def load(self, name: str, folder: Path, *, download: bool) -> DataSet:
         """The data set of this name (`trainer.data.load`). Raises `UsageError`."""
@@ -69,13 +69,15 @@ class Reader:
             self._sets[name, folder] = data.load(name, folder, download=download)
         return self._sets[name, folder]
 
-    def parts(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Parts:
-        """Its parts for a network of input `shape` (`trainer.input.splits.bring`). Raises `UsageError`."""
+    def parts(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Splits:
+        """Its parts for a network of input `shape` (`trainer.input.splits.prepare_splits`). Raises `UsageError`."""
         # all that parts depend on; augmentation belongs to those that are streamed
         drawn = (recipe.seed, recipe.validation, recipe.normalize, repr(recipe.augment))
         key = (id(images), shape, *drawn, skip_unreadable)
         if key not in self._parts:
-            self._parts[key] = bring(images, shape, recipe, skip_unreadable=skip_unreadable, decoder=self._decoder)
+            self._parts[key] = prepare_splits(
+                images, shape, recipe, skip_unreadable=skip_unreadable, decoder=self._decoder
+            )
         return self._parts[key]
 
 
@@ -86,8 +88,8 @@ def prepare(
     *,
     download: bool = False,
     skip_unreadable: bool = False,
-    machine: ResolvedMachine = ALONE.machine,
-    reader: Reader | None = None,
+    devices: Devices = SINGLE_PROCESS.devices,
+    reader: DataCache | None = None,
 ) -> Job:
     """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
 
@@ -95,8 +97,8 @@ def prepare(
     machine cannot do it, before anything is trained.
     """
     recipe, task = spec.recipe, tasks.load()
-    check_machine(recipe, machine)
-    reader = reader or Reader()
+    check_devices(recipe, devices)
+    reader = reader or DataCache()
     images = reader.load(recipe.data, data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
@@ -108,9 +110,9 @@ def prepare(
     _check_batch(recipe.batch_size, count)
     check_schedule(recipe, count // recipe.batch_size)
     parts = reader.parts(images, shape, recipe, skip_unreadable=skip_unreadable)
-    if 0 < len(parts.validation) < machine.processes:
+    if 0 < len(parts.validation) < devices.processes:
         raise UsageError(
-            f"a validation set of {len(parts.validation)} cannot be divided among {machine.processes} processes",
+            f"a validation set of {len(parts.validation)} cannot be divided among {devices.processes} processes",
             help="--set train.validation=0.1, or train on fewer devices",
         )
     if len(parts.train) < count:  # some could not be read
@@ -131,12 +133,12 @@ def prepare(
     )
 
 
-def load_job(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
+def load_job(run: Run, data_folder: Path | None, devices: Devices = SINGLE_PROCESS.devices) -> Job:
     """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
-    folder = data_folder or Path(run.began_with("data_folder"))
+    folder = data_folder or Path(run.recorded("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))
     spec = load(str(run.folder / "spec.yaml"))
-    return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, machine=machine)
+    return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, devices=devices)
 
 
 def _check_batch(size: int, images: int) -> None:

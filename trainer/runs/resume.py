@@ -24,11 +24,15 @@ from pytorch_lightning.loggers import CSVLogger
 
 from trainer.errors import Stopped
 from trainer.runs import checkpoints
-from trainer.runs.monitor import Epochs, check_finite
+from trainer.runs.monitor import TrainingMonitor, check_finite
 from trainer.undocumented import restart_in_evaluation
 
 if TYPE_CHECKING:
-    from trainer.processes.ranks import Ranks
+    from trainer.processes.group import ProcessGroup
+
+
+# Lightning keeps the state of a callback under `state_key`: these are the names in the checkpoints that there are.
+LAST_KEY = "Last"
 
 
 class Signals:
@@ -46,44 +50,50 @@ class Signals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        self._before = self.take()
+        self._before = self.install()
         return self
 
-    def take(self) -> dict[int, Any]:
+    def install(self) -> dict[int, Any]:
         """Take the signals; from Lightning too, which would end at SIGTERM without saving. Gives who had them."""
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {one: signal.signal(one, self._taken) for one in (signal.SIGTERM, signal.SIGINT)}
+        return {one: signal.signal(one, self._handle) for one in (signal.SIGTERM, signal.SIGINT)}
 
     def __exit__(self, *_: object) -> None:
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
-    def _taken(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         again, self.received = self.received, True
         self.number = number
         if again or not self.training:
-            raise self.stopped("what came after the last checkpoint is not kept" if again else "")
+            raise self.stop_error("what came after the last checkpoint is not kept" if again else "")
 
-    def stopped(self, what: str) -> Stopped:
+    def stop_error(self, what: str) -> Stopped:
         """The error that ends the process."""
         name = signal.Signals(self.number or signal.SIGTERM).name
         said = f"stopped by {name}{': ' if what else ''}{what}"
         return Stopped(self.number or signal.SIGTERM, said, help=f"go on by: archspec train --resume {self.folder}")
 
 
-class Last(Checkpoint):
+class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt`: after every epoch whatever it brought, at a signal, and every so many steps or minutes.
 
     A signal is not kept waiting by a validation: what is saved then has the epoch's steps, and is validated anew.
     """
 
     def __init__(
-        self, folder: Path, signals: Signals, ranks: Ranks, *, steps: int | None = None, minutes: float | None = None
+        self,
+        folder: Path,
+        signals: Signals,
+        group: ProcessGroup,
+        *,
+        steps: int | None = None,
+        minutes: float | None = None,
     ) -> None:
         self.path = folder / "checkpoints" / "last.ckpt"
         self.signals = signals
-        self.ranks = ranks
+        self.group = group
         self.every_steps = steps
         self.every_seconds = None if minutes is None else 60 * minutes
         self.saved_at = time.monotonic()
@@ -91,8 +101,12 @@ class Last(Checkpoint):
         self.position = (0, 0)
         self.validation_due = False
 
+    @property
+    def state_key(self) -> str:
+        return LAST_KEY
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.signals.take()
+        self.signals.install()
         self.signals.training = True
         self.saved_at = time.monotonic()
         if self.validation_due:
@@ -111,15 +125,15 @@ class Last(Checkpoint):
         due = (self.every_steps is not None and self.since >= self.every_steps) or (
             self.every_seconds is not None and time.monotonic() - self.saved_at >= self.every_seconds
         )
-        if self._agreed(due):
+        if self._any_rank_due(due):
             self._save(trainer, (trainer.current_epoch, index + 1))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._agreed(True)
+        self._any_rank_due(True)
         self._save(trainer, (trainer.current_epoch + 1, 0))
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        if self._agreed(False):
+        if self._any_rank_due(False):
             for one in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(one, WeightAveraging):  # which has put its averages in the place of the weights
                     one.on_validation_epoch_end(trainer, pl_module)
@@ -149,9 +163,9 @@ class Last(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.validation_due = state_dict["validation_due"]
 
-    def _agreed(self, due: bool) -> bool:
+    def _any_rank_due(self, due: bool) -> bool:
         """Whether to save now, as one rank has to or was told to by a signal: all save, and end, together."""
-        number = self.ranks.all_reduce_max(self.signals.number or int(due))  # those of signals are greater than 1
+        number = self.group.all_reduce_max(self.signals.number or int(due))  # those of signals are greater than 1
         if number > 1:
             self.signals.number = number
         return number > 0
@@ -159,8 +173,8 @@ class Last(Checkpoint):
     def _save(self, trainer: Trainer, position: tuple[int, int]) -> None:
         self.position = position
         for one in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(one, Epochs):
-                one.look(trainer)  # losses that were not looked at are no part of a checkpoint
+            if isinstance(one, TrainingMonitor):
+                one.sync_losses(trainer)  # losses that were not looked at are no part of a checkpoint
         for logger in trainer.loggers:
             logger.save()  # what is logged is never behind the checkpoint
         trainer.save_checkpoint(self.path)
@@ -169,14 +183,18 @@ class Last(Checkpoint):
             epoch, batch = position
             place = "before its validation" if self.validation_due else f"after batch {batch}"
             where = f"epoch {epoch + 1}, {place}" if batch else f"after epoch {epoch}"
-            raise self.signals.stopped(f"saved {where}")
+            raise self.signals.stop_error(f"saved {where}")
 
 
-class Randomness(Callback):
+class RandomStates(Callback):
     """Keeps the random states of torch, NumPy and Python in checkpoints."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] | None = None
+
+    @property
+    def state_key(self) -> str:
+        return "Randomness"
 
     def state_dict(self) -> dict[str, Any]:
         kind, keys, *rest = np.random.get_state()
@@ -202,7 +220,7 @@ class Randomness(Callback):
         random.setstate((version, tuple(state), gauss))
 
 
-class RunFiles(checkpoints.CheckpointFiles):
+class FiniteCheckpointIO(checkpoints.SafeCheckpointIO):
     """Checkpoints of a run: weights that are not finite are not written, and never overwrite those that are."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -212,7 +230,7 @@ class RunFiles(checkpoints.CheckpointFiles):
 
 def position(checkpoint: dict[str, Any]) -> tuple[int, int, int]:
     """Where a checkpoint was taken: whole epochs, batches of the next one, and steps of the optimizer in all."""
-    state = checkpoint["callbacks"]["Last"]
+    state = checkpoint["callbacks"][LAST_KEY]
     return state["epoch"], state["batch"], checkpoint["global_step"]
 
 

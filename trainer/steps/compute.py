@@ -11,11 +11,11 @@ from torch import nn
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
-from trainer.input.datasets import Labelled
+from trainer.input.datasets import InMemory
 from trainer.input.loaders import Stream
 
 
-def quicken(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
+def optimize_execution(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
     """Compile a network, if its recipe says so, and otherwise have it give the same bits sooner, on a device.
 
     Raises `UsageError` where what `torch.compile` needs is not there.
@@ -39,7 +39,7 @@ def _check_compiler(device: torch.device) -> None:
         )
 
 
-def move_to_device(part: Labelled | Stream, device: torch.device) -> Labelled | Stream:
+def move_to_device(part: InMemory | Stream, device: torch.device) -> InMemory | Stream:
     """Images in memory, brought to a GPU once for all batches if they fill no more than a quarter of what is free."""
     if isinstance(part, Stream) or device.type != "cuda":
         return part

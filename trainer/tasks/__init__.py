@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 
-from trainer.tasks.task import Score, Task
+from trainer.tasks.task import MetricSpec, Task
 
-__all__ = ["Score", "Task", "load", "names"]
+__all__ = ["MetricSpec", "Task", "load", "names"]
 
 
 def names() -> list[str]:

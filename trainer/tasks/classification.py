@@ -16,7 +16,7 @@ from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
 from trainer.input.datasets import DataSet
-from trainer.tasks.task import Score, Task
+from trainer.tasks.task import MetricSpec, Task
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Evaluation:
     Tensors `(N,)`, in the order of the images.
     """
 
-    chosen: Tensor
+    predicted: Tensor
     probability: Tensor
     labels: Tensor
     loss: float
@@ -34,13 +34,13 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """The share of images whose class is right."""
-        return int((self.chosen == self.labels).sum()) / len(self.labels)
+        return int((self.predicted == self.labels).sum()) / len(self.labels)
 
 
 class Classification(Task):
     """Each image is of one class, to which a network gives the greatest logit."""
 
-    score = Score("accuracy", "max", ".2%")
+    metric = MetricSpec("accuracy", "max", ".2%")
 
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
         if plan.output != (data.classes,):
@@ -51,11 +51,11 @@ class Classification(Task):
                 f"the data set `{data.name}` has {data.classes} classes, but {plan.title} gives {show(plan.output)}",
                 help=cure,
             )
-        for side in plan.aux.values():
-            if side.shape != (data.classes,):
+        for aux in plan.aux.values():
+            if aux.shape != (data.classes,):
                 raise UsageError(
-                    f"the data set `{data.name}` has {data.classes} classes, but the side classifier `{side.name}` of "
-                    f"{plan.title} gives {show(side.shape)}",
+                    f"the data set `{data.name}` has {data.classes} classes, but the side classifier `{aux.name}` of "
+                    f"{plan.title} gives {show(aux.shape)}",
                     help="end its body in `- linear: =num_classes`",
                 )
 
@@ -69,14 +69,14 @@ class Classification(Task):
         """The share of images whose class is right."""
         return MulticlassAccuracy(plan.output[0], average="micro")
 
-    def answers(self, output: Tensor) -> tuple[Tensor, Tensor]:
+    def predictions(self, output: Tensor) -> tuple[Tensor, Tensor]:
         """The class that logits `(N, classes)` choose of each image, and its probability."""
-        probability, chosen = output.float().softmax(1).max(1)
-        return chosen, probability
+        probability, predicted = output.float().softmax(1).max(1)
+        return predicted, probability
 
-    def evaluate(self, answers: Sequence[Tensor], labels: Tensor, loss: float) -> Evaluation:
-        chosen, probability = answers
-        return Evaluation(chosen, probability, labels, loss)
+    def summarize(self, predictions: Sequence[Tensor], labels: Tensor, loss: float) -> Evaluation:
+        predicted, probability = predictions
+        return Evaluation(predicted, probability, labels, loss)
 
     def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
         """The likeliest classes and their probabilities."""

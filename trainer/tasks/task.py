@@ -16,24 +16,24 @@ from trainer.input.datasets import DataSet
 
 
 @dataclass(frozen=True)
-class Score:
+class MetricSpec:
     """A number that says how good a network is: `accuracy` is logged as `val_accuracy`."""
 
     name: str
     mode: str
     """`max` where more is better, else `min`."""
-    form: str
+    format_spec: str
     """How it is written, as a format specification."""
 
     @property
-    def logged(self) -> str:
+    def log_name(self) -> str:
         """The name under which that of the validation images is logged."""
         return f"val_{self.name}"
 
     def show(self, value: float) -> str:
-        return format(value, self.form)
+        return format(value, self.format_spec)
 
-    def better(self, value: float, than: float | None) -> bool:
+    def is_better(self, value: float, than: float | None) -> bool:
         """Whether a value is better than another one, or there is none."""
         return than is None or (value > than if self.mode == "max" else value < than)
 
@@ -41,7 +41,7 @@ class Score:
 class Task(ABC):
     """What networks learn."""
 
-    score: Score
+    metric: MetricSpec
     """By which the best weights of a run are chosen."""
 
     @abstractmethod
@@ -57,11 +57,11 @@ class Task(ABC):
         """What computes the score, updated by a network's output and the labels."""
 
     @abstractmethod
-    def answers(self, output: Tensor) -> tuple[Tensor, ...]:
+    def predictions(self, output: Tensor) -> tuple[Tensor, ...]:
         """What a network's output says of each image of a batch: tensors `(N, …)`."""
 
     @abstractmethod
-    def evaluate(self, answers: Sequence[Tensor], labels: Tensor, loss: float) -> Any:
+    def summarize(self, predictions: Sequence[Tensor], labels: Tensor, loss: float) -> Any:
         """What comes of the answers to all images of a part, their labels and the mean loss."""
 
     @abstractmethod

@@ -55,7 +55,7 @@ def test_predict_decodes_as_test_does(tmp_path: Path) -> None:
     predicted, unreadable = predict(run, [test / f"{number}.png" for number in range(6)], top=1)
 
     assert not unreadable
-    assert [one["top"][0]["index"] for one in predicted] == evaluated.chosen.tolist()
+    assert [one["top"][0]["index"] for one in predicted] == evaluated.predicted.tolist()
     probabilities = [one["top"][0]["probability"] for one in predicted]
     assert probabilities == pytest.approx(evaluated.probability.tolist(), rel=1e-5)
     assert probabilities[::2] == pytest.approx(probabilities[1::2], rel=1e-5)

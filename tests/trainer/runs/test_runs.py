@@ -20,10 +20,10 @@ from sklearn.datasets import load_digits
 
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
-from trainer.runs import folders as runs
+from trainer.runs import folders as run_folders
 from trainer.runs.job import prepare
 from trainer.runs.resume import position
-from trainer.session import key, train
+from trainer.session import fingerprint, train
 from trainer.steps.module import SpecModule
 
 pytestmark = pytest.mark.slow
@@ -75,9 +75,9 @@ def test_the_commit_of_a_repository_is_kept(tmp_path: Path, monkeypatch: pytest.
     Path("file").write_text("1")
     git("add", "file")
     git("commit", "-m", "first")
-    assert runs.environment()["git"] == {"commit": git("rev-parse", "HEAD"), "changed": False}
+    assert run_folders.environment()["git"] == {"commit": git("rev-parse", "HEAD"), "changed": False}
     Path("file").write_text("2")
-    assert runs.environment()["git"]["changed"] is True
+    assert run_folders.environment()["git"]["changed"] is True
 
 
 def test_two_processes_that_start_together_get_two_folders(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_another_recipe_or_other_images_are_another_training(tmp_path: Path) -> 
             "vars": {"num_classes": 10},
             "network": ["flatten", {"linear": "=num_classes"}],
         }
-        return key(prepare(from_dict(spec | {"train": {"validation": 0.2} | changes}), tmp_path))
+        return fingerprint(prepare(from_dict(spec | {"train": {"validation": 0.2} | changes}), tmp_path))
 
     assert made() == made(data="digits", epochs=10)
     assert len({made(), made(epochs=3), made(seed=1), made(optimizer={"name": "sgd", "lr": 0.1})}) == 4

@@ -14,19 +14,19 @@ import torch
 from torch import distributed
 
 from trainer.errors import OtherProcessFailed
-from trainer.processes.devices import ResolvedMachine
+from trainer.processes.devices import Devices
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Ranks:
+class ProcessGroup:
     """The processes of a training as one of them sees them; of one alone, by default."""
 
-    machine: ResolvedMachine = field(default_factory=ResolvedMachine)
+    devices: Devices = field(default_factory=Devices)
     rank: int = 0
     size: int = 1
-    group: Any = None
+    gloo: Any = None
     """Through which they agree, on the processor and without a limit of time."""
 
     def broadcast(self, make: Callable[[], T]) -> T:
@@ -35,7 +35,7 @@ class Ranks:
             return make()
         answer: list[Any] = [None, 0]
         if self.rank:
-            distributed.broadcast_object_list(answer, 0, self.group)
+            distributed.broadcast_object_list(answer, 0, self.gloo)
             if answer[1]:
                 raise OtherProcessFailed(answer[1])
             made: T = answer[0]
@@ -48,7 +48,7 @@ class Ranks:
         else:
             answer[0] = made
         finally:
-            distributed.broadcast_object_list(answer, 0, self.group)
+            distributed.broadcast_object_list(answer, 0, self.gloo)
         return made
 
     def rank_zero_first(self, make: Callable[[], T]) -> T:
@@ -67,8 +67,8 @@ class Ranks:
             return [number]
         numbers = torch.zeros(self.size, dtype=torch.float64)
         numbers[self.rank] = number
-        distributed.all_reduce(numbers, group=self.group)
+        distributed.all_reduce(numbers, group=self.gloo)
         return numbers.tolist()
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()
