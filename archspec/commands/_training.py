@@ -46,7 +46,7 @@ class DataOptions:
     """Whether `num_classes` was given, and does not follow the data set."""
     download: bool
     skip_unreadable: bool
-    reader: DataCache
+    cache: DataCache
     """Reads each data set once for all trainings of the command."""
 
     def job(self, spec: Spec, group: ProcessGroup) -> Job:
@@ -60,7 +60,7 @@ class DataOptions:
                 download=self.download,
                 skip_unreadable=self.skip_unreadable,
                 devices=group.devices,
-                reader=self.reader,
+                cache=self.cache,
             )
         )
 

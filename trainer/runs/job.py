@@ -1,4 +1,4 @@
-"""What a run needs before it can begin: a spec and a data set brought together."""
+"""Jobs: a spec and a data set, checked and ready to train."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Job:
-    """A spec made ready for a data set: it fits, and only training remains."""
+    """A spec and its data set, checked against each other and ready to train."""
 
     task: Task
     spec: Spec
@@ -60,7 +60,7 @@ class DataCache:
 
     def __init__(self) -> None:
         self._sets: dict[tuple[str, Path], DataSet] = {}
-        self._parts: dict[tuple[Any, ...], Splits] = {}
+        self._splits: dict[tuple[Any, ...], Splits] = {}
         self._decoder = DecodeCache()
 
     def load(self, name: str, folder: Path, *, download: bool) -> DataSet:
@@ -69,16 +69,16 @@ class DataCache:
             self._sets[name, folder] = data.load(name, folder, download=download)
         return self._sets[name, folder]
 
-    def parts(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Splits:
-        """Its parts for a network of input `shape` (`trainer.input.splits.prepare_splits`). Raises `UsageError`."""
-        # all that parts depend on; augmentation belongs to those that are streamed
+    def splits(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Splits:
+        """Its splits for a network of input `shape` (`trainer.input.splits.prepare_splits`). Raises `UsageError`."""
+        # all that the splits depend on; of streamed ones, augmentation is a part
         drawn = (recipe.seed, recipe.validation, recipe.normalize, repr(recipe.augment))
         key = (id(images), shape, *drawn, skip_unreadable)
-        if key not in self._parts:
-            self._parts[key] = prepare_splits(
+        if key not in self._splits:
+            self._splits[key] = prepare_splits(
                 images, shape, recipe, skip_unreadable=skip_unreadable, decoder=self._decoder
             )
-        return self._parts[key]
+        return self._splits[key]
 
 
 def prepare(
@@ -89,60 +89,63 @@ def prepare(
     download: bool = False,
     skip_unreadable: bool = False,
     devices: Devices = SINGLE_PROCESS.devices,
-    reader: DataCache | None = None,
+    cache: DataCache | None = None,
 ) -> Job:
-    """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
+    """Check that a spec fits its data set, and load that; `num_classes` follows the data set unless it was given.
 
-    A `reader` that has read the data set before gives it again. Raises `UsageError` where they cannot fit, or the
-    machine cannot do it, before anything is trained.
+    A `cache` that holds the data set spares reading it again. Raises `UsageError` where spec, data and devices do not
+    fit together.
     """
     recipe, task = spec.recipe, tasks.load()
     check_devices(recipe, devices)
-    reader = reader or DataCache()
-    images = reader.load(recipe.data, data_folder, download=download)
+    cache = cache or DataCache()
+    images = cache.load(recipe.data, data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
-    shape = spec.plan.input
-    check_fit(images.train.channels, shape, images.name)
+    check_fit(images.train.channels, spec.plan.input, images.name)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
-    Augmentation(recipe.augment, shape, images.classes)  # raises what is wrong with its arguments
+    Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
-    _check_batch(recipe.batch_size, count)
-    check_schedule(recipe, count // recipe.batch_size)
-    parts = reader.parts(images, shape, recipe, skip_unreadable=skip_unreadable)
-    if 0 < len(parts.validation) < devices.processes:
+    _check_size(recipe, count)  # before any image is decoded
+    splits = cache.splits(images, spec.plan.input, recipe, skip_unreadable=skip_unreadable)
+    if 0 < len(splits.validation) < devices.processes:
         raise UsageError(
-            f"a validation set of {len(parts.validation)} cannot be divided among {devices.processes} processes",
+            f"a validation set of {len(splits.validation)} cannot be divided among {devices.processes} processes",
             help="--set train.validation=0.1, or train on fewer devices",
         )
-    if len(parts.train) < count:  # some could not be read
-        _check_batch(recipe.batch_size, len(parts.train))
-        check_schedule(recipe, len(parts.train) // recipe.batch_size)
+    if len(splits.train) < count:  # some could not be read
+        _check_size(recipe, len(splits.train))
     return Job(
         task,
         spec,
         images,
-        parts.train,
-        parts.validation,
-        parts.test,
+        splits.train,
+        splits.validation,
+        splits.test,
         recipe,
         data_folder,
-        parts.statistics,
-        parts.notes,
+        splits.statistics,
+        splits.notes,
         skip_unreadable,
     )
 
 
 def load_job(run: Run, data_folder: Path | None, devices: Devices = SINGLE_PROCESS.devices) -> Job:
-    """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
+    """The job of a run; its data are read from `data_folder`, or by default from where the run had them.
+
+    Raises `UsageError`.
+    """
     folder = data_folder or Path(run.recorded("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))
     spec = load(str(run.folder / "spec.yaml"))
     return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, devices=devices)
 
 
-def _check_batch(size: int, images: int) -> None:
-    if size > images:
+def _check_size(recipe: Recipe, images: int) -> None:
+    """Raises `UsageError` where batches or schedule do not fit the number of training images."""
+    if recipe.batch_size > images:
         raise UsageError(
-            f"a batch of {size} is more than the {images} images to train with", help="--set train.batch_size=64"
+            f"a batch of {recipe.batch_size} is more than the {images} images to train with",
+            help="--set train.batch_size=64",
         )
+    check_schedule(recipe, images // recipe.batch_size)

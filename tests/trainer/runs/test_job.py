@@ -31,14 +31,14 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def jobs(root: Path, reader: DataCache | None) -> list[Job]:
+def jobs(root: Path, cache: DataCache | None) -> list[Job]:
     """Two specs, each with two seeds."""
     specs = [
         from_dict(spec | {"train": spec["train"] | {"data": str(root), "seed": seed}})  # type: ignore[operator]
         for spec in (SPEC, WIDER)
         for seed in (1, 2)
     ]
-    return [prepare(spec, root, reader=reader) for spec in specs]
+    return [prepare(spec, root, cache=cache) for spec in specs]
 
 
 def test_several_trainings_decode_each_image_once_and_get_what_each_would_alone(
@@ -66,10 +66,10 @@ def test_what_is_streamed_is_augmented_by_each_recipe(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(splits, "MEMORY_LIMIT", 0)
-    root, reader = photos(tmp_path / "photos"), DataCache()
+    root, cache = photos(tmp_path / "photos"), DataCache()
     recipe = {"data": str(root), "epochs": 1, "batch_size": 4}
     plain, flip = (
-        prepare(from_dict(SPEC | {"train": recipe | {"augment": augment}}), root, reader=reader)
+        prepare(from_dict(SPEC | {"train": recipe | {"augment": augment}}), root, cache=cache)
         for augment in ([], ["horizontal_flip"])
     )
     assert isinstance(plain.train, Stream)
