@@ -61,10 +61,10 @@ def broken(root: Path) -> dict[str, str]:
     Image.fromarray(np.zeros((2, 2), np.float32)).save(root / "float.tif")
     return {
         "cut.jpg": "image file is truncated",
-        "empty.png": "it is no image",
+        "empty.png": "not an image",
         "float.tif": "its values are floats, of no known range",
         "gone.png": "No such file or directory",
-        "text.png": "it is no image",
+        "text.png": "not an image",
     }
 
 

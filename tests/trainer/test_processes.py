@@ -1,4 +1,4 @@
-"""Several processes train as one would: real processes on the processor, over gloo."""
+"""Several processes train as one would: real processes on the CPU, over gloo."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def assert_saved(process: subprocess.Popen[str], signal: str, status: int) -> No
     assert (ended_by, said[: len(begin)], said.splitlines(True)[1:]) == (
         status,
         begin,
-        ["  help: go on by: archspec train --resume runs/noisy\n"],
+        ["  help: resume it: archspec train --resume runs/noisy\n"],
     )
 
 
@@ -211,8 +211,8 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     status, _, said = ended(begun(folder, RECORDER, *again, SIGNAL="1:30:SIGKILL"))
     assert (status, said) == (
         2,
-        "error: another process of this training ended; if it said why, that stands above\n"
-        "  help: go on from the last checkpoint: archspec train --resume RUN\n",
+        "error: another process of this training ended; its error, if any, is printed above\n"
+        "  help: resume from the last checkpoint: archspec train --resume RUN\n",
     )
 
     status, _, said = ended(begun(folder, RECORDER, *again))
@@ -269,12 +269,12 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "
         (
             ["--strategy", "fsdp"],
             {},
-            "error: --strategy fsdp: it needs GPUs, and this runs on the processor\n  help: --strategy ddp\n",
+            "error: --strategy fsdp: it needs GPUs, and this runs on the CPU\n  help: --strategy ddp\n",
         ),
         (
             ["--accelerator", "gpu"],
             {},
-            "error: --accelerator gpu: there is no GPU here\n  help: leave it out to use the processor\n",
+            "error: --accelerator gpu: there is no GPU here\n  help: leave it out to use the CPU\n",
         ),
         (
             ["--devices", "none"],

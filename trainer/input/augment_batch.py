@@ -1,6 +1,6 @@
-"""A recipe's augmentations, on whole batches where they lie: each image is changed by a draw of its own.
+"""A recipe's augmentations on whole batches, on their device: each image has random numbers of its own.
 
-The distributions are those of torchvision's transforms of the same names, which would draw but once for a batch.
+The distributions are those of torchvision's transforms of the same names, which sample only once for a batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Row = tuple[Operation, float, float, bool]
 """An operation, its first and last magnitude, and whether the magnitude is of either sign."""
 
 MAX_TRIES = 10
-"""How often a rectangle that does not fit is drawn again, as in torchvision."""
+"""How many rectangles are sampled until one fits, as in torchvision."""
 
 
 class BatchRandom:

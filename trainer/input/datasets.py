@@ -42,9 +42,9 @@ class DataSet:
     test: InMemory | Files
     validation: InMemory | Files | None = None
     files_fingerprint: str | None = None
-    """What tells these files in this state from all others (`trainer.input.cache`); none where there are no files."""
+    """Identifies the files and their state (`trainer.input.cache`); `None` where there are no files."""
     notes: tuple[str, ...] = ()
-    """What a person should know of it, a line each."""
+    """Notes for the user, a line each."""
 
     @property
     def classes(self) -> int:

@@ -1,4 +1,4 @@
-"""Images in files of their own: decoded when they are asked for, to uint8, upright, grey or in colour."""
+"""Image files: decoded on demand to uint8, upright, grey or in colour."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Files:
 
     @property
     def channels(self) -> int:
-        """Colour, to which grey images are brought if the network's input asks for it."""
+        """3: files may hold colour; `fit_to_input` makes them what the network's input asks for."""
         return 3
 
     def __len__(self) -> int:
@@ -52,7 +52,7 @@ class Files:
         return self.root / self.paths[position]
 
     def decoded(self, shape: Shape) -> Iterator[Tensor | Unreadable]:
-        """Each image in turn, uint8 of a network's input shape, or why it cannot be read; several at once."""
+        """Each image in turn, uint8 of a network's input shape, or why it cannot be read. Several threads decode."""
 
         def read(position: int) -> Tensor | Unreadable:
             try:
@@ -66,26 +66,26 @@ class Files:
 
 
 def usable_cpus() -> int:
-    """How many processors this process may use."""
+    """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ignore_pillow_warnings() -> Any:
-    """Within it, Pillow's warnings of odd but readable files are left out."""
+    """A context manager that ignores Pillow's warnings of odd but readable files."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
 def decode(file: Path) -> Tensor:
     """An image file's pixels as uint8 `(1, H, W)` if it is grey, else `(3, H, W)`; of an animation, the first picture.
 
-    It is turned upright as its EXIF data say; transparent parts lie on white; 16 bits become 8. Raises `Unreadable`.
+    The EXIF orientation is applied, transparency is put on white, 16 bits are scaled to 8. Raises `Unreadable`.
     """
     try:
         with Image.open(file) as image:
             image.load()
             try:
                 upright = ImageOps.exif_transpose(image)
-            except Exception:  # of damaged EXIF data anything may come, and the pixels are sound
+            except Exception:  # damaged EXIF data raise anything, and the pixels are intact
                 upright = image
             pixels = _eight_bits(upright)
     except Unreadable:
@@ -99,7 +99,7 @@ def decode(file: Path) -> Tensor:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is no image"
+        return "not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 CHUNK_VALUES = 2**17
-"""How many values are worked on at once on a CPU."""
+"""How many values are processed at once on a CPU."""
 
 
 def flip(images: Tensor, chosen: Tensor, dim: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The parts of a data set made ready for a network: in memory where they are small, else as streams."""
+"""The splits of a data set, ready for a network: in memory where they are small, else as streams."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
 
 MEMORY_LIMIT = 1_000_000_000
-"""How many bytes of images are held in memory: a training set in files that needs more is streamed."""
+"""Bytes: a training set in files that needs more as decoded images is streamed, not held in memory."""
 
 MAX_NAMED_FILES = 5
-"""How many of the unreadable files are named."""
+"""How many unreadable files a message names."""
 
 Statistics = tuple[Tensor, Tensor]
 Faults = list[tuple[Path, str]]
@@ -34,7 +34,7 @@ Faults = list[tuple[Path, str]]
 
 @dataclass(frozen=True)
 class Splits:
-    """A data set's parts for one network and recipe, and what is to be said of them, a line each.
+    """A data set's splits for one network and recipe, and notes for the user, a line each.
 
     `statistics` are the mean and standard deviation of the training images, floats `(C,)` of values from 0 to 1, if the
     recipe normalises.
@@ -48,7 +48,7 @@ class Splits:
 
 
 class DecodeCache:
-    """Decodes images of files, each once for a shape, however often it is asked for."""
+    """Decodes image files and keeps the result, so that each is decoded once for a shape."""
 
     def __init__(self) -> None:
         self._decoded: dict[tuple[Path, str, Shape], Tensor | Unreadable] = {}
@@ -65,27 +65,27 @@ class DecodeCache:
 def prepare_splits(
     data: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool = False, decoder: DecodeCache | None = None
 ) -> Splits:
-    """A data set's parts as a network of input `shape` takes them; its channels fit (`images.check_fit`).
+    """A data set's splits for a network of input `shape`, whose channels fit (`images.check_fit`).
 
-    What a `decoder` has decoded is not decoded again; without one, nothing is kept for later. Raises `UsageError` for
-    files that are no images, unless they are to be skipped: they are counted in the notes then.
+    With a `decoder`, images are decoded once for all calls. Raises `UsageError` for unreadable files, or with
+    `skip_unreadable` leaves them out and says so in the notes.
     """
-    parts = split(data, recipe)
-    # what decides on the statistics: the files, which of them are trained with, and the size that they are brought to
-    sizes = [len(part) for part in parts]
+    splits = split(data, recipe)
+    # the statistics depend on the files, on which of them are trained with, and on the size they are resized to
+    sizes = [len(one) for one in splits]
     key = {"version": 1, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
-    files = [part for part in parts if isinstance(part, Files)]
+    files = [one for one in splits if isinstance(one, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY_LIMIT:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
     faults: Faults = []
-    train, validation, test = (_in_memory(part, shape, faults, decoder) for part in parts)
+    train, validation, test = (_in_memory(one, shape, faults, decoder) for one in splits)
     notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize else None
     return Splits(train, validation, test, measured, notes)
 
 
 def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | Files, InMemory | Files]:
-    """The training set without and with what is kept for validation, drawn by the recipe's seed, and the test set.
+    """The training, validation and test sets; validation images are split off by the recipe's seed.
 
     A data set's own validation set is left as it is. Raises `UsageError`.
     """
@@ -103,63 +103,67 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
     return data.train.at(order[count:]), data.train.at(order[:count]), data.test
 
 
-def _in_memory(part: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
-    if isinstance(part, InMemory):
-        return part
-    images = torch.empty((len(part), *shape), dtype=torch.uint8)
+def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
+    if isinstance(one, InMemory):
+        return one
+    images = torch.empty((len(one), *shape), dtype=torch.uint8)
     read: list[int] = []
-    for position, image in enumerate(decoder.images(part, shape) if decoder else part.decoded(shape)):
+    for position, image in enumerate(decoder.images(one, shape) if decoder else one.decoded(shape)):
         if isinstance(image, Unreadable):
-            faults.append((part.file(position), str(image)))
+            faults.append((one.file(position), str(image)))
         else:
             images[len(read)] = image
             read.append(position)
-    return InMemory(images[: len(read)], part.labels[read])
+    return InMemory(images[: len(read)], one.labels[read])
 
 
 def _statistics(train: InMemory, shape: Shape, key: dict[str, Any]) -> Statistics:
-    kept = read_cache(key) if key["data"] else None
-    if kept is None:
+    cached = read_cache(key) if key["data"] else None
+    if cached is None:
         mean, std = statistics(train.images, shape)
-        kept = {"mean": mean.tolist(), "std": std.tolist()}
+        cached = {"mean": mean.tolist(), "std": std.tolist()}
         if key["data"]:
-            write_cache(key, kept)
-    return torch.tensor(kept["mean"]), torch.tensor(kept["std"])
+            write_cache(key, cached)
+    return torch.tensor(cached["mean"]), torch.tensor(cached["std"])
 
 
 def _streamed(
-    data: DataSet, parts: list[Files], shape: Shape, recipe: Recipe, key: dict[str, Any], skip: bool
+    data: DataSet, splits: list[Files], shape: Shape, recipe: Recipe, key: dict[str, Any], skip: bool
 ) -> Splits:
-    """Streams of what can be read, which is found out once, together with the statistics, and kept."""
+    """Streams of the readable files; which these are, and the statistics, is computed once and cached."""
     key |= {"streamed": True}
-    kept = read_cache(key) if key["data"] else None
-    if kept is None:
-        kept = _measure(parts, shape)
+    cached = read_cache(key) if key["data"] else None
+    if cached is None:
+        cached = _measure(splits, shape)
         if key["data"]:
-            write_cache(key, kept)
-    broken: list[dict[int, str]] = [dict(faults) for faults in kept["unreadable"]]
+            write_cache(key, cached)
+    broken: list[dict[int, str]] = [dict(faults) for faults in cached["unreadable"]]
     faults = [
-        (part.file(position), why) for part, found in zip(parts, broken, strict=True) for position, why in found.items()
+        (one.file(position), why) for one, found in zip(splits, broken, strict=True) for position, why in found.items()
     ]
     sound = [
-        part.at(torch.tensor([i for i in range(len(part)) if i not in found], dtype=torch.int64)) if found else part
-        for part, found in zip(parts, broken, strict=True)
+        one.at(torch.tensor([i for i in range(len(one)) if i not in found], dtype=torch.int64)) if found else one
+        for one, found in zip(splits, broken, strict=True)
     ]
-    notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, parts)), skip)
+    notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
     train, validation, test = (Stream(files, shape) for files in sound)
     train = train.augmented(recipe.augment, data.classes)
-    measured = torch.tensor(kept["mean"]), torch.tensor(kept["std"])
+    measured = torch.tensor(cached["mean"]), torch.tensor(cached["std"])
     return Splits(train, validation, test, measured if recipe.normalize else None, notes)
 
 
-def _measure(parts: list[Files], shape: Shape) -> dict[str, Any]:
-    """Decodes all images once: the training images' statistics, and what cannot be read of each part (JSON types)."""
-    count = sum(map(len, parts))
-    print(f"reading {count:,} images once, for their mean and deviation, and for damage …", file=sys.stderr, flush=True)
+def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
+    """Decode all images once for the training images' statistics and each split's unreadable files (JSON types)."""
+    count = sum(map(len, splits))
+    print(
+        f"reading {count:,} images once, for their mean and standard deviation, and for damage …",
+        file=sys.stderr,
+        flush=True,
+    )
     counts = torch.zeros(shape[0], 256, dtype=torch.int64)
-    unreadable: list[list[tuple[int, str]]] = [[] for _ in parts]
-    for number, part in enumerate(parts):
-        for position, image in enumerate(part.decoded(shape)):
+    unreadable: list[list[tuple[int, str]]] = [[] for _ in splits]
+    for number, one in enumerate(splits):
+        for position, image in enumerate(one.decoded(shape)):
             if isinstance(image, Unreadable):
                 unreadable[number].append((position, str(image)))
             elif number == 0:
@@ -169,17 +173,17 @@ def _measure(parts: list[Files], shape: Shape) -> dict[str, Any]:
 
 
 def _check_unreadable(data: DataSet, labels: Tensor, faults: Faults, total: int, skip: bool) -> tuple[str, ...]:
-    """The notes of a data set some of whose files cannot be read, if that is permitted. Raises `UsageError`."""
+    """Raise `UsageError` for unreadable files, or with `skip` add a note about them to those of the data set."""
     if not faults:
         return data.notes
     named = [f"    {file}: {why}" for file, why in faults[:MAX_NAMED_FILES]]
     if len(faults) > MAX_NAMED_FILES:
         named.append(f"    and {len(faults) - MAX_NAMED_FILES:,} more")
-    said = "\n".join([f"{len(faults):,} of the {total:,} images of `{data.name}` cannot be read", *named])
+    message = "\n".join([f"{len(faults):,} of the {total:,} images of `{data.name}` cannot be read", *named])
     if not skip:
-        raise UsageError(said, help="mend or remove them, or leave them out by --skip-unreadable")
+        raise UsageError(message, help="repair or remove them, or skip them by --skip-unreadable")
     left = set(labels.tolist())
     for number, name in enumerate(data.class_names):
         if number not in left:
-            raise UsageError(f"{said}\nNothing is left of the class `{name}`", help="mend or remove them")
-    return (*data.notes, said.replace("cannot be read", "cannot be read, and were left out", 1))
+            raise UsageError(f"{message}\nNothing is left of the class `{name}`", help="repair or remove them")
+    return (*data.notes, message.replace("cannot be read", "cannot be read, and were skipped", 1))

@@ -1,4 +1,4 @@
-"""A run in pictures: its curves, what it takes for what, its worst mistakes, and what augmentation does to images."""
+"""The pictures of a run: curves, confusion matrix, worst mistakes, samples of the augmentation."""
 
 from __future__ import annotations
 

@@ -14,9 +14,9 @@ from archspec.recipe import Recipe
 from trainer.runs.monitor import TrainingMonitor
 
 REFRESH_SECONDS = 0.2
-"""Seconds between two pictures of the bar."""
+"""Seconds between two updates of the bar."""
 VALIDATION_COST = 1 / 3
-"""What evaluating an image costs of training with it, as long as no validation was timed."""
+"""The cost of evaluating an image as a share of training with it, assumed until a validation was timed."""
 
 
 class Bar(Callback):
@@ -105,7 +105,7 @@ class Bar(Callback):
         if (value := trainer.callback_metrics.get(metric.log_name)) is not None:
             self.facts["score"] = f"{metric.name} {metric.show(float(value))}"
 
-    # --- drawing ----------------------------------------------------------------------------------------------------
+    # --- rendering --------------------------------------------------------------------------------------------------
 
     def _epoch(self, trainer: Trainer, doing: str = "epoch") -> str:
         return f"{doing} {trainer.current_epoch + 1}/{-(-self.total // self.epoch_batches)}"

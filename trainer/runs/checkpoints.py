@@ -1,4 +1,4 @@
-"""Checkpoints that survive: written beside their target, read back, renamed over it, and known when they are damaged.
+"""Safe checkpoints: written to a temporary file, read back, renamed over the target, and checked when loaded.
 
 A file is what `torch.save` writes, a ZIP archive, with a SHA-256 of all its bytes in the archive's comment. Whatever
 reads torch's files reads these too.
@@ -88,9 +88,9 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
 
 def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
-    """The newest sound checkpoint to go on from; says which damaged ones it passes over. `None`: there was never one.
+    """The newest intact checkpoint to resume from; `say` takes a note of each damaged one. `None`: there are none.
 
-    Raises `Damaged` where there are some, but none is sound.
+    Raises `Damaged` where all are damaged.
     """
     last = folder / "last.ckpt"
     candidates = [path for path in (last, previous(last)) if path.exists()]
@@ -111,7 +111,7 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
 
 
 class SafeCheckpointIO(CheckpointIO):
-    """How Lightning writes and reads checkpoints: by `save` and `load`."""
+    """Has Lightning write and read checkpoints by `save` and `load`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         save(checkpoint, Path(path))
@@ -126,7 +126,7 @@ class SafeCheckpointIO(CheckpointIO):
 class BestCheckpoint(ModelCheckpoint):
     """The checkpoint of the epoch with the best value of a metric: `best.ckpt`.
 
-    What it remembers names no folder, so that a run that was moved goes on as before.
+    Its state names no folder, so that a run that was moved can be resumed.
     """
 
     def __init__(self, folder: Path, monitor: str, mode: str) -> None:
@@ -205,7 +205,7 @@ def _sound(file: BinaryIO) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """See to it that renamings reach the disk."""
+    """Make sure that renames reach the disk."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Lightning's trainer, told what a recipe says."""
+"""Build Lightning's `Trainer` from a recipe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def check_devices(recipe: Recipe, devices: Devices) -> None:
-    """Raises `UsageError` where a recipe asks for what a machine cannot do, and Lightning would do otherwise."""
+    """Raises `UsageError` where devices cannot do what a recipe asks for, and Lightning would silently do otherwise."""
     if recipe.precision == "16-mixed" and not (torch.cuda.is_available() and devices.accelerator != "cpu"):
         raise UsageError(
             "the precision `16-mixed` needs a GPU, and there is none", help="--set train.precision=bf16-mixed"
@@ -61,9 +61,9 @@ def make_engine(
     step: int = 0,
     unused_parameters: bool = False,
 ) -> Trainer:
-    """A trainer that logs to a folder, after what was logged there before a step, and writes checkpoints safely.
+    """A trainer that logs to a folder, keeping what was logged there before `step`, and writes checkpoints safely.
 
-    Parameters are unused that have no part in the loss, which matters to several processes.
+    `unused_parameters`: some parameters get no gradient, which DDP has to know.
     """
     log = CSVLogger(folder, name="", version="") if group.rank else csv_log(folder, step)
     return Trainer(
@@ -84,7 +84,7 @@ def make_engine(
 
 
 def _of_recipe(recipe: Recipe, metric: MetricSpec) -> list[Callback]:
-    """What a recipe asks for that Lightning does by callbacks."""
+    """The callbacks that a recipe asks for."""
     callbacks: list[Callback] = []
     if recipe.steps is not None:
         callbacks.append(LastStep(recipe.steps))
@@ -93,15 +93,15 @@ def _of_recipe(recipe: Recipe, metric: MetricSpec) -> list[Callback]:
     if recipe.early_stopping is not None:
         stop = recipe.early_stopping
         mode = "min" if stop.monitor == "val_loss" else metric.mode
-        # a loss that is not finite is an error, and said elsewhere
+        # `TrainingMonitor` reports a loss that is not finite
         callbacks.append(EarlyStopping(stop.monitor, stop.min_delta, stop.patience, mode=mode, check_finite=False))
     return callbacks
 
 
 class LastStep(Callback):
-    """Ends a training that is counted in steps as early stopping would: an epoch cut short is validated too.
+    """Ends a training after a number of steps as early stopping does: an epoch cut short is validated too.
 
-    Lightning's own `max_steps` takes such a training, gone on with after an epoch, for one stopped in its midst.
+    Lightning's own `max_steps` mistakes a run resumed after an epoch for one interrupted within it.
     """
 
     def __init__(self, steps: int) -> None:

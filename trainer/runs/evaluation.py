@@ -1,4 +1,4 @@
-"""Trained networks put to use: tested again, and asked about single images."""
+"""Use a trained network: evaluate it on a test set, and predict the classes of image files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def load_network(run: Run, device: torch.device | None = None) -> SpecModule:
 
 
 def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False) -> Any:
-    """A network's predictions to all images of a part. Raises `UsageError` for a file that can no longer be read."""
+    """Evaluate a network on all images of a split. Raises `UsageError` for a file that can no longer be read."""
     predictions: list[list[Tensor]] = []
     total = 0.0
     shown = track(
@@ -71,7 +71,7 @@ def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
 
 
 def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Faults]:
-    """The likeliest classes of image files and their probabilities, and the files that cannot be read, with the reason.
+    """The likeliest classes of image files and their probabilities; and the files that cannot be read, with the reason.
 
     Raises `UsageError` where the run has no sound weights.
     """

@@ -1,4 +1,4 @@
-"""What is watched while a network trains: losses, epochs and time."""
+"""Monitor a training: losses, epochs and time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from trainer.tasks import MetricSpec
 
 SYNC_EVERY = 50
-"""After how many steps losses are looked at on a device that would have to be waited for; on a CPU, after each."""
+"""After how many steps losses are copied from a GPU, which has to be waited for; on a CPU, after each."""
 
 
 class TrainingMonitor(Callback):
-    """Watches over the losses and epochs: logs the mean loss, remembers the best epoch, stops a training that diverges.
+    """Logs the mean loss, records the best epoch, stops a training that diverges, prints a line after each epoch.
 
-    Prints a line after each epoch. What it holds is part of checkpoints.
+    Its state is part of checkpoints.
     """
 
     def __init__(self, epochs: int | None, group: ProcessGroup, metric: MetricSpec) -> None:
@@ -34,7 +34,7 @@ class TrainingMonitor(Callback):
         self.best: float | None = None
         self.best_epoch = 0
         self.seconds = 0.0
-        """What whole epochs, and parts of them before a stop, took."""
+        """Training time so far, including partial epochs before an interruption."""
         self.images = 0
         """How many images were trained with in that time."""
         self.began = time.perf_counter()
@@ -57,7 +57,7 @@ class TrainingMonitor(Callback):
             self.sync_losses(trainer)
 
     def sync_losses(self, trainer: Trainer) -> None:
-        """Add up the losses since the last look. Raises `Diverged` at the first that is not finite."""
+        """Copy the pending losses to the CPU and add them up. Raises `Diverged` at the first that is not finite."""
         if not self.pending:
             return
         losses = torch.stack(self.pending).double().cpu()

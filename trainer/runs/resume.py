@@ -1,7 +1,7 @@
-"""Stopping and going on: where a run is kept up, and how it goes on from there as if it had never stopped.
+"""Stop and resume: checkpoints at signals and intervals, and the state needed to resume exactly.
 
-What a training step draws depends on the seed and the step, the order of batches on the seed and the epoch. So a
-checkpoint needs to hold where a run is, and the random states of whatever else draws numbers.
+The random numbers of a training step depend on the seed and the step, the order of batches on the seed and the epoch.
+So a checkpoint holds the position of the run, and the random states of whatever else samples numbers.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ LAST_KEY = "Last"
 
 
 class Signals:
-    """Takes SIGTERM and SIGINT while it is entered. In training, they wait for the end of the step (`number`).
+    """Handles SIGTERM and SIGINT inside the `with` block. In training, they wait for the end of the step (`number`).
 
-    Outside of it, and at the second one, they end the process at once, as `Stopped`.
+    Outside of training, and at the second signal, the process ends at once: `Stopped` is raised.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.number: int | None = None
         self.received = False
-        """Whether this process was sent one, which another may have been."""
+        """Whether this process itself received a signal (`number` may have come from another rank)."""
         self.training = False
         self._before: dict[int, Any] = {}
 
@@ -54,7 +54,10 @@ class Signals:
         return self
 
     def install(self) -> dict[int, Any]:
-        """Take the signals; from Lightning too, which would end at SIGTERM without saving. Gives who had them."""
+        """Install our handlers, also over Lightning's, which would exit at SIGTERM without saving.
+
+        Returns the previous handlers.
+        """
         if threading.current_thread() is not threading.main_thread():
             return {}
         return {one: signal.signal(one, self._handle) for one in (signal.SIGTERM, signal.SIGINT)}
@@ -72,14 +75,15 @@ class Signals:
     def stop_error(self, what: str) -> Stopped:
         """The error that ends the process."""
         name = signal.Signals(self.number or signal.SIGTERM).name
-        said = f"stopped by {name}{': ' if what else ''}{what}"
-        return Stopped(self.number or signal.SIGTERM, said, help=f"go on by: archspec train --resume {self.folder}")
+        message = f"stopped by {name}{': ' if what else ''}{what}"
+        return Stopped(self.number or signal.SIGTERM, message, help=f"resume it: archspec train --resume {self.folder}")
 
 
 class LastCheckpoint(Checkpoint):
-    """Keeps `last.ckpt`: after every epoch whatever it brought, at a signal, and every so many steps or minutes.
+    """Writes `last.ckpt` after every epoch (better or not), at a signal, and every N steps or minutes.
 
-    A signal is not kept waiting by a validation: what is saved then has the epoch's steps, and is validated anew.
+    A signal during validation is handled at once: the checkpoint holds the finished training steps of the epoch, and
+    records that its validation is due. Resuming runs that validation from its first batch.
     """
 
     def __init__(
@@ -112,7 +116,7 @@ class LastCheckpoint(Checkpoint):
         if self.validation_due:
             self._validate_first(trainer)
         for one in trainer.callbacks:  # type: ignore[attr-defined]
-            # one that had ended the training, before it was stopped, ends it again
+            # early stopping that had triggered before the interruption must trigger again
             if isinstance(one, EarlyStopping) and one.stopped_epoch:
                 trainer.should_stop = True
 
@@ -121,7 +125,7 @@ class LastCheckpoint(Checkpoint):
         if index + 1 >= trainer.num_training_batches or trainer.should_stop:
             return  # the epoch's end comes, with its validation
         if (index + 1) % trainer.accumulate_grad_batches:
-            return  # gradients that are being summed up are no part of a checkpoint
+            return  # a checkpoint holds no accumulated gradients
         due = (self.every_steps is not None and self.since >= self.every_steps) or (
             self.every_seconds is not None and time.monotonic() - self.saved_at >= self.every_seconds
         )
@@ -135,14 +139,14 @@ class LastCheckpoint(Checkpoint):
     def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
         if self._any_rank_due(False):
             for one in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(one, WeightAveraging):  # which has put its averages in the place of the weights
+                if isinstance(one, WeightAveraging):  # swaps the weights back in, in place of their averages
                     one.on_validation_epoch_end(trainer, pl_module)
             self.validation_due = True
             done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
             self._save(trainer, (trainer.current_epoch, done))
 
     def _validate_first(self, trainer: Trainer) -> None:
-        """Have Lightning take up an epoch whose steps are done at its validation, from that one's first batch."""
+        """Have Lightning resume an epoch whose training steps are done with its validation, from the first batch."""
         self.validation_due = False
         loop = trainer.fit_loop.epoch_loop
         loop.val_loop.batch_progress.reset()
@@ -164,8 +168,10 @@ class LastCheckpoint(Checkpoint):
         self.validation_due = state_dict["validation_due"]
 
     def _any_rank_due(self, due: bool) -> bool:
-        """Whether to save now, as one rank has to or was told to by a signal: all save, and end, together."""
-        number = self.group.all_reduce_max(self.signals.number or int(due))  # those of signals are greater than 1
+        """Whether any rank must save, for `due` or a signal. All ranks then save (and stop) together."""
+        # One number says both: 0 for nothing, 1 for a checkpoint that is due, else a signal's own number, of which
+        # those that are handled are greater than 1. The maximum lets a signal win.
+        number = self.group.all_reduce_max(self.signals.number or int(due))
         if number > 1:
             self.signals.number = number
         return number > 0
@@ -174,7 +180,7 @@ class LastCheckpoint(Checkpoint):
         self.position = position
         for one in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(one, TrainingMonitor):
-                one.sync_losses(trainer)  # losses that were not looked at are no part of a checkpoint
+                one.sync_losses(trainer)  # a checkpoint holds sums, not the losses still on the device
         for logger in trainer.loggers:
             logger.save()  # what is logged is never behind the checkpoint
         trainer.save_checkpoint(self.path)
@@ -187,7 +193,7 @@ class LastCheckpoint(Checkpoint):
 
 
 class RandomStates(Callback):
-    """Keeps the random states of torch, NumPy and Python in checkpoints."""
+    """Saves the random states of torch, NumPy and Python in checkpoints and restores them."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] | None = None
@@ -221,7 +227,7 @@ class RandomStates(Callback):
 
 
 class FiniteCheckpointIO(checkpoints.SafeCheckpointIO):
-    """Checkpoints of a run: weights that are not finite are not written, and never overwrite those that are."""
+    """Refuses to write weights that are not finite, so that the last finite checkpoint stays."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         check_finite(checkpoint["state_dict"], checkpoint["global_step"])
@@ -235,7 +241,7 @@ def position(checkpoint: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def csv_log(folder: Path, step: int = 0) -> CSVLogger:
-    """The log `metrics.csv`, which goes on from what was logged before a step."""
+    """The log `metrics.csv`: its rows before a step are kept, new ones are appended."""
     file, aside = folder / "metrics.csv", folder / ".metrics.csv"
     if file.exists() and not aside.exists():
         os.replace(file, aside)  # Lightning deletes what it finds

@@ -57,7 +57,7 @@ class SpecModule(LightningModule):
         self.task = tasks.load()
         self.loss = self.task.make_loss(self.recipe)
         self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
-        # of the validation images: the task's score, and the mean loss
+        # of the validation images: the task's metric, and the mean loss
         self.score = self.task.make_metric(loaded.plan)
         self.mean_loss = Mean()
 
@@ -95,7 +95,7 @@ class SpecModule(LightningModule):
         return self.normalize(images)
 
     def on_train_batch_start(self, batch: Any, index: int) -> None:
-        """Seeds what the step draws: augmentation, dropout."""
+        """Seed the random numbers of the step: augmentation, dropout."""
         step = self.current_epoch * int(self.trainer.num_training_batches) + index
         seed_generators(step_seed(self.recipe.seed, step, self.global_rank), self.device)
 
@@ -110,7 +110,7 @@ class SpecModule(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
-        # compiled for training alone: other numbers of images would be compiled anew
+        # `forward` is not compiled: other batch sizes than in training would be compiled anew
         logits = _split_outputs(self.network.forward(self.normalize(fit_to_input(images, self.shape))))[0]
         self.score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
@@ -128,15 +128,15 @@ class SpecModule(LightningModule):
 
 
 def _split_outputs(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a network gives, as its main output and those aux_logits it."""
+    """A network's output as its logits, and those of its auxiliary classifiers by name."""
     return output if isinstance(output, tuple) else (output, {})
 
 
 class Mean(Metric):
     """The mean over all images, also those of other processes, of losses that are means over a batch.
 
-    torchmetrics' own leaves the weights of batches out where it does not look for NaN, and looking takes a GPU's time;
-    Lightning's rounds the number of images.
+    `torchmetrics.MeanMetric` ignores weights with `nan_strategy="disable"`, and its other strategies wait for the GPU
+    to look for NaN; Lightning's own averaging rounds the number of images.
     """
 
     total: Tensor

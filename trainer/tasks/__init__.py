@@ -1,4 +1,4 @@
-"""Tasks: what networks learn, a file each. A file that is put here is found; each defines `TASK`."""
+"""Tasks, one in each file, which defines `TASK`. A file that is put here is found."""
 
 from __future__ import annotations
 

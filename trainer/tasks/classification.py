@@ -21,7 +21,7 @@ from trainer.tasks.task import MetricSpec, Task
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network says of images: the class it chooses of each and its probability, the true one, the mean loss.
+    """The evaluation of a network: the predicted class of each image, its probability, the true class, the mean loss.
 
     Tensors `(N,)`, in the order of the images.
     """
@@ -54,8 +54,8 @@ class Classification(Task):
         for aux in plan.aux.values():
             if aux.shape != (data.classes,):
                 raise UsageError(
-                    f"the data set `{data.name}` has {data.classes} classes, but the side classifier `{aux.name}` of "
-                    f"{plan.title} gives {show(aux.shape)}",
+                    f"the data set `{data.name}` has {data.classes} classes, but the auxiliary classifier "
+                    f"`{aux.name}` of {plan.title} gives {show(aux.shape)}",
                     help="end its body in `- linear: =num_classes`",
                 )
 
@@ -70,7 +70,7 @@ class Classification(Task):
         return MulticlassAccuracy(plan.output[0], average="micro")
 
     def predictions(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """The class that logits `(N, classes)` choose of each image, and its probability."""
+        """The predicted class of each image by logits `(N, classes)`, and its probability, `(N,)`."""
         probability, predicted = output.float().softmax(1).max(1)
         return predicted, probability
 
@@ -89,7 +89,7 @@ class Classification(Task):
 
 
 class BinaryCrossEntropy(nn.Module):
-    """Each class a yes or no of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
+    """Each class is a yes-or-no decision of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a task is: how a network is held against data, in training and afterwards."""
+"""The contract of a task: loss, metric and predictions, and whether a network's outputs fit a data set."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from trainer.input.datasets import DataSet
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """A number that says how good a network is: `accuracy` is logged as `val_accuracy`."""
+    """Describes the metric that compares networks: `accuracy` is logged as `val_accuracy`."""
 
     name: str
     mode: str
-    """`max` where more is better, else `min`."""
+    """`max` if greater is better, else `min`."""
     format_spec: str
-    """How it is written, as a format specification."""
+    """The format specification of its values."""
 
     @property
     def log_name(self) -> str:
-        """The name under which that of the validation images is logged."""
+        """The name under which its value on the validation images is logged."""
         return f"val_{self.name}"
 
     def show(self, value: float) -> str:
@@ -39,10 +39,10 @@ class MetricSpec:
 
 
 class Task(ABC):
-    """What networks learn."""
+    """What a network learns: a loss, a metric and predictions."""
 
     metric: MetricSpec
-    """By which the best weights of a run are chosen."""
+    """The metric that chooses the best weights of a run."""
 
     @abstractmethod
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
@@ -54,16 +54,16 @@ class Task(ABC):
 
     @abstractmethod
     def make_metric(self, plan: Plan) -> Metric:
-        """What computes the score, updated by a network's output and the labels."""
+        """The torchmetrics metric, to be updated by a network's output and the labels."""
 
     @abstractmethod
     def predictions(self, output: Tensor) -> tuple[Tensor, ...]:
-        """What a network's output says of each image of a batch: tensors `(N, …)`."""
+        """The predictions for each image of a batch, by a network's output: tensors `(N, …)`."""
 
     @abstractmethod
     def summarize(self, predictions: Sequence[Tensor], labels: Tensor, loss: float) -> Any:
-        """What comes of the answers to all images of a part, their labels and the mean loss."""
+        """Combine the predictions for all images of a split with their labels and the mean loss into an evaluation."""
 
     @abstractmethod
     def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
-        """What a network's output for one image says, the likeliest first, `top` at most (JSON types)."""
+        """The predictions for one image by a network's output, the likeliest first, `top` at most (JSON types)."""

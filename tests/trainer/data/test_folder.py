@@ -257,10 +257,10 @@ def test_unreadable_files_are_refused_or_skipped_and_counted(
     first, *named, help = message.splitlines()
     assert first == f"5 of the 25 images of `{root}` cannot be read"
     assert [line[: len(start)] for line, start in zip(sorted(named), expected, strict=True)] == expected
-    assert help == "  help: mend or remove them, or leave them out by --skip-unreadable"
+    assert help == "  help: repair or remove them, or skip them by --skip-unreadable"
     ready = prepare_splits(loaded, (3, 8, 8), RECIPE, skip_unreadable=True)
     assert sum(len(part) for part in (ready.train, ready.validation, ready.test)) == 20
-    assert ready.notes[0].splitlines()[0] == (f"5 of the 25 images of `{root}` cannot be read, and were left out")
+    assert ready.notes[0].splitlines()[0] == (f"5 of the 25 images of `{root}` cannot be read, and were skipped")
     monkeypatch.setattr(splits, "MAX_NAMED_FILES", 2)
     assert "\n    and 3 more\n" in refused(lambda: prepare_splits(loaded, (3, 8, 8), RECIPE))
 
@@ -270,7 +270,7 @@ def test_a_class_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None
     for file in (root / "dog").iterdir():
         file.write_bytes(b"")
     message = refused(lambda: prepare_splits(data.load("folder", root), (3, 8, 8), RECIPE, skip_unreadable=True))
-    assert message.endswith("\nNothing is left of the class `dog`\n  help: mend or remove them")
+    assert message.endswith("\nNothing is left of the class `dog`\n  help: repair or remove them")
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 10, 6)])

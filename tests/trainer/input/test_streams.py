@@ -286,12 +286,12 @@ def test_the_survey_of_a_stream_is_made_once(
     monkeypatch.setattr(splits, "MEMORY_LIMIT", 0)
     root = photos(tmp_path / "photos")
     (root / "cat" / "003.png").write_bytes(b"")
-    said = "reading 20 images once, for their mean and deviation, and for damage …\n"
+    said = "reading 20 images once, for their mean and standard deviation, and for damage …\n"
     for expected in (said, ""):
         ready = prepare_splits(data.load("folder", root), (3, 8, 8), RECIPE, skip_unreadable=True)
         assert capsys.readouterr().err == expected
         assert len(ready.train) + len(ready.validation) + len(ready.test) == 19
-        assert f"{root}/cat/003.png: it is no image" in ready.notes[0]
+        assert f"{root}/cat/003.png: not an image" in ready.notes[0]
     refused(lambda: prepare_splits(data.load("folder", root), (3, 8, 8), RECIPE))
     photo(root / "cat" / "003.png")
     assert len(data_of(root, (3, 8, 8))[0]) == 13
@@ -329,15 +329,15 @@ def test_train_takes_a_folder(run: Callable[..., Any], tmp_path: Path, own_cache
     assert done.returncode == 2
     assert done.stderr == (
         "error: 1 of the 40 images of `./photos` cannot be read\n"
-        f"    {root}/cat/007.png: it is no image\n"
-        "  help: mend or remove them, or leave them out by --skip-unreadable\n"
+        f"    {root}/cat/007.png: not an image\n"
+        "  help: repair or remove them, or skip them by --skip-unreadable\n"
     )
     done = run(*command, "--skip-unreadable", XDG_CACHE_HOME=str(own_cache))
     assert done.returncode == 0, done.stderr
     assert "trained on ./photos" in done.stdout
     assert done.stderr == (
         f"note: 1 file below {root} is no image by the suffix, and left out\n"
-        "note: 1 of the 40 images of `./photos` cannot be read, and were left out\n"
-        f"    {root}/cat/007.png: it is no image\n"
+        "note: 1 of the 40 images of `./photos` cannot be read, and were skipped\n"
+        f"    {root}/cat/007.png: not an image\n"
     )
     assert not list(root.glob("*.json"))

@@ -242,7 +242,7 @@ def test_a_run_killed_again_and_again_ends_as_one_that_never_was(start: Callable
         codes.append(process.returncode)
         if number != signal.SIGKILL:
             assert said.startswith(f"stopped by {number.name}: saved ")
-            assert said.endswith("  help: go on by: archspec train --resume stopped/digits\n")
+            assert said.endswith("  help: resume it: archspec train --resume stopped/digits\n")
         process = start("--resume", "stopped/digits", "--save-steps", "2")
     out, said = process.communicate(timeout=300)
     assert (process.returncode, said) == (0, "")
@@ -295,7 +295,7 @@ def test_a_run_of_other_data_is_not_gone_on_with(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         resume_run(run_folders.find("small", tmp_path / "out"), None, Options(), print)
     assert str(caught.value) == (
-        f"the run {folder} cannot go on: its data set `fake`, or its spec.yaml, is not what it began with\n"
+        f"the run {folder} cannot be resumed: its data set `fake`, or its spec.yaml, differs from that of the run\n"
         "  help: give it the data that it had (--data-folder), or train anew"
     )
 

@@ -245,7 +245,7 @@ def test_images_are_classified_as_by_the_network_itself(trained: tuple[Path, str
     answer = json.loads(done.stdout)
     assert [one["image"] for one in answer["results"]] == ["3.png", "8.png", "colour.png"]
     assert [one["image"] for one in answer["errors"]] == ["none.png", "cut.png", "absent.png"]
-    assert answer["errors"][0]["message"] == "it is no image"
+    assert answer["errors"][0]["message"] == "not an image"
     assert answer["errors"][2]["message"] == "No such file or directory"
     module = SpecModule.load_from_checkpoint(folder / "runs" / "wide" / "checkpoints" / "best.ckpt", weights_only=True)
     with torch.inference_mode():
@@ -257,7 +257,7 @@ def test_images_are_classified_as_by_the_network_itself(trained: tuple[Path, str
         )
     text = said(folder, "predict", "wide", "3.png", "none.png", "--top", "1")
     assert re.fullmatch(r"3\.png: \d \d+\.\d%\n", text.stdout)
-    assert text.stderr == "error: none.png cannot be read: it is no image\n"
+    assert text.stderr == "error: none.png cannot be read: not an image\n"
 
 
 def test_damaged_weights_are_not_used(trained: tuple[Path, str]) -> None:

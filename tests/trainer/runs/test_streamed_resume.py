@@ -101,7 +101,7 @@ def test_a_streamed_training_is_stopped_by_a_signal_to_its_workers_too(folder: P
         assert process.returncode == status
         *_, stopped, cure = said.splitlines()
         assert stopped.startswith(f"stopped by {number.name}: saved ")
-        assert cure == "  help: go on by: archspec train --resume runs/small"
+        assert cure == "  help: resume it: archspec train --resume runs/small"
         assert "Traceback" not in said
         command = [sys.executable, "-c", code, "train", "--resume", "runs/small"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
