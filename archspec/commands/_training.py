@@ -1,4 +1,4 @@
-"""What `archspec train` does once its options are read: runs begun, gone on with, or found finished."""
+"""What `archspec train` does once its options are read: train, resume, or show the results of finished runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.foundation.errors import ArchspecError, UsageError, printable
+from archspec.foundation.errors import ArchspecError, printable
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 
 def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Options) -> Result:
-    """Go on with a run, or give the result of one that is finished."""
+    """Resume a run, and return its result; that of a finished run as it is."""
     from trainer.runs.folders import find
 
     run = options.group.broadcast(lambda: find(name, out))
     if run.result is not None:
-        click.echo(f"{run.folder} is finished: there is nothing to go on with")
+        click.echo(f"{run.folder} is finished: there is nothing to resume")
         return run.result
     from trainer.session import resume_run
 
@@ -39,7 +39,7 @@ def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Op
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where the data comes from, and how it is brought to a spec."""
+    """Options of how data sets are found and read."""
 
     folder: Path
     num_classes_given: bool
@@ -72,7 +72,7 @@ def train_all(
     from trainer.session import train
 
     group = options.group
-    first = [source.job(spec, group) for spec in specs]  # so that what cannot be is said at once
+    first = [source.job(spec, group) for spec in specs]  # so that every error is raised before the first training
     total, results = len(specs) * repeat, []
     for number, job in enumerate(_repeated(first, repeat, source, group), 1):
         plan = job.spec.plan
@@ -116,24 +116,15 @@ def is_first() -> bool:
 
 @contextmanager
 def report_errors_once() -> Iterator[None]:
-    """Where torchrun or SLURM started several processes, the first alone says what is wrong for all of them."""
+    """Where a launcher started several processes, have the first alone report an error that all of them raise."""
     try:
         yield
     except ArchspecError as error:
         if not is_first():
-            time.sleep(5)  # since all are killed when one of them ends
+            time.sleep(5)  # the launcher kills all when one exits; as in `trainer.processes.launch`, without torch
             sys.exit(error.exit_status)
         raise
 
 
-def check_resume_options(given: Sequence[str]) -> None:
-    """Raises `UsageError` where `--resume` is given together with what would change the run."""
-    if given:
-        raise UsageError(
-            f"--resume goes on with a run as it was begun, and takes no {', '.join(given)}",
-            help="leave that out, or train anew without --resume",
-        )
-
-
-def _note(said: str) -> None:
-    print(printable(f"note: {said}"), file=sys.stderr, flush=True)
+def _note(message: str) -> None:
+    print(printable(f"note: {message}"), file=sys.stderr, flush=True)

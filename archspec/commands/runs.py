@@ -1,4 +1,4 @@
-"""`archspec runs`: what was trained, and what came of it."""
+"""`archspec runs`: list runs and their results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 @click.option(
-    "--sort", metavar="FIELD", default="run", show_default=True, help="In this field's order; -FIELD: falling."
+    "--sort", metavar="FIELD", default="run", show_default=True, help="Sort by this field; -FIELD: descending."
 )
 @click.option(
     "--where",
@@ -61,14 +61,14 @@ def command(out: Path, sort: str, conditions: tuple[str, ...], form: str) -> Non
     """List the runs below --out: status, data, accuracies, size and time."""
     from trainer.runs.folders import list_runs
 
-    falling, field = sort.startswith("-"), sort.removeprefix("-")
+    descending, field = sort.startswith("-"), sort.removeprefix("-")
     _known(field)
     tests = [_condition(one) for one in conditions]
     notes: list[str] = []
     rows = [_row(run) for run in list_runs(out, notes.append)]
     rows = [row for row in rows if all(test(row) for test in tests)]
-    having = sorted((row for row in rows if row[field] is not None), key=lambda row: row[field], reverse=falling)
-    rows = having + [row for row in rows if row[field] is None]  # what has no such value comes last either way
+    having = sorted((row for row in rows if row[field] is not None), key=lambda row: row[field], reverse=descending)
+    rows = having + [row for row in rows if row[field] is None]  # rows without a value come last either way
     if form == "json":
         click.echo(json.dumps({"results": rows, "errors": []}, indent=2))
     elif rows:

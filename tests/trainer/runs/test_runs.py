@@ -200,7 +200,7 @@ def test_runs_are_listed_sorted_and_filtered(trained: tuple[Path, str]) -> None:
         ),
         (
             ("train", "linear.yaml", "--resume", "linear", "--epochs", "3", "--set", "width=3"),
-            "error: --resume goes on with a run as it was begun, and takes no --epochs, --set, SPEC\n"
+            "error: --resume keeps the settings of the run, and cannot be combined with --epochs, --set, SPEC\n"
             "  help: leave that out, or train anew without --resume\n",
         ),
     ],
@@ -214,7 +214,7 @@ def test_what_is_asked_wrongly_is_said(arguments: tuple[str, ...], message: str,
 def test_a_finished_run_is_not_gone_on_with(trained: tuple[Path, str]) -> None:
     done = said(trained[0], "train", "--resume", "linear")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("runs/linear is finished: there is nothing to go on with\n")
+    assert done.stdout.startswith("runs/linear is finished: there is nothing to resume\n")
     assert "test accuracy" in done.stdout
 
 
