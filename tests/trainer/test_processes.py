@@ -285,7 +285,7 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "
         ),
     ],
 )
-def test_what_cannot_be_is_said_once(
+def test_errors_are_reported_once(
     arguments: list[str], environment: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     environment = environment | {"CUDA_VISIBLE_DEVICES": ""}

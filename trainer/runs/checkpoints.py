@@ -62,7 +62,7 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"the checkpoint {path} cannot be written: {error.strerror or error}",
-            help=f"make room on its disk, then go on from the one before: archspec train --resume {path.parent.parent}",
+            help=f"make room on its disk, then resume from the one before: archspec train --resume {path.parent.parent}",
         ) from None
     finally:
         with suppress(OSError):
@@ -101,11 +101,11 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
                     return path
         except OSError:
             pass
-        then = f"; going on from {candidates[number + 1].name}" if number + 1 < len(candidates) else ""
+        then = f"; resuming from {candidates[number + 1].name}" if number + 1 < len(candidates) else ""
         say(f"the checkpoint {path} is damaged{then}")
     if candidates:
         raise Damaged(
-            f"no checkpoint in {folder} is sound enough to go on from", help="train anew: archspec train, with --force"
+            f"no checkpoint in {folder} is intact enough to resume from", help="train anew: archspec train, with --force"
         )
     return None
 

@@ -64,7 +64,7 @@ def test_every_damage_is_found(last: Path) -> None:
             load(last)
 
 
-def test_a_damaged_one_is_said_and_the_one_before_is_used(last: Path) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_previous_one(last: Path) -> None:
     assert latest(last.parent, print) is None
     save(content(1), last)
     save(content(2), last)
@@ -72,12 +72,12 @@ def test_a_damaged_one_is_said_and_the_one_before_is_used(last: Path) -> None:
     last.write_bytes(last.read_bytes()[:-1000])
     said: list[str] = []
     assert latest(last.parent, said.append) == previous(last)
-    assert said == [f"the checkpoint {last} is damaged; going on from last.previous.ckpt"]
+    assert said == [f"the checkpoint {last} is damaged; resuming from last.previous.ckpt"]
     previous(last).write_bytes(b"")
     with pytest.raises(Damaged) as caught:
         latest(last.parent, said.append)
     assert str(caught.value) == (
-        f"no checkpoint in {last.parent} is sound enough to go on from\n"
+        f"no checkpoint in {last.parent} is intact enough to resume from\n"
         "  help: train anew: archspec train, with --force"
     )
 
@@ -144,7 +144,7 @@ except Exception as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == (
         f"UsageError the checkpoint {last} cannot be written: File too large\n"
-        f"  help: make room on its disk, then go on from the one before: archspec train --resume {last.parent.parent}\n"
+        f"  help: make room on its disk, then resume from the one before: archspec train --resume {last.parent.parent}\n"
     )
     assert [file.name for file in last.parent.iterdir()] == ["last.ckpt"]
     assert load(last)["number"] == 1

@@ -229,7 +229,7 @@ def wait_for_progress(process: subprocess.Popen[str], last: Path) -> None:
         time.sleep(0.005)
 
 
-def test_a_run_killed_again_and_again_ends_as_one_that_never_was(start: Callable, tmp_path: Path) -> None:
+def test_a_repeatedly_killed_run_ends_like_an_uninterrupted_one(start: Callable, tmp_path: Path) -> None:
     settings = ["digits", "--epochs", "6", "--save-steps", "2"]
     whole = start(*settings, "--out", "whole")
     stopped, last = tmp_path / "stopped" / "digits", tmp_path / "stopped" / "digits" / "checkpoints" / "last.ckpt"
@@ -269,7 +269,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_is_gone_on_with(
     last.write_bytes(content)
     said: list[str] = []
     resume_run(run_folders.find("small", tmp_path / "out"), None, Options(), said.append)
-    assert said == [f"the checkpoint {last} is damaged; going on from last.previous.ckpt"]
+    assert said == [f"the checkpoint {last} is damaged; resuming from last.previous.ckpt"]
     assert_alike(whole, tmp_path / "out" / "small")
 
 
