@@ -208,7 +208,7 @@ def plain(turn: Connection, name: str, epochs: int, folder: Path, settings: Iter
     from trainer.input.loaders import loader
     from trainer.runs.job import prepare
     from trainer.steps import memory
-    from trainer.steps.compute import placed, quicken
+    from trainer.steps.compute import move_to_device, optimize_execution
     from trainer.steps.module import SpecModule
     from trainer.steps.optim import make_optimizer, make_schedule
 
@@ -218,12 +218,12 @@ def plain(turn: Connection, name: str, epochs: int, folder: Path, settings: Iter
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module = SpecModule(spec.resolved | {"train": job.recipe.to_dict()}).to(device)
     optimizer = make_optimizer(job.recipe, module.network)
-    batches = loader(placed(job.train, device), job.recipe.batch_size, shuffle_by=42)
+    batches = loader(move_to_device(job.train, device), job.recipe.batch_size, shuffle_by=42)
     schedule = make_schedule(job.recipe, optimizer, epochs * len(batches), len(batches))
     assert schedule is not None
-    quicken(module.network, job.recipe, device)
+    optimize_execution(module.network, job.recipe, device)
     half = torch.autocast(device.type, torch.bfloat16, enabled=job.recipe.precision == "bf16-mixed")
-    with memory.kept():
+    with memory.keep_freed_memory():
         for epoch in range(epochs):
             turns.start()
             batches.sampler.set_epoch(epoch)  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ from PIL import Image
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from trainer import data
-from trainer.input.parts import bring
+from trainer.input.splits import prepare_splits
 
 RECIPE = Recipe(validation=0.2)
 SPEC = {
@@ -61,13 +61,13 @@ def broken(root: Path) -> dict[str, str]:
     Image.fromarray(np.zeros((2, 2), np.float32)).save(root / "float.tif")
     return {
         "cut.jpg": "image file is truncated",
-        "empty.png": "it is no image",
+        "empty.png": "not an image",
         "float.tif": "its values are floats, of no known range",
         "gone.png": "No such file or directory",
-        "text.png": "it is no image",
+        "text.png": "not an image",
     }
 
 
 def data_of(root: Path, shape: tuple[int, int, int], **recipe: Any) -> tuple[Any, Any, Any]:
-    ready = bring(data.load("folder", root), shape, replace(RECIPE, **recipe))
+    ready = prepare_splits(data.load("folder", root), shape, replace(RECIPE, **recipe))
     return ready.train, ready.validation, ready.test

@@ -294,7 +294,7 @@ def test_a_public_docstring_names_every_argument(path: str) -> None:
     if inspect.isclass(thing):
         assert thing.__doc__
         functions = [one for name, one in vars(thing).items() if inspect.isfunction(one) and not name.startswith("_")]
-        functions = functions if path != "trainer.module.SpecModule" else [thing.forward, thing.prepared]
+        functions = functions if path != "trainer.module.SpecModule" else [thing.forward, thing.normalize]
     for function in functions:
         doc = inspect.getdoc(function) or ""
         assert doc, function

@@ -112,7 +112,7 @@ FLOORS = [
     {"archspec.weights"},
     {"archspec.spec"},
     {"archspec", "archspec.primitive", "archspec.arguments"},
-    {"trainer.errors", "trainer.private", "trainer.quiet"},
+    {"trainer.errors", "trainer.undocumented", "trainer.quiet"},
     {"trainer.processes"},
     {"trainer.input"},
     {"trainer.data", "trainer.recipes"},

@@ -1,4 +1,4 @@
-"""How a training can end other than well."""
+"""The ways in which a training fails or is stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Diverged(UsageError):
 
 
 class Stopped(ArchspecError):
-    """A signal ended a run, which was saved before."""
+    """A signal stopped a run, after a checkpoint."""
 
     def __init__(self, number: int, message: str, *, help: str) -> None:
         super().__init__(message, help=help)
@@ -18,7 +18,7 @@ class Stopped(ArchspecError):
 
 
 class OtherProcessFailed(ArchspecError):
-    """Rank 0 failed, and has said why."""
+    """Rank 0 failed, and has reported why."""
 
     def __init__(self, exit_status: int) -> None:
         super().__init__("another process failed")

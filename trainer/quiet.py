@@ -1,4 +1,4 @@
-"""What Lightning, torch and matplotlib say about themselves, left out."""
+"""Mute what Lightning, torch and matplotlib log about themselves."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LOGGERS = ("pytorch_lightning", "lightning.pytorch", "lightning_fabric", "lightn
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Leave out what libraries say about themselves, and their advice for other data than ours, while it is entered.
+def mute_libraries() -> Iterator[None]:
+    """Mute log messages and warnings of libraries inside the `with` block: most are advice for other data than ours.
 
-    Levels of loggers and filters of warnings are afterwards as they were.
+    Afterwards, levels of loggers and filters of warnings are as they were.
     """
     loggers = [logging.getLogger(name) for name in LOGGERS]
     levels = [logger.level for logger in loggers]

@@ -1,74 +1,80 @@
-"""A training, from its first step or from where it stopped, to its results."""
+"""Train a network and evaluate it: from the first step, or resumed from a checkpoint, to the results."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
-from pytorch_lightning import Trainer, seed_everything
+from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
-from trainer.input.augment import Augmentation
+from trainer.input.augment_batch import Augmentation
 from trainer.input.loaders import Stream, loader
-from trainer.processes.ranks import ALONE, Ranks
-from trainer.quiet import quiet
+from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
+from trainer.quiet import mute_libraries
 from trainer.report.progress import Bar
-from trainer.runs import checkpoints, folders as runs, resume
+from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import EVALUATION_BATCH, Job, load_job
-from trainer.runs.watch import Epochs
+from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
-from trainer.steps.compute import move_to_device, quicken
+from trainer.steps.compute import move_to_device, optimize_execution
 from trainer.steps.module import SpecModule
 from trainer.tasks.classification import Evaluation
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is kept up, which changes nothing of what comes of it."""
+    """Settings of a run that do not affect its results: progress, checkpoints, pictures, processes."""
 
     progress: bool = False
     save_steps: int | None = None
-    """After how many steps of an epoch a checkpoint is written, besides that after each epoch."""
+    """Write a checkpoint also every so many steps of an epoch; one is written after each epoch in any case."""
     save_minutes: float | None = None
+    """Write a checkpoint also every so many minutes."""
     pictures: bool = True
-    """Whether pictures are drawn of it in the end."""
-    ranks: Ranks = ALONE
-    """The processes that train together. The first makes the folder and all files; each calls the same functions."""
+    """Whether the run's pictures are drawn at the end."""
+    group: ProcessGroup = SINGLE_PROCESS
+    """The processes that train together. All call the same functions; rank 0 makes the folder and writes all files."""
 
 
 def train(job: Job, out: Path, options: Options | None = None, *, progress: bool = False) -> Result:
     """Train a job in a new folder below `out`.
 
-    The best weights by validation accuracy are then tested; without validation images, the last.
-    Raises `UsageError` where it diverges, runs out of memory or cannot be written, `Stopped` at a signal.
+    The weights of the best validation accuracy are then evaluated on the test set; without validation images, the last.
+
+    Raises:
+        Diverged: A loss or weight is no longer finite.
+        Stopped: A signal ended the run, after a checkpoint.
+        UsageError: It runs out of memory, or a file cannot be written.
     """
     options = options or Options(progress)
-    with quiet(), ExitStack() as held:
-        run = options.ranks.broadcast(lambda: _begin(job, out, options.ranks, held))
+    with mute_libraries(), ExitStack() as stack:
+        run = options.group.broadcast(lambda: _begin(job, out, options.group, stack))
         return _fit_and_test(job, run, options)
 
 
-def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
-    """A new run, held by this process, with all that is known before it is trained."""
-    folder = runs.new_folder(out, job.name)
-    held.enter_context(runs.locked(folder))
+def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
+    """Make a run's folder, lock it, and write what is known before the training."""
+    folder = run_folders.new_folder(out, job.name)
+    stack.enter_context(run_folders.lock(folder))
     for name, content in (("spec", _resolved(job)), ("recipe", job.recipe.to_dict())):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    made = {
+    environment = {
         "name": job.name,
         "spec": job.spec.file,
         "variant": job.spec.variant,
@@ -77,41 +83,42 @@ def _begin(job: Job, out: Path, ranks: Ranks, held: ExitStack) -> Run:
         "data_folder": str(job.folder.resolve()),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
-        "key": key(job),
-        "machine": asdict(ranks.machine),
+        "key": fingerprint(job),
+        "machine": asdict(group.devices),
     }
-    made |= runs.environment()
-    runs.write_json(folder / "environment.json", made)
+    environment |= run_folders.environment()
+    run_folders.write_json(folder / "environment.json", environment)
     _draw_graph(job, folder)
-    return Run(folder, made, None)
+    return Run(folder, environment, None)
 
 
-def go_on(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
-    """Go on with a run from its last sound checkpoint as if it had never stopped; a finished one gives its result.
+def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
+    """Resume a run from its last intact checkpoint; of a finished run, return the result.
 
-    Raises `UsageError` where there is no such checkpoint, or other data than the run began with.
+    On a CPU, the results are the same, bit for bit, as without the interruption. `say` takes notes for the user.
+    Raises `UsageError` where all checkpoints are damaged, or the data differ from the run's.
     """
     if run.result is not None:
         return run.result
-    if run.figures is not None:
+    if run.raw_results is not None:
         raise UsageError(
-            f"the run {run.folder} is finished, but its results.json does not say all of what came of it",
+            f"the run {run.folder} is finished, but its results.json is incomplete",
             help=f"move that file away to test the run again: archspec train --resume {run.folder}",
         )
-    ranks = options.ranks
-    with quiet(), ExitStack() as held:
-        ranks.broadcast(lambda: held.enter_context(runs.locked(run.folder)))
-        job = ranks.rank_zero_first(lambda: load_job(run, data_folder, ranks.machine))
-        checkpoint = ranks.broadcast(lambda: _checkpoint(job, run, say))
+    group = options.group
+    with mute_libraries(), ExitStack() as stack:
+        group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
+        checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
         return _fit_and_test(job, run, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
-    """The checkpoint to go on from, if there is one. Raises `UsageError` where it is of another training."""
-    if key(job) != run.began_with("key"):
+    """The checkpoint to resume from, if there is one. Raises `UsageError` where the spec or the data has changed."""
+    if fingerprint(job) != run.recorded("key"):
         raise UsageError(
-            f"the run {run.folder} cannot go on: its data set `{job.data.name}`, or its spec.yaml, is not what it "
-            "began with",
+            f"the run {run.folder} cannot be resumed: its data set `{job.data.name}`, or its spec.yaml, differs from "
+            "that of the run",
             help="give it the data that it had (--data-folder), or train anew",
         )
     checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
@@ -120,16 +127,16 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     return checkpoint
 
 
-def key(job: Job) -> str:
-    """What tells this training from all others: spec, recipe and images."""
+def fingerprint(job: Job) -> str:
+    """Identifies a training by its spec, recipe and images."""
     digest = hashlib.sha256()
-    for part in (job.train, job.validation, job.test):
-        if isinstance(part, Stream):  # files are known by their state, not read for this
-            digest.update(f"{job.data.stamp} {len(part)}".encode())
+    for split in (job.train, job.validation, job.test):
+        if isinstance(split, Stream):  # files are known by size and times, not read for this
+            digest.update(f"{job.data.files_fingerprint} {len(split)}".encode())
         else:
-            digest.update(part.images.numpy().data)
-            digest.update(part.labels.numpy().data)
-    return runs.key_of(_resolved(job), digest.hexdigest())
+            digest.update(split.images.numpy().data)
+            digest.update(split.labels.numpy().data)
+    return run_folders.fingerprint_of(_resolved(job), digest.hexdigest())
 
 
 def _resolved(job: Job) -> dict[str, Any]:
@@ -138,127 +145,151 @@ def _resolved(job: Job) -> dict[str, Any]:
 
 def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
     """Train in a run's folder, from a checkpoint where there is one, then test."""
-    folder, ranks = run.folder, options.ranks
-    seed_everything(job.recipe.seed, verbose=False)
-    module = SpecModule(_resolved(job))
-    if job.statistics is not None:
-        module.mean, module.std = (one.clone() for one in job.statistics)  # averages are swapped in, in place
-    if isinstance(job.train, Stream):
-        module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # workers have done it
-    validated = len(job.validation) > 0
+    group, recipe = options.group, job.recipe
+    seed_everything(recipe.seed, verbose=False)
+    module = _make_module(job)
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
-    score = job.task.score
-    epochs = Epochs(job.recipe.epochs, ranks, score)
-    bars: list[Callback] = [Bar(job.recipe, epochs)] if options.progress else []
-    best = checkpoints.Best(folder / "checkpoints", score.logged, score.mode)
-    with memory.keep_freed_memory(), resume.Signals(folder) as signals:
-        last = resume.Last(folder, signals, ranks, steps=options.save_steps, minutes=options.save_minutes)
-        callbacks: list[Callback] = [epochs, resume.Randomness(), *([best] if validated else []), last, *bars]
+    monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
+    best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric.log_name, job.task.metric.mode)
+    with memory.keep_freed_memory(), resume.Signals(run.folder) as signals:
         engine = make_engine(
-            job.recipe,
-            folder,
-            callbacks,
-            ranks,
-            score,
+            recipe,
+            run.folder,
+            _make_callbacks(job, run, options, signals, monitor, best),
+            group,
+            job.task.metric,
             step=step,
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
-        training = loader(
-            move_to_device(job.train, device), job.recipe.batch_size, shuffle_by=job.recipe.seed, ranks=ranks
-        )
-        training.sampler.go_on(epoch, batch)  # type: ignore[attr-defined]
-        quicken(module.network, job.recipe, device)
-        try:
-            engine.fit(
-                module,
-                training,
-                loader(move_to_device(job.validation, device), EVALUATION_BATCH, ranks=ranks) if validated else None,
-                ckpt_path=checkpoint,
-                weights_only=True,
-            )
-            result = ranks.broadcast(lambda: _finish(job, run, options, engine, epochs, best))
-        except SystemExit:  # so Lightning ends when it is interrupted
-            raise KeyboardInterrupt from None
-        except Diverged as error:
-            raise Diverged(str(error), help=_cure(job.recipe) + _kept(folder)) from None
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            raise _out_of_memory_error(job, engine) from None
-    return result
+        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, group=group)
+        training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
+        validation = None
+        if len(job.validation):
+            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, group=group)
+        optimize_execution(module.network, recipe, device)
+        with _translate_errors(job, run.folder, device):
+            engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+            return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor, best))
 
 
-def _finish(job: Job, run: Run, options: Options, engine: Trainer, epochs: Epochs, best: checkpoints.Best) -> Result:
-    """Test what was trained, and write down what came of it."""
-    network = load_network(run, engine.strategy.root_device)
-    found = evaluate(network, job.test, progress=options.progress)
-    result = _result(job, run, epochs, best, found)
+def _make_module(job: Job) -> SpecModule:
+    module = SpecModule(_resolved(job))
+    if job.statistics is not None:
+        # copies: averaged weights are swapped in by writing into the module's tensors
+        module.mean, module.std = (one.clone() for one in job.statistics)
+    if isinstance(job.train, Stream):
+        module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # the workers augment
+    return module
+
+
+def _make_callbacks(
+    job: Job,
+    run: Run,
+    options: Options,
+    signals: resume.Signals,
+    monitor: TrainingMonitor,
+    best: checkpoints.BestCheckpoint,
+) -> list[Callback]:
+    """The callbacks of a training, in the order in which Lightning is to call them."""
+    last = resume.LastCheckpoint(
+        run.folder, signals, options.group, steps=options.save_steps, minutes=options.save_minutes
+    )
+    validated: list[Callback] = [best] if len(job.validation) else []
+    bars: list[Callback] = [Bar(job.recipe, monitor)] if options.progress else []
+    return [monitor, resume.RandomStates(), *validated, last, *bars]
+
+
+@contextmanager
+def _translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[None]:
+    """Add advice to `Diverged`, and make `UsageError` of running out of memory."""
+    try:
+        yield
+    except SystemExit:  # so Lightning ends when it is interrupted
+        raise KeyboardInterrupt from None
+    except Diverged as error:
+        raise Diverged(str(error), help=_divergence_hint(job.recipe) + _last_checkpoint_hint(folder)) from None
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise _out_of_memory_error(job.recipe, device) from None
+
+
+def _evaluate_and_save(
+    job: Job,
+    run: Run,
+    options: Options,
+    device: torch.device,
+    monitor: TrainingMonitor,
+    best: checkpoints.BestCheckpoint,
+) -> Result:
+    """Evaluate the best weights on the test set and write the results."""
+    evaluation = evaluate(load_network(run, device), job.test, progress=options.progress)
+    result = _result(job, run, monitor, best, evaluation)
     result.write()
     if options.pictures:
-        _draw(job, run.folder, found)
+        _draw(job, run.folder, evaluation)
     return result
 
 
 def _draw_graph(job: Job, folder: Path) -> None:
-    """Put the network's graph into TensorBoard's log; no run ends for it."""
+    """Write the network's graph into TensorBoard's log. A failure is only noted."""
     try:
         graph.write(job.spec.plan, folder)
     except Exception as error:
         print(f"note: the graph of {folder} is not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _draw(job: Job, folder: Path, found: Evaluation) -> None:
-    """Draw the run's pictures. Its results are safe by now: what hinders the drawing is said, and no more."""
+def _draw(job: Job, folder: Path, evaluation: Evaluation) -> None:
+    """Draw the run's pictures. Its results are written by now, so a failure is only noted."""
     try:
         from trainer.report.pictures import draw_all
 
-        draw_all(folder, job, found)
+        draw_all(folder, job, evaluation)
     except Exception as error:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _result(job: Job, run: Run, epochs: Epochs, best: checkpoints.Best, found: Evaluation) -> Result:
+def _result(
+    job: Job, run: Run, monitor: TrainingMonitor, best: checkpoints.BestCheckpoint, evaluation: Evaluation
+) -> Result:
     return Result(
-        **{name: run.began_with(name) for name in ("name", "spec", "variant", "data", "seed")},
-        epochs=epochs.count,
+        **{name: run.recorded(name) for name in ("name", "spec", "variant", "data", "seed")},
+        epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
         val_accuracy=float(best.best_model_score or 0.0) if len(job.validation) else None,
-        test_accuracy=found.accuracy,
-        test_loss=found.loss,
-        best_epoch=epochs.best_epoch,
-        seconds=epochs.seconds,
-        images_per_second=epochs.images / epochs.seconds if epochs.seconds else 0.0,
+        test_accuracy=evaluation.accuracy,
+        test_loss=evaluation.loss,
+        best_epoch=monitor.best_epoch,
+        seconds=monitor.seconds,
+        images_per_second=monitor.images / monitor.seconds if monitor.seconds else 0.0,
         folder=str(run.folder),
     )
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that a device's memory does not suffice."""
-    import torch
-
-    said = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in said
+    """Whether an error means that a device's memory is exhausted."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
-def _out_of_memory_error(job: Job, engine: Trainer) -> UsageError:
-    size, device = job.recipe.batch_size, engine.strategy.root_device
-    cures = ["recompute parts of the network in the backward pass (`checkpoint: true` at a node)"]
+def _out_of_memory_error(recipe: Recipe, device: torch.device) -> UsageError:
+    size = recipe.batch_size
+    cures = ["recompute parts of the network in the backward pass (`recompute: true` at a node)"]
     if size > 1:
-        half = f"--set train.batch_size={size // 2} --set train.accumulate={2 * job.recipe.accumulate}"
+        half = f"--set train.batch_size={size // 2} --set train.accumulate={2 * recipe.accumulate}"
         cures.insert(0, f"halve the batch at the same gradient: {half}")
-    if device.type == "cuda" and job.recipe.precision == "32-true":
+    if device.type == "cuda" and recipe.precision == "32-true":
         cures.append("compute in half precision: --set train.precision=bf16-mixed")
     return UsageError(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
 
 
-def _cure(recipe: Recipe) -> str:
+def _divergence_hint(recipe: Recipe) -> str:
     rate = recipe.optimizer.arguments.get("lr")
     return f"lower the learning rate, --set train.optimizer.lr={rate / 10 if rate else 1e-4:g} for example"
 
 
-def _kept(folder: Path) -> str:
+def _last_checkpoint_hint(folder: Path) -> str:
     file = folder / "checkpoints" / "last.ckpt"
     if not file.exists():
         return "; there was no checkpoint yet"

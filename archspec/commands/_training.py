@@ -1,4 +1,4 @@
-"""What `archspec train` does once its options are read: runs begun, gone on with, or found finished."""
+"""What `archspec train` does once its options are read: train, resume, or show the results of finished runs."""
 
 from __future__ import annotations
 
@@ -14,67 +14,67 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.foundation.errors import ArchspecError, UsageError, printable
+from archspec.foundation.errors import ArchspecError, printable
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
-    from trainer.processes.ranks import Ranks
+    from trainer.processes.group import ProcessGroup
     from trainer.runs.folders import Result, Run
-    from trainer.runs.job import Job, Reader
+    from trainer.runs.job import DataCache, Job
     from trainer.session import Options
 
 
-def resumed(name: str, data_folder: Path | None, out: Path, options: Options) -> Result:
-    """Go on with a run, or give the result of one that is finished."""
+def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Options) -> Result:
+    """Resume a run, and return its result; that of a finished run as it is."""
     from trainer.runs.folders import find
 
-    run = options.ranks.broadcast(lambda: find(name, out))
+    run = options.group.broadcast(lambda: find(name, out))
     if run.result is not None:
-        click.echo(f"{run.folder} is finished: there is nothing to go on with")
+        click.echo(f"{run.folder} is finished: there is nothing to resume")
         return run.result
-    from trainer.session import go_on
+    from trainer.session import resume_run
 
-    return go_on(run, data_folder, options, _note)
+    return resume_run(run, data_folder, options, _note)
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the data comes from, and how it is brought to a spec."""
+class DataOptions:
+    """Options of how data sets are found and read."""
 
     folder: Path
-    fixed: bool
+    num_classes_given: bool
     """Whether `num_classes` was given, and does not follow the data set."""
     download: bool
     skip_unreadable: bool
-    reader: Reader
+    cache: DataCache
     """Reads each data set once for all trainings of the command."""
 
-    def job(self, spec: Spec, ranks: Ranks) -> Job:
+    def job(self, spec: Spec, group: ProcessGroup) -> Job:
         from trainer.runs.job import prepare
 
-        return ranks.rank_zero_first(
+        return group.rank_zero_first(
             lambda: prepare(
                 spec,
                 self.folder,
-                self.fixed,
+                self.num_classes_given,
                 download=self.download,
                 skip_unreadable=self.skip_unreadable,
-                machine=ranks.machine,
-                reader=self.reader,
+                devices=group.devices,
+                cache=self.cache,
             )
         )
 
 
-def trained(
-    specs: Sequence[Spec], repeat: int, source: Source, out: Path, options: Options, *, force: bool
+def train_all(
+    specs: Sequence[Spec], repeat: int, source: DataOptions, out: Path, options: Options, *, force: bool
 ) -> list[Result]:
     """Train each spec, `repeat` times with seeds that follow one another. Finished runs are not trained again."""
     from trainer.session import train
 
-    ranks = options.ranks
-    first = [source.job(spec, ranks) for spec in specs]  # so that what cannot be is said at once
+    group = options.group
+    first = [source.job(spec, group) for spec in specs]  # so that every error is raised before the first training
     total, results = len(specs) * repeat, []
-    for number, job in enumerate(_repeated(first, repeat, source, ranks), 1):
+    for number, job in enumerate(_repeated(first, repeat, source, group), 1):
         plan = job.spec.plan
         count = f"{number}/{total}: " if total > 1 else ""
         seed = f", seed {job.recipe.seed}" if repeat > 1 else ""
@@ -82,7 +82,7 @@ def trained(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
-        before = None if force else ranks.broadcast(partial(_finished, out, job))
+        before = None if force else group.broadcast(partial(_finished, out, job))
         if before is not None and before.result is not None:
             click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")
             results.append(before.result)
@@ -94,19 +94,19 @@ def trained(
 
 
 def _finished(out: Path, job: Job) -> Run | None:
-    from trainer.runs.folders import finished
-    from trainer.session import key
+    from trainer.runs.folders import find_finished
+    from trainer.session import fingerprint
 
-    return finished(out, key(job))
+    return find_finished(out, fingerprint(job))
 
 
-def _repeated(jobs: Sequence[Job], repeat: int, source: Source, ranks: Ranks) -> Iterator[Job]:
+def _repeated(jobs: Sequence[Job], repeat: int, source: DataOptions, group: ProcessGroup) -> Iterator[Job]:
     """Each job, then the same with the seeds after its own."""
     for job in jobs:
         yield job
         for more in range(1, repeat):
             seed = job.recipe.seed + more
-            yield source.job(job.spec.replace(set=[f"train.seed={seed}"]), ranks)
+            yield source.job(job.spec.replace(set=[f"train.seed={seed}"]), group)
 
 
 def is_first() -> bool:
@@ -115,25 +115,16 @@ def is_first() -> bool:
 
 
 @contextmanager
-def said_once() -> Iterator[None]:
-    """Where torchrun or SLURM started several processes, the first alone says what is wrong for all of them."""
+def report_errors_once() -> Iterator[None]:
+    """Where a launcher started several processes, have the first alone report an error that all of them raise."""
     try:
         yield
     except ArchspecError as error:
         if not is_first():
-            time.sleep(5)  # since all are killed when one of them ends
+            time.sleep(5)  # the launcher kills all when one exits; as in `trainer.processes.launch`, without torch
             sys.exit(error.exit_status)
         raise
 
 
-def check_alone(given: Sequence[str]) -> None:
-    """Raises `UsageError` where `--resume` is given together with what would change the run."""
-    if given:
-        raise UsageError(
-            f"--resume goes on with a run as it was begun, and takes no {', '.join(given)}",
-            help="leave that out, or train anew without --resume",
-        )
-
-
-def _note(said: str) -> None:
-    print(printable(f"note: {said}"), file=sys.stderr, flush=True)
+def _note(message: str) -> None:
+    print(printable(f"note: {message}"), file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`archspec predict`: what a trained network sees in images."""
+"""`archspec predict`: classify images by a trained network."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) 
 
     results, errors = predict(found, images, top)
     if form == "json":
-        said = [{"image": str(image), "message": message} for image, message in errors]
-        click.echo(json.dumps({"results": results, "errors": said}, indent=2))
+        failures = [{"image": str(image), "message": message} for image, message in errors]
+        click.echo(json.dumps({"results": results, "errors": failures}, indent=2))
     else:
         for result in results:
             classes = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in result["top"])

@@ -1,4 +1,4 @@
-"""`archspec runs`: what was trained, and what came of it."""
+"""`archspec runs`: list runs and their results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 @click.option(
-    "--sort", metavar="FIELD", default="run", show_default=True, help="In this field's order; -FIELD: falling."
+    "--sort", metavar="FIELD", default="run", show_default=True, help="Sort by this field; -FIELD: descending."
 )
 @click.option(
     "--where",
@@ -59,16 +59,16 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 @format_option
 def command(out: Path, sort: str, conditions: tuple[str, ...], form: str) -> None:
     """List the runs below --out: status, data, accuracies, size and time."""
-    from trainer.runs.folders import all_below
+    from trainer.runs.folders import list_runs
 
-    falling, field = sort.startswith("-"), sort.removeprefix("-")
+    descending, field = sort.startswith("-"), sort.removeprefix("-")
     _known(field)
     tests = [_condition(one) for one in conditions]
     notes: list[str] = []
-    rows = [_row(run) for run in all_below(out, notes.append)]
+    rows = [_row(run) for run in list_runs(out, notes.append)]
     rows = [row for row in rows if all(test(row) for test in tests)]
-    having = sorted((row for row in rows if row[field] is not None), key=lambda row: row[field], reverse=falling)
-    rows = having + [row for row in rows if row[field] is None]  # what has no such value comes last either way
+    having = sorted((row for row in rows if row[field] is not None), key=lambda row: row[field], reverse=descending)
+    rows = having + [row for row in rows if row[field] is None]  # rows without a value come last either way
     if form == "json":
         click.echo(json.dumps({"results": rows, "errors": []}, indent=2))
     elif rows:
@@ -86,7 +86,7 @@ def _row(run: Run) -> dict[str, Any]:
         "status": run.status,
         **{name: made.get(name) for name in ("name", "data", "seed", "started")},
     }
-    return {name: row[name] if name in row else (run.figures or {}).get(name) for name in FIELDS}
+    return {name: row[name] if name in row else (run.raw_results or {}).get(name) for name in FIELDS}
 
 
 def _known(field: str) -> None:
@@ -109,7 +109,7 @@ def _condition(text: str) -> Callable[[dict[str, Any]], bool]:
     return lambda row: row[field] is not None and _COMPARED[sign](row[field], value)
 
 
-_SHOWN: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+_COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("run", "run", str),
     ("status", "status", str),
     ("data", "data", str),
@@ -126,11 +126,11 @@ _SHOWN: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 def _lines(rows: list[dict[str, Any]]) -> list[str]:
     """The runs as aligned lines below their headings."""
-    table = [[heading for _, heading, _ in _SHOWN]]
-    table += [["-" if row[field] is None else show(row[field]) for field, _, show in _SHOWN] for row in rows]
+    table = [[heading for _, heading, _ in _COLUMNS]]
+    table += [["-" if row[field] is None else show(row[field]) for field, _, show in _COLUMNS] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     # names are aligned to the left, figures to the right
-    sides = [str.ljust] * 3 + [str.rjust] * (len(_SHOWN) - 3)
+    sides = [str.ljust] * 3 + [str.rjust] * (len(_COLUMNS) - 3)
     return [
         "  ".join(side(cell, w) for side, cell, w in zip(sides, line, widths, strict=True)).rstrip() for line in table
     ]

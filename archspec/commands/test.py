@@ -1,4 +1,4 @@
-"""`archspec test`: a run's weights on its test set again."""
+"""`archspec test`: evaluate a run's weights on its test set."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def command(run: str, data_folder: Path | None, out: Path, form: str) -> None:
     """Test the best weights of RUN, a run's folder or its name below --out, on the test set of its data."""
     from trainer.runs.folders import find
 
-    found = find(run, out)
+    trained = find(run, out)
     from trainer.runs.evaluation import test
 
-    scores = test(found, data_folder)
+    results = test(trained, data_folder)
     if form == "json":
-        click.echo(json.dumps({"results": [{"run": str(found.folder), **scores}], "errors": []}, indent=2))
+        click.echo(json.dumps({"results": [{"run": str(trained.folder), **results}], "errors": []}, indent=2))
     else:
         click.echo(
-            f"{found.name}, {scores['weights']}, on the {scores['images']:,} test images of {scores['data']}: "
-            f"test accuracy {scores['test_accuracy']:.2%}, test loss {scores['test_loss']:.4f}"
+            f"{trained.name}, {results['weights']}, on the {results['images']:,} test images of {results['data']}: "
+            f"test accuracy {results['test_accuracy']:.2%}, test loss {results['test_loss']:.4f}"
         )

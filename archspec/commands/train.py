@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +12,19 @@ import click
 from click.core import ParameterSource
 
 from archspec.commands._common import echo_notes, plugin_option, set_option, variant_option
-from archspec.commands._training import Source, check_alone, is_first, resumed, said_once, trained
+from archspec.commands._training import (
+    DataOptions,
+    is_first,
+    report_errors_once,
+    resume_named_run,
+    train_all,
+)
 from archspec.foundation.errors import UsageError
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
+    from trainer.processes.group import ProcessGroup
+    from trainer.runs.folders import Result
 
 
 @click.command("train")
@@ -31,11 +41,11 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     default=Path("data"),
     show_default=True,
-    help="Where data sets lie.",
+    help="The folder of data sets.",
 )
-@click.option("--download", is_flag=True, help="Fetch a data set to there if it is missing.")
-@click.option("--skip-unreadable", is_flag=True, help="Leave images out that cannot be read, rather than stop.")
-@click.option("--epochs", type=click.IntRange(1), help="How often the training set is gone through.")
+@click.option("--download", is_flag=True, help="Download the data set there if it is missing.")
+@click.option("--skip-unreadable", is_flag=True, help="Skip images that cannot be read, rather than stop.")
+@click.option("--epochs", type=click.IntRange(1), help="Number of epochs.")
 @click.option(
     "--compile",
     is_flag=True,
@@ -45,33 +55,44 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
-@click.option("--resume", metavar="RUN", help="Go on with a run that was stopped: its folder, or its name below --out.")
-@click.option("--force", is_flag=True, help="Train again what was trained already.")
-@click.option("--repeat", type=click.IntRange(1), default=1, help="Train each so often, with one seed after another.")
-@click.option("--save-steps", type=click.IntRange(1), help="Write a checkpoint also after so many steps of an epoch.")
+@click.option("--resume", metavar="RUN", help="Resume a run that was stopped: its folder, or its name below --out.")
+@click.option("--force", is_flag=True, help="Train again even if there is a finished run.")
 @click.option(
-    "--save-minutes", type=click.FloatRange(0, min_open=True), help="Write a checkpoint also after so many minutes."
+    "--repeat",
+    type=click.IntRange(1),
+    metavar="N",
+    default=1,
+    help="Train each SPEC N times, with N consecutive seeds.",
+)
+@click.option(
+    "--save-steps", type=click.IntRange(1), metavar="N", help="Write a checkpoint also every N steps of an epoch."
+)
+@click.option(
+    "--save-minutes",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Write a checkpoint also every N minutes.",
 )
 @click.option(
     "--devices",
     metavar="N|auto",
     callback=lambda _context, _option, value: _devices(value),
-    help="On how many GPUs (or processes) of this machine to train together; auto: on all its GPUs.",
+    help="Number of GPUs (with --accelerator cpu: of processes) on this machine; auto: all its GPUs.",
 )
-@click.option("--num-nodes", type=click.IntRange(1), help="On how many machines, each started by itself.")
+@click.option("--num-nodes", type=click.IntRange(1), help="Number of machines; the command is started on each.")
 @click.option(
     "--strategy",
     type=click.Choice(["auto", "ddp", "fsdp"]),
     default="auto",
     show_default=True,
-    help="How they train together.",
+    help="Distributed strategy; auto: ddp if there are several processes.",
 )
 @click.option(
     "--accelerator",
     type=click.Choice(["auto", "cpu", "gpu"]),
     default="auto",
     show_default=True,
-    help="On what; auto: on a GPU where there is one.",
+    help="Accelerator; auto: a GPU if available.",
 )
 @click.option("--print-config", is_flag=True, help="Print the spec and recipe that would be trained, and stop.")
 @plugin_option
@@ -102,10 +123,7 @@ def command(
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
     if resume is not None:
-        given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-        free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
-        free |= {"devices", "num_nodes", "strategy", "accelerator"}
-        check_alone([_SHOWN.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)])
+        _check_resume(context)
     specs = specs or ("digits",)
     if variant and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
@@ -115,7 +133,7 @@ def command(
         settings = (*settings, f"train.epochs={epochs}")
     if compile:
         settings = (*settings, "train.compile=true", "train.channels_last=true")
-    with said_once():
+    with report_errors_once():
         loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
     if is_first():
         echo_notes(note for spec in loaded for note in spec.notes)
@@ -123,35 +141,66 @@ def command(
         click.echo("---\n".join(map(_config, loaded)), nl=False)
         return
 
-    interactive = sys.stdout.isatty() and sys.stderr.isatty()
-    if interactive:
-        click.echo("loading torch …", err=True)
-    from rich.console import Console
+    with _processes(accelerator, devices, num_nodes, strategy) as group:
+        from trainer.session import Options
 
-    from trainer.processes.launch import joined
-    from trainer.processes.machine import Machine
-    from trainer.report.tables import print_table, write_tables
-    from trainer.runs.job import Reader
-    from trainer.session import Options
-
-    with said_once():
-        machine = Machine(accelerator, devices, num_nodes, strategy).resolve()
-    with joined(machine) as ranks:
-        options = Options(interactive, save_steps, save_minutes, ranks=ranks)
+        options = Options(_interactive(), save_steps, save_minutes, group=group)
         if resume is not None:
             chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
-            results = [resumed(resume, data_folder if chosen else None, out, options)]
+            results = [resume_named_run(resume, data_folder if chosen else None, out, options)]
         else:
-            fixed = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-            source = Source(data_folder, fixed, download, skip_unreadable, Reader())
-            results = trained(loaded, repeat, source, out, options, force=force)
-        if ranks.rank == 0:
-            print_table(results, Console(width=None if sys.stdout.isatty() else 200))
-            if len(results) > 1:
-                click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
+            from trainer.runs.job import DataCache
+
+            given = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
+            source = DataOptions(data_folder, given, download, skip_unreadable, DataCache())
+            results = train_all(loaded, repeat, source, out, options, force=force)
+        if group.rank == 0:
+            _show_results(results, out)
 
 
-_SHOWN = {"specs": "SPEC", "settings": "--set"}
+def _check_resume(context: click.Context) -> None:
+    """Raises `UsageError` where `--resume` is given together with options that would change the run."""
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
+    free |= {"devices", "num_nodes", "strategy", "accelerator"}
+    changing = [_OPTION_NAMES.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)]
+    if changing:
+        raise UsageError(
+            f"--resume keeps the settings of the run, and cannot be combined with {', '.join(changing)}",
+            help="leave that out, or train anew without --resume",
+        )
+
+
+def _interactive() -> bool:
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+@contextmanager
+def _processes(accelerator: str, devices: int | None, num_nodes: int | None, strategy: str) -> Iterator[ProcessGroup]:
+    """The processes on the requested devices, connected. Raises `UsageError`."""
+    if _interactive():
+        click.echo("loading torch …", err=True)
+    from trainer.processes.devices import DeviceRequest
+    from trainer.processes.launch import process_group
+
+    with report_errors_once():
+        available = DeviceRequest(accelerator, devices, num_nodes, strategy).resolve()
+    with process_group(available) as group:
+        yield group
+
+
+def _show_results(results: Sequence[Result], out: Path) -> None:
+    """Print the comparison, and of several runs write it into `out` too."""
+    from rich.console import Console
+
+    from trainer.report.tables import print_table, write_tables
+
+    print_table(results, Console(width=None if sys.stdout.isatty() else 200))
+    if len(results) > 1:
+        click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
+
+
+_OPTION_NAMES = {"specs": "SPEC", "settings": "--set"}
 
 
 def _devices(value: str | None) -> int | None:
@@ -175,7 +224,7 @@ def _loaded(name: str, variant: str | None, recipe: str | None, settings: tuple[
 
 
 def _config(spec: Spec) -> str:
-    """A spec and its recipe with everything said, as YAML."""
+    """A spec and its complete recipe, as YAML."""
     import yaml
 
     data = spec.resolved | {"train": spec.recipe.to_dict()}

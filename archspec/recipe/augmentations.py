@@ -1,6 +1,7 @@
 """The augmentations that a recipe can list: their names, arguments and defaults, known without torch.
 
-Names, arguments and their meaning are those of torchvision's transforms; `trainer.input.augment` carries them out.
+Names, arguments and their meaning are those of torchvision's transforms. `trainer.input.augment_batch` and
+`trainer.input.augment_image` carry them out.
 """
 
 from __future__ import annotations

@@ -287,4 +287,4 @@ def test_interrupting_ends_with_130(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert errors.startswith("stopped by SIGINT: saved ")
-    assert errors.endswith("  help: go on by: archspec train --resume runs/digits\n")
+    assert errors.endswith("  help: resume it: archspec train --resume runs/digits\n")

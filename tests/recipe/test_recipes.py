@@ -31,7 +31,7 @@ from archspec.recipe import (
     keys,
 )
 from archspec.spec import from_dict
-from trainer.runs.folders import key_of
+from trainer.runs.folders import fingerprint_of
 
 PLAIN = {
     "data": "digits",
@@ -121,7 +121,7 @@ def test_the_mapping_has_every_key_and_what_was_written(written: dict[str, Any],
 def test_a_run_is_found_by_the_key_that_it_had_when_recipes_were_mappings(train: dict[str, Any], key: str) -> None:
     spec = {"archspec": 1, "name": "Linear", "input": [1, 8, 8], "network": ["flatten", {"linear": 10}]}
     loaded = from_dict(spec | {"train": train})
-    assert key_of(loaded.resolved | {"train": loaded.recipe.to_dict()}, "images") == key
+    assert fingerprint_of(loaded.resolved | {"train": loaded.recipe.to_dict()}, "images") == key
 
 
 def test_what_is_written_is_read() -> None:

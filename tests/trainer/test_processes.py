@@ -1,4 +1,4 @@
-"""Several processes train as one would: real processes on the processor, over gloo."""
+"""Several processes train as one would: real processes on the CPU, over gloo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis import given, strategies
 
 from archspec.spec import load
 from trainer.input.loaders import Batches
-from trainer.runs import checkpoints, folders as runs
+from trainer.runs import checkpoints, folders as run_folders
 from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.job import prepare
 
@@ -173,7 +173,7 @@ TIMES = ("seconds", "images_per_second")
 
 def check_validation(folder: Path) -> None:
     """What two processes said of the validation images is what one says, by the same weights and running statistics."""
-    run = runs.find("noisy", folder / "runs")
+    run = run_folders.find("noisy", folder / "runs")
     job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
     found, metrics = evaluate(load_network(run), job.validation), logged(run.folder)
     assert found.accuracy == pytest.approx(max(metrics["val_accuracy"]), abs=1e-6)
@@ -188,7 +188,7 @@ def assert_saved(process: subprocess.Popen[str], signal: str, status: int) -> No
     assert (ended_by, said[: len(begin)], said.splitlines(True)[1:]) == (
         status,
         begin,
-        ["  help: go on by: archspec train --resume runs/noisy\n"],
+        ["  help: resume it: archspec train --resume runs/noisy\n"],
     )
 
 
@@ -211,8 +211,8 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     status, _, said = ended(begun(folder, RECORDER, *again, SIGNAL="1:30:SIGKILL"))
     assert (status, said) == (
         2,
-        "error: another process of this training ended; if it said why, that stands above\n"
-        "  help: go on from the last checkpoint: archspec train --resume RUN\n",
+        "error: another process of this training ended; its error, if any, is printed above\n"
+        "  help: resume from the last checkpoint: archspec train --resume RUN\n",
     )
 
     status, _, said = ended(begun(folder, RECORDER, *again))
@@ -269,12 +269,12 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "
         (
             ["--strategy", "fsdp"],
             {},
-            "error: --strategy fsdp: it needs GPUs, and this runs on the processor\n  help: --strategy ddp\n",
+            "error: --strategy fsdp: it needs GPUs, and this runs on the CPU\n  help: --strategy ddp\n",
         ),
         (
             ["--accelerator", "gpu"],
             {},
-            "error: --accelerator gpu: there is no GPU here\n  help: leave it out to use the processor\n",
+            "error: --accelerator gpu: there is no GPU here\n  help: leave it out to use the CPU\n",
         ),
         (
             ["--devices", "none"],
@@ -285,7 +285,7 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "
         ),
     ],
 )
-def test_what_cannot_be_is_said_once(
+def test_errors_are_reported_once(
     arguments: list[str], environment: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     environment = environment | {"CUDA_VISIBLE_DEVICES": ""}

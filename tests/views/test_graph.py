@@ -18,9 +18,9 @@ from archspec.plan.plan import Plan
 from archspec.spec import from_dict
 from archspec.views import graph
 from trainer import session
-from trainer.runs import folders as runs
+from trainer.runs import folders as run_folders
 from trainer.runs.job import prepare
-from trainer.session import Options, go_on, train
+from trainer.session import Options, resume_run, train
 
 DOCS = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
 
@@ -144,7 +144,7 @@ def test_a_run_logs_its_graph_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         patch.setattr(session, "evaluate", killed)
         with pytest.raises(KeyboardInterrupt):
             train(job, tmp_path, Options(pictures=False))
-    result = go_on(runs.find("merging", tmp_path), None, Options(pictures=False), print)
+    result = resume_run(run_folders.find("merging", tmp_path), None, Options(pictures=False), print)
     log = EventAccumulator(result.folder)
     log.Reload()
     assert edges(log.Graph()) == NODES

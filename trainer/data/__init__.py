@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from archspec.foundation.errors import UsageError, did_you_mean, listed
-from trainer.input.sets import DataSet
+from trainer.input.datasets import DataSet
 
 __all__ = ["load", "names"]
 

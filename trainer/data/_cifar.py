@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data._published import check, fetch
-from trainer.input.cache import stamp
-from trainer.input.sets import DataSet, labelled
+from trainer.input.cache import files_fingerprint
+from trainer.input.datasets import DataSet, in_memory
 
 
 def load_cifar(name: str, kind: Any, folder: Path, *, download: bool) -> DataSet:
@@ -20,7 +20,7 @@ def load_cifar(name: str, kind: Any, folder: Path, *, download: bool) -> DataSet
         fetch(name, folder, cure, lambda: kind(folder, download=True))
     # they are pickles: none is opened but what its checksum shows to be the published one
     check(name, files, folder, cure)
-    state = stamp([path for path, _ in files])
+    state = files_fingerprint([path for path, _ in files])
     train, test = (kind(folder, train=part) for part in (True, False))
-    parts = [labelled(part.data, part.targets) for part in (train, test)]
-    return DataSet(name, tuple(train.classes), parts[0], parts[1], stamp=state)
+    parts = [in_memory(part.data, part.targets) for part in (train, test)]
+    return DataSet(name, tuple(train.classes), parts[0], parts[1], files_fingerprint=state)

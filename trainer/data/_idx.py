@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from trainer.data._published import check, fetch, refuse
-from trainer.input.cache import stamp
-from trainer.input.sets import DataSet, labelled
+from trainer.input.cache import files_fingerprint
+from trainer.input.datasets import DataSet, in_memory
 
 
 def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *, download: bool) -> DataSet:
@@ -27,7 +27,7 @@ def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *
         fetch(name, folder, cure, lambda: kind(folder, download=True))
     files = [_either(place / file) for file in packed]
     check(name, [(file, "") for file in files], folder, cure)
-    state = stamp(files)
+    state = files_fingerprint(files)
     arrays = []
     for file, axes in zip(files, (3, 1, 3, 1), strict=True):
         try:
@@ -38,7 +38,7 @@ def load_idx(name: str, kind: Any, class_names: tuple[str, ...], folder: Path, *
         if len(images) != len(labels) or labels.max(initial=0) >= len(class_names):
             fault = f"is damaged: the labels of {file.absolute()} are not those of its images"
             refuse(name, fault, folder, cure, anew=True)
-    return DataSet(name, class_names, labelled(*arrays[:2]), labelled(*arrays[2:]), stamp=state)
+    return DataSet(name, class_names, in_memory(*arrays[:2]), in_memory(*arrays[2:]), files_fingerprint=state)
 
 
 def _either(packed: Path) -> Path:

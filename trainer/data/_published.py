@@ -1,4 +1,4 @@
-"""Data sets that are published as files: what is said where they are missing or damaged."""
+"""Data sets that are published as files: errors where they are missing or damaged."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainer.data._cifar import load_cifar
-from trainer.input.sets import DataSet
+from trainer.input.datasets import DataSet
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.input.sets import DataSet, labelled
+from trainer.input.datasets import DataSet, in_memory
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:
@@ -15,4 +15,4 @@ def load(folder: Path, *, download: bool = False) -> DataSet:
     digits = load_digits()
     images = (digits.images * (255 / 16)).round()
     parts = train_test_split(images, digits.target, test_size=0.2, random_state=0, stratify=digits.target)
-    return DataSet("digits", tuple("0123456789"), labelled(parts[0], parts[2]), labelled(parts[1], parts[3]))
+    return DataSet("digits", tuple("0123456789"), in_memory(parts[0], parts[2]), in_memory(parts[1], parts[3]))

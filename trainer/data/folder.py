@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from archspec.foundation.errors import UsageError, listed
-from trainer.input.cache import stamp
+from trainer.input.cache import files_fingerprint
+from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
-from trainer.input.sets import DataSet
 
 TEST_SHARE = 0.2
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -65,7 +65,7 @@ def _load(root: Path) -> DataSet:
         made["train"],
         made["test"],
         made.get("val"),
-        stamp=_stamp(made),
+        files_fingerprint=_files_fingerprint(made),
         notes=(f"{note}, and left out",) if others else (),
     )
 
@@ -159,9 +159,9 @@ def _files(root: Path, found: Paths, names: tuple[str, ...]) -> Files:
     return Files(root, tuple(paths), torch.tensor(labels, dtype=torch.int64))
 
 
-def _stamp(parts: Mapping[str, Files]) -> str | None:
+def _files_fingerprint(parts: Mapping[str, Files]) -> str | None:
     """What tells the files from others; none where one cannot be asked, such as a broken link."""
     try:
-        return stamp(files.root / path for files in parts.values() for path in files.paths)
+        return files_fingerprint(files.root / path for files in parts.values() for path in files.paths)
     except OSError:
         return None

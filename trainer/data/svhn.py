@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from trainer.data._published import check, fetch
-from trainer.input.cache import stamp
-from trainer.input.sets import DataSet, labelled
+from trainer.input.cache import files_fingerprint
+from trainer.input.datasets import DataSet, in_memory
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:
@@ -23,7 +23,7 @@ def load(folder: Path, *, download: bool = False) -> DataSet:
         for part in ("train", "test"):
             fetch("svhn", folder, cure, partial(SVHN, folder, split=part, download=True))
     check("svhn", files, folder, cure)
-    state = stamp([path for path, _ in files])
+    state = files_fingerprint([path for path, _ in files])
     parts = [SVHN(folder, split=part) for part in ("train", "test")]
-    train, test = (labelled(part.data.transpose(0, 2, 3, 1), part.labels) for part in parts)
-    return DataSet("svhn", tuple("0123456789"), train, test, stamp=state)
+    train, test = (in_memory(part.data.transpose(0, 2, 3, 1), part.labels) for part in parts)
+    return DataSet("svhn", tuple("0123456789"), train, test, files_fingerprint=state)

@@ -1,4 +1,4 @@
-"""What was computed of files once, kept in the user's cache folder; never used for files that have changed since."""
+"""Cache statistics of a data set's files in the user's cache folder; files that have changed have other entries."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 
-def stamp(files: Iterable[Path]) -> str:
-    """What tells these files in this state from all others: a digest of paths, sizes and times of change.
+def files_fingerprint(files: Iterable[Path]) -> str:
+    """Identifies files and their state: a digest of paths, sizes, modification times and change times (ctime).
 
-    The time of a file's last change of state is among them, which no program can set back. Raises `OSError`.
+    No program can set a ctime back. Raises `OSError`.
     """
     digest = hashlib.sha256()
     for file in files:
@@ -23,26 +23,28 @@ def stamp(files: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def recall(key: dict[str, Any]) -> Any:
-    """What was kept under a key (JSON types), or `None`: also where the file is damaged or cannot be read."""
+def read_cache(key: dict[str, Any]) -> Any:
+    """The value (JSON types) cached under a key; `None` if there is none, or its file is damaged or unreadable."""
     try:
-        kept = json.loads(_file(key).read_bytes())
-        if kept["sha256"] == _digest(key, kept["value"]):
-            return kept["value"]
+        cached = json.loads(_file(key).read_bytes())
+        if cached["sha256"] == _digest(key, cached["value"]):
+            return cached["value"]
     except (OSError, ValueError, TypeError, KeyError, RuntimeError):  # the last: there is no home folder
         pass
     return None
 
 
-def remember(key: dict[str, Any], value: Any) -> None:
-    """Keeps a value (JSON types) under a key; where that cannot be done, it will be computed again."""
+def write_cache(key: dict[str, Any], value: Any) -> None:
+    """Cache a value (JSON types) under a key. If it cannot be written, it will be computed again."""
     try:
         target = _file(key)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as beside:
-            part = Path(beside) / target.name
-            part.write_text(json.dumps({"key": key, "value": value, "sha256": _digest(key, value)}), encoding="utf-8")
-            os.replace(part, target)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            temporary = Path(folder) / target.name
+            temporary.write_text(
+                json.dumps({"key": key, "value": value, "sha256": _digest(key, value)}), encoding="utf-8"
+            )
+            os.replace(temporary, target)
     except (OSError, RuntimeError):
         pass
 

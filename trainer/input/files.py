@@ -1,4 +1,4 @@
-"""Images in files of their own: decoded when they are asked for, to uint8, upright, grey or in colour."""
+"""Image files: decoded on demand to uint8, upright, grey or in colour."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
-from trainer.input.images import fitted
+from trainer.input.images import fit_to_input
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """What the names of image files end in, in whatever case."""
 
-TOGETHER = 1024
+DECODE_AHEAD = 1024
 """How many images are decoded ahead of their use."""
 
 
@@ -39,7 +39,7 @@ class Files:
 
     @property
     def channels(self) -> int:
-        """Colour, to which grey images are brought if the network's input asks for it."""
+        """3: files may hold colour; `fit_to_input` makes them what the network's input asks for."""
         return 3
 
     def __len__(self) -> int:
@@ -52,40 +52,40 @@ class Files:
         return self.root / self.paths[position]
 
     def decoded(self, shape: Shape) -> Iterator[Tensor | Unreadable]:
-        """Each image in turn, uint8 of a network's input shape, or why it cannot be read; several at once."""
+        """Each image in turn, uint8 of a network's input shape, or why it cannot be read. Several threads decode."""
 
         def read(position: int) -> Tensor | Unreadable:
             try:
-                return fitted(decode(self.file(position))[None], shape)[0]
+                return fit_to_input(decode(self.file(position))[None], shape)[0]
             except Unreadable as error:
                 return error
 
-        with ThreadPoolExecutor(processors()) as pool, quiet():
-            for start in range(0, len(self), TOGETHER):
-                yield from pool.map(read, range(start, min(start + TOGETHER, len(self))))
+        with ThreadPoolExecutor(usable_cpus()) as pool, ignore_pillow_warnings():
+            for start in range(0, len(self), DECODE_AHEAD):
+                yield from pool.map(read, range(start, min(start + DECODE_AHEAD, len(self))))
 
 
-def processors() -> int:
-    """How many processors this process may use."""
+def usable_cpus() -> int:
+    """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def quiet() -> Any:
-    """Within it, Pillow's warnings of odd but readable files are left out."""
+def ignore_pillow_warnings() -> Any:
+    """A context manager that ignores Pillow's warnings of odd but readable files."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 
 
 def decode(file: Path) -> Tensor:
     """An image file's pixels as uint8 `(1, H, W)` if it is grey, else `(3, H, W)`; of an animation, the first picture.
 
-    It is turned upright as its EXIF data say; transparent parts lie on white; 16 bits become 8. Raises `Unreadable`.
+    The EXIF orientation is applied, transparency is put on white, 16 bits are scaled to 8. Raises `Unreadable`.
     """
     try:
         with Image.open(file) as image:
             image.load()
             try:
                 upright = ImageOps.exif_transpose(image)
-            except Exception:  # of damaged EXIF data anything may come, and the pixels are sound
+            except Exception:  # damaged EXIF data raise anything, and the pixels are intact
                 upright = image
             pixels = _eight_bits(upright)
     except Unreadable:
@@ -99,7 +99,7 @@ def decode(file: Path) -> Tensor:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "it is no image"
+        return "not an image"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

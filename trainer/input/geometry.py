@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-PART = 2**17
-"""How many values are worked on at once on a CPU."""
+CHUNK_VALUES = 2**17
+"""How many values are processed at once on a CPU."""
 
 
-def flipped(images: Tensor, chosen: Tensor, dim: int) -> Tensor:
+def flip(images: Tensor, chosen: Tensor, dim: int) -> Tensor:
     """Images mirrored along `dim` (-1: left to right) where `chosen`, a boolean `(N,)`, says so."""
     bits = (chosen * 255).to(torch.uint8)[:, None, None, None]
     # what differs, where it is chosen: several times as fast on bytes as `torch.where`
     return images.flip(dim).bitwise_xor_(images).bitwise_and_(bits).bitwise_xor_(images)
 
 
-def padded(images: Tensor, padding: int, mode: str) -> Tensor:
+def pad(images: Tensor, padding: int, mode: str) -> Tensor:
     """Images with `padding` pixels more on each side: black (`constant`), the `edge` repeated, or a mirror (`reflect`).
 
     `reflect` needs a padding less than height and width.
@@ -38,7 +38,7 @@ def padded(images: Tensor, padding: int, mode: str) -> Tensor:
     return images
 
 
-def cropped(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
+def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Tensor:
     """The part of `size` (height, width) of each image whose upper left corner is at `top`, `left` (pixels)."""
     count, channels, rows, columns = images.shape
     plane = torch.arange(count * channels, device=images.device).view(count, channels, 1) * (rows * columns)
@@ -56,10 +56,10 @@ def resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, widt
         grid = torch.empty(len(part), rows, columns, 2, device=part.device)
         grid[..., 0] = x[:, None, :]
         grid[..., 1] = y[:, :, None]
-        return _sampled(part, grid, "bilinear")
+        return _grid_sample(part, grid, "bilinear")
 
     # positions are held within the rectangle: its edge is repeated, what lies beyond is not seen
-    return _in_parts(sampled, images, _positions(left, width, columns), _positions(top, height, rows))
+    return _in_chunks(sampled, images, _positions(left, width, columns), _positions(top, height, rows))
 
 
 def _positions(start: Tensor, length: Tensor, size: int) -> Tensor:
@@ -69,7 +69,7 @@ def _positions(start: Tensor, length: Tensor, size: int) -> Tensor:
     return (within + (start[:, None] + 0.5)) * (2 / size) - 1
 
 
-def rotated(images: Tensor, degrees: Tensor, mode: str = "nearest") -> Tensor:
+def rotate(images: Tensor, degrees: Tensor, mode: str = "nearest") -> Tensor:
     """Images turned about their centres, counter-clockwise; what comes in from outside is black."""
     angle = degrees.float().deg2rad()
     return affine(images, angle.cos(), -angle.sin(), angle.sin(), angle.cos(), mode=mode)
@@ -96,21 +96,21 @@ def affine(
 
     def sampled(part: Tensor, map: Tensor) -> Tensor:
         grid = functional.affine_grid(map, [len(part), 1, height, width], align_corners=False)
-        return _sampled(part, grid, mode)
+        return _grid_sample(part, grid, mode)
 
-    return _in_parts(sampled, images, theta)
+    return _in_chunks(sampled, images, theta)
 
 
-def _sampled(images: Tensor, grid: Tensor, mode: str) -> Tensor:
+def _grid_sample(images: Tensor, grid: Tensor, mode: str) -> Tensor:
     sampled = functional.grid_sample(images.float(), grid, mode, padding_mode="zeros", align_corners=False)
     return sampled.round_().to(torch.uint8)
 
 
-def _in_parts(operation: Callable[..., Tensor], images: Tensor, *parameters: Tensor) -> Tensor:
+def _in_chunks(operation: Callable[..., Tensor], images: Tensor, *parameters: Tensor) -> Tensor:
     """An operation on a batch; on a CPU on some images at a time, whose floats fit its cache: twice as fast."""
     if images.device.type != "cpu":
         return operation(images, *parameters)
-    count = max(8, PART // images[0].numel())
+    count = max(8, CHUNK_VALUES // images[0].numel())
     parts = zip(*(torch.split(tensor, count) for tensor in (images, *parameters)), strict=True)
     return torch.cat([operation(*part) for part in parts])
 

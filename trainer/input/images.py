@@ -1,4 +1,4 @@
-"""From a data set's images to a network's input: size, channels and normalisation."""
+"""Fit images to a network's input: size, channels and statistics for normalisation."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 
 
-def fitted(images: Tensor, shape: Shape) -> Tensor:
-    """Images `(N, C, H, W)` brought to a network's input: resized, grey repeated over colours, or colours made grey."""
+def fit_to_input(images: Tensor, shape: Shape) -> Tensor:
+    """Fit images `(N, C, H, W)` to a network's input `shape`: resized, grey to colour or colour to grey."""
     channels, *size = shape
     if images.shape[1] == 1 and channels == 3:
         images = images.expand(-1, 3, -1, -1)
@@ -24,7 +24,7 @@ def fitted(images: Tensor, shape: Shape) -> Tensor:
 
 
 def check_fit(channels: int, shape: Shape, name: str) -> None:
-    """Raises `UsageError` where a data set's images of `channels` cannot be brought to a network's input."""
+    """Raises `UsageError` where a data set's images of `channels` cannot be fitted to a network's input."""
     if len(shape) != 3:
         raise UsageError(
             f"the data set `{name}` holds images, but the network's input is {show(shape)}",
@@ -40,7 +40,7 @@ def check_fit(channels: int, shape: Shape, name: str) -> None:
 
 def histogram(images: Tensor, shape: Shape) -> Tensor:
     """How often each value from 0 to 255 stands in each channel, int64 `(C, 256)`, as the network sees the channels."""
-    channels = fitted(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
+    channels = fit_to_input(images, (shape[0], *images.shape[-2:])).transpose(0, 1).flatten(1)
     return torch.stack([torch.bincount(channel, minlength=256) for channel in channels])
 
 

@@ -14,25 +14,27 @@ from torch.utils.data import DataLoader, Sampler
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AppliedAugmentation
-from trainer.input.augment import Augmentation
-from trainer.input.files import Files, Unreadable, decode, processors, quiet
-from trainer.input.images import fitted
-from trainer.input.sets import Labelled
-from trainer.input.transforms import transform
-from trainer.processes.ranks import ALONE, Ranks
+from trainer.input.augment_batch import Augmentation
+from trainer.input.augment_image import transform
+from trainer.input.datasets import InMemory
+from trainer.input.files import Files, Unreadable, decode, ignore_pillow_warnings, usable_cpus
+from trainer.input.images import fit_to_input
+from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
 MOST_WORKERS = 8
 Batch = tuple[Tensor, Tensor]
 
 
 class Batches(Sampler[Any]):
-    """The positions of each batch. Shuffled by a seed, in another order each epoch, a last partial batch is dropped.
+    """Yields the positions of the images of each batch.
 
-    The order depends on the seed and the epoch alone, not on what else draws random numbers. With `seeded`, each batch
+    With a seed, they are shuffled, in another order each epoch, and a last partial batch is dropped.
+
+    The order depends on the seed and the epoch alone, not on other random numbers. With `seeded`, each batch
     is a pair of a seed for its augmentation, which depends on the same, and its positions.
 
-    Of several processes, each takes an equal part of each shuffled batch: together they train with the batches that one
-    would. What is not shuffled is divided among them, in as many batches for each of them.
+    Of several processes, each takes an equal share of each shuffled batch: together they train with the batches of a
+    single one. Unshuffled sets are divided evenly, every process with the same number of batches.
     """
 
     def __init__(
@@ -54,8 +56,8 @@ class Batches(Sampler[Any]):
         self.epoch = 0
         self.begin: tuple[int, int] | None = None
 
-    def go_on(self, epoch: int, batch: int) -> None:
-        """The next epoch gone through is this one, from this batch on: those before it were trained with already."""
+    def start_at(self, epoch: int, batch: int) -> None:
+        """Start the next iteration at this epoch and batch: those before it were trained with already."""
         self.begin = (epoch, batch) if batch < len(self) else None
 
     def set_epoch(self, epoch: int) -> None:
@@ -80,10 +82,10 @@ class Batches(Sampler[Any]):
             yield (seeds[number], batches[number]) if self.seeded else batches[number]
 
     def _shared(self, order: list[int]) -> list[list[int]]:
-        """This process's part of each batch."""
-        part = self.batch_size // self.size
-        starts = (number * self.batch_size + self.rank * part for number in range(len(self)))
-        return [order[start : start + part] for start in starts]
+        """This process's share of each batch."""
+        share = self.batch_size // self.size
+        starts = (number * self.batch_size + self.rank * share for number in range(len(self)))
+        return [order[start : start + share] for start in starts]
 
     def _divided(self) -> list[list[int]]:
         """Each `size`-th position, in batches that are equal but for one."""
@@ -110,11 +112,11 @@ class Stream:
     def __getitem__(self, key: tuple[int, list[int]]) -> Batch | UsageError:
         """The batch of a seed and positions: images uint8 `(N, C, H, W)` and labels, soft if images are mixed.
 
-        The seed decides all that is drawn, whichever worker draws it. An error is given back rather than raised, since
-        a worker would put its traceback into the message.
+        All random numbers depend on the seed alone, not on the worker. An error is returned rather than raised, since a
+        worker would put its traceback into the message.
         """
         seed, positions = key
-        with torch.random.fork_rng(devices=[]), quiet():
+        with torch.random.fork_rng(devices=[]), ignore_pillow_warnings():
             torch.default_generator.manual_seed(seed)
             change = transform(self.augment, self.shape) if self.augment is not None else None
             images = []
@@ -127,7 +129,7 @@ class Stream:
                         help="leave the images alone while they are used",
                     )
                 size = self.shape[1:] if change is None else tuple(image.shape[-2:])
-                image = fitted(image, (self.shape[0], *size))[0]
+                image = fit_to_input(image, (self.shape[0], *size))[0]
                 images.append(image if change is None else change(image))
             mixes = [one for one in self.augment or () if one.kind.mixes]
             return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), self.files.labels[positions])
@@ -143,30 +145,30 @@ class Loader(DataLoader[Any]):
             yield batch
 
 
-def _unstopped(_: int) -> None:
-    """Has a worker leave signals to the process that it works for, which ends it once it has saved."""
+def _ignore_signals(_: int) -> None:
+    """Ignore signals in a worker: its main process handles them, and ends the workers after saving."""
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
 
 
 def loader(
-    part: Labelled | Stream, batch_size: int, *, shuffle_by: int | None = None, ranks: Ranks = ALONE
+    split: InMemory | Stream, batch_size: int, *, shuffle_by: int | None = None, group: ProcessGroup = SINGLE_PROCESS
 ) -> DataLoader[Any]:
     """Whole batches, from memory at once or through workers; for training, shuffled by a seed.
 
     Of several processes, each has its own (`Batches`).
     """
-    streamed = isinstance(part, Stream)
-    batches = Batches(len(part), batch_size, shuffle_by, seeded=streamed, rank=ranks.rank, size=ranks.size)
-    workers = min(max(1, processors() // ranks.machine.devices), MOST_WORKERS, len(batches)) if streamed else 0
+    streamed = isinstance(split, Stream)
+    batches = Batches(len(split), batch_size, shuffle_by, seeded=streamed, rank=group.rank, size=group.size)
+    workers = min(max(1, usable_cpus() // group.devices.devices), MOST_WORKERS, len(batches)) if streamed else 0
     return Loader(
-        part,  # type: ignore[arg-type]
+        split,  # type: ignore[arg-type]
         sampler=batches,
         batch_size=None,
-        # a generator of its own keeps the loader from drawing on the global one
+        # with a generator of its own, the loader leaves the global one alone
         generator=torch.Generator(),
         num_workers=workers,
-        worker_init_fn=_unstopped,
+        worker_init_fn=_ignore_signals,
         persistent_workers=workers > 0,
         pin_memory=streamed and torch.cuda.is_available(),
     )

@@ -1,1 +1,1 @@
-"""Processes: the machine of a training, the processes on it, and what they agree on."""
+"""The devices of a training, the processes on them, and how these communicate."""

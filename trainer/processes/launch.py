@@ -1,4 +1,4 @@
-"""How the processes of one training come together: Lightning starts them, or torchrun or SLURM has."""
+"""Start and connect the processes of one training: Lightning starts them, unless torchrun or SLURM has."""
 
 from __future__ import annotations
 
@@ -14,55 +14,58 @@ from torch import distributed
 
 from archspec.foundation.errors import ArchspecError, UsageError
 from trainer.errors import Diverged, OtherProcessFailed, Stopped
-from trainer.processes.machine import ResolvedMachine
-from trainer.processes.ranks import Ranks
-from trainer.quiet import quiet
+from trainer.processes.devices import Devices
+from trainer.processes.group import ProcessGroup
+from trainer.quiet import mute_libraries
+
+LAUNCHER_GRACE_SECONDS = 5
+"""How long other ranks wait before they exit: a launcher kills all processes when the first one exits."""
 
 
 @contextmanager
-def joined(machine: ResolvedMachine) -> Iterator[Ranks]:
-    """Starts the processes of a training unless that was done, and brings them together. Raises `UsageError`."""
-    if machine.processes == 1:
-        yield Ranks(machine)
+def process_group(devices: Devices) -> Iterator[ProcessGroup]:
+    """Start the processes of a training, unless a launcher has, and connect them. Raises `UsageError`."""
+    if devices.processes == 1:
+        yield ProcessGroup(devices)
         return
-    with quiet():
-        ranks = _connected(machine)
+    with mute_libraries():
+        group = _connect(devices)
     try:
-        if ranks.rank == 0:
-            yield ranks
+        if group.rank == 0:
+            yield group
             return
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-            yield ranks
-    except (OtherProcessFailed, Stopped, Diverged, KeyboardInterrupt) as error:  # which all ranks meet together
-        if ranks.rank == 0:
+            yield group
+    except (OtherProcessFailed, Stopped, Diverged, KeyboardInterrupt) as error:  # raised on all ranks
+        if group.rank == 0:
             raise
-        # who started the processes kills all when one fails: the first is given time to say why
-        if not machine.launcher:
+        # the launcher kills all processes when one exits: wait so that rank 0 can report first
+        if not devices.launcher:
             sys.exit(0)
-        time.sleep(5)
+        time.sleep(LAUNCHER_GRACE_SECONDS)
         sys.exit(getattr(error, "exit_status", 130))
     except ArchspecError as error:
-        if ranks.rank:
-            error.args = (f"process {ranks.rank} of {ranks.size}: {error.message}",)
+        if group.rank:
+            error.args = (f"process {group.rank} of {group.size}: {error.message}",)
         raise
     except RuntimeError as error:
-        if not _lost(error):
+        if not _is_disconnect(error):
             raise
-        if ranks.rank:
+        if group.rank:
             sys.exit(1)
         raise UsageError(
-            "another process of this training ended; if it said why, that stands above",
-            help="go on from the last checkpoint: archspec train --resume RUN",
+            "another process of this training ended; its error, if any, is printed above",
+            help="resume from the last checkpoint: archspec train --resume RUN",
         ) from None
     finally:
         distributed.destroy_process_group()
 
 
-def _connected(machine: ResolvedMachine) -> Ranks:
+def _connect(devices: Devices) -> ProcessGroup:
     try:
         engine = Trainer(
-            **machine.arguments(),
-            plugins=[machine.environment()],
+            **devices.arguments(),
+            plugins=[devices.environment()],
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -74,13 +77,13 @@ def _connected(machine: ResolvedMachine) -> Ranks:
         group = distributed.new_group(backend="gloo", timeout=timedelta(days=365))
     except (RuntimeError, ValueError) as error:
         raise UsageError(
-            f"the {machine.processes} processes do not come together: {error}",
-            help="docs/scale.md says how they are started",
+            f"the {devices.processes} processes cannot connect: {error}",
+            help="docs/scale.md says how to start them",
         ) from None
-    return Ranks(machine, engine.global_rank, engine.world_size, group)
+    return ProcessGroup(devices, engine.global_rank, engine.world_size, group)
 
 
-def _lost(error: RuntimeError) -> bool:
-    """Whether an error says that another process is gone."""
-    said = str(error)
-    return isinstance(error, distributed.DistError) or "gloo" in said or "Connection closed by peer" in said
+def _is_disconnect(error: RuntimeError) -> bool:
+    """Whether an error means that the connection to another process is lost."""
+    message = str(error)
+    return isinstance(error, distributed.DistError) or "gloo" in message or "Connection closed by peer" in message

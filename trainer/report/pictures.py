@@ -1,4 +1,4 @@
-"""A run in pictures: its curves, what it takes for what, its worst mistakes, and what augmentation does to images."""
+"""The pictures of a run: curves, confusion matrix, worst mistakes, samples of the augmentation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from trainer.input.augment import Augmentation
-from trainer.input.images import fitted
+from trainer.input.augment_batch import Augmentation
+from trainer.input.datasets import InMemory
+from trainer.input.images import fit_to_input
 from trainer.input.loaders import Stream
-from trainer.input.sets import Labelled
 from trainer.runs.job import Job
 from trainer.tasks.classification import Evaluation
 
@@ -31,23 +31,23 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     """Draw all pictures of a run into its folder, as PNG files, from what its network says of the test images."""
     names = job.data.class_names
     curves(folder / "metrics.csv", folder / "curves.png")
-    confusion(confusion_matrix(found.chosen, found.labels, len(names)), names, folder / "confusion.png")
+    confusion(confusion_matrix(found.predicted, found.labels, len(names)), names, folder / "confusion.png")
     wrong = worst(found)
     titles = [
-        f"{names[found.labels[i]]}, taken for\n{names[found.chosen[i]]} ({found.probability[i]:.0%})"
+        f"{names[found.labels[i]]}, taken for\n{names[found.predicted[i]]} ({found.probability[i]:.0%})"
         for i in wrong.tolist()
     ]
     images = _images(job.test, wrong.tolist())
     grid(images, titles, folder / "mistakes.png", 6, "the surest of the wrong answers" if titles else "no mistakes")
-    if isinstance(job.train, Labelled):
+    if isinstance(job.train, InMemory):
         shape = job.spec.plan.input
         augmentation = Augmentation(job.recipe.augment, shape, job.data.classes)
-        samples(augmentation, fitted(job.train.images[:SAMPLES], shape), folder / "augmentation.png")
+        samples(augmentation, fit_to_input(job.train.images[:SAMPLES], shape), folder / "augmentation.png")
 
 
-def _images(part: Labelled | Stream, positions: list[int]) -> Tensor:
+def _images(part: InMemory | Stream, positions: list[int]) -> Tensor:
     """Some images of a part, uint8 `(N, C, H, W)`; those of a stream at the network's size."""
-    if isinstance(part, Labelled):
+    if isinstance(part, InMemory):
         return part.images[positions]
     if not positions:
         return torch.empty(0, *part.shape, dtype=torch.uint8)
@@ -57,14 +57,14 @@ def _images(part: Labelled | Stream, positions: list[int]) -> Tensor:
     return batch[0]
 
 
-def confusion_matrix(chosen: Tensor, labels: Tensor, classes: int) -> Tensor:
+def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
     """How often images of a class (row) are taken for a class (column): int64 `(classes, classes)`."""
-    return torch.bincount(labels * classes + chosen, minlength=classes**2).reshape(classes, classes)
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def worst(found: Evaluation) -> Tensor:
     """The positions of the mistakes that the network is surest of, the surest first: `MISTAKES` at most."""
-    wrong = (found.chosen != found.labels).nonzero().flatten()
+    wrong = (found.predicted != found.labels).nonzero().flatten()
     return wrong[found.probability[wrong].argsort(descending=True, stable=True)][:MISTAKES]
 
 

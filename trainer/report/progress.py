@@ -11,22 +11,22 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from archspec.recipe import Recipe
-from trainer.runs.watch import Epochs
+from trainer.runs.monitor import TrainingMonitor
 
-EVERY = 0.2
-"""Seconds between two pictures of the bar."""
-EVALUATED = 1 / 3
-"""What evaluating an image costs of training with it, as long as no validation was timed."""
+REFRESH_SECONDS = 0.2
+"""Seconds between two updates of the bar."""
+VALIDATION_COST = 1 / 3
+"""The cost of evaluating an image as a share of training with it, assumed until a validation was timed."""
 
 
 class Bar(Callback):
     """Shows the epoch, the mean loss of it so far, the last validation's accuracy, images/s and the time left.
 
-    Losses are those that `Epochs` has looked at: nothing waits for a device. Images/s are those of training alone; the
-    time left is that of the whole training, validation included, as if it were not to stop early.
+    Losses are those that `TrainingMonitor` has copied already: the bar never waits for a device. Images/s are those of
+    training alone; the time left is that of the whole training, validation included, if it does not stop early.
     """
 
-    def __init__(self, recipe: Recipe, epochs: Epochs) -> None:
+    def __init__(self, recipe: Recipe, epochs: TrainingMonitor) -> None:
         self.recipe = recipe
         self.epochs = epochs
         self.shown = Progress(
@@ -39,7 +39,7 @@ class Bar(Callback):
             expand=True,
         )
         self.task = self.shown.add_task("", facts="")
-        self.drawn = 0.0
+        self.rendered_at = 0.0
         self.total = self.done = 0
         self.epoch_batches = 1
         self.validations_left = 0
@@ -60,7 +60,7 @@ class Bar(Callback):
         self.total = batches_of(self.recipe, batches)
         self.done = trainer.current_epoch * batches + trainer.fit_loop.epoch_loop.batch_progress.current.completed
         images = sum(map(len, (one.dataset for one in _loaders(trainer.val_dataloaders))))
-        self.guess = EVALUATED * images / self.recipe.batch_size
+        self.guess = VALIDATION_COST * images / self.recipe.batch_size
         self.validations_left = -(-self.total // batches) - trainer.current_epoch if images else 0
         if trainer.is_global_zero:
             doing = self._epoch(trainer)
@@ -70,14 +70,14 @@ class Bar(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         now = time.monotonic()
         if self.last is not None:  # the first batch, whose kernels are still to be chosen or compiled, tells little
-            for place, more in enumerate((1, len(batch[1]) * self.epochs.ranks.size, now - self.last)):
+            for place, more in enumerate((1, len(batch[1]) * self.epochs.group.size, now - self.last)):
                 self.trained[place] += more
         self.last = now
         self.done = trainer.current_epoch * self.epoch_batches + index + 1
-        if now - self.drawn >= EVERY:
+        if now - self.rendered_at >= REFRESH_SECONDS:
             if self.epochs.steps:
                 self.facts["loss"] = f"loss {self.epochs.total / self.epochs.steps:.4f}"
-            self._draw(now, self._epoch(trainer))
+            self._render(now, self._epoch(trainer))
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.shown.stop()
@@ -92,8 +92,8 @@ class Bar(Callback):
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any) -> None:
         now = time.monotonic()
-        if now - self.drawn >= EVERY:
-            self._draw(now, self._epoch(trainer, "validating"))
+        if now - self.rendered_at >= REFRESH_SECONDS:
+            self._render(now, self._epoch(trainer, "validating"))
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.last = time.monotonic()
@@ -101,17 +101,17 @@ class Bar(Callback):
             self.validated = self.validated[0] + 1, self.validated[1] + self.last - self.validating
             self.validating = None
         self.validations_left -= 1
-        score = self.epochs.score
-        if (value := trainer.callback_metrics.get(score.logged)) is not None:
-            self.facts["score"] = f"{score.name} {score.show(float(value))}"
+        metric = self.epochs.metric
+        if (value := trainer.callback_metrics.get(metric.log_name)) is not None:
+            self.facts["score"] = f"{metric.name} {metric.show(float(value))}"
 
-    # --- drawing ----------------------------------------------------------------------------------------------------
+    # --- rendering --------------------------------------------------------------------------------------------------
 
     def _epoch(self, trainer: Trainer, doing: str = "epoch") -> str:
         return f"{doing} {trainer.current_epoch + 1}/{-(-self.total // self.epoch_batches)}"
 
-    def _draw(self, now: float, doing: str) -> None:
-        self.drawn = now
+    def _render(self, now: float, doing: str) -> None:
+        self.rendered_at = now
         batches, images, seconds = self.trained
         if self.facts and batches and seconds:
             minutes, rest = divmod(round(self.left(now)), 60)

@@ -1,1 +1,1 @@
-"""Runs: a spec and its data brought together, trained on Lightning's engine, kept, gone on with and evaluated."""
+"""Runs: a spec and its data checked, trained by Lightning, saved, resumed and evaluated."""

@@ -1,4 +1,4 @@
-"""Checkpoints that survive: written beside their target, read back, renamed over it, and known when they are damaged.
+"""Safe checkpoints: written to a temporary file, read back, renamed over the target, and checked when loaded.
 
 A file is what `torch.save` writes, a ZIP archive, with a SHA-256 of all its bytes in the archive's comment. Whatever
 reads torch's files reads these too.
@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.plugins import CheckpointIO
 
 from archspec.foundation.errors import UsageError
-from trainer.private import restore_best
+from trainer.undocumented import restore_best
 
 _KEY = b"sha256:"
 _COMMENT = len(_KEY) + 64
@@ -62,7 +62,7 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"the checkpoint {path} cannot be written: {error.strerror or error}",
-            help=f"make room on its disk, then go on from the one before: archspec train --resume {path.parent.parent}",
+            help=f"make room on its disk, then resume from the one before: archspec train --resume {path.parent.parent}",
         ) from None
     finally:
         with suppress(OSError):
@@ -88,9 +88,9 @@ def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
 
 
 def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
-    """The newest sound checkpoint to go on from; says which damaged ones it passes over. `None`: there was never one.
+    """The newest intact checkpoint to resume from; `say` takes a note of each damaged one. `None`: there are none.
 
-    Raises `Damaged` where there are some, but none is sound.
+    Raises `Damaged` where all are damaged.
     """
     last = folder / "last.ckpt"
     candidates = [path for path in (last, previous(last)) if path.exists()]
@@ -101,17 +101,17 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
                     return path
         except OSError:
             pass
-        then = f"; going on from {candidates[number + 1].name}" if number + 1 < len(candidates) else ""
+        then = f"; resuming from {candidates[number + 1].name}" if number + 1 < len(candidates) else ""
         say(f"the checkpoint {path} is damaged{then}")
     if candidates:
         raise Damaged(
-            f"no checkpoint in {folder} is sound enough to go on from", help="train anew: archspec train, with --force"
+            f"no checkpoint in {folder} is intact enough to resume from", help="train anew: archspec train, with --force"
         )
     return None
 
 
-class CheckpointFiles(CheckpointIO):
-    """How Lightning writes and reads checkpoints: by `save` and `load`."""
+class SafeCheckpointIO(CheckpointIO):
+    """Has Lightning write and read checkpoints by `save` and `load`."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         save(checkpoint, Path(path))
@@ -123,14 +123,18 @@ class CheckpointFiles(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-class Best(ModelCheckpoint):
+class BestCheckpoint(ModelCheckpoint):
     """The checkpoint of the epoch with the best value of a metric: `best.ckpt`.
 
-    What it remembers names no folder, so that a run that was moved goes on as before.
+    Its state names no folder, so that a run that was moved can be resumed.
     """
 
     def __init__(self, folder: Path, monitor: str, mode: str) -> None:
         super().__init__(folder, "best", monitor, mode=mode, enable_version_counter=False)
+
+    @property
+    def state_key(self) -> str:
+        return super().state_key.replace(type(self).__qualname__, "Best", 1)  # its name in the checkpoints there are
 
     def state_dict(self) -> dict[str, Any]:
         return {"score": self.best_model_score}
@@ -201,7 +205,7 @@ def _sound(file: BinaryIO) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """See to it that renamings reach the disk."""
+    """Make sure that renames reach the disk."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

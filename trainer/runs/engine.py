@@ -1,4 +1,4 @@
-"""Lightning's trainer, told what a recipe says."""
+"""Build Lightning's `Trainer` from a recipe."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
-from trainer.runs.resume import RunFiles, csv_log
+from trainer.runs.resume import FiniteCheckpointIO, csv_log
 
 if TYPE_CHECKING:
-    from trainer.processes.machine import ResolvedMachine
-    from trainer.processes.ranks import Ranks
-    from trainer.tasks import Score
+    from trainer.processes.devices import Devices
+    from trainer.processes.group import ProcessGroup
+    from trainer.tasks import MetricSpec
 
 
-def check_machine(recipe: Recipe, machine: ResolvedMachine) -> None:
-    """Raises `UsageError` where a recipe asks for what a machine cannot do, and Lightning would do otherwise."""
-    if recipe.precision == "16-mixed" and not (torch.cuda.is_available() and machine.accelerator != "cpu"):
+def check_devices(recipe: Recipe, devices: Devices) -> None:
+    """Raises `UsageError` where devices cannot do what a recipe asks for, and Lightning would silently do otherwise."""
+    if recipe.precision == "16-mixed" and not (torch.cuda.is_available() and devices.accelerator != "cpu"):
         raise UsageError(
             "the precision `16-mixed` needs a GPU, and there is none", help="--set train.precision=bf16-mixed"
         )
-    size, processes = recipe.batch_size, machine.processes
+    size, processes = recipe.batch_size, devices.processes
     if size % processes:
         near = max(1, round(size / processes)) * processes
         raise UsageError(
             f"a batch of {size} cannot be shared equally among {processes} processes",
             help=f"--set train.batch_size={near}",
         )
-    if machine.strategy == "fsdp":
+    if devices.strategy == "fsdp":
         if recipe.clip is not None and recipe.clip.norm is not None:
             raise UsageError(
                 "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part",
@@ -55,27 +55,27 @@ def make_engine(
     recipe: Recipe,
     folder: Path,
     callbacks: list[Callback],
-    ranks: Ranks,
-    score: Score,
+    group: ProcessGroup,
+    metric: MetricSpec,
     *,
     step: int = 0,
     unused_parameters: bool = False,
 ) -> Trainer:
-    """A trainer that logs to a folder, after what was logged there before a step, and writes checkpoints safely.
+    """A trainer that logs to a folder, keeping what was logged there before `step`, and writes checkpoints safely.
 
-    Parameters are unused that have no part in the loss, which matters to several processes.
+    `unused_parameters`: some parameters get no gradient, which DDP has to know.
     """
-    log = CSVLogger(folder, name="", version="") if ranks.rank else csv_log(folder, step)
+    log = CSVLogger(folder, name="", version="") if group.rank else csv_log(folder, step)
     return Trainer(
-        **ranks.machine.arguments(unused_parameters=unused_parameters),
+        **group.devices.arguments(unused_parameters=unused_parameters),
         max_epochs=-1 if recipe.epochs is None else recipe.epochs,
         precision=recipe.precision,
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip.limit if recipe.clip else None,
         gradient_clip_algorithm=recipe.clip.algorithm if recipe.clip else None,
-        callbacks=[*_of_recipe(recipe, score), *callbacks, LearningRateMonitor("epoch")],
+        callbacks=[*_of_recipe(recipe, metric), *callbacks, LearningRateMonitor("epoch")],
         logger=[log, TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
-        plugins=[RunFiles(), ranks.machine.environment()],
+        plugins=[FiniteCheckpointIO(), group.devices.environment()],
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
@@ -83,8 +83,8 @@ def make_engine(
     )
 
 
-def _of_recipe(recipe: Recipe, score: Score) -> list[Callback]:
-    """What a recipe asks for that Lightning does by callbacks."""
+def _of_recipe(recipe: Recipe, metric: MetricSpec) -> list[Callback]:
+    """The callbacks that a recipe asks for."""
     callbacks: list[Callback] = []
     if recipe.steps is not None:
         callbacks.append(LastStep(recipe.steps))
@@ -92,16 +92,16 @@ def _of_recipe(recipe: Recipe, score: Score) -> list[Callback]:
         callbacks.append(EMAWeightAveraging(decay=recipe.ema.decay, update_every_n_steps=recipe.ema.every))
     if recipe.early_stopping is not None:
         stop = recipe.early_stopping
-        mode = "min" if stop.monitor == "val_loss" else score.mode
-        # a loss that is not finite is an error, and said elsewhere
+        mode = "min" if stop.monitor == "val_loss" else metric.mode
+        # `TrainingMonitor` reports a loss that is not finite
         callbacks.append(EarlyStopping(stop.monitor, stop.min_delta, stop.patience, mode=mode, check_finite=False))
     return callbacks
 
 
 class LastStep(Callback):
-    """Ends a training that is counted in steps as early stopping would: an epoch cut short is validated too.
+    """Ends a training after a number of steps as early stopping does: an epoch cut short is validated too.
 
-    Lightning's own `max_steps` takes such a training, gone on with after an epoch, for one stopped in its midst.
+    Lightning's own `max_steps` mistakes a run resumed after an epoch for one interrupted within it.
     """
 
     def __init__(self, steps: int) -> None:

@@ -1,4 +1,4 @@
-"""Trained networks put to use: tested again, and asked about single images."""
+"""Use a trained network: evaluate it on a test set, and predict the classes of image files."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
+from trainer.input.datasets import InMemory
+from trainer.input.files import Unreadable, decode, ignore_pillow_warnings
 from trainer.input.loaders import Stream, loader
-from trainer.input.sets import Labelled
+from trainer.input.splits import Faults
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
 from trainer.runs.job import EVALUATION_BATCH, load_job
@@ -40,9 +40,9 @@ def load_network(run: Run, device: torch.device | None = None) -> SpecModule:
     return module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
 
-def evaluate(module: SpecModule, part: Labelled | Stream, *, progress: bool = False) -> Any:
-    """A network's answers to all images of a part. Raises `UsageError` for a file that can no longer be read."""
-    answers: list[list[Tensor]] = []
+def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False) -> Any:
+    """Evaluate a network on all images of a split. Raises `UsageError` for a file that can no longer be read."""
+    predictions: list[list[Tensor]] = []
     total = 0.0
     shown = track(
         loader(part, EVALUATION_BATCH), "testing", console=Console(stderr=True), transient=True, disable=not progress
@@ -51,58 +51,42 @@ def evaluate(module: SpecModule, part: Labelled | Stream, *, progress: bool = Fa
         for images, labels in shown:
             logits, labels = module(images.to(module.device)), labels.to(module.device)
             total += float(module.loss(logits, labels)) * len(labels)
-            answers.append([one.cpu() for one in (*module.task.answers(logits), labels)])
-    *answered, labels = (torch.cat(part) for part in zip(*answers, strict=True))
-    return module.task.evaluate(answered, labels, total / len(labels))
+            predictions.append([one.cpu() for one in (*module.task.predictions(logits), labels)])
+    *predicted, labels = (torch.cat(part) for part in zip(*predictions, strict=True))
+    return module.task.summarize(predicted, labels, total / len(labels))
 
 
 def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
     """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
     weights, module = weights_of(run), load_network(run)
     job = load_job(run, data_folder)
-    found = evaluate(module, job.test)
+    evaluation = evaluate(module, job.test)
     return {
         "data": job.data.name,
         "weights": weights.name,
-        "images": len(found.labels),
-        "test_accuracy": found.accuracy,
-        "test_loss": found.loss,
+        "images": len(evaluation.labels),
+        "test_accuracy": evaluation.accuracy,
+        "test_loss": evaluation.loss,
     }
 
 
-Unreadable = list[tuple[Path, str]]
-
-
-def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Unreadable]:
-    """The likeliest classes of image files and their probabilities, and the files that cannot be read, with the reason.
+def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Faults]:
+    """The likeliest classes of image files and their probabilities; and the files that cannot be read, with the reason.
 
     Raises `UsageError` where the run has no sound weights.
     """
     module = load_network(run)
     names = run.environment.get("classes")
     results: list[dict[str, Any]] = []
-    unreadable: Unreadable = []
+    unreadable: Faults = []
     for file in images:
         try:
-            image = _read(file, module.shape[0])
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            unreadable.append((file, _reason(error)))
+            with ignore_pillow_warnings():
+                image = decode(file)
+        except Unreadable as error:
+            unreadable.append((file, str(error)))
             continue
         with torch.inference_mode():
             output = module(image[None].to(module.device))[0]
         results.append({"image": str(file), "top": module.task.predict(output, names, top)})
     return results, unreadable
-
-
-def _read(file: Path, channels: int) -> Tensor:
-    """An image file as uint8 `(channels, H, W)`."""
-    with Image.open(file) as image:
-        image.load()
-        pixels: Tensor = functional.pil_to_tensor(image.convert("L" if channels == 1 else "RGB"))
-        return pixels
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "it is no image"
-    return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Run folders: made, locked, found and read. Without torch, so that looking at runs is quick."""
+"""Make, lock, find and read the folders of runs. Without torch, so that listing runs is quick."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy"
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a run. Accuracies are shares from 0 to 1, the time is in seconds.
+    """The results of a run. Accuracies are shares from 0 to 1, the time is in seconds.
 
     Without validation images there is no `val_accuracy`, and the last epoch counts as the best.
     """
@@ -62,24 +62,24 @@ class Run:
     folder: Path
     environment: dict[str, Any]
     result: Result | None
-    """What came of it; `None` where it is not finished, or `results.json` does not say all of it."""
-    figures: dict[str, Any] | None = None
-    """What `results.json` says as far as it is understood; `None` where there is none."""
+    """Its results; `None` where it is not finished, or `results.json` is incomplete."""
+    raw_results: dict[str, Any] | None = None
+    """The valid values of `results.json`; `None` where there is no such file."""
     notes: tuple[str, ...] = ()
-    """What its files say that is not understood, a line each."""
+    """What is missing or invalid in its files, a line each."""
 
     @property
     def status(self) -> str:
-        """`finished`, `running` (some process holds it) or `stopped`."""
-        finished = self.result is not None or self.figures is not None
-        return "finished" if finished else "running" if _held(self.folder) else "stopped"
+        """`finished`, `running` (some process has locked it) or `stopped`."""
+        finished = self.result is not None or self.raw_results is not None
+        return "finished" if finished else "running" if _is_locked(self.folder) else "stopped"
 
     @property
     def name(self) -> str:
         return str(self.environment.get("name", self.folder.name))
 
-    def began_with(self, key: str) -> Any:
-        """What `environment.json` says. Raises `UsageError` where it lacks that, and so is not of this archspec."""
+    def recorded(self, key: str) -> Any:
+        """A value of `environment.json`. Raises `UsageError` where it is missing: another version wrote the file."""
         if key not in self.environment:
             file = self.folder / "environment.json"
             raise UsageError(
@@ -92,33 +92,38 @@ class Run:
 def read(folder: Path) -> Run | None:
     """A run by its folder; `None` where that is no run's. Raises `UsageError` where its files are damaged.
 
-    What they say is taken as far as it is understood; the rest is in `notes`.
+    Valid values are taken; what is missing or invalid is in `notes`.
     """
     if not (folder / "environment.json").is_file():
         return None
     notes: list[str] = []
     made = _read_json(folder / "environment.json")
-    understood = _understood(made, _ENVIRONMENT, folder / "environment.json", notes)
+    understood = _valid_values(made, _ENVIRONMENT, folder / "environment.json", notes)
     environment = {key: value for key, value in made.items() if key not in _ENVIRONMENT or key in understood}
     if not (folder / "results.json").is_file():
         return Run(folder, environment, None, None, tuple(notes))
-    kept = _read_json(folder / "results.json")
+    content = _read_json(folder / "results.json")
     kinds = get_type_hints(Result)
     del kinds["folder"]
-    figures = _understood(kept, kinds, folder / "results.json", notes)
-    for what, names in (("lacks", kinds.keys() - kept.keys()), ("has, unknown here,", kept.keys() - kinds.keys())):
+    raw_results = _valid_values(content, kinds, folder / "results.json", notes)
+    for what, names in (
+        ("lacks", kinds.keys() - content.keys()),
+        ("has, unknown here,", content.keys() - kinds.keys()),
+    ):
         if names:
             notes.append(f"{folder / 'results.json'} {what} {listed(sorted(names))}")
-    complete = figures.keys() == kinds.keys()
-    return Run(folder, environment, Result(**figures, folder=str(folder)) if complete else None, figures, tuple(notes))
+    complete = raw_results.keys() == kinds.keys()
+    return Run(
+        folder, environment, Result(**raw_results, folder=str(folder)) if complete else None, raw_results, tuple(notes)
+    )
 
 
 _ENVIRONMENT: dict[str, Any] = {"name": str, "data": str, "seed": int, "started": str, "key": str, "data_folder": str}
 """The types of what is read of `environment.json`."""
 
 
-def _understood(content: dict[str, Any], kinds: dict[str, Any], file: Path, notes: list[str]) -> dict[str, Any]:
-    """The values that have the types they should have; the others are noted."""
+def _valid_values(content: dict[str, Any], kinds: dict[str, Any], file: Path, notes: list[str]) -> dict[str, Any]:
+    """The values that have the right types; the others are noted."""
     found = {}
     for name, kind in kinds.items():
         if name in content:
@@ -140,7 +145,7 @@ def _fits(value: Any, kind: Any) -> bool:
     )
 
 
-def all_below(out: Path, note: Callable[[str], None] = lambda said: None) -> list[Run]:
+def list_runs(out: Path, note: Callable[[str], None] = lambda message: None) -> list[Run]:
     """The runs in a folder, by name; damaged ones are left out, and noted."""
     found = []
     for folder in sorted(out.iterdir()) if out.is_dir() else ():
@@ -151,8 +156,8 @@ def all_below(out: Path, note: Callable[[str], None] = lambda said: None) -> lis
             continue
         if run is not None:
             found.append(run)
-            for said in run.notes:
-                note(said)
+            for message in run.notes:
+                note(message)
     return found
 
 
@@ -163,13 +168,13 @@ def find(name: str, out: Path) -> Run:
             return run
     if Path(name).exists():
         raise UsageError(f"{name} is no run's folder: it holds no environment.json", help="archspec runs lists them")
-    hint = did_you_mean(name, [run.folder.name for run in all_below(out)]) or "archspec runs lists those there are"
+    hint = did_you_mean(name, [run.folder.name for run in list_runs(out)]) or "archspec runs lists those there are"
     raise UsageError(f"there is no run `{name}`, here or in {out}", help=hint)
 
 
-def finished(out: Path, key: str) -> Run | None:
+def find_finished(out: Path, key: str) -> Run | None:
     """A finished run of the same spec, recipe and data."""
-    return next((run for run in all_below(out) if run.result and run.environment.get("key") == key), None)
+    return next((run for run in list_runs(out) if run.result and run.environment.get("key") == key), None)
 
 
 def new_folder(out: Path, name: str) -> Path:
@@ -193,8 +198,8 @@ def new_folder(out: Path, name: str) -> Path:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Holds a run's folder for this process alone, to its end if need be. Raises `UsageError` where another has it."""
+def lock(folder: Path) -> Iterator[None]:
+    """Lock a run's folder for this process inside the `with` block. Raises `UsageError` where another has the lock."""
     handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not _lock(handle):
@@ -206,14 +211,14 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def key_of(spec: dict[str, Any], data: str) -> str:
-    """What tells a training from all others: the resolved spec with its complete recipe, and the data's digest."""
+def fingerprint_of(spec: dict[str, Any], data: str) -> str:
+    """Identifies a training by the resolved spec with its complete recipe, and the data's digest."""
     text = json.dumps({"spec": spec, "data": data}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def environment() -> dict[str, Any]:
-    """Where and by what a run is made: versions, machine, git commit, command line, time (JSON types)."""
+    """What a run was made with: versions, machine, git commit, command line, time (JSON types)."""
     return {
         "archspec": __version__,
         "python": platform.python_version(),
@@ -278,7 +283,7 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _held(folder: Path) -> bool:
+def _is_locked(folder: Path) -> bool:
     try:
         handle = os.open(folder / ".lock", os.O_RDWR)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a run needs before it can begin: a spec and a data set brought together."""
+"""Jobs: a spec and a data set, checked and ready to train."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe
 from archspec.spec import Spec, load
 from trainer import data, tasks
-from trainer.input.augment import Augmentation
+from trainer.input.augment_batch import Augmentation
+from trainer.input.datasets import DataSet, InMemory
 from trainer.input.images import check_fit
 from trainer.input.loaders import Stream
-from trainer.input.parts import Decoder, Parts, bring, split
-from trainer.input.sets import DataSet, Labelled
-from trainer.processes.machine import ResolvedMachine
-from trainer.processes.ranks import ALONE
-from trainer.runs.engine import check_machine
+from trainer.input.splits import DecodeCache, Splits, prepare_splits, split
+from trainer.processes.devices import Devices
+from trainer.processes.group import SINGLE_PROCESS
+from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
@@ -30,14 +30,14 @@ EVALUATION_BATCH = 256
 
 @dataclass(frozen=True)
 class Job:
-    """A spec made ready for a data set: it fits, and only training remains."""
+    """A spec and its data set, checked against each other and ready to train."""
 
     task: Task
     spec: Spec
     data: DataSet
-    train: Labelled | Stream
-    validation: Labelled | Stream
-    test: Labelled | Stream
+    train: InMemory | Stream
+    validation: InMemory | Stream
+    test: InMemory | Stream
     recipe: Recipe
     folder: Path
     """Where data sets were looked for."""
@@ -55,13 +55,13 @@ class Job:
         return stem if variant is None else variant if variant.startswith(stem) else f"{stem}-{variant}"
 
 
-class Reader:
+class DataCache:
     """Reads data sets for the trainings of one command: each set, and each image of it, once."""
 
     def __init__(self) -> None:
         self._sets: dict[tuple[str, Path], DataSet] = {}
-        self._parts: dict[tuple[Any, ...], Parts] = {}
-        self._decoder = Decoder()
+        self._splits: dict[tuple[Any, ...], Splits] = {}
+        self._decoder = DecodeCache()
 
     def load(self, name: str, folder: Path, *, download: bool) -> DataSet:
         """The data set of this name (`trainer.data.load`). Raises `UsageError`."""
@@ -69,14 +69,16 @@ class Reader:
             self._sets[name, folder] = data.load(name, folder, download=download)
         return self._sets[name, folder]
 
-    def parts(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Parts:
-        """Its parts for a network of input `shape` (`trainer.input.parts.bring`). Raises `UsageError`."""
-        # all that parts depend on; augmentation belongs to those that are streamed
+    def splits(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Splits:
+        """Its splits for a network of input `shape` (`trainer.input.splits.prepare_splits`). Raises `UsageError`."""
+        # all that the splits depend on; of streamed ones, augmentation is a part
         drawn = (recipe.seed, recipe.validation, recipe.normalize, repr(recipe.augment))
         key = (id(images), shape, *drawn, skip_unreadable)
-        if key not in self._parts:
-            self._parts[key] = bring(images, shape, recipe, skip_unreadable=skip_unreadable, decoder=self._decoder)
-        return self._parts[key]
+        if key not in self._splits:
+            self._splits[key] = prepare_splits(
+                images, shape, recipe, skip_unreadable=skip_unreadable, decoder=self._decoder
+            )
+        return self._splits[key]
 
 
 def prepare(
@@ -86,61 +88,64 @@ def prepare(
     *,
     download: bool = False,
     skip_unreadable: bool = False,
-    machine: ResolvedMachine = ALONE.machine,
-    reader: Reader | None = None,
+    devices: Devices = SINGLE_PROCESS.devices,
+    cache: DataCache | None = None,
 ) -> Job:
-    """Bring a spec and its data set together; `num_classes` follows the data set unless it was given.
+    """Check that a spec fits its data set, and load that; `num_classes` follows the data set unless it was given.
 
-    A `reader` that has read the data set before gives it again. Raises `UsageError` where they cannot fit, or the
-    machine cannot do it, before anything is trained.
+    A `cache` that holds the data set spares reading it again. Raises `UsageError` where spec, data and devices do not
+    fit together.
     """
     recipe, task = spec.recipe, tasks.load()
-    check_machine(recipe, machine)
-    reader = reader or Reader()
-    images = reader.load(recipe.data, data_folder, download=download)
+    check_devices(recipe, devices)
+    cache = cache or DataCache()
+    images = cache.load(recipe.data, data_folder, download=download)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
-    shape = spec.plan.input
-    check_fit(images.train.channels, shape, images.name)
+    check_fit(images.train.channels, spec.plan.input, images.name)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
-    Augmentation(recipe.augment, shape, images.classes)  # raises what is wrong with its arguments
+    Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
-    _check_batch(recipe.batch_size, count)
-    check_schedule(recipe, count // recipe.batch_size)
-    parts = reader.parts(images, shape, recipe, skip_unreadable=skip_unreadable)
-    if 0 < len(parts.validation) < machine.processes:
+    _check_size(recipe, count)  # before any image is decoded
+    splits = cache.splits(images, spec.plan.input, recipe, skip_unreadable=skip_unreadable)
+    if 0 < len(splits.validation) < devices.processes:
         raise UsageError(
-            f"a validation set of {len(parts.validation)} cannot be divided among {machine.processes} processes",
+            f"a validation set of {len(splits.validation)} cannot be divided among {devices.processes} processes",
             help="--set train.validation=0.1, or train on fewer devices",
         )
-    if len(parts.train) < count:  # some could not be read
-        _check_batch(recipe.batch_size, len(parts.train))
-        check_schedule(recipe, len(parts.train) // recipe.batch_size)
+    if len(splits.train) < count:  # some could not be read
+        _check_size(recipe, len(splits.train))
     return Job(
         task,
         spec,
         images,
-        parts.train,
-        parts.validation,
-        parts.test,
+        splits.train,
+        splits.validation,
+        splits.test,
         recipe,
         data_folder,
-        parts.statistics,
-        parts.notes,
+        splits.statistics,
+        splits.notes,
         skip_unreadable,
     )
 
 
-def load_job(run: Run, data_folder: Path | None, machine: ResolvedMachine = ALONE.machine) -> Job:
-    """What a run began with, its data where it was found then unless it is said where. Raises `UsageError`."""
-    folder = data_folder or Path(run.began_with("data_folder"))
+def load_job(run: Run, data_folder: Path | None, devices: Devices = SINGLE_PROCESS.devices) -> Job:
+    """The job of a run; its data are read from `data_folder`, or by default from where the run had them.
+
+    Raises `UsageError`.
+    """
+    folder = data_folder or Path(run.recorded("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))
     spec = load(str(run.folder / "spec.yaml"))
-    return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, machine=machine)
+    return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, devices=devices)
 
 
-def _check_batch(size: int, images: int) -> None:
-    if size > images:
+def _check_size(recipe: Recipe, images: int) -> None:
+    """Raises `UsageError` where batches or schedule do not fit the number of training images."""
+    if recipe.batch_size > images:
         raise UsageError(
-            f"a batch of {size} is more than the {images} images to train with", help="--set train.batch_size=64"
+            f"a batch of {recipe.batch_size} is more than the {images} images to train with",
+            help="--set train.batch_size=64",
         )
+    check_schedule(recipe, images // recipe.batch_size)

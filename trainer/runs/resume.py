@@ -1,7 +1,7 @@
-"""Stopping and going on: where a run is kept up, and how it goes on from there as if it had never stopped.
+"""Stop and resume: checkpoints at signals and intervals, and the state needed to resume exactly.
 
-What a training step draws depends on the seed and the step, the order of batches on the seed and the epoch. So a
-checkpoint needs to hold where a run is, and the random states of whatever else draws numbers.
+The random numbers of a training step depend on the seed and the step, the order of batches on the seed and the epoch.
+So a checkpoint holds the position of the run, and the random states of whatever else samples numbers.
 """
 
 from __future__ import annotations
@@ -23,67 +23,81 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, Wei
 from pytorch_lightning.loggers import CSVLogger
 
 from trainer.errors import Stopped
-from trainer.private import restart_in_evaluation
 from trainer.runs import checkpoints
-from trainer.runs.watch import Epochs, check_finite
+from trainer.runs.monitor import TrainingMonitor, check_finite
+from trainer.undocumented import restart_in_evaluation
 
 if TYPE_CHECKING:
-    from trainer.processes.ranks import Ranks
+    from trainer.processes.group import ProcessGroup
+
+
+# Lightning keeps the state of a callback under `state_key`: these are the names in the checkpoints that there are.
+LAST_KEY = "Last"
 
 
 class Signals:
-    """Takes SIGTERM and SIGINT while it is entered. In training, they wait for the end of the step (`number`).
+    """Handles SIGTERM and SIGINT inside the `with` block. In training, they wait for the end of the step (`number`).
 
-    Outside of it, and at the second one, they end the process at once, as `Stopped`.
+    Outside of training, and at the second signal, the process ends at once: `Stopped` is raised.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.number: int | None = None
         self.received = False
-        """Whether this process was sent one, which another may have been."""
+        """Whether this process itself received a signal (`number` may have come from another rank)."""
         self.training = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Signals:
-        self._before = self.take()
+        self._before = self.install()
         return self
 
-    def take(self) -> dict[int, Any]:
-        """Take the signals; from Lightning too, which would end at SIGTERM without saving. Gives who had them."""
+    def install(self) -> dict[int, Any]:
+        """Install our handlers, also over Lightning's, which would exit at SIGTERM without saving.
+
+        Returns the previous handlers.
+        """
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {one: signal.signal(one, self._taken) for one in (signal.SIGTERM, signal.SIGINT)}
+        return {one: signal.signal(one, self._handle) for one in (signal.SIGTERM, signal.SIGINT)}
 
     def __exit__(self, *_: object) -> None:
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
-    def _taken(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         again, self.received = self.received, True
         self.number = number
         if again or not self.training:
-            raise self.stopped("what came after the last checkpoint is not kept" if again else "")
+            raise self.stop_error("what came after the last checkpoint is not kept" if again else "")
 
-    def stopped(self, what: str) -> Stopped:
+    def stop_error(self, what: str) -> Stopped:
         """The error that ends the process."""
         name = signal.Signals(self.number or signal.SIGTERM).name
-        said = f"stopped by {name}{': ' if what else ''}{what}"
-        return Stopped(self.number or signal.SIGTERM, said, help=f"go on by: archspec train --resume {self.folder}")
+        message = f"stopped by {name}{': ' if what else ''}{what}"
+        return Stopped(self.number or signal.SIGTERM, message, help=f"resume it: archspec train --resume {self.folder}")
 
 
-class Last(Checkpoint):
-    """Keeps `last.ckpt`: after every epoch whatever it brought, at a signal, and every so many steps or minutes.
+class LastCheckpoint(Checkpoint):
+    """Writes `last.ckpt` after every epoch (better or not), at a signal, and every N steps or minutes.
 
-    A signal is not kept waiting by a validation: what is saved then has the epoch's steps, and is validated anew.
+    A signal during validation is handled at once: the checkpoint holds the finished training steps of the epoch, and
+    records that its validation is due. Resuming runs that validation from its first batch.
     """
 
     def __init__(
-        self, folder: Path, signals: Signals, ranks: Ranks, *, steps: int | None = None, minutes: float | None = None
+        self,
+        folder: Path,
+        signals: Signals,
+        group: ProcessGroup,
+        *,
+        steps: int | None = None,
+        minutes: float | None = None,
     ) -> None:
         self.path = folder / "checkpoints" / "last.ckpt"
         self.signals = signals
-        self.ranks = ranks
+        self.group = group
         self.every_steps = steps
         self.every_seconds = None if minutes is None else 60 * minutes
         self.saved_at = time.monotonic()
@@ -91,14 +105,18 @@ class Last(Checkpoint):
         self.position = (0, 0)
         self.validation_due = False
 
+    @property
+    def state_key(self) -> str:
+        return LAST_KEY
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.signals.take()
+        self.signals.install()
         self.signals.training = True
         self.saved_at = time.monotonic()
         if self.validation_due:
             self._validate_first(trainer)
         for one in trainer.callbacks:  # type: ignore[attr-defined]
-            # one that had ended the training, before it was stopped, ends it again
+            # early stopping that had triggered before the interruption must trigger again
             if isinstance(one, EarlyStopping) and one.stopped_epoch:
                 trainer.should_stop = True
 
@@ -107,28 +125,28 @@ class Last(Checkpoint):
         if index + 1 >= trainer.num_training_batches or trainer.should_stop:
             return  # the epoch's end comes, with its validation
         if (index + 1) % trainer.accumulate_grad_batches:
-            return  # gradients that are being summed up are no part of a checkpoint
+            return  # a checkpoint holds no accumulated gradients
         due = (self.every_steps is not None and self.since >= self.every_steps) or (
             self.every_seconds is not None and time.monotonic() - self.saved_at >= self.every_seconds
         )
-        if self._agreed(due):
+        if self._any_rank_due(due):
             self._save(trainer, (trainer.current_epoch, index + 1))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._agreed(True)
+        self._any_rank_due(True)
         self._save(trainer, (trainer.current_epoch + 1, 0))
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        if self._agreed(False):
+        if self._any_rank_due(False):
             for one in trainer.callbacks:  # type: ignore[attr-defined]
-                if isinstance(one, WeightAveraging):  # which has put its averages in the place of the weights
+                if isinstance(one, WeightAveraging):  # swaps the weights back in, in place of their averages
                     one.on_validation_epoch_end(trainer, pl_module)
             self.validation_due = True
             done = trainer.fit_loop.epoch_loop.batch_progress.current.completed
             self._save(trainer, (trainer.current_epoch, done))
 
     def _validate_first(self, trainer: Trainer) -> None:
-        """Have Lightning take up an epoch whose steps are done at its validation, from that one's first batch."""
+        """Have Lightning resume an epoch whose training steps are done with its validation, from the first batch."""
         self.validation_due = False
         loop = trainer.fit_loop.epoch_loop
         loop.val_loop.batch_progress.reset()
@@ -149,9 +167,11 @@ class Last(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.validation_due = state_dict["validation_due"]
 
-    def _agreed(self, due: bool) -> bool:
-        """Whether to save now, as one rank has to or was told to by a signal: all save, and end, together."""
-        number = self.ranks.all_reduce_max(self.signals.number or int(due))  # those of signals are greater than 1
+    def _any_rank_due(self, due: bool) -> bool:
+        """Whether any rank must save, for `due` or a signal. All ranks then save (and stop) together."""
+        # One number says both: 0 for nothing, 1 for a checkpoint that is due, else a signal's own number, of which
+        # those that are handled are greater than 1. The maximum lets a signal win.
+        number = self.group.all_reduce_max(self.signals.number or int(due))
         if number > 1:
             self.signals.number = number
         return number > 0
@@ -159,8 +179,8 @@ class Last(Checkpoint):
     def _save(self, trainer: Trainer, position: tuple[int, int]) -> None:
         self.position = position
         for one in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(one, Epochs):
-                one.look(trainer)  # losses that were not looked at are no part of a checkpoint
+            if isinstance(one, TrainingMonitor):
+                one.sync_losses(trainer)  # a checkpoint holds sums, not the losses still on the device
         for logger in trainer.loggers:
             logger.save()  # what is logged is never behind the checkpoint
         trainer.save_checkpoint(self.path)
@@ -169,14 +189,18 @@ class Last(Checkpoint):
             epoch, batch = position
             place = "before its validation" if self.validation_due else f"after batch {batch}"
             where = f"epoch {epoch + 1}, {place}" if batch else f"after epoch {epoch}"
-            raise self.signals.stopped(f"saved {where}")
+            raise self.signals.stop_error(f"saved {where}")
 
 
-class Randomness(Callback):
-    """Keeps the random states of torch, NumPy and Python in checkpoints."""
+class RandomStates(Callback):
+    """Saves the random states of torch, NumPy and Python in checkpoints and restores them."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Any] | None = None
+
+    @property
+    def state_key(self) -> str:
+        return "Randomness"
 
     def state_dict(self) -> dict[str, Any]:
         kind, keys, *rest = np.random.get_state()
@@ -202,8 +226,8 @@ class Randomness(Callback):
         random.setstate((version, tuple(state), gauss))
 
 
-class RunFiles(checkpoints.CheckpointFiles):
-    """Checkpoints of a run: weights that are not finite are not written, and never overwrite those that are."""
+class FiniteCheckpointIO(checkpoints.SafeCheckpointIO):
+    """Refuses to write weights that are not finite, so that the last finite checkpoint stays."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         check_finite(checkpoint["state_dict"], checkpoint["global_step"])
@@ -212,12 +236,12 @@ class RunFiles(checkpoints.CheckpointFiles):
 
 def position(checkpoint: dict[str, Any]) -> tuple[int, int, int]:
     """Where a checkpoint was taken: whole epochs, batches of the next one, and steps of the optimizer in all."""
-    state = checkpoint["callbacks"]["Last"]
+    state = checkpoint["callbacks"][LAST_KEY]
     return state["epoch"], state["batch"], checkpoint["global_step"]
 
 
 def csv_log(folder: Path, step: int = 0) -> CSVLogger:
-    """The log `metrics.csv`, which goes on from what was logged before a step."""
+    """The log `metrics.csv`: its rows before a step are kept, new ones are appended."""
     file, aside = folder / "metrics.csv", folder / ".metrics.csv"
     if file.exists() and not aside.exists():
         os.replace(file, aside)  # Lightning deletes what it finds

@@ -17,7 +17,7 @@ _PAGE = 2**21
 
 @contextmanager
 def keep_freed_memory() -> Iterator[None]:
-    """While it is entered, freed memory stays with the process. Numbers are not touched: no result changes a bit.
+    """Keep freed memory with the process inside the `with` block. Results stay the same, bit for bit.
 
     By default the C library returns what is large, activations above all, to the system, which hands it out anew as
     zeroed pages of 4 KiB, a fault for each: some 100,000 in a step. Does nothing but on Linux with glibc.

@@ -11,10 +11,10 @@ from torchmetrics import Metric
 
 from archspec.spec import from_dict
 from trainer import tasks
-from trainer.input.augment import Augmentation
-from trainer.input.images import fitted
-from trainer.steps.optim import counted_steps, make_optimizer, make_schedule
-from trainer.steps.randomness import seed_generators, step_seed
+from trainer.input.augment_batch import Augmentation
+from trainer.input.images import fit_to_input
+from trainer.steps.optim import count_steps, make_optimizer, make_schedule
+from trainer.steps.seeding import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):
@@ -56,8 +56,8 @@ class SpecModule(LightningModule):
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
         self.task = tasks.load()
         self.loss = self.task.make_loss(self.recipe)
-        self.aux = {name: side.weight or 0.0 for name, side in loaded.plan.aux.items()}
-        # of the validation images: the task's score, and the mean loss
+        self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
+        # of the validation images: the task's metric, and the mean loss
         self.score = self.task.make_metric(loaded.plan)
         self.mean_loss = Mean()
 
@@ -76,9 +76,9 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return _parted(self.network(self.prepared(fitted(images, self.shape))))[0]
+        return _split_outputs(self.network(self.normalize(fit_to_input(images, self.shape))))[0]
 
-    def prepared(self, images: Tensor) -> Tensor:
+    def normalize(self, images: Tensor) -> Tensor:
         """Normalise images for `network`.
 
         Args:
@@ -90,49 +90,53 @@ class SpecModule(LightningModule):
         normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
         return normalized.contiguous(memory_format=self.layout)
 
+    def prepared(self, images: Tensor) -> Tensor:
+        """The former name of `normalize`."""
+        return self.normalize(images)
+
     def on_train_batch_start(self, batch: Any, index: int) -> None:
-        """Seeds what the step draws: augmentation, dropout."""
+        """Seed the random numbers of the step: augmentation, dropout."""
         step = self.current_epoch * int(self.trainer.num_training_batches) + index
         seed_generators(step_seed(self.recipe.seed, step, self.global_rank), self.device)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
-        images, labels = self.augmentation(fitted(images, self.shape), labels)
-        logits, beside = _parted(self.network(self.prepared(images)))
+        images, labels = self.augmentation(fit_to_input(images, self.shape), labels)
+        logits, aux_logits = _split_outputs(self.network(self.normalize(images)))
         loss: Tensor = self.loss(logits, labels)
         for name, weight in self.aux.items():
-            loss = loss + weight * self.loss(beside[name], labels)
+            loss = loss + weight * self.loss(aux_logits[name], labels)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
-        # compiled for training alone: other numbers of images would be compiled anew
-        logits = _parted(self.network.forward(self.prepared(fitted(images, self.shape))))[0]
+        # `forward` is not compiled: other batch sizes than in training would be compiled anew
+        logits = _split_outputs(self.network.forward(self.normalize(fit_to_input(images, self.shape))))[0]
         self.score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
-        self.log(self.task.score.logged, self.score)
+        self.log(self.task.metric.log_name, self.score)
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)
         self.trainer.fit_loop.setup_data()  # so that the batches of an epoch are known
         batches = int(self.trainer.num_training_batches)
-        schedule = make_schedule(self.recipe, optimizer, *counted_steps(self.recipe, batches))
+        schedule = make_schedule(self.recipe, optimizer, *count_steps(self.recipe, batches))
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _parted(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    """What a network gives, as its main output and those beside it."""
+def _split_outputs(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    """A network's output as its logits, and those of its auxiliary classifiers by name."""
     return output if isinstance(output, tuple) else (output, {})
 
 
 class Mean(Metric):
     """The mean over all images, also those of other processes, of losses that are means over a batch.
 
-    torchmetrics' own leaves the weights of batches out where it does not look for NaN, and looking takes a GPU's time;
-    Lightning's rounds the number of images.
+    `torchmetrics.MeanMetric` ignores weights with `nan_strategy="disable"`, and its other strategies wait for the GPU
+    to look for NaN; Lightning's own averaging rounds the number of images.
     """
 
     total: Tensor

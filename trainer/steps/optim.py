@@ -21,10 +21,10 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
     kind: Callable[..., Optimizer] = _OPTIMIZERS[recipe.optimizer.name]
     if recipe.decay == "all":
         return kind(network.parameters(), **arguments)
-    spared = {id(parameter) for parameter in _norms_and_biases(network)}
+    no_decay = {id(parameter) for parameter in _norms_and_biases(network)}
     groups: list[dict[str, Any]] = [
-        {"params": [one for one in network.parameters() if id(one) not in spared]},
-        {"params": [one for one in network.parameters() if id(one) in spared], "weight_decay": 0.0},
+        {"params": [one for one in network.parameters() if id(one) not in no_decay]},
+        {"params": [one for one in network.parameters() if id(one) in no_decay], "weight_decay": 0.0},
     ]
     divided: Optimizer = kind([group for group in groups if group["params"]], **arguments)
     return divided
@@ -41,7 +41,7 @@ _NORMS = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d, nn.GroupNorm, nn.LayerNorm),
 )
-_MAPS = (
+_LINEAR_LAYERS = (
     *(nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d),
     *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
 )
@@ -51,7 +51,7 @@ def _norms_and_biases(network: nn.Module) -> Iterator[nn.Parameter]:
     """Parameters of normalisation layers, biases, and the scales and slopes that other layers give each channel."""
     for module in network.modules():
         norm = isinstance(module, _NORMS)
-        maps = isinstance(module, _MAPS)
+        maps = isinstance(module, _LINEAR_LAYERS)
         for name, parameter in module.named_parameters(recurse=False):
             if norm or "bias" in name or (not maps and parameter.squeeze().ndim <= 1):
                 yield parameter
@@ -77,7 +77,7 @@ def make_schedule(recipe: Recipe, optimizer: Optimizer, steps: int, epoch: int) 
     return ChainedScheduler([main, rise], optimizer)
 
 
-def counted_steps(recipe: Recipe, batches: int) -> tuple[int, int]:
+def count_steps(recipe: Recipe, batches: int) -> tuple[int, int]:
     """How many steps of the optimizer the training has, and an epoch of some batches."""
     epoch = max(1, -(-batches // recipe.accumulate))
     if recipe.steps is not None:
@@ -88,7 +88,7 @@ def counted_steps(recipe: Recipe, batches: int) -> tuple[int, int]:
 
 def check_schedule(recipe: Recipe, batches: int) -> None:
     """Raises `UsageError` where the schedule does not fit a training whose epochs have some batches."""
-    make_schedule(recipe, make_optimizer(recipe, nn.Linear(1, 1)), *counted_steps(recipe, batches))
+    make_schedule(recipe, make_optimizer(recipe, nn.Linear(1, 1)), *count_steps(recipe, batches))
 
 
 def _warm_up_steps(warmup: Warmup, steps: int, epoch: int) -> int:

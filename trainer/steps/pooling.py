@@ -40,14 +40,14 @@ class MaxPoolLast(nn.MaxPool2d):
             return _pooled(x, *sizes, self.ceil_mode)[0]  # type: ignore[no-any-return]
         if not x.is_contiguous() or x.is_contiguous(memory_format=LAST):
             return super().forward(x)  # type: ignore[no-any-return]
-        return _Laid.apply(super().forward(_Laid.apply(x, LAST)), FIRST)  # type: ignore[no-any-return]
+        return _ToLayout.apply(super().forward(_ToLayout.apply(x, LAST)), FIRST)  # type: ignore[no-any-return]
 
 
 def _pair(size: Any) -> list[int]:
     return list(size) if isinstance(size, (tuple, list)) else [size, size]
 
 
-class _Laid(torch.autograd.Function):
+class _ToLayout(torch.autograd.Function):
     """A tensor in another layout, whose gradient is laid out as the tensor was."""
 
     @staticmethod

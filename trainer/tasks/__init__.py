@@ -1,13 +1,13 @@
-"""Tasks: what networks learn, a file each. A file that is put here is found; each defines `TASK`."""
+"""Tasks, one in each file, which defines `TASK`. A file that is put here is found."""
 
 from __future__ import annotations
 
 import importlib
 import os
 
-from trainer.tasks.task import Score, Task
+from trainer.tasks.task import MetricSpec, Task
 
-__all__ = ["Score", "Task", "load", "names"]
+__all__ = ["MetricSpec", "Task", "load", "names"]
 
 
 def names() -> list[str]:

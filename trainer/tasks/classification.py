@@ -15,18 +15,18 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.input.sets import DataSet
-from trainer.tasks.task import Score, Task
+from trainer.input.datasets import DataSet
+from trainer.tasks.task import MetricSpec, Task
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a network says of images: the class it chooses of each and its probability, the true one, the mean loss.
+    """The evaluation of a network: the predicted class of each image, its probability, the true class, the mean loss.
 
     Tensors `(N,)`, in the order of the images.
     """
 
-    chosen: Tensor
+    predicted: Tensor
     probability: Tensor
     labels: Tensor
     loss: float
@@ -34,13 +34,13 @@ class Evaluation:
     @property
     def accuracy(self) -> float:
         """The share of images whose class is right."""
-        return int((self.chosen == self.labels).sum()) / len(self.labels)
+        return int((self.predicted == self.labels).sum()) / len(self.labels)
 
 
 class Classification(Task):
     """Each image is of one class, to which a network gives the greatest logit."""
 
-    score = Score("accuracy", "max", ".2%")
+    metric = MetricSpec("accuracy", "max", ".2%")
 
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
         if plan.output != (data.classes,):
@@ -51,11 +51,11 @@ class Classification(Task):
                 f"the data set `{data.name}` has {data.classes} classes, but {plan.title} gives {show(plan.output)}",
                 help=cure,
             )
-        for side in plan.aux.values():
-            if side.shape != (data.classes,):
+        for aux in plan.aux.values():
+            if aux.shape != (data.classes,):
                 raise UsageError(
-                    f"the data set `{data.name}` has {data.classes} classes, but the side classifier `{side.name}` of "
-                    f"{plan.title} gives {show(side.shape)}",
+                    f"the data set `{data.name}` has {data.classes} classes, but the auxiliary classifier "
+                    f"`{aux.name}` of {plan.title} gives {show(aux.shape)}",
                     help="end its body in `- linear: =num_classes`",
                 )
 
@@ -69,14 +69,14 @@ class Classification(Task):
         """The share of images whose class is right."""
         return MulticlassAccuracy(plan.output[0], average="micro")
 
-    def answers(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """The class that logits `(N, classes)` choose of each image, and its probability."""
-        probability, chosen = output.float().softmax(1).max(1)
-        return chosen, probability
+    def predictions(self, output: Tensor) -> tuple[Tensor, Tensor]:
+        """The predicted class of each image by logits `(N, classes)`, and its probability, `(N,)`."""
+        probability, predicted = output.float().softmax(1).max(1)
+        return predicted, probability
 
-    def evaluate(self, answers: Sequence[Tensor], labels: Tensor, loss: float) -> Evaluation:
-        chosen, probability = answers
-        return Evaluation(chosen, probability, labels, loss)
+    def summarize(self, predictions: Sequence[Tensor], labels: Tensor, loss: float) -> Evaluation:
+        predicted, probability = predictions
+        return Evaluation(predicted, probability, labels, loss)
 
     def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
         """The likeliest classes and their probabilities."""
@@ -89,7 +89,7 @@ class Classification(Task):
 
 
 class BinaryCrossEntropy(nn.Module):
-    """Each class a yes or no of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
+    """Each class is a yes-or-no decision of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What a task is: how a network is held against data, in training and afterwards."""
+"""The contract of a task: loss, metric and predictions, and whether a network's outputs fit a data set."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from torchmetrics import Metric
 
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.input.sets import DataSet
+from trainer.input.datasets import DataSet
 
 
 @dataclass(frozen=True)
-class Score:
-    """A number that says how good a network is: `accuracy` is logged as `val_accuracy`."""
+class MetricSpec:
+    """Describes the metric that compares networks: `accuracy` is logged as `val_accuracy`."""
 
     name: str
     mode: str
-    """`max` where more is better, else `min`."""
-    form: str
-    """How it is written, as a format specification."""
+    """`max` if greater is better, else `min`."""
+    format_spec: str
+    """The format specification of its values."""
 
     @property
-    def logged(self) -> str:
-        """The name under which that of the validation images is logged."""
+    def log_name(self) -> str:
+        """The name under which its value on the validation images is logged."""
         return f"val_{self.name}"
 
     def show(self, value: float) -> str:
-        return format(value, self.form)
+        return format(value, self.format_spec)
 
-    def better(self, value: float, than: float | None) -> bool:
+    def is_better(self, value: float, than: float | None) -> bool:
         """Whether a value is better than another one, or there is none."""
         return than is None or (value > than if self.mode == "max" else value < than)
 
 
 class Task(ABC):
-    """What networks learn."""
+    """What a network learns: a loss, a metric and predictions."""
 
-    score: Score
-    """By which the best weights of a run are chosen."""
+    metric: MetricSpec
+    """The metric that chooses the best weights of a run."""
 
     @abstractmethod
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
@@ -54,16 +54,16 @@ class Task(ABC):
 
     @abstractmethod
     def make_metric(self, plan: Plan) -> Metric:
-        """What computes the score, updated by a network's output and the labels."""
+        """The torchmetrics metric, to be updated by a network's output and the labels."""
 
     @abstractmethod
-    def answers(self, output: Tensor) -> tuple[Tensor, ...]:
-        """What a network's output says of each image of a batch: tensors `(N, …)`."""
+    def predictions(self, output: Tensor) -> tuple[Tensor, ...]:
+        """The predictions for each image of a batch, by a network's output: tensors `(N, …)`."""
 
     @abstractmethod
-    def evaluate(self, answers: Sequence[Tensor], labels: Tensor, loss: float) -> Any:
-        """What comes of the answers to all images of a part, their labels and the mean loss."""
+    def summarize(self, predictions: Sequence[Tensor], labels: Tensor, loss: float) -> Any:
+        """Combine the predictions for all images of a split with their labels and the mean loss into an evaluation."""
 
     @abstractmethod
     def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
-        """What a network's output for one image says, the likeliest first, `top` at most (JSON types)."""
+        """The predictions for one image by a network's output, the likeliest first, `top` at most (JSON types)."""

@@ -22,9 +22,9 @@ from published import COUNT, idx, write_all, write_cifar, write_idx, write_svhn
 from torchvision import datasets
 
 from trainer import data
+from trainer.input.datasets import DataSet, InMemory
 from trainer.input.loaders import Batches, loader
-from trainer.input.parts import split
-from trainer.input.sets import DataSet, Labelled
+from trainer.input.splits import split
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -47,7 +47,7 @@ def test_a_data_set_gives_whole_labelled_images(name: str, data_folder: Path) ->
     assert loaded.name == name
     assert loaded.classes == len(set(loaded.class_names)) == (100 if name == "cifar100" else 10)
     for part in (loaded.train, loaded.test):
-        assert isinstance(part, Labelled)
+        assert isinstance(part, InMemory)
         assert part.images.dtype == torch.uint8
         assert part.images.ndim == 4
         assert part.labels.dtype == torch.int64
@@ -55,8 +55,8 @@ def test_a_data_set_gives_whole_labelled_images(name: str, data_folder: Path) ->
         assert set(part.labels.tolist()) == set(range(loaded.classes))
     again = data.load(name, data_folder)
     assert torch.equal(again.train.images, loaded.train.images)
-    assert again.stamp == loaded.stamp
-    assert (loaded.stamp is None) == (name in ("digits", "fake"))
+    assert again.files_fingerprint == loaded.files_fingerprint
+    assert (loaded.files_fingerprint is None) == (name in ("digits", "fake"))
 
 
 def test_every_data_set_is_tested_here() -> None:
@@ -234,7 +234,7 @@ def test_a_missing_set_is_downloaded(server: tuple[Path, str], tmp_path: Path, m
 
 def of(count: int, name: str = "made") -> DataSet:
     images = torch.arange(count).to(torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2).contiguous()
-    part = Labelled(images, torch.arange(count) % 2)
+    part = InMemory(images, torch.arange(count) % 2)
     return DataSet(name, ("a", "b"), part, part)
 
 

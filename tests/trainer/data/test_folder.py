@@ -14,9 +14,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from trainer import data
-from trainer.input import parts
+from trainer.input import splits
 from trainer.input.files import Files, Unreadable, decode
-from trainer.input.parts import bring, split
+from trainer.input.splits import prepare_splits, split
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -247,30 +247,30 @@ def test_files_that_are_no_images_say_why(tmp_path: Path) -> None:
 def test_unreadable_files_are_refused_or_skipped_and_counted(
     memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "MEMORY", memory)
+    monkeypatch.setattr(splits, "MEMORY_LIMIT", memory)
     root = photos(tmp_path / "photos")
     assert [len(part) for part in data_of(root, (3, 8, 8))] == [13, 3, 4]
     faults = broken(root / "dog")
     loaded = data.load("folder", root)
     expected = sorted(f"    {root}/dog/{name}: " for name in faults)
-    message = refused(lambda: bring(loaded, (3, 8, 8), RECIPE))
+    message = refused(lambda: prepare_splits(loaded, (3, 8, 8), RECIPE))
     first, *named, help = message.splitlines()
     assert first == f"5 of the 25 images of `{root}` cannot be read"
     assert [line[: len(start)] for line, start in zip(sorted(named), expected, strict=True)] == expected
-    assert help == "  help: mend or remove them, or leave them out by --skip-unreadable"
-    ready = bring(loaded, (3, 8, 8), RECIPE, skip_unreadable=True)
+    assert help == "  help: repair or remove them, or skip them by --skip-unreadable"
+    ready = prepare_splits(loaded, (3, 8, 8), RECIPE, skip_unreadable=True)
     assert sum(len(part) for part in (ready.train, ready.validation, ready.test)) == 20
-    assert ready.notes[0].splitlines()[0] == (f"5 of the 25 images of `{root}` cannot be read, and were left out")
-    monkeypatch.setattr(parts, "SHOWN", 2)
-    assert "\n    and 3 more\n" in refused(lambda: bring(loaded, (3, 8, 8), RECIPE))
+    assert ready.notes[0].splitlines()[0] == (f"5 of the 25 images of `{root}` cannot be read, and were skipped")
+    monkeypatch.setattr(splits, "MAX_NAMED_FILES", 2)
+    assert "\n    and 3 more\n" in refused(lambda: prepare_splits(loaded, (3, 8, 8), RECIPE))
 
 
 def test_a_class_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
     root = photos(tmp_path, count=5)
     for file in (root / "dog").iterdir():
         file.write_bytes(b"")
-    message = refused(lambda: bring(data.load("folder", root), (3, 8, 8), RECIPE, skip_unreadable=True))
-    assert message.endswith("\nNothing is left of the class `dog`\n  help: mend or remove them")
+    message = refused(lambda: prepare_splits(data.load("folder", root), (3, 8, 8), RECIPE, skip_unreadable=True))
+    assert message.endswith("\nNothing is left of the class `dog`\n  help: repair or remove them")
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 10, 6)])

@@ -16,8 +16,8 @@ from waves import COUNT, far, labels, photos
 from archspec.foundation.errors import UsageError
 from archspec.foundation.schemas import validator
 from archspec.recipe.augmentations import AUGMENTATIONS, SCHEMA, AppliedAugmentation
-from trainer.input import augment, geometry
-from trainer.input.augment import Augmentation
+from trainer.input import augment_batch, geometry
+from trainer.input.augment_batch import Augmentation
 
 NAMES = list(AUGMENTATIONS)
 TORCHVISIONS: dict[str, Any] = {
@@ -181,8 +181,8 @@ def test_padded_crops_reach_every_place_alike() -> None:
 
 def test_each_operation_is_chosen_alike() -> None:
     torch.manual_seed(0)
-    draw = augment.Draw(torch.zeros(14_000, 1), None)
-    counts = draw.below(14).bincount(minlength=14)
+    draw = augment_batch.BatchRandom(torch.zeros(14_000, 1), None)
+    counts = draw.integers(14).bincount(minlength=14)
     assert 850 < counts.min() <= counts.max() < 1150
 
 
@@ -195,7 +195,7 @@ def test_magnitudes_are_drawn_alike_and_of_either_sign(monkeypatch: pytest.Monke
 
     images, classes = torch.zeros(6200, 1, 2, 2, dtype=torch.uint8), labels(6200)
     for name, signed in (("trivial_augment", True), ("trivial_augment", False), ("rand_augment", True)):
-        monkeypatch.setattr(augment, "_operations", lambda _, wide, signed=signed: [(watched, 0.0, 30.0, signed)])
+        monkeypatch.setattr(augment_batch, "_operations", lambda _, wide, signed=signed: [(watched, 0.0, 30.0, signed)])
         drawn.clear()
         augmentation([name], (1, 2, 2), 10)(images, classes)
         sizes = drawn[0].abs().round().long().bincount(minlength=31)
@@ -306,7 +306,7 @@ def test_soft_labels_are_mixed_too() -> None:
 def test_mixing_ratios_are_beta_distributed() -> None:
     torch.manual_seed(0)
     for alpha in (0.1, 1.0, 4.0):
-        ours = augment.Draw(torch.zeros(20_000, 1), None).beta(alpha)
+        ours = augment_batch.BatchRandom(torch.zeros(20_000, 1), None).beta(alpha)
         theirs = torch.distributions.Beta(alpha, alpha).sample((20_000,))
         assert (quantiles(ours) - quantiles(theirs)).abs().max() < 0.05
 
@@ -382,7 +382,7 @@ def test_arguments_that_do_not_fit_the_images_are_said(written: Any, shape: Any,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_grey_images_shown_in_colour_are_augmented(name: str) -> None:
-    """`fitted` repeats a grey channel without a copy."""
+    """`fit_to_input` repeats a grey channel without a copy."""
     images = photos((1, 12, 12)).expand(-1, 3, -1, -1)
     result, _ = augmentation([name], (3, 12, 12), 10)(images, labels(), torch.Generator().manual_seed(0))
     expected, _ = augmentation([name], (3, 12, 12), 10)(images.clone(), labels(), torch.Generator().manual_seed(0))

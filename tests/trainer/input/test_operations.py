@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 from waves import COUNT, far, photos
 
-from trainer.input import augment, color, geometry
+from trainer.input import augment_batch, color, geometry
 
 SHAPES = [(3, 32, 32), (1, 28, 28), (3, 20, 33)]
 
@@ -36,7 +36,7 @@ def unequal(ours: Tensor, theirs: Tensor) -> float:
 def test_flips_are_torchvisions(shape: tuple[int, int, int], dim: int, theirs: Callable[[Tensor], Tensor]) -> None:
     images, chosen = photos(shape), torch.arange(COUNT) % 3 == 0
     expected = one_by_one(lambda image, mirror: theirs(image) if mirror else image, images, chosen)
-    assert torch.equal(geometry.flipped(images, chosen, dim), expected)
+    assert torch.equal(geometry.flip(images, chosen, dim), expected)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -48,7 +48,7 @@ def test_padded_crops_are_torchvisions(shape: tuple[int, int, int], mode: str) -
     def theirs(image: Tensor, top: int, left: int) -> Tensor:
         return functional.crop(functional.pad(image, [4], padding_mode=mode), top, left, *shape[1:])
 
-    ours = geometry.cropped(geometry.padded(images, 4, mode), top, left, (shape[1], shape[2]))
+    ours = geometry.crop(geometry.pad(images, 4, mode), top, left, (shape[1], shape[2]))
     assert torch.equal(ours, one_by_one(theirs, images, top, left))
 
 
@@ -71,7 +71,7 @@ def test_a_batch_worked_on_in_parts_is_whole(monkeypatch: pytest.MonkeyPatch) ->
     images, zero = photos(), torch.zeros(COUNT).long()
     sizes = 5 + torch.arange(COUNT)
     together = geometry.resized_crop(images, zero, zero, sizes, sizes)
-    monkeypatch.setattr(geometry, "PART", 10 * 3 * 32 * 32)
+    monkeypatch.setattr(geometry, "CHUNK_VALUES", 10 * 3 * 32 * 32)
     assert torch.equal(geometry.resized_crop(images, zero, zero, sizes, sizes), together)
 
 
@@ -80,7 +80,7 @@ def test_a_batch_worked_on_in_parts_is_whole(monkeypatch: pytest.MonkeyPatch) ->
 def test_rotations_are_torchvisions(shape: tuple[int, int, int], mode: str) -> None:
     images, degrees = photos(shape), spread(-170, 171)
     theirs = one_by_one(lambda image, angle: functional.rotate(image, angle, InterpolationMode(mode)), images, degrees)
-    ours = geometry.rotated(images, degrees, mode)
+    ours = geometry.rotate(images, degrees, mode)
     if mode == "nearest":  # but for pixels that lie midway between two
         assert unequal(ours, theirs) < 1e-3
     else:
@@ -120,7 +120,7 @@ def test_operations_and_magnitudes_are_torchvisions(number: int, shape: tuple[in
     theirs = v2.TrivialAugmentWide() if wide else v2.RandAugment()
     name = list(theirs._AUGMENTATION_SPACE)[number]
     shift = (32.0, 32.0) if wide else (150 / 331 * shape[1], 150 / 331 * shape[2])
-    operation, start, end, signed = augment._operations(shift, wide=wide)[number]
+    operation, start, end, signed = augment_batch._operations(shift, wide=wide)[number]
     levels, their_signed = theirs._AUGMENTATION_SPACE[name]
     assert signed == their_signed
     magnitudes = levels(31, *shape[1:])

@@ -15,12 +15,12 @@ from pictures import RECIPE, SPEC, data_of, photo, photos, refused
 from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from archspec.spec import from_dict
 from trainer import data
-from trainer.input import cache, parts
-from trainer.input.images import fitted, statistics
+from trainer.input import cache, splits
+from trainer.input.augment_image import transform
+from trainer.input.datasets import InMemory
+from trainer.input.images import fit_to_input, statistics
 from trainer.input.loaders import Stream, loader
-from trainer.input.parts import bring
-from trainer.input.sets import Labelled
-from trainer.input.transforms import transform
+from trainer.input.splits import prepare_splits
 from trainer.runs.job import prepare
 from trainer.session import train
 
@@ -35,8 +35,8 @@ def test_a_small_training_set_is_in_memory_and_a_large_one_is_not(
 ) -> None:
     root = photos(tmp_path)
     held = 13 * 3 * 8 * 8
-    for memory, kind in ((held, Labelled), (held - 1, Stream)):
-        monkeypatch.setattr(parts, "MEMORY", memory)
+    for memory, kind in ((held, InMemory), (held - 1, Stream)):
+        monkeypatch.setattr(splits, "MEMORY_LIMIT", memory)
         assert {type(part) for part in data_of(root, (3, 8, 8))} == {kind}
 
 
@@ -44,9 +44,9 @@ def test_a_small_training_set_is_in_memory_and_a_large_one_is_not(
 def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     """The same folder in memory, and streamed."""
     loaded = data.load("folder", photos(tmp_path / "photos"))
-    small = bring(loaded, (3, 8, 8), RECIPE)
-    monkeypatch.setattr(parts, "MEMORY", 0)
-    return small, bring(loaded, (3, 8, 8), RECIPE)
+    small = prepare_splits(loaded, (3, 8, 8), RECIPE)
+    monkeypatch.setattr(splits, "MEMORY_LIMIT", 0)
+    return small, prepare_splits(loaded, (3, 8, 8), RECIPE)
 
 
 def test_a_stream_gives_what_memory_gives(both: tuple[Any, Any], capfd: pytest.CaptureFixture[str]) -> None:
@@ -77,7 +77,7 @@ def test_streamed_images_are_drawn_each_by_itself_whatever_the_workers(
     drawn = []
     for workers, epoch in ((0, 0), (1, 0), (2, 0), (2, 1)):
         monkeypatch.setattr("trainer.input.loaders.MOST_WORKERS", workers)
-        monkeypatch.setattr("trainer.input.loaders.processors", lambda: 2)
+        monkeypatch.setattr("trainer.input.loaders.usable_cpus", lambda: 2)
         state = torch.get_rng_state()
         drawn.append(collected(repeated, epoch))
         assert torch.equal(torch.get_rng_state(), state)
@@ -145,7 +145,7 @@ def test_crops_of_streams_are_cut_from_the_files_own_pixels() -> None:
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 8, 8), (1, 32, 24), (3, 5, 5)])
 def test_images_are_brought_to_the_input(channels: int, shape: tuple[int, int, int]) -> None:
     images = torch.randint(0, 256, (4, channels, 8, 8), dtype=torch.uint8)
-    result = fitted(images, shape)
+    result = fit_to_input(images, shape)
     assert tuple(result.shape) == (4, *shape)
     assert result.dtype == torch.uint8
     if shape == (3, 8, 8) and channels == 1:
@@ -171,12 +171,12 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         counts.append(len(images))
         return statistics(images, shape)
 
-    monkeypatch.setattr(parts, "statistics", watched)
+    monkeypatch.setattr(splits, "statistics", watched)
     return counts
 
 
 def measured(root: Path, shape: tuple[int, int, int] = (3, 8, 8), **recipe: Any) -> torch.Tensor:
-    ready = bring(data.load("folder", root), shape, replace(RECIPE, **recipe))
+    ready = prepare_splits(data.load("folder", root), shape, replace(RECIPE, **recipe))
     assert ready.statistics is not None
     for ours, expected in zip(ready.statistics, statistics(ready.train.images, shape), strict=True):
         assert torch.equal(ours, expected)
@@ -195,7 +195,7 @@ def test_statistics_are_computed_once_for_files_in_one_state(tmp_path: Path, com
     assert len(computed) == 5
     assert torch.equal(measured(root), first)
     assert len(computed) == 5
-    bring(data.load("folder", root), (3, 8, 8), replace(RECIPE, normalize=False))
+    prepare_splits(data.load("folder", root), (3, 8, 8), replace(RECIPE, normalize=False))
     assert len(computed) == 5
 
 
@@ -252,14 +252,14 @@ def test_damaged_statistics_are_computed_anew(
 
 
 def test_statistics_of_another_key_are_not_used(own_cache: Path) -> None:
-    cache.remember({"data": "a"}, {"mean": [0.5]})
-    assert cache.recall({"data": "a"}) == {"mean": [0.5]}
+    cache.write_cache({"data": "a"}, {"mean": [0.5]})
+    assert cache.read_cache({"data": "a"}) == {"mean": [0.5]}
     (kept,) = (own_cache / "archspec").iterdir()
     other = kept.with_name("x.json")
-    cache.remember({"data": "b"}, {"mean": [0.6]})
+    cache.write_cache({"data": "b"}, {"mean": [0.6]})
     other = next(file for file in kept.parent.iterdir() if file != kept)
     other.write_bytes(kept.read_bytes())
-    assert cache.recall({"data": "b"}) is None
+    assert cache.read_cache({"data": "b"}) is None
 
 
 def test_a_cache_that_cannot_be_written_is_no_error(
@@ -283,16 +283,16 @@ def _no_home() -> Path:
 def test_the_survey_of_a_stream_is_made_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(parts, "MEMORY", 0)
+    monkeypatch.setattr(splits, "MEMORY_LIMIT", 0)
     root = photos(tmp_path / "photos")
     (root / "cat" / "003.png").write_bytes(b"")
-    said = "reading 20 images once, for their mean and deviation, and for damage …\n"
+    said = "reading 20 images once, for their mean and standard deviation, and for damage …\n"
     for expected in (said, ""):
-        ready = bring(data.load("folder", root), (3, 8, 8), RECIPE, skip_unreadable=True)
+        ready = prepare_splits(data.load("folder", root), (3, 8, 8), RECIPE, skip_unreadable=True)
         assert capsys.readouterr().err == expected
         assert len(ready.train) + len(ready.validation) + len(ready.test) == 19
-        assert f"{root}/cat/003.png: it is no image" in ready.notes[0]
-    refused(lambda: bring(data.load("folder", root), (3, 8, 8), RECIPE))
+        assert f"{root}/cat/003.png: not an image" in ready.notes[0]
+    refused(lambda: prepare_splits(data.load("folder", root), (3, 8, 8), RECIPE))
     photo(root / "cat" / "003.png")
     assert len(data_of(root, (3, 8, 8))[0]) == 13
     assert capsys.readouterr().err == said
@@ -303,7 +303,7 @@ def test_the_survey_of_a_stream_is_made_once(
 
 @pytest.mark.parametrize("memory", [10**9, 0])
 def test_a_folder_is_trained_on(memory: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MEMORY", memory)
+    monkeypatch.setattr(splits, "MEMORY_LIMIT", memory)
     root = photos(tmp_path / "photos", count=20)
     recipe = SPEC["train"] | {"data": str(root), "augment": ["horizontal_flip", "random_resized_crop", "cutmix"]}  # type: ignore[operator]
     ready = prepare(from_dict(SPEC | {"train": recipe}, "tiny"), tmp_path)
@@ -329,15 +329,15 @@ def test_train_takes_a_folder(run: Callable[..., Any], tmp_path: Path, own_cache
     assert done.returncode == 2
     assert done.stderr == (
         "error: 1 of the 40 images of `./photos` cannot be read\n"
-        f"    {root}/cat/007.png: it is no image\n"
-        "  help: mend or remove them, or leave them out by --skip-unreadable\n"
+        f"    {root}/cat/007.png: not an image\n"
+        "  help: repair or remove them, or skip them by --skip-unreadable\n"
     )
     done = run(*command, "--skip-unreadable", XDG_CACHE_HOME=str(own_cache))
     assert done.returncode == 0, done.stderr
     assert "trained on ./photos" in done.stdout
     assert done.stderr == (
         f"note: 1 file below {root} is no image by the suffix, and left out\n"
-        "note: 1 of the 40 images of `./photos` cannot be read, and were left out\n"
-        f"    {root}/cat/007.png: it is no image\n"
+        "note: 1 of the 40 images of `./photos` cannot be read, and were skipped\n"
+        f"    {root}/cat/007.png: not an image\n"
     )
     assert not list(root.glob("*.json"))

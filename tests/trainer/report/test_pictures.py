@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearns
 
 from archspec.spec import from_dict
-from trainer.input.sets import Labelled
+from trainer.input.datasets import InMemory
 from trainer.report import pictures
 from trainer.runs.evaluation import evaluate
 from trainer.runs.job import prepare
@@ -30,17 +30,17 @@ SPEC = {
 
 
 def test_the_confusion_matrix_is_scikit_learns() -> None:
-    labels, chosen = torch.randint(0, 7, (2, 500), generator=torch.Generator().manual_seed(0))
+    labels, predicted = torch.randint(0, 7, (2, 500), generator=torch.Generator().manual_seed(0))
     assert np.array_equal(
-        pictures.confusion_matrix(chosen, labels, 8).numpy(), sklearns(labels, chosen, labels=range(8))
+        pictures.confusion_matrix(predicted, labels, 8).numpy(), sklearns(labels, predicted, labels=range(8))
     )
 
 
 def test_the_worst_mistakes_are_the_surest() -> None:
     labels = torch.tensor([0, 1, 2, 3, 4])
-    chosen = torch.tensor([0, 2, 2, 1, 0])
+    predicted = torch.tensor([0, 2, 2, 1, 0])
     probability = torch.tensor([0.99, 0.5, 0.9, 0.8, 0.6])
-    assert pictures.worst(Evaluation(chosen, probability, labels, 0.0)).tolist() == [3, 4, 1]
+    assert pictures.worst(Evaluation(predicted, probability, labels, 0.0)).tolist() == [3, 4, 1]
 
 
 def test_a_runs_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +55,7 @@ def test_a_runs_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert len(np.unique(np.asarray(image.convert("L")))) > 10
     found = drawn["found"]
     assert torch.equal(found.labels, ready.data.test.labels)
-    assert float((found.chosen == found.labels).double().mean()) == result.test_accuracy
+    assert float((found.predicted == found.labels).double().mean()) == result.test_accuracy
     assert bool(((found.probability > 0.1) & (found.probability <= 1)).all())
 
 
@@ -82,8 +82,8 @@ def test_probabilities_are_those_of_the_choice() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.tensor([[0.0, 1.0], [2.0, 0.0]])
 
-    part = Labelled(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 1]))
+    part = InMemory(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 1]))
     found = evaluate(Given(), part)  # type: ignore[arg-type]
-    assert (found.chosen.tolist(), found.labels.tolist(), found.accuracy) == ([1, 0], [1, 1], 0.5)
+    assert (found.predicted.tolist(), found.labels.tolist(), found.accuracy) == ([1, 0], [1, 1], 0.5)
     assert found.probability.tolist() == pytest.approx([0.7310586, 0.8807971], abs=1e-6)
     assert found.loss == pytest.approx((0.3132617 + 2.1269280) / 2, abs=1e-6)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from archspec.recipe import Recipe
-from trainer.processes.ranks import ALONE
+from trainer.processes.group import SINGLE_PROCESS
 from trainer.report import progress
 from trainer.report.progress import Bar, batches_of
 from trainer.tasks.classification import TASK
@@ -65,7 +65,8 @@ def test_a_bar_shows_loss_accuracy_speed_and_the_time_left_of_the_whole_training
     code, lines, seconds = in_terminal("train", "net.yaml", folder=tmp_path)
     assert code == 0
     pictures = [found for line in lines if (found := PICTURE.match(line))]
-    assert 5 <= len(pictures) <= seconds / progress.EVERY + 2 * 12  # an epoch's line draws the bar again, below it
+    # an epoch's line draws the bar again, below it
+    assert 5 <= len(pictures) <= seconds / progress.REFRESH_SECONDS + 2 * 12
     epochs = [int(found[1]) for found in pictures]
     assert epochs == sorted(epochs)
     assert {found[2] for found in pictures} == {"12"}
@@ -132,7 +133,8 @@ def test_the_time_left_counts_validations_and_leaves_out_the_first_step(
 ) -> None:
     """Of ten epochs, each of 100 batches of 0.1 s and a validation of 7 s, the first batch taking a minute."""
     clock = Clock(monkeypatch)
-    bar = Bar(Recipe(epochs=10, batch_size=10), SimpleNamespace(total=0.0, steps=0, ranks=ALONE, score=TASK.score))  # type: ignore[arg-type]
+    monitor: Any = SimpleNamespace(total=0.0, steps=0, group=SINGLE_PROCESS, metric=TASK.metric)
+    bar = Bar(Recipe(epochs=10, batch_size=10), monitor)
     bar.on_train_start(trainer(begun, 0), None)
     clock.now += 60
     left = []

@@ -16,7 +16,11 @@ import pytest
 import torch
 
 from archspec.foundation.errors import UsageError
-from trainer.runs.checkpoints import Damaged, latest, load, previous, save
+from trainer.processes.group import SINGLE_PROCESS
+from trainer.runs import resume
+from trainer.runs.checkpoints import BestCheckpoint, Damaged, latest, load, previous, save
+from trainer.runs.monitor import TrainingMonitor
+from trainer.tasks.classification import TASK
 
 pytestmark = pytest.mark.slow
 
@@ -60,7 +64,7 @@ def test_every_damage_is_found(last: Path) -> None:
             load(last)
 
 
-def test_a_damaged_one_is_said_and_the_one_before_is_used(last: Path) -> None:
+def test_a_damaged_checkpoint_falls_back_to_the_previous_one(last: Path) -> None:
     assert latest(last.parent, print) is None
     save(content(1), last)
     save(content(2), last)
@@ -68,12 +72,12 @@ def test_a_damaged_one_is_said_and_the_one_before_is_used(last: Path) -> None:
     last.write_bytes(last.read_bytes()[:-1000])
     said: list[str] = []
     assert latest(last.parent, said.append) == previous(last)
-    assert said == [f"the checkpoint {last} is damaged; going on from last.previous.ckpt"]
+    assert said == [f"the checkpoint {last} is damaged; resuming from last.previous.ckpt"]
     previous(last).write_bytes(b"")
     with pytest.raises(Damaged) as caught:
         latest(last.parent, said.append)
     assert str(caught.value) == (
-        f"no checkpoint in {last.parent} is sound enough to go on from\n"
+        f"no checkpoint in {last.parent} is intact enough to resume from\n"
         "  help: train anew: archspec train, with --force"
     )
 
@@ -140,7 +144,7 @@ except Exception as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == (
         f"UsageError the checkpoint {last} cannot be written: File too large\n"
-        f"  help: make room on its disk, then go on from the one before: archspec train --resume {last.parent.parent}\n"
+        f"  help: make room on its disk, then resume from the one before: archspec train --resume {last.parent.parent}\n"
     )
     assert [file.name for file in last.parent.iterdir()] == ["last.ckpt"]
     assert load(last)["number"] == 1
@@ -164,3 +168,15 @@ def test_a_folder_that_cannot_be_is_an_error_of_the_user(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written: Not a directory"):
         save(content(1), tmp_path / "file" / "checkpoints" / "last.ckpt")
+
+
+def test_callbacks_keep_their_names_in_checkpoints(tmp_path: Path) -> None:
+    """Lightning finds a callback's state by this name: an older run could not be resumed under another one."""
+    signals = resume.Signals(tmp_path)
+    assert resume.LastCheckpoint(tmp_path, signals, SINGLE_PROCESS).state_key == "Last"
+    assert resume.RandomStates().state_key == "Randomness"
+    assert TrainingMonitor(1, SINGLE_PROCESS, TASK.metric).state_key == "Epochs"
+    assert BestCheckpoint(tmp_path, "val_accuracy", "max").state_key == (
+        "Best{'monitor': 'val_accuracy', 'mode': 'max', 'every_n_train_steps': 0, 'every_n_epochs': 1, "
+        "'train_time_interval': None}"
+    )

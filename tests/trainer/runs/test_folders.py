@@ -108,7 +108,7 @@ def test_a_finished_run_whose_results_are_not_understood_is_not_trained_over(run
     done = run("train", "--resume", "odd")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: the run runs/odd is finished, but its results.json does not say all of what came of it\n"
+        "error: the run runs/odd is finished, but its results.json is incomplete\n"
         "  help: move that file away to test the run again: archspec train --resume runs/odd\n",
     )
     assert (folder / "results.json").read_text() == before

@@ -9,10 +9,10 @@ import torch
 from pictures import SPEC, photos
 
 from archspec.spec import from_dict
-from trainer.input import files, parts
+from trainer.input import files, splits
+from trainer.input.datasets import InMemory
 from trainer.input.loaders import Stream
-from trainer.input.sets import Labelled
-from trainer.runs.job import Job, Reader, prepare
+from trainer.runs.job import DataCache, Job, prepare
 
 WIDER = SPEC | {"name": "Wider", "network": ["global_avg_pool", "flatten", {"linear": 20}, {"linear": "=num_classes"}]}
 
@@ -31,28 +31,28 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def jobs(root: Path, reader: Reader | None) -> list[Job]:
+def jobs(root: Path, cache: DataCache | None) -> list[Job]:
     """Two specs, each with two seeds."""
     specs = [
         from_dict(spec | {"train": spec["train"] | {"data": str(root), "seed": seed}})  # type: ignore[operator]
         for spec in (SPEC, WIDER)
         for seed in (1, 2)
     ]
-    return [prepare(spec, root, reader=reader) for spec in specs]
+    return [prepare(spec, root, cache=cache) for spec in specs]
 
 
 def test_several_trainings_decode_each_image_once_and_get_what_each_would_alone(
     tmp_path: Path, own_cache: Path, decoded: list[str]
 ) -> None:
     root = photos(tmp_path / "photos")
-    shared = jobs(root, Reader())
+    shared = jobs(root, DataCache())
     assert sorted(decoded) == [f"{name}/{i:03}.png" for name in ("cat", "dog") for i in range(10)]
     alone = jobs(root, None)
     assert len(decoded) == 5 * 20
     for ours, theirs in zip(shared, alone, strict=True):
         for part in ("train", "validation", "test"):
             a, b = getattr(ours, part), getattr(theirs, part)
-            assert isinstance(a, Labelled)
+            assert isinstance(a, InMemory)
             assert torch.equal(a.images, b.images)
             assert torch.equal(a.labels, b.labels)
         assert ours.statistics is not None
@@ -65,14 +65,14 @@ def test_several_trainings_decode_each_image_once_and_get_what_each_would_alone(
 def test_what_is_streamed_is_augmented_by_each_recipe(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "MEMORY", 0)
-    root, reader = photos(tmp_path / "photos"), Reader()
+    monkeypatch.setattr(splits, "MEMORY_LIMIT", 0)
+    root, cache = photos(tmp_path / "photos"), DataCache()
     recipe = {"data": str(root), "epochs": 1, "batch_size": 4}
-    plain, flipped = (
-        prepare(from_dict(SPEC | {"train": recipe | {"augment": augment}}), root, reader=reader)
+    plain, flip = (
+        prepare(from_dict(SPEC | {"train": recipe | {"augment": augment}}), root, cache=cache)
         for augment in ([], ["horizontal_flip"])
     )
     assert isinstance(plain.train, Stream)
-    assert isinstance(flipped.train, Stream)
-    assert plain.train is not flipped.train
-    assert [one.name for one in flipped.recipe.augment] == ["horizontal_flip"]
+    assert isinstance(flip.train, Stream)
+    assert plain.train is not flip.train
+    assert [one.name for one in flip.recipe.augment] == ["horizontal_flip"]

@@ -21,9 +21,9 @@ from archspec.spec import from_dict
 from trainer import session
 from trainer.errors import Stopped
 from trainer.input.loaders import Batches
-from trainer.runs import checkpoints, folders as runs
+from trainer.runs import checkpoints, folders as run_folders
 from trainer.runs.job import prepare
-from trainer.session import Options, go_on, train
+from trainer.session import Options, resume_run, train
 from trainer.steps.module import SpecModule
 
 pytestmark = pytest.mark.slow
@@ -128,8 +128,8 @@ def test_a_training_ended_at_any_step_goes_on_to_the_same_end(name: str, tmp_pat
             with pytest.MonkeyPatch.context() as patch:
                 killed_at(step, patch)
                 with pytest.raises(Killed):
-                    go_on(runs.find("small", out), None, options, print)
-        go_on(runs.find("small", out), None, options, print)
+                    resume_run(run_folders.find("small", out), None, options, print)
+        resume_run(run_folders.find("small", out), None, options, print)
         assert_alike(whole, out / "small")
 
 
@@ -143,7 +143,7 @@ def test_a_training_ended_before_its_test_is_tested(tmp_path: Path, monkeypatch:
         patch.setattr(session, "evaluate", killed)
         with pytest.raises(Killed):
             train(job(tmp_path, RICH), tmp_path / "stopped")
-    go_on(runs.find("small", tmp_path / "stopped"), None, Options(), print)
+    resume_run(run_folders.find("small", tmp_path / "stopped"), None, Options(), print)
     assert_alike(whole, tmp_path / "stopped" / "small")
 
 
@@ -174,7 +174,7 @@ def test_a_signal_in_a_validation_waits_for_one_batch_of_it(
     assert (steps, caught.value.exit_status) == (1, 143)
     assert str(caught.value).startswith(f"stopped by SIGTERM: saved epoch {ordinal}, before its validation\n")
     assert not (tmp_path / "stopped" / "small" / "results.json").exists()
-    go_on(runs.find("small", tmp_path / "stopped"), None, Options(), print)
+    resume_run(run_folders.find("small", tmp_path / "stopped"), None, Options(), print)
     assert_alike(whole, tmp_path / "stopped" / "small")
 
 
@@ -197,7 +197,7 @@ def test_the_order_goes_on_where_it_was() -> None:
     whole = Batches(100, 10, seed=3)
     whole.set_epoch(5)
     rest = Batches(100, 10, seed=3)
-    rest.go_on(5, 4)
+    rest.start_at(5, 4)
     assert list(rest) == list(whole)[4:]
     rest.set_epoch(6)
     whole.set_epoch(6)
@@ -229,7 +229,7 @@ def wait_for_progress(process: subprocess.Popen[str], last: Path) -> None:
         time.sleep(0.005)
 
 
-def test_a_run_killed_again_and_again_ends_as_one_that_never_was(start: Callable, tmp_path: Path) -> None:
+def test_a_repeatedly_killed_run_ends_like_an_uninterrupted_one(start: Callable, tmp_path: Path) -> None:
     settings = ["digits", "--epochs", "6", "--save-steps", "2"]
     whole = start(*settings, "--out", "whole")
     stopped, last = tmp_path / "stopped" / "digits", tmp_path / "stopped" / "digits" / "checkpoints" / "last.ckpt"
@@ -242,7 +242,7 @@ def test_a_run_killed_again_and_again_ends_as_one_that_never_was(start: Callable
         codes.append(process.returncode)
         if number != signal.SIGKILL:
             assert said.startswith(f"stopped by {number.name}: saved ")
-            assert said.endswith("  help: go on by: archspec train --resume stopped/digits\n")
+            assert said.endswith("  help: resume it: archspec train --resume stopped/digits\n")
         process = start("--resume", "stopped/digits", "--save-steps", "2")
     out, said = process.communicate(timeout=300)
     assert (process.returncode, said) == (0, "")
@@ -268,8 +268,8 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_is_gone_on_with(
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     said: list[str] = []
-    go_on(runs.find("small", tmp_path / "out"), None, Options(), said.append)
-    assert said == [f"the checkpoint {last} is damaged; going on from last.previous.ckpt"]
+    resume_run(run_folders.find("small", tmp_path / "out"), None, Options(), said.append)
+    assert said == [f"the checkpoint {last} is damaged; resuming from last.previous.ckpt"]
     assert_alike(whole, tmp_path / "out" / "small")
 
 
@@ -280,7 +280,7 @@ def test_a_run_goes_on_in_another_place(tmp_path: Path) -> None:
         with pytest.raises(Killed):
             train(job(tmp_path, RICH), tmp_path / "out", Options(save_steps=2))
     (tmp_path / "out" / "small").rename(tmp_path / "moved")
-    go_on(runs.find(str(tmp_path / "moved"), tmp_path), None, Options(), print)
+    resume_run(run_folders.find(str(tmp_path / "moved"), tmp_path), None, Options(), print)
     assert_alike(whole, tmp_path / "moved")
 
 
@@ -293,9 +293,9 @@ def test_a_run_of_other_data_is_not_gone_on_with(tmp_path: Path) -> None:
     text = (folder / "spec.yaml").read_text()
     (folder / "spec.yaml").write_text(text.replace("data: digits", "data: fake"))
     with pytest.raises(UsageError) as caught:
-        go_on(runs.find("small", tmp_path / "out"), None, Options(), print)
+        resume_run(run_folders.find("small", tmp_path / "out"), None, Options(), print)
     assert str(caught.value) == (
-        f"the run {folder} cannot go on: its data set `fake`, or its spec.yaml, is not what it began with\n"
+        f"the run {folder} cannot be resumed: its data set `fake`, or its spec.yaml, differs from that of the run\n"
         "  help: give it the data that it had (--data-folder), or train anew"
     )
 
@@ -305,15 +305,15 @@ def test_a_run_that_another_process_trains_is_left_alone(tmp_path: Path) -> None
         killed_at(3, patch)
         with pytest.raises(Killed):
             train(job(tmp_path, RICH), tmp_path / "out")
-    run = runs.find("small", tmp_path / "out")
+    run = run_folders.find("small", tmp_path / "out")
     assert run.status == "stopped"
-    code = "import sys, time; from pathlib import Path; from trainer.runs.folders import locked\nwith locked(Path(sys.argv[1])): print(1, flush=True); time.sleep(100)"
+    code = "import sys, time; from pathlib import Path; from trainer.runs.folders import lock\nwith lock(Path(sys.argv[1])): print(1, flush=True); time.sleep(100)"
     other = subprocess.Popen([sys.executable, "-c", code, str(run.folder)], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     other.stdout.readline()
     assert run.status == "running"
     with pytest.raises(UsageError) as caught:
-        go_on(run, None, Options(), print)
+        resume_run(run, None, Options(), print)
     other.kill()
     other.wait()
     assert str(caught.value) == (

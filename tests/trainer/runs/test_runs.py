@@ -20,10 +20,10 @@ from sklearn.datasets import load_digits
 
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
-from trainer.runs import folders as runs
+from trainer.runs import folders as run_folders
 from trainer.runs.job import prepare
 from trainer.runs.resume import position
-from trainer.session import key, train
+from trainer.session import fingerprint, train
 from trainer.steps.module import SpecModule
 
 pytestmark = pytest.mark.slow
@@ -75,9 +75,9 @@ def test_the_commit_of_a_repository_is_kept(tmp_path: Path, monkeypatch: pytest.
     Path("file").write_text("1")
     git("add", "file")
     git("commit", "-m", "first")
-    assert runs.environment()["git"] == {"commit": git("rev-parse", "HEAD"), "changed": False}
+    assert run_folders.environment()["git"] == {"commit": git("rev-parse", "HEAD"), "changed": False}
     Path("file").write_text("2")
-    assert runs.environment()["git"]["changed"] is True
+    assert run_folders.environment()["git"]["changed"] is True
 
 
 def test_two_processes_that_start_together_get_two_folders(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_another_recipe_or_other_images_are_another_training(tmp_path: Path) -> 
             "vars": {"num_classes": 10},
             "network": ["flatten", {"linear": "=num_classes"}],
         }
-        return key(prepare(from_dict(spec | {"train": {"validation": 0.2} | changes}), tmp_path))
+        return fingerprint(prepare(from_dict(spec | {"train": {"validation": 0.2} | changes}), tmp_path))
 
     assert made() == made(data="digits", epochs=10)
     assert len({made(), made(epochs=3), made(seed=1), made(optimizer={"name": "sgd", "lr": 0.1})}) == 4
@@ -200,7 +200,7 @@ def test_runs_are_listed_sorted_and_filtered(trained: tuple[Path, str]) -> None:
         ),
         (
             ("train", "linear.yaml", "--resume", "linear", "--epochs", "3", "--set", "width=3"),
-            "error: --resume goes on with a run as it was begun, and takes no --epochs, --set, SPEC\n"
+            "error: --resume keeps the settings of the run, and cannot be combined with --epochs, --set, SPEC\n"
             "  help: leave that out, or train anew without --resume\n",
         ),
     ],
@@ -214,7 +214,7 @@ def test_what_is_asked_wrongly_is_said(arguments: tuple[str, ...], message: str,
 def test_a_finished_run_is_not_gone_on_with(trained: tuple[Path, str]) -> None:
     done = said(trained[0], "train", "--resume", "linear")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("runs/linear is finished: there is nothing to go on with\n")
+    assert done.stdout.startswith("runs/linear is finished: there is nothing to resume\n")
     assert "test accuracy" in done.stdout
 
 
@@ -245,7 +245,7 @@ def test_images_are_classified_as_by_the_network_itself(trained: tuple[Path, str
     answer = json.loads(done.stdout)
     assert [one["image"] for one in answer["results"]] == ["3.png", "8.png", "colour.png"]
     assert [one["image"] for one in answer["errors"]] == ["none.png", "cut.png", "absent.png"]
-    assert answer["errors"][0]["message"] == "it is no image"
+    assert answer["errors"][0]["message"] == "not an image"
     assert answer["errors"][2]["message"] == "No such file or directory"
     module = SpecModule.load_from_checkpoint(folder / "runs" / "wide" / "checkpoints" / "best.ckpt", weights_only=True)
     with torch.inference_mode():
@@ -257,7 +257,7 @@ def test_images_are_classified_as_by_the_network_itself(trained: tuple[Path, str
         )
     text = said(folder, "predict", "wide", "3.png", "none.png", "--top", "1")
     assert re.fullmatch(r"3\.png: \d \d+\.\d%\n", text.stdout)
-    assert text.stderr == "error: none.png cannot be read: it is no image\n"
+    assert text.stderr == "error: none.png cannot be read: not an image\n"
 
 
 def test_damaged_weights_are_not_used(trained: tuple[Path, str]) -> None:
@@ -344,7 +344,7 @@ def test_too_little_memory_brings_advice(tmp_path: Path) -> None:
         2,
         "error: out of memory on cpu, with batches of 256 images\n"
         "  help: halve the batch at the same gradient: --set train.batch_size=128 --set train.accumulate=2; or "
-        "recompute parts of the network in the backward pass (`checkpoint: true` at a node)\n",
+        "recompute parts of the network in the backward pass (`recompute: true` at a node)\n",
     )
 
 

@@ -16,11 +16,11 @@ from pictures import photos
 from test_resume import Killed, assert_alike, killed_at
 
 from archspec.spec import from_dict
-from trainer.input import parts
+from trainer.input import splits
 from trainer.input.loaders import Stream
-from trainer.runs import folders as runs
+from trainer.runs import folders as run_folders
 from trainer.runs.job import prepare
-from trainer.session import Options, go_on, train
+from trainer.session import Options, resume_run, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
@@ -49,8 +49,8 @@ BATCHES = 6  # of an epoch: a fifth of 40 images is for the test, a fifth of the
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     photos(tmp_path / "photos", count=20)
-    monkeypatch.setattr(parts, "MEMORY", 0)
-    monkeypatch.setattr("trainer.input.loaders.processors", lambda: 2)
+    monkeypatch.setattr(splits, "MEMORY_LIMIT", 0)
+    monkeypatch.setattr("trainer.input.loaders.usable_cpus", lambda: 2)
     return tmp_path
 
 
@@ -71,15 +71,17 @@ def test_a_streamed_training_ended_at_any_step_goes_on_to_the_same_end(recipe: d
             with pytest.MonkeyPatch.context() as patch:
                 killed_at(step, patch)
                 with pytest.raises(Killed):
-                    go_on(runs.find("small", out), None, options, print) if number else train(made, out, options)
-        go_on(runs.find("small", out), None, options, print)
+                    resume_run(run_folders.find("small", out), None, options, print) if number else train(
+                        made, out, options
+                    )
+        resume_run(run_folders.find("small", out), None, options, print)
         assert_alike(whole, out / "small")
 
 
 def test_a_streamed_training_is_stopped_by_a_signal_to_its_workers_too(folder: Path) -> None:
     """As Ctrl+C sends it, and schedulers do: to every process of the group."""
     whole = Path(train(job(folder), folder / "whole").folder)
-    code = "import trainer.input.parts as p; p.MEMORY = 0; from archspec.cli import main; main()"
+    code = "import trainer.input.splits as p; p.MEMORY_LIMIT = 0; from archspec.cli import main; main()"
     (folder / "small.yaml").write_text(str(SPEC | {"train": TRAIN | {"data": str(folder / "photos")}}))
     command, last = [sys.executable, "-c", code, "train", "small.yaml"], folder / "runs/small/checkpoints/last.ckpt"
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -99,7 +101,7 @@ def test_a_streamed_training_is_stopped_by_a_signal_to_its_workers_too(folder: P
         assert process.returncode == status
         *_, stopped, cure = said.splitlines()
         assert stopped.startswith(f"stopped by {number.name}: saved ")
-        assert cure == "  help: go on by: archspec train --resume runs/small"
+        assert cure == "  help: resume it: archspec train --resume runs/small"
         assert "Traceback" not in said
         command = [sys.executable, "-c", code, "train", "--resume", "runs/small"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -110,7 +112,7 @@ def test_a_streamed_training_is_stopped_by_a_signal_to_its_workers_too(folder: P
 def test_as_many_workers_as_there_are_give_the_same_weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     states = []
     for workers in (0, 1, 2):
-        monkeypatch.setattr("trainer.input.loaders.processors", lambda workers=workers: workers)
+        monkeypatch.setattr("trainer.input.loaders.usable_cpus", lambda workers=workers: workers)
         result = train(job(folder, epochs=1), folder / str(workers), Options(pictures=False))
         state = torch.load(Path(result.folder) / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         states.append(state)

@@ -23,7 +23,7 @@ import archspec
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from trainer.steps import compute, memory
-from trainer.steps.compute import quicken
+from trainer.steps.compute import optimize_execution
 
 pytestmark = pytest.mark.slow
 
@@ -65,7 +65,7 @@ def test_max_pooling_with_channels_last_gives_the_same_bits_in_the_same_layout(
     pool: nn.MaxPool2d, shape: tuple[int, ...]
 ) -> None:
     quick = nn.Sequential(copy.deepcopy(pool))
-    quicken(quick, Recipe(), CPU)
+    optimize_execution(quick, Recipe(), CPU)
     assert type(quick[0]) is not nn.MaxPool2d
     images = tied(shape)
     for layout in (torch.contiguous_format, torch.channels_last):
@@ -82,7 +82,7 @@ def test_max_pooling_with_channels_last_gives_the_same_bits_in_the_same_layout(
 def test_compiled_max_pooling_gives_the_same_numbers(pool: nn.MaxPool2d, shape: tuple[int, ...]) -> None:
     torch.compiler.reset()
     quick = nn.Sequential(copy.deepcopy(pool))
-    quicken(quick, Recipe(), CPU)
+    optimize_execution(quick, Recipe(), CPU)
     quick.compile(backend="aot_eager", fullgraph=True)
     images = tied(shape)
     for one, other in zip(pooled(quick, images), pooled(pool, images), strict=True):
@@ -97,7 +97,7 @@ def test_what_is_quick_by_default_changes_no_bit_in_20_steps(name: str) -> None:
         torch.manual_seed(0)
         network = archspec.build(name)
         if quick:
-            quicken(network, Recipe(), CPU)
+            optimize_execution(network, Recipe(), CPU)
         optimizer = torch.optim.SGD(network.parameters(), 0.05, 0.9)
         with memory.keep_freed_memory() if quick else nullcontext():
             losses = []
@@ -148,7 +148,7 @@ print(faults() > 1000, within, kept >= 60, held() - before < 30)
 def test_without_a_compiler_compile_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compute.shutil, "which", lambda name: None)
     with pytest.raises(UsageError) as caught:
-        quicken(nn.Sequential(), Recipe(compile=True), CPU)
+        optimize_execution(nn.Sequential(), Recipe(compile=True), CPU)
     assert str(caught.value) == (
         "to compile a network for the CPU, torch needs a C++ compiler, and finds none\n"
         "  help: install g++, or name another one by the environment variable CXX, or train without --compile"

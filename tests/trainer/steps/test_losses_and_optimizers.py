@@ -26,11 +26,11 @@ from trainer.steps.module import SpecModule
 from trainer.steps.optim import make_optimizer, make_schedule
 from trainer.tasks.classification import TASK
 
-# --- side classifiers ----------------------------------------------------------------------------------------------
+# --- auxiliary classifiers ----------------------------------------------------------------------------------------------
 
 
 def with_sides(classes: Any = "=num_classes") -> dict[str, Any]:
-    """A network of one shared layer, two side classifiers and a named output, on made-up images."""
+    """A network of one shared layer, two auxiliary classifiers and a named output, on made-up images."""
     return {
         "archspec": 1,
         "name": "Sided",
@@ -121,7 +121,7 @@ def test_a_side_classifier_of_other_classes_is_said_before_the_first_step(tmp_pa
     with pytest.raises(UsageError) as caught:
         prepare(from_dict(with_sides(classes=7)), tmp_path)
     assert str(caught.value) == (
-        "the data set `digits` has 10 classes, but the side classifier `low` of Sided gives 7\n"
+        "the data set `digits` has 10 classes, but the auxiliary classifier `low` of Sided gives 7\n"
         "  help: end its body in `- linear: =num_classes`"
     )
 

@@ -1,4 +1,4 @@
-"""The machine that a training is asked to run on, and the one that is there."""
+"""The devices that a training is asked to run on, and those that are available."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from archspec.foundation.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Machine:
-    """What a training runs on. `None` is what torchrun or SLURM started, or one."""
+class DeviceRequest:
+    """Requested devices. `None`: the number that torchrun or SLURM started, else 1."""
 
     accelerator: str = "auto"
     """`cpu`, `gpu`, or `auto`: a GPU where there is one."""
     devices: int | None = None
-    """How many devices of a node, each with a process of its own; -1 for all its GPUs."""
+    """Devices of each node, each with a process of its own; -1: all its GPUs."""
     num_nodes: int | None = None
     strategy: str = "auto"
     """`ddp`, `fsdp`, or `auto`: `ddp` where there are several processes."""
 
-    def resolve(self) -> ResolvedMachine:
-        """Raises `UsageError` where the machine has no such thing."""
+    def resolve(self) -> Devices:
+        """The devices after checking what is available. Raises `UsageError` where the request cannot be met."""
         found = torch.cuda.device_count() or int(torch.backends.mps.is_available())
         accelerator = self.accelerator if self.accelerator != "auto" else "gpu" if found else "cpu"
         if accelerator == "gpu" and not found:
-            raise UsageError("--accelerator gpu: there is no GPU here", help="leave it out to use the processor")
-        launcher, nodes, devices = _launched() or ("", 1, 1)
+            raise UsageError("--accelerator gpu: there is no GPU here", help="leave it out to use the CPU")
+        launcher, nodes, devices = _detect_launcher() or ("", 1, 1)
         for option, asked, given in (("--num-nodes", self.num_nodes, nodes), ("--devices", self.devices, devices)):
             if launcher and asked not in (None, -1, given):
                 raise UsageError(
@@ -53,27 +53,27 @@ class Machine:
                 help=f"{each if launcher else f'--devices {found}'}",
             )
         if self.strategy == "fsdp" and accelerator != "gpu":
-            raise UsageError("--strategy fsdp: it needs GPUs, and this runs on the processor", help="--strategy ddp")
-        return ResolvedMachine(accelerator, devices, nodes, self.strategy, launcher)
+            raise UsageError("--strategy fsdp: it needs GPUs, and this runs on the CPU", help="--strategy ddp")
+        return Devices(accelerator, devices, nodes, self.strategy, launcher)
 
 
 @dataclass(frozen=True)
-class ResolvedMachine:
-    """A machine that is there."""
+class Devices:
+    """Devices after checking what is available."""
 
     accelerator: str = "auto"
     devices: int = 1
     nodes: int = 1
     strategy: str = "auto"
     launcher: str = ""
-    """What started the processes, if it was not Lightning."""
+    """`torchrun` or `srun`, if one of them started the processes; empty if Lightning does."""
 
     @property
     def processes(self) -> int:
         return self.devices * self.nodes
 
     def arguments(self, *, unused_parameters: bool = False) -> dict[str, Any]:
-        """How Lightning's trainer is told so; some parameters may have no part in the loss."""
+        """Keyword arguments for Lightning's `Trainer`. `unused_parameters`: some parameters get no gradient."""
         strategy: str | Strategy = self.strategy
         if strategy == "fsdp":
             strategy = FSDPStrategy(state_dict_type="full")
@@ -88,14 +88,14 @@ class ResolvedMachine:
         }
 
     def environment(self) -> ClusterEnvironment:
-        """How Lightning finds the other processes."""
+        """Lightning's plugin that finds the other processes."""
         if self.launcher == "srun":
             return SLURMEnvironment(auto_requeue=False)
         return TorchElasticEnvironment() if self.launcher == "torchrun" else LightningEnvironment()
 
 
-def _launched() -> tuple[str, int, int] | None:
-    """What started this process among others, on how many nodes, and how many on each; `None` if nothing did."""
+def _detect_launcher() -> tuple[str, int, int] | None:
+    """The launcher, its number of nodes, and of processes on each; `None` without a launcher."""
     given = os.environ
     if "TORCHELASTIC_RUN_ID" in given:
         name, total, local = "torchrun", int(given["WORLD_SIZE"]), int(given["LOCAL_WORLD_SIZE"])

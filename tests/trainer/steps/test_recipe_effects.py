@@ -22,7 +22,7 @@ from trainer.runs.folders import Result
 from trainer.runs.job import prepare
 from trainer.session import train
 from trainer.steps.module import SpecModule
-from trainer.steps.randomness import seed_generators, step_seed
+from trainer.steps.seeding import seed_generators, step_seed
 
 SPEC = {
     "archspec": 1,

@@ -11,7 +11,7 @@ from trainer.input.files import Files
 
 
 @dataclass(frozen=True)
-class Labelled:
+class InMemory:
     """Images as uint8 `(N, C, H, W)` and their classes as int64 `(N,)`, in memory."""
 
     images: Tensor
@@ -28,8 +28,8 @@ class Labelled:
         """The images and labels at some positions, as one batch."""
         return self.images[index], self.labels[index]
 
-    def at(self, index: Tensor) -> Labelled:
-        return Labelled(*self[index])
+    def at(self, index: Tensor) -> InMemory:
+        return InMemory(*self[index])
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class DataSet:
 
     name: str
     class_names: tuple[str, ...]
-    train: Labelled | Files
-    test: Labelled | Files
-    validation: Labelled | Files | None = None
-    stamp: str | None = None
-    """What tells these files in this state from all others (`trainer.input.cache`); none where there are no files."""
+    train: InMemory | Files
+    test: InMemory | Files
+    validation: InMemory | Files | None = None
+    files_fingerprint: str | None = None
+    """Identifies the files and their state (`trainer.input.cache`); `None` where there are no files."""
     notes: tuple[str, ...] = ()
-    """What a person should know of it, a line each."""
+    """Notes for the user, a line each."""
 
     @property
     def classes(self) -> int:
@@ -52,8 +52,8 @@ class DataSet:
         return len(self.class_names)
 
 
-def labelled(images: object, labels: object) -> Labelled:
+def in_memory(images: object, labels: object) -> InMemory:
     """Arrays `(N, H, W)`, or `(N, H, W, C)` with the channels last, of values 0 to 255, and their classes."""
     tensor = torch.as_tensor(images)
     tensor = tensor.unsqueeze(1) if tensor.ndim == 3 else tensor.permute(0, 3, 1, 2)
-    return Labelled(tensor.to(torch.uint8).contiguous(), torch.as_tensor(labels).to(torch.int64))
+    return InMemory(tensor.to(torch.uint8).contiguous(), torch.as_tensor(labels).to(torch.int64))

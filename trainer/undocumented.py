@@ -1,6 +1,6 @@
-"""What torch and Lightning have and do not document, in one place. Tried with torch 2.14 and Lightning 2.6.
+"""All that we use of torch and Lightning that they do not document.
 
-Each fails with `UsageError` where the installed version no longer has it.
+Each function fails with `UsageError` where the installed version no longer has it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 
 def sample_dirichlet(concentration: Tensor, generator: Generator | None) -> Tensor:
-    """Draws of Dirichlet distributions, `(N, K)` like their concentrations. (`torch.distributions` takes no generator.)
+    """Samples of Dirichlet distributions, `(N, K)` like their concentrations. (`torch.distributions` takes no
+    generator.)
 
     Raises `UsageError`.
     """
-    drawn: Tensor = _attribute(torch, "_sample_dirichlet", "torch")(concentration, generator=generator)
-    return drawn
+    samples: Tensor = _attribute(torch, "_sample_dirichlet", "torch")(concentration, generator=generator)
+    return samples
 
 
 def restart_in_evaluation(loop: Any) -> None:
-    """Have Lightning take up an evaluation loop as one that was stopped in its midst. Raises `UsageError`."""
+    """Mark an evaluation loop as one to resume from the middle. Raises `UsageError`."""
     from pytorch_lightning.loops import evaluation_loop
 
     _attribute(loop, "_restart_stage", "pytorch-lightning")
@@ -34,9 +35,9 @@ def restart_in_evaluation(loop: Any) -> None:
 
 
 def restore_best(callback: ModelCheckpoint, path: str, score: Tensor) -> None:
-    """Have a `ModelCheckpoint` that keeps one file know it, and its score, again. Raises `UsageError`.
+    """Restore the file and score that a `ModelCheckpoint` of one file holds for the best. Raises `UsageError`.
 
-    What it restores by itself names the folder that the run was trained in, which may have been moved.
+    Its own state names the folder that the run was trained in, which may have been moved.
     """
     known = {"best_model_path": path, "kth_best_model_path": path, "best_k_models": {path: score}}
     known |= dict.fromkeys(("best_model_score", "kth_value", "current_score"), score)

@@ -12,13 +12,13 @@ from torchvision.transforms import InterpolationMode, v2
 
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AppliedAugmentation
-from trainer.input.augment import Range
+from trainer.input.augment_batch import Range
 
 FLIPS = {"horizontal_flip", "vertical_flip"}
 
 
 def transform(augment: Sequence[AppliedAugmentation], shape: Shape) -> Callable[[Tensor], Tensor]:
-    """What changes a uint8 image `(C, H, W)` of any size into one of `shape`, by a draw from torch's generator.
+    """What changes a uint8 image `(C, H, W)` of any size into one of `shape`, by random numbers of torch's generator.
 
     `random_resized_crop` cuts from the image as it lies in its file, where nothing but flips stands before it;
     otherwise the image is resized first, as it is for testing. mixup and cutmix are left to the batch.

@@ -1,7 +1,7 @@
-"""The processes of one training, as each of them sees them, and what they agree on.
+"""The processes of one training, and how they communicate.
 
-Each runs the same command. The first one, of rank 0, makes every choice and writes every file. The others follow, and
-say nothing but what is wrong with themselves.
+Each runs the same command. Rank 0 makes every decision, writes every file and broadcasts the decisions to the others,
+which print only their own errors.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ import torch
 from torch import distributed
 
 from trainer.errors import OtherProcessFailed
-from trainer.processes.machine import ResolvedMachine
+from trainer.processes.devices import Devices
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Ranks:
-    """The processes of a training as one of them sees them; of one alone, by default."""
+class ProcessGroup:
+    """All processes of a training, and this process's rank among them; by default a single process."""
 
-    machine: ResolvedMachine = field(default_factory=ResolvedMachine)
+    devices: Devices = field(default_factory=Devices)
     rank: int = 0
     size: int = 1
-    group: Any = None
-    """Through which they agree, on the processor and without a limit of time."""
+    gloo: Any = None
+    """torch's process group for their messages: on the CPU, without a timeout."""
 
     def broadcast(self, make: Callable[[], T]) -> T:
-        """What `make` gives on rank 0, on every rank. Where it fails there, all ranks end."""
+        """Call `make` on rank 0 and return its result on every rank. If it raises there, all ranks end."""
         if self.size == 1:
             return make()
         answer: list[Any] = [None, 0]
         if self.rank:
-            distributed.broadcast_object_list(answer, 0, self.group)
+            distributed.broadcast_object_list(answer, 0, self.gloo)
             if answer[1]:
                 raise OtherProcessFailed(answer[1])
             made: T = answer[0]
@@ -48,11 +48,11 @@ class Ranks:
         else:
             answer[0] = made
         finally:
-            distributed.broadcast_object_list(answer, 0, self.group)
+            distributed.broadcast_object_list(answer, 0, self.gloo)
         return made
 
     def rank_zero_first(self, make: Callable[[], T]) -> T:
-        """What `make` gives on this rank; rank 0 calls it first, so that it fails, or fills caches, there."""
+        """Call `make` on every rank and return its result; rank 0 is first to fail, or to fill caches."""
         made: list[T] = []
         self.broadcast(lambda: made.append(make()))
         return made[0] if made else make()
@@ -67,8 +67,8 @@ class Ranks:
             return [number]
         numbers = torch.zeros(self.size, dtype=torch.float64)
         numbers[self.rank] = number
-        distributed.all_reduce(numbers, group=self.group)
+        distributed.all_reduce(numbers, group=self.gloo)
         return numbers.tolist()
 
 
-ALONE = Ranks()
+SINGLE_PROCESS = ProcessGroup()

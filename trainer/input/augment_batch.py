@@ -1,6 +1,6 @@
-"""A recipe's augmentations, on whole batches where they lie: each image is changed by a draw of its own.
+"""A recipe's augmentations on whole batches, on their device: each image has random numbers of its own.
 
-The distributions are those of torchvision's transforms of the same names, which would draw but once for a batch.
+The distributions are those of torchvision's transforms of the same names, which sample only once for a batch.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AUGMENTATIONS, AppliedAugmentation
 from trainer.input import color, geometry
-from trainer.private import sample_dirichlet
+from trainer.undocumented import sample_dirichlet
 
 Range = tuple[float, float]
 Operation = Callable[[Tensor, Tensor], Tensor]
 Row = tuple[Operation, float, float, bool]
 """An operation, its first and last magnitude, and whether the magnitude is of either sign."""
 
-TRIES = 10
-"""How often a rectangle that does not fit is drawn again, as in torchvision."""
+MAX_TRIES = 10
+"""How many rectangles are sampled until one fits, as in torchvision."""
 
 
-class Draw:
+class BatchRandom:
     """Random numbers, one for each image of a batch, on its device."""
 
     def __init__(self, images: Tensor, generator: Generator | None) -> None:
@@ -41,11 +41,11 @@ class Draw:
         shape = (self.count,) if times is None else (self.count, times)
         return low + (high - low) * torch.rand(shape, generator=self.generator, device=self.device)
 
-    def chance(self, p: float) -> Tensor:
+    def bernoulli(self, p: float) -> Tensor:
         """A boolean `(N,)`, true with probability `p`."""
         return self.uniform() < p
 
-    def below(self, bound: Tensor | int) -> Tensor:
+    def integers(self, bound: Tensor | int) -> Tensor:
         """Whole numbers from 0 to `bound` - 1, int64 `(N,)`; a tensor gives each image its own bound."""
         drawn = (self.uniform() * bound).long()  # rounding could reach the bound
         return drawn.minimum(bound - 1) if isinstance(bound, Tensor) else drawn.clamp(max=bound - 1)
@@ -78,13 +78,13 @@ class Augmentation:
         generator, if one is given, is of the images' device.
         """
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            draw = Draw(images, generator)
+            random = BatchRandom(images, generator)
             for change in self._changes:
-                images = change(images, draw)
+                images = change(images, random)
             if self._mixes and labels.ndim == 1:
                 labels = torch.nn.functional.one_hot(labels, self.classes).float()
             for mix in self._mixes:
-                images, labels = mix(images, labels, draw)
+                images, labels = mix(images, labels, random)
         return images, labels
 
 
@@ -110,27 +110,27 @@ def _check(augment: Sequence[AppliedAugmentation], shape: Shape) -> None:
             )
 
 
-def _flip(images: Tensor, draw: Draw, p: float, dim: int) -> Tensor:
-    return geometry.flipped(images, draw.chance(p), dim)
+def _flip(images: Tensor, random: BatchRandom, p: float, dim: int) -> Tensor:
+    return geometry.flip(images, random.bernoulli(p), dim)
 
 
-def _resized_crop(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> Tensor:
+def _resized_crop(images: Tensor, random: BatchRandom, scale: Range, ratio: Range) -> Tensor:
     rows, columns = images.shape[-2:]
-    height, width = _sizes(images, draw, scale, ratio)
+    height, width = _sizes(images, random, scale, ratio)
     fits = (width > 0) & (width <= columns) & (height > 0) & (height <= rows)
     # if none of the tries fits: the largest rectangle of a permitted ratio, in the middle
     least, most = sorted(ratio)
     whole = min(rows, round(columns / least)), min(columns, round(rows * most))
     any_fits, height, width = _first(fits, height, width, whole)
-    top = torch.where(any_fits, draw.below(rows - height + 1), (rows - height) // 2)
-    left = torch.where(any_fits, draw.below(columns - width + 1), (columns - width) // 2)
+    top = torch.where(any_fits, random.integers(rows - height + 1), (rows - height) // 2)
+    left = torch.where(any_fits, random.integers(columns - width + 1), (columns - width) // 2)
     return geometry.resized_crop(images, top, left, height, width)
 
 
-def _sizes(images: Tensor, draw: Draw, scale: Range, ratio: Range) -> tuple[Tensor, Tensor]:
+def _sizes(images: Tensor, random: BatchRandom, scale: Range, ratio: Range) -> tuple[Tensor, Tensor]:
     """Heights and widths of random rectangles, int64 `(N, TRIES)`; `ratio` is width over height."""
-    area = images.shape[-2] * images.shape[-1] * draw.uniform(min(scale), max(scale), TRIES)
-    aspect = draw.uniform(math.log(min(ratio)), math.log(max(ratio)), TRIES).exp()
+    area = images.shape[-2] * images.shape[-1] * random.uniform(min(scale), max(scale), MAX_TRIES)
+    aspect = random.uniform(math.log(min(ratio)), math.log(max(ratio)), MAX_TRIES).exp()
     return (area / aspect).sqrt().round().long(), (area * aspect).sqrt().round().long()
 
 
@@ -144,14 +144,14 @@ def _first(fits: Tensor, heights: Tensor, widths: Tensor, otherwise: tuple[int, 
     return any_fits, height, width
 
 
-def _padded_crop(images: Tensor, draw: Draw, padding: int, mode: str) -> Tensor:
+def _padded_crop(images: Tensor, random: BatchRandom, padding: int, mode: str) -> Tensor:
     size = images.shape[-2], images.shape[-1]
-    top, left = draw.below(2 * padding + 1), draw.below(2 * padding + 1)
-    return geometry.cropped(geometry.padded(images, padding, mode), top, left, size)
+    top, left = random.integers(2 * padding + 1), random.integers(2 * padding + 1)
+    return geometry.crop(geometry.pad(images, padding, mode), top, left, size)
 
 
-def _rotation(images: Tensor, draw: Draw, degrees: float | Range, interpolation: str) -> Tensor:
-    return geometry.rotated(images, draw.uniform(*_range(degrees)), interpolation)
+def _rotation(images: Tensor, random: BatchRandom, degrees: float | Range, interpolation: str) -> Tensor:
+    return geometry.rotate(images, random.uniform(*_range(degrees)), interpolation)
 
 
 def _range(value: float | Sequence[float], centre: float = 0.0, least: float = -math.inf) -> Range:
@@ -160,15 +160,15 @@ def _range(value: float | Sequence[float], centre: float = 0.0, least: float = -
     return max(low, least), high
 
 
-def _color_jitter(images: Tensor, draw: Draw, hue: float | Range, **factors: float | Range) -> Tensor:
+def _color_jitter(images: Tensor, random: BatchRandom, hue: float | Range, **factors: float | Range) -> Tensor:
     ranges: dict[Operation, Range] = {
         getattr(color, name): _range(factor, 1.0, 0.0) for name, factor in factors.items()
     } | {color.hue: _range(hue)}
     operations = [one for one, bounds in ranges.items() if bounds != ((0.0, 0.0) if one is color.hue else (1.0, 1.0))]
     if not operations:
         return images
-    parameters = torch.stack([draw.uniform(*ranges[one]) for one in operations], 1)
-    order = draw.uniform(times=len(operations)).argsort(1)
+    parameters = torch.stack([random.uniform(*ranges[one]) for one in operations], 1)
+    order = random.uniform(times=len(operations)).argsort(1)
     for choice in order.unbind(1):
         images = _by_choice(images, choice, operations, parameters.gather(1, choice[:, None])[:, 0])
     return images
@@ -184,37 +184,37 @@ def _by_choice(images: Tensor, choice: Tensor, operations: Sequence[Operation], 
     return result
 
 
-def _erasing(images: Tensor, draw: Draw, p: float, scale: Range, ratio: Range, value: int | str) -> Tensor:
+def _erasing(images: Tensor, random: BatchRandom, p: float, scale: Range, ratio: Range, value: int | str) -> Tensor:
     rows, columns = images.shape[-2:]
-    width, height = _sizes(images, draw, scale, ratio)  # of erasing, the ratio is height over width
+    width, height = _sizes(images, random, scale, ratio)  # of erasing, the ratio is height over width
     _, height, width = _first((height < rows) & (width < columns), height, width, (0, 0))
-    top, left = draw.below(rows - height + 1), draw.below(columns - width + 1)
-    height = height * draw.chance(p)
-    paint = draw.noise(images) if value == "random" else torch.full_like(images, int(value))
+    top, left = random.integers(rows - height + 1), random.integers(columns - width + 1)
+    height = height * random.bernoulli(p)
+    paint = random.noise(images) if value == "random" else torch.full_like(images, int(value))
     return torch.where(geometry.inside(top, left, height, width, (rows, columns)), paint, images)
 
 
-def _rand_augment(images: Tensor, draw: Draw, num_ops: int, magnitude: int, num_magnitude_bins: int) -> Tensor:
+def _rand_augment(images: Tensor, random: BatchRandom, num_ops: int, magnitude: int, num_magnitude_bins: int) -> Tensor:
     height, width = images.shape[-2:]
     table = _operations((150 / 331 * height, 150 / 331 * width), wide=False)
     for _ in range(num_ops):
         level = torch.full((len(images),), magnitude, device=images.device)
-        images = _any_operation(images, draw, table, level, num_magnitude_bins)
+        images = _any_operation(images, random, table, level, num_magnitude_bins)
     return images
 
 
-def _trivial_augment(images: Tensor, draw: Draw, num_magnitude_bins: int) -> Tensor:
-    level = draw.below(num_magnitude_bins)
-    return _any_operation(images, draw, _operations((32, 32), wide=True), level, num_magnitude_bins)
+def _trivial_augment(images: Tensor, random: BatchRandom, num_magnitude_bins: int) -> Tensor:
+    level = random.integers(num_magnitude_bins)
+    return _any_operation(images, random, _operations((32, 32), wide=True), level, num_magnitude_bins)
 
 
-def _any_operation(images: Tensor, draw: Draw, table: Sequence[Row], level: Tensor, bins: int) -> Tensor:
+def _any_operation(images: Tensor, random: BatchRandom, table: Sequence[Row], level: Tensor, bins: int) -> Tensor:
     """One of the operations for each image, at this level of its magnitudes."""
-    choice = draw.below(len(table))
+    choice = random.integers(len(table))
     magnitudes = torch.stack([torch.linspace(start, end, bins) for _, start, end, _ in table]).to(images.device)
     magnitude = magnitudes[choice, level]
     signed = torch.tensor([row[3] for row in table], device=images.device)[choice]
-    magnitude = torch.where(draw.chance(0.5) & signed, -magnitude, magnitude)
+    magnitude = torch.where(random.bernoulli(0.5) & signed, -magnitude, magnitude)
     return _by_choice(images, choice, [row[0] for row in table], magnitude)
 
 
@@ -231,7 +231,7 @@ def _operations(shift: tuple[float, float], *, wide: bool) -> list[Row]:
         (lambda images, by: geometry.affine(images, yx=by, y=by * images.shape[-1] / 2), 0.0, shear, True),
         (lambda images, by: geometry.affine(images, x=-by.trunc()), 0.0, shift[1], True),
         (lambda images, by: geometry.affine(images, y=-by.trunc()), 0.0, shift[0], True),
-        (geometry.rotated, 0.0, turn, True),
+        (geometry.rotate, 0.0, turn, True),
         *((lambda images, by, change=one: change(images, 1 + by), 0.0, blend, True) for one in blends),
         (lambda images, kept: color.posterize(images, kept.round()), 8.0, bits, False),
         (lambda images, level: color.solarize(images, 255 * level), 1.0, 0.0, False),
@@ -240,26 +240,26 @@ def _operations(shift: tuple[float, float], *, wide: bool) -> list[Row]:
     ]
 
 
-def _mixup(images: Tensor, labels: Tensor, draw: Draw, alpha: float, p: float) -> tuple[Tensor, Tensor]:
+def _mixup(images: Tensor, labels: Tensor, random: BatchRandom, alpha: float, p: float) -> tuple[Tensor, Tensor]:
     """Blended with the image before it in the batch, whose order is random."""
-    share = torch.where(draw.chance(p), draw.beta(alpha), 1.0)
+    share = torch.where(random.bernoulli(p), random.beta(alpha), 1.0)
     kept = share[:, None, None, None]
     mixed = (images * kept).add_(images.roll(1, 0) * (1 - kept)).round_().to(torch.uint8)
     return mixed, _mixed_labels(labels, share)
 
 
-def _cutmix(images: Tensor, labels: Tensor, draw: Draw, alpha: float, p: float) -> tuple[Tensor, Tensor]:
+def _cutmix(images: Tensor, labels: Tensor, random: BatchRandom, alpha: float, p: float) -> tuple[Tensor, Tensor]:
     """A rectangle about a random point is the image's before it in the batch, as far as it lies within the image."""
     rows, columns = images.shape[-2:]
-    half = 0.5 * (1 - draw.beta(alpha)).sqrt() * draw.chance(p)
-    (top, height), (left, width) = (_stretch(draw, half, size) for size in (rows, columns))
+    half = 0.5 * (1 - random.beta(alpha)).sqrt() * random.bernoulli(p)
+    (top, height), (left, width) = (_stretch(random, half, size) for size in (rows, columns))
     pasted = geometry.inside(top, left, height, width, (rows, columns))
     return torch.where(pasted, images.roll(1, 0), images), _mixed_labels(labels, 1 - height * width / (rows * columns))
 
 
-def _stretch(draw: Draw, half: Tensor, size: int) -> tuple[Tensor, Tensor]:
+def _stretch(random: BatchRandom, half: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Start and length of a stretch about a random pixel; `half` of its length is a share of `size`."""
-    middle, reach = draw.below(size), (half * size).long()
+    middle, reach = random.integers(size), (half * size).long()
     start = (middle - reach).clamp(min=0)
     return start, (middle + reach).clamp(max=size) - start
 

@@ -1,4 +1,4 @@
-"""What is watched while a network trains: losses, epochs and time."""
+"""Monitor a training: losses, epochs and time."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from torch import Tensor
 from trainer.errors import Diverged
 
 if TYPE_CHECKING:
-    from trainer.processes.ranks import Ranks
-    from trainer.tasks import Score
+    from trainer.processes.group import ProcessGroup
+    from trainer.tasks import MetricSpec
 
-LOOK_EVERY = 50
-"""After how many steps losses are looked at on a device that would have to be waited for; on a CPU, after each."""
+SYNC_EVERY = 50
+"""After how many steps losses are copied from a GPU, which has to be waited for; on a CPU, after each."""
 
 
-class Epochs(Callback):
-    """Watches over the losses and epochs: logs the mean loss, remembers the best epoch, stops a training that diverges.
+class TrainingMonitor(Callback):
+    """Logs the mean loss, records the best epoch, stops a training that diverges, prints a line after each epoch.
 
-    Prints a line after each epoch. What it holds is part of checkpoints.
+    Its state is part of checkpoints.
     """
 
-    def __init__(self, epochs: int | None, ranks: Ranks, score: Score) -> None:
-        self.score = score
+    def __init__(self, epochs: int | None, group: ProcessGroup, metric: MetricSpec) -> None:
+        self.metric = metric
         self.epochs = epochs
-        self.ranks = ranks
+        self.group = group
         self.count = 0
         self.best: float | None = None
         self.best_epoch = 0
         self.seconds = 0.0
-        """What whole epochs, and parts of them before a stop, took."""
+        """Training time so far, including partial epochs before an interruption."""
         self.images = 0
         """How many images were trained with in that time."""
         self.began = time.perf_counter()
@@ -43,24 +43,28 @@ class Epochs(Callback):
         self.steps = 0
         self.pending: list[Tensor] = []
 
+    @property
+    def state_key(self) -> str:
+        return "Epochs"  # its name in the checkpoints that there are
+
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.began = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         self.pending.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
-        self.images += len(batch[1]) * self.ranks.size
-        if len(self.pending) >= (1 if self.pending[0].device.type == "cpu" else LOOK_EVERY):
-            self.look(trainer)
+        self.images += len(batch[1]) * self.group.size
+        if len(self.pending) >= (1 if self.pending[0].device.type == "cpu" else SYNC_EVERY):
+            self.sync_losses(trainer)
 
-    def look(self, trainer: Trainer) -> None:
-        """Add up the losses since the last look. Raises `Diverged` at the first that is not finite."""
+    def sync_losses(self, trainer: Trainer) -> None:
+        """Copy the pending losses to the CPU and add them up. Raises `Diverged` at the first that is not finite."""
         if not self.pending:
             return
         losses = torch.stack(self.pending).double().cpu()
         self.pending = []
         bad = (~losses.isfinite()).nonzero().flatten()
         # all ranks end together, at the first bad loss of any of them
-        if left := self.ranks.all_reduce_max(len(losses) - int(bad[0]) if len(bad) else 0):
+        if left := self.group.all_reduce_max(len(losses) - int(bad[0]) if len(bad) else 0):
             in_epoch = self.steps + len(losses) - left + 1
             batches = int(trainer.num_training_batches)
             raise Diverged(
@@ -71,8 +75,8 @@ class Epochs(Callback):
         self.steps += len(losses)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self.look(trainer)
-        loss = sum(self.ranks.all_gather(self.total)) / max(1, self.steps * self.ranks.size)
+        self.sync_losses(trainer)
+        loss = sum(self.group.all_gather(self.total)) / max(1, self.steps * self.group.size)
         # logged here, not by Lightning after the epoch, so that it is on the disk when the checkpoint is
         pl_module.log("train_loss", loss, logger=False)
         for logger in trainer.loggers:
@@ -80,25 +84,25 @@ class Epochs(Callback):
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.count = trainer.current_epoch + 1
         # without validation images, the last epoch is the one whose weights are tested
-        value = metrics.get(self.score.logged)
-        if value is None or self.score.better(value, self.best):
+        value = metrics.get(self.metric.log_name)
+        if value is None or self.metric.is_better(value, self.best):
             self.best, self.best_epoch = value, self.count
-        self._clock()
+        self._add_time()
         print(self._line(loss, metrics), flush=True)
         self.total, self.steps, self.epoch_seconds = 0.0, 0, 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        self._clock()
+        self._add_time()
         names = ("count", "best", "best_epoch", "seconds", "images", "epoch_seconds", "steps")
-        return {"totals": self.ranks.all_gather(self.total)} | {name: getattr(self, name) for name in names}
+        return {"totals": self.group.all_gather(self.total)} | {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         state = dict(state_dict)
         totals = state.pop("totals")
-        self.total = totals[self.ranks.rank] if len(totals) == self.ranks.size else sum(totals) / len(totals)
+        self.total = totals[self.group.rank] if len(totals) == self.group.size else sum(totals) / len(totals)
         vars(self).update(state)
 
-    def _clock(self) -> None:
+    def _add_time(self) -> None:
         now = time.perf_counter()
         self.seconds += now - self.began
         self.epoch_seconds += now - self.began
@@ -107,8 +111,8 @@ class Epochs(Callback):
     def _line(self, loss: float, metrics: dict[str, float]) -> str:
         of = f"/{self.epochs}" if self.epochs else ""
         parts = [f"epoch {self.count}{of}", f"loss {loss:.4f}"]
-        if (value := metrics.get(self.score.logged)) is not None:
-            parts += [f"val loss {metrics['val_loss']:.4f}", f"val {self.score.name} {self.score.show(value)}"]
+        if (value := metrics.get(self.metric.log_name)) is not None:
+            parts += [f"val loss {metrics['val_loss']:.4f}", f"val {self.metric.name} {self.metric.show(value)}"]
         return "  ".join([*parts, f"{self.epoch_seconds:.1f} s"])
 
 

@@ -1,0 +1,189 @@
+"""The splits of a data set, ready for a network: in memory where they are small, else as streams."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import Shape
+from archspec.recipe import Recipe
+from trainer.input.cache import read_cache, write_cache
+from trainer.input.datasets import DataSet, InMemory
+from trainer.input.files import Files, Unreadable
+from trainer.input.images import histogram, moments, statistics
+from trainer.input.loaders import Stream
+
+MEMORY_LIMIT = 1_000_000_000
+"""Bytes: a training set in files that needs more as decoded images is streamed, not held in memory."""
+
+MAX_NAMED_FILES = 5
+"""How many unreadable files a message names."""
+
+Statistics = tuple[Tensor, Tensor]
+Faults = list[tuple[Path, str]]
+"""Files that cannot be read, and why."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A data set's splits for one network and recipe, and notes for the user, a line each.
+
+    `statistics` are the mean and standard deviation of the training images, floats `(C,)` of values from 0 to 1, if the
+    recipe normalises.
+    """
+
+    train: InMemory | Stream
+    validation: InMemory | Stream
+    test: InMemory | Stream
+    statistics: Statistics | None
+    notes: tuple[str, ...]
+
+
+class DecodeCache:
+    """Decodes image files and keeps the result, so that each is decoded once for a shape."""
+
+    def __init__(self) -> None:
+        self._decoded: dict[tuple[Path, str, Shape], Tensor | Unreadable] = {}
+
+    def images(self, files: Files, shape: Shape) -> Iterator[Tensor | Unreadable]:
+        """Each image in turn, uint8 of a network's input shape, or why it cannot be read."""
+        keys = [(files.root, path, shape) for path in files.paths]
+        new = [position for position, key in enumerate(keys) if key not in self._decoded]
+        for position, image in zip(new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape), strict=True):
+            self._decoded[keys[position]] = image
+        return (self._decoded[key] for key in keys)
+
+
+def prepare_splits(
+    data: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool = False, decoder: DecodeCache | None = None
+) -> Splits:
+    """A data set's splits for a network of input `shape`, whose channels fit (`images.check_fit`).
+
+    With a `decoder`, images are decoded once for all calls. Raises `UsageError` for unreadable files, or with
+    `skip_unreadable` leaves them out and says so in the notes.
+    """
+    splits = split(data, recipe)
+    # the statistics depend on the files, on which of them are trained with, and on the size they are resized to
+    sizes = [len(one) for one in splits]
+    key = {"version": 1, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
+    files = [one for one in splits if isinstance(one, Files)]
+    if files and math.prod(shape) * sizes[0] > MEMORY_LIMIT:
+        return _streamed(data, files, shape, recipe, key, skip_unreadable)
+    faults: Faults = []
+    train, validation, test = (_in_memory(one, shape, faults, decoder) for one in splits)
+    notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
+    measured = _statistics(train, shape, key) if recipe.normalize else None
+    return Splits(train, validation, test, measured, notes)
+
+
+def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | Files, InMemory | Files]:
+    """The training, validation and test sets; validation images are split off by the recipe's seed.
+
+    A data set's own validation set is left as it is. Raises `UsageError`.
+    """
+    if data.validation is not None:
+        return data.train, data.validation, data.test
+    total = len(data.train)
+    share = recipe.validation
+    count = share if isinstance(share, int) else round(share * total)
+    if count >= total or (share and not count):
+        raise UsageError(
+            f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`",
+            help="--set train.validation=0.1",
+        )
+    order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
+    return data.train.at(order[count:]), data.train.at(order[:count]), data.test
+
+
+def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
+    if isinstance(one, InMemory):
+        return one
+    images = torch.empty((len(one), *shape), dtype=torch.uint8)
+    read: list[int] = []
+    for position, image in enumerate(decoder.images(one, shape) if decoder else one.decoded(shape)):
+        if isinstance(image, Unreadable):
+            faults.append((one.file(position), str(image)))
+        else:
+            images[len(read)] = image
+            read.append(position)
+    return InMemory(images[: len(read)], one.labels[read])
+
+
+def _statistics(train: InMemory, shape: Shape, key: dict[str, Any]) -> Statistics:
+    cached = read_cache(key) if key["data"] else None
+    if cached is None:
+        mean, std = statistics(train.images, shape)
+        cached = {"mean": mean.tolist(), "std": std.tolist()}
+        if key["data"]:
+            write_cache(key, cached)
+    return torch.tensor(cached["mean"]), torch.tensor(cached["std"])
+
+
+def _streamed(
+    data: DataSet, splits: list[Files], shape: Shape, recipe: Recipe, key: dict[str, Any], skip: bool
+) -> Splits:
+    """Streams of the readable files; which these are, and the statistics, is computed once and cached."""
+    key |= {"streamed": True}
+    cached = read_cache(key) if key["data"] else None
+    if cached is None:
+        cached = _measure(splits, shape)
+        if key["data"]:
+            write_cache(key, cached)
+    broken: list[dict[int, str]] = [dict(faults) for faults in cached["unreadable"]]
+    faults = [
+        (one.file(position), why) for one, found in zip(splits, broken, strict=True) for position, why in found.items()
+    ]
+    sound = [
+        one.at(torch.tensor([i for i in range(len(one)) if i not in found], dtype=torch.int64)) if found else one
+        for one, found in zip(splits, broken, strict=True)
+    ]
+    notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
+    train, validation, test = (Stream(files, shape) for files in sound)
+    train = train.augmented(recipe.augment, data.classes)
+    measured = torch.tensor(cached["mean"]), torch.tensor(cached["std"])
+    return Splits(train, validation, test, measured if recipe.normalize else None, notes)
+
+
+def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
+    """Decode all images once for the training images' statistics and each split's unreadable files (JSON types)."""
+    count = sum(map(len, splits))
+    print(
+        f"reading {count:,} images once, for their mean and standard deviation, and for damage …",
+        file=sys.stderr,
+        flush=True,
+    )
+    counts = torch.zeros(shape[0], 256, dtype=torch.int64)
+    unreadable: list[list[tuple[int, str]]] = [[] for _ in splits]
+    for number, one in enumerate(splits):
+        for position, image in enumerate(one.decoded(shape)):
+            if isinstance(image, Unreadable):
+                unreadable[number].append((position, str(image)))
+            elif number == 0:
+                counts += histogram(image[None], shape)
+    mean, std = moments(counts)
+    return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable}
+
+
+def _check_unreadable(data: DataSet, labels: Tensor, faults: Faults, total: int, skip: bool) -> tuple[str, ...]:
+    """Raise `UsageError` for unreadable files, or with `skip` add a note about them to those of the data set."""
+    if not faults:
+        return data.notes
+    named = [f"    {file}: {why}" for file, why in faults[:MAX_NAMED_FILES]]
+    if len(faults) > MAX_NAMED_FILES:
+        named.append(f"    and {len(faults) - MAX_NAMED_FILES:,} more")
+    message = "\n".join([f"{len(faults):,} of the {total:,} images of `{data.name}` cannot be read", *named])
+    if not skip:
+        raise UsageError(message, help="repair or remove them, or skip them by --skip-unreadable")
+    left = set(labels.tolist())
+    for number, name in enumerate(data.class_names):
+        if number not in left:
+            raise UsageError(f"{message}\nNothing is left of the class `{name}`", help="repair or remove them")
+    return (*data.notes, message.replace("cannot be read", "cannot be read, and were skipped", 1))
