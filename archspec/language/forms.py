@@ -78,7 +78,11 @@ _BRANCHES = "branches: a list, or a mapping that names them"
 _MERGE_EXAMPLES = {
     "concat": "- concat: [[], {conv: {out: 4, kernel: 1}}]",
     "add": "- add: {main: [relu, tanh], shortcut: []}",
+    "subtract": "- subtract: [[], {avg_pool: {kernel: 3, stride: 1, padding: 1}}]",
     "multiply": "- multiply: {features: [], gate: [global_avg_pool, sigmoid]}",
+    "mean": "- mean: [relu, tanh]",
+    "maximum": "- maximum: [{conv: {out: 8, kernel: 1}}, {conv: {out: 8, kernel: 1}}]",
+    "matmul": "- matmul: [softmax, {permute: [0, 2, 1]}]",
 }
 
 NODE_FORMS: Forms = {

@@ -106,7 +106,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Parallel branches of one input, joined by `kind`: concat, add or multiply."""
+    """Parallel branches of one input, joined by `kind`: a word of `MERGE_RULES`."""
 
     mark: Mark
     kind: str
