@@ -72,9 +72,7 @@ def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     lists = st.lists(nodes, max_size=3)
     branches = st.lists(lists | nodes, min_size=1, max_size=3)
     named = st.dictionaries(st.sampled_from(["left", "right", "input", "main"]), lists | nodes, min_size=1, max_size=3)
-    merges = st.builds(
-        lambda kind, parts: {kind: parts}, st.sampled_from(list(MERGES)), branches | named
-    )
+    merges = st.builds(lambda kind, parts: {kind: parts}, st.sampled_from(list(MERGES)), branches | named)
     repeats = st.builds(
         lambda body, count: {"use": "mine", "with": {"width": 4}, "repeat": count}, lists, st.integers(0, 3)
     )
