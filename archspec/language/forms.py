@@ -164,7 +164,7 @@ FILE_KEYS: Forms = {
     ),
     "input": Form(
         "The shape of one sample.",
-        "1 to 3 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`",
+        "1 to 4 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`",
         "input: [3, 32, 32]",
         needed=True,
     ),
@@ -220,7 +220,7 @@ EXPECT_KEYS: Forms = {
         "",
         number(0),
     ),
-    "output": Form("The shape of the output.", "1 to 3 integers"),
+    "output": Form("The shape of the output.", "1 to 4 integers"),
 }
 """The keys of `expect`."""
 
