@@ -28,8 +28,18 @@ def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tenso
                 tensor = torch.cat(given, 1)
             case "add":
                 tensor = reduce(operator.add, given)
+            case "subtract":
+                first, second = given
+                tensor = first - second
             case "multiply":
                 tensor = reduce(operator.mul, given)
+            case "mean":
+                tensor = reduce(operator.add, given) / len(given)
+            case "maximum":
+                tensor = reduce(torch.maximum, given)
+            case "matmul":
+                first, second = given
+                tensor = first @ second
             case "save" | "load" | "output":  # nothing takes their tensors but by the node that made them
                 (tensor,) = given
                 assert tuple(tensor.shape[1:]) == tuple(node["output"])

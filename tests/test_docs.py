@@ -364,7 +364,12 @@ def test_a_table_that_is_out_of_date_is_written_anew() -> None:
         "|---|---|---|\n"
         "| `concat` | The branches, joined along the first axis, the channels. | equal shapes but for the channels |\n"
         "| `add` | The sum of the branches. | equal shapes |\n"
+        "| `subtract` | The first branch minus the second. | two branches of equal shapes |\n"
         "| `multiply` | The product of the branches. | equal shapes, or axes of 1 |\n"
+        "| `mean` | The mean of the branches. | equal shapes |\n"
+        "| `maximum` | The largest of the branches' values, at each place. | equal shapes |\n"
+        "| `matmul` | The matrix product of two branches, over their last two axes. "
+        "| two branches, `…×n×k` and `…×k×m` |\n"
         "<!-- end -->\nafter\n"
     )
 

@@ -148,7 +148,19 @@ def _folded(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx
     return join
 
 
-MERGES = {"concat": _concat, "add": _folded(operator.add), "multiply": _folded(operator.mul)}
+def _mean(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
+    return graph.call_function(operator.truediv, (_folded(operator.add)(graph, branches), len(branches)))
+
+
+MERGES = {
+    "concat": _concat,
+    "add": _folded(operator.add),
+    "subtract": _folded(operator.sub),
+    "multiply": _folded(operator.mul),
+    "mean": _mean,
+    "maximum": _folded(torch.maximum),
+    "matmul": _folded(torch.matmul),
+}
 
 
 class _Wiring:

@@ -24,7 +24,7 @@ MAX_KEYS = 20  # of a dotted path
 _END = "(?![\\s\\S])"  # Python's `$` also matches before a last line break
 _TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": f"^[^\\x00-\\x1f\\x7f-\\x9f]*{_END}"}
 _PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": f"^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*{_END}"}
-_SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 3}
+_SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 4}
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 

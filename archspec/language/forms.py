@@ -79,7 +79,11 @@ _BRANCHES = "branches: a list, or a mapping that names them"
 _MERGE_EXAMPLES = {
     "concat": "- concat: [[], {conv: {out: 4, kernel: 1}}]",
     "add": "- add: {main: [relu, tanh], shortcut: []}",
+    "subtract": "- subtract: [[], {avg_pool: {kernel: 3, stride: 1, padding: 1}}]",
     "multiply": "- multiply: {features: [], gate: [global_avg_pool, sigmoid]}",
+    "mean": "- mean: [relu, tanh]",
+    "maximum": "- maximum: [{conv: {out: 8, kernel: 1}}, {conv: {out: 8, kernel: 1}}]",
+    "matmul": "- matmul: [softmax, {permute: [0, 2, 1]}]",
 }
 
 NODE_FORMS: Forms = {
@@ -161,7 +165,7 @@ FILE_KEYS: Forms = {
     ),
     "input": Form(
         "The shape of one sample.",
-        "1 to 3 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`",
+        "1 to 4 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`",
         "input: [3, 32, 32]",
         needed=True,
     ),
@@ -217,7 +221,7 @@ EXPECT_KEYS: Forms = {
         "",
         number(0),
     ),
-    "output": Form("The shape of the output.", "1 to 3 integers"),
+    "output": Form("The shape of the output.", "1 to 4 integers"),
 }
 """The keys of `expect`."""
 

@@ -115,7 +115,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Merge:
-    """Parallel branches of one input, joined by `kind`: concat, add or multiply."""
+    """Parallel branches of one input, joined by `kind`: a word of `MERGE_RULES`."""
 
     mark: Mark
     kind: str

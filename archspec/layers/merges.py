@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 
 from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.shapes import Shape, show
@@ -19,12 +20,28 @@ def _added(shapes: list[Shape]) -> Shape | None:
     return shapes[0] if len(set(shapes)) == 1 else None
 
 
+def _subtracted(shapes: list[Shape]) -> Shape | None:
+    return _added(shapes) if len(shapes) == 2 else None
+
+
 def _multiplied(shapes: list[Shape]) -> Shape | None:
     """Axes are equal, or 1 where a factor serves a whole axis (a weight for each channel, say)."""
     if len({len(shape) for shape in shapes}) > 1:
         return None
     axes = [set(axis) - {1} for axis in zip(*shapes, strict=True)]
     return tuple(axis.pop() if axis else 1 for axis in axes) if all(len(axis) <= 1 for axis in axes) else None
+
+
+def _matrix_product(shapes: list[Shape]) -> Shape | None:
+    """The last two axes are a matrix; those before them, of equal sizes, number the matrices."""
+    if len(shapes) != 2 or len(shapes[0]) != len(shapes[1]) or len(shapes[0]) < 2:
+        return None
+    (*stack, rows, inner), (*other, joined, columns) = shapes
+    return (*stack, rows, columns) if stack == other and inner == joined else None
+
+
+def _matrix_macs(shapes: list[Shape]) -> int:
+    return prod(shapes[0]) * shapes[1][-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,8 @@ class MergeRule:
     """What shapes its branches must have, in words."""
     output: Callable[[list[Shape]], Shape | None]
     """The shape of what it gives; `None` where the branches do not fit."""
+    macs: Callable[[list[Shape]], int] = lambda shapes: 0
+    """Its own multiply-accumulate operations (MACs), of branches that fit."""
 
 
 MERGE_RULES: Mapping[str, MergeRule] = {
@@ -44,13 +63,31 @@ MERGE_RULES: Mapping[str, MergeRule] = {
         "The branches, joined along the first axis, the channels.", "equal shapes but for the channels", _concatenated
     ),
     "add": MergeRule("The sum of the branches.", "equal shapes", _added),
+    "subtract": MergeRule("The first branch minus the second.", "two branches of equal shapes", _subtracted),
     "multiply": MergeRule("The product of the branches.", "equal shapes, or axes of 1", _multiplied),
+    "mean": MergeRule("The mean of the branches.", "equal shapes", _added),
+    "maximum": MergeRule("The largest of the branches' values, at each place.", "equal shapes", _added),
+    "matmul": MergeRule(
+        "The matrix product of two branches, over their last two axes.",
+        "two branches, `…×n×k` and `…×k×m`",
+        _matrix_product,
+        _matrix_macs,
+    ),
 }
+
+
+_OF_EQUALS = ("add", "subtract", "mean", "maximum")
+"""Those whose branches must have one shape."""
 
 
 def output(kind: str, shapes: list[Shape]) -> Shape | None:
     """The shape of what a merge gives; `None` where the branches do not fit."""
     return MERGE_RULES[kind].output(shapes)
+
+
+def macs(kind: str, shapes: list[Shape]) -> int:
+    """The MACs of a merge itself, beside those of its branches, whose shapes fit."""
+    return MERGE_RULES[kind].macs(shapes)
 
 
 def mismatch(
@@ -65,12 +102,12 @@ def mismatch(
 
 
 def _hint(kind: str, shapes: list[Shape], empty: list[bool]) -> str | None:
-    if len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
+    if kind == "matmul" or len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
         return None
     (c, *size), (d, *other) = shapes
     if kind == "multiply" and [1, 1] in (size, other):
         return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
-    if kind == "add" and any(empty) and not all(empty):
+    if kind in _OF_EQUALS and any(empty) and not all(empty):
         wanted, given = (shapes[1], shapes[0]) if empty[0] else (shapes[0], shapes[1])
         return _beside_empty(wanted, given)
     steps = {a / b for a, b in zip(other, size, strict=True)}
@@ -79,7 +116,7 @@ def _hint(kind: str, shapes: list[Shape], empty: list[bool]) -> str | None:
         if step == int(step) and step > 1:
             return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`"
         return "the branches differ in height and width: give them the same strides and padding"
-    if size == other and c != d and kind == "add":
+    if size == other and c != d and kind in _OF_EQUALS:
         return f"end both branches in the same number of channels: {c}, or {d}"
     return "the branches differ in height and width: give them the same strides and padding"
 

@@ -10,6 +10,7 @@ from archspec.foundation.errors import Mark
 from archspec.foundation.frozen import Pairs
 from archspec.foundation.shapes import Shape
 from archspec.language.names import MERGES
+from archspec.layers import merges
 from archspec.layers.initializers import Init
 
 
@@ -80,7 +81,7 @@ class Tap:
 class Group:
     """Nodes put together.
 
-    `kind` is `sequence`; `for` or `repeat`, whose children are its passes; `concat`, `add` or `multiply`, whose
+    `kind` is `sequence`; `for` or `repeat`, whose children are its passes; a merge (`concat`, `add`, …), whose
     children are its branches; `block`, whose only child is the block's body, and which is no level of the module; or
     `aux`, whose only child is its body: it passes its input on, and its body is computed in training alone.
     """
@@ -105,7 +106,8 @@ class Group:
     def __post_init__(self) -> None:
         nodes = [node for _, node in self.children]
         object.__setattr__(self, "params", sum(node.params for node in nodes))
-        object.__setattr__(self, "macs", sum(node.macs for node in nodes) if self.kind != "aux" else 0)
+        own = merges.macs(self.kind, [node.output for node in nodes]) if self.is_merge else 0
+        object.__setattr__(self, "macs", own + sum(node.macs for node in nodes) if self.kind != "aux" else 0)
         object.__setattr__(self, "size", 1 + sum(node.size for node in nodes))
         object.__setattr__(self, "layers", sum(node.layers for node in nodes))
         level = 0 if self.kind in ("block", "aux") else 1

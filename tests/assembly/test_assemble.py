@@ -116,7 +116,16 @@ def test_merges_compute_what_they_say() -> None:
     images = torch.randn(2, 3, 8, 8)
     branches = {"a": [], "b": ["relu"], "c": ["tanh"]}
     a, b, c = images, images.relu(), images.tanh()
-    for kind, expected in (("add", a + b + c), ("multiply", a * b * c), ("concat", torch.cat([a, b, c], 1))):
+    for kind, expected in (
+        ("add", a + b + c),
+        ("multiply", a * b * c),
+        ("concat", torch.cat([a, b, c], 1)),
+        ("mean", (a + b + c) / 3),
+        ("maximum", torch.stack([a, b, c]).amax(0)),
+    ):
+        assert torch.equal(spec([{kind: branches}]).build()(images), expected)
+    del branches["c"]
+    for kind, expected in (("subtract", a - b), ("matmul", a @ b)):
         assert torch.equal(spec([{kind: branches}]).build()(images), expected)
     gate = spec([{"multiply": {"gate": ["global_avg_pool", "sigmoid"], "features": []}}])
     assert gate.plan.output == (3, 8, 8)

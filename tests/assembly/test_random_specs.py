@@ -56,6 +56,15 @@ LEAVES = KEEPING | st.sampled_from(
         {"load": "a"},
     ]
 )
+MERGES: dict[str, Callable[[list[Tensor]], Tensor]] = {
+    "concat": lambda given: torch.cat(given, 1),
+    "add": lambda given: reduce(operator.add, given),
+    "subtract": lambda given: given[0] - given[1],
+    "multiply": lambda given: reduce(operator.mul, given),
+    "mean": lambda given: reduce(operator.add, given) / len(given),
+    "maximum": lambda given: reduce(torch.maximum, given),
+    "matmul": lambda given: given[0] @ given[1],
+}
 NAMES = st.sampled_from(["a", "b", "c"])
 
 
@@ -63,9 +72,7 @@ def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     lists = st.lists(nodes, max_size=3)
     branches = st.lists(lists | nodes, min_size=1, max_size=3)
     named = st.dictionaries(st.sampled_from(["left", "right", "input", "main"]), lists | nodes, min_size=1, max_size=3)
-    merges = st.builds(
-        lambda kind, parts: {kind: parts}, st.sampled_from(["concat", "add", "multiply"]), branches | named
-    )
+    merges = st.builds(lambda kind, parts: {kind: parts}, st.sampled_from(list(MERGES)), branches | named)
     repeats = st.builds(
         lambda body, count: {"use": "mine", "with": {"width": 4}, "repeat": count}, lists, st.integers(0, 3)
     )
@@ -185,17 +192,15 @@ def walk(module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[s
     results = []
     after = tensor
     for key, child in node.children:
-        merge = node.kind in ("concat", "add", "multiply")
+        merge = node.kind in MERGES
         inner = f"{path}.{key}".strip(".")
         after = walk(module, child, inner, tensor if merge else after, own, beside)
         results.append(after)
     if node.kind == "aux":
         beside[node.arguments["name"]] = after
         return tensor
-    if node.kind == "concat":
-        return torch.cat(results, 1)
-    if node.kind in ("add", "multiply"):
-        return reduce({"add": operator.add, "multiply": operator.mul}[node.kind], results)
+    if node.kind in MERGES:
+        return MERGES[node.kind](results)
     return after
 
 

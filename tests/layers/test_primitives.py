@@ -28,6 +28,7 @@ STRICTER = {
     "group_norm": "would normalise single values",  # torch refuses them for a batch of one alone
     "channel_slice": "is not within its",  # torch gives an empty tensor
     "conv_transpose": "takes away everything",  # torch gives an empty tensor
+    "ws_conv": "would standardise single values",  # torch divides the zero by the root of `eps`
     "feature_map": "cannot lay out",  # torch takes what is left over for other samples
     "subsample": "it only adds channels",  # torch would cut channels off
     "max_pool": "would see padding only",  # torch takes indices from outside the input
@@ -68,8 +69,13 @@ def cases(draw: st.DrawFn, primitive: Primitive) -> tuple[dict[str, Any], Shape]
         arguments[argument.name] = draw(values(argument.schema)) if written else argument.default
     size = st.integers(1, 12)
     channels = st.sampled_from([1, 2, 3, 4, 6, 8, 32])
-    shapes = [st.tuples(channels, size, size), st.tuples(channels), st.tuples(size, channels)]
-    likely = {3: 0, 1: 1, 2: 2}[len(primitive.example_input)]
+    shapes = [
+        st.tuples(channels, size, size),
+        st.tuples(channels),
+        st.tuples(size, channels),
+        st.tuples(channels, size, size, size),
+    ]
+    likely = {3: 0, 1: 1, 2: 2, 4: 3}[len(primitive.example_input)]
     shape = draw(st.one_of(shapes[likely], shapes[likely], *shapes))
     if primitive.name in SUITED and draw(st.booleans()):
         shape = SUITED[primitive.name](arguments, shape)

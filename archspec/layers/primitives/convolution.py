@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from archspec.foundation.arguments import Argument, boolean, choice, either, integer, pair
+from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show, window_count
-from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.primitive import Arguments, Primitive, traced
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,7 +19,7 @@ class Conv(Primitive):
     doc = "A 2-d convolution."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
     rule = "C×H×W → out×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same` keeps H×W"
-    arguments = (
+    arguments: ClassVar[tuple[Argument, ...]] = (
         Argument("out", integer(1), doc="output channels"),
         Argument("kernel", pair(1), doc="window size"),
         Argument("stride", pair(1), 1, "step of the window"),
@@ -28,8 +28,8 @@ class Conv(Primitive):
         Argument("groups", integer(1), 1, "independent groups of channels"),
         Argument("bias", boolean(), True, "add a learned constant to each output channel"),
     )
-    weights = ("weight", "bias")
-    examples = (
+    weights: ClassVar[tuple[str, ...]] = ("weight", "bias")
+    examples: ClassVar[tuple[str, ...]] = (
         "conv: {out: 64, kernel: 3, padding: 1}",
         "conv: {out: 16, kernel: [1, 7], padding: same, bias: false}",
         "conv: {out: 8, kernel: 3, stride: 2, padding: 1, groups: 8}",
@@ -42,7 +42,7 @@ class Conv(Primitive):
         stride, padding = height_width(arguments["stride"]), arguments["padding"]
         if padding == "same":
             if stride != (1, 1):
-                raise Fault("input-shape", "`padding: same` of `conv` needs stride 1")
+                raise Fault("input-shape", f"`padding: same` of `{self.name}` needs stride 1")
             return out, height, width
         return out, *self._windows(arguments, (height, width))
 
@@ -53,7 +53,9 @@ class Conv(Primitive):
         if min(counts) < 1:
             padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
             reach = show([d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)])
-            raise Fault("input-shape", f"the window of `conv` ({reach}) is larger than its padded input ({padded})")
+            raise Fault(
+                "input-shape", f"the window of `{self.name}` ({reach}) is larger than its padded input ({padded})"
+            )
         return counts[0], counts[1]
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
@@ -78,6 +80,54 @@ class Conv(Primitive):
             arguments["groups"],
             arguments["bias"],
         )
+
+
+class WsConv(Conv):
+    name = "ws_conv"
+    doc = "A 2-d convolution whose weights are standardised for each output channel, then scaled by a learned gain."
+    source = "https://arxiv.org/abs/2101.08692"
+    rule = f"{Conv.rule}; W = gain·(fan-in)^−½·(w − mean) / √(variance + eps)"
+    arguments = (
+        *Conv.arguments,
+        Argument("gain", boolean(), True, "scale by the gain and by the fan-in; if false, standardise alone"),
+        Argument("eps", number(above=0), 1e-6, "added to the variance"),
+    )
+    weights = ("weight", "bias", "gain")
+    examples = ("ws_conv: {out: 64, kernel: 3, padding: 1}", "ws_conv: {out: 16, kernel: 1, gain: false, eps: 1e-8}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        result = super().output(arguments, shape)
+        if self._fan_in(arguments, shape) == 1:
+            raise Fault("input-shape", "`ws_conv` would standardise single values: each output channel has one weight")
+        return result
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        gain = {"gain": (arguments["out"], 1, 1, 1)} if arguments["gain"] else {}
+        return super().parameters(arguments, shape) | gain
+
+    def _fan_in(self, arguments: Arguments, shape: Shape) -> int:
+        return prod(super().parameters(arguments, shape)["weight"][1:])
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+
+        plain: Any = super().module(arguments, shape)
+        gained, eps, factor = arguments["gain"], arguments["eps"], self._fan_in(arguments, shape) ** -0.5
+
+        class WsConv(nn.Conv2d):
+            def forward(self, input: Tensor) -> Tensor:
+                variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+                weight = (self.weight - mean) * torch.rsqrt(variance + eps)
+                if gained:
+                    weight = weight * (self.gain * factor)
+                output: Tensor = self._conv_forward(input, weight, self.bias)
+                return output
+
+        plain.__class__ = WsConv
+        if gained:
+            plain.gain = nn.Parameter(torch.ones(arguments["out"], 1, 1, 1))
+        return traced(plain)
 
 
 class ConvTranspose(Primitive):

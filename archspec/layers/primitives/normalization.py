@@ -174,3 +174,39 @@ class LocalResponseNorm(Primitive):
         from torch import nn
 
         return nn.LocalResponseNorm(arguments["size"], arguments["alpha"], arguments["beta"], arguments["k"])
+
+
+class GlobalResponseNorm(Primitive):
+    name = "global_response_norm"
+    doc = "Adds to each channel itself times its norm over all positions, relative to the mean norm of the channels."
+    source = "https://arxiv.org/abs/2301.00808"
+    rule = "unchanged: C×H×W"
+    arguments = (Argument("eps", number(above=0), 1e-6, "added to the mean of the norms"),)
+    weights = ("weight", "bias")
+    examples = ("global_response_norm",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        return self.feature_map(shape)
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        return {"weight": (shape[0],), "bias": (shape[0],)}
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+
+        eps: float = arguments["eps"]
+
+        class GlobalResponseNorm(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weight = nn.Parameter(torch.zeros(shape[0]))
+                self.bias = nn.Parameter(torch.zeros(shape[0]))
+
+            def forward(self, input: Tensor) -> Tensor:
+                norm = torch.linalg.vector_norm(input, dim=(2, 3), keepdim=True)
+                relative = norm / (norm.mean(dim=1, keepdim=True) + eps)
+                scaled: Tensor = self.weight.view(1, -1, 1, 1) * (input * relative)
+                return input + self.bias.view(1, -1, 1, 1) + scaled
+
+        return traced(GlobalResponseNorm())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import comb, prod
 from typing import TYPE_CHECKING
 
-from archspec.foundation.arguments import Argument, Schema, boolean, either, pair
+from archspec.foundation.arguments import Argument, Schema, boolean, either, integer, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, sees_padding_only, show, window_count
-from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.primitive import Arguments, Primitive, traced
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,3 +136,83 @@ class GlobalAvgPool(Primitive):
         from torch import nn
 
         return nn.AdaptiveAvgPool2d(1)
+
+
+class AdaptiveMaxPool(Primitive):
+    name = "adaptive_max_pool"
+    doc = "The largest value of each cell of a grid of a given size, whatever the input's size."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html"
+    rule = "C×H×W → C×size"
+    arguments = (Argument("size", pair(1), doc="height and width of the output"),)
+    examples = ("adaptive_max_pool: 7", "adaptive_max_pool: [2, 3]")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        return self.feature_map(shape)[0], *height_width(arguments["size"])
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveMaxPool2d(height_width(arguments["size"]))
+
+
+class GlobalMaxPool(Primitive):
+    name = "global_max_pool"
+    doc = "The largest value of each channel over all positions; `flatten` then makes a vector of it."
+    source = "https://arxiv.org/abs/1807.06521"
+    rule = "C×H×W → C×1×1"
+    examples = ("global_max_pool",)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        return self.feature_map(shape)[0], 1, 1
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import nn
+
+        return nn.AdaptiveMaxPool2d(1)
+
+
+ODD: Schema = {"type": "integer", "enum": [3, 5, 7]}
+
+
+class BlurPool(Primitive):
+    name = "blur_pool"
+    doc = "Every stride-th position of a feature map blurred by fixed binomial weights; its edges are reflected."
+    source = "https://arxiv.org/abs/1904.11486"
+    rule = "C×H×W → C×⌈H / stride⌉×⌈W / stride⌉; H and W are more than `(kernel − 1) / 2`"
+    arguments = (
+        Argument("kernel", ODD, 3, "window size: 3 for the weights 1, 2, 1, and so on"),
+        Argument("stride", integer(1), 2, "step between the positions that are kept"),
+    )
+    examples = ("blur_pool", "blur_pool: {kernel: 5, stride: 1}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        channels, *size = self.feature_map(shape)
+        reach = arguments["kernel"] // 2
+        if min(size) <= reach:
+            raise self.refuse(shape, f"a height and width of more than {reach}, whose edges it reflects")
+        return channels, *(-(-axis // arguments["stride"]) for axis in size)
+
+    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
+        return prod(output) * int(arguments["kernel"]) ** 2
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+        from torch.nn.functional import conv2d, pad
+
+        channels, size, stride = shape[0], arguments["kernel"], arguments["stride"]
+        reach = size // 2
+
+        class BlurPool(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                row = torch.tensor([comb(size - 1, tap) for tap in range(size)], dtype=torch.float32)
+                weight = torch.outer(row, row) / 4 ** (size - 1)
+                self.weight: Tensor
+                self.register_buffer("weight", weight.expand(channels, 1, size, size).clone(), persistent=False)
+
+            def forward(self, input: Tensor) -> Tensor:
+                around = pad(input, (reach, reach, reach, reach), "reflect")
+                return conv2d(around, self.weight, stride=stride, groups=channels)
+
+        return traced(BlurPool())

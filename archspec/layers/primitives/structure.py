@@ -6,7 +6,7 @@ from itertools import permutations
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.foundation.arguments import Argument, Schema, either, integer, number, pair
+from archspec.foundation.arguments import Argument, Schema, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show
 from archspec.layers.primitive import Arguments, Primitive, traced
@@ -218,7 +218,7 @@ class LayerScale(Primitive):
     examples = ("layer_scale", "layer_scale: 0.1")
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
-        return {"weight": (shape[0], 1, 1) if len(shape) == 3 else (shape[-1],)}
+        return {"weight": (shape[0], *[1] * (len(shape) - 1)) if len(shape) > 2 else (shape[-1],)}
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch
@@ -233,3 +233,40 @@ class LayerScale(Primitive):
                 return self.weight * input
 
         return traced(LayerScale(self.parameters(arguments, shape)["weight"]))
+
+
+class Reduce(Primitive):
+    name = "reduce"
+    doc = "The mean, sum, largest or smallest value, or Euclidean norm, along one axis."
+    source = "https://docs.pytorch.org/docs/stable/torch.html#reduction-ops"
+    rule = "the axis becomes 1; it is left out where `keep` is false"
+    arguments = (
+        Argument("by", choice("mean", "sum", "max", "min", "norm"), doc="what is taken"),
+        Argument("axis", integer(0, 3), doc="the axis that it is taken along; 0 is the first"),
+        Argument("keep", boolean(), True, "keep the axis, with a size of 1"),
+    )
+    examples = ("reduce: {by: mean, axis: 1}", "reduce: {by: max, axis: 0, keep: false}", "reduce: {by: norm, axis: 2}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        axis = arguments["axis"]
+        if axis >= len(shape):
+            raise self.refuse(shape, f"more than {axis} axes")
+        if len(shape) == 1 and not arguments["keep"]:
+            raise self.refuse(shape, "a second axis that is left", "leave `keep: false` out")
+        return *shape[:axis], *([1] if arguments["keep"] else []), *shape[axis + 1 :]
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+
+        by: str = arguments["by"]
+        kinds = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}
+        take = kinds.get(by, torch.linalg.vector_norm)
+        axis, keep = arguments["axis"] + 1, arguments["keep"]
+
+        class Reduce(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                reduced: Tensor = take(input, dim=axis, keepdim=keep)
+                return reduced
+
+        return traced(Reduce())

@@ -1,0 +1,76 @@
+"""Arithmetic on each value of a tensor, by constants or by one learned factor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archspec.foundation.arguments import Argument, number
+from archspec.foundation.shapes import Shape
+from archspec.layers.primitive import Arguments, Primitive, traced
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Power(Primitive):
+    name = "power"
+    doc = "Each value to a constant power; not a number where it is negative and the power is no integer."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.pow.html"
+    rule = "unchanged"
+    arguments = (Argument("exponent", number(), doc="the power"),)
+    examples = ("power: 2", "power: -1")
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+
+        exponent: float = arguments["exponent"]
+
+        class Power(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                return input.pow(exponent)
+
+        return traced(Power())
+
+
+class Sqrt(Primitive):
+    name = "sqrt"
+    doc = "The square root of each value; not a number where it is negative."
+    source = "https://docs.pytorch.org/docs/stable/generated/torch.sqrt.html"
+    rule = "unchanged"
+    examples = ("sqrt",)
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        from torch import Tensor, nn
+
+        class Sqrt(nn.Module):
+            def forward(self, input: Tensor) -> Tensor:
+                return input.sqrt()
+
+        return traced(Sqrt())
+
+
+class LearnedFactor(Primitive):
+    name = "learned_factor"
+    doc = "Multiplies by one learned number (ReZero, SkipInit)."
+    source = "https://arxiv.org/abs/2003.04887"
+    rule = "unchanged"
+    arguments = (Argument("value", number(), 0.0, "the factor to begin with"),)
+    weights = ("weight",)
+    examples = ("learned_factor", "learned_factor: 1")
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        return {"weight": ()}
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        import torch
+        from torch import Tensor, nn
+
+        class LearnedFactor(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.weight = nn.Parameter(torch.tensor(float(arguments["value"])))
+
+            def forward(self, input: Tensor) -> Tensor:
+                return input * self.weight
+
+        return traced(LearnedFactor())
