@@ -21,6 +21,7 @@ from archspec.language.sections import Sections, compute
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan
+from archspec.plan.unused import loads, report_unused
 from archspec.plugins import load_installed
 from archspec.recipe import Recipe
 
@@ -208,6 +209,8 @@ class SpecFile:
             source=sections.text("source"),
             vars=freeze_pairs(sections.vars),
         )
+        if loads(node):
+            report_unused(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
         if report.count > before:
             return None

@@ -16,6 +16,7 @@ from archspec.commands._common import (
     plugin_option,
     result,
     set_option,
+    variant_option,
 )
 from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
 
@@ -23,10 +24,11 @@ from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
 @click.command("check")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
+@variant_option
 @format_option
 @plugin_option
-def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> None:
-    """Validate every variant of each SPEC, and print its shapes, parameters and GMACs."""
+def command(specs: tuple[str, ...], settings: tuple[str, ...], variant: str | None, form: str) -> None:
+    """Validate every variant of each SPEC, or one of them, and print its shapes, parameters and GMACs."""
     from archspec.spec import open_file
 
     plans: list[tuple[str, Any]] = []
@@ -36,7 +38,10 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], form: str) -> Non
     for name in specs:
         try:
             file, implied = open_file(name)
-            checked = file.with_settings(set=settings).check([implied] if implied else None)
+            if implied and variant is not None and variant != implied:
+                raise UsageError(f"`{name}` is a variant itself; it has no variant `{variant}`")
+            chosen = implied if variant is None else variant
+            checked = file.with_settings(set=settings).check([chosen] if chosen else None)
         except (SpecError, UsageError) as error:
             errors += diagnostics(error)
             status = max(status, error.exit_status)

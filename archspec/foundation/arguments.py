@@ -154,6 +154,8 @@ class Argument:
     """Its value where a spec gives none. Without it, a spec has to give one."""
     doc: str = ""
     """What it means, in a line."""
+    cure: str = ""
+    """What to say to those who give it alone, as the first argument, a value that it cannot have."""
 
     @property
     def required(self) -> bool:

@@ -33,7 +33,7 @@ CODES = {
     "plugin-failed": "a primitive of a plugin failed, or does not keep to the contract",
     "shape-mismatch": "the branches of a merge have shapes that do not fit",
     "tensor-unknown": "no tensor of this name was saved before it is loaded",
-    "tensor-unused": "a tensor is saved that nothing loads",
+    "tensor-unused": "a tensor is made or saved that nothing uses",
     "too-large": "the spec exceeds a limit on size, depth or count",
     "type-mismatch": "a value is not of the required type",
     "usage": "a file, name or option given from outside cannot be used",
@@ -46,6 +46,9 @@ CODES = {
 }
 """Every code that a diagnostic can carry; codes are stable, their wording is not."""
 
+
+LIBRARY = "archspec/layers/blocks/"
+"""How the names of files begin that hold the library's blocks, which nobody who reads an error has written."""
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
@@ -90,6 +93,11 @@ class Mark:
 
     def __str__(self) -> str:
         return f"{self.text.name}:{self.line}:{self.column}"
+
+    @property
+    def in_library(self) -> bool:
+        """Whether it is in a block of the library."""
+        return self.text.name.startswith(LIBRARY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +291,13 @@ class Fault(Exception):
             mark: Where, if the fault does not know.
             frames: The blocks and loops that lead there, outermost first.
         """
-        return Diagnostic(self.code, self.message, self.mark or mark, self.notes, frames, self.help)
+        at, notes = self.mark or mark, self.notes
+        if at is not None and at.in_library:  # what a person can mend comes first
+            calls = [mark, *(frame.mark for frame in reversed(frames))]
+            own = next((call for call in calls if call is not None and not call.in_library), None)
+            if own is not None:
+                at, notes = own, (*notes, f"at {at}, in the library")
+        return Diagnostic(self.code, self.message, at, notes, frames, self.help)
 
 
 MAX_DIAGNOSTICS = 50
@@ -327,11 +341,11 @@ class Report:
         return tuple(self._notes)
 
 
-def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`") -> str | None:
+def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`", cutoff: float = 0.65) -> str | None:
     """A hint that names the known word closest to a wrong one, or `None` where none is close."""
     if len(wrong) > MAX_WORD:
         return None
-    close = _closest(wrong, tuple(islice(known, MAX_KNOWN)))
+    close = _closest(wrong, tuple(islice(known, MAX_KNOWN)), cutoff)
     return f"did you mean {quote}{close}{quote}?" if close else None
 
 
@@ -340,13 +354,13 @@ MAX_KNOWN = 1_000  # words that are looked through
 
 
 @lru_cache(maxsize=64)
-def _closest(wrong: str, known: tuple[str, ...]) -> str | None:
+def _closest(wrong: str, known: tuple[str, ...], cutoff: float) -> str | None:
     import difflib  # only needed once something is wrong
 
     plain = {_plain(word): word for word in known if len(word) <= MAX_WORD}
     asked = _plain(wrong)
-    close = difflib.get_close_matches(asked, plain, n=1, cutoff=0.65)
-    if not close:  # `min` for `minimum`, `out_channels` for `out`
+    close = difflib.get_close_matches(asked, plain, n=1, cutoff=cutoff)
+    if not close and cutoff < 0.8:  # `min` for `minimum`, `out_channels` for `out`
         begun = (word for word in plain if min(len(word), len(asked)) > 2)
         close = [word for word in begun if word.startswith(asked) or asked.startswith(word)][:1]
     return plain[close[0]] if close else None

@@ -207,7 +207,10 @@ def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
                 value = other
             return True
         case ast.IfExp(test=test, body=body, orelse=orelse):
-            return _value(body if _value(test, scope) else orelse, scope)
+            condition = _value(test, scope)
+            if condition == "none":
+                raise _fail("the text 'none' is a condition, and counts as true", "for no value, write `null` in YAML")
+            return _value(body if condition else orelse, scope)
         case ast.List(elts=elements):
             return _bounded([_value(element, scope) for element in elements])
         case ast.Subscript(value=value, slice=index):
@@ -261,6 +264,10 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
         if count_items(left) * right > MAX_ITEMS:
             raise _fail(f"the result has more than {MAX_ITEMS} items")
         return left * right
+    if op is ast.Add and any(isinstance(one, str) for one in (left, right)):
+        wrong = right if isinstance(left, str) else left
+        help = "a name is made of texts: `'block' + str(index)`" if _is_integer(wrong) else None
+        raise _fail(f"a text and {_kind_of(wrong)} cannot be added", help)
     left, right = _number(left), _number(right)
     try:
         if op is ast.Pow:
@@ -301,6 +308,10 @@ def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))
+    among = right if op in (ast.In, ast.NotIn) and isinstance(right, list) else [right]
+    if (left == "none" and None in among) or (left is None and "none" in among):
+        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+        raise _fail("the text 'none' is compared with `none`, which it never equals", help)
     try:
         return COMPARISONS[op](left, right)
     except TypeError:
@@ -351,6 +362,30 @@ def divisible(value: float, divisor: int = 8) -> int:
     return rounded + divisor if rounded < 0.9 * value else rounded
 
 
+def same_padding(kernel: Any, dilation: Any = 1) -> Any:
+    """The padding at each side by which a window of an odd size, at stride 1, keeps its input's height and width."""
+    if _is_integer(kernel) and _is_integer(dilation):
+        return dilation * (kernel // 2)
+    axes = [[one, one] if _is_integer(one) else one for one in (kernel, dilation)]
+    if any(not isinstance(axis, list) or len(axis) != 2 or not all(map(_is_integer, axis)) for axis in axes):
+        raise ValueError
+    return [step * (size // 2) for size, step in zip(*axes, strict=True)]
+
+
+def _kind_of(value: Any) -> str:
+    return "a number" if _number_like(value) else "a list" if isinstance(value, list) else describe(value)
+
+
+def _number_like(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _str(value: Any) -> str:
+    if isinstance(value, (bool, list, dict)) or value is None:
+        raise ValueError
+    return str(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A function of formulas."""
@@ -382,11 +417,17 @@ FUNCTIONS: dict[str, Function] = {
         "divisible(x), divisible(x, divisor)",
         "The nearest multiple of `divisor` (8 if not given), at least one `divisor`, never more than 10 % below x.",
     ),
+    "same_padding": Function(
+        same_padding,
+        "same_padding(kernel), same_padding(kernel, dilation)",
+        "The padding that keeps height and width at stride 1, for an odd kernel; of integers or lists of two.",
+    ),
+    "str": Function(_str, "str(x)", "The number as a text, to make a name: `'stage' + str(index)`."),
 }
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
-    if name == "len":
+    if name in ("len", "str", "same_padding"):
         numbers = []
     elif name in ("sum", "min", "max") and len(arguments) == 1 and isinstance(arguments[0], list):
         numbers = arguments[0]

@@ -10,6 +10,7 @@ from typing import Protocol
 from archspec.foundation.arguments import NODE, Signature, fault_in, is_node
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, listed
 from archspec.foundation.source import Mapping, Scalar, Value
+from archspec.language.foreign import argument_hint, layer_hint
 from archspec.language.names import INCOMING, LOOP, ROLES, VERBS
 from archspec.language.nodes import Broken, Call, Given, Step, Template, template
 
@@ -55,7 +56,9 @@ class CallGrammar(ABC):
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
             hint = did_you_mean(name, known)
-            if name in LOOP:
+            if self.vocabulary.signature(name):
+                hint = f"a layer's name is a text, in quotes: `'{name}'`"
+            elif name in LOOP:
                 hint = f"`{name}` is known within `for` and `repeat` alone"
             if hint is None and self.block:
                 hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
@@ -66,7 +69,7 @@ class CallGrammar(ABC):
     # --- calls ---------------------------------------------------------------------------------------------------
 
     def _unknown(self, name: str, mark: Mark) -> Fault:
-        hint = did_you_mean(name, self.vocabulary.words())
+        hint = layer_hint(name) or did_you_mean(name, (*self.vocabulary.words(), *VERBS))
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
         if name in VERBS:
@@ -93,6 +96,7 @@ class CallGrammar(ABC):
         if isinstance(value, Mapping):
             arguments = self._arguments(value)
             for name, fault in signature.check_names(list(arguments)).items():
+                fault.help = argument_hint(name, list(signature.by_name)) or fault.help
                 self.report.add(fault, arguments[name].mark)
             for name, given in arguments.items():
                 if name in signature.by_name:
@@ -102,18 +106,26 @@ class CallGrammar(ABC):
             help = f"name the layer itself, or say `defaults: {{{verb}: …}}`" if verb in ROLES else None
             raise Fault("argument-unknown", f"`{verb}` takes no arguments", value.mark, help=help)
         main = self._template(value)
-        self._check_constant(signature, signature.main.name, main)
+        self._check_constant(signature, signature.main.name, main, signature.main.cure)
         return Call(mark, verb, {}, main)
 
-    def _check_constant(self, signature: Signature, name: str, value: Template) -> None:
+    def _check_constant(self, signature: Signature, name: str, value: Template, cure: str = "") -> None:
         argument = signature.by_name[name]
         if is_node(argument.schema) and not value.is_formula and value.data not in (None, "none"):
-            self._check_node(value.value, f"`{name}` of `{signature.owner}`")
+            if value.data is False or value.data in ("None", "no", "off", "null"):
+                shown = str(value.data).lower() if value.data is False else value.data
+                message = f"`{name}` of `{signature.owner}` must be a layer, not `{shown}`"
+                self.report.add(Fault("type-mismatch", message, value.mark, help="write `none` for no layer"))
+            else:
+                self._check_node(value.value, f"`{name}` of `{signature.owner}`")
         elif value.constant:
             fault = fault_in(value.data, argument.schema, f"`{name}` of `{signature.owner}`")
             if fault:
+                fault.help = fault.help or cure or None
                 text = value.data
-                if isinstance(text, str) and (text in self.visible or " if " in text):
+                if isinstance(text, str) and "," in text and text.replace(",", "", 1).isdigit():
+                    fault.help = f"a number has a point: `{text.replace(',', '.')}`"
+                elif isinstance(text, str) and (text in self.visible or " if " in text):
                     fault.help = f"a formula begins with `=`: did you mean `={text}`?"
                 self.report.add(fault, value.mark)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from archspec.foundation.arguments import Schema, boolean, integer, node, number, pair
+from archspec.foundation.arguments import Schema, boolean, choice, either, integer, node, number, pair
 from archspec.foundation.schemas import as_written
 from archspec.layers.merges import MERGE_RULES
 
@@ -252,6 +252,7 @@ ARGUMENT_TYPES: Forms = {
     "string": Form("A text.", schema={"type": "string"}),
     "list": Form("A list.", schema={"type": "array"}),
     "pair": Form("An integer, or a list of two (height, width); from 0 if no `minimum` is given.", schema=pair(0)),
+    "padding": Form("A pair from 0, or the word `same`.", schema=either(pair(0), choice("same"))),
     "node": Form("A layer: a name, or `{name: arguments}`; `none` or null for no layer.", schema=node()),
 }
 """The types that an argument of a block can have."""

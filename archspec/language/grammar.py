@@ -14,6 +14,7 @@ from archspec.foundation.validate import faults
 from archspec.language import forms
 from archspec.language.calls import CallGrammar
 from archspec.language.document import section_schemas
+from archspec.language.foreign import layer_hint
 from archspec.language.forms import AUX_KEYS, BRANCH_KEYS
 from archspec.language.names import (
     COMPANIONS,
@@ -74,6 +75,9 @@ class Grammar(CallGrammar):
                 )
             )
             return _broken(mapping.mark, mapping)
+        if fault := self._mistyped(mapping):
+            self.report.add(fault)
+            return _broken(mapping.mark, mapping)
         return Sequence(mapping.mark, tuple(self._part(key, *entry) for key, entry in mapping.entries.items()))
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
@@ -99,11 +103,50 @@ class Grammar(CallGrammar):
         try:
             check_part(name, mark)
             if not self._is_verb(name) and self._looks_like_arguments(value):
-                raise self._unknown(name, mark)
+                raise self._misplaced(name, mark, value)
         except Fault as fault:
             self.report.add(fault)
             return Step(name, mark, _broken(mark, value))
         return self.place(name, mark, value)
+
+    def _misplaced(self, name: str, mark: Mark, value: Value) -> Fault:
+        """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
+        inner = value.entries if isinstance(value, Mapping) else {}
+        layers = [key for key in inner if self._is_verb(key)]
+        near = did_you_mean(name, (*self.vocabulary.words(), *VERBS))
+        if layers and not near:
+            help = f"make what stands under `{name}` a list: put `- ` before `{layers[0]}` and the others"
+            message = f"a mapping names the parts of `{name}`, but {listed(layers)} "
+            return Fault(
+                "mapping-for-list", message + ("is a layer" if len(layers) == 1 else "are layers"), mark, help=help
+            )
+        if not near and len(inner) == 1:  # the layer within is what was mistyped
+            ((key, (at, _)),) = inner.items()
+            if did_you_mean(key, self.vocabulary.words()):
+                return self._unknown(key, at)
+        return self._unknown(name, mark)
+
+    def _mistyped(self, mapping: Mapping) -> Fault | None:
+        """The fault of a lone part that reads as a merge or layer whose name is mistyped."""
+        if len(mapping.entries) != 1:
+            return None
+        ((name, (mark, value)),) = mapping.entries.items()
+        if self._is_verb(name) or isinstance(value, Scalar):
+            return None
+        branches = isinstance(value, Mapping) and self._reads_as_branches(value)
+        branches = branches or (isinstance(value, List) and any(isinstance(v, List) for v in value.items))
+        words = (*self.vocabulary.words(), *VERBS)
+        near = did_you_mean(name, words, cutoff=0.8) if not name[-1].isdigit() else None
+        if not near and not branches:
+            return None
+        known = (
+            near or layer_hint(name) or f"a merge is one of {listed(MERGES)}; a part that stands alone needs no name"
+        )
+        return Fault("name-unknown", f"there is no merge or layer `{name}`", mark, help=known)
+
+    def _reads_as_branches(self, mapping: Mapping) -> bool:
+        plain = not any(_is_quantity(inner) for _, inner in mapping.entries.values())
+        return plain and not self._is_node(mapping) and len(_words(mapping)) == len(mapping.entries) > 1
 
     def _looks_like_arguments(self, value: Value) -> bool:
         if isinstance(value, Mapping):
@@ -172,7 +215,7 @@ class Grammar(CallGrammar):
             broken = self.report.count > before
             body: Body
             if verb in MERGES:
-                body = Merge(mark, verb, self._branches(verb, inner))
+                body = self._merge(mark, verb, inner)
             elif verb == "for":
                 body = self._for(mark, inner, value)
             elif verb in WIRES:
@@ -210,11 +253,18 @@ class Grammar(CallGrammar):
         if len(verbs) == 1:
             wrong = next(word for word in words if word not in verbs)
             allowed = (*MODIFIERS, *COMPANIONS.get(verbs[0], ()))
+            signature = self.vocabulary.signature(verbs[0])
+            help = did_you_mean(wrong, allowed)
+            if signature and wrong in signature.by_name:
+                written = f"`{verbs[0]}: {{{wrong}: …}}`"
+                help = f"indent the arguments of `{verbs[0]}`: `{wrong}` stands further in than it, or in {written}"
+            elif verbs[0] == "for" and "body" not in mapping.entries:
+                help = f"what is repeated stands under `body`, not `{wrong}`"
             raise Fault(
                 "key-unknown",
                 f"`{wrong}` has no meaning beside `{verbs[0]}`",
                 mapping.entries[wrong][0],
-                help=did_you_mean(wrong, allowed) or f"beside a node may stand {listed(allowed)}",
+                help=help or f"beside a node may stand {listed(allowed)}",
             )
         if len(verbs) > 1 and "for" in verbs and "body" not in mapping.entries:
             other = next(verb for verb in verbs if verb != "for")
@@ -251,7 +301,9 @@ class Grammar(CallGrammar):
         if made.constant:
             fault = fault_in(made.data, forms.MODIFIERS[word].schema, f"`{word}`")
             if fault:
-                if made.data in ("yes", "no", "on", "off"):
+                if isinstance(made.data, str) and made.data in self.visible:
+                    fault.help = f"a formula begins with `=`: did you mean `={made.data}`?"
+                elif made.data in ("yes", "no", "on", "off"):
                     fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
                 self.report.add(fault, value.mark)
                 return None
@@ -270,7 +322,23 @@ class Grammar(CallGrammar):
 
     # --- merges, loops and wires ---------------------------------------------------------------------------------
 
-    def _branches(self, verb: str, value: Value) -> tuple[Step, ...]:
+    def _merge(self, mark: Mark, verb: str, value: Value) -> Merge | Broken:
+        if not (isinstance(value, Mapping) and "for" in value.entries and self._is_node(value)):
+            return Merge(mark, verb, self._branches(mark, verb, value))
+        for word in MODIFIER_WORDS:
+            if word in value.entries:
+                message = f"`{word}` has no meaning beside a `for` that makes branches"
+                help = f"put it beside `{verb}`, or within `body`"
+                raise Fault("key-unknown", message, value.entries[word][0], help=help)
+        loop = self._step("", value)
+        if isinstance(loop.body, Broken):
+            return loop.body
+        assert isinstance(loop.body, For)
+        if {len(column.data) for column in loop.body.columns.values() if isinstance(column.data, list)} == {1}:
+            self.report.add(self._single(verb, mark, None))
+        return Merge(mark, verb, (loop,), looped=True)
+
+    def _branches(self, mark: Mark, verb: str, value: Value) -> tuple[Step, ...]:
         if isinstance(value, List):
             entries = [(str(i), item.mark, item) for i, item in enumerate(value.items)]
         elif isinstance(value, Mapping) and not self._is_node(value):
@@ -282,10 +350,29 @@ class Grammar(CallGrammar):
             raise Fault("node-form", f"`{verb}` needs branches: a list, or a mapping that names them", value.mark)
         if not entries:
             raise Fault("branch-missing", f"`{verb}` has no branches", value.mark)
-        return self._unique([self._branch(*entry) for entry in entries])
+        branches = [self._branch(*entry) for entry in entries]
+        if len(branches) == 1 and branches[0].when is None:
+            self.report.add(self._single(verb, mark, branches[0]))
+        return self._unique(branches)
+
+    def _single(self, verb: str, mark: Mark, branch: Step | None) -> Fault:
+        """The fault of a merge whose one branch has nothing to be joined with."""
+        help = f"what reaches `{verb}` is no branch by itself: write `[]` for a branch that leaves it as it is"
+        notes = []
+        if branch and isinstance(branch.body, Sequence) and len(branch.body.steps) == 1:
+            branch = branch.body.steps[0]
+        if branch and (isinstance(branch.body, For) or branch.repeat):
+            notes = ["a loop makes no branches: its passes follow one another"]
+            help = f"for a branch of each pass, write `{verb}: {{for: {{kernel: [1, 3, 5]}}, body: […]}}`, without `- `"
+        return Fault("branch-missing", f"`{verb}` has one branch, and joins two or more", mark, notes=notes, help=help)
 
     def _parts_of_merge(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
         for key, (mark, value) in mapping.entries.items():
+            signature = self.vocabulary.signature(key)
+            needy = signature is not None and any(argument.required for argument in signature.arguments)
+            if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
+                help = f"write `{key}: []` for a branch that changes nothing"
+                raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
             if self._reads_as_layer(key, value):
                 raise Fault(
                     "mapping-for-list",
@@ -318,7 +405,8 @@ class Grammar(CallGrammar):
     def _for(self, mark: Mark, value: Value, mapping: Mapping) -> For | Broken:
         body = mapping.get("body")
         if not isinstance(value, Mapping) or not value.entries:
-            raise Fault("node-form", "`for` needs columns: a mapping of names to lists", value.mark)
+            help = "write `for: {i: =range(3)}`, or put `repeat: 3` beside one node"
+            raise Fault("node-form", "`for` needs columns: a mapping of names to lists", value.mark, help=help)
         if body is None:
             raise Fault("key-missing", "`for` needs a `body`", mark, help="add `body:`, a list of nodes")
         columns = {}

@@ -120,6 +120,8 @@ class Merge:
     mark: Mark
     kind: str
     branches: tuple[Step, ...]
+    looped: bool = False
+    """Whether its one branch is a `for`, each of whose passes is a branch."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -194,6 +194,13 @@ def _definitions() -> dict[str, Schema]:
                     "additionalProperties": _ref("branch"),
                     "not": _ref("one_node"),
                 },
+                {
+                    "description": "A branch for each row.",
+                    "type": "object",
+                    "properties": {"for": _verbs()["for"], "body": _ref("place")},
+                    "required": ["for", "body"],
+                    "additionalProperties": False,
+                },
             ],
         },
         "branch": {

@@ -6,7 +6,7 @@ import os
 from functools import cache
 
 from archspec.foundation.arguments import Signature
-from archspec.foundation.errors import Fault, Report
+from archspec.foundation.errors import LIBRARY, Fault, Report
 from archspec.foundation.source import Mapping, Value, read
 from archspec.language.blocks import Block, define
 from archspec.language.names import ROLES, check_block
@@ -27,7 +27,7 @@ def library_names() -> tuple[str, ...]:
 def library_block(name: str) -> Block:
     """A block of the library."""
     with open(os.path.join(FOLDER, f"{name}.yaml"), "rb") as file:
-        value = read(file.read(), f"archspec/layers/blocks/{name}.yaml")
+        value = read(file.read(), f"{LIBRARY}{name}.yaml")
     report = Report()
     block = define(name, value.mark, value, report)
     if report.diagnostics:

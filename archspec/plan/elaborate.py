@@ -16,7 +16,7 @@ from archspec.language.blocks import Block
 from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.names import ROLES, check_tensor
-from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire, templates
+from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire, bodies, templates
 from archspec.language.sections import BROKEN, Inits, Sections, inits, origins
 from archspec.language.vocabulary import library_body
 from archspec.layers import initializers, merges
@@ -209,10 +209,15 @@ class _Elaborator:
         return self.chain("repeat", step.mark, passes, place)
 
     def loop(self, loop: For, place: Place) -> Result:
+        return self.chain("for", loop.mark, self.passes(loop, place), place)
+
+    def passes(self, loop: For, place: Place) -> list[tuple[str, Step, Place]]:
+        """The body of a loop once for each row, with its key and what it sees. Raises `Fault` or `Unknown`."""
         columns = {name: self.binder.value(column, place) for name, column in loop.columns.items()}
         lists = {name: column for name, column in columns.items() if isinstance(column, list)}
         if not lists:
-            raise Fault("loop-columns", "`for` needs at least one column that is a list", loop.mark)
+            help = "write `=range(3)`, or a list; `repeat: 3` beside one node repeats it"
+            raise Fault("loop-columns", "`for` needs at least one column that is a list", loop.mark, help=help)
         counts = {name: len(column) for name, column in lists.items()}
         count = max(counts.values())
         if len(set(counts.values())) > 1:
@@ -225,27 +230,35 @@ class _Elaborator:
         for i in range(count):
             row = Chain(Row(columns, i), _loop_scope(i, count))
             passes.append((str(i), loop.body, place.within(row, pass_frame("for", i, count))))
-        return self.chain("for", loop.mark, passes, place)
+        return passes
 
     def merge(self, merge: Merge, place: Place) -> Result:
-        results = [(step, self.step(step, place)) for step in merge.branches]
-        if any(result is None for _, result in results) or place.shape is None:
+        steps = [(step.key, step, place) for step in merge.branches]
+        if merge.looped:
+            (step,) = merge.branches
+            assert isinstance(step.body, For)
+            steps = self.passes(step.body, place)
+        results = [(key, step.body.mark, self.step(step, seen)) for key, step, seen in steps]
+        if any(result is None for _, _, result in results) or place.shape is None:
             return None
-        if any(result is NOTHING for _, result in results):
+        if any(result is NOTHING for _, _, result in results):
             identity = self.group("sequence", merge.mark, [], place, place.shape)
-            results = [(step, identity if result is NOTHING else result) for step, result in results]
-        branches = [(step, result) for step, result in results if isinstance(result, Node)]
+            results = [(key, mark, identity if result is NOTHING else result) for key, mark, result in results]
+        branches = [(key, mark, result) for key, mark, result in results if isinstance(result, Node)]
         if not branches:
-            raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: each `when` is false", merge.mark)
-        shapes = [result.output for _, result in branches]
+            why = "its `for` has no rows" if not steps else "each `when` is false"
+            raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
+        keys, marks, nodes = map(list, zip(*branches, strict=True))
+        shapes = [node.output for node in nodes]
         output = merges.output(merge.kind, shapes)
         if output is None:
-            keys = [step.key for step, _ in branches]
-            marks = [step.body.mark for step, _ in branches]
-            empty = [_is_empty(result) for _, result in branches]
-            raise merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty)
-        children: list[tuple[str, Node]] = [(step.key, result) for step, result in branches]
-        return self.group(merge.kind, merge.mark, children, place, output)
+            fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, [_is_empty(node) for node in nodes])
+            if any(_uses_channels(step) for step in merge.branches):
+                moved = "`c_in` is that of the node where it stands: keep an earlier one with the `let` of a block"
+                fault.help = f"{moved}; {fault.help}" if fault.help else moved
+            raise fault
+        group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), place, output)
+        return replace(group, looped=True) if merge.looped else group
 
     def wire(self, wire: Wire, place: Place) -> Result:
         name = self.binder.typed(wire.name, str, f"the name at `{wire.kind}`", place)
@@ -392,6 +405,15 @@ def _is_empty(node: Node) -> bool:
     if isinstance(node, Group):
         return not node.is_merge and all(_is_empty(child) for _, child in node.children)
     return isinstance(node, Tap) and node.kind != "load"
+
+
+def _uses_channels(step: Step) -> bool:
+    """Whether a formula within a branch, after its first node, uses `c_in`."""
+    later = step.body.steps[1:] if isinstance(step.body, Sequence) else ()
+    calls = [body for one in later for body in bodies(one) if isinstance(body, Call)]
+    given = [one.value for call in calls for one in call.arguments.values()]
+    given += [call.main for call in calls if call.main is not None]
+    return any("c_in" in template.names for template in given)
 
 
 def _check_recomputed(node: Result, what: str) -> None:

@@ -15,7 +15,7 @@ def frames_into(group: Group, index: int) -> tuple[Frame, ...]:
         return (block_frame(group.block, group.arguments, group.mark),)
     if group.kind in ("for", "repeat"):
         return (pass_frame(group.kind, index, len(group.children)),)
-    return ()
+    return (pass_frame("for", index, len(group.children)),) if group.looped else ()
 
 
 def block_frame(name: str, arguments: dict[str, Any], mark: Mark) -> Frame:

@@ -95,6 +95,8 @@ class Group:
     pairs: Pairs = field(default=(), repr=False)
     recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
+    looped: bool = False
+    """Of a merge: whether its branches are the passes of a `for`."""
     params: int = field(init=False)
     macs: int = field(init=False)
     size: int = field(init=False)

@@ -45,7 +45,7 @@ class LeakyRelu(_Activation):
     torch_class = "LeakyReLU"
     doc = "x where it is positive, a small multiple of x elsewhere."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html"
-    arguments = (Argument("negative_slope", number(), 0.01, "factor of negative values"),)
+    arguments = (Argument("negative_slope", number(-1, below=1), 0.01, "factor of negative values"),)
     examples = ("leaky_relu", "leaky_relu: 0.1")
 
 
@@ -95,7 +95,7 @@ class Elu(_Activation):
     torch_class = "ELU"
     doc = "x where it is positive, alpha·(exp(x) − 1) elsewhere."
     source = "https://arxiv.org/abs/1511.07289"
-    arguments = (Argument("alpha", number(), 1.0, "negative limit"),)
+    arguments = (Argument("alpha", number(above=0), 1.0, "negative limit"),)
     examples = ("elu", "elu: 0.5")
 
 
@@ -122,7 +122,7 @@ class Prelu(Primitive):
     rule = "unchanged; with a slope for each channel, C×H×W or F"
     arguments = (
         Argument("shared", boolean(), True, "one slope for all channels"),
-        Argument("init", number(), 0.25, "the slope to begin with"),
+        Argument("init", number(-1, below=1), 0.25, "the slope to begin with"),
     )
     weights = ("weight",)
     examples = ("prelu", "prelu: {shared: false}")

@@ -24,7 +24,7 @@ class Attention(Primitive):
     rule = "unchanged: T×F; `heads` divides the features"
     arguments = (
         Argument("heads", integer(1), doc="independent heads, each with its share of the features"),
-        Argument("dropout", number(0, 1), 0.0, "dropout of the attention weights"),
+        Argument("dropout", number(0, below=1), 0.0, "dropout of the attention weights"),
     )
     weights = ("heads.in_proj_weight", "heads.in_proj_bias", "heads.out_proj.weight", "heads.out_proj.bias")
     examples = ("attention: 4",)

@@ -12,6 +12,8 @@ from archspec.layers.primitive import Arguments, Primitive, traced
 if TYPE_CHECKING:
     from torch import nn
 
+NO_CHANNELS = "it takes no channels: they follow from the tensor"
+EPS = Argument("eps", number(above=0, below=1), 1e-5, "added to the variance", NO_CHANNELS)
 AFFINE = Argument("affine", boolean(), True, "scale and shift the result by learned values")
 
 
@@ -34,7 +36,7 @@ class BatchNorm(_Norm):
     source = "https://arxiv.org/abs/1502.03167"
     rule = "unchanged: C×H×W or F"
     arguments = (
-        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        EPS,
         Argument("momentum", number(0, 1), 0.1, "weight of the newest batch in the running statistics"),
         AFFINE,
     )
@@ -58,7 +60,7 @@ class GroupNorm(_Norm):
     rule = "unchanged: C×H×W or F; `groups` divides the channels"
     arguments = (
         Argument("groups", integer(1), 32, "groups of channels"),
-        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        EPS,
         AFFINE,
     )
     examples = ("group_norm: 4", "group_norm: {groups: 8, eps: 1e-6}")
@@ -83,10 +85,7 @@ class LayerNorm(Primitive):
     doc = "Normalises each sample over all of a feature map or vector, and each token over its features."
     source = "https://arxiv.org/abs/1607.06450"
     rule = "unchanged"
-    arguments = (
-        Argument("eps", number(above=0), 1e-5, "added to the variance"),
-        AFFINE,
-    )
+    arguments = (EPS, AFFINE)
     weights = ("weight", "bias")
     examples = ("layer_norm", "layer_norm: {eps: 1e-6}")
 
@@ -108,10 +107,7 @@ class LayerNorm2d(_Norm):
     doc = "Normalises the channels of each position of a feature map."
     source = "https://arxiv.org/abs/2201.03545"
     rule = "unchanged: C×H×W"
-    arguments = (
-        Argument("eps", number(above=0), 1e-5, "added to the variance"),
-        AFFINE,
-    )
+    arguments = (EPS, AFFINE)
     examples = ("layer_norm_2d", "layer_norm_2d: {eps: 1e-6}")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -136,7 +132,7 @@ class InstanceNorm(_Norm):
     source = "https://arxiv.org/abs/1607.08022"
     rule = "unchanged: C×H×W, of more than one position"
     arguments = (
-        Argument("eps", number(above=0), 1e-5, "added to the variance"),
+        EPS,
         Argument("affine", boolean(), False, "scale and shift the result by learned values"),
     )
     examples = ("instance_norm", "instance_norm: {affine: true}")
@@ -160,9 +156,9 @@ class LocalResponseNorm(Primitive):
     rule = "unchanged: C×H×W"
     arguments = (
         Argument("size", integer(1, 1023), 5, "neighbouring channels, the channel itself included"),
-        Argument("alpha", number(), 1e-4, "factor of the mean square"),
-        Argument("beta", number(), 0.75, "power"),
-        Argument("k", number(), 1.0, "added to the mean square"),
+        Argument("alpha", number(above=0), 1e-4, "factor of the mean square"),
+        Argument("beta", number(above=0), 0.75, "power"),
+        Argument("k", number(0), 1.0, "added to the mean square"),
     )
     examples = ("local_response_norm", "local_response_norm: {size: 5, k: 2.0}")
 

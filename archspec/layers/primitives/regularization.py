@@ -11,13 +11,15 @@ from archspec.layers.primitive import Arguments, Primitive
 if TYPE_CHECKING:
     from torch import nn
 
+SHARE = "it is a share of the values: 0.2 for 20 %"
+
 
 class Dropout(Primitive):
     name = "dropout"
     doc = "Sets each value to zero with probability p in training, and scales the others up."
     source = "https://jmlr.org/papers/v15/srivastava14a.html"
     rule = "unchanged"
-    arguments = (Argument("p", number(0, 1), 0.5, "probability of zero"),)
+    arguments = (Argument("p", number(0, below=1), 0.5, "probability of zero", SHARE),)
     examples = ("dropout", "dropout: 0.2")
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
@@ -32,7 +34,7 @@ class StochasticDepth(Primitive):
     source = "https://arxiv.org/abs/1603.09382"
     rule = "unchanged"
     arguments = (
-        Argument("p", number(0, 1), doc="probability of zero"),
+        Argument("p", number(0, below=1), doc="probability of zero", cure=SHARE),
         Argument("mode", choice("row", "batch"), "row", "drawn for each sample, or once for the batch"),
     )
     examples = ("stochastic_depth: 0.1", "stochastic_depth: {p: 0.2, mode: batch}")

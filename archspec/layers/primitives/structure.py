@@ -213,7 +213,7 @@ class LayerScale(Primitive):
     doc = "Multiplies each channel of a feature map, or each feature, by a learned value."
     source = "https://arxiv.org/abs/2103.17239"
     rule = "unchanged"
-    arguments = (Argument("value", number(), 1e-6, "the factors to begin with"),)
+    arguments = (Argument("value", number(-1, 1), 1e-6, "the factors to begin with"),)
     weights = ("weight",)
     examples = ("layer_scale", "layer_scale: 0.1")
 

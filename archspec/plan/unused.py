@@ -1,0 +1,43 @@
+"""Results that nothing uses: what stood before a `load`, and was neither saved, given out nor joined."""
+
+from __future__ import annotations
+
+from archspec.foundation.errors import Fault, Frame, Report
+from archspec.plan.graph import Graph, PlacedLayer, PlacedTap
+from archspec.plan.nodes import Group, Node, Tap
+
+
+def report_unused(graph: Graph, report: Report) -> None:
+    """Report each layer and merge whose tensor no other takes, and which is no output."""
+    used = {graph.output, *(id for _, id in graph.named)}
+    used.update(*(node.sources for node in graph.nodes if not isinstance(node, PlacedTap)))
+    used.update(node.sources[0] for node in graph.nodes if isinstance(node, PlacedTap) and node.kind == "save")
+    taken = None
+    for node in reversed(graph.nodes):
+        if isinstance(node, PlacedTap):
+            taken = node if node.kind == "load" else taken
+        elif node.id not in used and node.mark is not None and taken is not None:
+            name = node.layer.primitive if isinstance(node, PlacedLayer) else node.kind
+            if node.mark.in_library:
+                name = next((frame.label.split("`")[1] for frame in reversed(node.calls) if _is_own(frame)), name)
+            message = f"the result of `{name}` goes nowhere: `load` at {taken.mark} takes another tensor in its place"
+            help = "save it or join it by a merge; or leave the layers out whose results are not needed"
+            report.add(Fault("tensor-unused", message, node.mark, help=help), frames=node.calls)
+
+
+def _is_own(frame: Frame) -> bool:
+    return frame.mark is not None and not frame.mark.in_library
+
+
+def loads(root: Node) -> bool:
+    """Whether a saved tensor is loaded anywhere: nothing else lets go of one."""
+    waiting, seen = [root], {id(root)}
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Tap) and node.kind == "load":
+            return True
+        for _, child in node.children if isinstance(node, Group) else ():
+            if id(child) not in seen:
+                seen.add(id(child))
+                waiting.append(child)
+    return False
