@@ -206,4 +206,6 @@ def test_the_functions_are_those_of_the_language() -> None:
         "ceil",
         "floor",
         "divisible",
+        "same_padding",
+        "str",
     ]
