@@ -53,6 +53,11 @@ def printable(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def shown(name: str) -> str:
+    """A name that was given from outside, on one line: what would command a terminal, or begin a line, is escaped."""
+    return printable(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text that things are written in: its name as shown to people, and its lines."""
