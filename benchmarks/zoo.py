@@ -20,7 +20,8 @@ from torch import nn
 from archspec.language.finder import bundled, find
 from archspec.plan.plan import Plan
 from archspec.spec import load, open_file
-from archspec.weights.trace import Network
+from archspec.weights.match import match
+from archspec.weights.trace import Network, tensors_of
 
 PUBLISHED = {
     # the CIFAR-10 four
@@ -113,7 +114,7 @@ def largest_difference(name: str, variant: str, plan: Plan) -> float:
     theirs = with_other_values(torchvision_model(variant, plan.input[1])).eval()
     ours = load(name, variant).build().eval()
     images = torch.randn(1, *plan.input)
-    copy_in_order_of_use(theirs, ours, torch.empty(2, *plan.input))  # batch norm wants more than one value
+    copy_along_data(theirs, ours, torch.empty(2, *plan.input))  # batch norm wants more than one value
     with torch.inference_mode():
         expected, found = theirs(images), ours(images)
     if not expected.isfinite().all() or expected.std() == 0:
@@ -121,14 +122,13 @@ def largest_difference(name: str, variant: str, plan: Plan) -> float:
     return float((expected - found).abs().max())
 
 
-def copy_in_order_of_use(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
-    """As `archspec.weights.files.transplant` does, less its proof, which would take four more runs."""
-    pairs = zip(Network("source", source, images).uses, Network("target", target, images).uses, strict=True)
+def copy_along_data(source: nn.Module, target: nn.Module, images: torch.Tensor) -> None:
+    """As `archspec.weights.transplant` does, less its proof, which would take four more runs."""
+    found = match(Network("source", source, images), Network("target", target, images))
+    theirs, ours = tensors_of(source), tensors_of(target)
     with torch.no_grad():
-        for theirs, ours in pairs:
-            if theirs.kind != ours.kind or theirs.tensor.shape != ours.tensor.shape:
-                raise RuntimeError(f"{theirs} is not {ours}")
-            ours.tensor.copy_(theirs.tensor)
+        for name, piece in found.pieces.items():
+            ours[name].copy_(piece.of(theirs, ours[name]))
 
 
 def torchvision_model(variant: str, size: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
     "downloaded where they are not yet (torchvision:resnet50, torchvision:resnet50.IMAGENET1K_V1).",
 )
 @click.option("--partial", is_flag=True, help="Load the weights that fit, and say which do not.")
+@click.option(
+    "--adapt",
+    is_flag=True,
+    help="Make a file's weights over for another input: interpolate position embeddings and biases, repeat or sum the "
+    "first convolution's channels.",
+)
 @click.option("--save", type=click.Path(), metavar="FILE", help="Save the weights, a state_dict, to FILE.")
 @format_option
 @plugin_option
@@ -57,6 +64,7 @@ def command(
     depth: int,
     origin: str | None,
     partial: bool,
+    adapt: bool,
     save: str | None,
     aux: bool,
     form: str,
@@ -66,8 +74,9 @@ def command(
 
     if summary and form == "json":
         raise UsageError("--summary is for people: it does not go with --format json")
-    if partial and origin is None:
-        raise UsageError("--partial says how weights are loaded: it needs --weights")
+    for option, given in (("--partial", partial), ("--adapt", adapt)):
+        if given and origin is None:
+            raise UsageError(f"{option} says how weights are loaded: it needs --weights")
     try:
         if save is not None:
             _check_target(save)
@@ -75,7 +84,9 @@ def command(
         echo_notes(loaded.notes)
         loaded = loaded if aux else loaded.without_aux()
         module = _built(loaded)
-        weights = None if origin is None else _load(module, loaded.plan, origin, partial)
+        weights = None if origin is None else _load(module, loaded.plan, origin, partial, adapt)
+        table = _table(module, loaded.plan, depth) if summary else None
+        saved, note = (None, None) if save is None else _save(module, save, loaded.plan, origin, weights)
     except (SpecError, UsageError) as error:
         if form == "json":
             echo_json([], diagnostics(error))
@@ -84,18 +95,33 @@ def command(
     plan = loaded.plan
     if form == "json":
         echo_json([result(plan, loaded.file) | {"weights": None if weights is None else weights.to_dict()}], [])
-    else:
-        click.echo(lines([plan])[0])
-        if weights is not None:
-            click.echo(weights.render())
-        if summary:
-            click.echo(_table(module, plan, depth))
-    if save is not None:
-        from archspec.weights import save as write
+        if note is not None:
+            click.echo(f"note: {note}", err=True)
+        return
+    click.echo(lines([plan])[0])
+    for text in (weights and weights.render(), table, saved, note and f"  note: {note}"):
+        if text:
+            click.echo(text)
 
-        write(module, save)
-        if form == "text":
-            click.echo(f"{'initial weights' if weights is None else 'weights'} saved to {in_line(save)}")
+
+def _save(
+    module: nn.Module, path: str, plan: Plan, origin: str | None, loaded: Loaded | None
+) -> tuple[str, str | None]:
+    """Write the weights, with what is known of their images; what was done, and what was left out, in words."""
+    from archspec.weights import metadata, save
+
+    known = metadata(origin) if origin is not None and loaded is not None and os.path.isfile(origin) else {}
+    lengths = {"mean": plan.input[0], "std": plan.input[0], "classes": plan.output[0]}
+    whole = loaded is not None and all(one.reason == "unknown" for one in loaded.skipped)
+    fitting = {name: text for name, text in known.items() if whole and len(json.loads(text)) == lengths[name]}
+    kept = fitting if path.endswith(".safetensors") else {}
+    save(module, path, kept)
+    said = f"{'initial weights' if loaded is None else 'weights'} saved to {in_line(path)}"
+    said += f", with {', '.join(kept)} as metadata" if kept else ""
+    if lost := [name for name in known if name not in kept]:
+        why = "which .safetensors files can hold" if set(lost) <= fitting.keys() else "which are another network's"
+        return said, f"without {', '.join(lost)} of {in_line(str(origin))}, {why}"
+    return said, None
 
 
 def _built(spec: Spec) -> nn.Module:
@@ -109,19 +135,26 @@ def _built(spec: Spec) -> nn.Module:
     return module
 
 
-def _load(module: nn.Module, plan: Plan, origin: str, partial: bool) -> Loaded:
+def _load(module: nn.Module, plan: Plan, origin: str, partial: bool, adapt: bool) -> Loaded:
     """Raises `UsageError` where the weights cannot be had or do not fit; the module is then as it was."""
     from archspec import weights
 
     kind, _, name = origin.partition(":")
     if kind == "torchvision" and name:
+        if adapt:
+            raise UsageError(
+                "--adapt makes the tensors of files over, not those of torchvision",
+                help="save them first for the size that they have (--weights torchvision:NAME --save w.safetensors), "
+                "then load that file (--weights w.safetensors --adapt)",
+            )
         return weights.transplant_torchvision(name, module, plan.input, partial=partial)
     if not os.path.exists(origin) and re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Z0-9_]*)?", origin):
         raise UsageError(
             f"cannot read {in_line(origin)}: there is no such file",
             help=f"torchvision's published weights are loaded by --weights torchvision:{origin}",
         )
-    return weights.load(module, weights.read(origin), partial=partial, source=origin)
+    state = weights.read(origin)
+    return weights.load(module, state, partial=partial, adapt=adapt, source=origin, input_shape=plan.input)
 
 
 def _check_memory(plan: Plan) -> None:

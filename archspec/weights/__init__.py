@@ -1,6 +1,6 @@
 """Weights: read from files and from torchvision, loaded into networks, saved, and carried between two networks."""
 
-from archspec.weights.files import load, read, save, transplant_torchvision
+from archspec.weights.files import load, metadata, read, save, transplant_torchvision
 from archspec.weights.transplant import Example, Loaded, Skipped, TransplantError, transplant
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Skipped",
     "TransplantError",
     "load",
+    "metadata",
     "read",
     "save",
     "transplant",

@@ -7,26 +7,41 @@ alone are read. What does not fit is said before anything is loaded, so no netwo
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
+import secrets
 import socket
 import sys
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlparse
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from archspec.foundation.errors import UsageError, did_you_mean, listed
-from archspec.weights.trace import form
-from archspec.weights.transplant import SHOWN, Loaded, Skipped, TransplantError, transplant
+from archspec.foundation.errors import UsageError, did_you_mean, in_line, listed
+from archspec.weights.adapt import adapted
+from archspec.weights.align import renamed, without_prefix
+from archspec.weights.match import SHOWN, Skipped
+from archspec.weights.trace import TransplantError, form
+from archspec.weights.transplant import Loaded, not_finite, transplant
 
-__all__ = ["Loaded", "Skipped", "TransplantError", "load", "read", "save", "transplant", "transplant_torchvision"]
+__all__ = [
+    "Loaded",
+    "Skipped",
+    "TransplantError",
+    "load",
+    "metadata",
+    "read",
+    "save",
+    "transplant",
+    "transplant_torchvision",
+]
 
 SAFETENSORS = ".safetensors"
 TIMEOUT = 60.0
@@ -68,9 +83,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise UsageError(f"{path} holds no weights: {_described(state)} where tensors by name were expected")
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise UsageError(f"{path} holds more than weights: `{name}` is {_described(value)}, not a tensor")
-        if value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise UsageError(f"{path}: `{name}` is not a dense tensor of numbers")
+            raise UsageError(
+                f"{path} holds more than weights: `{in_line(str(name))}` is {_described(value)}, not a tensor",
+                help="load it in Python and save the tensors alone, by their names",
+            )
+        if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise UsageError(
+                f"{path}: `{in_line(name)}` is not a dense tensor of numbers",
+                help="load the file in Python, make it one (`to_dense()`, `dequantize()`), and save that",
+            )
     return {name: value.detach() for name, value in state.items()}
 
 
@@ -85,6 +106,12 @@ def _read_torch(path: str) -> Any:
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
+                entries = archive.infolist()
+                if sum(one.file_size for one in entries) > 2 * os.path.getsize(path) + 2**20:  # and much more, mostly
+                    raise UsageError(
+                        f"cannot read {in_line(path)}: it is a compressed archive, which torch.save does not write",
+                        help="unpack it; weights are what torch.save wrote, or files that end in " + SAFETENSORS,
+                    )
                 if (broken := archive.testzip()) is not None:  # torch itself does not look
                     raise UsageError(f"cannot read {path}: it is damaged: the checksum of {broken} is wrong")
         with warnings.catch_warnings():
@@ -120,12 +147,63 @@ def _state_dict(content: Any) -> Any:
     return content
 
 
-def save(module: nn.Module, path: str) -> None:
+def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """What a file says of its weights beside themselves, as texts of JSON.
+
+    Args:
+        path: A checkpoint of `archspec train`, of which it is the `mean` and `std` of the images and the run's
+            `classes`; a `.safetensors` file, of which it is these of its metadata; or another file, which says nothing.
+
+    Raises:
+        UsageError: The file cannot be read.
+
+    Example:
+        ```python
+        metadata("runs/digits/checkpoints/best.ckpt").get("classes")
+        ```
+    """
+    path = os.fspath(path)
+    if path.endswith(SAFETENSORS):
+        try:
+            with safe_open(path, "pt") as file:
+                found = file.metadata() or {}
+            return {name: found[name] for name in METADATA if _is_list(found.get(name))}
+        except (SafetensorError, OSError, ValueError) as error:
+            raise UsageError(f"cannot read {in_line(path)}: {_first_line(error)}") from None
+    content = _read_torch(path)
+    if not isinstance(content, Mapping) or "pytorch-lightning_version" not in content:
+        return {}
+    found = {}
+    state = content.get("state_dict")
+    for name in ("mean", "std"):
+        if isinstance(state, Mapping) and isinstance(value := state.get(name), Tensor):
+            found[name] = json.dumps(value.tolist())
+    beside = os.path.join(os.path.dirname(os.path.abspath(path)), os.pardir, "environment.json")
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        with open(beside, encoding="utf-8") as file:
+            classes = json.load(file).get("classes")
+        if isinstance(classes, list):
+            found["classes"] = json.dumps(classes, ensure_ascii=False)
+    return found
+
+
+def _is_list(text: str | None) -> bool:
+    with contextlib.suppress(ValueError):
+        return isinstance(json.loads(text or ""), list)
+    return False
+
+
+METADATA = ("mean", "std", "classes")
+"""What weights need beside themselves to tell what is in an image."""
+
+
+def save(module: nn.Module, path: str, metadata: Mapping[str, str] | None = None) -> None:
     """Write a module's `state_dict`. A file of this name is replaced once the new one is complete.
 
     Args:
         module: The module.
         path: The file: safetensors where it ends in `.safetensors`, else what `torch.save` writes.
+        metadata: Texts that a safetensors file holds besides; other files hold none.
 
     Raises:
         UsageError: The file cannot be written.
@@ -136,42 +214,90 @@ def save(module: nn.Module, path: str) -> None:
         ```
     """
     state = module.state_dict()
-    beside = f"{path}.part"
+    folder, name = os.path.split(path)
+    beside = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+    made = None
     try:
+        with open(beside, "xb") as file:  # made anew: it follows no link, and takes no file of that name
+            made = _Written(file)
+            if not path.endswith(SAFETENSORS):
+                torch.save(state, made)  # type: ignore[arg-type]
         if path.endswith(SAFETENSORS):
             # it takes no views, and nothing twice
-            save_file(
-                {name: tensor.cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()},
-                beside,
-            )
-        else:
-            torch.save(state, beside)
+            copies = {n: tensor.cpu().clone(memory_format=torch.contiguous_format) for n, tensor in state.items()}
+            save_file(copies, beside, dict(metadata or {}) or None)
+        os.chmod(beside, 0o666 & ~_umask())
         os.replace(beside, path)
     except (OSError, RuntimeError, SafetensorError) as error:
-        if os.path.exists(beside):
-            os.remove(beside)
-        raise UsageError(f"cannot write {path}: {error}") from None
+        with contextlib.suppress(OSError):
+            if made is not None:
+                os.remove(beside)
+        reason = made.error if made is not None and made.error is not None else error
+        words = reason.strerror if isinstance(reason, OSError) and reason.strerror else _first_line(reason)
+        raise UsageError(
+            f"cannot write {in_line(path)}: {words}", help="save it where there is room, and where you may write"
+        ) from None
+
+
+class _Written:
+    """A file that remembers why it could not be written: torch then only says that a position is not as expected."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            self.file.flush()
+        except OSError as error:
+            self.error = error
+            raise
+
+
+def _umask() -> int:
+    """What a new file's permissions lack; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def load(
-    module: nn.Module, state: Mapping[str, Tensor], *, partial: bool = False, source: str = "the source"
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    partial: bool = False,
+    adapt: bool = False,
+    source: str = "the source",
+    input_shape: tuple[int, ...] | None = None,
 ) -> Loaded:
     """Load tensors into a module by name. Nothing is loaded where an error is raised.
 
     Floating-point tensors of another precision are converted to the module's. `num_batches_tracked` may be missing, as
-    in files of old.
+    in files of old. A prefix that all names have (`module.`, `_orig_mod.`) and the module's have not is taken off.
 
     Args:
         module: The module, which is changed in place.
         state: Tensors by the names of the module's `state_dict`, as `read` returns them.
-        partial: Whether to load what fits by name and shape, and to report the rest.
+        partial: Whether to load what fits by name and shape, and to report the rest. Places in lists are no names:
+            where a list is longer in one of the two, its entries are aligned.
+        adapt: Whether to interpolate position embeddings and tables of relative position biases for another size, and
+            to repeat or sum the first convolution for other input channels.
         source: What errors call the tensors.
+        input_shape: The shape of one image, `(C, H, W)`: position embeddings of images that are not square need it.
 
     Returns:
         What was loaded, and with `partial` what was not.
 
     Raises:
-        UsageError: Tensors are missing, are not the module's, or have another shape or type; with `partial`, none fits.
+        UsageError: Tensors are missing, are not the module's, or have another shape or type; with `partial`, none fits,
+            or entries of a list can be aligned in more than one way.
 
     Example:
         ```python
@@ -180,22 +306,44 @@ def load(
         ```
     """
     own = {name: tensor for name, tensor in module.state_dict().items() if isinstance(tensor, Tensor)}
-    skipped = [one for name, tensor in own.items() if (one := _misfit(name, state.get(name), tensor))]
-    skipped += [Skipped(n, "unknown", f"{form(t)}, not in the network") for n, t in state.items() if n not in own]
-    unfit = {one.name for one in skipped}
-    fitting = tuple(name for name in own if name in state and name not in unfit)
+    notes: list[str] = []
+    if prefix := without_prefix(state, own):
+        notes.append(f"the prefix `{in_line(prefix)}` of all names was taken off")
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    names = renamed(state, own) if partial else {name: name for name in state if name in own}
+    notes += _moved(names)
+    given = {names[name]: tensor for name, tensor in state.items() if name in names}
+    can_adapt = adapted(given, own, input_shape)
+    if adapt:
+        given, made = can_adapt
+        notes += made
+    skipped = [one for name, tensor in own.items() if (one := _misfit(name, given.get(name), tensor))]
+    skipped += [Skipped(n, "unknown", f"{form(t)}, not in the network") for n, t in state.items() if n not in names]
+    unfit = {one.name for one in skipped if one.reason != "unknown"}
+    fitting = tuple(name for name in own if name in given and name not in unfit)
     if skipped and not partial:
-        reasons = {one.reason for one in skipped}
         cure = "--partial loads what fits" if fitting else _other_names(own, state)
-        if reasons == {"shape"}:
+        if {one.reason for one in skipped} == {"shape"}:
             cure = f"--partial leaves {'it' if len(skipped) == 1 else 'them'} out and loads the rest"
+        if can_adapt[1] and not adapt:
+            cure += "; --adapt makes tensors over for another size or number of channels"
         raise UsageError(f"the tensors of {source} are not this network's:\n{_shown(skipped)}", help=cure)
     if not fitting:
         raise UsageError(f"no tensor of {source} fits this network:\n{_shown(skipped)}", help=_other_names(own, state))
     with torch.no_grad():
         for name in fitting:
-            own[name].copy_(state[name])
-    return Loaded(source, fitting, tuple(skipped))
+            own[name].copy_(given[name])
+    notes += not_finite({name: given[name] for name in fitting})
+    return Loaded(source, fitting, tuple(skipped), notes=tuple(notes))
+
+
+def _moved(names: Mapping[str, str]) -> list[str]:
+    """A note on layers that have another place in the network."""
+    layers = {name.rpartition(".")[0]: own.rpartition(".")[0] for name, own in names.items() if name != own}
+    shortest = [layer for layer in layers if layer]
+    pairs = [f"`{in_line(layer)}` is `{in_line(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
+    more = [f"and {len(shortest) - len(pairs)} more"] if len(shortest) > len(pairs) else []
+    return [f"layers have moved: {', '.join(pairs + more)}"] if pairs else []
 
 
 def _misfit(name: str, value: Tensor | None, own: Tensor) -> Skipped | None:
@@ -216,19 +364,23 @@ def _shown(skipped: Iterable[Skipped]) -> str:
     """Lines on the first tensors of each reason."""
     reasons: dict[str, list[str]] = {}
     for one in skipped:
-        reasons.setdefault(one.reason, []).append(f"    `{one.name}`: {one.detail}")
+        reasons.setdefault(one.reason, []).append(f"    `{in_line(one.name)}`: {one.detail}")
     lines = [line for found in reasons.values() for line in found[: SHOWN // 2]]
     rest = sum(map(len, reasons.values())) - len(lines)
     return "\n".join([*lines, f"    and {rest} more"] if rest else lines)
 
 
 def _other_names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
-    """What to do where no name is known: they may differ by a prefix."""
+    """What to do where no name is known: they may differ by a prefix that not all have."""
     for name in state:
         prefix, dot, rest = name.partition(".")
         if rest in own:
-            return f"its names begin with `{prefix}{dot}`: save them without it"
-    return "torchvision's own weights are loaded by --weights torchvision:NAME; others need this network's names"
+            prefix = in_line(prefix + dot)
+            return f"some names begin with `{prefix}`: in Python, read the file, keep those and save them without it"
+    return (
+        "torchvision's own weights are loaded by --weights torchvision:NAME; those of another network that you have in "
+        "Python, by `archspec.weights.transplant(theirs, ours, shape)`"
+    )
 
 
 # --- torchvision -----------------------------------------------------------------------------------------------------

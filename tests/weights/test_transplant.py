@@ -134,7 +134,9 @@ def test_what_is_left_over_is_listed_and_capped(side: str) -> None:
     says = failure(longer, small()) if side == "source" else failure(small(), longer)
     assert "after 9 matching tensors some are left over" in says
     assert f"    in the {side}: `8.weight` (4×4, Linear, used by addmm)\n" in says
-    assert says.endswith(f"    in the {side}: 6 more")
+    assert says.endswith(f"    in the {side}: 6 more\n  help: --partial (`partial=True`) leaves them out")
+    loaded = partially(longer, small()) if side == "source" else partially(small(), longer)
+    assert len(loaded.names) == 10
 
 
 def test_parameters_that_are_never_used_are_left_over() -> None:
@@ -144,7 +146,7 @@ def test_parameters_that_are_never_used_are_left_over() -> None:
             self.scale = nn.Parameter(torch.ones(3))
 
     says = failure(Idle(), nn.Sequential(nn.Conv2d(3, 8, 3)))
-    assert says.endswith("after 2 matching tensors some are left over\n    in the source: `scale` (never used)")
+    assert "after 2 matching tensors some are left over\n    in the source: `scale` (3, Idle, never used)" in says
 
 
 @pytest.mark.parametrize(
@@ -168,10 +170,22 @@ def test_different_ends_are_found() -> None:
 
 
 def test_outputs_that_prove_nothing_are_refused() -> None:
-    source = small()
+    class Infinite(nn.Module):
+        def forward(self, logits: Tensor) -> Tensor:
+            return logits / 0
+
+    ends = [nn.Sequential(*small(), Infinite()) for _ in range(2)]
+    assert "the source's output is not finite" in failure(*ends)
+
+
+def test_weights_that_are_not_finite_are_carried_and_said() -> None:
+    """The proof uses weights of its own."""
+    source, target = small(), small()
     with torch.no_grad():
-        source.head.bias[0] = torch.inf
-    assert "the source's output is not finite" in failure(source, small())
+        source.head.bias.fill_(torch.nan)
+    loaded = transplant(source, target, (3, 8, 8))
+    assert target.head.bias.isnan().all()
+    assert loaded.render().endswith("\n  note: 1 tensor holds values that are not finite: head.bias")
 
 
 class Sided(nn.Module):
@@ -257,7 +271,12 @@ def test_shared_parameters_count_once() -> None:
     assert len(transplant(source, target, (5,)).names) == 3
     assert same(source, target)
     assert target.b.weight is target.a.weight
-    assert "their operations differ" in failure(source, nn.Sequential(nn.Linear(5, 5), nn.Linear(5, 5)), (5,))
+    apart = nn.Sequential(nn.Linear(5, 5), nn.Linear(5, 5))
+    says = failure(apart, Tied(), (5,))
+    assert "the target uses one tensor where the source has two" in says
+    assert "`1.weight` (5×5, Linear, used by addmm) in the source" in says
+    transplant(source, apart, (5,))  # the other way round each gets its copy
+    assert torch.equal(apart[1].weight, source.a.weight)
 
 
 def test_attention_as_a_layer_and_written_out() -> None:
@@ -302,6 +321,12 @@ def test_networks_without_memory_are_refused() -> None:
     for devices in (("meta", "cpu"), ("cpu", "meta")):
         with pytest.raises(TransplantError, match="on the device `meta`, so it holds no memory"):
             transplant(*(archspec.load("digits").build(device) for device in devices), (1, 8, 8))
+
+
+def test_other_operations_are_cured_by_taking_what_comes_before() -> None:
+    source, target = with_history(small()), small(norm=nn.GroupNorm(2, 8))
+    assert failure(source, target).endswith("help: --partial (`partial=True`) loads what comes before")
+    assert partially(source, target).names == ("conv.weight",)
 
 
 def partially(source: nn.Module, target: nn.Module, shape: tuple[int, ...] = (3, 8, 8), **options: Any) -> Loaded:
@@ -357,3 +382,243 @@ def test_what_comes_after_the_first_other_operation_is_left_out() -> None:
     }
     assert torch.equal(target[3].weight, source.conv2.weight)
     assert "no layer of the source fits" in failure(source, nn.Sequential(nn.Conv2d(3, 4, 1)), partial=True)
+
+
+# --- along the data, not in the order of execution -------------------------------------------------------------------
+
+
+class Branches(nn.Module):
+    """Two branches of equal shapes that do different things, in either order, added or concatenated."""
+
+    def __init__(
+        self, first: str, *, acts: tuple[nn.Module, nn.Module], join: str = "add", turned: bool = False
+    ) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 6, 1), nn.Conv2d(3, 6, 1)
+        self.act_a, self.act_b = acts
+        self.head = nn.Conv2d(6 if join == "add" else 12, 2, 1)
+        self.first, self.join, self.turned = first, join, turned
+
+    def forward(self, images: Tensor) -> Tensor:
+        results = {}
+        for name in ("a", "b") if self.first == "a" else ("b", "a"):
+            results[name] = getattr(self, f"act_{name}")(getattr(self, name)(images))
+        pair = [results["a"], results["b"]]
+        pair = pair[::-1] if self.turned else pair
+        return self.head(pair[0] + pair[1] if self.join == "add" else torch.cat(pair, 1))
+
+
+def carried(source: nn.Module, target: nn.Module, shape: tuple[int, ...] = (3, 8, 8), *, atol: float = 0.0) -> Loaded:
+    """What was loaded, where the two networks now give equal results for an image that is not the proof's."""
+    loaded = transplant(source, target, shape)
+    image = torch.randn(2, *shape)
+    with torch.no_grad():
+        expected, found = source.eval()(image), target.eval()(image)
+    assert expected.std() > 0
+    torch.testing.assert_close(found, expected, atol=atol, rtol=0)
+    return loaded
+
+
+@pytest.mark.parametrize(("join", "turned"), [("add", False), ("add", True), ("cat", False)])
+def test_branches_run_in_another_order_are_found_by_what_they_do(join: str, turned: bool) -> None:
+    acts = nn.ReLU(), nn.Tanh()
+    source = Branches("a", acts=acts, join=join)
+    target = Branches("b", acts=acts, join=join, turned=turned)
+    carried(source, target, atol=0)
+    assert torch.equal(target.a.weight, source.a.weight)
+    assert torch.equal(target.b.bias, source.b.bias)
+
+
+def test_branches_told_apart_by_their_place_in_a_concatenation() -> None:
+    acts = nn.ReLU(), nn.ReLU()
+    source, target = Branches("a", acts=acts, join="cat"), Branches("b", acts=acts, join="cat")
+    carried(source, target)
+    assert torch.equal(target.a.weight, source.a.weight)
+
+
+def test_branches_told_apart_by_a_pooling_before_them() -> None:
+    class Pooled(nn.Module):
+        def __init__(self, first: str) -> None:
+            super().__init__()
+            self.plain, self.pooled, self.first = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), first
+            self.pool = nn.AvgPool2d(3, 1, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            if self.first == "plain":
+                plain = self.plain(images)
+                return plain + self.pooled(self.pool(images))
+            pooled = self.pooled(self.pool(images))
+            return self.plain(images) + pooled
+
+    source, target = Pooled("plain"), Pooled("pooled")
+    carried(source, target)
+    assert torch.equal(target.plain.weight, source.plain.weight)
+
+
+def test_branches_that_differ_in_their_function_are_refused() -> None:
+    """ReLU and GELU against ReLU and tanh: shapes, operations with weights and places are equal."""
+    source = Branches("a", acts=(nn.ReLU(), nn.Tanh()))
+    says = failure(source, Branches("b", acts=(nn.ReLU(), nn.GELU())))
+    assert "the networks compute different things in evaluation" in says
+
+
+@pytest.mark.parametrize("dropped", ["shortcut", "stride", "groups"])
+def test_what_is_left_out_or_changed_is_caught_though_new_weights_hide_it(dropped: str) -> None:
+    """The last factor of each branch is 0 in a new network, so that a branch could be anything."""
+
+    class Residual(nn.Module):
+        def __init__(self, change: str = "") -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 8, 3, padding=1)
+            self.conv = nn.Conv2d(
+                8, 8, 3, padding=2 if change == "groups" else 1, dilation=2 if change == "groups" else 1
+            )
+            self.gamma = nn.Parameter(torch.zeros(8, 1, 1))
+            self.pool = nn.AvgPool2d(3, 1, 1) if change == "stride" else nn.Identity()
+            self.head, self.change = nn.Linear(8, 4), change
+
+        def forward(self, images: Tensor) -> Tensor:
+            x = self.stem(images)
+            branch = self.pool(self.conv(x)) * self.gamma
+            x = branch + x * 0 if self.change == "shortcut" else x + branch
+            return self.head(x.mean((2, 3)))
+
+    source = Residual()
+    with torch.no_grad():
+        source.head.weight.zero_()
+    transplant(source, Residual(), (3, 8, 8))
+    assert "compute different things" in failure(source, Residual(dropped))
+
+
+def test_a_vector_is_a_factor_of_channels() -> None:
+    class Scaled(nn.Module):
+        def __init__(self, *shape: int) -> None:
+            super().__init__()
+            self.conv, self.gamma = nn.Conv2d(3, 5, 1), nn.Parameter(torch.randn(shape))
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.gamma.reshape(1, 5, 1, 1) * self.conv(images)
+
+    source, target = Scaled(5), Scaled(5, 1, 1)
+    carried(source, target)
+    assert torch.equal(target.gamma.flatten(), source.gamma)
+
+
+def test_linear_layers_are_convolutions_over_their_whole_input() -> None:
+    source = nn.Sequential(nn.Flatten(), nn.Linear(3 * 4 * 4, 6), nn.ReLU(), nn.Linear(6, 2))
+    target = nn.Sequential(nn.Conv2d(3, 6, 4), nn.ReLU(), nn.Conv2d(6, 2, 1), nn.Flatten())
+    for one, other in ((source, target), (target, source)):
+        loaded = carried(one, other, (3, 4, 4), atol=1e-5)
+        assert loaded.proven
+    assert torch.equal(target[0].weight.flatten(1), source[1].weight)
+
+
+def test_weights_kept_the_other_way_round() -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.bias = nn.Parameter(torch.randn(6, 4)), nn.Parameter(torch.randn(4))
+
+        def forward(self, features: Tensor) -> Tensor:
+            return torch.relu(features @ self.weight + self.bias)
+
+    source, target = Turned(), nn.Sequential(nn.Linear(6, 4), nn.ReLU())
+    carried(source, target, (6,), atol=1e-5)
+    assert torch.equal(target[0].weight, source.weight.t())
+    again = Turned()
+    carried(target, again, (6,), atol=1e-5)
+    assert torch.equal(again.weight, source.weight)
+
+
+class Fused(nn.Module):
+    """Attention of which query, key and value come of one layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.qkv, self.out = nn.Linear(8, 8), nn.Linear(8, 24), nn.Linear(8, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        q, k, v = self.qkv(self.stem(tokens)).unflatten(-1, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+        return self.out(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class Separate(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.q, self.k, self.v, self.out = (nn.Linear(8, size) for size in (8, 8, 8, 8, 3))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = self.stem(tokens)
+        q, k, v = (layer(tokens).unflatten(-1, (2, 4)).transpose(1, 2) for layer in (self.q, self.k, self.v))
+        return self.out(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def test_query_key_and_value_as_one_tensor_or_three() -> None:
+    source, target = Fused(), Separate()
+    carried(source, target, (5, 8), atol=1e-5)
+    assert torch.equal(torch.cat([target.q.weight, target.k.weight, target.v.weight]), source.qkv.weight)
+    assert torch.equal(torch.cat([target.q.bias, target.k.bias, target.v.bias]), source.qkv.bias)
+    again = Fused()
+    carried(target, again, (5, 8), atol=1e-5)
+    assert same(again, source)
+
+
+def test_biases_put_together_with_constants() -> None:
+    """Swin v2 has no bias of keys; some keep two vectors and a constant, some one vector of which a third counts not."""
+
+    class Together(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.q, self.v = (nn.Parameter(torch.randn(shape)) for shape in ((12, 5), (4,), (4,)))
+            self.register_buffer("k", torch.zeros(4))
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            return functional.linear(tokens, self.weight, torch.cat([self.q, self.k, self.v])).tanh()
+
+    class Zeroed(nn.Sequential):
+        def __init__(self, start: int) -> None:
+            super().__init__(nn.Linear(5, 12))
+            self.start = start
+
+        def forward(self, tokens: Tensor) -> Tensor:
+            bias = self[0].bias.clone()
+            bias[self.start : self.start + 4].zero_()
+            return functional.linear(tokens, self[0].weight, bias).tanh()
+
+    source, target = Together(), Zeroed(4)
+    carried(source, target, (5,))
+    assert torch.equal(target[0].bias, torch.cat([source.q, source.k, source.v]))
+    again = Together()
+    carried(target, again, (5,))
+    assert torch.equal(again.v, source.v)
+    assert "the target has constants where the source has weights" in failure(source, Zeroed(0), (5,))
+
+
+def test_sums_in_another_order_are_proven_in_double_precision() -> None:
+    class Summed(nn.Module):
+        def __init__(self, turned: bool) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.Linear(6, 6) for _ in range(3))
+            self.head, self.turned = nn.Linear(6, 4), turned
+
+        def forward(self, x: Tensor) -> Tensor:
+            a = self.layers[0](x)
+            b = self.layers[1](a.tanh())
+            c = self.layers[2](b.tanh())
+            return self.head(a + (b + c) if self.turned else (a + b) + c)
+
+    source = Summed(False)
+    loaded = carried(source, Summed(True), (6,), atol=1e-5)
+    assert (loaded.rounding, loaded.to_dict()["rounding"]) == (1e-9, 1e-9)
+    assert loaded.render().endswith("give the source's results, within 1e-09 in double precision")
+    assert carried(source, Summed(False), (6,)).rounding == 0
+
+
+def test_a_difference_that_single_precision_would_hide_is_refused() -> None:
+    says = failure(with_history(small()), small(norm=nn.BatchNorm2d(8, eps=1.1e-5)))
+    assert says.endswith(
+        "the first result that differs is\n    of `norm.running_var` in the source\n"
+        "    of `norm.running_var` in the target\n"
+        "  where `eps` is 1e-05 in the source and 1.1e-05 in the target\n"
+        "  help: give both layers the same settings"
+    )

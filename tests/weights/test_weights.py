@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +140,59 @@ def test_files_that_hold_no_weights_are_refused_and_never_run(
     assert not os.path.exists("harmed")
 
 
+def test_a_small_archive_that_becomes_a_large_one_is_refused_at_once(folder: Path) -> None:
+    torch.save({"a": torch.zeros(30_000_000)}, "large.pt")
+    with zipfile.ZipFile("large.pt") as large, zipfile.ZipFile("w.pt", "w", zipfile.ZIP_DEFLATED) as small:
+        for entry in large.infolist():
+            small.writestr(entry.filename, large.read(entry), compress_type=zipfile.ZIP_DEFLATED)
+    assert os.path.getsize("w.pt") < 1_000_000
+    assert torch.load("w.pt", weights_only=True)["a"].numel() == 30_000_000  # torch itself takes it
+    with pytest.raises(UsageError, match=r"cannot read w\.pt: it is a compressed archive, which torch.save does not"):
+        read("w.pt")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nested_tensors_are_refused(folder: Path) -> None:
+    torch.save({"a\nb": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])}, "w.pt")
+    with pytest.raises(UsageError) as caught:
+        read("w.pt")
+    assert str(caught.value).startswith("w.pt: `a\\nb` is not a dense tensor of numbers\n  help: ")
+
+
+def test_no_file_of_a_person_is_overwritten_on_the_way(folder: Path) -> None:
+    Path("treasure").write_text("gold")
+    Path("w.pt.part").write_text("mine")
+    os.symlink("treasure", "w.safetensors.part")
+    save(digits(), "w.pt")
+    save(digits(), "w.safetensors")
+    assert (Path("w.pt.part").read_text(), Path("treasure").read_text()) == ("mine", "gold")
+    assert sorted(os.listdir()) == ["treasure", "w.pt", "w.pt.part", "w.safetensors", "w.safetensors.part"]
+    assert os.stat("w.pt").st_mode == os.stat("w.safetensors").st_mode == os.stat("treasure").st_mode
+
+
+@pytest.mark.parametrize("file", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_where_there_is_no_room_there_is_one_answer(file: str, form: str, tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
+    command = f"from archspec.cli import main; sys.argv[1:] = {['build', 'digits', '--save', file, '--format', form]}; "
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", limited + command + "main()"],
+        cwd=tmp_path, capture_output=True, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert not os.listdir(tmp_path)
+    if form == "json":
+        answer = json.loads(done.stdout)
+        assert (answer["results"], done.stderr) == ([], "")
+        says = answer["errors"][0]["message"]
+    else:
+        assert done.stdout == ""
+        says = done.stderr
+    assert f"cannot write {file}: " in says
+    assert "File too large" in says
+
+
 @pytest.mark.parametrize("write", [write_truncated, write_module, lambda path: Path(path).write_text("hello")])
 def test_safetensors_that_are_none_are_refused(folder: Path, write: Callable[[str], object]) -> None:
     write("w.safetensors")
@@ -161,6 +216,41 @@ def test_of_a_lightning_checkpoint_the_network_is_taken(folder: Path) -> None:
     trainer.save_checkpoint("last.ckpt")
     assert "mean" in torch.load("last.ckpt", weights_only=True)["state_dict"]
     assert equal(read("last.ckpt"), module.network.state_dict())
+
+
+CLASSES = ["zéro", *(f"digit {n}" for n in range(1, 10))]
+
+
+def test_what_a_checkpoint_knows_of_its_images_travels_with_the_weights(run: Callable, folder: Path) -> None:
+    from pytorch_lightning import Trainer
+    from safetensors import safe_open
+
+    from trainer.steps.module import SpecModule
+
+    module = SpecModule(archspec.load("digits").resolved)
+    module.mean.fill_(0.25)
+    trainer = Trainer(logger=False, enable_checkpointing=False, max_epochs=0, enable_model_summary=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint("run/checkpoints/best.ckpt")
+    Path("run/environment.json").write_text(json.dumps({"classes": CLASSES}))
+    command = ["build", "digits", "--weights", "run/checkpoints/best.ckpt"]
+    done = run(*command, "--save", "w.safetensors")
+    assert done.stdout.endswith("weights saved to w.safetensors, with mean, std, classes as metadata\n")
+    with safe_open("w.safetensors", "pt") as file:
+        assert file.metadata() == {"mean": "[0.25]", "std": "[1.0]", "classes": json.dumps(CLASSES, ensure_ascii=False)}
+    done = run("build", "digits", "--weights", "w.safetensors", "--save", "again.safetensors")
+    with safe_open("again.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["mean"]) == [0.25]
+    done = run(*command, "--save", "w.pt")
+    note = "without mean, std, classes of run/checkpoints/best.ckpt, which .safetensors files can hold\n"
+    assert done.stdout.endswith(f"weights saved to w.pt\n  note: {note}")
+    done = run(*command, "--save", "again.pt", "--format", "json")
+    assert json.loads(done.stdout)["errors"] == []
+    assert done.stderr == f"note: {note}"
+    done = run(*command, "--partial", "--set", "num_classes=4", "--save", "four.safetensors")
+    assert done.stdout.endswith(
+        "without mean, std, classes of run/checkpoints/best.ckpt, which are another network's\n"
+    )
 
 
 # --- loading ---------------------------------------------------------------------------------------------------------
@@ -202,13 +292,178 @@ def test_all_that_does_not_fit_is_said_at_once() -> None:
     )
 
 
-def test_long_lists_are_cut_and_prefixes_are_noticed() -> None:
+def test_long_lists_are_cut() -> None:
     module = digits()
-    says = refusal(module, {f"module.{key}": value for key, value in module.state_dict().items()})
+    names = list(module.state_dict())
+    state = {f"{'a' if n % 2 else 'model'}.{name}": module.state_dict()[name] for n, name in enumerate(names)}
+    says = refusal(module, state)
     assert says.count("\n") == 12
     assert "    and " in says
-    assert says.endswith("help: its names begin with `module.`: save them without it")
+    assert says.endswith(
+        "some names begin with `model.`: in Python, read the file, keep those and save them without it"
+    )
     assert "no tensor of w.pt fits this network" in refusal(module, {"x": torch.zeros(1)}, partial=True)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod."])
+def test_a_prefix_of_all_names_is_taken_off_and_said(prefix: str) -> None:
+    source, target = digits(), digits()
+    loaded = load(target, {f"{prefix}{name}": value for name, value in source.state_dict().items()})
+    assert equal(target.state_dict(), source.state_dict())
+    assert loaded.render().endswith(f"\n  note: the prefix `{prefix}` of all names was taken off")
+    wrapped = nn.Sequential()
+    wrapped.add_module(prefix.split(".")[0], nn.Linear(2, 2))
+    assert load(wrapped, wrapped.state_dict()).notes == ()  # the network's own names begin so
+
+
+def test_values_that_are_not_finite_are_said() -> None:
+    module = nn.Linear(2, 3)
+    loaded = load(module, {"weight": torch.full((3, 2), torch.nan), "bias": torch.tensor([0, torch.inf, 0])})
+    assert loaded.notes == ("2 tensors hold values that are not finite: weight, bias",)
+    assert loaded.to_dict()["notes"] == list(loaded.notes)
+
+
+def test_names_from_files_are_printed_on_one_line() -> None:
+    says = refusal(nn.Linear(2, 2), {"a\x1b[31m\nerror: x": torch.zeros(1)})
+    assert "`a\\x1b[31m\\nerror: x`: 1, not in the network" in says
+
+
+def test_in_part_layers_after_an_inserted_one_are_aligned() -> None:
+    """By their positions alone, the second convolution would get the first normalisation's place, and so on."""
+    source = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.ReLU(), nn.Linear(4, 2))
+    target = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3), nn.ReLU(), nn.Linear(4, 2)
+    )
+    before = {key: value.clone() for key, value in target.state_dict().items()}
+    loaded = load(target, source.state_dict(), partial=True)
+    assert {one.name: one.reason for one in loaded.skipped} == {"2.weight": "missing", "2.bias": "missing"}
+    for old, new in ((0, 0), (2, 4), (4, 6)):
+        assert torch.equal(target[new].weight, source[old].weight)
+    assert torch.equal(target[2].weight, before["2.weight"])
+    assert loaded.notes == ("layers have moved: `2` is `4` here, `4` is `6` here",)
+    shorter = nn.Sequential(*(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Linear(4, 2)))
+    load(shorter, source.state_dict(), partial=True)  # and where one is gone
+    assert torch.equal(shorter[2].weight, source[4].weight)
+
+
+def test_in_part_layers_that_could_stand_in_several_places_are_refused() -> None:
+    layers = [nn.Conv2d(3, 8, 3), *(nn.Conv2d(8, 8, 3) for _ in range(4)), nn.Linear(8, 2)]
+    source, target = nn.Sequential(*layers[:3], layers[5]), nn.Sequential(*layers)
+    says = refusal(target, dict(source.state_dict()), partial=True)
+    assert says == (
+        "layers cannot be aligned: the list `network` has 6 entries with weights here and 4 in the source, and several "
+        "are alike, so which of them are new cannot be told\n"
+        "  help: choose them in Python: `network.load_state_dict({name: tensor, …}, strict=False)`, with this network's "
+        "names and the tensors of `archspec.weights.read(FILE)`"
+    )
+    deep = nn.Sequential(*(nn.Linear(2, 2) for _ in range(3000)))  # told at once, not after hours
+    assert "cannot be aligned" in refusal(deep, dict(deep[1:].state_dict()), partial=True)
+
+
+def test_in_part_layers_keep_to_the_parts_they_are_named_by() -> None:
+    """Alignment is within a list: of blocks, those of their own stage alone."""
+
+    def network(*depths: int) -> nn.Module:
+        stages = {f"stage{n}": nn.Sequential(*(nn.Linear(4, 4) for _ in range(d))) for n, d in enumerate(depths)}
+        return nn.ModuleDict({**stages, "head": nn.Linear(4, 2)})
+
+    source, target = network(2, 2), network(2, 3)
+    assert "the list `stage1` has 3 entries with weights here and 2" in refusal(
+        target, dict(source.state_dict()), partial=True
+    )
+    loaded = load(network(2, 2, 1), source.state_dict(), partial=True)
+    assert {one.name for one in loaded.skipped} == {"stage2.0.weight", "stage2.0.bias"}
+
+
+# --- another input ---------------------------------------------------------------------------------------------------
+# What is expected was computed once by timm 1.0.31: resample_abs_pos_embed, resize_rel_pos_bias_table_simple and
+# adapt_input_conv, of the values that stand here.
+
+NINE = [0.0, 1, 2, 4, 3, 5, 7, 8, 6]
+TWO_BY_TWO = [1.2956303358078003, 2.489924192428589, 6.210182189941406, 5.975311756134033]
+TWO_BY_FOUR = [
+    1.2678059339523315, 1.3111482858657837, 2.0783884525299072, 3.088533878326416,
+    6.09926700592041, 6.2878828048706055, 6.136996746063232, 5.741201877593994,
+]  # fmt: skip
+FIVE_BY_FIVE = [
+    -0.49843183159828186, 0.013408701866865158, 0.8080002069473267, 1.4470722675323486, 1.7987844944000244,
+    1.328321933746338, 1.2463699579238892, 1.416001558303833, 2.4474732875823975, 3.2528977394104004,
+    4.096000671386719, 3.4679999351501465, 3.0, 4.152000427246094, 5.1920013427734375,
+    6.116320610046387, 6.182112216949463, 6.204000473022461, 5.979648590087891, 5.791904926300049,
+    7.173569679260254, 7.922144412994385, 8.480001449584961, 7.106817722320557, 5.867138862609863,
+]  # fmt: skip
+
+
+class Holder(nn.Module):
+    def __init__(self, **tensors: Tensor) -> None:
+        super().__init__()
+        for name, tensor in tensors.items():
+            setattr(self, name, nn.Parameter(tensor))
+
+
+@pytest.mark.parametrize(
+    ("count", "input_shape", "expected"),
+    [(5, None, [9.0, *TWO_BY_TWO]), (9, (3, 32, 64), [9.0, *TWO_BY_FOUR]), (4, None, None), (9, None, None)],
+)
+def test_position_embeddings_are_interpolated(count: int, input_shape: Any, expected: list[float] | None) -> None:
+    state = {"pos": torch.tensor([9.0, *NINE]).reshape(1, 10, 1)}
+    target = Holder(pos=torch.zeros(1, count, 1))
+    if expected is None:  # one has a token before the image's and the other has none; the grid is no square
+        assert "1×10×1 in the source" in refusal(target, state, adapt=True)
+        return
+    loaded = load(target, state, adapt=True, input_shape=input_shape)
+    torch.testing.assert_close(target.pos.detach().flatten(), torch.tensor(expected), atol=1e-6, rtol=0)
+    assert loaded.notes == (f"pos was interpolated: 1×10×1 became 1×{count}×1",)
+
+
+def test_tables_of_relative_positions_are_interpolated() -> None:
+    state = {"bias_table": torch.tensor(NINE).reshape(9, 1)}
+    target = Holder(bias_table=torch.zeros(25, 1))
+    says = refusal(target, state)
+    assert says.endswith("leaves it out and loads the rest; --adapt makes tensors over for another size or number of "
+                         "channels")  # fmt: skip
+    load(target, state, adapt=True)
+    torch.testing.assert_close(target.bias_table.detach().flatten(), torch.tensor(FIVE_BY_FIVE), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        (1, [7.0]),
+        (2, [1.5, 3.0]),
+        (4, [0.75, 1.5, 3.0, 0.75]),
+        (7, [3 / 7, 6 / 7, 12 / 7, 3 / 7, 6 / 7, 12 / 7, 3 / 7]),
+    ],
+)
+def test_the_first_convolution_takes_other_channels(channels: int, expected: list[float]) -> None:
+    source = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Conv2d(1, 1, 1))
+    with torch.no_grad():
+        source[0].weight.copy_(torch.tensor([1.0, 2, 4]).reshape(1, 3, 1, 1))
+    target = nn.Sequential(nn.Conv2d(channels, 1, 1), nn.Conv2d(1, 1, 1))
+    load(target, source.state_dict(), adapt=True)
+    torch.testing.assert_close(target[0].weight.detach().flatten(), torch.tensor(expected))
+    assert torch.equal(target[1].weight, source[1].weight)
+    other = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Conv2d(2, 1, 1))  # only the first is made over
+    assert "`1.weight`: 1×1×1×1 in the source, 1×2×1×1 in the network" in refusal(
+        other, dict(source.state_dict()), adapt=True
+    )
+
+
+def test_a_vision_transformer_for_larger_grey_images(run: Callable, folder: Path) -> None:
+    small = ["--set", "width=32", "--set", "depth=1", "--set", "heads=2"]
+    first = run("build", "vit_b_32", *small, "--set", "input=[3, 64, 64]", "--save", "w.safetensors")
+    assert first.returncode == 0, first.stderr
+    command = ["build", "vit_b_32", *small, "--set", "input=[1, 96, 96]", "--weights", "w.safetensors"]
+    done = run(*command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--adapt makes tensors over" in done.stderr
+    done = run(*command, "--adapt", "--save", "grey.safetensors")
+    assert done.returncode == 0, done.stderr
+    assert "note: embedding.0.weight was made over: 32×3×32×32 became 32×1×32×32" in done.stdout
+    assert "note: embedding.3.weight was interpolated: 1×5×32 became 1×10×32" in done.stdout
+    before, after = load_file("w.safetensors"), load_file("grey.safetensors")
+    torch.testing.assert_close(after["embedding.0.weight"], before["embedding.0.weight"].sum(1, keepdim=True))
+    assert torch.equal(after["embedding.3.weight"][:, 0], before["embedding.3.weight"][:, 0])
 
 
 def test_other_precisions_are_converted() -> None:
@@ -392,6 +647,38 @@ def test_mistakes(run: Callable, arguments: list[str], says: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {says}")
 
 
-def test_partial_needs_weights(run: Callable) -> None:
-    done = run("build", "digits", "--partial")
-    assert (done.returncode, done.stderr) == (2, "error: --partial says how weights are loaded: it needs --weights\n")
+@pytest.mark.parametrize("option", ["--partial", "--adapt"])
+def test_how_weights_are_loaded_needs_weights(run: Callable, option: str) -> None:
+    done = run("build", "digits", option)
+    assert (done.returncode, done.stderr) == (2, f"error: {option} says how weights are loaded: it needs --weights\n")
+
+
+BASE = """archspec: 1
+name: base
+input: [3, 32, 32]
+network:
+  - conv: {out: 8, kernel: 3, padding: 1}
+  - relu
+  - conv: {out: 8, kernel: 3, padding: 1}
+  - relu
+  - global_avg_pool
+  - flatten
+  - linear: 10
+"""
+
+
+def test_an_inserted_layer_that_cannot_be_told_from_its_neighbours_is_refused(run: Callable, folder: Path) -> None:
+    Path("base.yaml").write_text(BASE)
+    layer = "  - conv: {out: 8, kernel: 3, padding: 1}\n  - relu\n"
+    Path("alike.yaml").write_text(BASE.replace("  - global", f"{layer}  - global"))
+    Path("other.yaml").write_text(BASE.replace("  - global", f"{layer.replace('3', '5')}  - global"))
+    run("build", "./base.yaml", "--save", "w.safetensors")
+    done = run("build", "./alike.yaml", "--weights", "w.safetensors", "--partial")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "error: layers cannot be aligned: the list `network` has 4 entries with weights here and 3" in done.stderr
+    done = run("build", "./other.yaml", "--weights", "w.safetensors", "--partial")
+    assert done.stdout.splitlines()[1:] == [
+        "weights loaded from w.safetensors: 6 of 8 tensors",
+        "  note: layers have moved: `6` is `8` here",
+        "  not loaded: 4.weight (8×8×5×5, not in the source), bias (8, not in the source)",
+    ]
