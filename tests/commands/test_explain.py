@@ -149,7 +149,7 @@ def test_every_word_is_explained(word: str) -> None:
             "`{name: {arguments}}`\n\n"
             "example:\n  init: {conv: {weight: kaiming_normal, bias: 0}}\n\n"
             "init (an argument): Its meaning depends on what takes it.\n\n"
-            "where it stands:\n  prelu  the slope to begin with; a number; default 0.25\n",
+            "where it stands:\n  prelu  the slope to begin with; a number ≥ -1 and < 1; default 0.25\n",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) and "\n" not in value else "",
