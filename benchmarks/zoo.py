@@ -53,8 +53,8 @@ Every network that comes with archspec. `archspec check NAME` gives the figures 
 `specs/`, one without is a variant of it.
 
 - **params**, **GMACs**: ours, and beside each the reference: that which torchvision publishes with its weights,
-  or the published ones of the paper or its code. Side classifiers count as parameters (in `googlenet` they are left
-  out, as in the published figure). GMACs are those of one image of the input's size.
+  or the published ones of the paper or its code. Auxiliary classifiers count as parameters (in `googlenet` they are
+  left out, as in the published figure). GMACs are those of one image of the input's size.
 - **logits**: the largest difference of ours from torchvision's, with the same weights, on a random image of that size.
 - **lines**: of the spec, all its variants included.
 
@@ -133,7 +133,7 @@ def copy_along_data(source: nn.Module, target: nn.Module, images: torch.Tensor) 
 
 def torchvision_model(variant: str, size: int) -> nn.Module:
     options: dict[str, object] = {"image_size": size} if variant.startswith("vit") else {}
-    if variant == "googlenet":  # published without its side classifiers
+    if variant == "googlenet":  # published without its auxiliary classifiers
         options = {"aux_logits": False, "init_weights": False}
     if variant == "inception_v3":
         options = {"init_weights": False}

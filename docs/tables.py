@@ -38,7 +38,7 @@ SECTIONS = {  # of the same page: where more is said
     "save": "Saved tensors",
     "load": "Saved tensors",
     "output": "Outputs",
-    "aux": "Side classifiers",
+    "aux": "Auxiliary classifiers",
 }
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """The output by the name "", and what is given beside it by its name: outputs, then side classifiers."""
+    """The output by the name "", and what is given beside it by its name: outputs, then auxiliary classifiers."""
     graph = data["graph"]
     tensors: dict[int, Tensor] = {}
     for node in graph["nodes"]:

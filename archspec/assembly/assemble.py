@@ -2,7 +2,7 @@
 
 Sequences become `nn.Sequential`; merges, and sequences that lead tensors past their parts, become modules whose
 `forward` torch.fx writes, so that nothing of archspec runs in the network, and a pickled network needs no archspec.
-The exceptions are `archspec.assembly.modules`: side classifiers and recomputation.
+The exceptions are `archspec.assembly.modules`: auxiliary classifiers and recomputation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from archspec.plan.plan import Plan
 def assemble(plan: Plan, device: str | torch.device = "cpu") -> nn.Module:
     """The network of a plan, on a device, its parameters initialised once.
 
-    It maps `(N, *plan.input)` to `(N, *plan.output)`; with `outputs`, and in training with side classifiers, to
+    It maps `(N, *plan.input)` to `(N, *plan.output)`; with `outputs`, and in training with auxiliary classifiers, to
     `(output, {name: tensor})`. Its `state_dict` keys are the plan's paths. The random numbers are drawn layer by layer
     in the order of execution, as torch's own layers made in that order would draw them.
     """

@@ -26,7 +26,7 @@ def _one_call(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @_one_call
 def in_training(module: nn.Module, *inputs: Any) -> Any:
-    """What a side classifier gives in training; `None` in evaluation, where it costs nothing."""
+    """What an auxiliary classifier gives in training; `None` in evaluation, where it costs nothing."""
     return module(*inputs) if module.training else None
 
 

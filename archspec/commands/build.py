@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @set_option
 @click.option("--summary", is_flag=True, help="Print torchinfo's table of the module under the plan's totals.")
 @click.option("--depth", type=click.IntRange(1), default=4, show_default=True, help="Levels of the summary's table.")
-@click.option("--no-aux", "aux", flag_value=False, default=True, help="Leave side classifiers out.")
+@click.option("--no-aux", "aux", flag_value=False, default=True, help="Leave auxiliary classifiers out.")
 @click.option(
     "--weights",
     "origin",

@@ -1,4 +1,4 @@
-"""Held to a JSON Schema: what jsonschema says of a tree, at the place it says it of."""
+"""Validation of YAML trees against a JSON Schema: each error has its line and column."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ NODE_FORMS: Forms = {
         modifiers=("when",),
     ),
     "aux": Form(
-        "A side classifier on the tensor, in training alone; its loss counts by the weight.",
+        "An auxiliary classifier on the tensor, in training alone; its loss counts by the weight.",
         "`{name: …, weight: …, body: …}`",
         "- aux: {name: side, weight: 0.3, body: [flatten, {linear: 10}]}",
         modifiers=("when", "init"),

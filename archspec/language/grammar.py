@@ -1,6 +1,6 @@
 """The grammar of networks and block bodies: trees of YAML values to trees of nodes.
 
-What is wrong is reported and parsing goes on; a node that cannot be understood becomes `Broken`.
+Parsing recovers from errors: each is reported, and a node that cannot be understood becomes `Broken`.
 """
 
 from __future__ import annotations
@@ -461,7 +461,7 @@ class Grammar(CallGrammar):
 
 _AUX = tuple(AUX_KEYS)
 WEIGHT = AUX_KEYS["weight"].schema
-"""What the weight of a side classifier's loss may be."""
+"""What the weight of an auxiliary classifier's loss may be."""
 
 
 def _words(mapping: Mapping) -> list[str]:

@@ -144,7 +144,7 @@ class Wire:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aux:
-    """A side classifier on the current tensor, whose loss counts by a weight in training."""
+    """An auxiliary classifier on the current tensor, whose loss counts by a weight in training."""
 
     mark: Mark
     name: str
@@ -183,7 +183,7 @@ class Step:
 
 
 def bodies(step: Step) -> Iterator[Body]:
-    """All that stands in a step, itself included, less the bodies of side classifiers."""
+    """All that stands in a step, itself included, less the bodies of auxiliary classifiers."""
     waiting = [step]
     while waiting:
         body = waiting.pop().body

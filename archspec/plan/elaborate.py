@@ -134,7 +134,7 @@ class _Elaborator:
         return {} if wrong else inits(template.value, data, self.report)
 
     def whole(self, step: Step, place: Place) -> Result:
-        """The body of a network, block or side classifier, which saves tensors of its own."""
+        """The body of a network, block or auxiliary classifier, which saves tensors of its own."""
         result = self.step(step, place)
         if result is not None:
             place.tensors.close()
@@ -283,8 +283,8 @@ class _Elaborator:
         if body is None or place.shape is None:
             return None
         if isinstance(body, _Dropped):
-            raise Fault("node-form", f"the side classifier `{aux.name}` is empty", aux.mark)
-        _check_recomputed(body, f"the side classifier `{aux.name}`")
+            raise Fault("node-form", f"the auxiliary classifier `{aux.name}` is empty", aux.mark)
+        _check_recomputed(body, f"the auxiliary classifier `{aux.name}`")
         for one in body.named[:1]:  # within a block
             raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{aux.name}`, {aux.mark}")
         pairs = freeze_pairs({"name": aux.name, "weight": weight})
@@ -417,7 +417,7 @@ def _uses_channels(step: Step) -> bool:
 
 
 def _check_recomputed(node: Result, what: str) -> None:
-    """Raises `Fault` where all of a network or side classifier is to be computed again, which saves nothing."""
+    """Raises `Fault` where all of a network or auxiliary classifier is to be computed again, which saves nothing."""
     while isinstance(node, (Layer, Group)):
         if node.recompute:
             message = f"`recompute` has no meaning for the whole of {what}: all of it would be kept to compute it again"
@@ -426,9 +426,9 @@ def _check_recomputed(node: Result, what: str) -> None:
 
 
 def _in_aux(kind: str, mark: Mark, note: str = "") -> Fault:
-    """The fault of an `output` or `aux` within a side classifier."""
+    """The fault of an `output` or `aux` within an auxiliary classifier."""
     inner = "has no outputs beside its own" if kind == "output" else "cannot stand within another"
-    return Fault("node-form", f"a side classifier {inner}", mark, notes=[note] if note else [])
+    return Fault("node-form", f"an auxiliary classifier {inner}", mark, notes=[note] if note else [])
 
 
 def _loop_scope(index: int, count: int) -> Scope:

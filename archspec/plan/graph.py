@@ -32,7 +32,7 @@ class PlacedNode:
     calls: tuple[Frame, ...] = field(repr=False)
     """The calls and passes of loops that led to it, outermost first."""
     aux: str | None
-    """The side classifier that it belongs to, which is computed in training alone."""
+    """The auxiliary classifier that it belongs to, which is computed in training alone."""
     mark: Mark | None = field(repr=False)
     """Where it is written; the input has no such place."""
 
@@ -114,10 +114,10 @@ class PlacedGroup:
     source: int
     """The node whose tensor it takes."""
     result: int
-    """The node whose tensor goes on from here: `source`, of a side classifier or an empty group."""
+    """The node whose tensor goes on from here: `source`, of an auxiliary classifier or an empty group."""
     calls: tuple[Frame, ...] = field(repr=False)
     aux: str | None
-    """The side classifier that it belongs to, or is."""
+    """The auxiliary classifier that it belongs to, or is."""
 
     @property
     def kind(self) -> str:
@@ -206,7 +206,7 @@ def graph(root: Node, input: Shape) -> Graph:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Where the walk stands: within which groups, calls and side classifier, and what is saved by which name there."""
+    """Where the walk is: groups, calls and auxiliary classifier around it, and what is saved there by which name."""
 
     path: str
     parent: int | None
@@ -250,7 +250,7 @@ class _Walk:
         id, start = len(self.groups), len(self.nodes)
         self.groups.append(None)
         aux = group.name if group.kind == "aux" else way.aux
-        # what a block or a side classifier saves is its own; the latter sees what is saved around it too
+        # what a block or an auxiliary classifier saves is its own; the latter sees what is saved around it too
         saved = {} if group.kind == "block" else dict(way.saved) if group.kind == "aux" else way.saved
         children = []
         last = source

@@ -126,7 +126,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """The name of a side classifier."""
+        """The name of an auxiliary classifier."""
         return str(self.arguments["name"])
 
     @property

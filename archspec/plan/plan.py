@@ -116,7 +116,7 @@ class Plan:
 
 
 def _without_aux(node: Node, done: dict[int, Node]) -> Node:
-    """A part of a plan less its side classifiers; parts that were one object stay one."""
+    """A part of a plan less its auxiliary classifiers; parts that were one object stay one."""
     if not isinstance(node, Group) or not any(one.weight is not None for one in node.named):
         return node
     if node.kind == "aux":  # as a branch of a merge it still passes its input on

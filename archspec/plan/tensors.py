@@ -33,7 +33,7 @@ class Wires:
 
 
 class Tensors:
-    """The tensors that one body has saved so far. A side classifier's body also sees those around it."""
+    """The tensors that one body has saved so far. An auxiliary classifier's body also sees those around it."""
 
     def __init__(self, wires: Wires, report: Report, *, around: Tensors | None = None, block: str = "") -> None:
         self.report = report
@@ -83,7 +83,7 @@ class Tensors:
         last = list(self._saved)[-MOST_LISTED:]
         shown = f"saved {'so far' if len(self._saved) == len(last) else 'last'}: {listed(last)}" if last else None
         if marks := self._marks(name):
-            return f"its `save` at {marks[0]} was left out by a `when`, or stands in a side classifier"
+            return f"its `save` at {marks[0]} was left out by a `when`, or stands in an auxiliary classifier"
         return did_you_mean(name, self._saved) or shown or f"put `- save: {name}` where the tensor is made"
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = (
         "rotation",
         "Turns an image about its centre; what comes in from outside is black.",
         Argument("degrees", _or_two(number(0, 180), number(-360, 360)), 15, "the largest angle, or `[low, high]`"),
-        Argument("interpolation", choice("nearest", "bilinear"), "bilinear", "how pixels are taken up"),
+        Argument("interpolation", choice("nearest", "bilinear"), "bilinear", "how pixels are resampled"),
     )
     | _made(
         "color_jitter",

@@ -39,7 +39,7 @@ def chosen(default: str | None, options: Mapping[str, Schema], *, null: bool = F
     """`{name: NAME, …}` with the arguments of what the name chooses, or the name alone.
 
     Without a name, the default is meant. Where the name is a formula, its arguments are checked once it is computed;
-    so the conditions are those under which an option is *not* chosen, which a formula always fulfils.
+    so each option is written as `if the name is another … else …`: a formula fulfils the condition, whatever it gives.
     """
     unnamed = {"required": ["name"]}
     alone = [

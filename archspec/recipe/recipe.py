@@ -21,7 +21,7 @@ LOSSES: Mapping[str, Option] = {
         "The negative log-likelihood of the right class under softmax.", {"label_smoothing": number(0, 1)}
     ),
     "binary_cross_entropy": Option(
-        "Asks of each class by itself whether the image is of it; a mean over images and classes.",
+        "Binary cross-entropy for each class, averaged over images and classes.",
         {"label_smoothing": number(0, 1)},
         source="https://arxiv.org/abs/2110.00476",
     ),
@@ -175,7 +175,7 @@ class Clip(_Section):
     """A limit of the gradients: one of the two is given."""
 
     norm: Annotated[float | None, _Key("all gradients are scaled down to this norm", number(above=0))] = None
-    value: Annotated[float | None, _Key("each is held between −N and N", number(above=0))] = None
+    value: Annotated[float | None, _Key("each gradient value is clipped to [−N, N]", number(above=0))] = None
 
     @property
     def algorithm(self) -> Literal["norm", "value"]:
@@ -254,11 +254,13 @@ class Recipe:
     """
 
     data: Annotated[str, _Key("a data set by its name, or the path of a folder of images")] = "digits"
-    epochs: Annotated[int | None, _Key("how often the training images are gone through", integer(1))] = 10
+    epochs: Annotated[int | None, _Key("passes over the training images", integer(1))] = 10
     steps: Annotated[int | None, _Key("the number of the optimizer's steps, in place of `epochs`", integer(1))] = None
-    batch_size: Annotated[int, _Key("of how many images a batch is", integer(1))] = 64
-    accumulate: Annotated[int, _Key("over how many batches gradients are gathered for one step", integer(1))] = 1
-    seed: Annotated[int, _Key("what all that is random is drawn by", integer(0))] = 42
+    batch_size: Annotated[int, _Key("images per batch", integer(1))] = 64
+    accumulate: Annotated[int, _Key("batches whose gradients are accumulated for one step", integer(1))] = 1
+    seed: Annotated[
+        int, _Key("the seed of every random choice: initial weights, order, augmentation, dropout", integer(0))
+    ] = 42
     validation: Annotated[
         int | float,
         _Key(
@@ -268,7 +270,7 @@ class Recipe:
         ),
     ] = 0.1
     normalize: Annotated[
-        bool, _Key("whether channels lose their mean and are divided by their deviation, both of the training images")
+        bool, _Key("whether each channel is standardised by the training images' mean and standard deviation")
     ] = True
     augment: Annotated[
         tuple[AppliedAugmentation, ...],

@@ -97,8 +97,8 @@ def _aligned(theirs: list[Entry], ours: list[Entry], path: str) -> dict[str, str
     if count > 1:
         raise UsageError(
             f"layers cannot be aligned: the list `{in_line(path.rstrip('.')) or 'network'}` has {len(ours)} entries "
-            f"with weights here and {len(theirs)} in the source, and several are alike, so which of them are new cannot be "
-            "told",
+            f"with weights here and {len(theirs)} in the source, and several are alike, so which of them are new "
+            "cannot be told",
             help="choose them in Python: `network.load_state_dict({name: tensor, …}, strict=False)`, with this "
             "network's names and the tensors of `archspec.weights.read(FILE)`",
         )

@@ -140,7 +140,7 @@ def _state_dict(content: Any) -> Any:
     for key in ("state_dict", "model"):
         if isinstance(inner := content.get(key), Mapping):
             if "pytorch-lightning_version" in content and any(str(name).startswith("network.") for name in inner):
-                # beside the network, the module holds the data set's mean and deviation
+                # beside the network, the module holds the data set's mean and standard deviation
                 prefix = "network."
                 return {n.removeprefix(prefix): v for n, v in inner.items() if str(n).startswith(prefix)}
             return inner
@@ -429,7 +429,7 @@ def transplant_torchvision(
         )
     weights = entries[entry or "DEFAULT"]
     source = _published(model, weights)
-    if getattr(source, "aux_logits", False) and _count(target) < _count(source):  # it leaves out the side classifiers
+    if getattr(source, "aux_logits", False) and _count(target) < _count(source):
         source.aux_logits = False  # type: ignore[assignment]
         for side in {"aux1", "aux2", "AuxLogits"} & dict(source.named_children()).keys():
             setattr(source, side, None)

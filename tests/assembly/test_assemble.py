@@ -54,7 +54,7 @@ def test_state_dict_keys_are_the_paths_of_the_spec() -> None:
 
 @pytest.mark.parametrize("name", bundled())
 def test_only_torch_runs_in_forward(name: str) -> None:
-    """Side classifiers aside, which torch has no module for."""
+    """Auxiliary classifiers aside, which torch has no module for."""
     module = load(name).build(device="meta", aux=False)
     for inner in module.modules():
         assert type(inner).__module__.startswith(("torch.", "torchvision.ops.")), type(inner)

@@ -85,7 +85,7 @@ def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Saves with their loads: past nodes that keep the shape, or any; out of branches; through loops; side classifiers."""
+    """Saves with their loads: past nodes that keep the shape, or any; out of branches; through loops; auxiliary classifiers."""
     lists = st.lists(nodes, max_size=3)
     past = st.builds(
         lambda name, body: [{"save": name}, *body, {"add": {"input": [], "other": {"load": name}}}],
@@ -220,7 +220,7 @@ def assert_equal(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 
 
 def ordered_as(one: dict[str, Tensor], other: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors in another's order: of JSON, outputs come before side classifiers."""
+    """The same tensors in another's order: of JSON, outputs come before auxiliary classifiers."""
     assert one.keys() == other.keys()
     return {name: other[name] for name in one}
 

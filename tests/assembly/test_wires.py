@@ -1,4 +1,4 @@
-"""Tensors led past the sequence: save and load, outputs, side classifiers, recomputation, initial values of a node."""
+"""Tensors led past the sequence: save and load, outputs, auxiliary classifiers, recomputation, initial values of a node."""
 
 from __future__ import annotations
 

@@ -385,7 +385,7 @@ def test_a_network_has_no_name_that_commands_a_terminal(name: str) -> None:
         ("{relu: {}, recompute: true}", "the network"),
         ("{use: whole, recompute: =1 == 1}", "the network"),
         ("whole", "the network"),
-        ("[{aux: {name: side, weight: 1, body: {relu: {}, recompute: true}}}]", "the side classifier `side`"),
+        ("[{aux: {name: side, weight: 1, body: {relu: {}, recompute: true}}}]", "the auxiliary classifier `side`"),
     ],
 )
 def test_a_network_is_not_recomputed_as_a_whole(network: str, what: str) -> None:

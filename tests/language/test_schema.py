@@ -64,7 +64,7 @@ BEYOND = {
     "no space after a main argument's colon",
     "torch's name of a layer",
     "an optimizer by a formula that gives none",
-    "a side classifier in a block that is used twice",
+    "an auxiliary classifier in a block that is used twice",
     "a word of the language without its value",  # any word may be a block of the file
     "load before save",
     "load of a name that nothing saves",
@@ -76,7 +76,7 @@ BEYOND = {
     "a formula that gives no name",
     "two outputs of one name",
     "an empty aux, an aux in an aux, an output in an aux",
-    "two side classifiers of one name",
+    "two auxiliary classifiers of one name",
     "init of a node that its shape does not allow",
     "extends of a file that is not there",
     "extends of a file elsewhere",
@@ -84,7 +84,7 @@ BEYOND = {
     "a recompute whose formula gives no boolean",
     "an init of a node whose formula gives no initialiser",
     "load of a tensor whose save was left out",
-    "an output within a side classifier's block",
+    "an output within an auxiliary classifier's block",
     "floats for axes",  # to JSON Schema, 1.0 is an integer
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }

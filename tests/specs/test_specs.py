@@ -136,7 +136,7 @@ def in_execution_order(module: nn.Module, images: torch.Tensor) -> list[nn.Modul
 
 
 def torchvisions(variant: str, size: int) -> nn.Module:
-    """torchvision's model for images of a size, less the side classifiers where the published weights lack them."""
+    """torchvision's model for images of a size, less the auxiliary classifiers where the published weights lack them."""
     options = {
         "googlenet": {"aux_logits": False, "init_weights": False},
         "inception_v3": {"init_weights": False},
@@ -168,7 +168,7 @@ def smallest(variant: str) -> int:
     least = max(next(iter(torchvision.models.get_model_weights(variant))).meta["min_size"])
     if variant.startswith(("vit", "swin")):  # torchvision states the size of training
         return 56 if variant == "vit_h_14" else 64
-    return 299 if variant == "inception_v3" else max(64, least)  # its side classifier needs more than it does
+    return 299 if variant == "inception_v3" else max(64, least)  # its auxiliary classifier needs more than it does
 
 
 SIZES = {v: spec_of(variants()[v], v).plan.params for v in TORCHVISION}
@@ -179,7 +179,7 @@ SMALL = [
     for v in TORCHVISION
     if (v in LEAST and v != "inception_v3") or SIZES[v] < 8e6 or v in ("resnext50_32x4d", "vgg11_bn")
 ]
-"""Of each family the smallest, and all small ones; Inception v3 is tested with its side classifier."""
+"""Of each family the smallest, and all small ones; Inception v3 is tested with its auxiliary classifier."""
 
 
 @pytest.mark.slow

@@ -189,7 +189,7 @@ def test_weights_that_are_not_finite_are_carried_and_said() -> None:
 
 
 class Sided(nn.Module):
-    """A network with a side classifier that runs in training alone."""
+    """A network with an auxiliary classifier that runs in training alone."""
 
     def __init__(self, act: nn.Module) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ PERCENT = {"val accuracy", "test accuracy"}
 
 
 def compared(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
-    """The comparison's headings and rows as text. Runs of one spec with several seeds share a row: mean ± deviation."""
+    """The comparison's headings and rows as text. Runs of one spec with several seeds share a row."""
     groups: dict[tuple[str, str, int], list[Result]] = {}
     for result in results:
         groups.setdefault((result.name, result.data, result.params), []).append(result)

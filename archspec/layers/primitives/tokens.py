@@ -108,7 +108,7 @@ class PositionEmbedding(_OnTokens):
     doc = "Adds a learned vector to each token, by its position."
     source = "https://arxiv.org/abs/2010.11929"
     rule = "unchanged: T×F"
-    arguments = (Argument("std", number(0), 0.02, "deviation of the values to begin with"),)
+    arguments = (Argument("std", number(0), 0.02, "standard deviation of the initial values"),)
     weights = ("weight",)
     examples = ("position_embedding",)
 
