@@ -62,7 +62,8 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
     except OSError as error:
         raise UsageError(
             f"the checkpoint {path} cannot be written: {error.strerror or error}",
-            help=f"make room on its disk, then resume from the one before: archspec train --resume {path.parent.parent}",
+            help="make room on its disk, then resume from the one before: "
+            f"archspec train --resume {path.parent.parent}",
         ) from None
     finally:
         with suppress(OSError):
@@ -105,7 +106,8 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
         say(f"the checkpoint {path} is damaged{then}")
     if candidates:
         raise Damaged(
-            f"no checkpoint in {folder} is intact enough to resume from", help="train anew: archspec train, with --force"
+            f"no checkpoint in {folder} is intact enough to resume from",
+            help="train anew: archspec train, with --force",
         )
     return None
 
