@@ -244,7 +244,7 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
     if found.diagnostics:
         codes = {d.code for d in found.diagnostics}
         event("refused")
-        at_fault = {"input-shape", "shape-mismatch", "formula-value", "out-of-range", "node-form"}
+        at_fault = {"input-shape", "shape-mismatch", "formula-value", "out-of-range", "node-form", "branch-missing"}
         assert codes <= at_fault | {"tensor-unknown", "tensor-unused", "duplicate-name", "init-shape"}, codes
         return
     event("sound")

@@ -83,7 +83,9 @@ def test_editors_are_told_what_words_mean() -> None:
             if "$ref" not in node[word]:
                 assert node[word]["description"] == form.doc
     train = schema["$defs"]["section_train"]["properties"]
-    assert train["seed"]["description"] == "what all that is random is drawn by"
+    assert (
+        train["seed"]["description"] == "the seed of every random choice: initial weights, order, augmentation, dropout"
+    )
     assert all(one["description"] for one in train.values())
     block = schema["$defs"]["section_blocks"]["additionalProperties"]["properties"]
     assert {key: one["description"] for key, one in block.items()} == {k: f.doc for k, f in forms.BLOCK_KEYS.items()}

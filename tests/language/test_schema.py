@@ -23,6 +23,16 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "a loop as the only branch",
+    "a repetition as the only branch",
+    "a mistyped merge",
+    "a layer whose result is thrown away",
+    "the text none and the formula's none",
+    "a mapping for a list in a part",
+    "a mistyped layer in a part",
+    "c_in of a later node",
+    "a layer's name without quotes",
+    "a text and a number added",
     "wrong values of variables in layers",
     "a wrong value of a variable",
     "padding forgotten beside an empty branch",
@@ -149,7 +159,11 @@ FORMS: dict[str, Any] = {
             "for": {"k": ["p", "q"]},
             "body": [{"save": "=k"}, "act", {"output": "=k"}, {"concat": {"u": [], "v": {"load": "=k"}}}],
         },
-        "end": [{"when": True, "output": "=n"}, {"add": [[], {"when": False, "body": "relu"}]}, {"load": "a"}],
+        "end": [
+            {"when": True, "output": "=n"},
+            {"add": [[], {"when": False, "body": "relu"}]},
+            {"concat": [[], {"load": "a"}]},
+        ],
     },
 }
 

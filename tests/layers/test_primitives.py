@@ -33,8 +33,8 @@ STRICTER = {
     "subsample": "it only adds channels",  # torch would cut channels off
     "max_pool": "would see padding only",  # torch takes indices from outside the input
     "upsample": "no corners to align",  # torch has three values where we have two
-    # a larger shift is another, smaller one; heads that divide the positions would mix these up
-    "window_attention": "must be less than its window|does not divide its",
+    # a larger shift is another, smaller one; heads that divide the positions would mix these up; v2 divides by one less
+    "window_attention": "must be less than its window|does not divide its|needs windows of at least 2×2",
 }
 # Shapes that suit arguments which random ones hardly ever do
 SUITED: dict[str, Callable[[dict[str, Any], Shape], Shape]] = {
@@ -55,7 +55,9 @@ def values(schema: Schema) -> st.SearchStrategy[Any]:
         return st.integers(low, min(schema.get("maximum", low + 4), low + 4))
     if kind == "number":
         low = schema.get("minimum", schema.get("exclusiveMinimum", -2.0))
-        return st.floats(low, schema.get("maximum", low + 2), exclude_min="exclusiveMinimum" in schema, width=32)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 2))
+        ends = {"exclude_min": "exclusiveMinimum" in schema, "exclude_max": "exclusiveMaximum" in schema}
+        return st.floats(low, high, width=32, **ends)
     if kind == "array":
         return st.lists(values(schema["items"]), min_size=schema["minItems"], max_size=schema["maxItems"])
     return {"boolean": st.booleans(), "null": st.none()}[kind]
