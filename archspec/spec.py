@@ -48,7 +48,7 @@ MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single opera
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A sound spec, with its variant and settings chosen.
+    """A valid spec, with its variant and settings chosen.
 
     `load` and `from_dict` make it. It is never changed: `replace` and `without_aux` give another one.
     """
@@ -116,7 +116,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec file, read and held to its outline; its variants are still to be elaborated."""
+    """A spec file, read and checked against its outline; its variants are still to be elaborated."""
 
     file: str
     name: str
@@ -179,7 +179,7 @@ class SpecFile:
             if spec is not None and outlined:
                 specs.append(spec)
         if len(specs) < len(wanted) and not report.diagnostics:
-            message = "the network is not sound, but archspec cannot say why"
+            message = "the network is not valid, but archspec cannot say why"
             report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
 
     def spec(self, variant: str | None) -> Spec:
@@ -240,7 +240,7 @@ class SpecFile:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: the specs that are sound, everything that is wrong, and what is no error."""
+    """What a check found: the specs that are valid, everything that is wrong, and what is no error."""
 
     specs: tuple[Spec, ...]
     diagnostics: tuple[Diagnostic, ...]

@@ -207,7 +207,7 @@ def _memory_limits(root: str = "/sys/fs/cgroup", groups: str = "/proc/self/cgrou
 
 
 def _table(module: nn.Module, plan: Plan, depth: int) -> str:
-    """torchinfo's table, held to the plan: parameters and output shape are equal, or it is our fault."""
+    """torchinfo's table, checked against the plan: parameters and output shape are equal, or it is our fault."""
     from torchinfo import summary
 
     table = summary(

@@ -314,7 +314,7 @@ class Report:
         self.diagnostics: list[Diagnostic] = []
         self._notes: dict[Note, None] = {}
         self.count = 0
-        """How often something was added, repetitions included: whether it grows says whether a part is sound."""
+        """How often something was added, repetitions included: whether it grows says whether a part is valid."""
         self.work = 0
         """The steps taken so far, for all variants together."""
         self._seen: set[tuple[str, str, Mark | None]] = set()

@@ -59,7 +59,7 @@ def spend(work: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was parsed and found sound. `names` are the variables that it uses, `size` its operations."""
+    """A formula that was parsed and found valid. `names` are the variables that it uses, `size` its operations."""
 
     text: str
     names: frozenset[str]

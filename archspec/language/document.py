@@ -29,7 +29,7 @@ _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
 def section_schemas() -> dict[str, Schema]:
-    """The JSON Schema of each section of a file; `network`, `blocks` and `defaults` are held to the grammar instead."""
+    """The JSON Schema of each section of a file; the grammar checks `network`, `blocks` and `defaults`."""
     return _section_schemas(len(primitives()))
 
 

@@ -195,15 +195,15 @@ class _Elaborator:
         """Steps one after the other, each with the place that it sees but for the tensor, which flows through."""
         shape = context.shape
         children: list[tuple[str, Node]] = []
-        sound = shape is not None
+        valid = shape is not None
         for key, node, seen in nodes:
             result = self.node(node, seen.at(shape))
             if result is None:
-                sound, shape = False, None
+                valid, shape = False, None
             elif not isinstance(result, _Absent):
                 children.append((key, result))
                 shape = result.output
-        return self.group(kind, mark, children, context, shape) if sound and shape is not None else None
+        return self.group(kind, mark, children, context, shape) if valid and shape is not None else None
 
     def sequence(self, sequence: Sequence, context: Context) -> Result:
         return self.chain("sequence", sequence.mark, [(node.key, node, context) for node in sequence.nodes], context)

@@ -87,7 +87,7 @@ class Tensors:
         return did_you_mean(name, self._saved) or shown or f"put `- save: {name}` where the tensor is made"
 
     def close(self) -> None:
-        """Report what was saved and never loaded, once the whole body is known to be sound."""
+        """Report what was saved and never loaded, once the whole body is known to be valid."""
         for name in list(self._saved):
             self._check_loaded(name)
 
