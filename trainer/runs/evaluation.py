@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from archspec.foundation.errors import UsageError
+from archspec.foundation.errors import SpecError, UsageError
 from trainer.input.datasets import InMemory
 from trainer.input.files import Unreadable, decode, ignore_pillow_warnings
 from trainer.input.loaders import Stream, loader
@@ -32,12 +33,39 @@ def weights_of(run: Run) -> Path:
     )
 
 
-def load_network(run: Run, device: torch.device | None = None) -> SpecModule:
-    """A run's network with its weights, ready to evaluate images, on a GPU where there is one. Raises `UsageError`."""
-    content = checkpoints.load(weights_of(run))
-    module = SpecModule(content["hyper_parameters"]["spec"])
-    module.load_state_dict(content["state_dict"])
-    return module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+@dataclass(frozen=True)
+class Trained:
+    """A run's network with its weights, and what the checkpoint says of their validation."""
+
+    module: SpecModule
+    weights: Path
+    score: float | None
+    """The metric on the validation images; `None` where the weights are not those of the best epoch."""
+    epoch: int | None
+    """The epoch that they are of, counted from 1, if it is the best."""
+
+
+def load_network(run: Run, device: torch.device | None = None) -> Trained:
+    """A run's best weights, ready to evaluate images, on a GPU where there is one; without validation, its last.
+
+    Raises `UsageError` where there are none, or they are damaged or another run's.
+    """
+    file = weights_of(run)
+    content = checkpoints.load_own(file, run.environment.get("key"))
+    try:
+        module = SpecModule(content["hyper_parameters"]["spec"])
+        module.load_state_dict(content["state_dict"])
+    except UsageError:
+        raise
+    except (SpecError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise checkpoints.Damaged(
+            f"the checkpoint {file} holds no network and its weights: {' '.join(str(error).split())}",
+            help="use a checkpoint that archspec wrote",
+        ) from None
+    module = module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+    best = content["callbacks"].get(checkpoints.BEST_KEY) if file.stem == "best" else None
+    score, epoch = (best.get("score"), best.get("epoch")) if isinstance(best, dict) else (None, None)
+    return Trained(module, file, None if score is None else float(score), epoch)
 
 
 def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False) -> Any:
@@ -58,12 +86,12 @@ def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = Fa
 
 def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
     """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
-    weights, module = weights_of(run), load_network(run)
+    trained = load_network(run)
     job = load_job(run, data_folder)
-    evaluation = evaluate(module, job.test)
+    evaluation = evaluate(trained.module, job.test)
     return {
         "data": job.data.name,
-        "weights": weights.name,
+        "weights": trained.weights.name,
         "images": len(evaluation.labels),
         "test_accuracy": evaluation.accuracy,
         "test_loss": evaluation.loss,
@@ -75,7 +103,7 @@ def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, 
 
     Raises `UsageError` where the run has no sound weights.
     """
-    module = load_network(run)
+    module = load_network(run).module
     names = run.environment.get("classes")
     results: list[dict[str, Any]] = []
     unreadable: Faults = []

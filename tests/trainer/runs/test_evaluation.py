@@ -51,7 +51,7 @@ def test_predict_decodes_as_test_does(tmp_path: Path) -> None:
     spec = from_dict(SPEC | {"train": RECIPE | {"data": str(photos)}})
     result = train(prepare(spec, tmp_path), tmp_path / "runs", Options(pictures=False))
     run = folders.find(result.folder, tmp_path)
-    evaluated = evaluate(load_network(run), load_job(run, None).test)
+    evaluated = evaluate(load_network(run).module, load_job(run, None).test)
     predicted, unreadable = predict(run, [test / f"{number}.png" for number in range(6)], top=1)
 
     assert not unreadable
