@@ -20,6 +20,7 @@ from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
 from trainer.input.augment_batch import Augmentation
+from trainer.input.files import content_fingerprint
 from trainer.input.loaders import Stream, loader
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
@@ -81,6 +82,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "data": job.data.name,
         "classes": list(job.data.class_names),
         "data_folder": str(job.folder.resolve()),
+        "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
         "key": fingerprint(job),
@@ -92,10 +94,13 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
     return Run(folder, environment, None)
 
 
-def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
+def resume_run(
+    run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None], *, source: str | None = None
+) -> Result:
     """Resume a run from its last intact checkpoint; of a finished run, return the result.
 
-    On a CPU, the results are the same, bit for bit, as without the interruption. `say` takes notes for the user.
+    On a CPU, the results are the same, bit for bit, as without the interruption. `say` takes notes for the user;
+    `source` is where a folder of images lies now.
     Raises `UsageError` where all checkpoints are damaged, or the data differ from the run's.
     """
     if run.result is not None:
@@ -108,7 +113,7 @@ def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callab
     group = options.group
     with mute_libraries(), ExitStack() as stack:
         group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
-        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
         return _fit_and_test(job, run, options, checkpoint)
 
@@ -119,7 +124,7 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
         raise UsageError(
             f"the run {run.folder} cannot be resumed: its data set `{job.data.name}`, or its spec.yaml, differs from "
             "that of the run",
-            help="give it the data that it had (--data-folder), or train anew",
+            help="give it the data that it had (--data, or --data-folder for a set by name), or train anew",
         )
     checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
     if checkpoint is None:
@@ -138,15 +143,18 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
 
 
 def fingerprint(job: Job) -> str:
-    """Identifies a training by its spec, recipe and images."""
-    digest = hashlib.sha256()
+    """Identifies a training by its spec, recipe, classes and images: by what they are, wherever they lie."""
+    digest = hashlib.sha256(repr(job.data.class_names).encode())
     for split in (job.train, job.validation, job.test):
-        if isinstance(split, Stream):  # files are known by size and times, not read for this
-            digest.update(f"{job.data.files_fingerprint} {len(split)}".encode())
+        if isinstance(split, Stream):
+            digest.update(content_fingerprint(split.files).encode())
         else:
             digest.update(split.images.numpy().data)
             digest.update(split.labels.numpy().data)
-    return run_folders.fingerprint_of(_resolved(job), digest.hexdigest())
+    spec = _resolved(job)
+    if job.data_path is not None:
+        spec = spec | {"train": {name: value for name, value in spec["train"].items() if name != "data"}}
+    return run_folders.fingerprint_of(spec, digest.hexdigest())
 
 
 def _resolved(job: Job) -> dict[str, Any]:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from trainer.session import Options
 
 
-def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Options) -> Result:
+def resume_named_run(
+    name: str, data_folder: Path | None, out: Path, options: Options, source: str | None = None
+) -> Result:
     """Resume a run, and return its result; that of a finished run as it is."""
     from trainer.runs.folders import find
 
@@ -34,7 +36,7 @@ def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Op
         return run.result
     from trainer.session import resume_run
 
-    return resume_run(run, data_folder, options, _note)
+    return resume_run(run, data_folder, options, _note, source=source)
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def train_all(
 
     group = options.group
     first = [source.job(spec, group) for spec in specs]  # so that every error is raised before the first training
+    for note in dict.fromkeys(note for job in first for note in job.notes):
+        _note(note)
     total, results = len(specs) * repeat, []
     for number, job in enumerate(_repeated(first, repeat, source, group), 1):
         plan = job.spec.plan
@@ -88,8 +92,6 @@ def train_all(
             results.append(before.result)
         else:
             results.append(train(job, out, options))
-    for note in dict.fromkeys(note for job in first for note in job.notes):
-        _note(note)
     return results
 
 

@@ -127,7 +127,7 @@ def command(
     specs = specs or ("digits",)
     if variant and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
-    if data is not None:
+    if data is not None and resume is None:
         settings = (*settings, f"train.data={data}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
@@ -147,7 +147,7 @@ def command(
         options = Options(_interactive(), save_steps, save_minutes, group=group)
         if resume is not None:
             chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
-            results = [resume_named_run(resume, data_folder if chosen else None, out, options)]
+            results = [resume_named_run(resume, data_folder if chosen else None, out, options, data)]
         else:
             from trainer.runs.job import DataCache
 
@@ -161,7 +161,7 @@ def command(
 def _check_resume(context: click.Context) -> None:
     """Raises `UsageError` where `--resume` is given together with options that would change the run."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
+    free = {"resume", "data", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
     free |= {"devices", "num_nodes", "strategy", "accelerator"}
     changing = [_OPTION_NAMES.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)]
     if changing:

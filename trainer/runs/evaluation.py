@@ -19,7 +19,7 @@ from trainer.input.loaders import Stream, loader
 from trainer.input.splits import Faults
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
-from trainer.runs.job import EVALUATION_BATCH, load_job
+from trainer.runs.job import EVALUATION_BATCH, load_job, load_test
 from trainer.steps.module import SpecModule
 
 
@@ -84,18 +84,28 @@ def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = Fa
     return module.task.summarize(predicted, labels, total / len(labels))
 
 
-def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
-    """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
+def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, Any]:
+    """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`.
+
+    `source` is another folder of images: its test set, or all its images if it has no parts.
+    """
     trained = load_network(run)
-    job = load_job(run, data_folder)
-    evaluation = evaluate(trained.module, job.test)
+    name, images = (
+        (source, load_test(run, source, trained.module.shape, data_folder)) if source else _test_set(run, data_folder)
+    )
+    evaluation = evaluate(trained.module, images)
     return {
-        "data": job.data.name,
+        "data": name,
         "weights": trained.weights.name,
         "images": len(evaluation.labels),
         "test_accuracy": evaluation.accuracy,
         "test_loss": evaluation.loss,
     }
+
+
+def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:
+    job = load_job(run, data_folder)
+    return job.data.name, job.test
 
 
 def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Faults]:

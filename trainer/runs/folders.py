@@ -119,6 +119,7 @@ def read(folder: Path) -> Run | None:
 
 
 _ENVIRONMENT: dict[str, Any] = {"name": str, "data": str, "seed": int, "started": str, "key": str, "data_folder": str}
+_ENVIRONMENT |= {"classes": list, "data_path": str | None}
 """The types of what is read of `environment.json`."""
 
 
