@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from archspec.foundation.errors import UsageError, listed
+from archspec.foundation.errors import UsageError, join_words
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
@@ -113,14 +113,14 @@ def _parts(root: Path, top: list[str], needed: tuple[str, ...] = ("train",)) -> 
         return {}
     for part in needed:
         if part not in parts:
-            raise UsageError(f"{root} has {listed(named)}, but no folder `{part}`", help=LAYOUT)
+            raise UsageError(f"{root} has {join_words(named)}, but no folder `{part}`", help=LAYOUT)
     others = [name for name in top if name not in named]
     classes = inner[parts["train"]] if "train" in parts else set()
     if others and len(named) == 1 and not any(classes & set(_subfolders(root, Path(name))) for name in others):
         return {}  # a class `train` among others, whose images lie in folders within
     if others:
         raise UsageError(
-            f"{root} has {listed(others)} beside {listed(named)}: these are parts, and no classes",
+            f"{root} has {join_words(others)} beside {join_words(named)}: these are parts, and no classes",
             help=f"move {'them' if len(others) > 1 else 'it'} away: train, val and test are what is used",
         )
     return parts
@@ -181,13 +181,13 @@ def _check(place: Path, found: Paths, names: tuple[str, ...], *, is_train: bool)
         raise UsageError(f"{place} has {held}, but a class each is needed, and two at least", help=LAYOUT)
     if is_train and empty:
         raise UsageError(
-            f"no image is in the folder{'s' * (len(empty) > 1)} {listed(empty)} of {place}",
+            f"no image is in the folder{'s' * (len(empty) > 1)} {join_words(empty)} of {place}",
             help=f"put in images ({' '.join(sorted(SUFFIXES))}), or remove {'them' if len(empty) > 1 else 'it'}",
         )
     unknown = [name for name in found if name not in names]
     if unknown:
         raise UsageError(
-            f"{place} has the class{'es' * (len(unknown) > 1)} {listed(unknown)}, which the training set has not",
+            f"{place} has the class{'es' * (len(unknown) > 1)} {join_words(unknown)}, which the training set has not",
             help="give both the same subfolders",
         )
     if len(empty) == len(found):

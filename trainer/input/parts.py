@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from archspec.foundation.errors import listed
+from archspec.foundation.errors import join_words
 from trainer.input.files import Files
 
 NAMED = 5
@@ -29,7 +29,7 @@ def missing_classes(parts: Mapping[str, Tensor], names: Sequence[str]) -> list[s
         there = torch.bincount(labels, minlength=len(names))
         lacking = [name for name, count in zip(names, there.tolist(), strict=True) if not count]
         if lacking and len(labels):
-            which = listed(lacking) if len(lacking) <= NAMED else f"{len(lacking)} of the {len(names)} classes"
+            which = join_words(lacking) if len(lacking) <= NAMED else f"{len(lacking)} of the {len(names)} classes"
             notes.append(f"the {part} set has no images of {which}")
     return notes
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from archspec.foundation.errors import UsageError, listed
+from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe
 from archspec.spec import Spec, load
@@ -181,7 +181,7 @@ def _check_classes(run: Run, images: DataSet) -> None:
     only_now = [name for name in images.class_names if name not in classes]
     only_then = [name for name in classes if name not in images.class_names]
     said = [
-        f"{listed(names[:MOST_NAMED])} {what}"
+        f"{join_words(names[:MOST_NAMED])} {what}"
         for names, what in ((only_now, "is new"), (only_then, "is missing"))
         if names
     ]

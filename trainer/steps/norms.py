@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from archspec.foundation.errors import UsageError, in_line
+from archspec.foundation.errors import UsageError, escape_line
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 
@@ -20,7 +20,7 @@ def check_norms(plan: Plan, images: int) -> None:
         called = next((frame.mark for frame in layer.calls if frame.mark and not frame.mark.in_library), None)
         mark = called if layer.layer.mark.in_library and called else layer.layer.mark
         raise UsageError(
-            in_line(
+            escape_line(
                 f"the layer `{layer.path}` ({mark}) would normalise one value for each channel in training: its "
                 f"input is {show(layer.input)}, and a batch is one image"
             ),
