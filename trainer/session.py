@@ -21,9 +21,10 @@ from archspec.views import graph
 from trainer.errors import Diverged
 from trainer.input.augment_batch import Augmentation
 from trainer.input.files import content_fingerprint
-from trainer.input.loaders import Stream, loader
+from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
+from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
@@ -48,6 +49,8 @@ class Options:
     """Write a checkpoint also every so many minutes."""
     pictures: bool = True
     """Whether the run's pictures are drawn at the end."""
+    workers: int | None = None
+    """How many processes read the images of a set that streams; `None`: as many as CPUs, up to 8."""
     group: ProcessGroup = SINGLE_PROCESS
     """The processes that train together. All call the same functions; rank 0 makes the folder and writes all files."""
 
@@ -113,6 +116,7 @@ def resume_run(
     group = options.group
     with mute_libraries(), ExitStack() as stack:
         group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        group.broadcast(lambda: checkpoints.remove_leftovers(run.folder))
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
         return _fit_and_test(job, run, options, checkpoint)
@@ -180,13 +184,14 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
-        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, group=group)
+        loading: dict[str, Any] = {"group": group, "workers": options.workers}
+        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, **loading)
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, group=group)
+            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, **loading)
         optimize_execution(module.network, recipe, device)
-        with _translate_errors(job, run.folder, device):
+        with _translate_errors(job, run.folder, device), explain_dead_workers():
             with _refuse_unusable(checkpoint, monitor):
                 engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
             return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor))
@@ -220,7 +225,7 @@ def _make_callbacks(
         minutes=options.save_minutes,
     )
     validated: list[Callback] = [best] if len(job.validation) else []
-    bars: list[Callback] = [Bar(job.recipe, monitor)] if options.progress else []
+    bars: list[Callback] = [Bar(job.recipe, monitor) if options.progress else Heartbeat(job.recipe, monitor)]
     return [monitor, resume.RandomStates(), *validated, last, *bars]
 
 
@@ -266,11 +271,12 @@ def _evaluate_and_save(
 ) -> Result:
     """Evaluate the best weights on the test set and write the results."""
     trained = load_network(run, device)
-    evaluation = evaluate(trained.module, job.test, progress=options.progress)
+    evaluation = evaluate(trained.module, job.test, progress=options.progress, workers=options.workers)
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
         trained = replace(trained, score=evaluate(trained.module, job.validation).accuracy)
     result = _result(job, run, monitor, trained, evaluation)
     result.write()
+    checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)
     return result

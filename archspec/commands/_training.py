@@ -50,6 +50,8 @@ class DataOptions:
     skip_unreadable: bool
     cache: DataCache
     """Reads each data set once for all trainings of the command."""
+    name: str | None = None
+    """What the run is called, if not by its spec."""
 
     def job(self, spec: Spec, group: ProcessGroup) -> Job:
         from trainer.runs.job import prepare
@@ -63,6 +65,7 @@ class DataOptions:
                 skip_unreadable=self.skip_unreadable,
                 devices=group.devices,
                 cache=self.cache,
+                name=self.name,
             )
         )
 
@@ -91,6 +94,8 @@ def train_all(
             click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")
             results.append(before.result)
         else:
+            if (stopped := group.broadcast(partial(_stopped, out, job))) is not None:
+                _note(f"{stopped} was stopped at the same training: archspec train --resume {stopped} goes on with it")
             results.append(train(job, out, options))
     return results
 
@@ -100,6 +105,15 @@ def _finished(out: Path, job: Job) -> Run | None:
     from trainer.session import fingerprint
 
     return find_finished(out, fingerprint(job))
+
+
+def _stopped(out: Path, job: Job) -> str | None:
+    """The folder of a run of the same training that was stopped, and has a checkpoint to go on from."""
+    from trainer.runs.folders import find_stopped
+    from trainer.session import fingerprint
+
+    run = find_stopped(out, fingerprint(job))
+    return str(run.folder) if run else None
 
 
 def _repeated(jobs: Sequence[Job], repeat: int, source: DataOptions, group: ProcessGroup) -> Iterator[Job]:

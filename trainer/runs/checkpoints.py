@@ -159,6 +159,17 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
     return None
 
 
+def remove_previous(folder: Path) -> None:
+    """Remove the checkpoint before the last one, which a finished run is not resumed from."""
+    previous(folder / "last.ckpt").unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process had begun to write in a run's folder, which this process has locked."""
+    for file in (*folder.glob(".*.json.[0-9]*"), *(folder / "checkpoints").glob(".*.ckpt.[0-9]*")):
+        file.unlink(missing_ok=True)
+
+
 class SafeCheckpointIO(CheckpointIO):
     """Has Lightning write and read checkpoints by `save` and `load`."""
 

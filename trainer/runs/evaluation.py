@@ -15,7 +15,7 @@ from torch import Tensor
 from archspec.foundation.errors import SpecError, UsageError
 from trainer.input.datasets import InMemory
 from trainer.input.files import Unreadable, decode, ignore_pillow_warnings
-from trainer.input.loaders import Stream, loader
+from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.input.splits import Faults
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
@@ -68,14 +68,18 @@ def load_network(run: Run, device: torch.device | None = None) -> Trained:
     return Trained(module, file, None if score is None else float(score), epoch)
 
 
-def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False) -> Any:
+def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False, workers: int | None = None) -> Any:
     """Evaluate a network on all images of a split. Raises `UsageError` for a file that can no longer be read."""
     predictions: list[list[Tensor]] = []
     total = 0.0
     shown = track(
-        loader(part, EVALUATION_BATCH), "testing", console=Console(stderr=True), transient=True, disable=not progress
+        loader(part, EVALUATION_BATCH, workers=workers),
+        "testing",
+        console=Console(stderr=True),
+        transient=True,
+        disable=not progress,
     )
-    with torch.inference_mode():
+    with torch.inference_mode(), explain_dead_workers():
         for images, labels in shown:
             logits, labels = module(images.to(module.device)), labels.to(module.device)
             total += float(module.loss(logits, labels)) * len(labels)

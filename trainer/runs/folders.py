@@ -178,6 +178,20 @@ def find_finished(out: Path, key: str) -> Run | None:
     return next((run for run in list_runs(out) if run.result and run.environment.get("key") == key), None)
 
 
+def find_stopped(out: Path, key: str) -> Run | None:
+    """A run of the same spec, recipe and data that was stopped after a checkpoint."""
+    return next(
+        (
+            run
+            for run in list_runs(out)
+            if run.status == "stopped"
+            and run.environment.get("key") == key
+            and (run.folder / "checkpoints" / "last.ckpt").is_file()
+        ),
+        None,
+    )
+
+
 def new_folder(out: Path, name: str) -> Path:
     """A folder of this run's own: `name`, or where that is taken `name-2`, `name-3`, … Raises `UsageError`."""
     number = 1

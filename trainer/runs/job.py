@@ -54,10 +54,14 @@ class Job:
     """Whether images that cannot be read are left out."""
     data_path: Path | None = None
     """The folder of images; `None` for a data set by name."""
+    given_name: str | None = None
+    """What the user calls the run."""
 
     @property
     def name(self) -> str:
-        """A short name: the variant's where it begins with the file's, else both."""
+        """The name that was given, or a short one: the variant's where it begins with the file's, else both."""
+        if self.given_name is not None:
+            return self.given_name
         stem, variant = Path(self.spec.file).stem, self.spec.variant
         return stem if variant is None else variant if variant.startswith(stem) else f"{stem}-{variant}"
 
@@ -98,6 +102,7 @@ def prepare(
     devices: Devices = SINGLE_PROCESS.devices,
     cache: DataCache | None = None,
     source: str | None = None,
+    name: str | None = None,
 ) -> Job:
     """Check that a spec fits its data set, and load that; `num_classes` follows the data set unless it was given.
 
@@ -137,6 +142,7 @@ def prepare(
         splits.notes,
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
+        name,
     )
 
 

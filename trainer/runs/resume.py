@@ -23,6 +23,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, Wei
 from pytorch_lightning.loggers import CSVLogger
 
 from trainer.errors import Stopped
+from trainer.input.loaders import SIGNALS
 from trainer.runs import checkpoints
 from trainer.runs.monitor import EPOCHS_KEY, TrainingMonitor, check_finite
 from trainer.undocumented import restart_in_evaluation
@@ -37,9 +38,10 @@ OURS = "use a checkpoint that archspec wrote"
 
 
 class Signals:
-    """Handles SIGTERM and SIGINT inside the `with` block. In training, they wait for the end of the step (`number`).
+    """Handles SIGTERM, SIGINT and SIGHUP inside the `with` block. In training, they wait for the end of the step.
 
-    Outside of training, and at the second signal, the process ends at once: `Stopped` is raised.
+    SIGHUP, by which a terminal says that it closes, stays ignored where it is (`nohup`). Outside of training, and at
+    the second signal, the process ends at once: `Stopped` is raised.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +63,11 @@ class Signals:
         """
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {one: signal.signal(one, self._handle) for one in (signal.SIGTERM, signal.SIGINT)}
+        return {
+            one: signal.signal(one, self._handle)
+            for one in SIGNALS
+            if one != getattr(signal, "SIGHUP", None) or signal.getsignal(one) != signal.SIG_IGN
+        }
 
     def __exit__(self, *_: object) -> None:
         for one, handler in self._before.items():
@@ -175,11 +181,11 @@ class LastCheckpoint(Checkpoint):
 
     def _any_rank_due(self, due: bool) -> bool:
         """Whether any rank must save, for `due` or a signal. All ranks then save (and stop) together."""
-        # One number says both: 0 for nothing, 1 for a checkpoint that is due, else a signal's own number, of which
-        # those that are handled are greater than 1. The maximum lets a signal win.
-        number = self.group.all_reduce_max(self.signals.number or int(due))
+        # One number says both: 0 for nothing, 1 for a checkpoint that is due, else 1 more than a signal's own number.
+        # The maximum lets a signal win.
+        number = self.group.all_reduce_max(1 + self.signals.number if self.signals.number else int(due))
         if number > 1:
-            self.signals.number = number
+            self.signals.number = number - 1
         return number > 0
 
     def _save(self, trainer: Trainer, position: tuple[int, int]) -> None:

@@ -15,7 +15,7 @@ from pictures import SPEC, photo, photos
 
 from archspec.spec import from_dict
 from trainer.input import splits
-from trainer.runs import folders
+from trainer.runs import checkpoints, folders
 from trainer.runs.evaluation import test as on_test_set
 from trainer.runs.job import prepare
 from trainer.session import Options, fingerprint, resume_run, train
@@ -26,7 +26,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 def trained(tmp_path: Path, **recipe: Any) -> Path:
     photos(tmp_path / "photos", count=20)
     section = SPEC["train"] | {"data": str(tmp_path / "photos"), "batch_size": 4} | recipe  # type: ignore[operator]
-    return Path(train(prepare(from_dict(SPEC | {"train": section}, "net"), tmp_path), tmp_path / "runs").folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "remove_previous", lambda _: None)
+        return Path(train(prepare(from_dict(SPEC | {"train": section}, "net"), tmp_path), tmp_path / "runs").folder)
 
 
 def unfinished(folder: Path) -> Path:

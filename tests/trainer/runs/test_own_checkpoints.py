@@ -36,7 +36,10 @@ SPEC: dict[str, Any] = {
 def trained(out: Path, name: str = "net", *, finished: bool = False, **recipe: Any) -> Path:
     """A run's folder, its results moved away unless it is to be a finished one."""
     job = prepare(from_dict(SPEC | {"train": SPEC["train"] | recipe}, name), out)
-    folder = Path(train(job, out, QUIET).folder)
+    with pytest.MonkeyPatch.context() as patch:
+        if not finished:
+            patch.setattr(checkpoints, "remove_previous", lambda _: None)
+        folder = Path(train(job, out, QUIET).folder)
     if not finished:
         (folder / "results.json").unlink()
     return folder

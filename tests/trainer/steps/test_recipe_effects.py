@@ -233,10 +233,7 @@ def test_without_validation_the_last_weights_are_tested(tmp_path: Path) -> None:
     result, module, steps = trained(tmp_path, validation=0, epochs=2, batch_size=1437)
     assert len(steps[0].labels) == 1437
     assert (result.val_accuracy, result.best_epoch) == (None, 2)
-    assert {file.name for file in (Path(result.folder) / "checkpoints").iterdir()} == {
-        "last.ckpt",
-        "last.previous.ckpt",
-    }
+    assert {file.name for file in (Path(result.folder) / "checkpoints").iterdir()} == {"last.ckpt"}
     assert accuracy(module, tmp_path) == pytest.approx(result.test_accuracy, abs=1e-6)
     from rich.console import Console
 
