@@ -1,8 +1,7 @@
-"""Use a trained network: evaluate it on a test set, and predict the classes of image files."""
+"""Evaluate a trained network on a test set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,7 @@ from torch import Tensor
 
 from archspec.foundation.errors import SpecError, UsageError
 from trainer.input.datasets import InMemory
-from trainer.input.files import Unreadable, decode, ignore_pillow_warnings
 from trainer.input.loaders import Stream, explain_dead_workers, loader
-from trainer.input.splits import Faults
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
 from trainer.runs.job import EVALUATION_BATCH, load_job, load_test
@@ -110,25 +107,3 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
 def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:
     job = load_job(run, data_folder)
     return job.data.name, job.test
-
-
-def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Faults]:
-    """The likeliest classes of image files and their probabilities; and the files that cannot be read, with the reason.
-
-    Raises `UsageError` where the run has no sound weights.
-    """
-    module = load_network(run).module
-    names = run.environment.get("classes")
-    results: list[dict[str, Any]] = []
-    unreadable: Faults = []
-    for file in images:
-        try:
-            with ignore_pillow_warnings():
-                image = decode(file)
-        except Unreadable as error:
-            unreadable.append((file, str(error)))
-            continue
-        with torch.inference_mode():
-            output = module(image[None].to(module.device))[0]
-        results.append({"image": str(file), "top": module.task.predict(output, names, top)})
-    return results, unreadable

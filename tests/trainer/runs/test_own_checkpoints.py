@@ -16,8 +16,9 @@ import torch
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer.runs import checkpoints, folders
-from trainer.runs.evaluation import evaluate, load_network, predict
+from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.job import load_job, prepare
+from trainer.runs.prediction import predict
 from trainer.session import Options, resume_run, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
@@ -121,7 +122,7 @@ def test_the_checkpoint_of_another_run_is_refused(difference: dict[str, Any], tm
     run = folders.read(own)
     assert run is not None
     with pytest.raises(UsageError, match=f"the checkpoint {best} is another run's"):
-        predict(run, [], 1)
+        next(predict(run, [], 1))
 
 
 def without(*path: str) -> Callable[[dict[str, Any]], Any]:
