@@ -83,7 +83,7 @@ class Grammar(LoopGrammar):
             for key, (mark, value) in mapping.entries.items():
                 part = self._parse_part(key, mark, value) if key != "let" else self._let_node(key, mark, value, new)
                 parts.append(part)
-        if isinstance(parts[-1].body, Let) and parts[-1].body.body is None:
+        if parts and isinstance(parts[-1].body, Let) and parts[-1].body.body is None:
             self.report.add(_explain_let(parts[-1].mark))
         return Sequence(mapping.mark, tuple(parts))
 
