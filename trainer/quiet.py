@@ -25,6 +25,8 @@ def mute_libraries() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
         # FSDP of one process, which has nobody to share its weights with
         warnings.filterwarnings("ignore", message="(FSDP is switching to use|When using) `+NO_SHARD`+")
+        # float16: the first steps are left out until the loss is scaled well
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         for category in (FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", category=category)
         for logger in loggers:
