@@ -24,7 +24,7 @@ CODES = {
     "input-shape": "a layer cannot take the tensor that reaches it",
     "key-missing": "a required key is absent",
     "key-unknown": "the key has no meaning here",
-    "loop-columns": "the columns of a `for` differ in length",
+    "loop-columns": "the columns or rows of a `for` differ in length, or a row in its columns",
     "mapping-for-list": "a mapping of layers stands where a list of nodes was meant",
     "name-reserved": "the name is taken by the language, a primitive or torch's modules",
     "name-unknown": "no primitive, block or role has this name",

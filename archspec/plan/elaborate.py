@@ -16,6 +16,7 @@ from archspec.language import syntax
 from archspec.language.blocks import Block
 from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
+from archspec.language.loops import faults_of_rows
 from archspec.language.names import ROLES, check_tensor
 from archspec.language.sections import INVALID, InitialValues, Sections, origins, read_initial_values
 from archspec.language.syntax import (
@@ -24,9 +25,11 @@ from archspec.language.syntax import (
     Expression,
     For,
     Invalid,
+    Let,
     Merge,
     Sequence,
     SyntaxNode,
+    Table,
     iterate_bodies,
     iterate_expressions,
 )
@@ -165,6 +168,9 @@ class _Elaborator:
                 return self.merge(body, context)
             case For():
                 return self.loop(body, context)
+            case Let():
+                assert body.body is not None
+                return self.node(body.body, context.seeing(self.let(body, context)))
             case syntax.Wire():
                 return self.wire(body, context)
             case Aux():
@@ -196,8 +202,13 @@ class _Elaborator:
         shape = context.shape
         children: list[tuple[str, Node]] = []
         valid = shape is not None
+        values: dict[str, Any] = {}  # of `let`, for the steps after it
         for key, node, seen in nodes:
-            result = self.node(node, seen.at(shape))
+            here = (seen.seeing(values) if values else seen).at(shape)
+            if isinstance(node.body, Let) and node.body.body is None:
+                values.update(self.let(node.body, here))
+                continue
+            result = self.node(node, here)
             if result is None:
                 valid, shape = False, None
             elif not isinstance(result, _Absent):
@@ -226,6 +237,8 @@ class _Elaborator:
     def passes(self, loop: For, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """The body of a loop once for each row, with its key and what it sees. Raises `Fault` or `InvalidValue`."""
         columns = {name: self.binder.value(column, context) for name, column in loop.columns.items()}
+        if loop.table is not None:
+            columns |= self.table(loop.table, context)
         lists = {name: column for name, column in columns.items() if isinstance(column, list)}
         if not lists:
             help = "write `=range(3)`, or a list; `repeat: 3` beside one node repeats it"
@@ -243,6 +256,30 @@ class _Elaborator:
             row = Chain(Row(columns, i), _loop_scope(i, count))
             passes.append((str(i), loop.body, context.within(row, pass_frame("for", i, count))))
         return passes
+
+    def let(self, let: Let, context: Context) -> Scope:
+        """The values of a `let`, the later ones computed of the earlier. Reports what is wrong with them."""
+        self.count(1)
+        values: dict[str, Any] = {}
+        for name, expression in let.values.items():
+            values[name] = INVALID
+            try:
+                if expression is not None:
+                    values[name] = self.binder.value(expression, context.seeing(values))
+            except Fault as fault:
+                self.report.add(fault, expression.mark if expression else let.mark, context.frames)
+            except InvalidValue:
+                pass
+        return values
+
+    def table(self, table: Table, context: Context) -> dict[str, Any]:
+        """The columns of a table, each with its values of all rows. Raises `Fault` or `InvalidValue`."""
+        rows = self.binder.value(table.rows, context)
+        for fault in faults_of_rows(table.names, table.rows, rows):
+            raise fault
+        return {
+            name: [row[name] if isinstance(row, dict) else row[i] for row in rows] for i, name in enumerate(table.names)
+        }
 
     def merge(self, merge: Merge, context: Context) -> Result:
         entries = [(node.key, node, context) for node in merge.branches]
@@ -266,7 +303,7 @@ class _Elaborator:
         if output is None:
             fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, [_is_empty(node) for node in nodes])
             if any(_uses_channels(node) for node in merge.branches):
-                moved = "`c_in` is that of the node where it stands: keep an earlier one with the `let` of a block"
+                moved = "`c_in` is that of the node where it stands: keep an earlier one by `- let: {channels: =c_in}`"
                 fault.help = f"{moved}; {fault.help}" if fault.help else moved
             raise fault
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
