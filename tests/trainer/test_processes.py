@@ -175,7 +175,7 @@ def check_validation(folder: Path) -> None:
     """What two processes said of the validation images is what one says, by the same weights and running statistics."""
     run = run_folders.find("noisy", folder / "runs")
     job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
-    found, metrics = evaluate(load_network(run), job.validation), logged(run.folder)
+    found, metrics = evaluate(load_network(run).module, job.validation), logged(run.folder)
     assert found.accuracy == pytest.approx(max(metrics["val_accuracy"]), abs=1e-6)
     best = metrics["val_accuracy"].index(max(metrics["val_accuracy"]))
     assert found.loss == pytest.approx(metrics["val_loss"][best], rel=1e-5)

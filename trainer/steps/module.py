@@ -108,6 +108,13 @@ class SpecModule(LightningModule):
             loss = loss + weight * self.loss(aux_logits[name], labels)
         return loss
 
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Compute gradients of a mean over all images of the optimizer's step, also of an epoch's last one."""
+        # Lightning has divided by `accumulate`, though fewer batches may be left of the epoch
+        accumulate, epoch_loop = self.trainer.accumulate_grad_batches, self.trainer.fit_loop.epoch_loop
+        left = int(self.trainer.num_training_batches) - epoch_loop.batch_idx // accumulate * accumulate
+        super().backward(loss if left >= accumulate else loss * (accumulate / left), *args, **kwargs)
+
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
         # `forward` is not compiled: other batch sizes than in training would be compiled anew

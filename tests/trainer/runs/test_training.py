@@ -189,11 +189,7 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
         "results.json",
         "spec.yaml",
     }
-    assert {file.name for file in (folder / "checkpoints").iterdir()} == {
-        "best.ckpt",
-        "last.ckpt",
-        "last.previous.ckpt",
-    }
+    assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     kept = json.loads((folder / "results.json").read_text())
     assert kept["test_accuracy"] == result.test_accuracy
     assert kept["params"] == 650
