@@ -10,7 +10,7 @@ from typing import Protocol
 from archspec.foundation.arguments import NODE, Signature, fault_in, is_node
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.source import Mapping, Scalar, Value
-from archspec.language.foreign import argument_hint, layer_hint
+from archspec.language.foreign import argument_hint, layer_hint, value_hint
 from archspec.language.names import INCOMING, LOOP, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 
@@ -115,7 +115,7 @@ class CallGrammar(ABC):
                     self._check_constant(signature, name, given.value)
             return Call(mark, node_word, arguments)
         if signature.main is None:
-            help = f"name the layer itself, or say `defaults: {{{node_word}: …}}`" if node_word in ROLES else None
+            help = value_hint(node_word, value.value if isinstance(value, Scalar) else None, role=node_word in ROLES)
             raise Fault("argument-unknown", f"`{node_word}` takes no arguments", value.mark, help=help)
         main = self._parse_expression(value)
         self._check_constant(signature, signature.main.name, main, signature.main.cure)

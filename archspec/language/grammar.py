@@ -58,6 +58,9 @@ class Grammar(LoopGrammar):
         """A mapping as a body: a sequence with named parts."""
         for word in MODIFIER_WORDS:
             if word in mapping.entries:
+                if _words(mapping) == ["body"]:
+                    self.report.add(_explain_body(mapping))
+                    return _invalid(mapping.mark, mapping)
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
@@ -290,6 +293,12 @@ class Grammar(LoopGrammar):
                 help = f"indent the arguments of `{found[0]}`: `{wrong}` stands further in than it, or in {written}"
             elif found[0] == "for" and "body" not in mapping.entries:
                 help = f"what is repeated stands under `body`, not `{wrong}`"
+            elif wrong == "body":
+                help = "`body` belongs to `for`; `repeat: 3` beside a node stands for three of it"
+                if found[0] in MERGES:
+                    help = f"the branches stand under `{found[0]}` itself: `{found[0]}: [[], [relu, tanh]]`"
+            elif wrong == "with":
+                help = f"its arguments stand under `{found[0]}` itself; `with` belongs to `use`"
             raise Fault(
                 "key-unknown",
                 f"`{wrong}` has no meaning beside `{found[0]}`",
@@ -311,6 +320,8 @@ class Grammar(LoopGrammar):
             )
         if not words:
             raise Fault("node-form", "this node names no layer", mapping.mark)
+        if words == ["body"]:
+            raise _explain_body(mapping)
         raise self._explain_unknown(words[0], mapping.entries[words[0]][0])
 
     def _parse_name(self, key: str, value: Value) -> str:
@@ -532,6 +543,17 @@ class Grammar(LoopGrammar):
 _AUX = tuple(AUX_KEYS)
 WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of an auxiliary classifier's loss may be."""
+
+
+def _explain_body(mapping: Mapping) -> Fault:
+    """The fault of a `body` without `for`."""
+    mark = mapping.entries["body"][0]
+    if "repeat" not in mapping.entries:
+        help = "the nodes stand in a list: `- [relu, tanh]`; `when` beside `body` is for the branches of a merge"
+        return Fault("node-form", "`body` belongs to `for`, and here is none", mark, help=help)
+    message = "`repeat` stands beside one node, and `body` belongs to `for`"
+    help = "for several nodes, write `for: {i: =range(3)}` in place of `repeat: 3`"
+    return Fault("node-form", message, mark, help=help)
 
 
 def _explain_let(mark: Mark) -> Fault:
