@@ -33,6 +33,10 @@ class CallGrammar(ABC):
         self.block = block
         self.visible = set(visible) | set(INCOMING)
         self.report = report
+        self.used: set[str] = set()
+        """The names from outside that formulas use, those of columns that hide them aside."""
+        self.columns: set[str] = set()
+        """Those of the loops around."""
         self.unnamed_rows = False  # within a loop over `rows` whose columns have no names
 
     @abstractmethod
@@ -45,11 +49,14 @@ class CallGrammar(ABC):
     def _loop(self, inside: bool, columns: Iterable[str] = ()) -> Iterator[None]:
         """Within it, formulas see a loop's variables."""
         added = {*LOOP, *columns} - self.visible if inside else set()
+        hiding = set(columns) - self.columns
         self.visible |= added
+        self.columns |= hiding
         try:
             yield
         finally:
             self.visible -= added
+            self.columns -= hiding
 
     @contextmanager
     def _values_of_let(self) -> Iterator[set[str]]:
@@ -63,6 +70,7 @@ class CallGrammar(ABC):
     def _parse_expression(self, value: Value) -> Expression:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
         made = parse_expression(value)
+        self.used |= made.names - self.columns
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
             hint = did_you_mean(name, known)
