@@ -26,6 +26,9 @@ COLOURS = {
 
 def describe(part: Part) -> str:
     """A part in a few words, for who points at it or cannot see it."""
+    name = {"input": "input", "end": "output"}.get(part.kind)
+    if name:
+        return f"{name} · {show(part.output)}"
     words = [part.path or part.title, f"{show(part.input)} → {show(part.output)}"]
     if part.params:
         words.append(f"{part.params:,} parameters")
