@@ -11,7 +11,7 @@ from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import count, text_width
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, TITLE_X, Box, Edge, Frame, Point
-from archspec.views.drawing.style import COLOURS, describe
+from archspec.views.drawing.style import COLOURS, SHADES, describe
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 MARGIN = 14.0  # around the picture
@@ -62,7 +62,7 @@ def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
     for edge in scene.edges:
         yield _edge(edge)
     for box in scene.boxes:
-        yield from _box(box)
+        yield from _box(box, layout)
     for label in scene.labels:
         yield _text(label.x, label.y + 3, SHAPE, escape(label.text), GREY)
     yield "</g>"
@@ -119,9 +119,11 @@ def _towards(start: Point, end: Point, by: float) -> Point:
     return start[0] + (end[0] - start[0]) * by / length, start[1] + (end[1] - start[1]) * by / length
 
 
-def _box(box: Box) -> Iterator[str]:
+def _box(box: Box, layout: Layout) -> Iterator[str]:
     part = box.part
     fill, border = COLOURS[part.family]
+    if part.family == "block":
+        fill = SHADES[min(layout.coarseness(part.input), len(SHADES) - 1)]
     ink = "#ffffff" if part.family == "end" else "#1b1f24"
     radius = box.height / 2 if part.kind in ("merge", "input", "end", "output") else 4
     yield f"<g><title>{escape(describe(part))}</title>"
