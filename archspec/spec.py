@@ -73,6 +73,10 @@ class Spec:
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
 
+    def _repr_svg_(self) -> str | None:
+        """How a notebook shows it."""
+        return self.plan._repr_svg_()
+
     def without_aux(self) -> Spec:
         """The same spec without its auxiliary classifiers, for a network that is not trained further."""
         return replace(self, plan=self.plan.without_aux())
@@ -409,3 +413,13 @@ def build(
         ```
     """
     return load(path_or_name, variant, vars, set).build(device, aux=aux)
+
+
+def _picture(plan: Plan) -> str:
+    """A plan as SVG."""
+    from archspec.views.drawing.svg import svg
+
+    return svg(plan)
+
+
+Plan.picture = staticmethod(_picture)

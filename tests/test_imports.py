@@ -29,6 +29,7 @@ def run(code: str) -> str:
         ["explain", "norm"],
         ["explain", "ema"],
         ["schema"],
+        ["draw", "resnet50", "-o", "-"],
         ["--help"],
         ["train", "--help"],
         ["build", "--help"],

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
 from archspec.plan.nodes import Group, NamedOutput, Node
 
-if TYPE_CHECKING:  # it is asked for after a check, if at all
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # the graph is asked for after a check, if at all
     from archspec.plan.graph import Graph, GraphGroup, GraphLayer, GraphNode
 
 
@@ -45,6 +48,9 @@ class Plan:
     vars: Pairs = ()
     """The values of the file's variables, as pairs of name and value."""
 
+    picture: ClassVar[Callable[[Plan], str] | None] = None
+    """What draws it as SVG: `archspec.spec` sets it, since what draws plans stands above them."""
+
     @property
     def output(self) -> Shape:
         """The shape of the main output for one sample."""
@@ -63,6 +69,11 @@ class Plan:
     def __repr__(self) -> str:
         figures = f"{show(self.input)} → {show(self.output)}, {self.params:,} parameters, {self.macs / 1e9:.3f} GMACs"
         return f"<Plan {self.title}: {figures}>"
+
+    def _repr_svg_(self) -> str | None:
+        """How a notebook shows it."""
+        picture = type(self).picture
+        return picture(self) if picture else None
 
     @property
     def title(self) -> str:
