@@ -73,8 +73,8 @@ class Primitive(ABC):
     """Whether its module is made for one size of input, so that where it is shared all inputs need the same shape.
 
     Where it is false, a module that is made for one shape computes the same as one that is made for another, as long as
-    the parameters and, but for token sequences, the channels are equal. A plugin's class that does not say so is taken
-    to be of a fixed size.
+    there are parameters, or can be none, and these and, but for token sequences, the channels are equal. A plugin's
+    class that does not say so is taken to be of a fixed size.
     """
 
     @cached_property

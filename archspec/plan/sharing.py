@@ -183,15 +183,17 @@ def _compare_layers(first: Layer, here: Layer, where: str) -> _Difference | None
     if first.init != here.init:
         given, taken = (f"`{name}` with {_show_init(one)}" for one in (first, here))
         return _Difference(f"but its initial values differ{where}", given, taken, f"{_ALONE}, with its initial values")
-    if not _fits(primitives()[name].fixed_size, first.input, here.input):
+    if not _fits(first, here.input):
         given, taken = (f"`{name}` on {show(one.input)}" for one in (first, here))
         return _Difference(f"but `{name}` in it is made for one input{where}", given, taken)
     return None
 
 
-def _fits(fixed: bool, first: Shape, here: Shape) -> bool:
+def _fits(layer: Layer, here: Shape) -> bool:
     """Whether a module made for one input serves for another: see `Primitive.fixed_size`."""
-    if fixed or len(first) != len(here):
+    primitive, first = primitives()[layer.primitive], layer.input
+    # a norm without its weights still has sizes of its own
+    if primitive.fixed_size or (primitive.weights and not layer.parameters) or len(first) != len(here):
         return first == here
     return len(first) == 2 or first[0] == here[0]
 
