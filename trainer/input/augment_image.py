@@ -24,11 +24,15 @@ def transform(augment: Sequence[AppliedAugmentation], shape: Shape) -> Callable[
     otherwise the image is resized first, as it is for testing. mixup and cutmix are left to the batch.
     """
     steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in augment if one.name in _TRANSFORMS]
-    others = [one.name for one in augment if one.name not in FLIPS]
-    if others[:1] != ["random_resized_crop"]:
+    if not cuts_first(augment):
         steps.insert(0, v2.Resize(shape[1:], antialias=True))
     made: Callable[[Tensor], Tensor] = v2.Compose(steps)
     return made
+
+
+def cuts_first(augment: Sequence[AppliedAugmentation]) -> bool:
+    """Whether `random_resized_crop` cuts from the image as it lies in its file: nothing but flips stands before it."""
+    return [one.name for one in augment if one.name not in FLIPS][:1] == ["random_resized_crop"]
 
 
 class _Noise(v2.RandomErasing):  # type: ignore[misc]
