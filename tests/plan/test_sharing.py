@@ -135,3 +135,20 @@ def test_what_recomputes_all_of_a_shared_node_may_hold_it() -> None:
     body = ["relu", {**conv(3), "share": "step"}]
     spec = load([{"for": {"i": [1, 2]}, "body": body, "recompute": True}, {"share": "step"}])
     assert [one.module for one in spec.plan.layers] == ["0.0.0", "0.0.1", "0.1.0", "0.0.1", "0.0.1"]
+
+
+def test_pictures_and_differences_say_what_is_shared() -> None:
+    from archspec.views.difference import compare
+
+    def tied(*names: str | None) -> Spec:
+        return load([{**conv(3), **({"share": name} if name else {})} for name in names])
+
+    one, other, apart = tied("a", "b", "a", "b"), tied("a", "a", "b", "b"), tied(None, None, None, None)
+    assert not compare(one.plan, one.plan).changes
+    assert not compare(one.plan, tied("c", "d", "c", "d").plan).changes
+    assert [(change.old, change.arguments) for change in compare(one.plan, other.plan).changes] == [
+        ("1", (("weights of", "1", "0"),)),
+        ("2", (("weights of", "0", "2"),)),
+        ("3", (("weights of", "1", "2"),)),
+    ]
+    assert [change.arguments for change in compare(one.plan, apart.plan).changes] == [(("shared", True, False),)] * 4
