@@ -336,9 +336,10 @@ def _rewired(old: Plan, new: Plan) -> list[Change]:
             changes.append(Change("rewired", what, first.path, second.path, (("takes", before, after),)))
         if isinstance(first, GraphLayer) and isinstance(second, GraphLayer):
             owners = (modules.setdefault(one.module, one.path) for modules, one in ((olds, first), (news, second)))
-            if (whose := tuple(owners)) != (first.path, second.path) and whose[0] != whose[1]:
-                what = second.layer.primitive
-                changes.append(Change("changed", what, first.path, second.path, (("weights of", *whose),)))
+            former, latter = owners
+            if former != latter:
+                weights = (("weights of", former, latter),)
+                changes.append(Change("changed", second.layer.primitive, first.path, second.path, weights))
     return changes or [Change("rewired", "output", "", "", (("takes", old.graph.output, new.graph.output),))]
 
 
