@@ -211,6 +211,8 @@ class _Foreign(Primitive):
         self.figures: dict[Any, tuple[Shape, dict[str, Shape], int]] = {}
         for name in ("name", "doc", "source", "arguments", "weights", "examples", "example_input"):
             setattr(self, name, getattr(inner, name))
+        kinds = [one for one in type(inner).__mro__ if one is not Primitive and "fixed_size" in vars(one)]
+        setattr(self, "fixed_size", not kinds or bool(inner.fixed_size))  # noqa: B010
         rule = "as its module does, on torch's meta device" if self.measures else ""
         setattr(self, "rule", inner.rule or rule)  # noqa: B010 - a class variable elsewhere
 

@@ -32,7 +32,8 @@ from archspec.language.sections import Sections, compute_sections
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan
-from archspec.plan.unused import loads, report_unused
+from archspec.plan.sharing import report_crossed
+from archspec.plan.unused import find_uses, report_unused
 from archspec.plugins import load_installed
 from archspec.recipe import Recipe
 
@@ -246,8 +247,11 @@ class SpecFile:
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
-        if loads(node):
+        loads, shares = find_uses(node)
+        if loads:
             report_unused(plan.graph, report)
+        if shares:
+            report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
         if report.count > before:
             return None

@@ -143,12 +143,13 @@ def _layer_dict(item: GraphLayer) -> dict[str, Any]:
     layer = item.layer
     return {
         "path": item.path,
+        "module": item.module,
         "primitive": layer.primitive,
         "arguments": as_json(layer.arguments),
         "input": list(layer.input),
         "output": list(layer.output),
         "parameters": {name: list(shape) for name, shape in layer.parameters},
-        "params": layer.params,
+        "params": item.params,
         "macs": layer.macs,
         "aux": item.aux,
         "recompute": layer.recompute,
@@ -172,9 +173,11 @@ def _graph_dict(graph: Graph) -> dict[str, Any]:
 
 
 def _node_dict(node: GraphNode) -> dict[str, Any]:
-    from archspec.plan.graph import GraphWire
+    from archspec.plan.graph import GraphLayer, GraphWire
 
-    wire = {"name": node.name, "saved": node.saved} if isinstance(node, GraphWire) else {}
+    more: dict[str, Any] = {"module": node.module} if isinstance(node, GraphLayer) else {}
+    if isinstance(node, GraphWire):
+        more = {"name": node.name, "saved": node.saved}
     return {
         "id": node.id,
         "kind": node.kind,
@@ -183,7 +186,7 @@ def _node_dict(node: GraphNode) -> dict[str, Any]:
         "output": list(node.output),
         "parent": node.parent,
         "aux": node.aux,
-        **wire,
+        **more,
     }
 
 
@@ -193,6 +196,7 @@ def _group_dict(item: GraphGroup) -> dict[str, Any]:
         "id": item.id,
         "kind": group.kind,
         "path": item.path,
+        "module": item.module,
         "parent": item.parent,
         "start": item.start,
         "stop": item.stop,

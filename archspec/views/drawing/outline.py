@@ -213,10 +213,11 @@ class Outline:
                     node.kind,
                     node.block,
                     inner,
+                    node.share,
                     *((node.input, node.output, node.frozen_arguments) if exact else ()),
                 )
             elif isinstance(node, Layer):
-                value = (node.primitive, *((node.frozen_arguments, node.input) if exact else ()))
+                value = (node.primitive, node.share, *((node.frozen_arguments, node.input) if exact else ()))
             else:
                 value = (node.kind, node.name)
             known = (node, self._numbers.setdefault(value, len(self._numbers)))  # the node is kept, and so is its id
@@ -226,8 +227,8 @@ class Outline:
     def _layer(self, item: GraphLayer) -> Part:
         layer = item.layer
         return Part(
-            "layer", cell_lines([layer]), family(layer), item.path, item.id, item.id + 1, layer.input, layer.output,
-            layer.params, layer.macs, 1, mark=layer.mark, item=item,
+            "layer", cell_lines([layer]) + _shared(layer), family(layer), item.path, item.id, item.id + 1, layer.input,
+            layer.output, layer.params, layer.macs, 1, mark=layer.mark, item=item,
         )  # fmt: skip
 
     def _wire(self, wire: GraphWire) -> Part:
@@ -250,11 +251,17 @@ class Outline:
         heavy = sum(family(one) in HEAVY for one in layers[: MAX_CELL + 1])
         cell = kind == "group" and heavy <= 1 and len(layers) == item.stop - item.start <= MAX_CELL
         cell = cell and not any(family(one) in ("pooling", "resampling") and one.output[1:] != (1, 1) for one in layers)
+        lines = cell_lines(layers) if cell else lines
         return Part(
-            kind, cell_lines(layers) if cell else lines, family(_main(layers)) if cell else "block", item.path,
+            kind, lines + _shared(node), family(_main(layers)) if cell else "block", item.path,
             item.start, item.stop, node.input, node.output, node.params, node.macs, node.layers, cell=cell,
             block=item.kind == "block", mark=node.mark, item=item, make=lambda: self._children(item),
         )  # fmt: skip
+
+
+def _shared(node: Node) -> tuple[Line, ...]:
+    """The line that says which nodes are one module."""
+    return (Line(f"shared: {cut(node.share)}"),) if node.share else ()
 
 
 def _is_noise(node: Node) -> bool:
