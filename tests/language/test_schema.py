@@ -61,6 +61,7 @@ BEYOND = {
     "groups that do not divide",
     "linear on a feature map",
     "unequal columns",
+    "a merge of one tensor and itself",
     "texts compared with what they are without quotes",
     "an aux whose formula gives the name of another part",
     "rows of unequal length",
