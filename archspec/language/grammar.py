@@ -434,6 +434,10 @@ class Grammar(LoopGrammar):
         single = len(branches) == 1 and branches[0].when is None
         if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
+        different = node_word in _OF_DIFFERENT or (node_word == "multiply" and len(branches) > 2)  # of two, a square
+        if different and (again := _find_again(branches)):
+            message = f"`{node_word}` joins the same tensor twice"
+            self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
         return self._drop_repeated(branches)
 
     def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
@@ -592,6 +596,29 @@ def _explain_let(mark: Mark) -> Fault:
     """The fault of a `let` that nothing follows."""
     help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
     return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
+
+
+_OF_DIFFERENT = ("add", "subtract", "mean", "maximum")
+"""Merges that nobody writes of one tensor and itself: twice its value, zero, or the tensor as it is."""
+
+
+def _find_again(branches: list[SyntaxNode]) -> SyntaxNode | None:
+    """The first branch that is the tensor of an earlier one: both leave theirs as it is, or load the same."""
+    seen: set[str] = set()
+    for branch in branches:
+        body = branch.body
+        if isinstance(body, Sequence) and len(body.nodes) == 1:
+            body = body.nodes[0].body
+        name = None
+        if isinstance(body, Sequence) and not body.nodes:
+            name = ""
+        elif isinstance(body, Wire) and body.kind == "load" and isinstance(body.name.data, str):
+            name = body.name.data
+        if branch.when is None and name is not None:
+            if name in seen:
+                return branch
+            seen.add(name)
+    return None
 
 
 def _names_several(load: Wire) -> bool:

@@ -20,7 +20,7 @@ from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.loops import faults_of_rows
 from archspec.language.names import ROLES, check_part, check_tensor
-from archspec.language.sections import INVALID, InitialValues, Sections, origins, read_initial_values
+from archspec.language.sections import INVALID, InitialValues, Sections, origins
 from archspec.language.syntax import (
     Again,
     Aux,
@@ -189,7 +189,7 @@ class _Elaborator:
         wrong = list(faults(expression.value, section_schemas()["init"], "init", data))
         for fault in wrong:
             self.report.add(fault, frames=context.frames)
-        return {} if wrong else read_initial_values(expression.value, data, self.report)
+        return {} if wrong else self.sections.initial_values(expression.value, data, self.report)
 
     def elaborate_scope(self, node: SyntaxNode, context: Context) -> Result:
         """The body of a network, block or auxiliary classifier, which saves tensors of its own."""

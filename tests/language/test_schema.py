@@ -61,6 +61,9 @@ BEYOND = {
     "groups that do not divide",
     "linear on a feature map",
     "unequal columns",
+    "init of roles, said wrongly",
+    "init of a role that the file does not have, and of another parameter",
+    "a merge of one tensor and itself",
     "texts compared with what they are without quotes",
     "an aux whose formula gives the name of another part",
     "rows of unequal length",
@@ -246,7 +249,7 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
 def test_every_form_is_taken_or_refused_as_check_does() -> None:
     """The form, that is: what names mean, what formulas give and how shapes fit, no schema knows."""
     meaning = re.compile(
-        r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))"
+        r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))|the same tensor twice"
     )
     counts = {"taken": 0, "refused": 0}
     for mutant in mutants(FORMS, [*ODD, *NEW])[::6]:
