@@ -26,14 +26,14 @@ from trainer.quiet import mute_libraries
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import evaluate, load_network
+from trainer.runs.evaluation import evaluate, load_network, test_values
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import EVALUATION_BATCH, Job, load_job
+from trainer.runs.job import Job, load_job
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
 from trainer.steps.module import SpecModule
-from trainer.tasks.classification import Evaluation
+from trainer.tasks import Evaluation
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Options:
 def train(job: Job, out: Path, options: Options | None = None, *, progress: bool = False) -> Result:
     """Train a job in a new folder below `out`.
 
-    The weights of the best validation accuracy are then evaluated on the test set; without validation images, the last.
+    The weights of the epoch that is best by the task's first metric on the validation images are then evaluated on the
+    test set; without validation images, the last.
 
     Raises:
         Diverged: A loss or weight is no longer finite.
@@ -79,6 +80,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "spec": job.spec.file,
         "variant": job.spec.variant,
         "data": job.data.name,
+        "task": job.task.name,
         "classes": list(job.data.class_names),
         "data_folder": str(job.folder.resolve()),
         "seed": job.recipe.seed,
@@ -157,7 +159,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             run.folder,
             _make_callbacks(job, run, options, signals, monitor, best),
             group,
-            job.task.metric,
+            job.task,
             step=step,
             unused_parameters=bool(job.spec.plan.outputs),
         )
@@ -166,7 +168,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, group=group)
+            validation = loader(move_to_device(job.validation, device), job.task.evaluation_batch(recipe), group=group)
         optimize_execution(module.network, recipe, device)
         with _translate_errors(job, run.folder, device):
             engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
@@ -224,9 +226,12 @@ def _evaluate_and_save(
     best: checkpoints.BestCheckpoint,
 ) -> Result:
     """Evaluate the best weights on the test set and write the results."""
-    evaluation = evaluate(load_network(run, device), job.test, progress=options.progress)
+    batch = job.task.evaluation_batch(job.recipe)
+    evaluation = evaluate(load_network(run, device), job.test, batch_size=batch, progress=options.progress)
     result = _result(job, run, monitor, best, evaluation)
     result.write()
+    for name, rows in evaluation.tables(job.data.class_names).items():
+        run_folders.write_table(run.folder / f"{name}.csv", rows)
     if options.pictures:
         _draw(job, run.folder, evaluation)
     return result
@@ -258,9 +263,11 @@ def _result(
         epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=float(best.best_model_score or 0.0) if len(job.validation) else None,
-        test_accuracy=evaluation.accuracy,
-        test_loss=evaluation.loss,
+        metrics={
+            job.task.metric.log_name: float(best.best_model_score or 0.0) if len(job.validation) else None,
+            **test_values(job.task, evaluation),
+        },
+        task=job.task.name,
         best_epoch=monitor.best_epoch,
         seconds=monitor.seconds,
         images_per_second=monitor.images / monitor.seconds if monitor.seconds else 0.0,

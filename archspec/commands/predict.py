@@ -1,4 +1,4 @@
-"""`archspec predict`: classify images by a trained network."""
+"""`archspec predict`: what a trained network says of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from archspec.foundation.errors import printable
 @format_option
 @plugin_option
 def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) -> None:
-    """Classify each IMAGE by the best weights of RUN, a run's folder or its name below --out.
+    """Say what each IMAGE shows by the best weights of RUN, a run's folder or its name below --out.
 
     Images that cannot be read are named, and make the exit status 2.
     """
@@ -36,8 +36,7 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) 
         click.echo(json.dumps({"results": results, "errors": failures}, indent=2))
     else:
         for result in results:
-            classes = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in result["top"])
-            click.echo(printable(f"{result['image']}: {classes}"))
+            click.echo(printable(f"{result['image']}: {found.task.describe(result)}"))
         for image, message in errors:
             click.echo(printable(f"error: {image} cannot be read: {message}"), err=True)
     if errors:

@@ -1,4 +1,4 @@
-"""Use a trained network: evaluate it on a test set, and predict the classes of image files."""
+"""Use a trained network: evaluate it on a test set, and predict what image files show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from trainer.input.datasets import InMemory
@@ -18,8 +17,9 @@ from trainer.input.loaders import Stream, loader
 from trainer.input.splits import Faults
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
-from trainer.runs.job import EVALUATION_BATCH, load_job
+from trainer.runs.job import load_job
 from trainer.steps.module import SpecModule
+from trainer.tasks import Evaluation, Task
 
 
 def weights_of(run: Run) -> Path:
@@ -40,38 +40,44 @@ def load_network(run: Run, device: torch.device | None = None) -> SpecModule:
     return module.to(device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
 
-def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False) -> Any:
+def evaluate(
+    module: SpecModule, part: InMemory | Stream, *, batch_size: int = 256, progress: bool = False
+) -> Evaluation:
     """Evaluate a network on all images of a split. Raises `UsageError` for a file that can no longer be read."""
-    predictions: list[list[Tensor]] = []
-    total = 0.0
+    evaluator = module.task.evaluator()
+    total, count = 0.0, 0
     shown = track(
-        loader(part, EVALUATION_BATCH), "testing", console=Console(stderr=True), transient=True, disable=not progress
+        loader(part, batch_size), "testing", console=Console(stderr=True), transient=True, disable=not progress
     )
     with torch.inference_mode():
         for images, labels in shown:
-            logits, labels = module(images.to(module.device)), labels.to(module.device)
-            total += float(module.loss(logits, labels)) * len(labels)
-            predictions.append([one.cpu() for one in (*module.task.predictions(logits), labels)])
-    *predicted, labels = (torch.cat(part) for part in zip(*predictions, strict=True))
-    return module.task.summarize(predicted, labels, total / len(labels))
+            output, labels = module(images.to(module.device)), labels.to(module.device)
+            total += float(module.loss(output, labels)) * len(labels)
+            count += len(labels)
+            evaluator.update(output, labels)
+    return evaluator.compute(total / count)
+
+
+def test_values(task: Task, found: Evaluation) -> dict[str, float]:
+    """The metrics of the test images and their mean loss, by the names under which runs keep them."""
+    return {one.test_name: found.metrics[one.name] for one in task.metrics} | {"test_loss": found.loss}
 
 
 def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
-    """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
+    """The metrics and mean loss of a run's weights on the test set of its data. Raises `UsageError`."""
     weights, module = weights_of(run), load_network(run)
     job = load_job(run, data_folder)
-    evaluation = evaluate(module, job.test)
+    found = evaluate(module, job.test, batch_size=job.task.evaluation_batch(job.recipe))
     return {
         "data": job.data.name,
         "weights": weights.name,
-        "images": len(evaluation.labels),
-        "test_accuracy": evaluation.accuracy,
-        "test_loss": evaluation.loss,
+        "images": found.count,
+        **test_values(job.task, found),
     }
 
 
 def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Faults]:
-    """The likeliest classes of image files and their probabilities; and the files that cannot be read, with the reason.
+    """The predictions for image files, of a classifier the likeliest classes; and what cannot be read, with the reason.
 
     Raises `UsageError` where the run has no sound weights.
     """
@@ -88,5 +94,5 @@ def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, 
             continue
         with torch.inference_mode():
             output = module(image[None].to(module.device))[0]
-        results.append({"image": str(file), "top": module.task.predict(output, names, top)})
+        results.append({"image": str(file), **module.task.predict(output, names, top)})
     return results, unreadable

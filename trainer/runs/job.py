@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
-
-EVALUATION_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -96,10 +94,11 @@ def prepare(
     A `cache` that holds the data set spares reading it again. Raises `UsageError` where spec, data and devices do not
     fit together.
     """
-    recipe, task = spec.recipe, tasks.load()
-    check_devices(recipe, devices)
+    check_devices(spec.recipe, devices)
     cache = cache or DataCache()
-    images = cache.load(recipe.data, data_folder, download=download)
+    images = cache.load(spec.recipe.data, data_folder, download=download)
+    task = tasks.choose(spec.recipe.task, images.targets, images.name)
+    recipe = _complete(spec, task)
     if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.channels, spec.plan.input, images.name)
@@ -128,6 +127,15 @@ def prepare(
         splits.notes,
         skip_unreadable,
     )
+
+
+def _complete(spec: Spec, task: Task) -> Recipe:
+    """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
+    recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
+    if recipe.early_stopping is not None:
+        task.metric_of(recipe.early_stopping.monitor)
+    # what recipes without a task have always meant is not written: runs are found by their recipe
+    return replace(recipe, task=None if task.name == tasks.DEFAULT else task.name)
 
 
 def load_job(run: Run, data_folder: Path | None, devices: Devices = SINGLE_PROCESS.devices) -> Job:

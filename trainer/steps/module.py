@@ -18,7 +18,7 @@ from trainer.steps.seeding import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):
-    """A classifier of images with the recipe of its training: what checkpoints of `archspec train` hold.
+    """A network with the recipe of its training: what checkpoints of `archspec train` hold.
 
     The spec is its only hyperparameter, so `load_from_checkpoint` rebuilds the network by itself. `network` is the
     plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`.
@@ -54,15 +54,15 @@ class SpecModule(LightningModule):
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
-        self.task = tasks.load()
+        self.task = tasks.load(self.recipe.task)
         self.loss = self.task.make_loss(self.recipe)
         self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
-        # of the validation images: the task's metric, and the mean loss
-        self.score = self.task.make_metric(loaded.plan)
+        # of the validation images: the task's metrics, and the mean loss
+        self.scores = torch.nn.ModuleDict(self.task.make_metrics(loaded.plan))
         self.mean_loss = Mean()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute the logits `(N, classes)` of images.
+        """Compute the output of images, of a classifier the logits `(N, classes)`.
 
         Args:
             images: uint8, `(N, C, H, W)`, of any size and one or three channels. They are resized to the network's
@@ -112,10 +112,12 @@ class SpecModule(LightningModule):
         images, labels = batch
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
         logits = _split_outputs(self.network.forward(self.normalize(fit_to_input(images, self.shape))))[0]
-        self.score(logits, labels)
+        for score in self.scores.values():
+            score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
-        self.log(self.task.metric.log_name, self.score)
+        for metric in self.task.metrics:
+            self.log(metric.log_name, self.scores[metric.name])  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network)

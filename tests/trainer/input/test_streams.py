@@ -310,11 +310,11 @@ def test_a_folder_is_trained_on(memory: int, tmp_path: Path, monkeypatch: pytest
     assert ready.spec.plan.output == (2,)
     result = train(ready, tmp_path / "runs", progress=False)
     assert result.data == str(root)
-    assert 0 <= result.test_accuracy <= 1
+    assert 0 <= result.metrics["test_accuracy"] <= 1
     without = replace(ready, validation=ready.test.at(torch.tensor([]).long())) if memory else None
     if without:
         result = train(without, tmp_path / "runs", progress=False)
-        assert (result.val_accuracy, result.best_epoch) == (None, 2)
+        assert (result.metrics["val_accuracy"], result.best_epoch) == (None, 2)
 
 
 def test_train_takes_a_folder(run: Callable[..., Any], tmp_path: Path, own_cache: Path) -> None:
