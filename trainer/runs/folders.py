@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from archspec import __version__
-from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.foundation.formulas import describe
 from trainer import tasks
 from trainer.tasks import DEFAULT, Task
@@ -134,7 +134,7 @@ def read(folder: Path) -> Run | None:
         ("has, unknown here,", content.keys() - kinds.keys() - measured.keys()),
     ):
         if names:
-            notes.append(f"{folder / 'results.json'} {what} {listed(sorted(names))}")
+            notes.append(f"{folder / 'results.json'} {what} {join_words(sorted(names))}")
     result = None
     if needed <= raw_results.keys():
         metrics = {name: value for name, value in raw_results.items() if name in measured}

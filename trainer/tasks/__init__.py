@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 
-from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from trainer.extensions import extensions, load_extension
 from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Task
 
@@ -37,7 +37,7 @@ def load(name: str | None = None) -> Task:
         if not isinstance(found, Task):
             raise UsageError(f"`{point.value}`, the task `{name}` of a package, has no `Task` as its `TASK`")
         return found
-    hint = did_you_mean(name, names()) or f"there are {listed(names())}"
+    hint = did_you_mean(name, names()) or f"there are {join_words(names())}"
     raise UsageError(f"there is no task `{name}`", help=hint)
 
 
@@ -54,10 +54,10 @@ def choose(name: str | None, targets: str, data: str) -> Task:
         return task
     found = [one for one in names() if load(one).targets == targets]
     if len(found) != 1:
-        which = f"several tasks learn {targets}, those of the data set `{data}`: {listed(found)}"
+        which = f"several tasks learn {targets}, those of the data set `{data}`: {join_words(found)}"
         none = f"no task learns {targets}, those of the data set `{data}`"
         raise UsageError(
             which if found else none,
-            help=f"say which is meant: --set train.task={found[0]}" if found else f"there are {listed(names())}",
+            help=f"say which is meant: --set train.task={found[0]}" if found else f"there are {join_words(names())}",
         )
     return load(found[0])

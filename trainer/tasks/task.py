@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.plan.plan import Plan
 from archspec.recipe import Loss, Recipe
 
@@ -118,7 +118,7 @@ class Task(ABC):
         if monitor not in known:
             raise UsageError(
                 f"`train.early_stopping.monitor` is `{monitor}`, which {self.name} does not measure",
-                help=did_you_mean(monitor, known) or f"choose one of {listed(known)}",
+                help=did_you_mean(monitor, known) or f"choose one of {join_words(known)}",
             )
         return known[monitor]
 
@@ -131,7 +131,7 @@ class Task(ABC):
         if recipe.loss.name not in self.losses:
             raise UsageError(
                 f"the loss `{recipe.loss.name}` does not fit the task {self.name}",
-                help=f"--set train.loss={self.losses[0]}; {listed(self.losses)} would fit",
+                help=f"--set train.loss={self.losses[0]}; {join_words(self.losses)} would fit",
             )
         return recipe
 
