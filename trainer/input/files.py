@@ -51,12 +51,28 @@ class Files:
     def file(self, position: int) -> Path:
         return self.root / self.paths[position]
 
-    def decoded(self, shape: Shape) -> Iterator[Tensor | Unreadable]:
-        """Each image in turn, uint8 of a network's input shape, or why it cannot be read. Several threads decode."""
+    def decode(self, position: int) -> tuple[Tensor, Tensor]:
+        """An image, uint8 `(C, H, W)`, and its target. Raises `Unreadable`."""
+        return decode(self.file(position)), self.labels[position]
 
-        def read(position: int) -> Tensor | Unreadable:
+    def fitted(self, position: int, shape: Shape) -> tuple[Tensor, Tensor]:
+        """An image, uint8 of a network's input shape, and its target. Raises `Unreadable`."""
+        image, target = self.decode(position)
+        return fit_to_input(image[None], shape)[0], target
+
+    def empty_targets(self, shape: Shape) -> Tensor:
+        """Memory for the targets of all images, which a network of this input shape is trained with."""
+        return torch.empty_like(self.labels)
+
+    def decoded(self, shape: Shape) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
+        """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn.
+
+        Several threads decode.
+        """
+
+        def read(position: int) -> tuple[Tensor, Tensor] | Unreadable:
             try:
-                return fit_to_input(decode(self.file(position))[None], shape)[0]
+                return self.fitted(position, shape)
             except Unreadable as error:
                 return error
 
@@ -93,11 +109,12 @@ def decode(file: Path) -> Tensor:
     except MemoryError:
         raise
     except Exception as error:  # what decoders raise is as manifold as what files can hold
-        raise Unreadable(_reason(error)) from error
+        raise Unreadable(describe_failure(error)) from error
     return torch.from_numpy(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1).copy())
 
 
-def _reason(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
+    """Why a file cannot be read, in a line, by what its decoder raised."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, OSError) and error.strerror:

@@ -13,6 +13,7 @@ from rich.progress import track
 from archspec.foundation.errors import UsageError
 from trainer.input.datasets import InMemory
 from trainer.input.files import Unreadable, decode, ignore_pillow_warnings
+from trainer.input.images import fit_targets
 from trainer.input.loaders import Stream, loader
 from trainer.input.splits import Faults
 from trainer.runs import checkpoints
@@ -51,7 +52,8 @@ def evaluate(
     )
     with torch.inference_mode():
         for images, labels in shown:
-            output, labels = module(images.to(module.device)), labels.to(module.device)
+            output = module(images.to(module.device))
+            labels = fit_targets(labels.to(module.device), module.shape)
             total += float(module.loss(output, labels)) * len(labels)
             count += len(labels)
             evaluator.update(output, labels)

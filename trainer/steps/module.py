@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
-from trainer.input.images import fit_to_input
+from trainer.input.images import fit_targets, fit_to_input
 from trainer.steps.optim import count_steps, make_optimizer, make_schedule
 from trainer.steps.seeding import seed_generators, step_seed
 
@@ -101,6 +101,7 @@ class SpecModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
+        labels = fit_targets(labels, self.shape)
         images, labels = self.augmentation(fit_to_input(images, self.shape), labels)
         logits, aux_logits = _split_outputs(self.network(self.normalize(images)))
         loss: Tensor = self.loss(logits, labels)
@@ -110,6 +111,7 @@ class SpecModule(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
+        labels = fit_targets(labels, self.shape)
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
         logits = _split_outputs(self.network.forward(self.normalize(fit_to_input(images, self.shape))))[0]
         for score in self.scores.values():
