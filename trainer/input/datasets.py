@@ -1,4 +1,4 @@
-"""What a data set is: images with their classes, in memory or in files."""
+"""What a data set is: images with their targets, classes for example, in memory or in files."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ class DataSet:
     """Identifies the files and their state (`trainer.input.cache`); `None` where there are no files."""
     notes: tuple[str, ...] = ()
     """Notes for the user, a line each."""
+    targets: str = "classes"
+    """What is known of each image: the kind of targets that a task learns."""
 
     @property
     def classes(self) -> int:

@@ -13,7 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from trainer import tasks
 from trainer.runs.folders import Result
+from trainer.tasks import MetricSpec
 
 
 @dataclass(frozen=True)
@@ -23,20 +25,36 @@ class Column:
     heading: str
     values: Callable[[Result], float | None]
     show: Callable[[float], str]
+    unit: str = ""
     spread: bool = False
     """Whether it differs from seed to seed, so that repeated runs show their mean and standard deviation."""
 
 
 COLUMNS = (
-    Column("val accuracy", lambda r: r.val_accuracy, lambda v: f"{100 * v:.2f}", spread=True),
-    Column("test accuracy", lambda r: r.test_accuracy, lambda v: f"{100 * v:.2f}", spread=True),
     Column("parameters", lambda r: r.params, lambda v: f"{v:,.0f}"),
     Column("GMACs", lambda r: r.macs / 1e9, lambda v: f"{v:.3f}"),
     Column("epochs", lambda r: r.epochs, lambda v: f"{v:g}"),
     Column("images/s", lambda r: r.images_per_second, lambda v: f"{v:,.0f}"),
     Column("time", lambda r: r.seconds, lambda v: f"{v:.0f} s" if v < 600 else f"{v / 60:.0f} min"),
 )
-PERCENT = {"val accuracy", "test accuracy"}
+
+
+def metric_columns(results: Iterable[Result]) -> list[Column]:
+    """The columns of what the tasks of some runs measure, of each task in its order."""
+    columns: dict[str, Column] = {}
+    for name in dict.fromkeys(result.task for result in results):
+        metrics = tasks.load(name).metrics
+        shown = [(f"val {metrics[0].heading}", metrics[0].log_name, metrics[0])]
+        for heading, key, metric in [*shown, *((f"test {one.heading}", one.test_name, one) for one in metrics)]:
+            columns.setdefault(heading, _metric_column(heading, key, metric))
+    return list(columns.values())
+
+
+def _metric_column(heading: str, key: str, metric: MetricSpec) -> Column:
+    show, unit = metric.show, ""
+    if metric.format_spec.endswith("%"):  # a mean and its deviation have one sign between them
+        show, unit = lambda value: metric.show(value).removesuffix("%"), "%"
+    return Column(heading, lambda result: result.metrics.get(key), show, unit, spread=True)
 
 
 def compared(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
@@ -46,11 +64,12 @@ def compared(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
         groups.setdefault((result.name, result.data, result.params), []).append(result)
     several, repeated = len({result.data for result in results}) > 1, any(len(g) > 1 for g in groups.values())
     headings = ["spec", *(["data"] if several else []), *(["runs"] if repeated else [])]
+    columns = [*metric_columns(results), *COLUMNS]
     rows = []
     for (name, data, _), group in groups.items():
         row = [name, *([data] if several else []), *([str(len(group))] if repeated else [])]
-        rows.append([*row, *(_cell(column, group) for column in COLUMNS)])
-    return [*headings, *(column.heading for column in COLUMNS)], rows
+        rows.append([*row, *(_cell(column, group) for column in columns)])
+    return [*headings, *(column.heading for column in columns)], rows
 
 
 def _cell(column: Column, group: Sequence[Result]) -> str:
@@ -60,7 +79,7 @@ def _cell(column: Column, group: Sequence[Result]) -> str:
     shown = column.show(statistics.fmean(values))
     if column.spread and len(values) > 1:
         shown += f" ± {column.show(statistics.stdev(values))}"
-    return shown + "%" * (column.heading in PERCENT)
+    return shown + column.unit
 
 
 def print_table(results: Sequence[Result], console: Console) -> None:
@@ -75,12 +94,15 @@ def write_tables(results: Sequence[Result], out: Path) -> list[Path]:
     headings, rows = compared(results)
     text = io.StringIO()
     Console(file=text, width=200, legacy_windows=False).print(_table(results))
-    names = ["name", "spec", "variant", "data", "seed", "epochs", "best_epoch", "params", "macs", "val_accuracy"]
-    names += ["test_accuracy", "test_loss", "seconds", "images_per_second", "folder"]
+    names = ["name", "spec", "variant", "data", "seed", "epochs", "best_epoch", "params", "macs"]
+    metrics = list(dict.fromkeys(name for result in results for name in result.metrics))
+    more = ["seconds", "images_per_second", "folder"]
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([getattr(result, name) for name in names] for result in results)
+    writer.writerow([*names, *metrics, *more])
+    for result in results:
+        figures = [result.metrics.get(name) for name in metrics]
+        writer.writerow([*(getattr(result, one) for one in names), *figures, *(getattr(result, one) for one in more)])
     contents = {".txt": text.getvalue(), ".csv": lines.getvalue(), ".md": _markdown(headings, rows)}
     number = 1
     while True:
