@@ -15,7 +15,7 @@ import yaml
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import Callback
 
-from archspec.foundation.errors import UsageError
+from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
@@ -35,7 +35,7 @@ from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
 from trainer.steps.module import SpecModule
-from trainer.tasks import Evaluation
+from trainer.tasks import PREDICTIONS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             group,
             job.task,
             step=step,
+            start=(epoch, batch),
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
@@ -282,7 +283,12 @@ def _evaluate_and_save(
     result = _result(job, run, monitor, trained, evaluation)
     result.write()
     for name, rows in evaluation.tables(job.data.class_names).items():
+        if name == PREDICTIONS:
+            files = job.test.files.paths if isinstance(job.test, Stream) else job.test.files
+            rows = [[first, *row] for first, row in zip(["file", *files], rows, strict=True)]
         run_folders.write_table(run.folder / f"{name}.csv", rows)
+    for note in evaluation.notes(job.data.class_names):
+        print(escape(f"note: {note}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)

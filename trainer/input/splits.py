@@ -139,7 +139,7 @@ def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: Dec
         else:
             images[len(read)], targets[len(read)] = found
             read.append(position)
-    return InMemory(images[: len(read)], targets[: len(read)])
+    return InMemory(images[: len(read)], targets[: len(read)], tuple(one.paths[i] for i in read))
 
 
 def _statistics(train: InMemory, shape: Shape, key: dict[str, Any]) -> Statistics:

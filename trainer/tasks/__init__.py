@@ -10,9 +10,20 @@ import os
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from trainer.extensions import extensions, load_extension
-from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Task
+from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Task
 
-__all__ = ["DEFAULT", "GROUP", "Evaluation", "Evaluator", "MetricSpec", "Task", "choose", "load", "names"]
+__all__ = [
+    "DEFAULT",
+    "GROUP",
+    "PREDICTIONS",
+    "Evaluation",
+    "Evaluator",
+    "MetricSpec",
+    "Task",
+    "choose",
+    "load",
+    "names",
+]
 
 GROUP = "archspec.tasks"
 DEFAULT = "classification"

@@ -27,6 +27,10 @@ Rows = Sequence[Sequence[Any]]
 """A table: its headings, then its rows."""
 
 
+PREDICTIONS = "predictions"
+"""The name of a table of an evaluation whose rows are the images."""
+
+
 @dataclass(frozen=True)
 class MetricSpec:
     """Describes a metric: `accuracy` is logged as `val_accuracy`, and kept as `test_accuracy`."""
@@ -75,8 +79,15 @@ class Evaluation(ABC):
         """How many images were evaluated."""
 
     def tables(self, class_names: Sequence[str]) -> Mapping[str, Rows]:
-        """What more there is to say, as tables by their names; each becomes a CSV file of the run."""
+        """What more there is to say, as tables by their names; each becomes a CSV file of the run.
+
+        `PREDICTIONS` has a row for each image, in the order of the split; the image's file is put before it.
+        """
         return {}
+
+    def notes(self, class_names: Sequence[str]) -> Sequence[str]:
+        """What a person should know before trusting the metrics, a line each."""
+        return ()
 
 
 class Evaluator(ABC):
