@@ -23,6 +23,7 @@ def run(code: str) -> str:
     [
         ["check", "resnet152", "googlenet", "densenet201"],
         ["check", "googlenet", "--format", "json"],
+        ["check", "resnet50", "--layers"],
         ["list"],
         ["explain", "conv"],
         ["explain", "dense"],

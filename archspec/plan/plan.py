@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from archspec.foundation.figures import show_macs
 from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
 from archspec.plan.nodes import Group, NamedOutput, Node
@@ -67,7 +68,7 @@ class Plan:
         return self.root.macs
 
     def __repr__(self) -> str:
-        figures = f"{show(self.input)} → {show(self.output)}, {self.params:,} parameters, {self.macs / 1e9:.3f} GMACs"
+        figures = f"{show(self.input)} → {show(self.output)}, {self.params:,} parameters, {show_macs(self.macs)}"
         return f"<Plan {self.title}: {figures}>"
 
     def _repr_svg_(self) -> str | None:
