@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping as ABCMapping, Sequence
+from collections.abc import Iterator, Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan
 from archspec.plan.unused import loads, report_unused
 from archspec.plugins import load_installed
-from archspec.recipe import Recipe
+from archspec.recipe import Recipe, images, parts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -212,6 +212,8 @@ class SpecFile:
         if loads(node):
             report_unused(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
+        for wrong in _faults_of_recipe(sections, plan):
+            report.add(wrong, frames=frames)
         if report.count > before:
             return None
         resolved = plain(root) | {"name": plan.name}
@@ -255,6 +257,21 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
+
+
+def _faults_of_recipe(sections: Sections, plan: Plan) -> Iterator[Fault]:
+    """What the recipe says of the network's parts and input that they do not fit."""
+    recipe, section = sections.recipe, sections.root.get("train")
+    yield from images.faults_in(section, recipe, plan.input)
+    if recipe.freeze is None and recipe.lr_scale is None:
+        return
+    known = primitives()
+    layers = []
+    for one in plan.layers:
+        buffers = known[one.layer.primitive].buffers(one.layer.arguments, one.input)
+        layers.append((one.path, [name for name, _ in one.layer.parameters], buffers > 0))
+    merges = {group.path for group in plan.graph.groups if group.node.is_merge}
+    yield from parts.faults_in(section, recipe.freeze, recipe.lr_scale, parts.Outline(layers, merges))
 
 
 def _decimals(text: str) -> int:

@@ -227,5 +227,5 @@ def _config(spec: Spec) -> str:
     """A spec and its complete recipe, as YAML."""
     import yaml
 
-    data = spec.resolved | {"train": spec.recipe.to_dict()}
+    data = spec.resolved | {"train": spec.recipe.complete()}
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))
