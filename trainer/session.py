@@ -32,6 +32,7 @@ from trainer.runs.job import EVALUATION_BATCH, Job, load_job
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
+from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
 from trainer.tasks.classification import Evaluation
 
@@ -159,7 +160,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             group,
             job.task.metric,
             step=step,
-            unused_parameters=bool(job.spec.plan.outputs),
+            unused_parameters=bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws),
         )
         device = engine.strategy.root_device
         training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, group=group)
@@ -197,7 +198,8 @@ def _make_callbacks(
     )
     validated: list[Callback] = [best] if len(job.validation) else []
     bars: list[Callback] = [Bar(job.recipe, monitor)] if options.progress else []
-    return [monitor, resume.RandomStates(), *validated, last, *bars]
+    frozen: list[Callback] = [Freezing(job.recipe.freeze)] if job.recipe.freeze else []
+    return [*frozen, monitor, resume.RandomStates(), *validated, last, *bars]
 
 
 @contextmanager
