@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from archspec import __version__
-from archspec.foundation.errors import ArchspecError, in_line, printable
+from archspec.foundation.errors import ArchspecError, escape, escape_line
 from archspec.installation import require_own_packages
 
 # what modules make as they load is never garbage: looking for some took a twentieth of a short command's time
@@ -39,10 +39,10 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            from archspec.foundation.errors import did_you_mean, listed
+            from archspec.foundation.errors import did_you_mean, join_words
 
             known = self.list_commands(ctx)
-            hint = did_you_mean(args[0], known) or f"the commands are {listed(known)}"
+            hint = did_you_mean(args[0], known) or f"the commands are {join_words(known)}"
             raise click.UsageError(f"There is no command `{args[0]}`: {hint}", ctx)
         return super().resolve_command(ctx, args)
 
@@ -64,7 +64,7 @@ def main() -> NoReturn:
         status = cli.main(standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.message = in_line(error.message)  # type: ignore[misc]
+        error.message = escape_line(error.message)  # type: ignore[misc]
         error.show()
         status = 2
     except ArchspecError as error:
@@ -76,7 +76,7 @@ def main() -> NoReturn:
         status = 130
     except OSError as error:  # a full disk, a folder that cannot be written to, …
         name = f": {error.filename}" if error.filename else ""
-        click.echo(f"error: {in_line(str(error.strerror or error) + name)}", err=True)
+        click.echo(f"error: {escape_line(str(error.strerror or error) + name)}", err=True)
         status = 2
     except Exception as error:
         status = 2
@@ -85,7 +85,7 @@ def main() -> NoReturn:
                 "error: there is not enough memory\n  help: a smaller network, input or batch needs less", err=True
             )
         elif message := _fault_of_plugin(error):
-            click.echo(f"error: {printable(message)}", err=True)
+            click.echo(f"error: {escape(message)}", err=True)
         else:
             status = FAULT_OF_OURS
             click.echo(_our_fault(error), err=True)

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 
-from archspec.foundation.errors import UsageError, listed
+from archspec.foundation.errors import UsageError, join_words
 
 OTHERS = ("archspec", "trainer")
 """The other projects' distributions. Each has an import package of its own name, which is a name of ours."""
@@ -41,11 +41,11 @@ def require_own_packages() -> None:
     if others:
         have = "has a package" if len(others) == 1 else "have packages"
         message = (
-            f"archspec-nets shares this environment with {listed(sorted(others))} of PyPI, which {have} of the same "
-            "name: they overwrite each other's files"
+            f"archspec-nets shares this environment with {join_words(sorted(others))} of PyPI, which {have} of the "
+            "same name: they overwrite each other's files"
         )
     else:
-        message = f"another distribution has overwritten or deleted {listed(changed)} of archspec-nets in {HOME}"
+        message = f"another distribution has overwritten or deleted {join_words(changed)} of archspec-nets in {HOME}"
     remove = f"`pip uninstall {' '.join(sorted(others))}`, then " if others else ""
     raise UsageError(
         message,

@@ -1,7 +1,7 @@
 """Primitives from outside: a Python file given by `--plugin`, and packages that are installed.
 
-A plugin is code that its user trusts, as an import is; a spec can never name one. What it says is held to the contract
-of a primitive, and what it does wrong becomes an error that names it.
+A plugin is code that its user trusts, as an import is; a spec can never name one. What it says is checked
+against the contract of a primitive, and what it does wrong becomes an error that names it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import Argument, fault_in
-from archspec.foundation.errors import Fault, Mark, Text, UsageError, cut, in_line
+from archspec.foundation.errors import Fault, Mark, Text, UsageError, cut, escape_line
 from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
-from archspec.language.finder import why_unreadable
+from archspec.language.finder import explain_unreadable
 from archspec.language.names import check_block
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.registry import primitives, register
@@ -33,7 +33,7 @@ GROUP = "archspec.primitives"
 def load_plugin(path: str) -> list[str]:
     """Run a Python file and register the primitives that it defines, as `--plugin` does.
 
-    Specs that are loaded afterwards can use them. Each is held to the contract of `archspec.primitive.Primitive`.
+    Specs that are loaded afterwards can use them. Each must keep the contract of `archspec.primitive.Primitive`.
 
     Args:
         path: The file, which ends in `.py`. It is run: load only what you trust.
@@ -54,7 +54,7 @@ def load_plugin(path: str) -> list[str]:
     from importlib.util import module_from_spec, spec_from_file_location
 
     if not os.path.isfile(path):
-        raise UsageError(f"cannot read the plugin {in_line(path)}: {why_unreadable(path)}")
+        raise UsageError(f"cannot read the plugin {escape_line(path)}: {explain_unreadable(path)}")
     spec = spec_from_file_location(f"archspec_plugin_{os.path.splitext(os.path.basename(path))[0]}", path)
     if spec is None or spec.loader is None:
         raise UsageError(f"cannot read the plugin {path}: it is no Python file", help="its name ends in .py")
@@ -63,8 +63,8 @@ def load_plugin(path: str) -> list[str]:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise UsageError(f"the plugin {path} cannot be loaded: {_told(error)}") from error
-    return _registered(module, path)
+        raise UsageError(f"the plugin {path} cannot be loaded: {_describe_error(error)}") from error
+    return _register(module, path)
 
 
 @cache
@@ -92,10 +92,10 @@ def load_installed() -> tuple[str, ...]:
         try:
             module = point.load()
         except (Exception, SystemExit) as error:
-            raise UsageError(f"the plugin {what} cannot be loaded: {_told(error)}") from error
+            raise UsageError(f"the plugin {what} cannot be loaded: {_describe_error(error)}") from error
         if not isinstance(module, ModuleType):
             raise UsageError(f"the plugin {what} is no module", help="its entry point names a module, without `:`")
-        names += _registered(module, what)
+        names += _register(module, what)
     return tuple(names)
 
 
@@ -112,7 +112,7 @@ def fault_of_plugin(error: BaseException) -> str | None:
         while trace is not None:
             what = _loaded.get(os.path.abspath(trace.tb_frame.f_code.co_filename))
             if what is not None:
-                return f"the plugin {what} failed: {_told(error)}"
+                return f"the plugin {what} failed: {_describe_error(error)}"
             trace = trace.tb_next
         error = error.__cause__ or error.__context__ or error
     return None
@@ -129,8 +129,8 @@ def measured() -> list[str]:
     return sorted(one.name for one in primitives().values() if isinstance(one, _Foreign) and one.figures)
 
 
-def _registered(module: ModuleType, what: str) -> list[str]:
-    """Register a plugin's primitives, each held to the contract. Raises `UsageError`."""
+def _register(module: ModuleType, what: str) -> list[str]:
+    """Register a plugin's primitives, each checked against the contract. Raises `UsageError`."""
     found: dict[str, Primitive] = {}
     if module.__file__:
         _loaded[os.path.abspath(module.__file__)] = what
@@ -143,7 +143,7 @@ def _registered(module: ModuleType, what: str) -> list[str]:
     except Fault as fault:
         raise UsageError(f"the plugin {what} cannot be used: {fault.message}") from None
     except (Exception, SystemExit) as error:
-        raise UsageError(f"the plugin {what} cannot be used: {_told(error)}") from error
+        raise UsageError(f"the plugin {what} cannot be used: {_describe_error(error)}") from error
     if not new:
         help = "define a class derived from `archspec.primitive.Primitive`, its name without a leading `_`"
         raise UsageError(f"the plugin {what} defines no primitive", help=help)
@@ -173,7 +173,7 @@ def _check(primitive: Primitive, what: str) -> None:
             raise Fault(fault.code, f"the default of `{argument.name}` of `{primitive.name}`: {fault.message}")
 
 
-def _told(error: BaseException) -> str:
+def _describe_error(error: BaseException) -> str:
     """An error of a plugin's code in a line, with the place that it comes from."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -189,7 +189,7 @@ def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}{'' if '<frozen' in place else place}"
 
 
-def _given(value: object) -> str:
+def _show_value(value: object) -> str:
     """What a plugin gives, as messages show it: neither its length nor its `repr` can be trusted."""
     try:
         return cut(repr(value), 200)
@@ -216,49 +216,51 @@ class _Foreign(Primitive):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         if self.measures:
-            return self._measured(arguments, shape)[0]
-        return self._sound(self._guarded(self.inner.output, arguments, shape), "its output's shape", 1)
+            return self._measure_once(arguments, shape)[0]
+        return self._check_shape(self._call_plugin(self.inner.output, arguments, shape), "its output's shape", 1)
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         if self.measures:
-            return self._measured(arguments, shape)[1]
-        given = self._guarded(self.inner.parameters, arguments, shape)
+            return self._measure_once(arguments, shape)[1]
+        given = self._call_plugin(self.inner.parameters, arguments, shape)
         if not isinstance(given, dict):
-            message = f"`{self.name}` of the plugin {self.what} gives {_given(given)} as its parameters"
+            message = f"`{self.name}` of the plugin {self.what} gives {_show_value(given)} as its parameters"
             raise Fault("plugin-failed", message)
-        return {str(name): self._sound(one, f"the shape of `{name}`") for name, one in given.items()}
+        return {str(name): self._check_shape(one, f"the shape of `{name}`") for name, one in given.items()}
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         if self.measures:
-            return self._measured(arguments, shape)[2]
-        macs = self._guarded(self.inner.macs, arguments, shape, output)
+            return self._measure_once(arguments, shape)[2]
+        macs = self._call_plugin(self.inner.macs, arguments, shape, output)
         if type(macs) is not int or not 0 <= macs < MAX_NUMBER:
-            raise Fault("plugin-failed", f"`{self.name}` of the plugin {self.what} gives {_given(macs)} as its MACs")
+            raise Fault(
+                "plugin-failed", f"`{self.name}` of the plugin {self.what} gives {_show_value(macs)} as its MACs"
+            )
         return macs
 
     def buffers(self, arguments: Arguments, shape: Shape) -> int:
         try:
-            held = self._guarded(self.inner.buffers, arguments, shape)
+            held = self._call_plugin(self.inner.buffers, arguments, shape)
         except Fault as fault:
             raise UsageError(fault.message) from None
         if type(held) is not int or not 0 <= held < MAX_NUMBER:
-            message = f"`{self.name}` of the plugin {self.what} gives {_given(held)} as the bytes of its buffers"
+            message = f"`{self.name}` of the plugin {self.what} gives {_show_value(held)} as the bytes of its buffers"
             raise UsageError(message)
         return held
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         try:
-            module = self._made(arguments, shape)
+            module = self._make_module(arguments, shape)
         except Fault as fault:
             raise UsageError(fault.message) from None
         except (Exception, SystemExit) as error:
-            message = f"`{self.name}` of the plugin {self.what} cannot be built: {_told(error)}"
+            message = f"`{self.name}` of the plugin {self.what} cannot be built: {_describe_error(error)}"
             raise UsageError(message) from error
         said = self.parameters(arguments, shape) if not self.measures else {}
         has = {name: tuple(one.shape) for name, one in module.named_parameters() if one.requires_grad}
         if not self.measures and has != said:
-            message = f"`{self.name}` of the plugin {self.what} says that its parameters are {_shown(said)}"
-            raise UsageError(f"{message}, but its module has {_shown(has)}")
+            message = f"`{self.name}` of the plugin {self.what} says that its parameters are {_show_parameters(said)}"
+            raise UsageError(f"{message}, but its module has {_show_parameters(has)}")
         if not self.measures:
             self._check_output(arguments, shape)
         return module
@@ -269,7 +271,7 @@ class _Foreign(Primitive):
 
         with torch.device("meta"):
             try:
-                output = self._made(arguments, shape).eval()(torch.empty(1, *shape, device="meta"))
+                output = self._make_module(arguments, shape).eval()(torch.empty(1, *shape, device="meta"))
             except Exception:
                 return
         said = self.output(arguments, shape)
@@ -281,7 +283,7 @@ class _Foreign(Primitive):
         message = f"`{self.name}` of the plugin {self.what} says that {show(shape)} becomes {show(said)}"
         raise UsageError(f"{message}, but its module gives {given}")
 
-    def _made(self, arguments: Arguments, shape: Shape) -> nn.Module:
+    def _make_module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         """Its module. Raises `Fault` where it gives none, and whatever it raises."""
         from torch import nn
 
@@ -291,28 +293,28 @@ class _Foreign(Primitive):
         message = f"`{self.name}` of the plugin {self.what} gives a {type(module).__name__} as its module"
         raise Fault("plugin-failed", message, help="`module` returns a `torch.nn.Module`")
 
-    def _guarded(self, function: Any, *given: Any) -> Any:
+    def _call_plugin(self, function: Any, *given: Any) -> Any:
         try:
             return function(*given)
         except Fault:
             raise
         except (Exception, SystemExit) as error:
-            message = f"`{self.name}` of the plugin {self.what} failed: {_told(error)}"
+            message = f"`{self.name}` of the plugin {self.what} failed: {_describe_error(error)}"
             raise Fault("plugin-failed", message) from error
 
-    def _sound(self, shape: Any, what: str, least: int = 0) -> Shape:
+    def _check_shape(self, shape: Any, what: str, least: int = 0) -> Shape:
         """A shape that a plugin gives, of some axes at least. Raises `Fault` where it is none."""
         sizes = shape if isinstance(shape, (tuple, list)) else ()
-        sound = all(type(size) is int and 0 < size < MAX_NUMBER for size in sizes)
-        if sound and sizes is shape and len(sizes) >= least:
+        valid = all(type(size) is int and 0 < size < MAX_NUMBER for size in sizes)
+        if valid and sizes is shape and len(sizes) >= least:
             return tuple(sizes)
-        message = f"`{self.name}` of the plugin {self.what} gives {_given(shape)} as {what}"
+        message = f"`{self.name}` of the plugin {self.what} gives {_show_value(shape)} as {what}"
         raise Fault("plugin-failed", message, help="a shape is a tuple of integers from 1, without the batch")
 
-    def _measured(self, arguments: Arguments, shape: Shape) -> tuple[Shape, dict[str, Shape], int]:
+    def _measure_once(self, arguments: Arguments, shape: Shape) -> tuple[Shape, dict[str, Shape], int]:
         key = (freeze(dict(arguments)), shape)
         if key not in self.figures:
-            self.figures[key] = self._guarded(self._measure, arguments, shape)
+            self.figures[key] = self._call_plugin(self._measure, arguments, shape)
         return self.figures[key]
 
     def _measure(self, arguments: Arguments, shape: Shape) -> tuple[Shape, dict[str, Shape], int]:
@@ -320,7 +322,7 @@ class _Foreign(Primitive):
         from torch.utils.flop_counter import FlopCounterMode
 
         with torch.device("meta"):
-            module = self._made(arguments, shape).eval()
+            module = self._make_module(arguments, shape).eval()
         try:
             with FlopCounterMode(display=False) as counter:
                 output = module(torch.empty(1, *shape, device="meta"))
@@ -328,8 +330,8 @@ class _Foreign(Primitive):
             raise Fault("input-shape", f"`{self.name}` cannot take its input {show(shape)}: {error}") from None
         parameters = {name: tuple(one.shape) for name, one in module.named_parameters() if one.requires_grad}
         given = tuple(output.shape[1:]) if isinstance(output, torch.Tensor) else output
-        return self._sound(given, "its output's shape", 1), parameters, counter.get_total_flops() // 2
+        return self._check_shape(given, "its output's shape", 1), parameters, counter.get_total_flops() // 2
 
 
-def _shown(parameters: dict[str, Shape]) -> str:
+def _show_parameters(parameters: dict[str, Shape]) -> str:
     return ", ".join(f"{name} {show(shape)}" for name, shape in parameters.items()) or "none"

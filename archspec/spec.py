@@ -9,15 +9,26 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation import source
-from archspec.foundation.errors import Diagnostic, Enough, Fault, Frame, Mark, Note, Report, SpecError, Text, UsageError
-from archspec.foundation.formulas import MAX_WORK, Exhausted, budget
+from archspec.foundation.errors import (
+    Diagnostic,
+    Fault,
+    Frame,
+    Mark,
+    Note,
+    Report,
+    SpecError,
+    Text,
+    TooManyDiagnostics,
+    UsageError,
+)
+from archspec.foundation.formulas import MAX_WORK, BudgetExceeded, budget
 from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
 from archspec.language import document as documents, finder
 from archspec.language.document import Document
-from archspec.language.extends import extended, refuse_extends
-from archspec.language.sections import Sections, compute
+from archspec.language.extends import refuse_extends, resolve_extends
+from archspec.language.sections import Sections, compute_sections
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan
@@ -37,7 +48,7 @@ MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single opera
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A sound spec, with its variant and settings chosen.
+    """A valid spec, with its variant and settings choose.
 
     `load` and `from_dict` make it. It is never changed: `replace` and `without_aux` give another one.
     """
@@ -45,7 +56,7 @@ class Spec:
     file: str
     """The file it was read from, as errors show it."""
     variant: str | None
-    """The variant that was chosen, or `None` for the file as it stands."""
+    """The variant that was choose, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
     recipe: Recipe
@@ -105,7 +116,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec file, read and held to its outline; its variants are still to be elaborated."""
+    """A spec file, read and checked against its outline; its variants are still to be elaborated."""
 
     file: str
     name: str
@@ -117,7 +128,7 @@ class SpecFile:
     recipe: source.Value | None = None
     """A recipe that is laid over the `train` section, below settings."""
 
-    def with_recipe(self, file: finder.Found) -> SpecFile:
+    def with_recipe(self, file: finder.FoundFile) -> SpecFile:
         """The same file with a recipe's file laid over its `train` section. Raises `UsageError`, `SpecError`."""
         try:
             return replace(self, recipe=source.read(file.read(), file.shown))
@@ -146,14 +157,14 @@ class SpecFile:
         try:
             with budget():
                 self._check_all(variants, report, specs)
-        except Enough:
+        except TooManyDiagnostics:
             pass
-        except Exhausted as error:
+        except BudgetExceeded as error:
             report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
-        return Checked(tuple(specs), tuple(self._placed(report.diagnostics)), report.notes)
+        return Checked(tuple(specs), tuple(self._locate(report.diagnostics)), report.notes)
 
     def _check_all(self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec]) -> None:
-        """Elaborate variants, and add those that are sound to `specs`. Raises `Enough` and `Exhausted`."""
+        """Elaborate variants, and add the valid ones to `specs`. Raises `TooManyDiagnostics` and `BudgetExceeded`."""
         document = documents.parse(self.tree, report)
         outlined = not report.diagnostics
         wanted = [] if document is None else [None, *document.variants] if variants is None else variants
@@ -168,7 +179,7 @@ class SpecFile:
             if spec is not None and outlined:
                 specs.append(spec)
         if len(specs) < len(wanted) and not report.diagnostics:
-            message = "the network is not sound, but archspec cannot say why"
+            message = "the network is not valid, but archspec cannot say why"
             report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
 
     def spec(self, variant: str | None) -> Spec:
@@ -182,12 +193,12 @@ class SpecFile:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
         before = report.count
         try:
-            settings = [documents.setting(document, assignment) for assignment in self.set]
+            settings = [documents.parse_setting(document, assignment) for assignment in self.set]
             if self.recipe is not None:
                 settings.insert(0, documents.Setting(("train",), self.recipe, self.recipe.mark))
             for name, value in self.vars.items():
                 mark = Mark(Text("vars", ()), 1, 1)
-                settings.append(documents.placed(document, f"vars.{name}", source.from_python(value, mark), mark))
+                settings.append(documents.make_setting(document, f"vars.{name}", source.from_python(value, mark), mark))
             root = document.resolve(variant, settings)
             for fault in documents.faults_of(root) if settings else ():
                 report.add(fault)
@@ -195,18 +206,18 @@ class SpecFile:
             report.add(fault, self.tree.mark)
             return None
         frames = (Frame(f"variant `{variant}`", document.variants[variant]),) if variant else ()
-        sections = compute(root, report)
+        sections = compute_sections(root, report)
         node = elaborate(sections, report, frames)
         if node is None:
             return None
         plan = Plan(
-            name=sections.text("name") or self.name,
+            name=sections.line("name") or self.name,
             variant=variant,
             file=self.file,
             input=sections.input or (),
             root=node,
-            description=sections.text("description"),
-            source=sections.text("source"),
+            description=sections.line("description"),
+            source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
         if loads(node):
@@ -219,19 +230,19 @@ class SpecFile:
         resolved = plain(root) | {"name": plan.name}
         return Spec(self.file, variant, plan, sections.recipe, resolved, self)
 
-    def _placed(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
+    def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file, in the order of the file."""
         paths = source.paths_to(self.tree, [d.mark for d in diagnostics if d.mark]) if diagnostics else {}
-        placed = [replace(d, path=paths.get(d.mark, "")) if d.mark else d for d in diagnostics]
+        located = [replace(d, path=paths.get(d.mark, "")) if d.mark else d for d in diagnostics]
         own = self.tree.mark.text
         return sorted(
-            placed, key=lambda d: (d.mark.line, d.mark.column) if d.mark and d.mark.text is own else (10**9, 0)
+            located, key=lambda d: (d.mark.line, d.mark.column) if d.mark and d.mark.text is own else (10**9, 0)
         )
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: the specs that are sound, everything that is wrong, and what is no error."""
+    """What a check found: the specs that are valid, everything that is wrong, and what is no error."""
 
     specs: tuple[Spec, ...]
     diagnostics: tuple[Diagnostic, ...]
@@ -290,7 +301,7 @@ def open_file(path_or_name: str | os.PathLike[str]) -> tuple[SpecFile, str | Non
     """
     found = finder.find(os.fspath(path_or_name))
     try:
-        tree = extended(source.read(found.read(), found.shown), found.path, found.shown)
+        tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     stem = found.shown.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
@@ -302,7 +313,7 @@ def load(
     variant: str | None = None,
     vars: ABCMapping[str, Any] | None = None,
     set: Sequence[str] = (),
-    recipe: str | os.PathLike[str] | finder.Found | None = None,
+    recipe: str | os.PathLike[str] | finder.FoundFile | None = None,
 ) -> Spec:
     """Load a spec and compute its plan. Torch is not imported, unless a plugin's layer has to be measured.
 
@@ -327,8 +338,8 @@ def load(
     if implied and variant is not None and variant != implied:
         raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
     if recipe is not None:
-        if not isinstance(recipe, finder.Found):
-            recipe = finder.Found(os.fspath(recipe), os.fspath(recipe))
+        if not isinstance(recipe, finder.FoundFile):
+            recipe = finder.FoundFile(os.fspath(recipe), os.fspath(recipe))
         file = file.with_recipe(recipe)
     return file.with_settings(vars, set).spec(implied if variant is None else variant)
 
@@ -337,7 +348,7 @@ def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
     """Load a spec from data: what `Spec.resolved` holds, or a spec file's content as Python values.
 
     Args:
-        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refused.
+        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refuse.
         name: What errors call it, and the network's name where `data` has none.
 
     Raises:

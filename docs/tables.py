@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from archspec.foundation.arguments import Argument, Signature
-from archspec.foundation.errors import CODES, listed
+from archspec.foundation.errors import CODES, join_words
 from archspec.foundation.formulas import FUNCTIONS
-from archspec.language import forms
-from archspec.language.forms import Forms
-from archspec.language.glossary import recipe_keys, recipe_type, shown
+from archspec.language import keywords
+from archspec.language.glossary import format_value, recipe_keys, recipe_type
+from archspec.language.keywords import Keywords
 from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.merges import MERGE_RULES
@@ -65,7 +65,7 @@ def _said(word: str, doc: str, *, linked: bool) -> str:
     return f"{doc} See [{title}](#{title.lower().replace(' ', '-')})."
 
 
-def _forms(heading: str, of: Forms, *, linked: bool = False) -> str:
+def _forms(heading: str, of: Keywords, *, linked: bool = False) -> str:
     rows = [[_code(word), _said(word, form.doc, linked=linked), form.takes] for word, form in of.items()]
     headings = [heading, "meaning", "what stands there"]
     if any(form.needed for form in of.values()):
@@ -76,10 +76,10 @@ def _forms(heading: str, of: Forms, *, linked: bool = False) -> str:
 
 def _node_forms() -> str:
     rows = []
-    for word, form in forms.NODE_FORMS.items():
-        beside = [*map(_code, form.companions), "any modifier" if form.modifiers == tuple(forms.MODIFIERS) else ""]
+    for word, form in keywords.NODE_KEYWORDS.items():
+        beside = [*map(_code, form.companions), "any modifier" if form.modifiers == tuple(keywords.MODIFIERS) else ""]
         if not beside[-1]:
-            beside[-1] = listed(form.modifiers)
+            beside[-1] = join_words(form.modifiers)
         rows.append([_code(word), _said(word, form.doc, linked=True), form.takes, "; ".join(beside)])
     return table(["word", "meaning", "what stands there", "keys and modifiers beside it"], rows)
 
@@ -94,7 +94,7 @@ def _defaults(arguments: Iterable[Argument], *, docs: bool = False) -> str:
 
 
 def _default(argument: Argument) -> str:
-    return "none" if argument.default is None else shown(argument.default)
+    return "none" if argument.default is None else format_value(argument.default)
 
 
 def _layers(found: Iterable[tuple[str, str, Signature]]) -> str:
@@ -127,7 +127,7 @@ _RECIPE_LINKS = {
 
 
 def _yaml(value: object) -> str:
-    return "null" if value is None else shown(value)
+    return "null" if value is None else format_value(value)
 
 
 def _options(heading: str, options: Iterable[tuple[str, Option]], without: str = "") -> str:
@@ -147,7 +147,7 @@ def _initialisers() -> str:
     for name, one in INITIALIZERS.items():
         words = []
         for key, schema in one.arguments.items():
-            choices = f" ({listed(schema['enum'])})" if "enum" in schema else ""
+            choices = f" ({join_words(schema['enum'])})" if "enum" in schema else ""
             words.append(_code(key) + choices + (", needed" if key in one.required else ""))
         axes = f"{one.least_axes} or more" if one.least_axes else "any"
         rows.append([_code(name), one.doc, ", ".join(words) or "none", axes])
@@ -155,23 +155,23 @@ def _initialisers() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "file-keys": lambda: _forms("key", forms.FILE_KEYS, linked=True),
+    "file-keys": lambda: _forms("key", keywords.FILE_KEYS, linked=True),
     "functions": lambda: table(
         ["function", "calls", "result"],
         [[_code(name), ", ".join(map(_code, _calls(one.calls))), one.doc] for name, one in FUNCTIONS.items()],
     ),
     "node-forms": _node_forms,
-    "modifiers": lambda: _forms("modifier", forms.MODIFIERS, linked=True),
+    "modifiers": lambda: _forms("modifier", keywords.MODIFIERS, linked=True),
     "merges": lambda: table(
         ["merge", "result", "the branches need"],
         [[_code(name), rule.doc, rule.needed] for name, rule in MERGE_RULES.items()],
     ),
-    "aux-keys": lambda: _forms("key", forms.AUX_KEYS),
-    "block-keys": lambda: _forms("key", forms.BLOCK_KEYS),
-    "argument-keys": lambda: _forms("key", forms.ARGUMENT_KEYS),
-    "argument-types": lambda: table(["type", "takes"], [[_code(w), f.doc] for w, f in forms.ARGUMENT_TYPES.items()]),
+    "aux-keys": lambda: _forms("key", keywords.AUX_KEYS),
+    "block-keys": lambda: _forms("key", keywords.BLOCK_KEYS),
+    "argument-keys": lambda: _forms("key", keywords.ARGUMENT_KEYS),
+    "argument-types": lambda: table(["type", "takes"], [[_code(w), f.doc] for w, f in keywords.ARGUMENT_TYPES.items()]),
     "initialisers": _initialisers,
-    "expect-keys": lambda: _forms("key", forms.EXPECT_KEYS),
+    "expect-keys": lambda: _forms("key", keywords.EXPECT_KEYS),
     "recipe-keys": _recipe,
     "resizes": lambda: _options("resize", RESIZES.items()),
     "losses": lambda: _options("loss", LOSSES.items()),

@@ -25,10 +25,10 @@ from archspec.foundation import arguments, errors, formulas, source
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document, extends
-from archspec.language.extends import extended
+from archspec.language.extends import resolve_extends
 from archspec.language.finder import bundled, variants
-from archspec.language.forms import ARGUMENT_TYPES
-from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, ROLES, VERBS
+from archspec.language.keywords import ARGUMENT_TYPES
+from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORDS, ROLES
 from archspec.language.vocabulary import library_names
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
@@ -133,7 +133,7 @@ def found_wrong(text: str) -> list[str]:
             base = source.read(BASE.encode(), "base.yaml")
             assert isinstance(base, Mapping)
             tree = document.merge(base, tree)
-        tree = extended(tree, "example.yaml", "example.yaml")
+        tree = resolve_extends(tree, "example.yaml", "example.yaml")
     except Fault as fault:
         return [fault.code]
     return [diagnostic.code for diagnostic in SpecFile("example.yaml", "example", tree).check().diagnostics]
@@ -327,7 +327,7 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
         pytest.param([name for one in INITIALIZERS.values() for name in one.arguments], id="initialisers' arguments"),
         pytest.param([*formulas.FUNCTIONS, *formulas.CONSTANTS], id="functions and constants of formulas"),
         pytest.param([*INCOMING, *LOOP], id="what formulas see"),
-        pytest.param(sorted({*VERBS, *MERGES, *MODIFIERS, *ROLES, *COMPANION_WORDS}), id="words of the language"),
+        pytest.param(sorted({*NODE_WORDS, *MERGES, *MODIFIERS, *ROLES, *COMPANION_WORDS}), id="words of the language"),
         pytest.param([*ARGUMENT_TYPES], id="types of arguments"),
         pytest.param(sorted(set(keys_of(SCHEMA))), id="keys of the recipe"),
         pytest.param([*CODES], id="codes of errors"),

@@ -19,8 +19,8 @@ from torch import fx, nn
 
 from archspec.assembly.modules import in_training, recomputed, with_named
 from archspec.layers.initializers import Init
-from archspec.plan.graph import Graph, Placed, PlacedGroup, PlacedLayer, PlacedTap
-from archspec.plan.nodes import Layer, Named
+from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphWire
+from archspec.plan.nodes import Layer, NamedOutput
 from archspec.plan.plan import Plan
 
 
@@ -40,21 +40,21 @@ Key = int | str
 
 @dataclass(frozen=True)
 class _Part:
-    """A child of a group; a tap has no module."""
+    """A child of a group; a wire has no module."""
 
     key: str
-    placed: Placed
+    item: GraphItem
     module: nn.Module | None
     recompute: bool
-    inputs: tuple[PlacedTap, ...]
+    inputs: tuple[GraphWire, ...]
     """What it takes beside its input."""
     outputs: tuple[Key, ...]
     """What it gives beside its output."""
 
     @property
-    def is_led(self) -> bool:
+    def is_wired(self) -> bool:
         """Whether it is more than a module that is called on the tensor before it."""
-        return bool(self.module is None or self.recompute or _is_aux(self.placed) or self.inputs or self.outputs)
+        return bool(self.module is None or self.recompute or _is_aux(self.item) or self.inputs or self.outputs)
 
 
 class _Assembler:
@@ -65,40 +65,40 @@ class _Assembler:
         self.device = device
 
     def network(self) -> nn.Module:
-        root, _ = _opened(self.graph.root)
-        if isinstance(root, PlacedGroup) and root.node.named:
+        root, _ = _open_blocks(self.graph.root)
+        if isinstance(root, GraphGroup) and root.node.named_outputs:
             return self.wired(root, self.parts(root), is_root=True)
         return self.module(root)
 
-    def module(self, placed: Placed) -> nn.Module:
-        """A part that is neither a tap nor a block."""
-        if isinstance(placed, PlacedLayer):
-            return _layer(placed.layer, self.device)
-        assert isinstance(placed, PlacedGroup)
-        if placed.kind == "aux":
-            return self.module(_opened(placed.children[0])[0])
-        parts = self.parts(placed)
-        if placed.node.is_merge or any(self.beside(placed)) or any(part.is_led for part in parts):
-            return self.wired(placed, parts)
+    def module(self, item: GraphItem) -> nn.Module:
+        """A part that is neither a wire nor a block."""
+        if isinstance(item, GraphLayer):
+            return _layer(item.layer, self.device)
+        assert isinstance(item, GraphGroup)
+        if item.kind == "aux":
+            return self.module(_open_blocks(item.children[0])[0])
+        parts = self.parts(item)
+        if item.node.is_merge or any(self.beside(item)) or any(part.is_wired for part in parts):
+            return self.wired(item, parts)
         return nn.Sequential(OrderedDict((part.key, part.module) for part in parts if part.module is not None))
 
-    def parts(self, group: PlacedGroup) -> list[_Part]:
+    def parts(self, group: GraphGroup) -> list[_Part]:
         parts = []
         for (key, _), child in zip(group.node.children, group.children, strict=True):
-            placed, recompute = _opened(child)
-            module = None if isinstance(placed, PlacedTap) else self.module(placed)
-            parts.append(_Part(key, placed, module, recompute, *self.beside(placed)))
+            item, recompute = _open_blocks(child)
+            module = None if isinstance(item, GraphWire) else self.module(item)
+            parts.append(_Part(key, item, module, recompute, *self.beside(item)))
         return parts
 
-    def beside(self, placed: Placed) -> tuple[tuple[PlacedTap, ...], tuple[Key, ...]]:
+    def beside(self, item: GraphItem) -> tuple[tuple[GraphWire, ...], tuple[Key, ...]]:
         """What a part takes beside its input, and what it gives beside its output."""
-        if not isinstance(placed, PlacedGroup):
+        if not isinstance(item, GraphGroup):
             return (), ()
-        crossing = self.graph.crossings[placed.id]
-        named = () if placed.kind == "aux" else tuple(one.name for one in placed.node.named)
-        return crossing.takes, (*(save.id for save in crossing.gives), *named)
+        crossing = self.graph.group_wires[item.id]
+        named_outputs = () if item.kind == "aux" else tuple(one.name for one in item.node.named_outputs)
+        return crossing.takes, (*(save.id for save in crossing.gives), *named_outputs)
 
-    def wired(self, group: PlacedGroup, parts: list[_Part], *, is_root: bool = False) -> nn.Module:
+    def wired(self, group: GraphGroup, parts: list[_Part], *, is_root: bool = False) -> nn.Module:
         """A module whose `forward` torch.fx writes: a merge, or a sequence that leads tensors past its parts."""
         root = nn.Module()
         wiring = _Wiring(fx.Graph())
@@ -110,36 +110,36 @@ class _Assembler:
         for part in parts:
             if part.module is not None:
                 root.add_module(part.key, part.module)
-            result = wiring.lead(part, tensor)
+            result = wiring.add(part, tensor)
             if group.node.is_merge:
                 branches.append(result)
             else:
                 tensor = result
         if group.node.is_merge:
             tensor = MERGES[group.kind](wiring.graph, branches)
-        wiring.close(tensor, outputs, group.node.named if is_root else None)
+        wiring.close(tensor, outputs, group.node.named_outputs if is_root else None)
         name = group.kind.capitalize() if group.node.is_merge else "Sequence"
         return fx.GraphModule(root, wiring.graph, class_name=name)
 
 
-def _opened(placed: Placed) -> tuple[Placed, bool]:
+def _open_blocks(item: GraphItem) -> tuple[GraphItem, bool]:
     """What stands in a block's place, since a block is no level of the module; and whether it is computed again."""
-    recompute = placed.recompute
-    while isinstance(placed, PlacedGroup) and placed.kind == "block":
-        (placed,) = placed.children
-        recompute = recompute or placed.recompute
-    return placed, recompute
+    recompute = item.recompute
+    while isinstance(item, GraphGroup) and item.kind == "block":
+        (item,) = item.children
+        recompute = recompute or item.recompute
+    return item, recompute
 
 
-def _is_aux(placed: Placed) -> bool:
-    return isinstance(placed, PlacedGroup) and placed.kind == "aux"
+def _is_aux(item: GraphItem) -> bool:
+    return isinstance(item, GraphGroup) and item.kind == "aux"
 
 
 def _concat(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
     return graph.call_function(torch.cat, (branches,), {"dim": 1})
 
 
-def _folded(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx.Node]], fx.Node]:
+def _fold(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx.Node]], fx.Node]:
     """From the first branch to the last, two at a time."""
 
     def join(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
@@ -149,17 +149,17 @@ def _folded(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx
 
 
 def _mean(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
-    return graph.call_function(operator.truediv, (_folded(operator.add)(graph, branches), len(branches)))
+    return graph.call_function(operator.truediv, (_fold(operator.add)(graph, branches), len(branches)))
 
 
 MERGES = {
     "concat": _concat,
-    "add": _folded(operator.add),
-    "subtract": _folded(operator.sub),
-    "multiply": _folded(operator.mul),
+    "add": _fold(operator.add),
+    "subtract": _fold(operator.sub),
+    "multiply": _fold(operator.mul),
     "mean": _mean,
-    "maximum": _folded(torch.maximum),
-    "matmul": _folded(torch.matmul),
+    "maximum": _fold(torch.maximum),
+    "matmul": _fold(torch.matmul),
 }
 
 
@@ -171,17 +171,17 @@ class _Wiring:
         self.tensors: dict[Key, fx.Node] = {}
         self.count = 0
 
-    def lead(self, part: _Part, tensor: fx.Node) -> fx.Node:
+    def add(self, part: _Part, tensor: fx.Node) -> fx.Node:
         """Add a part that gets a tensor; the tensor that comes of it."""
-        placed = part.placed
-        if isinstance(placed, PlacedTap):
-            if placed.saved is not None:
-                return self.tensors[placed.saved]
-            self.tensors[placed.id if placed.kind == "save" else placed.name] = tensor
+        item = part.item
+        if isinstance(item, GraphWire):
+            if item.saved is not None:
+                return self.tensors[item.saved]
+            self.tensors[item.id if item.kind == "save" else item.name] = tensor
             return tensor
         inputs = (tensor, *(self.tensors[save.id] for save in part.inputs))
-        if isinstance(placed, PlacedGroup) and placed.kind == "aux":
-            self.tensors[placed.node.name] = self._called(in_training, part.key, inputs)
+        if isinstance(item, GraphGroup) and item.kind == "aux":
+            self.tensors[item.node.name] = self._called(in_training, part.key, inputs)
             return tensor
         result = self._called(recomputed if part.recompute else None, part.key, inputs)
         if not part.outputs:
@@ -199,16 +199,16 @@ class _Wiring:
         module = self.graph.create_node("get_attr", key, name=f"{name}_module")
         return self.graph.create_node("call_function", function, (module, *inputs), name=name)
 
-    def close(self, tensor: fx.Node, outputs: tuple[Key, ...], named: tuple[Named, ...] | None) -> None:
+    def close(self, tensor: fx.Node, outputs: tuple[Key, ...], named_outputs: tuple[NamedOutput, ...] | None) -> None:
         """End in a tensor and those beside it; `named` are the outputs of a whole network."""
         beside = tuple(self.tensors[key] for key in outputs)
-        if named is None:
+        if named_outputs is None:
             self.graph.output((tensor, *beside) if beside else tensor)
-        elif any(one.weight is not None for one in named):
-            names = tuple(one.name for one in named)
+        elif any(one.weight is not None for one in named_outputs):
+            names = tuple(one.name for one in named_outputs)
             self.graph.output(self.graph.call_function(with_named, (tensor, names, *beside)))
         else:
-            self.graph.output((tensor, {one.name: node for one, node in zip(named, beside, strict=True)}))
+            self.graph.output((tensor, {one.name: node for one, node in zip(named_outputs, beside, strict=True)}))
 
 
 # --- layers and their initial values -------------------------------------------------------------------------------

@@ -39,5 +39,5 @@ def recomputed(module: nn.Module, *inputs: Any) -> Any:
 @_one_call
 def with_named(output: Any, names: tuple[str, ...], *tensors: Any) -> Any:
     """`(output, {name: tensor})` with the named tensors that there are; the output alone where there are none."""
-    named = {name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None}
-    return (output, named) if named else output
+    named_outputs = {name: tensor for name, tensor in zip(names, tensors, strict=True) if tensor is not None}
+    return (output, named_outputs) if named_outputs else output

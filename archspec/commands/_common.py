@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, in_line
+from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, escape_line
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 
@@ -35,7 +35,11 @@ plugin_option: Callable[[Function], Function] = click.option(
     help="A Python file that defines more primitives. It is run. May be repeated.",
 )
 format_option: Callable[[Function], Function] = click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", help="For people, or for programs."
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="For people, or for programs.",
 )
 
 
@@ -58,10 +62,11 @@ def note_measured() -> None:
     from archspec.plugins import measured
 
     if measured():
-        from archspec.foundation.errors import listed
+        from archspec.foundation.errors import join_words
 
         click.echo(
-            f"note: torch was loaded to measure {listed(measured())}, which no shape rule is given for", err=True
+            f"note: torch was loaded to measure {join_words(measured())}, which no shape rule is given for",
+            err=True,
         )
 
 
@@ -85,8 +90,8 @@ def lines(plans: Sequence[Plan]) -> list[str]:
     """Plans as aligned lines: name, variant, input → output, parameters, GMACs."""
     rows = [
         (
-            in_line(plan.name),
-            in_line(plan.variant or "-"),
+            escape_line(plan.name),
+            escape_line(plan.variant or "-"),
             f"{show(plan.input)} → {show(plan.output)}",
             f"{plan.params:,} parameters",
             f"{plan.macs / 1e9:.3f} GMACs",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from archspec.foundation.errors import ArchspecError, printable
+from archspec.foundation.errors import ArchspecError, escape
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
@@ -127,4 +127,4 @@ def report_errors_once() -> Iterator[None]:
 
 
 def _note(message: str) -> None:
-    print(printable(f"note: {message}"), file=sys.stderr, flush=True)
+    print(escape(f"note: {message}"), file=sys.stderr, flush=True)

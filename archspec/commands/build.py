@@ -22,7 +22,7 @@ from archspec.commands._common import (
     set_option,
     variant_option,
 )
-from archspec.foundation.errors import SpecError, UsageError, in_line
+from archspec.foundation.errors import SpecError, UsageError, escape_line
 from archspec.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def command(
     adapt: bool,
     save: str | None,
     aux: bool,
-    form: str,
+    output_format: str,
 ) -> None:
     """Assemble SPEC as a torch module."""
     from archspec.spec import load
 
-    if summary and form == "json":
+    if summary and output_format == "json":
         raise UsageError("--summary is for people: it does not go with --format json")
     for option, given in (("--partial", partial), ("--adapt", adapt)):
         if given and origin is None:
@@ -83,7 +83,7 @@ def command(
         loaded = load(spec, variant, set=settings)
         echo_notes(loaded.notes)
         loaded = loaded if aux else loaded.without_aux()
-        module = _built(loaded)
+        module = _build_module(loaded)
         weights = None
         if origin is not None:
             from archspec.weights.origins import load_from
@@ -92,12 +92,12 @@ def command(
         table = _table(module, loaded.plan, depth) if summary else None
         saved, note = (None, None) if save is None else _save(module, save, loaded.plan, origin, weights)
     except (SpecError, UsageError) as error:
-        if form == "json":
+        if output_format == "json":
             echo_json([], diagnostics(error))
             raise click.exceptions.Exit(error.exit_status) from None
         raise
     plan = loaded.plan
-    if form == "json":
+    if output_format == "json":
         echo_json([result(plan, loaded.file) | {"weights": None if weights is None else weights.to_dict()}], [])
         if note is not None:
             click.echo(f"note: {note}", err=True)
@@ -127,15 +127,15 @@ def _save(
     }
     kept = fitting if path.endswith(".safetensors") else {}
     save(module, path, kept)
-    said = f"{'initial weights' if loaded is None else 'weights'} saved to {in_line(path)}"
+    said = f"{'initial weights' if loaded is None else 'weights'} saved to {escape_line(path)}"
     said += f", with {', '.join(kept)} as metadata" if kept else ""
     if lost := [name for name in known if name not in kept]:
         why = "which .safetensors files can hold" if set(lost) <= fitting.keys() else "which are another network's"
-        return said, f"without {', '.join(lost)} of {in_line(str(origin))}, {why}"
+        return said, f"without {', '.join(lost)} of {escape_line(str(origin))}, {why}"
     return said, None
 
 
-def _built(spec: Spec) -> nn.Module:
+def _build_module(spec: Spec) -> nn.Module:
     """The module, if it is what the plan says. Raises `UsageError` where memory does not hold it."""
     plan = spec.plan
     _check_memory(plan)
@@ -150,8 +150,8 @@ def _check_memory(plan: Plan) -> None:
     """Raises `UsageError` where memory holds neither the weights, buffers nor the largest tensors of a sample."""
     from archspec.layers.registry import primitives
 
-    largest = max((prod(placed.layer.input) + prod(placed.layer.output) for placed in plan.layers), default=0)
-    layers = [placed.layer for placed in plan.layers]
+    largest = max((prod(node.layer.input) + prod(node.layer.output) for node in plan.layers), default=0)
+    layers = [node.layer for node in plan.layers]
     buffers = [primitives()[one.primitive].buffers(one.arguments, one.input) for one in layers]
     # a buffer is made of others of its size, which are let go
     needed = 4 * (plan.params + largest) + sum(buffers) + max(buffers, default=0)
@@ -169,7 +169,7 @@ def _memory() -> tuple[int, str]:
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
         found.append((soft, "this process may have"))
-    for file in _limits_of_groups():
+    for file in _memory_limits():
         try:
             with open(file, encoding="ascii") as text:
                 found.append((int(text.read()), "this process and those beside it may have"))
@@ -178,7 +178,7 @@ def _memory() -> tuple[int, str]:
     return min(found)
 
 
-def _limits_of_groups(root: str = "/sys/fs/cgroup", groups: str = "/proc/self/cgroup") -> Iterator[str]:
+def _memory_limits(root: str = "/sys/fs/cgroup", groups: str = "/proc/self/cgroup") -> Iterator[str]:
     """The files that may limit the memory of this process' control groups, version 2 and 1, and of those above them."""
     try:
         with open(groups, encoding="utf-8") as file:
@@ -196,7 +196,7 @@ def _limits_of_groups(root: str = "/sys/fs/cgroup", groups: str = "/proc/self/cg
 
 
 def _table(module: nn.Module, plan: Plan, depth: int) -> str:
-    """torchinfo's table, held to the plan: parameters and output shape are equal, or it is our fault."""
+    """torchinfo's table, checked against the plan: parameters and output shape are equal, or it is our fault."""
     from torchinfo import summary
 
     table = summary(
@@ -221,7 +221,9 @@ def _table(module: nn.Module, plan: Plan, depth: int) -> str:
 def _check_target(path: str) -> None:
     """Raises `UsageError` where a file could not be made, before any work is done for it."""
     if os.path.exists(path):
-        raise UsageError(f"{in_line(path)} exists already", help="remove it, or save under another name")
+        raise UsageError(f"{escape_line(path)} exists already", help="remove it, or save under another name")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
-        raise UsageError(f"cannot write {in_line(path)}: {in_line(folder)} is not a folder that can be written to")
+        raise UsageError(
+            f"cannot write {escape_line(path)}: {escape_line(folder)} is not a folder that can be written to"
+        )

@@ -27,7 +27,7 @@ from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
 @variant_option
 @format_option
 @plugin_option
-def command(specs: tuple[str, ...], settings: tuple[str, ...], variant: str | None, form: str) -> None:
+def command(specs: tuple[str, ...], settings: tuple[str, ...], variant: str | None, output_format: str) -> None:
     """Validate every variant of each SPEC, or one of them, and print its shapes, parameters and GMACs."""
     from archspec.spec import open_file
 
@@ -50,7 +50,7 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], variant: str | No
         errors += checked.diagnostics
         notes += checked.notes
         status = max(status, 1 if checked.diagnostics else 0)
-    if form == "json":
+    if output_format == "json":
         echo_json([result(plan, spec) for spec, plan in plans], errors)
     else:
         for line in lines([plan for _, plan in plans]):

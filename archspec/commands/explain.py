@@ -19,10 +19,10 @@ from archspec.layers.primitive import Primitive
 @plugin_option
 def command(word: str, spec: str | None) -> None:
     """Explain a WORD: a layer or block, a word of the language or of recipes, or the code of an error."""
-    click.echo(_of_the_spec(word, spec) if spec is not None else "\n\n".join(_explained(word)))
+    click.echo(_of_the_spec(word, spec) if spec is not None else "\n\n".join(_explain(word)))
 
 
-def _explained(word: str) -> list[str]:
+def _explain(word: str) -> list[str]:
     """Each meaning of a word. Raises `UsageError` where it has none."""
     from archspec.language.glossary import meanings, words
     from archspec.language.vocabulary import Vocabulary
@@ -33,7 +33,7 @@ def _explained(word: str) -> list[str]:
     if layer is None and not others and word in load_installed():
         layer = vocabulary.find(word)
     found = [] if layer is None else [_primitive(layer) if isinstance(layer, Primitive) else _block(layer)]
-    found += [_meaning(one) for one in others]
+    found += [_format_meaning(one) for one in others]
     if not found:
         hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words()]))
         raise UsageError(
@@ -43,12 +43,12 @@ def _explained(word: str) -> list[str]:
     return found
 
 
-def _meaning(one: Any) -> str:
+def _format_meaning(one: Any) -> str:
     from archspec.language.glossary import CODE
 
     lines = [f"error[{one.word}]: {one.doc}" if one.kind == CODE else f"{one.word} ({one.kind}): {one.doc}"]
     if one.rows:
-        lines += ["", _listed("where it stands" if one.kind == "an argument" else "arguments", one.rows)]
+        lines += ["", _format_rows("where it stands" if one.kind == "an argument" else "arguments", one.rows)]
     if one.facts:
         lines += ["", *(f"{heading}: {text}" for heading, text in one.facts)]
     for heading, text in one.examples:
@@ -56,7 +56,7 @@ def _meaning(one: Any) -> str:
     return "\n".join(lines)
 
 
-def _listed(heading: str, rows: Sequence[tuple[str, str]]) -> str:
+def _format_rows(heading: str, rows: Sequence[tuple[str, str]]) -> str:
     formatter = click.HelpFormatter(width=110)
     with formatter.section(heading):
         formatter.write_dl(rows)
@@ -64,13 +64,13 @@ def _listed(heading: str, rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _arguments(found: Primitive | Block) -> str:
-    from archspec.language.glossary import described
+    from archspec.language.glossary import describe_argument
 
     arguments = found.signature.arguments
     if not arguments:
         return "arguments: none"
-    return _listed(
-        "arguments, the first of which may be given alone", [(one.name, described(one)) for one in arguments]
+    return _format_rows(
+        "arguments, the first of which may be given alone", [(one.name, describe_argument(one)) for one in arguments]
     )
 
 
@@ -119,9 +119,9 @@ def example_spec(block: Block) -> dict[str, Any]:
 
 def _of_the_spec(name: str, spec: str) -> str:
     """A block of a spec's own. Raises `SpecError` where the spec is wrong, `UsageError` where it has no such block."""
-    from archspec.foundation.errors import Report, SpecError, listed
+    from archspec.foundation.errors import Report, SpecError, join_words
     from archspec.foundation.source import Mapping
-    from archspec.language.vocabulary import define_all
+    from archspec.language.vocabulary import define_blocks
     from archspec.spec import open_file
 
     file, variant = open_file(spec)
@@ -129,9 +129,9 @@ def _of_the_spec(name: str, spec: str) -> str:
     if checked.diagnostics:
         raise SpecError(checked.diagnostics)
     assert isinstance(file.tree, Mapping)
-    blocks = define_all(file.tree.get("blocks"), Report())
+    blocks = define_blocks(file.tree.get("blocks"), Report())
     if name not in blocks:
-        help = did_you_mean(name, blocks) or (f"its blocks are {listed(blocks)}" if blocks else "it has none")
+        help = did_you_mean(name, blocks) or (f"its blocks are {join_words(blocks)}" if blocks else "it has none")
         raise UsageError(f"{file.file} has no block `{name}` of its own", help=help)
     return _own_block(blocks[name])
 

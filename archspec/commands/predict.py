@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from archspec.commands._common import format_option, plugin_option
-from archspec.foundation.errors import printable
+from archspec.foundation.errors import escape
 
 
 @click.command("predict")
@@ -20,7 +20,7 @@ from archspec.foundation.errors import printable
 )
 @format_option
 @plugin_option
-def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) -> None:
+def command(run: str, images: tuple[Path, ...], top: int, out: Path, output_format: str) -> None:
     """Classify each IMAGE by the best weights of RUN, a run's folder or its name below --out.
 
     Images that cannot be read are named, and make the exit status 2.
@@ -31,14 +31,14 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, form: str) 
     from trainer.runs.evaluation import predict
 
     results, errors = predict(found, images, top)
-    if form == "json":
+    if output_format == "json":
         failures = [{"image": str(image), "message": message} for image, message in errors]
         click.echo(json.dumps({"results": results, "errors": failures}, indent=2))
     else:
         for result in results:
             classes = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in result["top"])
-            click.echo(printable(f"{result['image']}: {classes}"))
+            click.echo(escape(f"{result['image']}: {classes}"))
         for image, message in errors:
-            click.echo(printable(f"error: {image} cannot be read: {message}"), err=True)
+            click.echo(escape(f"error: {image} cannot be read: {message}"), err=True)
     if errors:
         raise SystemExit(2)

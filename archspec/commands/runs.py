@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import format_option
-from archspec.foundation.errors import UsageError, did_you_mean, listed, printable
+from archspec.foundation.errors import UsageError, did_you_mean, escape, join_words
 
 if TYPE_CHECKING:
     from trainer.runs.folders import Run
@@ -57,7 +57,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     help="Only runs of which this holds: FIELD=VALUE, or !=, <, <=, >, >=. May be repeated.",
 )
 @format_option
-def command(out: Path, sort: str, conditions: tuple[str, ...], form: str) -> None:
+def command(out: Path, sort: str, conditions: tuple[str, ...], output_format: str) -> None:
     """List the runs below --out: status, data, accuracies, size and time."""
     from trainer.runs.folders import list_runs
 
@@ -69,14 +69,14 @@ def command(out: Path, sort: str, conditions: tuple[str, ...], form: str) -> Non
     rows = [row for row in rows if all(test(row) for test in tests)]
     having = sorted((row for row in rows if row[field] is not None), key=lambda row: row[field], reverse=descending)
     rows = having + [row for row in rows if row[field] is None]  # rows without a value come last either way
-    if form == "json":
+    if output_format == "json":
         click.echo(json.dumps({"results": rows, "errors": []}, indent=2))
     elif rows:
         click.echo("\n".join(_lines(rows)))
     else:
         click.echo(f"no runs{' of which that holds' * bool(tests)} in {out}")
     for note in notes:
-        click.echo(printable(f"note: {note}"), err=True)
+        click.echo(escape(f"note: {note}"), err=True)
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _known(field: str) -> None:
     if field not in FIELDS:
-        hint = did_you_mean(field, FIELDS) or f"the fields are {listed(FIELDS)}"
+        hint = did_you_mean(field, FIELDS) or f"the fields are {join_words(FIELDS)}"
         raise UsageError(f"runs have no field `{field}`", help=hint)
 
 

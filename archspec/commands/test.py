@@ -20,7 +20,7 @@ from archspec.commands._common import format_option, plugin_option
 )
 @format_option
 @plugin_option
-def command(run: str, data_folder: Path | None, out: Path, form: str) -> None:
+def command(run: str, data_folder: Path | None, out: Path, output_format: str) -> None:
     """Test the best weights of RUN, a run's folder or its name below --out, on the test set of its data."""
     from trainer.runs.folders import find
 
@@ -28,7 +28,7 @@ def command(run: str, data_folder: Path | None, out: Path, form: str) -> None:
     from trainer.runs.evaluation import test
 
     results = test(trained, data_folder)
-    if form == "json":
+    if output_format == "json":
         click.echo(json.dumps({"results": [{"run": str(trained.folder), **results}], "errors": []}, indent=2))
     else:
         click.echo(

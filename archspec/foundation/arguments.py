@@ -1,7 +1,7 @@
 """Typed arguments of primitives and blocks: their JSON Schema, and what is wrong with a value that it refuses.
 
 A type is a JSON Schema; the functions `integer`, `number`, … build the few forms that the language uses. Values are
-held to them by `schemas`.
+checked against them by `schemas`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from archspec.foundation.errors import Fault, did_you_mean, listed
+from archspec.foundation.errors import Fault, did_you_mean, join_words
 from archspec.foundation.formulas import describe
 from archspec.foundation.schemas import Schema as Schema, fits
 
@@ -189,7 +189,7 @@ class Signature:
         }
 
     def problem(self, values: Mapping[str, Any]) -> tuple[str, Fault] | None:
-        """The first argument whose value has the wrong type or range, with the fault; `None` if all are sound."""
+        """The first argument whose value has the wrong type or range, with the fault; `None` if all are valid."""
         if fits(values, self.schema):
             return None
         for argument in self.arguments:
@@ -204,7 +204,7 @@ class Signature:
         faults = {}
         for name in names:
             if name not in self.by_name:
-                known = listed(a.name for a in self.arguments)
+                known = join_words(a.name for a in self.arguments)
                 hint = did_you_mean(name, self.by_name)
                 if ":" in name:
                     hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
@@ -225,7 +225,7 @@ def fault_in(value: Any, schema: Schema, what: str) -> Fault | None:
     code = "out-of-range" if _right_kind(value, schema) else "type-mismatch"
     options = [word for one in _alternatives(schema) for word in one.get("enum", ()) if isinstance(word, str)]
     hint = did_you_mean(value, options) if isinstance(value, str) else None
-    return Fault(code, f"{what} must be {phrase(schema)}, not {describe(value)}", help=hint)
+    return Fault(code, f"{what} must be {describe_schema(schema)}, not {describe(value)}", help=hint)
 
 
 def _alternatives(schema: Schema) -> list[Schema]:
@@ -245,13 +245,13 @@ def _right_kind(value: Any, schema: Schema) -> bool:
     return False
 
 
-def phrase(schema: Schema) -> str:
+def describe_schema(schema: Schema) -> str:
     """A schema in words: `an integer ≥ 1, or a list of 2 of these`."""
     if "title" in schema:
         return str(schema["title"])
     if "anyOf" in schema:
         alternatives: list[Schema] = schema["anyOf"]
-        words = [phrase(one) for one in alternatives]
+        words = [describe_schema(one) for one in alternatives]
         for i, one in enumerate(alternatives):
             if one.get("items") in alternatives[:i]:
                 words[i] = f"a list of {one['minItems']} such"
@@ -294,4 +294,4 @@ def _array_phrase(schema: Schema) -> str:
     if not count and least is not None:
         count = f"{least} to {most} " if most is not None else f"at least {least} "
     items = schema.get("items")
-    return f"a list of {count}values" + (f", each {phrase(items)}" if items else "")
+    return f"a list of {count}values" + (f", each {describe_schema(items)}" if items else "")

@@ -53,7 +53,7 @@ LIBRARY = "archspec/layers/blocks/"
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 
 
-def printable(text: str) -> str:
+def escape(text: str) -> str:
     """A text whose control characters, which could command a terminal, are written as YAML writes them: `\\x1b`."""
     return text.translate(_CONTROLS)
 
@@ -61,9 +61,9 @@ def printable(text: str) -> str:
 _BREAKS = {ord("\t"): "\\t", ord("\n"): "\\n"}
 
 
-def in_line(text: str) -> str:
+def escape_line(text: str) -> str:
     """A text as `printable` gives it, in one line: its line breaks are written as `\\n`."""
-    return printable(text).translate(_BREAKS)
+    return escape(text).translate(_BREAKS)
 
 
 MAX_MESSAGE = 2_000  # characters; more say no more
@@ -130,12 +130,12 @@ class Diagnostic:
     def render(self) -> str:
         """The diagnostic as people read it, over several lines."""
         place = f"{self.mark}: " if self.mark else ""
-        lines = [in_line(f"{place}error[{self.code}]: {self.message}")]
-        lines += [in_line(f"    {note}") for note in self.notes]
-        lines += map(printable, self._excerpt())
-        lines += [in_line(f"  in {step}") for step in _way(self.frames)]
+        lines = [escape_line(f"{place}error[{self.code}]: {self.message}")]
+        lines += [escape_line(f"    {note}") for note in self.notes]
+        lines += map(escape, self._excerpt())
+        lines += [escape_line(f"  in {step}") for step in _way(self.frames)]
         if self.help:
-            lines.append(in_line(f"  help: {self.help}"))
+            lines.append(escape_line(f"  help: {self.help}"))
         return "\n".join(lines)
 
     def _excerpt(self) -> list[str]:
@@ -174,7 +174,7 @@ class Note:
 
     def render(self) -> str:
         """The note as people read it, in one line."""
-        return printable(f"{self.mark}: note: {self.message}")
+        return escape(f"{self.mark}: note: {self.message}")
 
 
 def _way(frames: Sequence[Frame]) -> list[str]:
@@ -220,7 +220,7 @@ class ArchspecError(Exception):
         return super().__str__()
 
     def __str__(self) -> str:
-        return printable(self.message + (f"\n  help: {self.help}" if self.help else ""))
+        return escape(self.message + (f"\n  help: {self.help}" if self.help else ""))
 
 
 class SpecError(ArchspecError):
@@ -303,7 +303,7 @@ class Fault(Exception):
 MAX_DIAGNOSTICS = 50
 
 
-class Enough(Exception):
+class TooManyDiagnostics(Exception):
     """Raised by a `Report` that is full: what else is wrong can wait until this is mended."""
 
 
@@ -314,7 +314,7 @@ class Report:
         self.diagnostics: list[Diagnostic] = []
         self._notes: dict[Note, None] = {}
         self.count = 0
-        """How often something was added, repetitions included: whether it grows says whether a part is sound."""
+        """How often something was added, repetitions included: whether it grows says whether a part is valid."""
         self.work = 0
         """The steps taken so far, for all variants together."""
         self._seen: set[tuple[str, str, Mark | None]] = set()
@@ -330,7 +330,7 @@ class Report:
         if len(self.diagnostics) >= MAX_DIAGNOSTICS:
             message = f"there are more errors than the {MAX_DIAGNOSTICS} that are shown"
             self.diagnostics.append(Diagnostic("too-large", message))
-            raise Enough
+            raise TooManyDiagnostics
 
     def note(self, message: str, mark: Mark) -> None:
         """Add what is no error."""
@@ -371,7 +371,7 @@ def _plain(word: str) -> str:
     return word.lower().replace("_", "").removesuffix("2d")
 
 
-def listed(words: Iterable[str]) -> str:
+def join_words(words: Iterable[str]) -> str:
     """Words in backquotes, joined by commas: `` `a`, `b`, `c` ``; of very many, the first alone."""
     shown = list(islice(words, MAX_LISTED + 1))
     more = ", …" if len(shown) > MAX_LISTED else ""

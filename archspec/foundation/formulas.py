@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 
 MAX_LENGTH = 1_000  # characters
 MAX_DEPTH = 40  # nested operations
@@ -28,7 +28,7 @@ MAX_WORK = 1_000_000  # operations of all formulas together, and items that they
 CONSTANTS: dict[str, Any] = {"true": True, "false": False, "none": None}
 
 
-class Exhausted(Exception):
+class BudgetExceeded(Exception):
     """Raised where the formulas of a file have done more work together than any network needs."""
 
     mark: Mark | None = None  # of the one that went too far
@@ -54,12 +54,12 @@ def spend(work: int) -> None:
     if done is not None:
         done[0] += work
         if done[0] > MAX_WORK:
-            raise Exhausted
+            raise BudgetExceeded
 
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was parsed and found sound. `names` are the variables that it uses, `size` its operations."""
+    """A formula that was parsed and found valid. `names` are the variables that it uses, `size` its operations."""
 
     text: str
     names: frozenset[str]
@@ -111,7 +111,7 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
     match node:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
-                hint = did_you_mean(name, FUNCTIONS) or f"the functions are {listed(FUNCTIONS)}"
+                hint = did_you_mean(name, FUNCTIONS) or f"the functions are {join_words(FUNCTIONS)}"
                 raise Fault(
                     "formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint
                 )
@@ -139,7 +139,7 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
         case ast.Compare(ops=operators) if all(type(op) in COMPARISONS for op in operators):
             children = [node.left, *node.comparators]
         case ast.Call():
-            help = f"the functions are {listed(FUNCTIONS)}"
+            help = f"the functions are {join_words(FUNCTIONS)}"
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
             cure = "write a list, `[…]`" if isinstance(node, ast.Tuple) else None

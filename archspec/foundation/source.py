@@ -239,7 +239,7 @@ class _Tree:
         self.count += 1
         if self.count > MAX_VALUES:
             raise Fault("too-large", f"the file holds more than {MAX_VALUES:,} values, aliases counted", mark)
-        self._reach(depth, mark)
+        self._check_depth(depth, mark)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, mark, depth)
         tag = getattr(event, "tag", None)
@@ -263,7 +263,7 @@ class _Tree:
             self.deepest = max(self.deepest, outer)
         return value
 
-    def _reach(self, depth: int, mark: Mark) -> None:
+    def _check_depth(self, depth: int, mark: Mark) -> None:
         if depth > MAX_DEPTH:
             raise Fault("too-large", f"the file is nested more than {MAX_DEPTH} deep", mark)
         self.deepest = max(self.deepest, depth)
@@ -276,7 +276,7 @@ class _Tree:
             raise Fault("yaml-feature", f"the value `&{event.anchor}` contains itself", mark)
         count, height = self.sizes[id(value)]
         self.count += count - 1
-        self._reach(depth + height, mark)
+        self._check_depth(depth + height, mark)
         return value
 
     def _items(self, depth: int) -> Iterator[Value]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.arguments import fault_in, phrase
-from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.arguments import describe_schema, fault_in
+from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.schemas import Schema, fits, is_as_written, validator
 from archspec.foundation.source import Mapping, Value, locate, plain
 
@@ -42,12 +42,14 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
     where = ".".join(filter(None, [what, *map(str, path)])) or "the file"
     value = locate(root, path)
     if is_as_written(schema) and isinstance(instance, str) and instance.startswith("="):
-        yield Fault("type-mismatch", f"`{where}` must be {phrase(schema)} as it stands, no formula", value.mark)
+        yield Fault(
+            "type-mismatch", f"`{where}` must be {describe_schema(schema)} as it stands, no formula", value.mark
+        )
     elif error.validator == "additionalProperties" and isinstance(instance, dict):
         known = schema.get("properties", {})
         for key in instance:
             if key not in known:
-                hint = did_you_mean(key, known) or f"its keys are {listed(known)}"
+                hint = did_you_mean(key, known) or f"its keys are {join_words(known)}"
                 if key in known.get("name", {}).get("enum", ()):
                     hint = f"write `{{name: {key}, …}}`, with its arguments beside the name"
                 message = f"`{key}` has no meaning in `{where}`" if path or what else f"`{key}` is no key of a spec"
@@ -65,7 +67,7 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
         mark = _key_mark(locate(root, path[:-1]), str(path[-1])) if schema["$comment"] == "key-unknown" else value.mark
         yield Fault(schema["$comment"], f"`{where}` {schema['description']}", mark)
     elif error.validator in ("minProperties", "maxProperties"):
-        options = listed(schema.get("properties", {}))
+        options = join_words(schema.get("properties", {}))
         yield Fault("out-of-range", f"`{where}` must hold one of {options}", value.mark)
     elif error.validator == "anyOf" and (inner := _nearest(error)):
         for cause in inner:

@@ -17,22 +17,22 @@ from archspec.foundation.arguments import (
     pair,
     titled,
 )
-from archspec.foundation.errors import Fault, Mark, Report, listed
+from archspec.foundation.errors import Fault, Mark, Report, join_words
 from archspec.foundation.schemas import as_written
 from archspec.foundation.source import Mapping, Value, plain
 from archspec.foundation.validate import faults
 from archspec.language.calls import Signatures
-from archspec.language.forms import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.grammar import Grammar
+from archspec.language.keywords import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.names import INCOMING, check_variable
-from archspec.language.nodes import Step, Template, template
+from archspec.language.syntax import Expression, SyntaxNode, parse_expression
 
 ARGUMENT_SCHEMA = titled(
     "a default, or `{type: …}`",
     {"type": ["string", "number", "boolean", "array"]},
     {
         "type": "object",
-        "properties": {key: form.schema for key, form in ARGUMENT_KEYS.items()},
+        "properties": {key: keyword.schema for key, keyword in ARGUMENT_KEYS.items()},
         "additionalProperties": False,
     },
 )
@@ -41,12 +41,12 @@ ARGUMENT_SCHEMA = titled(
 BLOCK_SCHEMA: Schema = as_written(
     {
         "type": "object",
-        "properties": {key: form.schema for key, form in BLOCK_KEYS.items()},
-        "required": [key for key, form in BLOCK_KEYS.items() if form.needed],
+        "properties": {key: keyword.schema for key, keyword in BLOCK_KEYS.items()},
+        "required": [key for key, keyword in BLOCK_KEYS.items() if keyword.needed],
         "additionalProperties": False,
     }
 )
-"""The JSON Schema of one block's definition; `args` are held to `ARGUMENT_SCHEMA`, `body` to the grammar."""
+"""The JSON Schema of one block's definition; `ARGUMENT_SCHEMA` is that of `args`; the grammar checks `body`."""
 
 
 @dataclass(frozen=True)
@@ -59,20 +59,20 @@ class Block:
     doc: str = ""
     source: str = ""
     example: str = ""
-    defaults: dict[str, Template] = field(default_factory=dict)  # of arguments whose default is a formula
-    let: dict[str, Template] = field(default_factory=dict)
-    broken: frozenset[str] = frozenset()  # names whose definition is wrong, as reported
+    defaults: dict[str, Expression] = field(default_factory=dict)  # of arguments whose default is a formula
+    let: dict[str, Expression] = field(default_factory=dict)
+    invalid: frozenset[str] = frozenset()  # names whose definition is wrong, as reported
     body_value: Value | None = field(default=None, repr=False)
 
-    def parse(self, vocabulary: Signatures, report: Report) -> Step | None:
+    def parse(self, vocabulary: Signatures, report: Report) -> SyntaxNode | None:
         """The body as nodes. Reports what is wrong with it."""
         if self.body_value is None:
             return None
-        grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let, *self.broken], report, self.name)
-        return grammar.place("", self.body_value.mark, self.body_value)
+        grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let, *self.invalid], report, self.name)
+        return grammar.parse("", self.body_value.mark, self.body_value)
 
 
-def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
+def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
     """A block from its definition. Reports what is wrong with it, and leaves that out."""
     problems = list(faults(value, BLOCK_SCHEMA, f"blocks.{name}"))
     for fault in problems:
@@ -80,9 +80,9 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
     if not isinstance(value, Mapping):
         return Block(name, mark, Signature(name, ()))
     arguments: list[Argument] = []
-    defaults: dict[str, Template] = {}
-    let: dict[str, Template] = {}
-    broken: set[str] = set()
+    defaults: dict[str, Expression] = {}
+    let: dict[str, Expression] = {}
+    invalid: set[str] = set()
     seen: set[str] = set(INCOMING)
     args = value.get("args")
     for key, (at, inner) in args.entries.items() if isinstance(args, Mapping) else ():
@@ -96,7 +96,7 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
         for problem in problems:
             report.add(problem, at)
         if problems:
-            broken.add(key)
+            invalid.add(key)
             arguments.append(Argument(key, {}, None))  # so that calls which give it are not at fault
         seen.add(key)
     section = value.get("let")
@@ -105,10 +105,10 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
             check_variable(key, at)
             if key in seen:
                 raise Fault("duplicate-name", f"`{key}` is an argument of `{name}` already", at)
-            let[key] = formula_of(inner, seen)
+            let[key] = parse_formula(inner, seen)
         except Fault as fault:
             report.add(fault, at)
-            broken.add(key)
+            invalid.add(key)
         seen.add(key)
     texts = {key: plain(v) for key in ("doc", "source", "example") if isinstance(v := value.get(key), Value)}
     return Block(
@@ -118,14 +118,14 @@ def define(name: str, mark: Mark, value: Value, report: Report) -> Block:
         **{key: text for key, text in texts.items() if isinstance(text, str)},
         defaults=defaults,
         let=let,
-        broken=frozenset(broken),
+        invalid=frozenset(invalid),
         body_value=value.get("body"),
     )
 
 
-def formula_of(value: Value, visible: Collection[str]) -> Template:
+def parse_formula(value: Value, visible: Collection[str]) -> Expression:
     """A value whose formulas use known variables alone. Raises `Fault`."""
-    made = template(value)
+    made = parse_expression(value)
     for name in sorted(name for name in made.names if name not in visible):
         hint = "the incoming tensor is known to nodes alone" if name in INCOMING else _seen_hint(visible)
         raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint)
@@ -134,17 +134,17 @@ def formula_of(value: Value, visible: Collection[str]) -> Template:
 
 def _seen_hint(visible: Iterable[str]) -> str:
     names = sorted(set(visible) - set(INCOMING))
-    return f"values see only those above them: {listed(names) or 'none'}"
+    return f"values see only those above them: {join_words(names) or 'none'}"
 
 
-def _argument(block: str, name: str, value: Value, defaults: dict[str, Template], seen: set[str]) -> Argument:
+def _argument(block: str, name: str, value: Value, defaults: dict[str, Expression], seen: set[str]) -> Argument:
     """One argument: `{type: …, default: …}`, or a bare default that gives the type. Raises `Fault`."""
     written = plain(value)
     given: dict[str, Any] = written if isinstance(written, dict) else {"default": written}
     default = given.get("default", REQUIRED)
     if isinstance(value, Mapping) and (entry := value.get("default")):
         value = entry
-    if default is not REQUIRED and not (made := formula_of(value, seen)).constant:
+    if default is not REQUIRED and not (made := parse_formula(value, seen)).constant:
         defaults[name] = made
     schema = _schema(block, name, given, default, name in defaults, value.mark)
     if default is not REQUIRED and name not in defaults:

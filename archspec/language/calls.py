@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from archspec.foundation.arguments import NODE, Signature, fault_in, is_node
-from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, listed
+from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.source import Mapping, Scalar, Value
 from archspec.language.foreign import argument_hint, layer_hint
-from archspec.language.names import INCOMING, LOOP, ROLES, VERBS
-from archspec.language.nodes import Broken, Call, Given, Step, Template, template
+from archspec.language.names import INCOMING, LOOP, NODE_WORDS, ROLES
+from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 
 
 class Signatures(Protocol):
@@ -35,7 +35,7 @@ class CallGrammar(ABC):
         self.report = report
 
     @abstractmethod
-    def _step(self, key: str, value: Value) -> Step:
+    def _parse_node(self, key: str, value: Value) -> SyntaxNode:
         """A node in its place."""
 
     # --- formulas ------------------------------------------------------------------------------------------------
@@ -50,9 +50,9 @@ class CallGrammar(ABC):
         finally:
             self.visible -= added
 
-    def _template(self, value: Value) -> Template:
+    def _parse_expression(self, value: Value) -> Expression:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
-        made = template(value)
+        made = parse_expression(value)
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
             hint = did_you_mean(name, known)
@@ -62,17 +62,17 @@ class CallGrammar(ABC):
                 hint = f"`{name}` is known within `for` and `repeat` alone"
             if hint is None and self.block:
                 hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
-            hint = hint or f"known here are {listed(known)}"
+            hint = hint or f"known here are {join_words(known)}"
             self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
         return made
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    def _unknown(self, name: str, mark: Mark) -> Fault:
-        hint = layer_hint(name) or did_you_mean(name, (*self.vocabulary.words(), *VERBS))
+    def _explain_unknown(self, name: str, mark: Mark) -> Fault:
+        hint = layer_hint(name) or did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
-        if name in VERBS:
+        if name in NODE_WORDS:
             hint = f"`{name}` is a word of the language, and needs a value: `{name}: …`"
         return Fault(
             "name-unknown",
@@ -81,35 +81,35 @@ class CallGrammar(ABC):
             help=hint or "`archspec list` shows them all; a block of your own goes under `blocks:`",
         )
 
-    def _call(self, verb: str, mark: Mark, value: Value | None) -> Call | Broken:
+    def _parse_call(self, node_word: str, mark: Mark, value: Value | None) -> Call | Invalid:
         """A primitive, block or role by name, with what stands beside it. Raises `Fault`."""
         before = self.report.count
-        call = self._checked_call(verb, mark, value)
-        return Broken(mark) if self.report.count > before else call
+        call = self._read_call(node_word, mark, value)
+        return Invalid(mark) if self.report.count > before else call
 
-    def _checked_call(self, verb: str, mark: Mark, value: Value | None) -> Call:
-        signature = Signature(verb, ()) if verb in ROLES else self.vocabulary.signature(verb)
+    def _read_call(self, node_word: str, mark: Mark, value: Value | None) -> Call:
+        signature = Signature(node_word, ()) if node_word in ROLES else self.vocabulary.signature(node_word)
         if signature is None:
-            raise self._unknown(verb, mark)
+            raise self._explain_unknown(node_word, mark)
         if value is None or (isinstance(value, Scalar) and value.value is None):
-            return Call(mark, verb, {})
+            return Call(mark, node_word, {})
         if isinstance(value, Mapping):
-            arguments = self._arguments(value)
+            arguments = self._parse_arguments(value)
             for name, fault in signature.check_names(list(arguments)).items():
                 fault.help = argument_hint(name, list(signature.by_name)) or fault.help
                 self.report.add(fault, arguments[name].mark)
             for name, given in arguments.items():
                 if name in signature.by_name:
                     self._check_constant(signature, name, given.value)
-            return Call(mark, verb, arguments)
+            return Call(mark, node_word, arguments)
         if signature.main is None:
-            help = f"name the layer itself, or say `defaults: {{{verb}: …}}`" if verb in ROLES else None
-            raise Fault("argument-unknown", f"`{verb}` takes no arguments", value.mark, help=help)
-        main = self._template(value)
+            help = f"name the layer itself, or say `defaults: {{{node_word}: …}}`" if node_word in ROLES else None
+            raise Fault("argument-unknown", f"`{node_word}` takes no arguments", value.mark, help=help)
+        main = self._parse_expression(value)
         self._check_constant(signature, signature.main.name, main, signature.main.cure)
-        return Call(mark, verb, {}, main)
+        return Call(mark, node_word, {}, main)
 
-    def _check_constant(self, signature: Signature, name: str, value: Template, cure: str = "") -> None:
+    def _check_constant(self, signature: Signature, name: str, value: Expression, cure: str = "") -> None:
         argument = signature.by_name[name]
         if is_node(argument.schema) and not value.is_formula and value.data not in (None, "none"):
             if value.data is False or value.data in ("None", "no", "off", "null"):
@@ -131,27 +131,27 @@ class CallGrammar(ABC):
 
     def _check_node(self, value: Value, what: str) -> None:
         """Hold a layer that is given as an argument to the grammar."""
-        step = self._step("", value)
-        if not isinstance(step.body, (Call, Broken)) or step.modified:
+        node = self._parse_node("", value)
+        if not isinstance(node.body, (Call, Invalid)) or node.modified:
             self.report.add(Fault("type-mismatch", f"{what} must be {NODE}", value.mark))
 
-    def _arguments(self, mapping: Mapping) -> dict[str, Given]:
+    def _parse_arguments(self, mapping: Mapping) -> dict[str, GivenArgument]:
         arguments = {}
         for name, (mark, value) in mapping.entries.items():
             try:
-                arguments[name] = Given(mark, self._template(value))
+                arguments[name] = GivenArgument(mark, self._parse_expression(value))
             except Fault as fault:
                 self.report.add(fault, value.mark)
         return arguments
 
-    def _use(self, mark: Mark, value: Value, mapping: Mapping) -> Call | Broken:
+    def _parse_use(self, mark: Mark, value: Value, mapping: Mapping) -> Call | Invalid:
         given = mapping.get("with")
         if given is not None and not isinstance(given, Mapping):
             raise Fault("type-mismatch", "`with` must be a mapping of arguments", given.mark)
         if isinstance(value, Scalar) and isinstance(value.value, str) and not value.value.startswith("="):
-            return self._call(value.value, value.mark, given)
+            return self._parse_call(value.value, value.mark, given)
         if not (isinstance(value, Scalar) and isinstance(value.value, str)):
             raise Fault("type-mismatch", "`use` must be a name, or a formula that gives one", value.mark)
         before = self.report.count
-        call = Call(mark, self._template(value), self._arguments(given) if given else {})
-        return Broken(mark) if self.report.count > before else call
+        call = Call(mark, self._parse_expression(value), self._parse_arguments(given) if given else {})
+        return Invalid(mark) if self.report.count > before else call

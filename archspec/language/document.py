@@ -8,11 +8,11 @@ from functools import cache, cached_property
 from typing import Any
 
 from archspec.foundation.arguments import Schema, integer, titled
-from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, listed
+from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, join_words
 from archspec.foundation.schemas import as_written
 from archspec.foundation.source import List, Mapping, Scalar, Value, read
 from archspec.foundation.validate import faults
-from archspec.language.forms import EXPECT_KEYS, FILE_KEYS
+from archspec.language.keywords import EXPECT_KEYS, FILE_KEYS
 from archspec.language.names import ROLES
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
@@ -29,7 +29,7 @@ _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
 def section_schemas() -> dict[str, Schema]:
-    """The JSON Schema of each section of a file; `network`, `blocks` and `defaults` are held to the grammar instead."""
+    """The JSON Schema of each section of a file; the grammar checks `network`, `blocks` and `defaults`."""
     return _section_schemas(len(primitives()))
 
 
@@ -50,7 +50,7 @@ def _section_schemas(count: int) -> dict[str, Schema]:
         "expect": as_written(
             {
                 "type": "object",
-                "properties": {key: form.schema for key, form in EXPECT_KEYS.items()} | {"output": _SHAPE},
+                "properties": {key: keyword.schema for key, keyword in EXPECT_KEYS.items()} | {"output": _SHAPE},
                 "additionalProperties": False,
             }
         ),
@@ -72,14 +72,14 @@ def outline_schema() -> Schema:
     return {
         "type": "object",
         "properties": section_schemas(),
-        "required": [key for key, form in FILE_KEYS.items() if form.needed],
+        "required": [key for key, keyword in FILE_KEYS.items() if keyword.needed],
         "additionalProperties": False,
     }
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file that has the form of a spec. What its sections hold is still to be elaborated."""
+    """A file that has the outline of a spec. What its sections hold is still to be elaborated."""
 
     root: Mapping
 
@@ -161,7 +161,7 @@ def _check_path(root: Mapping, setting: Setting) -> None:
 
 
 def unknown_variant(variant: str, known: dict[str, Mark], mark: Mark) -> Fault:
-    hint = did_you_mean(variant, known) or (f"its variants are {listed(known)}" if known else "it has no variants")
+    hint = did_you_mean(variant, known) or (f"its variants are {join_words(known)}" if known else "it has no variants")
     return Fault("variant-unknown", f"there is no variant `{variant}`", mark, help=hint)
 
 
@@ -215,7 +215,7 @@ def _check_variant_vars(root: Mapping, report: Report) -> None:
 
 
 def unknown_variable(name: str, known: Sequence[str], mark: Mark) -> Fault:
-    hint = did_you_mean(name, known) or (f"its variables are {listed(known)}" if known else "it has none")
+    hint = did_you_mean(name, known) or (f"its variables are {join_words(known)}" if known else "it has none")
     return Fault("variable-unknown", f"the spec has no variable `{name}`", mark, help=hint)
 
 
@@ -243,7 +243,7 @@ def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping, through: tup
     if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
         return through[: len(path)] != path
     if path in _CHOICES:
-        return "name" in over.entries and _chosen(path, over) != _chosen(path, below)
+        return "name" in over.entries and _find_choice(path, over) != _find_choice(path, below)
     return _is_choice(path) and list(below.entries) != list(over.entries)
 
 
@@ -255,14 +255,14 @@ def _is_choice(path: tuple[str, ...]) -> bool:
 _CHOICES = {("train", key) for key in recipe.OPTIONS}
 
 
-def _chosen(path: tuple[str, ...], section: Mapping) -> Any:
+def _find_choice(path: tuple[str, ...], section: Mapping) -> Any:
     """What a section of the recipe chooses by `name`; the default's name where it has none."""
     default = recipe.DEFAULTS[path[-1]]
     name = section.get("name")
     return name.value if isinstance(name, Scalar) else default["name"] if default and name is None else None
 
 
-def setting(document: Document, assignment: str) -> Setting:
+def parse_setting(document: Document, assignment: str) -> Setting:
     """`name=value` or `dotted.path=value`, as given to `--set`. Raises `Fault`."""
     # what the shell gives need not be UTF-8
     assignment = assignment.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
@@ -271,10 +271,10 @@ def setting(document: Document, assignment: str) -> Setting:
     if not equals or not path:
         raise Fault("node-form", "a setting is `name=value`", whole, help="for example `--set train.epochs=3`")
     value = read(written.encode() or b"null", f"--set {path}")
-    return placed(document, path, value, whole)
+    return make_setting(document, path, value, whole)
 
 
-def placed(document: Document, path: str, value: Value, mark: Mark) -> Setting:
+def make_setting(document: Document, path: str, value: Value, mark: Mark) -> Setting:
     """A value at a variable's name or dotted path. Raises `Fault`."""
     keys = path.split(".")
     if len(keys) > MAX_KEYS:

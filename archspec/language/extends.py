@@ -7,12 +7,12 @@ import os
 from archspec.foundation.errors import Fault, Mark, did_you_mean
 from archspec.foundation.source import Mapping, Scalar, Value, read
 from archspec.language.document import check_version, merge
-from archspec.language.finder import SUFFIXES, Found
+from archspec.language.finder import SUFFIXES, FoundFile
 
 MAX_FILES = 10  # in one chain
 
 
-def extended(tree: Value, path: str, shown: str) -> Value:
+def resolve_extends(tree: Value, path: str, shown: str) -> Value:
     """A file's tree laid over that of the file it extends, and so on down. Raises `Fault`, `UsageError`.
 
     `path` is where the file lies, `shown` how it is named to people.
@@ -29,7 +29,7 @@ def extended(tree: Value, path: str, shown: str) -> Value:
         if len(chain) >= MAX_FILES:
             raise Fault("extends-path", f"more than {MAX_FILES} files extend one another", at)
         seen.append(os.path.realpath(path))
-        tree = read(Found(path, shown).read(), shown)
+        tree = read(FoundFile(path, shown).read(), shown)
         check_version(tree)
     for over in reversed(chain):
         if not isinstance(tree, Mapping):

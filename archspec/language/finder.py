@@ -8,29 +8,29 @@ import stat
 from dataclasses import dataclass
 from functools import cache
 
-from archspec.foundation.errors import UsageError, did_you_mean, in_line
+from archspec.foundation.errors import UsageError, did_you_mean, escape_line
 
 SUFFIXES = (".yaml", ".yml")
 
 
-def odd_kind(mode: int) -> str | None:
+def name_file_kind(mode: int) -> str | None:
     """What a file is, by its mode, where it is none that can be read whole: a folder, a FIFO, a device."""
     if stat.S_ISREG(mode):
         return None
     return "a folder" if stat.S_ISDIR(mode) else "a FIFO, socket or device, not a file"
 
 
-def why_unreadable(path: str) -> str:
+def explain_unreadable(path: str) -> str:
     """Why there is no file at a path, in words."""
     try:
-        kind = odd_kind(os.stat(path).st_mode)
+        kind = name_file_kind(os.stat(path).st_mode)
     except (OSError, ValueError):
         kind = None
     return f"it is {kind}" if kind else "there is no such file"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A spec file: its path, how it is shown to people, and the variant that was asked for by its own name."""
 
     path: str
@@ -39,9 +39,9 @@ class Found:
 
     def read(self) -> bytes:
         """The file's content. Raises `UsageError`."""
-        shown = in_line(self.shown)
+        shown = escape_line(self.shown)
         try:
-            if kind := odd_kind(os.stat(self.path).st_mode):  # a FIFO would be waited for
+            if kind := name_file_kind(os.stat(self.path).st_mode):  # a FIFO would be waited for
                 raise UsageError(f"cannot read {shown}: it is {kind}")
             with open(self.path, "rb") as file:
                 return file.read(2_000_000)  # more than a spec may have; enough to say so
@@ -70,30 +70,30 @@ def bundled() -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (name.count("/"), name)))
 
 
-def _bundled(name: str, variant: str | None = None) -> Found:
-    return Found(os.path.join(folder(), *f"{name}.yaml".split("/")), f"specs/{name}.yaml", variant)
+def _bundled(name: str, variant: str | None = None) -> FoundFile:
+    return FoundFile(os.path.join(folder(), *f"{name}.yaml".split("/")), f"specs/{name}.yaml", variant)
 
 
-def find(name: str) -> Found:
+def find(name: str) -> FoundFile:
     """The spec that a path, a bundled spec's name or a bundled variant's name means. Raises `UsageError`."""
     if name.endswith(SUFFIXES):
         if os.path.isfile(name):
-            return Found(name, name)
-        what = why_unreadable(name)
+            return FoundFile(name, name)
+        what = explain_unreadable(name)
         folder_name = os.path.dirname(name) or "."
         files = os.listdir(folder_name) if os.path.isdir(folder_name) else []
         near = did_you_mean(
             os.path.basename(name),
             [file for file in files if file.endswith(SUFFIXES) and file != os.path.basename(name)],
         )
-        raise UsageError(f"cannot read {in_line(name)}: {what}", help=near)
+        raise UsageError(f"cannot read {escape_line(name)}: {what}", help=near)
     if name in bundled():
         return _bundled(name)
     if name in variants():
         return _bundled(variants()[name], name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else None
     hint = hint or did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
-    raise UsageError(f"there is no bundled spec `{in_line(name)}`", help=hint)
+    raise UsageError(f"there is no bundled spec `{escape_line(name)}`", help=hint)
 
 
 _KEY = re.compile(r"^  ([A-Za-z][\w.-]*):", re.MULTILINE)

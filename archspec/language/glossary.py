@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from archspec.foundation.arguments import REQUIRED, Argument, phrase
-from archspec.foundation.errors import CODES, listed
+from archspec.foundation.arguments import REQUIRED, Argument, describe_schema
+from archspec.foundation.errors import CODES, join_words
 from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
-from archspec.language import forms, vocabulary
-from archspec.language.forms import Form, Forms
+from archspec.language import keywords, vocabulary
+from archspec.language.keywords import Keyword, Keywords
 from archspec.language.mistakes import MISTAKES
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
@@ -54,7 +54,7 @@ def meanings(word: str) -> list[Meaning]:
     """What a word means, less the layer or block that has this name; nothing where it is no word of ours."""
     found = [make(word, table[word]) for table, make in _tables() if word in table]
     found += _recipe_keys(word)
-    used = () if word in forms.ROLES else tuple(_uses(word))  # most blocks take roles, by their own names
+    used = () if word in keywords.ROLES else tuple(_uses(word))  # most blocks take roles, by their own names
     if used:
         doc = "Its meaning depends on what takes it."
         found.append(Meaning(word, "an argument", doc, used))
@@ -84,20 +84,20 @@ Maker = Callable[[str, Any], Meaning]
 
 def _tables() -> Iterator[tuple[Mapping[str, Any], Maker]]:
     """Each table of words with what makes a meaning of its entries; in the order in which meanings are shown."""
-    yield forms.NODE_FORMS, _node_form
-    yield from _forms(forms.MODIFIERS, "a modifier, beside a node")
-    yield forms.FORMER, _former
-    yield from _forms(forms.COMPANIONS, "a companion of a node's form", _owners(forms.NODE_FORMS))
-    yield from _forms(forms.ROLES, "a role")
-    yield from _forms(forms.FILE_KEYS, "a key of a file")
-    yield from _forms(forms.AUX_KEYS, "a key of `aux`")
-    yield from _forms(forms.BRANCH_KEYS, "a key of a branch")
-    yield from _forms(forms.EXPECT_KEYS, "a key of `expect`")
-    yield from _forms(forms.BLOCK_KEYS, "a key of a block")
-    yield from _forms(forms.ARGUMENT_KEYS, "a key of a block's argument")
-    yield from _forms(forms.ARGUMENT_TYPES, "a type of a block's argument")
-    yield from _forms(forms.INCOMING, "a variable of formulas")
-    yield from _forms(forms.LOOP, "a variable of formulas")
+    yield keywords.NODE_KEYWORDS, _node_keyword
+    yield from _keywords(keywords.MODIFIERS, "a modifier, beside a node")
+    yield keywords.FORMER, _former
+    yield from _keywords(keywords.COMPANIONS, "a companion of a node's form", _owners(keywords.NODE_KEYWORDS))
+    yield from _keywords(keywords.ROLES, "a role")
+    yield from _keywords(keywords.FILE_KEYS, "a key of a file")
+    yield from _keywords(keywords.AUX_KEYS, "a key of `aux`")
+    yield from _keywords(keywords.BRANCH_KEYS, "a key of a branch")
+    yield from _keywords(keywords.EXPECT_KEYS, "a key of `expect`")
+    yield from _keywords(keywords.BLOCK_KEYS, "a key of a block")
+    yield from _keywords(keywords.ARGUMENT_KEYS, "a key of a block's argument")
+    yield from _keywords(keywords.ARGUMENT_TYPES, "a type of a block's argument")
+    yield from _keywords(keywords.INCOMING, "a variable of formulas")
+    yield from _keywords(keywords.LOOP, "a variable of formulas")
     yield CONSTANTS, lambda word, value: Meaning(word, "a constant of formulas", _CONSTANTS[value])
     yield (
         FUNCTIONS,
@@ -114,29 +114,29 @@ def _tables() -> Iterator[tuple[Mapping[str, Any], Maker]]:
 _CONSTANTS = {True: "The boolean true.", False: "The boolean false.", None: "Nothing: null, or no layer."}
 
 
-def _forms(table: Forms, kind: str, owners: Mapping[str, str] | None = None) -> Iterator[tuple[Forms, Maker]]:
-    def make(word: str, form: Form) -> Meaning:
+def _keywords(table: Keywords, kind: str, owners: Mapping[str, str] | None = None) -> Iterator[tuple[Keywords, Maker]]:
+    def make(word: str, keyword: Keyword) -> Meaning:
         of = f", of `{owners[word]}`" if owners else ""
-        facts = (("takes", form.takes + (", needed" if form.needed else "")),) if form.takes else ()
-        return Meaning(word, kind + of, form.doc, facts=facts, examples=_example(form.example))
+        facts = (("takes", keyword.takes + (", needed" if keyword.needed else "")),) if keyword.takes else ()
+        return Meaning(word, kind + of, keyword.doc, facts=facts, examples=_example(keyword.example))
 
     yield table, make
 
 
-def _owners(table: Forms) -> dict[str, str]:
-    return {word: owner for owner, form in table.items() for word in form.companions}
+def _owners(table: Keywords) -> dict[str, str]:
+    return {word: owner for owner, keyword in table.items() for word in keyword.companions}
 
 
 def _example(text: str, heading: str = "example") -> tuple[tuple[str, str], ...]:
     return ((heading, text),) if text else ()
 
 
-def _node_form(word: str, form: Form) -> Meaning:
-    facts = [("takes", form.takes)]
-    if form.companions:
-        facts.append(("its own key", listed(form.companions)))
-    facts.append(("beside it", listed(form.modifiers)))
-    return Meaning(word, "a form of a node", form.doc, facts=tuple(facts), examples=_example(form.example))
+def _node_keyword(word: str, keyword: Keyword) -> Meaning:
+    facts = [("takes", keyword.takes)]
+    if keyword.companions:
+        facts.append(("its own key", join_words(keyword.companions)))
+    facts.append(("beside it", join_words(keyword.modifiers)))
+    return Meaning(word, "a form of a node", keyword.doc, facts=tuple(facts), examples=_example(keyword.example))
 
 
 def _former(word: str, now: str) -> Meaning:
@@ -144,31 +144,32 @@ def _former(word: str, now: str) -> Meaning:
 
 
 def _arguments(arguments: Iterable[Argument]) -> Rows:
-    return tuple((one.name, described(one)) for one in arguments)
+    return tuple((one.name, describe_argument(one)) for one in arguments)
 
 
-def described(argument: Argument) -> str:
+def describe_argument(argument: Argument) -> str:
     """An argument in words: what it is, its type, and its default."""
-    last = "required" if argument.required else f"default {shown(argument.default)}"
-    return "; ".join(filter(None, [argument.doc, phrase(argument.schema), last]))
+    last = "required" if argument.required else f"default {format_value(argument.default)}"
+    return "; ".join(filter(None, [argument.doc, describe_schema(argument.schema), last]))
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as YAML writes it, in one line; null is `none` where formulas and people read it."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(shown, value)) + "]"
+        return "[" + ", ".join(map(format_value, value)) + "]"
     if isinstance(value, float) and len(str(value)) > 8:
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {format_value(inner)}" for key, inner in value.items()) + "}"
     return str(value)
 
 
 def _initializer(word: str, one: Any) -> Meaning:
     rows = tuple(
-        (key, phrase(schema) + ("; required" if key in one.required else "")) for key, schema in one.arguments.items()
+        (key, describe_schema(schema) + ("; required" if key in one.required else ""))
+        for key, schema in one.arguments.items()
     )
     axes = (("axes", f"{one.least_axes} or more"),) if one.least_axes else ()
     value = f"{{{word}: {{val: 1}}}}" if one.required else word
@@ -179,7 +180,7 @@ def _initializer(word: str, one: Any) -> Meaning:
 def _option(kind: str, key: str) -> Maker:
     def make(word: str, option: Option) -> Meaning:
         rows = tuple(
-            (name, phrase(schema) + ("; required" if name in option.required else ""))
+            (name, describe_schema(schema) + ("; required" if name in option.required else ""))
             for name, schema in option.arguments.items()
         )
         source = (("source", option.source),) if option.source else ()
@@ -215,30 +216,30 @@ def _recipe_keys(word: str) -> Iterator[Meaning]:
         kind = f"a key of a recipe's `{section}`" if section else "a key of a recipe"
         facts = [("takes", recipe_type(key))]
         if key.default is not None:
-            facts.append(("default", "none: it is required" if key.default is REQUIRED else shown(key.default)))
+            facts.append(("default", "none: it is required" if key.default is REQUIRED else format_value(key.default)))
         yield Meaning(word, kind, f"{key.doc[0].upper()}{key.doc[1:]}.", facts=tuple(facts))
 
 
 def recipe_type(key: Argument) -> str:
     """What fits a key of a recipe, in words."""
-    return phrase(key.schema.get("else", key.schema))  # of a choice: that which is no bare name
+    return describe_schema(key.schema.get("else", key.schema))  # of a choice: that which is no bare name
 
 
 def _uses(word: str) -> Iterator[tuple[str, str]]:
     """The layers and blocks that have an argument of this name, each with what it is there."""
     for name, primitive in primitives().items():
         if word in primitive.signature.by_name:
-            yield name, described(primitive.signature.by_name[word])
+            yield name, describe_argument(primitive.signature.by_name[word])
     for name in vocabulary.library_names():
         if _mentions(name, word) and word in (arguments := vocabulary.library_block(name).signature.by_name):
-            yield name, described(arguments[word])
+            yield name, describe_argument(arguments[word])
     for table in (INITIALIZERS, OPTIMIZERS, SCHEDULES, LOSSES):
         for name, one in table.items():
             if word in one.arguments:
-                yield name, phrase(one.arguments[word])
+                yield name, describe_schema(one.arguments[word])
     for name, augmentation in AUGMENTATIONS.items():
         if word in augmentation.signature.by_name:
-            yield name, described(augmentation.signature.by_name[word])
+            yield name, describe_argument(augmentation.signature.by_name[word])
 
 
 def _mentions(block: str, word: str) -> bool:

@@ -1,6 +1,6 @@
 """The grammar of networks and block bodies: trees of YAML values to trees of nodes.
 
-Parsing recovers from errors: each is reported, and a node that cannot be understood becomes `Broken`.
+Parsing recovers from errors: each is reported, and a node that cannot be understood becomes `Invalid`.
 """
 
 from __future__ import annotations
@@ -8,77 +8,77 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.validate import faults
-from archspec.language import forms
+from archspec.language import keywords
 from archspec.language.calls import CallGrammar
 from archspec.language.document import section_schemas
 from archspec.language.foreign import layer_hint
-from archspec.language.forms import AUX_KEYS, BRANCH_KEYS
+from archspec.language.keywords import AUX_KEYS, BRANCH_KEYS
 from archspec.language.names import (
-    COMPANIONS,
+    COMPANIONS_BY_WORD,
     FORMER,
     MERGES,
     MODIFIER_WORDS,
     MODIFIERS,
-    MODIFIERS_OF,
+    MODIFIERS_BY_WORD,
+    NODE_WORDS,
     ROLES,
-    VERBS,
     WIRES,
     check_part,
     check_tensor,
     check_variable,
 )
-from archspec.language.nodes import Aux, Body, Broken, For, Merge, Sequence, Step, Template, Wire
+from archspec.language.syntax import Aux, Body, Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
 
 
 class Grammar(CallGrammar):
     """Parses bodies whose formulas see the variables `visible`: those of the file, or the arguments of a `block`."""
 
-    def place(self, key: str, mark: Mark, value: Value) -> Step:
-        """What stands in a sequence's place: a list of nodes, a mapping of named parts, or a single node.
+    def parse(self, key: str, mark: Mark, value: Value) -> SyntaxNode:
+        """A body: a list of nodes, a mapping of named parts, or a single node.
 
         `key` is what names it above: a part, a branch, or nothing for the body of a network, block or loop.
         """
         if isinstance(value, Mapping) and not self._is_node(value):
-            return Step(key, mark, self._parts(value))
-        return self._step(key, value)
+            return SyntaxNode(key, mark, self._parse_parts(value))
+        return self._parse_node(key, value)
 
     # --- sequences -----------------------------------------------------------------------------------------------
 
     def _is_node(self, mapping: Mapping) -> bool:
-        """Whether a mapping in a sequence's place is one node: one key that is a verb, the others modifiers."""
+        """Whether a mapping as a body is one node: one key that is a node word, the others modifiers."""
         words = _words(mapping)
-        return len(words) == 1 and self._is_verb(words[0])
+        return len(words) == 1 and self._is_node_word(words[0])
 
-    def _is_verb(self, word: str) -> bool:
-        return word in VERBS or word in ROLES or self.vocabulary.signature(word) is not None
+    def _is_node_word(self, word: str) -> bool:
+        return word in NODE_WORDS or word in ROLES or self.vocabulary.signature(word) is not None
 
-    def _parts(self, mapping: Mapping) -> Body:
-        """A mapping in a sequence's place: a sequence with named parts."""
+    def _parse_parts(self, mapping: Mapping) -> Body:
+        """A mapping as a body: a sequence with named parts."""
         for word in MODIFIER_WORDS:
             if word in mapping.entries:
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
-                return _broken(mapping.mark, mapping)
+                return _invalid(mapping.mark, mapping)
         layers = [key for key, (_, value) in mapping.entries.items() if self._reads_as_layer(key, value)]
         if layers:
             self.report.add(
                 Fault(
                     "mapping-for-list",
-                    f"a mapping names the parts of a sequence, but {listed(layers)} "
+                    f"a mapping names the parts of a sequence, but {join_words(layers)} "
                     + ("is a layer" if len(layers) == 1 else "are layers"),
                     mapping.entries[layers[0]][0],
                     help=f"make it a list: put `- ` before `{layers[0]}` and the others",
                 )
             )
-            return _broken(mapping.mark, mapping)
-        if fault := self._mistyped(mapping):
+            return _invalid(mapping.mark, mapping)
+        if fault := self._find_mistyped(mapping):
             self.report.add(fault)
-            return _broken(mapping.mark, mapping)
-        return Sequence(mapping.mark, tuple(self._part(key, *entry) for key, entry in mapping.entries.items()))
+            return _invalid(mapping.mark, mapping)
+        return Sequence(mapping.mark, tuple(self._parse_part(key, *entry) for key, entry in mapping.entries.items()))
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
         """Whether a part is named like a layer and holds arguments or branches where nodes should stand."""
@@ -86,9 +86,9 @@ class Grammar(CallGrammar):
             return isinstance(value, Scalar) and not self._names_node(value)
         if key == "aux":
             return isinstance(value, Mapping) and "body" in value.entries
-        if key in VERBS and isinstance(value, (List, Mapping)):
+        if key in NODE_WORDS and isinstance(value, (List, Mapping)):
             return not (isinstance(value, Mapping) and self._is_node(value))
-        if not self._is_verb(key) or isinstance(value, List):
+        if not self._is_node_word(key) or isinstance(value, List):
             return False
         if isinstance(value, Mapping):
             signature = self.vocabulary.signature(key)
@@ -97,50 +97,52 @@ class Grammar(CallGrammar):
         return not self._names_node(value)
 
     def _names_node(self, value: Scalar) -> bool:
-        return isinstance(value.value, str) and (self._is_verb(value.value) or value.value.startswith("="))
+        return isinstance(value.value, str) and (self._is_node_word(value.value) or value.value.startswith("="))
 
-    def _part(self, name: str, mark: Mark, value: Value) -> Step:
+    def _parse_part(self, name: str, mark: Mark, value: Value) -> SyntaxNode:
         try:
             check_part(name, mark)
-            if not self._is_verb(name) and self._looks_like_arguments(value):
-                raise self._misplaced(name, mark, value)
+            if not self._is_node_word(name) and self._looks_like_arguments(value):
+                raise self._explain_misplaced(name, mark, value)
         except Fault as fault:
             self.report.add(fault)
-            return Step(name, mark, _broken(mark, value))
-        return self.place(name, mark, value)
+            return SyntaxNode(name, mark, _invalid(mark, value))
+        return self.parse(name, mark, value)
 
-    def _misplaced(self, name: str, mark: Mark, value: Value) -> Fault:
+    def _explain_misplaced(self, name: str, mark: Mark, value: Value) -> Fault:
         """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
         inner = value.entries if isinstance(value, Mapping) else {}
-        layers = [key for key in inner if self._is_verb(key)]
-        near = did_you_mean(name, (*self.vocabulary.words(), *VERBS))
+        layers = [key for key in inner if self._is_node_word(key)]
+        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
         if layers and not near:
             help = f"make what stands under `{name}` a list: put `- ` before `{layers[0]}` and the others"
-            message = f"a mapping names the parts of `{name}`, but {listed(layers)} "
+            message = f"a mapping names the parts of `{name}`, but {join_words(layers)} "
             return Fault(
                 "mapping-for-list", message + ("is a layer" if len(layers) == 1 else "are layers"), mark, help=help
             )
         if not near and len(inner) == 1:  # the layer within is what was mistyped
             ((key, (at, _)),) = inner.items()
             if did_you_mean(key, self.vocabulary.words()):
-                return self._unknown(key, at)
-        return self._unknown(name, mark)
+                return self._explain_unknown(key, at)
+        return self._explain_unknown(name, mark)
 
-    def _mistyped(self, mapping: Mapping) -> Fault | None:
+    def _find_mistyped(self, mapping: Mapping) -> Fault | None:
         """The fault of a lone part that reads as a merge or layer whose name is mistyped."""
         if len(mapping.entries) != 1:
             return None
         ((name, (mark, value)),) = mapping.entries.items()
-        if self._is_verb(name) or isinstance(value, Scalar):
+        if self._is_node_word(name) or isinstance(value, Scalar):
             return None
         branches = isinstance(value, Mapping) and self._reads_as_branches(value)
         branches = branches or (isinstance(value, List) and any(isinstance(v, List) for v in value.items))
-        words = (*self.vocabulary.words(), *VERBS)
+        words = (*self.vocabulary.words(), *NODE_WORDS)
         near = did_you_mean(name, words, cutoff=0.8) if not name[-1].isdigit() else None
         if not near and not branches:
             return None
         known = (
-            near or layer_hint(name) or f"a merge is one of {listed(MERGES)}; a part that stands alone needs no name"
+            near
+            or layer_hint(name)
+            or f"a merge is one of {join_words(MERGES)}; a part that stands alone needs no name"
         )
         return Fault("name-unknown", f"there is no merge or layer `{name}`", mark, help=known)
 
@@ -154,35 +156,35 @@ class Grammar(CallGrammar):
             return not self._is_node(value) and any(map(_is_quantity, arguments))
         return _is_quantity(value)
 
-    def _steps(self, values: tuple[Value, ...]) -> tuple[Step, ...]:
-        return self._unique([self._step(str(index), value) for index, value in enumerate(values)])
+    def _parse_nodes(self, values: tuple[Value, ...]) -> tuple[SyntaxNode, ...]:
+        return self._drop_repeated([self._parse_node(str(index), value) for index, value in enumerate(values)])
 
-    def _unique(self, steps: list[Step]) -> tuple[Step, ...]:
+    def _drop_repeated(self, nodes: list[SyntaxNode]) -> tuple[SyntaxNode, ...]:
         """The steps, less those whose name an earlier one has."""
-        taken: dict[str, Step] = {}
-        for step in steps:
-            if step.key in taken:
-                message = f"two parts are named `{step.key}`; the first is in line {taken[step.key].mark.line}"
-                self.report.add(Fault("duplicate-name", message, step.mark))
-                step = replace(taken[step.key], body=Broken(step.mark, frozenset([None])))
-            taken[step.key] = step
+        taken: dict[str, SyntaxNode] = {}
+        for node in nodes:
+            if node.key in taken:
+                message = f"two parts are named `{node.key}`; the first is in line {taken[node.key].mark.line}"
+                self.report.add(Fault("duplicate-name", message, node.mark))
+                node = replace(taken[node.key], body=Invalid(node.mark, frozenset([None])))
+            taken[node.key] = node
         return tuple(taken.values())
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 
-    def _step(self, key: str, value: Value) -> Step:
+    def _parse_node(self, key: str, value: Value) -> SyntaxNode:
         try:
-            return self._node(key, value)
+            return self._read_node(key, value)
         except Fault as fault:
             self.report.add(fault, value.mark)
-            return Step(key, value.mark, _broken(value.mark, value))
+            return SyntaxNode(key, value.mark, _invalid(value.mark, value))
 
-    def _node(self, key: str, value: Value) -> Step:
+    def _read_node(self, key: str, value: Value) -> SyntaxNode:
         """A node in its place. Raises `Fault` where it cannot be understood."""
         if isinstance(value, List):
-            return Step(key, value.mark, Sequence(value.mark, self._steps(value.items)))
+            return SyntaxNode(key, value.mark, Sequence(value.mark, self._parse_nodes(value.items)))
         if isinstance(value, Mapping):
-            return self._mapping_node(key, value)
+            return self._read_mapping(key, value)
         assert isinstance(value, Scalar)
         if not isinstance(value.value, str):
             shown = "nothing" if value.value is None else f"`{value.text}`"
@@ -193,45 +195,45 @@ class Grammar(CallGrammar):
                 help="write `[]` for a branch that changes nothing" if value.value is None else None,
             )
         if value.value.startswith("="):
-            return Step(key, value.mark, self._use(value.mark, value, Mapping(value.mark, {})))
-        return Step(key, value.mark, self._call(value.value, value.mark, None))
+            return SyntaxNode(key, value.mark, self._parse_use(value.mark, value, Mapping(value.mark, {})))
+        return SyntaxNode(key, value.mark, self._parse_call(value.value, value.mark, None))
 
-    def _mapping_node(self, key: str, value: Mapping) -> Step:
-        value = self._renamed(value)
-        verb = self._verb(value)
-        mark, inner = value.entries[verb]
+    def _read_mapping(self, key: str, value: Mapping) -> SyntaxNode:
+        value = self._rename_former(value)
+        node_word = self._find_node_word(value)
+        mark, inner = value.entries[node_word]
         name = value.entries.get("name")
-        allowed = MODIFIERS_OF.get(verb, MODIFIERS)
+        allowed = MODIFIERS_BY_WORD.get(node_word, MODIFIERS)
         for word, (at, _) in value.entries.items():
             if word in MODIFIERS and word not in allowed:
-                help = f"beside it may stand {listed(allowed)}"
-                raise Fault("key-unknown", f"`{word}` has no meaning beside `{verb}`", at, help=help)
+                help = f"beside it may stand {join_words(allowed)}"
+                raise Fault("key-unknown", f"`{word}` has no meaning beside `{node_word}`", at, help=help)
         if name:
-            key = self._name(key, name[1])
+            key = self._parse_name(key, name[1])
         before = self.report.count
-        when, repeat = self._modifier("when", value), self._modifier("repeat", value)
+        when, repeat = self._parse_modifier("when", value), self._parse_modifier("repeat", value)
         with self._loop("repeat" in value.entries):
-            recompute, init = self._modifier("recompute", value), self._init(value)
-            broken = self.report.count > before
+            recompute, init = self._parse_modifier("recompute", value), self._parse_init(value)
+            failed = self.report.count > before
             body: Body
-            if verb in MERGES:
-                body = self._merge(mark, verb, inner)
-            elif verb == "for":
-                body = self._for(mark, inner, value)
-            elif verb in WIRES:
-                body = self._wire(mark, verb, inner)
-            elif verb == "aux":
-                body = self._aux(mark, inner)
+            if node_word in MERGES:
+                body = self._parse_merge(mark, node_word, inner)
+            elif node_word == "for":
+                body = self._parse_for(mark, inner, value)
+            elif node_word in WIRES:
+                body = self._parse_wire(mark, node_word, inner)
+            elif node_word == "aux":
+                body = self._parse_aux(mark, inner)
                 key = body.name if isinstance(body, Aux) and (not key or key.isdigit()) else key
-            elif verb == "use":
-                body = self._use(mark, inner, value)
+            elif node_word == "use":
+                body = self._parse_use(mark, inner, value)
             else:
-                body = self._call(verb, mark, inner)
-        if broken or isinstance(body, Broken):
-            return Step(key, mark, _broken(mark, value))
-        return Step(key, mark, body, when, repeat, init, recompute)
+                body = self._parse_call(node_word, mark, inner)
+        if failed or isinstance(body, Invalid):
+            return SyntaxNode(key, mark, _invalid(mark, value))
+        return SyntaxNode(key, mark, body, when, repeat, init, recompute)
 
-    def _renamed(self, mapping: Mapping) -> Mapping:
+    def _rename_former(self, mapping: Mapping) -> Mapping:
         """The node with modifiers by what they are called now. Raises `Fault` where one stands by both its names."""
         for former, now in FORMER.items():
             if former not in mapping.entries:
@@ -244,44 +246,44 @@ class Grammar(CallGrammar):
             mapping = Mapping(mapping.mark, {now if key == former else key: e for key, e in mapping.entries.items()})
         return mapping
 
-    def _verb(self, mapping: Mapping) -> str:
+    def _find_node_word(self, mapping: Mapping) -> str:
         """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
         words = _words(mapping)
-        verbs = [word for word in words if self._is_verb(word)]
-        if len(words) == 1 and verbs:
-            return verbs[0]
-        if len(verbs) == 1:
-            wrong = next(word for word in words if word not in verbs)
-            allowed = (*MODIFIERS, *COMPANIONS.get(verbs[0], ()))
-            signature = self.vocabulary.signature(verbs[0])
+        found = [word for word in words if self._is_node_word(word)]
+        if len(words) == 1 and found:
+            return found[0]
+        if len(found) == 1:
+            wrong = next(word for word in words if word not in found)
+            allowed = (*MODIFIERS, *COMPANIONS_BY_WORD.get(found[0], ()))
+            signature = self.vocabulary.signature(found[0])
             help = did_you_mean(wrong, allowed)
             if signature and wrong in signature.by_name:
-                written = f"`{verbs[0]}: {{{wrong}: …}}`"
-                help = f"indent the arguments of `{verbs[0]}`: `{wrong}` stands further in than it, or in {written}"
-            elif verbs[0] == "for" and "body" not in mapping.entries:
+                written = f"`{found[0]}: {{{wrong}: …}}`"
+                help = f"indent the arguments of `{found[0]}`: `{wrong}` stands further in than it, or in {written}"
+            elif found[0] == "for" and "body" not in mapping.entries:
                 help = f"what is repeated stands under `body`, not `{wrong}`"
             raise Fault(
                 "key-unknown",
-                f"`{wrong}` has no meaning beside `{verbs[0]}`",
+                f"`{wrong}` has no meaning beside `{found[0]}`",
                 mapping.entries[wrong][0],
-                help=help or f"beside a node may stand {listed(allowed)}",
+                help=help or f"beside a node may stand {join_words(allowed)}",
             )
-        if len(verbs) > 1 and "for" in verbs and "body" not in mapping.entries:
-            other = next(verb for verb in verbs if verb != "for")
+        if len(found) > 1 and "for" in found and "body" not in mapping.entries:
+            other = next(node_word for node_word in found if node_word != "for")
             help = f"put `{other}` under `body:`"
             raise Fault("key-missing", "`for` needs a `body`", mapping.entries["for"][0], help=help)
-        if len(verbs) > 1:
+        if len(found) > 1:
             raise Fault(
                 "node-form",
-                f"one node has one layer, but here stand {listed(verbs)}",
-                mapping.entries[verbs[1]][0],
-                help=f"begin each with its own `- `: `- {verbs[1]}: …`",
+                f"one node has one layer, but here stand {join_words(found)}",
+                mapping.entries[found[1]][0],
+                help=f"begin each with its own `- `: `- {found[1]}: …`",
             )
         if not words:
             raise Fault("node-form", "this node names no layer", mapping.mark)
-        raise self._unknown(words[0], mapping.entries[words[0]][0])
+        raise self._explain_unknown(words[0], mapping.entries[words[0]][0])
 
-    def _name(self, key: str, value: Value) -> str:
+    def _parse_name(self, key: str, value: Value) -> str:
         if key and not key.isdigit():
             raise Fault("key-unknown", f"`name` has no meaning here: the key `{key}` names this part", value.mark)
         if not key:
@@ -293,13 +295,13 @@ class Grammar(CallGrammar):
         check_part(value.value, value.mark)
         return value.value
 
-    def _modifier(self, word: str, mapping: Mapping) -> Template | None:
+    def _parse_modifier(self, word: str, mapping: Mapping) -> Expression | None:
         value = mapping.get(word)
         if value is None:
             return None
-        made = self._template(value)
+        made = self._parse_expression(value)
         if made.constant:
-            fault = fault_in(made.data, forms.MODIFIERS[word].schema, f"`{word}`")
+            fault = fault_in(made.data, keywords.MODIFIERS[word].schema, f"`{word}`")
             if fault:
                 if isinstance(made.data, str) and made.data in self.visible:
                     fault.help = f"a formula begins with `=`: did you mean `={made.data}`?"
@@ -309,7 +311,7 @@ class Grammar(CallGrammar):
                 return None
         return made
 
-    def _init(self, mapping: Mapping) -> Template | None:
+    def _parse_init(self, mapping: Mapping) -> Expression | None:
         """Initial values for the layers of one node, in the form of the file's `init`."""
         value = mapping.get("init")
         if value is None:
@@ -318,55 +320,58 @@ class Grammar(CallGrammar):
             if fault.code == "key-unknown" and isinstance(value, Mapping) and {"weight", "bias"} & value.entries.keys():
                 fault.help = "`init` names the layer first: `init: {conv: {weight: …}}`"
             self.report.add(fault)
-        return self._template(value)
+        return self._parse_expression(value)
 
-    # --- merges, loops and wires ---------------------------------------------------------------------------------
+    # --- merges, loops and named tensors ------------------------------------------------------------------------
 
-    def _merge(self, mark: Mark, verb: str, value: Value) -> Merge | Broken:
+    def _parse_merge(self, mark: Mark, node_word: str, value: Value) -> Merge | Invalid:
         if not (isinstance(value, Mapping) and "for" in value.entries and self._is_node(value)):
-            return Merge(mark, verb, self._branches(mark, verb, value))
+            return Merge(mark, node_word, self._parse_branches(mark, node_word, value))
         for word in MODIFIER_WORDS:
             if word in value.entries:
                 message = f"`{word}` has no meaning beside a `for` that makes branches"
-                help = f"put it beside `{verb}`, or within `body`"
+                help = f"put it beside `{node_word}`, or within `body`"
                 raise Fault("key-unknown", message, value.entries[word][0], help=help)
-        loop = self._step("", value)
-        if isinstance(loop.body, Broken):
+        loop = self._parse_node("", value)
+        if isinstance(loop.body, Invalid):
             return loop.body
         assert isinstance(loop.body, For)
         if {len(column.data) for column in loop.body.columns.values() if isinstance(column.data, list)} == {1}:
-            self.report.add(self._single(verb, mark, None))
-        return Merge(mark, verb, (loop,), looped=True)
+            self.report.add(self._explain_single(node_word, mark, None))
+        return Merge(mark, node_word, (loop,), looped=True)
 
-    def _branches(self, mark: Mark, verb: str, value: Value) -> tuple[Step, ...]:
+    def _parse_branches(self, mark: Mark, node_word: str, value: Value) -> tuple[SyntaxNode, ...]:
         if isinstance(value, List):
             entries = [(str(i), item.mark, item) for i, item in enumerate(value.items)]
         elif isinstance(value, Mapping) and not self._is_node(value):
-            parts = self._parts_of_merge(value)
+            parts = self._list_branches(value)
             if parts is None:
                 return ()
             entries = parts
         else:
-            raise Fault("node-form", f"`{verb}` needs branches: a list, or a mapping that names them", value.mark)
+            raise Fault("node-form", f"`{node_word}` needs branches: a list, or a mapping that names them", value.mark)
         if not entries:
-            raise Fault("branch-missing", f"`{verb}` has no branches", value.mark)
-        branches = [self._branch(*entry) for entry in entries]
+            raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
+        branches = [self._parse_branch(*entry) for entry in entries]
         if len(branches) == 1 and branches[0].when is None:
-            self.report.add(self._single(verb, mark, branches[0]))
-        return self._unique(branches)
+            self.report.add(self._explain_single(node_word, mark, branches[0]))
+        return self._drop_repeated(branches)
 
-    def _single(self, verb: str, mark: Mark, branch: Step | None) -> Fault:
+    def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
         """The fault of a merge whose one branch has nothing to be joined with."""
-        help = f"what reaches `{verb}` is no branch by itself: write `[]` for a branch that leaves it as it is"
+        help = f"what reaches `{node_word}` is no branch by itself: write `[]` for a branch that leaves it as it is"
         notes = []
-        if branch and isinstance(branch.body, Sequence) and len(branch.body.steps) == 1:
-            branch = branch.body.steps[0]
+        if branch and isinstance(branch.body, Sequence) and len(branch.body.nodes) == 1:
+            branch = branch.body.nodes[0]
         if branch and (isinstance(branch.body, For) or branch.repeat):
             notes = ["a loop makes no branches: its passes follow one another"]
-            help = f"for a branch of each pass, write `{verb}: {{for: {{kernel: [1, 3, 5]}}, body: […]}}`, without `- `"
-        return Fault("branch-missing", f"`{verb}` has one branch, and joins two or more", mark, notes=notes, help=help)
+            written = f"`{node_word}: {{for: {{kernel: [1, 3, 5]}}, body: […]}}`"
+            help = f"for a branch of each pass, write {written}, without `- `"
+        return Fault(
+            "branch-missing", f"`{node_word}` has one branch, and joins two or more", mark, notes=notes, help=help
+        )
 
-    def _parts_of_merge(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
+    def _list_branches(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
         for key, (mark, value) in mapping.entries.items():
             signature = self.vocabulary.signature(key)
             needy = signature is not None and any(argument.required for argument in signature.arguments)
@@ -383,26 +388,26 @@ class Grammar(CallGrammar):
             check_part(key, mark)
         return [(key, mark, value) for key, (mark, value) in mapping.entries.items()]
 
-    def _branch(self, key: str, mark: Mark, value: Value) -> Step:
-        """A branch: a sequence's place, or `{when: …, body: …}`."""
+    def _parse_branch(self, key: str, mark: Mark, value: Value) -> SyntaxNode:
+        """A branch: a body, or `{when: …, body: …}`."""
         if isinstance(value, Mapping) and "body" in value.entries and "for" not in value.entries:
             for word, (at, _) in value.entries.items():
                 if word not in BRANCH_KEYS:
                     hint = did_you_mean(word, BRANCH_KEYS)
                     self.report.add(Fault("key-unknown", f"`{word}` has no meaning in a branch", at, help=hint))
             try:
-                when = self._modifier("when", value)
+                when = self._parse_modifier("when", value)
             except Fault as fault:
                 self.report.add(fault, value.mark)
                 when = None
-            step = self.place(key, mark, value.entries["body"][1])
-            if step.when and when:
+            node = self.parse(key, mark, value.entries["body"][1])
+            if node.when and when:
                 message = "a branch has one `when`, but a second one stands here"
-                self.report.add(Fault("key-unknown", message, step.when.mark))
-            return replace(step, when=when or step.when)
-        return self.place(key, mark, value)
+                self.report.add(Fault("key-unknown", message, node.when.mark))
+            return replace(node, when=when or node.when)
+        return self.parse(key, mark, value)
 
-    def _for(self, mark: Mark, value: Value, mapping: Mapping) -> For | Broken:
+    def _parse_for(self, mark: Mark, value: Value, mapping: Mapping) -> For | Invalid:
         body = mapping.get("body")
         if not isinstance(value, Mapping) or not value.entries:
             help = "write `for: {i: =range(3)}`, or put `repeat: 3` beside one node"
@@ -416,47 +421,47 @@ class Grammar(CallGrammar):
             if isinstance(column, Mapping):
                 message = f"the column `{name}` must be a list, or a value that is the same in every row"
                 self.report.add(Fault("type-mismatch", message, column.mark))
-            columns[name] = self._template(column)
-        broken = self.report.count > before
+            columns[name] = self._parse_expression(column)
+        failed = self.report.count > before
         with self._loop(True, columns):
-            loop = For(mark, columns, self.place("", body.mark, body))
-        return Broken(mark) if broken else loop
+            loop = For(mark, columns, self.parse("", body.mark, body))
+        return Invalid(mark) if failed else loop
 
-    def _wire(self, mark: Mark, kind: str, value: Value) -> Wire | Broken:
+    def _parse_wire(self, mark: Mark, kind: str, value: Value) -> Wire | Invalid:
         if not (isinstance(value, Scalar) and isinstance(value.value, str)):
             raise Fault("type-mismatch", f"`{kind}` needs a name", value.mark, help=f"write `{kind}: features`, say")
         before = self.report.count
-        name = self._template(value)
+        name = self._parse_expression(value)
         if name.constant:
             check_tensor(value.value, value.mark)
-        return Broken(mark) if self.report.count > before else Wire(mark, kind, name)
+        return Invalid(mark) if self.report.count > before else Wire(mark, kind, name)
 
-    def _aux(self, mark: Mark, value: Value) -> Aux | Broken:
+    def _parse_aux(self, mark: Mark, value: Value) -> Aux | Invalid:
         """`{name, weight, body}`."""
         if not isinstance(value, Mapping):
             raise Fault("type-mismatch", "`aux` must be a mapping of `name`, `weight` and `body`", value.mark)
         before = self.report.count
         for word, (at, _) in value.entries.items():
             if word not in _AUX:
-                hint = did_you_mean(word, _AUX) or f"its keys are {listed(_AUX)}"
+                hint = did_you_mean(word, _AUX) or f"its keys are {join_words(_AUX)}"
                 self.report.add(Fault("key-unknown", f"`{word}` has no meaning in `aux`", at, help=hint))
         for word in _AUX:
             if word not in value.entries:
                 self.report.add(Fault("key-missing", f"`aux` needs `{word}`", mark))
         if self.report.count > before:
-            return Broken(mark)
+            return Invalid(mark)
         name, weight, body = (value.entries[word][1] for word in _AUX)
         if not (isinstance(name, Scalar) and isinstance(name.value, str)):
             raise Fault("type-mismatch", "the `name` of an `aux` must be a word", name.mark)
         if name.value.startswith("="):
             raise Fault("type-mismatch", "the `name` of an `aux` is a word as it stands, no formula", name.mark)
         check_part(name.value, name.mark)
-        counts = self._template(weight)
+        counts = self._parse_expression(weight)
         if counts.constant and (fault := fault_in(counts.data, WEIGHT, "the `weight` of an `aux`")):
             fault.mark = weight.mark
             raise fault
-        aux = Aux(mark, name.value, counts, self.place("", body.mark, body))
-        return Broken(mark) if self.report.count > before else aux
+        aux = Aux(mark, name.value, counts, self.parse("", body.mark, body))
+        return Invalid(mark) if self.report.count > before else aux
 
 
 _AUX = tuple(AUX_KEYS)
@@ -465,13 +470,13 @@ WEIGHT = AUX_KEYS["weight"].schema
 
 
 def _words(mapping: Mapping) -> list[str]:
-    """A mapping's keys, less modifiers and the companions of a verb that is there: in a node, its verb is left."""
-    companions = {key for verb, keys in COMPANIONS.items() if verb in mapping.entries for key in keys}
+    """A mapping's keys without modifiers and the companions of its node words: of a node, its node word."""
+    companions = {key for node_word, keys in COMPANIONS_BY_WORD.items() if node_word in mapping.entries for key in keys}
     return [key for key in mapping.entries if key not in MODIFIER_WORDS and key not in companions]
 
 
-def _broken(mark: Mark, value: Value) -> Broken:
-    """What stands in the place of a value that is no node, with the tensors that its wires would have led."""
+def _invalid(mark: Mark, value: Value) -> Invalid:
+    """What stands in the place of a value that is no node, with the tensors that it would have saved or loaded."""
     names: set[str | None] = set()
     waiting = [value]
     while waiting:
@@ -483,7 +488,7 @@ def _broken(mark: Mark, value: Value) -> Broken:
             if key in ("save", "load"):
                 name = inner.value if isinstance(inner, Scalar) else None
                 names.add(name if isinstance(name, str) and not name.startswith("=") else None)
-    return Broken(mark, frozenset(names))
+    return Invalid(mark, frozenset(names))
 
 
 def _is_quantity(value: Value) -> bool:

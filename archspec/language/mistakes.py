@@ -1,6 +1,6 @@
 """A small wrong spec for each code of an error, and its cure: what `archspec explain CODE` shows.
 
-Each is a piece of a spec whose input is 3×32×32; tests hold the wrong ones to their code, and the cures to be sound.
+Each is a piece of a spec whose input is 3×32×32; tests check the code of the wrong ones, and that the cures are valid.
 """
 
 from __future__ import annotations

@@ -7,25 +7,27 @@ import re
 
 from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
-from archspec.language import forms
+from archspec.language import keywords
 from archspec.layers.merges import MERGE_RULES
 
-INCOMING = tuple(forms.INCOMING)
-LOOP = tuple(forms.LOOP)
-ROLES = tuple(forms.ROLES)
+INCOMING = tuple(keywords.INCOMING)
+LOOP = tuple(keywords.LOOP)
+ROLES = tuple(keywords.ROLES)
 MERGES = tuple(MERGE_RULES)
 WIRES = ("save", "load", "output")
 """What leads a tensor elsewhere than to the next node."""
-VERBS = tuple(forms.NODE_FORMS)
-"""The node forms that are part of the language itself."""
-MODIFIERS = tuple(forms.MODIFIERS)
-FORMER = forms.FORMER
+NODE_WORDS = tuple(keywords.NODE_KEYWORDS)
+"""The node keywords that are part of the language itself."""
+MODIFIERS = tuple(keywords.MODIFIERS)
+FORMER = keywords.FORMER
 MODIFIER_WORDS = (*MODIFIERS, *FORMER)
-MODIFIERS_OF = {verb: form.modifiers for verb, form in forms.NODE_FORMS.items() if form.modifiers != MODIFIERS}
-"""The modifiers of the verbs that do not take all of them."""
-COMPANIONS = {verb: form.companions for verb, form in forms.NODE_FORMS.items() if form.companions}
-"""Keys that belong to one verb."""
-COMPANION_WORDS = tuple(forms.COMPANIONS)
+MODIFIERS_BY_WORD = {
+    word: entry.modifiers for word, entry in keywords.NODE_KEYWORDS.items() if entry.modifiers != MODIFIERS
+}
+"""The modifiers of the words that do not take all of them."""
+COMPANIONS_BY_WORD = {word: entry.companions for word, entry in keywords.NODE_KEYWORDS.items() if entry.companions}
+"""Keys that belong to one of them."""
+COMPANION_WORDS = tuple(keywords.COMPANIONS)
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -80,7 +82,7 @@ def check_variable(name: str, mark: Mark) -> None:
 def check_block(name: str, mark: Mark, taken: str | None, kind: str = "block") -> None:
     """Refuse a name that a block, or a primitive, cannot have; `taken` says what has it already. Raises `Fault`."""
     _word(name, f"a {kind}'s name", mark)
-    if name in (*VERBS, *MODIFIER_WORDS, *ROLES, *COMPANION_WORDS):
+    if name in (*NODE_WORDS, *MODIFIER_WORDS, *ROLES, *COMPANION_WORDS):
         taken = "a word of the language"
     if taken:
         raise Fault("name-reserved", f"`{name}` cannot name a {kind}: it is {taken}", mark, help="choose another name")

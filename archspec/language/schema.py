@@ -8,19 +8,28 @@ from archspec.foundation.arguments import Schema, Signature, either
 from archspec.foundation.schemas import is_as_written
 from archspec.language import blocks as block
 from archspec.language.document import VERSION, section_schemas
-from archspec.language.forms import (
+from archspec.language.keywords import (
     ARGUMENT_KEYS,
     AUX_KEYS,
     BLOCK_KEYS,
-    COMPANIONS as COMPANION_FORMS,
+    COMPANIONS,
     FILE_KEYS,
     MODIFIERS,
     NAME,
-    NODE_FORMS,
-    Form,
-    Forms,
+    NODE_KEYWORDS,
+    Keyword,
+    Keywords,
 )
-from archspec.language.names import COMPANIONS, FORMER, MERGES, MODIFIER_WORDS, MODIFIERS_OF, ROLES, VERBS, WIRES
+from archspec.language.names import (
+    COMPANIONS_BY_WORD,
+    FORMER,
+    MERGES,
+    MODIFIER_WORDS,
+    MODIFIERS_BY_WORD,
+    NODE_WORDS,
+    ROLES,
+    WIRES,
+)
 from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.registry import primitives
 from archspec.recipe import Recipe, keys, recipe
@@ -37,7 +46,7 @@ def spec_schema() -> Schema:
     definition = _with_formulas(block.BLOCK_SCHEMA)
     arguments: Schema = {"type": "object", "additionalProperties": _argument()}
     properties = definition["properties"] | {"body": _ref("place"), "args": arguments}
-    definition["properties"] = _all_described(BLOCK_KEYS, properties)
+    definition["properties"] = _all_describe(BLOCK_KEYS, properties)
     written: dict[str, Schema] = {
         "extends": {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]*\\.ya?ml$"},
         "archspec": {"const": VERSION},
@@ -69,7 +78,7 @@ def spec_schema() -> Schema:
         | {"variants": {"description": FILE_KEYS["variants"].doc, **variants}},
         "required": ["archspec"],
         "if": {"not": {"required": ["extends"]}},
-        "then": {"required": [key for key, form in FILE_KEYS.items() if form.needed]},
+        "then": {"required": [key for key, keyword in FILE_KEYS.items() if keyword.needed]},
         "additionalProperties": False,
         "$defs": {f"section_{key}": one for key, one in sections.items()} | _definitions(),
     }
@@ -78,7 +87,7 @@ def spec_schema() -> Schema:
 def _argument() -> Schema:
     """The definition of one argument of a block."""
     bare, written = block.ARGUMENT_SCHEMA["anyOf"]
-    written = written | {"properties": _all_described(ARGUMENT_KEYS, written["properties"])}
+    written = written | {"properties": _all_describe(ARGUMENT_KEYS, written["properties"])}
     return block.ARGUMENT_SCHEMA | {"anyOf": [bare, written]}
 
 
@@ -141,7 +150,7 @@ def _defaults() -> Schema:
     layers = {name: _call(signature, doc, complete=False) for name, (signature, doc) in _signatures().items()}
     words = [
         *MODIFIER_WORDS,
-        *(verb for verb in VERBS if verb != "use"),
+        *(node_word for node_word in NODE_WORDS if node_word != "use"),
     ]  # what stands for a role is a layer and no more
     layer: Schema = {"allOf": [_ref("node_mapping"), {"propertyNames": {"not": {"enum": words}}}]}
     role: Schema = {"anyOf": [{"type": "string"}, {"type": "null"}, layer]}
@@ -150,10 +159,10 @@ def _defaults() -> Schema:
 
 def _definitions() -> dict[str, Schema]:
     modifiers: dict[str, Schema] = {
-        "name": _described(MODIFIERS["name"], NAME),
+        "name": _describe(MODIFIERS["name"], NAME),
         "init": _ref("section_init"),
         **{
-            word: _described(MODIFIERS[word], _or_formula(MODIFIERS[word].schema))
+            word: _describe(MODIFIERS[word], _or_formula(MODIFIERS[word].schema))
             for word in ("repeat", "when", "recompute")
         },
     }
@@ -161,7 +170,7 @@ def _definitions() -> dict[str, Schema]:
         modifiers[former] = modifiers[now] | {"description": f"What `{now}` was called before.", "deprecated": True}
     return {
         "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
-        "node_mapping": _node_mapping(modifiers, _verbs()),
+        "node_mapping": _node_mapping(modifiers, _node_words()),
         "place": {
             "description": "A list of nodes, a mapping of named parts, or one node.",
             "anyOf": [
@@ -179,8 +188,11 @@ def _definitions() -> dict[str, Schema]:
         },
         "one_node": {
             "anyOf": [
-                {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_verbs()]}},
-                *({"required": [verb, *words], "maxProperties": 2} for verb, words in COMPANIONS.items()),
+                {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_node_words()]}},
+                *(
+                    {"required": [node_word, *words], "maxProperties": 2}
+                    for node_word, words in COMPANIONS_BY_WORD.items()
+                ),
             ]
         },
         "branches": {
@@ -197,7 +209,7 @@ def _definitions() -> dict[str, Schema]:
                 {
                     "description": "A branch for each row.",
                     "type": "object",
-                    "properties": {"for": _verbs()["for"], "body": _ref("place")},
+                    "properties": {"for": _node_words()["for"], "body": _ref("place")},
                     "required": ["for", "body"],
                     "additionalProperties": False,
                 },
@@ -218,43 +230,43 @@ def _definitions() -> dict[str, Schema]:
     }
 
 
-def _verbs() -> dict[str, Schema]:
+def _node_words() -> dict[str, Schema]:
     """What may stand after each word that says what a node is."""
-    verbs: dict[str, Schema] = {name: _ref(f"call_{name}") for name in _signatures()}
-    verbs |= {name: _ref("branches") for name in MERGES}
-    verbs |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
+    words: dict[str, Schema] = {name: _ref(f"call_{name}") for name in _signatures()}
+    words |= {name: _ref("branches") for name in MERGES}
+    words |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
     word: Schema = either(NAME, FORMULA)
-    verbs["use"] = NODE_FORMS["use"].schema
-    verbs["for"] = {
+    words["use"] = NODE_KEYWORDS["use"].schema
+    words["for"] = {
         "type": "object",
         "minProperties": 1,
         "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
     }
-    verbs |= dict.fromkeys(WIRES, word)
-    verbs["aux"] = {
+    words |= dict.fromkeys(WIRES, word)
+    words["aux"] = {
         "type": "object",
-        "properties": _all_described(
+        "properties": _all_describe(
             AUX_KEYS,
             {"name": NAME, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
         ),
         "required": list(AUX_KEYS),
         "additionalProperties": False,
     }
-    return verbs | {verb: _described(form, verbs[verb]) for verb, form in NODE_FORMS.items()}
+    return words | {node_word: _describe(keyword, words[node_word]) for node_word, keyword in NODE_KEYWORDS.items()}
 
 
-def _described(form: Form, one: Schema) -> Schema:
-    return {"description": form.doc, **one}
+def _describe(keyword: Keyword, one: Schema) -> Schema:
+    return {"description": keyword.doc, **one}
 
 
-def _all_described(forms: Forms, properties: dict[str, Schema]) -> dict[str, Schema]:
-    return {key: _described(forms[key], one) for key, one in properties.items()}
+def _all_describe(forms: Keywords, properties: dict[str, Schema]) -> dict[str, Schema]:
+    return {key: _describe(forms[key], one) for key, one in properties.items()}
 
 
-def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Schema:
-    """A mapping with one verb, its companions and the modifiers; any other word is taken for a block of the file."""
+def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Schema:
+    """A mapping with one node word, its companions and modifiers; any other word is taken for a block of the file."""
     companions: dict[str, Schema] = {
-        "with": _described(COMPANION_FORMS["with"], {"type": "object"}),
+        "with": _describe(COMPANIONS["with"], {"type": "object"}),
         "body": _ref("place"),
     }
     # one key that is no modifier: as many keys as modifiers, and one
@@ -264,17 +276,17 @@ def _node_mapping(modifiers: dict[str, Schema], verbs: dict[str, Schema]) -> Sch
         for some in combinations(MODIFIER_WORDS, count)
         if not any(former in some and now in some for former, now in FORMER.items())
     ]
-    one_verb: list[Schema] = [{"required": [verb]} for verb in verbs]
+    one_word: list[Schema] = [{"required": [node_word]} for node_word in words]
     limited: list[Schema] = [
-        {"if": {"required": [verb]}, "then": {"propertyNames": {"enum": [verb, *allowed]}}}
-        for verb, allowed in MODIFIERS_OF.items()
+        {"if": {"required": [node_word]}, "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
+        for node_word, allowed in MODIFIERS_BY_WORD.items()
     ]
     return {
         "type": "object",
-        "properties": {**verbs, **companions, **modifiers},
+        "properties": {**words, **companions, **modifiers},
         "not": {"anyOf": [{"required": [former, now]} for former, now in FORMER.items()]},
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
-        "if": {"anyOf": one_verb},
-        "then": {"oneOf": one_verb, "propertyNames": {"enum": [*verbs, *companions, *modifiers]}, "allOf": limited},
+        "if": {"anyOf": one_word},
+        "then": {"oneOf": one_word, "propertyNames": {"enum": [*words, *companions, *modifiers]}, "allOf": limited},
         "else": {"not": {"propertyNames": {"enum": list(MODIFIER_WORDS)}}, "anyOf": one_other},
     }

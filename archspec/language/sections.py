@@ -13,12 +13,12 @@ from archspec.foundation.schemas import is_as_written
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List, Mapping, Scalar, Value, locate, plain
 from archspec.foundation.validate import faults
-from archspec.language.blocks import formula_of
+from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schemas
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
-from archspec.language.nodes import Broken, Call, Step, template
-from archspec.language.vocabulary import Vocabulary, define_all
+from archspec.language.syntax import Call, Invalid, SyntaxNode, parse_expression
+from archspec.language.vocabulary import Vocabulary, define_blocks
 from archspec.layers.initializers import Init, resolve as resolve_init
 from archspec.recipe import Recipe
 
@@ -31,18 +31,18 @@ class Default:
     value: Any
 
 
-class _Broken:
+class _Invalid:
     """The value of a variable that could not be computed: what depends on it is left alone."""
 
 
-BROKEN: Any = _Broken()
+INVALID: Any = _Invalid()
 
 
-def depends_on_broken(names: Iterable[str], scope: ABCMapping[str, Any]) -> bool:
-    return any(scope.get(name) is BROKEN for name in names)
+def depends_on_invalid(names: Iterable[str], scope: ABCMapping[str, Any]) -> bool:
+    return any(scope.get(name) is INVALID for name in names)
 
 
-Inits = dict[str, dict[str, tuple[Mark, Init]]]
+InitialValues = dict[str, dict[str, tuple[Mark, Init]]]
 """Initialisers by primitive and parameter, each with where it stands."""
 
 
@@ -56,27 +56,27 @@ class Sections:
     roles: dict[str, Call | None]
     defaults: dict[str, dict[str, Default]]
     vocabulary: Vocabulary
-    bodies: dict[str, Step]  # of the file's own blocks
-    network: Step | None
-    init: Inits
+    iterate_bodies: dict[str, SyntaxNode]  # of the file's own blocks
+    network: SyntaxNode | None
+    init: InitialValues
     expect: dict[str, Any]
     recipe: Recipe
 
-    def text(self, key: str) -> str:
+    def line(self, key: str) -> str:
         """A section that is a line for people; empty where there is none."""
         value = self.root.get(key)
         return str(value.value) if isinstance(value, Scalar) and value.value is not None else ""
 
 
-def compute(root: Mapping, report: Report) -> Sections:
+def compute_sections(root: Mapping, report: Report) -> Sections:
     """Compute the sections of a resolved file. Reports what is wrong, and goes on without it."""
     variables = _variables(root.get("vars"), report)
-    own = define_all(root.get("blocks"), report)
+    own = define_blocks(root.get("blocks"), report)
     vocabulary = Vocabulary(own)
-    bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
+    iterate_bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
     grammar = Grammar(vocabulary, variables, report)
     network = root.get("network")
-    section = _Computer(root, variables, report)
+    section = _SectionReader(root, variables, report)
     shape = section.data("input")
     return Sections(
         root=root,
@@ -85,9 +85,9 @@ def compute(root: Mapping, report: Report) -> Sections:
         roles=_roles(root.get("defaults"), grammar, report),
         defaults=_defaults(root.get("defaults"), vocabulary, variables, report),
         vocabulary=vocabulary,
-        bodies=bodies,
-        network=grammar.place("", network.mark, network) if network else None,
-        init=inits(root.get("init"), section.data("init"), report),
+        iterate_bodies=iterate_bodies,
+        network=grammar.parse("", network.mark, network) if network else None,
+        init=read_initial_values(root.get("init"), section.data("init"), report),
         expect=section.data("expect") or {},
         recipe=Recipe.from_dict(section.data("train") or {}),
     )
@@ -100,13 +100,13 @@ def _variables(section: Value | None, report: Report) -> dict[str, Any]:
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
         try:
             check_variable(name, mark)
-            made = formula_of(value, values)
-            values[name] = BROKEN if depends_on_broken(made.names, values) else made.evaluate(values)
+            made = parse_formula(value, values)
+            values[name] = INVALID if depends_on_invalid(made.names, values) else made.evaluate(values)
             total += count_items(values[name], MAX_VALUES)
             if total > MAX_VALUES:
                 raise Fault("too-large", f"the variables hold more than {MAX_VALUES:,} values", mark)
         except Fault as fault:
-            values[name] = BROKEN
+            values[name] = INVALID
             report.add(fault, value.mark)
     return values
 
@@ -115,19 +115,19 @@ def origins(names: Iterable[str], root: Mapping, values: ABCMapping[str, Any]) -
     """Where the file's variables of these names got their values: a note on each, for a value that is wrong."""
     section = root.get("vars")
     marks = {name: value.mark for name, (_, value) in section.entries.items()} if isinstance(section, Mapping) else {}
-    known = [name for name in sorted(names) if name in marks and values.get(name, BROKEN) is not BROKEN]
+    known = [name for name in sorted(names) if name in marks and values.get(name, INVALID) is not INVALID]
     return tuple(f"`{name}` is {describe(values[name])}, from {marks[name]}" for name in known)
 
 
 def _names_at(value: Value, mark: Mark) -> frozenset[str]:
     """The variables of the formula that stands at a place."""
     if isinstance(value, Scalar):
-        return template(value).names if value.mark == mark else frozenset()
+        return parse_expression(value).names if value.mark == mark else frozenset()
     inner = value.items if isinstance(value, List) else [one for _, one in cast(Mapping, value).entries.values()]
     return frozenset().union(*(_names_at(one, mark) for one in inner))
 
 
-class _Computer:
+class _SectionReader:
     """Computes the formulas of sections that are data, and holds the results to their schemas."""
 
     def __init__(self, root: Mapping, variables: dict[str, Any], report: Report) -> None:
@@ -141,8 +141,8 @@ class _Computer:
         if value is None or (is_as_written(section_schemas()[key]) and not isinstance(value, Mapping)):  # as reported
             return None
         try:
-            made = formula_of(value, self.variables)
-            if depends_on_broken(made.names, self.variables):
+            made = parse_formula(value, self.variables)
+            if depends_on_invalid(made.names, self.variables):
                 return None
             data = made.evaluate(self.variables)
         except Fault as fault:
@@ -156,11 +156,11 @@ class _Computer:
         return None if wrong else data
 
 
-def inits(section: Value | None, data: Any, report: Report) -> Inits:
+def read_initial_values(section: Value | None, data: Any, report: Report) -> InitialValues:
     """The initialisers of an `init` section or modifier, whose data fit their schema. Reports what is wrong."""
     if section is None or data is None:
         return {}
-    made: Inits = {}
+    made: InitialValues = {}
     for primitive, weights in data.items():
         made[primitive] = {}
         for name, value in weights.items():
@@ -182,14 +182,14 @@ def _roles(section: Value | None, grammar: Grammar, report: Report) -> dict[str,
         if plain(value) in (None, "none"):
             roles[name] = None
             continue
-        step = grammar.place(name, value.mark, value)
-        if not isinstance(step.body, Call) or step.modified or step.body.verb in ROLES:
-            if not isinstance(step.body, Broken):
+        node = grammar.parse(name, value.mark, value)
+        if not isinstance(node.body, Call) or node.modified or node.body.callee in ROLES:
+            if not isinstance(node.body, Invalid):
                 message = f"`{name}` must be a layer's name, or `{{name: arguments}}`"
                 report.add(Fault("type-mismatch", message, value.mark))
             roles[name] = None
             continue
-        roles[name] = step.body
+        roles[name] = node.body
     return roles
 
 
@@ -220,9 +220,9 @@ def _defaults(
             try:
                 if key in unknown:
                     raise unknown[key]
-                made_value = formula_of(inner, variables)
-                if depends_on_broken(made_value.names, variables):
-                    made[name][key] = Default(inner.mark, BROKEN)
+                made_value = parse_formula(inner, variables)
+                if depends_on_invalid(made_value.names, variables):
+                    made[name][key] = Default(inner.mark, INVALID)
                     continue
                 computed = made_value.evaluate(variables)
                 fault = fault_in(computed, signature.by_name[key].schema, f"`{key}` of `{name}`")
@@ -231,6 +231,6 @@ def _defaults(
                     raise fault
                 made[name][key] = Default(inner.mark, computed)
             except Fault as fault:
-                made[name][key] = Default(inner.mark, BROKEN)
+                made[name][key] = Default(inner.mark, INVALID)
                 report.add(fault, at)
     return made

@@ -8,9 +8,9 @@ from functools import cache
 from archspec.foundation.arguments import Signature
 from archspec.foundation.errors import LIBRARY, Fault, Report
 from archspec.foundation.source import Mapping, Value, read
-from archspec.language.blocks import Block, define
+from archspec.language.blocks import Block, define_block
 from archspec.language.names import ROLES, check_block
-from archspec.language.nodes import Step
+from archspec.language.syntax import SyntaxNode
 from archspec.layers.primitive import Primitive
 from archspec.layers.registry import primitives
 
@@ -29,20 +29,20 @@ def library_block(name: str) -> Block:
     with open(os.path.join(FOLDER, f"{name}.yaml"), "rb") as file:
         value = read(file.read(), f"{LIBRARY}{name}.yaml")
     report = Report()
-    block = define(name, value.mark, value, report)
+    block = define_block(name, value.mark, value, report)
     if report.diagnostics:
         raise AssertionError("\n".join(d.render() for d in report.diagnostics))
     return block
 
 
 @cache
-def library_body(name: str) -> Step:
+def library_body(name: str) -> SyntaxNode:
     """The body of a block of the library, which sees the library alone."""
     report = Report()
-    step = library_block(name).parse(Vocabulary({}), report)
-    if report.diagnostics or step is None:
+    node = library_block(name).parse(Vocabulary({}), report)
+    if report.diagnostics or node is None:
         raise AssertionError("\n".join(d.render() for d in report.diagnostics))
-    return step
+    return node
 
 
 class Vocabulary:
@@ -66,7 +66,7 @@ class Vocabulary:
         return [*primitives(), *library_names(), *self.own, *ROLES]
 
 
-def define_all(section: Value | None, report: Report) -> dict[str, Block]:
+def define_blocks(section: Value | None, report: Report) -> dict[str, Block]:
     """The blocks of a file's `blocks:` section. Reports what is wrong with them."""
     blocks: dict[str, Block] = {}
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
@@ -75,7 +75,7 @@ def define_all(section: Value | None, report: Report) -> dict[str, Block]:
             check_block(name, mark, taken)
         except Fault as fault:
             report.add(fault)
-        block = define(name, mark, value, report)
+        block = define_block(name, mark, value, report)
         if not taken:
             blocks[name] = block
     return blocks

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Arguments = Mapping[str, Any]
-"""The complete values of a layer's arguments, defaults included, already held to their types."""
+"""The complete values of a layer's arguments, defaults included, already checked against their types."""
 
 
 class Primitive(ABC):

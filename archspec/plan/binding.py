@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from archspec.foundation.arguments import Signature, is_node
-from archspec.foundation.errors import Fault, Frame, Mark, listed
+from archspec.foundation.errors import Fault, Frame, Mark, join_words
 from archspec.foundation.formulas import describe
 from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
 from archspec.language.names import INCOMING, ROLES
-from archspec.language.nodes import Template
-from archspec.language.sections import BROKEN, Inits, Sections, depends_on_broken
+from archspec.language.sections import INVALID, InitialValues, Sections, depends_on_invalid
+from archspec.language.syntax import Expression
 from archspec.layers.primitive import Primitive
 from archspec.plan.tensors import Tensors
 
@@ -79,37 +79,37 @@ class Row(ABCMapping[str, Any]):
 
 
 @dataclass(frozen=True)
-class Initial:
+class Initializers:
     """The initial values in force, by primitive and parameter, and a key in which they differ from others."""
 
-    values: Inits
+    values: InitialValues
     key: tuple[Any, ...] = ()
 
-    def overridden(self, inner: Inits) -> Initial:
+    def overridden(self, inner: InitialValues) -> Initializers:
         values = {name: self.values.get(name, {}) | inner.get(name, {}) for name in [*self.values, *inner]}
         key = tuple((name, weight, one) for name, own in inner.items() for weight, (_, one) in own.items())
-        return Initial(values, (*self.key, key))
+        return Initializers(values, (*self.key, key))
 
 
-class Unknown(Exception):
+class InvalidValue(Exception):
     """Raised where a value depends on something that is wrong already, so that no second error is made of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Context:
     """Where elaboration stands: what formulas see, the tensor that arrives, and the way here."""
 
     scope: Scope
     shape: Shape | None
     frames: tuple[Frame, ...]
-    init: Initial
+    init: Initializers
     tensors: Tensors
 
-    def at(self, shape: Shape | None) -> Place:
-        return Place(self.scope, shape, self.frames, self.init, self.tensors)
+    def at(self, shape: Shape | None) -> Context:
+        return Context(self.scope, shape, self.frames, self.init, self.tensors)
 
-    def within(self, scope: Scope, frame: Frame) -> Place:
-        return Place(Chain(scope, self.scope), self.shape, (*self.frames, frame), self.init, self.tensors)
+    def within(self, scope: Scope, frame: Frame) -> Context:
+        return Context(Chain(scope, self.scope), self.shape, (*self.frames, frame), self.init, self.tensors)
 
 
 class Binder:
@@ -117,7 +117,7 @@ class Binder:
 
     def __init__(self, sections: Sections) -> None:
         self.sections = sections
-        self.sound: set[Any] = set()  # argument sets that fit their types
+        self.valid_calls: set[Any] = set()  # argument sets that fit their types
 
     def is_variable(self, name: str, scope: Scope) -> bool:
         """Whether a name means the file's own variable where formulas see `scope`."""
@@ -127,38 +127,38 @@ class Binder:
             scope = scope.outer
         return scope is self.sections.vars
 
-    def value(self, template: Template, place: Place) -> Any:
-        """A template's value. Raises `Fault`, or `Unknown` where it depends on an unknown shape."""
-        if depends_on_broken(template.names, place.scope):
-            raise Unknown
-        used = template.names.intersection(INCOMING)
+    def value(self, expression: Expression, context: Context) -> Any:
+        """A template's value. Raises `Fault`, or `InvalidValue` where it depends on an unknown shape."""
+        if depends_on_invalid(expression.names, context.scope):
+            raise InvalidValue
+        used = expression.names.intersection(INCOMING)
         if not used:
-            return template.evaluate(place.scope)
-        shape = place.shape
+            return expression.evaluate(context.scope)
+        shape = context.shape
         if shape is None:
-            raise Unknown
+            raise InvalidValue
         incoming: dict[str, Any] = {"shape_in": list(shape), "c_in": shape[0]}
         if len(shape) == 3:
             incoming |= {"h_in": shape[1], "w_in": shape[2]}
         elif wrong := sorted(used & {"h_in", "w_in"}):
             raise Fault(
-                "formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", template.mark
+                "formula-value", f"`{wrong[0]}` is of feature maps, but the input is {show(shape)}", expression.mark
             )
-        return template.evaluate(Chain(incoming, place.scope))
+        return expression.evaluate(Chain(incoming, context.scope))
 
-    def typed(self, template: Template, kind: type, what: str, place: Place) -> Any:
-        value = self.value(template, place)
+    def typed(self, expression: Expression, kind: type, what: str, context: Context) -> Any:
+        value = self.value(expression, context)
         if type(value) is not kind:
             needed = {bool: "true or false", int: "an integer", str: "a text"}[kind]
-            raise Fault("formula-type", f"{what} must be {needed}, not {describe(value)}", template.mark)
+            raise Fault("formula-type", f"{what} must be {needed}, not {describe(value)}", expression.mark)
         return value
 
     # --- arguments -----------------------------------------------------------------------------------------------
 
     def bind(
-        self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, place: Place
+        self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, context: Context
     ) -> dict[str, Any]:
-        """The complete arguments of a call, held to their types. Raises `Fault` or `Unknown`."""
+        """The complete arguments of a call, checked against their types. Raises `Fault` or `InvalidValue`."""
         signature = found.signature
         for name, fault in signature.check_names(list(given)).items():
             raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
@@ -166,7 +166,7 @@ class Binder:
         missing = [a.name for a in signature.arguments if a.required and a.name not in given and a.name not in defaults]
         if missing:
             hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
-            raise Fault("argument-missing", f"`{found.name}` needs {listed(missing)}", mark, help=hint or None)
+            raise Fault("argument-missing", f"`{found.name}` needs {join_words(missing)}", mark, help=hint or None)
         values: dict[str, Any] = {}
         for argument in signature.arguments:
             name = argument.name
@@ -175,11 +175,11 @@ class Binder:
             elif name in defaults:
                 values[name] = defaults[name].value
             elif isinstance(found, Block) and name in found.defaults:
-                values[name] = self.value(found.defaults[name], replace(place, scope=values))
+                values[name] = self.value(found.defaults[name], replace(context, scope=values))
             else:
                 values[name] = argument.default
-            if values[name] is BROKEN:
-                raise Unknown
+            if values[name] is INVALID:
+                raise InvalidValue
             if is_node(argument.schema):
                 values[name] = self.node_value(
                     values[name], name, found.name, given[name][0] if name in given else mark
@@ -200,7 +200,7 @@ class Binder:
         self, signature: Signature, values: dict[str, Any], given: dict[str, tuple[Mark, Any, bool]], mark: Mark
     ) -> None:
         key = (signature.owner, freeze(values))
-        if key in self.sound:
+        if key in self.valid_calls:
             return
         problem = signature.problem(values)
         if problem:
@@ -208,4 +208,4 @@ class Binder:
             at, _, computed = given.get(name, (mark, None, False))
             code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
             raise Fault(code, fault.message, at, help=fault.help)
-        self.sound.add(key)
+        self.valid_calls.add(key)

@@ -12,19 +12,31 @@ from archspec.foundation.formulas import describe
 from archspec.foundation.frozen import freeze, freeze_pairs
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.validate import faults
+from archspec.language import syntax
 from archspec.language.blocks import Block
 from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.names import ROLES, check_tensor
-from archspec.language.nodes import Aux, Broken, Call, For, Merge, Sequence, Step, Template, Wire, bodies, templates
-from archspec.language.sections import BROKEN, Inits, Sections, inits, origins
+from archspec.language.sections import INVALID, InitialValues, Sections, origins, read_initial_values
+from archspec.language.syntax import (
+    Aux,
+    Call,
+    Expression,
+    For,
+    Invalid,
+    Merge,
+    Sequence,
+    SyntaxNode,
+    iterate_bodies,
+    iterate_expressions,
+)
 from archspec.language.vocabulary import library_body
 from archspec.layers import initializers, merges
 from archspec.layers.primitive import Primitive
-from archspec.plan.binding import Binder, Chain, Initial, Place, Row, Scope, Unknown
+from archspec.plan.binding import Binder, Chain, Context, Initializers, InvalidValue, Row, Scope
 from archspec.plan.frames import block_frame, pass_frame
-from archspec.plan.nodes import Group, Layer, Node, Tap
-from archspec.plan.tensors import Tensors, Wires
+from archspec.plan.nodes import Group, Layer, Node, Wire
+from archspec.plan.tensors import Tensors, WrittenSaves
 
 MAX_NODES = 100_000  # of a plan, groups counted
 MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow
@@ -34,19 +46,19 @@ MAX_PASSES = 10_000  # of one loop
 MAX_VALUES = 2**40  # of one tensor
 
 
-class _Exhausted(Exception):
+class _TooManySteps(Exception):
     """Raised where elaboration has taken more steps than any network needs."""
 
 
-class _Dropped:
+class _Absent:
     """What becomes of a node that is left out."""
 
 
-DROPPED = _Dropped()
+LEFT_OUT = _Absent()
 """Left out because its `when` is false: as a branch it is absent."""
-NOTHING = _Dropped()
+EMPTY = _Absent()
 """No layer, because `none` stands in its place: as a branch it changes nothing."""
-Result = Node | _Dropped | None
+Result = Node | _Absent | None
 """`None` is a node that is wrong, as reported: nothing is known of its output."""
 
 
@@ -56,23 +68,23 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
         return None
     elaborator = _Elaborator(sections, report)
     try:
-        tensors = Tensors(elaborator.wires(sections.network), report)
-        place = Place(sections.vars, sections.input, frames, Initial(sections.init), tensors)
-        result = elaborator.whole(sections.network, place)
-        _check_recomputed(result, "the network")
+        tensors = Tensors(elaborator.written_saves(sections.network), report)
+        context = Context(sections.vars, sections.input, frames, Initializers(sections.init), tensors)
+        result = elaborator.elaborate_scope(sections.network, context)
+        _refuse_whole_recompute(result, "the network")
     except Fault as fault:
         report.add(fault, sections.network.mark, frames)
         return None
     except RecursionError:
         report.add(Fault("too-large", "the network is nested too deep", sections.network.mark))
         return None
-    except _Exhausted:
+    except _TooManySteps:
         message = f"the network takes more than {MAX_STEPS:,} steps to elaborate"
         report.add(Fault("too-large", message, sections.network.mark))
         return None
     finally:
         report.work += elaborator.steps
-    if isinstance(result, _Dropped):
+    if isinstance(result, _Absent):
         report.add(Fault("node-form", "the network is empty", sections.network.mark))
         return None
     return result
@@ -86,90 +98,90 @@ class _Elaborator:
         self.binder = Binder(sections)
         self.open: list[str] = []  # the blocks being elaborated, outermost first
         self.steps = 0
-        self.found: dict[int, Wires] = {}  # by the body's id
+        self.found: dict[int, WrittenSaves] = {}  # by the body's id
 
-    def wires(self, body: Step) -> Wires:
+    def written_saves(self, body: SyntaxNode) -> WrittenSaves:
         """Where a body saves tensors; it is looked through once, however often it is elaborated."""
         if id(body) not in self.found:
-            self.found[id(body)] = Wires(body)
+            self.found[id(body)] = WrittenSaves(body)
         return self.found[id(body)]
 
-    # --- steps ---------------------------------------------------------------------------------------------------
+    # --- nodes ---------------------------------------------------------------------------------------------------
 
-    def step(self, step: Step, place: Place) -> Result:
+    def node(self, node: SyntaxNode, context: Context) -> Result:
         """A node in its place, with its modifiers. Reports what is wrong with it."""
         self.count(1)
         try:
-            if step.when is not None and not self.binder.typed(step.when, bool, "`when`", place):
-                return DROPPED
-            if step.repeat is not None:
-                return self.repeat(step, place)
-            if step.init is not None:
-                place = replace(place, init=place.init.overridden(self.initial(step.init, place)))
-            result = self.body(step, place)
-            if step.recompute is None or not self.binder.typed(step.recompute, bool, "`recompute`", place):
+            if node.when is not None and not self.binder.typed(node.when, bool, "`when`", context):
+                return LEFT_OUT
+            if node.repeat is not None:
+                return self.repeat(node, context)
+            if node.init is not None:
+                context = replace(context, init=context.init.overridden(self.initial(node.init, context)))
+            result = self.body(node, context)
+            if node.recompute is None or not self.binder.typed(node.recompute, bool, "`recompute`", context):
                 return result
             return replace(result, recompute=True) if isinstance(result, (Layer, Group)) else result
         except Fault as fault:
-            for one in templates(step):
+            for one in iterate_expressions(node):
                 if one.mark == fault.mark and not fault.notes:
-                    names = [name for name in one.names if self.binder.is_variable(name, place.scope)]
+                    names = [name for name in one.names if self.binder.is_variable(name, context.scope)]
                     fault.notes += origins(names, self.sections.root, self.sections.vars)
-            self.report.add(fault, step.mark, place.frames)
+            self.report.add(fault, node.mark, context.frames)
             return None
-        except Unknown:
+        except InvalidValue:
             return None
 
     def count(self, steps: int) -> None:
         self.steps += steps
         if self.steps > MAX_STEPS:
-            raise _Exhausted
+            raise _TooManySteps
 
-    def initial(self, template: Template, place: Place) -> Inits:
+    def initial(self, expression: Expression, context: Context) -> InitialValues:
         """The initialisers written at a node. Reports what is wrong with them."""
-        data = self.binder.value(template, place)
-        wrong = list(faults(template.value, section_schemas()["init"], "init", data))
+        data = self.binder.value(expression, context)
+        wrong = list(faults(expression.value, section_schemas()["init"], "init", data))
         for fault in wrong:
-            self.report.add(fault, frames=place.frames)
-        return {} if wrong else inits(template.value, data, self.report)
+            self.report.add(fault, frames=context.frames)
+        return {} if wrong else read_initial_values(expression.value, data, self.report)
 
-    def whole(self, step: Step, place: Place) -> Result:
+    def elaborate_scope(self, node: SyntaxNode, context: Context) -> Result:
         """The body of a network, block or auxiliary classifier, which saves tensors of its own."""
-        result = self.step(step, place)
+        result = self.node(node, context)
         if result is not None:
-            place.tensors.close()
-        if isinstance(result, Tap) or (isinstance(result, Group) and result.kind == "aux"):  # no module by itself
-            result = self.group("sequence", step.mark, [(step.key or "0", result)], place, result.output)
+            context.tensors.close()
+        if isinstance(result, Wire) or (isinstance(result, Group) and result.kind == "aux"):  # no module by itself
+            result = self.group("sequence", node.mark, [(node.key or "0", result)], context, result.output)
         return result
 
-    def body(self, step: Step, place: Place) -> Result:
-        body = step.body
+    def body(self, node: SyntaxNode, context: Context) -> Result:
+        body = node.body
         match body:
             case Call():
-                return self.call(body, place)
+                return self.call(body, context)
             case Sequence():
-                return self.sequence(body, place)
+                return self.sequence(body, context)
             case Merge():
-                return self.merge(body, place)
+                return self.merge(body, context)
             case For():
-                return self.loop(body, place)
-            case Wire():
-                return self.wire(body, place)
+                return self.loop(body, context)
+            case syntax.Wire():
+                return self.wire(body, context)
             case Aux():
-                return self.aux(body, place)
-            case Broken():
+                return self.aux(body, context)
+            case Invalid():
                 return None
 
-    def group(self, kind: str, mark: Mark, children: list[tuple[str, Node]], place: Place, output: Shape) -> Group:
+    def group(self, kind: str, mark: Mark, children: list[tuple[str, Node]], context: Context, output: Shape) -> Group:
         """A group within the limits. Raises `Fault`."""
-        assert place.shape is not None
-        group = Group(kind, tuple(children), place.shape, output, mark)
+        assert context.shape is not None
+        group = Group(kind, tuple(children), context.shape, output, mark)
         if group.size > MAX_NODES:
             raise Fault("too-large", f"the network has more than {MAX_NODES:,} nodes", mark)
         if group.depth > MAX_LEVELS:
             raise Fault("too-large", f"the network is nested more than {MAX_LEVELS} levels deep", mark)
         names: dict[str, Mark] = {}
-        for one in group.named:
+        for one in group.named_outputs:
             if one.name in names:
                 message = f"two outputs are named `{one.name}`; the first is at {names[one.name]}"
                 help = "in a loop, let a column give the names; in a block, an argument"
@@ -179,41 +191,41 @@ class _Elaborator:
             names[one.name] = one.mark
         return group
 
-    def chain(self, kind: str, mark: Mark, steps: list[tuple[str, Step, Place]], place: Place) -> Result:
+    def chain(self, kind: str, mark: Mark, nodes: list[tuple[str, SyntaxNode, Context]], context: Context) -> Result:
         """Steps one after the other, each with the place that it sees but for the tensor, which flows through."""
-        shape = place.shape
+        shape = context.shape
         children: list[tuple[str, Node]] = []
-        sound = shape is not None
-        for key, step, seen in steps:
-            result = self.step(step, seen.at(shape))
+        valid = shape is not None
+        for key, node, seen in nodes:
+            result = self.node(node, seen.at(shape))
             if result is None:
-                sound, shape = False, None
-            elif not isinstance(result, _Dropped):
+                valid, shape = False, None
+            elif not isinstance(result, _Absent):
                 children.append((key, result))
                 shape = result.output
-        return self.group(kind, mark, children, place, shape) if sound and shape is not None else None
+        return self.group(kind, mark, children, context, shape) if valid and shape is not None else None
 
-    def sequence(self, sequence: Sequence, place: Place) -> Result:
-        return self.chain("sequence", sequence.mark, [(step.key, step, place) for step in sequence.steps], place)
+    def sequence(self, sequence: Sequence, context: Context) -> Result:
+        return self.chain("sequence", sequence.mark, [(node.key, node, context) for node in sequence.nodes], context)
 
-    def repeat(self, step: Step, place: Place) -> Result:
-        assert step.repeat is not None
-        count = self.binder.typed(step.repeat, int, "`repeat`", place)
+    def repeat(self, node: SyntaxNode, context: Context) -> Result:
+        assert node.repeat is not None
+        count = self.binder.typed(node.repeat, int, "`repeat`", context)
         if not 0 <= count <= MAX_PASSES:
             message = f"`repeat` must be an integer from 0 to {MAX_PASSES}, not {count}"
-            raise Fault("out-of-range", message, step.repeat.mark)
-        once = replace(step, when=None, repeat=None)
+            raise Fault("out-of-range", message, node.repeat.mark)
+        once = replace(node, when=None, repeat=None)
         passes = [
-            (str(i), once, place.within(_loop_scope(i, count), pass_frame("repeat", i, count))) for i in range(count)
+            (str(i), once, context.within(_loop_scope(i, count), pass_frame("repeat", i, count))) for i in range(count)
         ]
-        return self.chain("repeat", step.mark, passes, place)
+        return self.chain("repeat", node.mark, passes, context)
 
-    def loop(self, loop: For, place: Place) -> Result:
-        return self.chain("for", loop.mark, self.passes(loop, place), place)
+    def loop(self, loop: For, context: Context) -> Result:
+        return self.chain("for", loop.mark, self.passes(loop, context), context)
 
-    def passes(self, loop: For, place: Place) -> list[tuple[str, Step, Place]]:
-        """The body of a loop once for each row, with its key and what it sees. Raises `Fault` or `Unknown`."""
-        columns = {name: self.binder.value(column, place) for name, column in loop.columns.items()}
+    def passes(self, loop: For, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
+        """The body of a loop once for each row, with its key and what it sees. Raises `Fault` or `InvalidValue`."""
+        columns = {name: self.binder.value(column, context) for name, column in loop.columns.items()}
         lists = {name: column for name, column in columns.items() if isinstance(column, list)}
         if not lists:
             help = "write `=range(3)`, or a list; `repeat: 3` beside one node repeats it"
@@ -229,129 +241,129 @@ class _Elaborator:
         passes = []
         for i in range(count):
             row = Chain(Row(columns, i), _loop_scope(i, count))
-            passes.append((str(i), loop.body, place.within(row, pass_frame("for", i, count))))
+            passes.append((str(i), loop.body, context.within(row, pass_frame("for", i, count))))
         return passes
 
-    def merge(self, merge: Merge, place: Place) -> Result:
-        steps = [(step.key, step, place) for step in merge.branches]
+    def merge(self, merge: Merge, context: Context) -> Result:
+        entries = [(node.key, node, context) for node in merge.branches]
         if merge.looped:
-            (step,) = merge.branches
-            assert isinstance(step.body, For)
-            steps = self.passes(step.body, place)
-        results = [(key, step.body.mark, self.step(step, seen)) for key, step, seen in steps]
-        if any(result is None for _, _, result in results) or place.shape is None:
+            (node,) = merge.branches
+            assert isinstance(node.body, For)
+            entries = self.passes(node.body, context)
+        results = [(key, node.body.mark, self.node(node, seen)) for key, node, seen in entries]
+        if any(result is None for _, _, result in results) or context.shape is None:
             return None
-        if any(result is NOTHING for _, _, result in results):
-            identity = self.group("sequence", merge.mark, [], place, place.shape)
-            results = [(key, mark, identity if result is NOTHING else result) for key, mark, result in results]
+        if any(result is EMPTY for _, _, result in results):
+            identity = self.group("sequence", merge.mark, [], context, context.shape)
+            results = [(key, mark, identity if result is EMPTY else result) for key, mark, result in results]
         branches = [(key, mark, result) for key, mark, result in results if isinstance(result, Node)]
         if not branches:
-            why = "its `for` has no rows" if not steps else "each `when` is false"
+            why = "its `for` has no rows" if not entries else "each `when` is false"
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
         keys, marks, nodes = map(list, zip(*branches, strict=True))
         shapes = [node.output for node in nodes]
         output = merges.output(merge.kind, shapes)
         if output is None:
             fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, [_is_empty(node) for node in nodes])
-            if any(_uses_channels(step) for step in merge.branches):
+            if any(_uses_channels(node) for node in merge.branches):
                 moved = "`c_in` is that of the node where it stands: keep an earlier one with the `let` of a block"
                 fault.help = f"{moved}; {fault.help}" if fault.help else moved
             raise fault
-        group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), place, output)
+        group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
         return replace(group, looped=True) if merge.looped else group
 
-    def wire(self, wire: Wire, place: Place) -> Result:
-        name = self.binder.typed(wire.name, str, f"the name at `{wire.kind}`", place)
+    def wire(self, wire: syntax.Wire, context: Context) -> Result:
+        name = self.binder.typed(wire.name, str, f"the name at `{wire.kind}`", context)
         check_tensor(name, wire.name.mark)
         if wire.kind == "save":
-            place.tensors.save(name, place.shape, wire.mark, place.frames)
-        if wire.kind == "output" and place.tensors.around is not None:
+            context.tensors.save(name, context.shape, wire.mark, context.frames)
+        if wire.kind == "output" and context.tensors.around is not None:
             raise _in_aux("output", wire.mark)
-        output = place.tensors.load(name, wire.name.mark) if wire.kind == "load" else place.shape
-        if place.shape is None or output is None:
+        output = context.tensors.load(name, wire.name.mark) if wire.kind == "load" else context.shape
+        if context.shape is None or output is None:
             return None
-        return Tap(wire.kind, name, place.shape, output, wire.mark)
+        return Wire(wire.kind, name, context.shape, output, wire.mark)
 
-    def aux(self, aux: Aux, place: Place) -> Result:
-        if place.tensors.around is not None:
+    def aux(self, aux: Aux, context: Context) -> Result:
+        if context.tensors.around is not None:
             raise _in_aux("aux", aux.mark)
-        weight = self.binder.value(aux.weight, place)
+        weight = self.binder.value(aux.weight, context)
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
-        tensors = Tensors(self.wires(aux.body), self.report, around=place.tensors)
-        body = self.whole(aux.body, replace(place, tensors=tensors))
-        if body is None or place.shape is None:
+        tensors = Tensors(self.written_saves(aux.body), self.report, around=context.tensors)
+        body = self.elaborate_scope(aux.body, replace(context, tensors=tensors))
+        if body is None or context.shape is None:
             return None
-        if isinstance(body, _Dropped):
+        if isinstance(body, _Absent):
             raise Fault("node-form", f"the auxiliary classifier `{aux.name}` is empty", aux.mark)
-        _check_recomputed(body, f"the auxiliary classifier `{aux.name}`")
-        for one in body.named[:1]:  # within a block
+        _refuse_whole_recompute(body, f"the auxiliary classifier `{aux.name}`")
+        for one in body.named_outputs[:1]:  # within a block
             raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{aux.name}`, {aux.mark}")
-        pairs = freeze_pairs({"name": aux.name, "weight": weight})
-        return Group("aux", (("", body),), place.shape, place.shape, aux.mark, pairs=pairs)
+        frozen_arguments = freeze_pairs({"name": aux.name, "weight": weight})
+        return Group("aux", (("", body),), context.shape, context.shape, aux.mark, frozen_arguments=frozen_arguments)
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    def call(self, call: Call, place: Place) -> Result:
-        """A primitive, block or role with its arguments. Raises `Fault` or `Unknown`."""
-        verb: Any = call.verb
+    def call(self, call: Call, context: Context) -> Result:
+        """A primitive, block or role with its arguments. Raises `Fault` or `InvalidValue`."""
+        callee: Any = call.callee
         given: dict[str, tuple[Mark, Any, bool]] = {}
         main: tuple[Mark, Any, bool] | None = None
-        if isinstance(verb, Template):
-            verb = self.binder.value(verb, place)
-            if isinstance(verb, dict) and len(verb) == 1:
-                ((verb, inner),) = verb.items()
+        if isinstance(callee, Expression):
+            callee = self.binder.value(callee, context)
+            if isinstance(callee, dict) and len(callee) == 1:
+                ((callee, inner),) = callee.items()
                 if isinstance(inner, dict):
                     given = {name: (call.mark, value, True) for name, value in inner.items()}
                 elif inner is not None:
                     main = (call.mark, inner, True)
-            if verb is None or verb == "none":
-                return NOTHING
-            if not isinstance(verb, str):
-                raise Fault("formula-type", f"a node must be a layer's name, not {describe(verb)}", call.mark)
-        if verb in ROLES:
+            if callee is None or callee == "none":
+                return EMPTY
+            if not isinstance(callee, str):
+                raise Fault("formula-type", f"a node must be a layer's name, not {describe(callee)}", call.mark)
+        if callee in ROLES:
             if given or main or call.arguments or call.main:
                 help = "say in `defaults` what it stands for, or name the layer itself"
-                raise Fault("argument-unknown", f"`{verb}` takes no arguments here", call.mark, help=help)
-            return self.role(verb, call, place)
+                raise Fault("argument-unknown", f"`{callee}` takes no arguments here", call.mark, help=help)
+            return self.role(callee, call, context)
         for name, argument in call.arguments.items():
-            given[name] = (argument.value.mark, self.binder.value(argument.value, place), argument.value.is_formula)
+            given[name] = (argument.value.mark, self.binder.value(argument.value, context), argument.value.is_formula)
         if call.main is not None:
-            main = (call.main.mark, self.binder.value(call.main, place), call.main.is_formula)
-        found = self.sections.vocabulary.find(verb)
+            main = (call.main.mark, self.binder.value(call.main, context), call.main.is_formula)
+        found = self.sections.vocabulary.find(callee)
         if found is None:
-            raise Fault("name-unknown", f"there is no primitive or block `{verb}`", call.mark)
+            raise Fault("name-unknown", f"there is no primitive or block `{callee}`", call.mark)
         if main is not None:
             if found.signature.main is None:
-                raise Fault("argument-unknown", f"`{verb}` takes no arguments", main[0])
+                raise Fault("argument-unknown", f"`{callee}` takes no arguments", main[0])
             given[found.signature.main.name] = main
         self.count(max(0, len(found.signature.arguments) - MANY_ARGUMENTS) // 2)
-        values = self.binder.bind(found, given, call.mark, place)
+        values = self.binder.bind(found, given, call.mark, context)
         if isinstance(found, Block):
-            return self.block(found, values, call.mark, place)
-        return self.layer(found, values, call.mark, place)
+            return self.block(found, values, call.mark, context)
+        return self.layer(found, values, call.mark, context)
 
-    def role(self, role: str, call: Call, place: Place) -> Result:
+    def role(self, role: str, call: Call, context: Context) -> Result:
         if role not in self.sections.roles:
             example = {"act": "relu", "norm": "batch_norm"}[role]
             help = f"add `defaults: {{{role}: {example}}}` to the file"
             raise Fault("name-unknown", f"the file does not say what `{role}` stands for", call.mark, help=help)
         meant = self.sections.roles[role]
         if meant is None:
-            return NOTHING
-        outside = replace(place, scope=self.sections.vars)
-        if isinstance(meant.verb, Template) and (word := self.binder.value(meant.verb, outside)) in ROLES:
-            raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.verb.mark)
-        return self.call(Call(call.mark, meant.verb, meant.arguments, meant.main), outside)
+            return EMPTY
+        outside = replace(context, scope=self.sections.vars)
+        if isinstance(meant.callee, Expression) and (word := self.binder.value(meant.callee, outside)) in ROLES:
+            raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.callee.mark)
+        return self.call(Call(call.mark, meant.callee, meant.arguments, meant.main), outside)
 
-    def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, place: Place) -> Result:
-        shape = place.shape
+    def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, context: Context) -> Result:
+        shape = context.shape
         if shape is None:
             return None
         output = primitive.output(values, shape)
         parameters = primitive.parameters(values, shape)
         init = []
-        for name, (at, one) in place.init.values.get(primitive.name, {}).items():
+        for name, (at, one) in context.init.values.get(primitive.name, {}).items():
             if name in parameters:
                 initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name], at)
                 init.append((name, one))
@@ -359,64 +371,66 @@ class _Elaborator:
         for tensor in (output, *parameters.values()):
             if prod(tensor) > MAX_VALUES:
                 raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
-        pairs = freeze_pairs(values)
-        return Layer(primitive.name, pairs, shape, output, tuple(parameters.items()), macs, mark, tuple(init))
+        frozen_arguments = freeze_pairs(values)
+        return Layer(
+            primitive.name, frozen_arguments, shape, output, tuple(parameters.items()), macs, mark, tuple(init)
+        )
 
-    def block(self, block: Block, values: dict[str, Any], mark: Mark, place: Place) -> Result:
+    def block(self, block: Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
         if block.name in self.open:
-            way = " → ".join(f"`{name}`" for name in (*self.open[self.open.index(block.name) :], block.name))
-            raise Fault("block-recursion", f"the block `{block.name}` uses itself: {way}", mark)
+            position = " → ".join(f"`{name}`" for name in (*self.open[self.open.index(block.name) :], block.name))
+            raise Fault("block-recursion", f"the block `{block.name}` uses itself: {position}", mark)
         own = self.sections.vocabulary.own.get(block.name) is block
-        key = (block.name, freeze(values), place.shape, place.init.key)
+        key = (block.name, freeze(values), context.shape, context.init.key)
         if key in self.blocks:
             known = self.blocks[key]
-            return None if known is None else self.called(block, values, mark, place, known)
-        body = self.sections.bodies.get(block.name) if own else library_body(block.name)
+            return None if known is None else self.make_call(block, values, mark, context, known)
+        body = self.sections.iterate_bodies.get(block.name) if own else library_body(block.name)
         if body is None:
             return None
         frame = block_frame(block.name, values, mark)
-        scope = values | dict.fromkeys(block.broken, BROKEN)
-        tensors = Tensors(self.wires(body), self.report, block=block.name)
-        inside = Place(scope, place.shape, (*place.frames, frame), place.init, tensors)
+        scope = values | dict.fromkeys(block.invalid, INVALID)
+        tensors = Tensors(self.written_saves(body), self.report, block=block.name)
+        inside = Context(scope, context.shape, (*context.frames, frame), context.init, tensors)
         self.open.append(block.name)
         try:
-            for name, template in block.let.items():
-                scope[name] = self.binder.value(template, inside)
-            result = self.whole(body, inside)
+            for name, expression in block.let.items():
+                scope[name] = self.binder.value(expression, inside)
+            result = self.elaborate_scope(body, inside)
         except Fault as fault:
             self.report.add(fault, mark, inside.frames)
             result = None
-        except Unknown:
+        except InvalidValue:
             result = None
         finally:
             self.open.pop()
-        if isinstance(result, _Dropped):
-            result = self.group("sequence", mark, [], place, place.shape) if place.shape else None
+        if isinstance(result, _Absent):
+            result = self.group("sequence", mark, [], context, context.shape) if context.shape else None
         self.blocks[key] = result
-        return None if result is None else self.called(block, values, mark, place, result)
+        return None if result is None else self.make_call(block, values, mark, context, result)
 
-    def called(self, block: Block, values: dict[str, Any], mark: Mark, place: Place, body: Node) -> Group:
-        assert place.shape is not None
-        return Group("block", (("", body),), place.shape, body.output, mark, block.name, freeze_pairs(values))
+    def make_call(self, block: Block, values: dict[str, Any], mark: Mark, context: Context, body: Node) -> Group:
+        assert context.shape is not None
+        return Group("block", (("", body),), context.shape, body.output, mark, block.name, freeze_pairs(values))
 
 
 def _is_empty(node: Node) -> bool:
     """Whether a branch gives its input unchanged."""
     if isinstance(node, Group):
         return not node.is_merge and all(_is_empty(child) for _, child in node.children)
-    return isinstance(node, Tap) and node.kind != "load"
+    return isinstance(node, Wire) and node.kind != "load"
 
 
-def _uses_channels(step: Step) -> bool:
+def _uses_channels(node: SyntaxNode) -> bool:
     """Whether a formula within a branch, after its first node, uses `c_in`."""
-    later = step.body.steps[1:] if isinstance(step.body, Sequence) else ()
-    calls = [body for one in later for body in bodies(one) if isinstance(body, Call)]
+    later = node.body.nodes[1:] if isinstance(node.body, Sequence) else ()
+    calls = [body for one in later for body in iterate_bodies(one) if isinstance(body, Call)]
     given = [one.value for call in calls for one in call.arguments.values()]
     given += [call.main for call in calls if call.main is not None]
-    return any("c_in" in template.names for template in given)
+    return any("c_in" in expression.names for expression in given)
 
 
-def _check_recomputed(node: Result, what: str) -> None:
+def _refuse_whole_recompute(node: Result, what: str) -> None:
     """Raises `Fault` where all of a network or auxiliary classifier is to be computed again, which saves nothing."""
     while isinstance(node, (Layer, Group)):
         if node.recompute:

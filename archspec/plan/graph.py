@@ -10,12 +10,12 @@ from typing import Any
 from archspec.foundation.errors import Frame, Mark
 from archspec.foundation.shapes import Shape
 from archspec.plan.frames import frames_into
-from archspec.plan.nodes import Group, Layer, Named, Node, Tap
+from archspec.plan.nodes import Group, Layer, NamedOutput, Node, Wire
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedNode:
-    """The input, a layer, a merge or a tap, in its place. Only the first three make tensors: a tap leads one on."""
+class GraphNode:
+    """The input, a layer, a merge or a wire, in its place. Only the first three make tensors: a wire leads one on."""
 
     id: int
     """Its number in `Graph.nodes`."""
@@ -24,7 +24,7 @@ class PlacedNode:
     path: str
     """Its part of the network, dotted: a layer's is its path in the module, a merge's that of its group."""
     sources: tuple[int, ...]
-    """The nodes whose tensors it takes, in order; none of them is a tap."""
+    """The nodes whose tensors it takes, in order; none of them is a wire."""
     output: Shape
     """The shape of its output for one sample."""
     parent: int | None
@@ -48,7 +48,7 @@ class PlacedNode:
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedLayer(PlacedNode):
+class GraphLayer(GraphNode):
     """A layer in its place, as `Plan.layers` lists it. Shapes and MACs are those of one sample."""
 
     layer: Layer
@@ -85,7 +85,7 @@ class PlacedLayer(PlacedNode):
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedTap(PlacedNode):
+class GraphWire(GraphNode):
     """A `save`, `load` or `output` in its place: its one source is the tensor that it leads on."""
 
     name: str
@@ -98,7 +98,7 @@ class PlacedTap(PlacedNode):
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedGroup:
+class GraphGroup:
     """A group in its place. Its nodes are `Graph.nodes[start:stop]`, those of the groups in it included."""
 
     id: int
@@ -109,7 +109,7 @@ class PlacedGroup:
     """The innermost group that it stands in."""
     start: int
     stop: int
-    children: tuple[Placed, ...] = field(repr=False)
+    children: tuple[GraphItem, ...] = field(repr=False)
     """In the order of the group's own; a merge, which joins them, is none of them, but the group's last node."""
     source: int
     """The node whose tensor it takes."""
@@ -133,15 +133,15 @@ class PlacedGroup:
         return self.start <= id < self.stop
 
 
-Placed = PlacedNode | PlacedGroup
+GraphItem = GraphNode | GraphGroup
 
 
 @dataclass(frozen=True, slots=True)
-class Crossing:
+class GroupWires:
     """The `save`s outside a group whose tensors are loaded in it, and those in it whose tensors are loaded outside."""
 
-    takes: tuple[PlacedTap, ...]
-    gives: tuple[PlacedTap, ...]
+    takes: tuple[GraphWire, ...]
+    gives: tuple[GraphWire, ...]
 
 
 @dataclass(frozen=True)
@@ -152,12 +152,12 @@ class Graph:
     its `sources`, needs to know nothing of scopes.
     """
 
-    nodes: tuple[PlacedNode, ...] = field(repr=False)
+    nodes: tuple[GraphNode, ...] = field(repr=False)
     """In the order of execution; the first is the input."""
-    groups: tuple[PlacedGroup, ...] = field(repr=False)
+    groups: tuple[GraphGroup, ...] = field(repr=False)
     """Each before the groups in it, otherwise in the order of execution."""
-    root: Placed
-    named: tuple[tuple[Named, int], ...]
+    root: GraphItem
+    named_outputs: tuple[tuple[NamedOutput, int], ...]
     """What the network gives beside its output, each with the node that makes it, in the order of execution."""
 
     @property
@@ -166,24 +166,24 @@ class Graph:
         return self.root.result
 
     @cached_property
-    def layers(self) -> tuple[PlacedLayer, ...]:
-        return tuple(node for node in self.nodes if isinstance(node, PlacedLayer))
+    def layers(self) -> tuple[GraphLayer, ...]:
+        return tuple(node for node in self.nodes if isinstance(node, GraphLayer))
 
-    def around(self, placed: Placed) -> Iterator[PlacedGroup]:
+    def around(self, item: GraphItem) -> Iterator[GraphGroup]:
         """The groups that a node or group stands in, innermost first."""
-        parent = placed.parent
+        parent = item.parent
         while parent is not None:
             yield self.groups[parent]
             parent = self.groups[parent].parent
 
     @cached_property
-    def crossings(self) -> tuple[Crossing, ...]:
+    def group_wires(self) -> tuple[GroupWires, ...]:
         """What saved tensors each group takes and gives, in the order of `groups`."""
-        takes: list[dict[int, PlacedTap]] = [{} for _ in self.groups]
-        gives: list[dict[int, PlacedTap]] = [{} for _ in self.groups]
-        taps = [node for node in self.nodes if isinstance(node, PlacedTap)]
-        saves = {tap.id: tap for tap in taps if tap.kind == "save"}
-        for load in taps:
+        takes: list[dict[int, GraphWire]] = [{} for _ in self.groups]
+        gives: list[dict[int, GraphWire]] = [{} for _ in self.groups]
+        wires = [node for node in self.nodes if isinstance(node, GraphWire)]
+        saves = {wire.id: wire for wire in wires if wire.kind == "save"}
+        for load in wires:
             if load.saved is None:
                 continue
             save = saves[load.saved]
@@ -192,10 +192,10 @@ class Graph:
                     if there.id in group:
                         break
                     crossed[group.id][save.id] = save
-        return tuple(Crossing(_ordered(one), _ordered(other)) for one, other in zip(takes, gives, strict=True))
+        return tuple(GroupWires(_ordered(one), _ordered(other)) for one, other in zip(takes, gives, strict=True))
 
 
-def _ordered(saves: dict[int, PlacedTap]) -> tuple[PlacedTap, ...]:
+def _ordered(saves: dict[int, GraphWire]) -> tuple[GraphWire, ...]:
     return tuple(saves[id] for id in sorted(saves))
 
 
@@ -205,7 +205,7 @@ def graph(root: Node, input: Shape) -> Graph:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Position:
     """Where the walk is: groups, calls and auxiliary classifier around it, and what is saved there by which name."""
 
     path: str
@@ -217,57 +217,57 @@ class _Way:
 
 class _Walk:
     def __init__(self, root: Node, input: Shape) -> None:
-        self.nodes: list[PlacedNode] = [PlacedNode(0, "input", "", (), input, None, (), None, None)]
+        self.nodes: list[GraphNode] = [GraphNode(0, "input", "", (), input, None, (), None, None)]
         self.groups: list[Any] = []  # `None` until the walk leaves them
-        self.named: list[tuple[Named, int]] = []
-        placed = self.place(root, _Way("", None, (), None, {}), 0)
-        self.graph = Graph(tuple(self.nodes), tuple(self.groups), placed, tuple(self.named))
+        self.named_outputs: list[tuple[NamedOutput, int]] = []
+        item = self.add(root, _Position("", None, (), None, {}), 0)
+        self.graph = Graph(tuple(self.nodes), tuple(self.groups), item, tuple(self.named_outputs))
 
-    def place(self, node: Node, way: _Way, source: int) -> Placed:
+    def add(self, node: Node, position: _Position, source: int) -> GraphItem:
         """A part of the plan in its place, `source` being the node whose tensor reaches it."""
         if isinstance(node, Layer):
-            common = (node.output, way.parent, way.calls, way.aux, node.mark)
-            layer = PlacedLayer(len(self.nodes), "layer", way.path, (source,), *common, node)
+            common = (node.output, position.parent, position.calls, position.aux, node.mark)
+            layer = GraphLayer(len(self.nodes), "layer", position.path, (source,), *common, node)
             self.nodes.append(layer)
             return layer
-        return self.tap(node, way, source) if isinstance(node, Tap) else self.group(node, way, source)
+        return self.wire(node, position, source) if isinstance(node, Wire) else self.group(node, position, source)
 
-    def tap(self, tap: Tap, way: _Way, source: int) -> PlacedTap:
+    def wire(self, wire: Wire, position: _Position, source: int) -> GraphWire:
         id, saved = len(self.nodes), None
-        if tap.kind == "save":
-            way.saved[tap.name] = id
-        elif tap.kind == "load":
-            saved = way.saved[tap.name]
+        if wire.kind == "save":
+            position.saved[wire.name] = id
+        elif wire.kind == "load":
+            saved = position.saved[wire.name]
             source = self.nodes[saved].result
         else:
-            self.named += [(one, source) for one in tap.named]
-        common = (tap.output, way.parent, way.calls, way.aux, tap.mark)
-        placed = PlacedTap(id, tap.kind, way.path, (source,), *common, tap.name, saved)
-        self.nodes.append(placed)
-        return placed
+            self.named_outputs += [(one, source) for one in wire.named_outputs]
+        common = (wire.output, position.parent, position.calls, position.aux, wire.mark)
+        item = GraphWire(id, wire.kind, position.path, (source,), *common, wire.name, saved)
+        self.nodes.append(item)
+        return item
 
-    def group(self, group: Group, way: _Way, source: int) -> PlacedGroup:
+    def group(self, group: Group, position: _Position, source: int) -> GraphGroup:
         id, start = len(self.groups), len(self.nodes)
         self.groups.append(None)
-        aux = group.name if group.kind == "aux" else way.aux
+        aux = group.name if group.kind == "aux" else position.aux
         # what a block or an auxiliary classifier saves is its own; the latter sees what is saved around it too
-        saved = {} if group.kind == "block" else dict(way.saved) if group.kind == "aux" else way.saved
+        saved = {} if group.kind == "block" else dict(position.saved) if group.kind == "aux" else position.saved
         children = []
         last = source
         for index, (key, child) in enumerate(group.children):
-            path = f"{way.path}.{key}" if way.path and key else way.path or key
-            inner = _Way(path, id, (*way.calls, *frames_into(group, index)), aux, saved)
-            children.append(self.place(child, inner, source if group.is_merge else last))
+            path = f"{position.path}.{key}" if position.path and key else position.path or key
+            inner = _Position(path, id, (*position.calls, *frames_into(group, index)), aux, saved)
+            children.append(self.add(child, inner, source if group.is_merge else last))
             last = children[-1].result
         if group.is_merge:
             last = len(self.nodes)
             sources = tuple(child.result for child in children)
-            common = (group.output, id, way.calls, aux, group.mark)
-            self.nodes.append(PlacedNode(last, group.kind, way.path, sources, *common))
+            common = (group.output, id, position.calls, aux, group.mark)
+            self.nodes.append(GraphNode(last, group.kind, position.path, sources, *common))
         elif group.kind == "aux":
-            self.named += [(one, last) for one in group.named]
+            self.named_outputs += [(one, last) for one in group.named_outputs]
             last = source
         span = (start, len(self.nodes), tuple(children), source, last)
-        self.groups[id] = PlacedGroup(id, group, way.path, way.parent, *span, way.calls, aux)
-        placed: PlacedGroup = self.groups[id]
-        return placed
+        self.groups[id] = GraphGroup(id, group, position.path, position.parent, *span, position.calls, aux)
+        item: GraphGroup = self.groups[id]
+        return item

@@ -1,4 +1,4 @@
-"""What a plan is a tree of: layers, taps and groups, each with all that is known of it without torch."""
+"""What a plan is a tree of: layers, wires and groups, each with all that is known of it without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from archspec.layers.initializers import Init
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedOutput:
     """What a network gives beside its main output: a named output, or the output of an auxiliary classifier."""
 
     name: str
@@ -32,7 +32,7 @@ class Layer:
     """A leaf of the network: a primitive, its complete arguments, and what follows from them for its input."""
 
     primitive: str
-    pairs: Pairs = field(repr=False)
+    frozen_arguments: Pairs = field(repr=False)
     input: Shape
     output: Shape
     parameters: tuple[tuple[str, Shape], ...] = field(repr=False)
@@ -42,7 +42,7 @@ class Layer:
     recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
 
-    named: ClassVar[tuple[Named, ...]] = ()
+    named_outputs: ClassVar[tuple[NamedOutput, ...]] = ()
     depth = 0  # levels of modules below it
     size = 1  # nodes
     layers = 1
@@ -50,7 +50,7 @@ class Layer:
     @property
     def arguments(self) -> dict[str, Any]:
         """Every argument by name, defaults included."""
-        return dict(self.pairs)
+        return dict(self.frozen_arguments)
 
     @property
     def params(self) -> int:
@@ -59,7 +59,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class Wire:
     """A tensor led elsewhere: `save` and `output` pass their input on, `load` gives the tensor that was saved."""
 
     kind: str
@@ -73,8 +73,8 @@ class Tap:
     size = 1
 
     @property
-    def named(self) -> tuple[Named, ...]:
-        return (Named(self.name, self.input, None, self.mark),) if self.kind == "output" else ()
+    def named_outputs(self) -> tuple[NamedOutput, ...]:
+        return (NamedOutput(self.name, self.input, None, self.mark),) if self.kind == "output" else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Group:
     output: Shape
     mark: Mark = field(repr=False)
     block: str = ""
-    pairs: Pairs = field(default=(), repr=False)
+    frozen_arguments: Pairs = field(default=(), repr=False)
     recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
     looped: bool = False
@@ -102,7 +102,7 @@ class Group:
     size: int = field(init=False)
     layers: int = field(init=False)
     depth: int = field(init=False)
-    named: tuple[Named, ...] = field(init=False, repr=False)
+    named_outputs: tuple[NamedOutput, ...] = field(init=False, repr=False)
     """What it gives beside its output."""
 
     def __post_init__(self) -> None:
@@ -114,15 +114,15 @@ class Group:
         object.__setattr__(self, "layers", sum(node.layers for node in nodes))
         level = 0 if self.kind in ("block", "aux") else 1
         object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
-        named = tuple(one for node in nodes for one in node.named)
+        named_outputs = tuple(one for node in nodes for one in node.named_outputs)
         if self.kind == "aux":
-            named = (Named(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
-        object.__setattr__(self, "named", named)
+            named_outputs = (NamedOutput(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
+        object.__setattr__(self, "named_outputs", named_outputs)
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of a `block` or `aux`, by name."""
-        return dict(self.pairs)
+        return dict(self.frozen_arguments)
 
     @property
     def name(self) -> str:
@@ -135,5 +135,5 @@ class Group:
         return self.kind in MERGES
 
 
-Node = Layer | Tap | Group
+Node = Layer | Wire | Group
 """Equal parts of a network may be one and the same object: a node does not know its place, `Plan.graph` does."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
-from archspec.plan.nodes import Group, Named, Node
+from archspec.plan.nodes import Group, NamedOutput, Node
 
 if TYPE_CHECKING:  # it is asked for after a check, if at all
-    from archspec.plan.graph import Graph, PlacedGroup, PlacedLayer, PlacedNode
+    from archspec.plan.graph import Graph, GraphGroup, GraphLayer, GraphNode
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,19 +77,19 @@ class Plan:
         return graph(self.root, self.input)
 
     @property
-    def layers(self) -> tuple[PlacedLayer, ...]:
+    def layers(self) -> tuple[GraphLayer, ...]:
         """Every layer in the order of execution."""
         return self.graph.layers
 
     @property
     def outputs(self) -> dict[str, Shape]:
         """The shapes of the named outputs, which the network gives beside its main one."""
-        return {one.name: one.shape for one in self.root.named if one.weight is None}
+        return {one.name: one.shape for one in self.root.named_outputs if one.weight is None}
 
     @property
-    def aux(self) -> dict[str, Named]:
+    def aux(self) -> dict[str, NamedOutput]:
         """The auxiliary classifiers by name, each with its shape and the weight of its loss."""
-        return {one.name: one for one in self.root.named if one.weight is not None}
+        return {one.name: one for one in self.root.named_outputs if one.weight is not None}
 
     def without_aux(self) -> Plan:
         """The same network without its auxiliary classifiers."""
@@ -110,14 +110,14 @@ class Plan:
             "aux": {name: {"output": list(one.shape), "weight": one.weight} for name, one in self.aux.items()},
             "params": self.params,
             "macs": self.macs,
-            "layers": [_layer_dict(placed) for placed in self.layers],
+            "layers": [_layer_dict(item) for item in self.layers],
             "graph": _graph_dict(self.graph),
         }
 
 
 def _without_aux(node: Node, done: dict[int, Node]) -> Node:
     """A part of a plan less its auxiliary classifiers; parts that were one object stay one."""
-    if not isinstance(node, Group) or not any(one.weight is not None for one in node.named):
+    if not isinstance(node, Group) or not any(one.weight is not None for one in node.named_outputs):
         return node
     if node.kind == "aux":  # as a branch of a merge it still passes its input on
         return Group("sequence", (), node.input, node.output, node.mark)
@@ -128,10 +128,10 @@ def _without_aux(node: Node, done: dict[int, Node]) -> Node:
     return done[id(node)]
 
 
-def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
-    layer = placed.layer
+def _layer_dict(item: GraphLayer) -> dict[str, Any]:
+    layer = item.layer
     return {
-        "path": placed.path,
+        "path": item.path,
         "primitive": layer.primitive,
         "arguments": as_json(layer.arguments),
         "input": list(layer.input),
@@ -139,13 +139,13 @@ def _layer_dict(placed: PlacedLayer) -> dict[str, Any]:
         "parameters": {name: list(shape) for name, shape in layer.parameters},
         "params": layer.params,
         "macs": layer.macs,
-        "aux": placed.aux,
+        "aux": item.aux,
         "recompute": layer.recompute,
         "init": {name: {function: dict(arguments)} for name, (function, arguments) in layer.init},
         "file": layer.mark.text.name,
         "line": layer.mark.line,
         "column": layer.mark.column,
-        "calls": [frame.label + (f", from {frame.mark}" if frame.mark else "") for frame in placed.calls],
+        "calls": [frame.label + (f", from {frame.mark}" if frame.mark else "") for frame in item.calls],
     }
 
 
@@ -155,15 +155,15 @@ def _graph_dict(graph: Graph) -> dict[str, Any]:
         "nodes": [_node_dict(node) for node in graph.nodes],
         "groups": [_group_dict(group) for group in graph.groups],
         "output": graph.output,
-        "outputs": {one.name: id for one, id in graph.named if one.weight is None},
-        "aux": {one.name: id for one, id in graph.named if one.weight is not None},
+        "outputs": {one.name: id for one, id in graph.named_outputs if one.weight is None},
+        "aux": {one.name: id for one, id in graph.named_outputs if one.weight is not None},
     }
 
 
-def _node_dict(node: PlacedNode) -> dict[str, Any]:
-    from archspec.plan.graph import PlacedTap
+def _node_dict(node: GraphNode) -> dict[str, Any]:
+    from archspec.plan.graph import GraphWire
 
-    tap = {"name": node.name, "saved": node.saved} if isinstance(node, PlacedTap) else {}
+    wire = {"name": node.name, "saved": node.saved} if isinstance(node, GraphWire) else {}
     return {
         "id": node.id,
         "kind": node.kind,
@@ -172,25 +172,25 @@ def _node_dict(node: PlacedNode) -> dict[str, Any]:
         "output": list(node.output),
         "parent": node.parent,
         "aux": node.aux,
-        **tap,
+        **wire,
     }
 
 
-def _group_dict(placed: PlacedGroup) -> dict[str, Any]:
-    group = placed.node
+def _group_dict(item: GraphGroup) -> dict[str, Any]:
+    group = item.node
     return {
-        "id": placed.id,
+        "id": item.id,
         "kind": group.kind,
-        "path": placed.path,
-        "parent": placed.parent,
-        "start": placed.start,
-        "stop": placed.stop,
-        "source": placed.source,
-        "result": placed.result,
+        "path": item.path,
+        "parent": item.parent,
+        "start": item.start,
+        "stop": item.stop,
+        "source": item.source,
+        "result": item.result,
         "block": group.block or None,
         "arguments": as_json(group.arguments),
         "recompute": group.recompute,
         "params": group.params,
         "macs": group.macs,
-        "aux": placed.aux,
+        "aux": item.aux,
     }

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, listed
+from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
 from archspec.foundation.shapes import Shape
-from archspec.language.nodes import Broken, Step, Wire, bodies
+from archspec.language.syntax import Invalid, SyntaxNode, Wire, iterate_bodies
 
 MOST_LISTED = 10  # names, in a help
 
@@ -19,15 +19,15 @@ class _Saved:
     loaded: bool = False
 
 
-class Wires:
-    """What a body may save and load, as written: the places of its saves, and the names that are lost with errors."""
+class WrittenSaves:
+    """What a body may save and load, as written: the places of its saves, and the names that errors hide."""
 
-    def __init__(self, body: Step) -> None:
+    def __init__(self, body: SyntaxNode) -> None:
         self.saves: dict[str | None, list[Mark]] = {}
-        self.lost: set[str | None] = set()
-        for one in bodies(body):
-            if isinstance(one, Broken):
-                self.lost |= one.tensors
+        self.hidden: set[str | None] = set()
+        for one in iterate_bodies(body):
+            if isinstance(one, Invalid):
+                self.hidden |= one.tensors
             elif isinstance(one, Wire) and one.kind == "save":
                 self.saves.setdefault(None if one.name.is_formula else one.name.data, []).append(one.mark)
 
@@ -35,13 +35,13 @@ class Wires:
 class Tensors:
     """The tensors that one body has saved so far. An auxiliary classifier's body also sees those around it."""
 
-    def __init__(self, wires: Wires, report: Report, *, around: Tensors | None = None, block: str = "") -> None:
+    def __init__(self, wires: WrittenSaves, report: Report, *, around: Tensors | None = None, block: str = "") -> None:
         self.report = report
         self.around = around
         self.block = block
         self._errors = report.count
         self._saved: dict[str, _Saved] = {}
-        self._lost = wires.lost
+        self._hidden = wires.hidden
         self._wires = wires.saves
         self._helps: dict[tuple[str, Mark], str] = {}
 
@@ -71,7 +71,7 @@ class Tensors:
         """Whether what would have saved a tensor, here or around, is wrong itself."""
         around = self.around is not None and self.around._may_hold(name, errors)
         saves = errors > self._errors and bool(self._marks(name))
-        return around or saves or not self._lost.isdisjoint((name, None))
+        return around or saves or not self._hidden.isdisjoint((name, None))
 
     def _marks(self, name: str) -> list[Mark]:
         """Where a tensor of this name is saved, or may be: a formula can give any name."""
@@ -81,19 +81,19 @@ class Tensors:
         if not self._saved and self.block:
             return f"the block `{self.block}` loads only what is saved within it: give it the tensor as its input"
         last = list(self._saved)[-MOST_LISTED:]
-        shown = f"saved {'so far' if len(self._saved) == len(last) else 'last'}: {listed(last)}" if last else None
+        shown = f"saved {'so far' if len(self._saved) == len(last) else 'last'}: {join_words(last)}" if last else None
         if marks := self._marks(name):
             return f"its `save` at {marks[0]} was left out by a `when`, or stands in an auxiliary classifier"
         return did_you_mean(name, self._saved) or shown or f"put `- save: {name}` where the tensor is made"
 
     def close(self) -> None:
-        """Report what was saved and never loaded, once the whole body is known to be sound."""
+        """Report what was saved and never loaded, once the whole body is known to be valid."""
         for name in list(self._saved):
             self._check_loaded(name)
 
     def _check_loaded(self, name: str, *, again: bool = False) -> None:
         saved = self._saved.get(name)
-        if saved is None or saved.loaded or not self._lost.isdisjoint((name, None)):
+        if saved is None or saved.loaded or not self._hidden.isdisjoint((name, None)):
             return
         if self.report.count == self._errors:
             fault = Fault("tensor-unused", f"`{name}` is saved, but never loaded", saved.mark)

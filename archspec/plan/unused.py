@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from archspec.foundation.errors import Fault, Frame, Report
-from archspec.plan.graph import Graph, PlacedLayer, PlacedTap
-from archspec.plan.nodes import Group, Node, Tap
+from archspec.plan.graph import Graph, GraphLayer, GraphWire
+from archspec.plan.nodes import Group, Node, Wire
 
 
 def report_unused(graph: Graph, report: Report) -> None:
     """Report each layer and merge whose tensor no other takes, and which is no output."""
-    used = {graph.output, *(id for _, id in graph.named)}
-    used.update(*(node.sources for node in graph.nodes if not isinstance(node, PlacedTap)))
-    used.update(node.sources[0] for node in graph.nodes if isinstance(node, PlacedTap) and node.kind == "save")
+    used = {graph.output, *(id for _, id in graph.named_outputs)}
+    used.update(*(node.sources for node in graph.nodes if not isinstance(node, GraphWire)))
+    used.update(node.sources[0] for node in graph.nodes if isinstance(node, GraphWire) and node.kind == "save")
     taken = None
     for node in reversed(graph.nodes):
-        if isinstance(node, PlacedTap):
+        if isinstance(node, GraphWire):
             taken = node if node.kind == "load" else taken
         elif node.id not in used and node.mark is not None and taken is not None:
-            name = node.layer.primitive if isinstance(node, PlacedLayer) else node.kind
+            name = node.layer.primitive if isinstance(node, GraphLayer) else node.kind
             if node.mark.in_library:
                 name = next((frame.label.split("`")[1] for frame in reversed(node.calls) if _is_own(frame)), name)
             message = f"the result of `{name}` goes nowhere: `load` at {taken.mark} takes another tensor in its place"
@@ -34,7 +34,7 @@ def loads(root: Node) -> bool:
     waiting, seen = [root], {id(root)}
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Tap) and node.kind == "load":
+        if isinstance(node, Wire) and node.kind == "load":
             return True
         for _, child in node.children if isinstance(node, Group) else ():
             if id(child) not in seen:

@@ -40,42 +40,44 @@ _BINS = Argument("num_magnitude_bins", integer(2), 31, "into how many magnitudes
 _ALPHA = Argument("alpha", number(above=0), 1.0, "both parameters of the beta distribution of the mixing ratio")
 
 
-def _made(name: str, doc: str, *arguments: Argument, source: str = "", mixes: bool = False) -> dict[str, Augmentation]:
+def _define(
+    name: str, doc: str, *arguments: Argument, source: str = "", mixes: bool = False
+) -> dict[str, Augmentation]:
     return {name: Augmentation(doc, Signature(name, arguments), source, mixes)}
 
 
 AUGMENTATIONS: Mapping[str, Augmentation] = (
-    _made(
+    _define(
         "horizontal_flip",
         "Mirrors an image left to right with probability p.",
         Argument("p", _P, 0.5, "the probability"),
     )
-    | _made(
+    | _define(
         "vertical_flip",
         "Mirrors an image top to bottom with probability p.",
         Argument("p", _P, 0.5, "the probability"),
     )
-    | _made(
+    | _define(
         "random_resized_crop",
         "Cuts a rectangle out and resizes it to the input's size.",
         Argument("scale", _SCALE, (0.08, 1.0), "its share of the area, `[low, high]`"),
         Argument("ratio", _RATIO, (3 / 4, 4 / 3), "its width over its height, `[low, high]`"),
         source="https://arxiv.org/abs/1409.4842",
     )
-    | _made(
+    | _define(
         "padded_crop",
         "Pads an image on all sides and cuts a part of the input's size out.",
         Argument("padding", integer(1), 4, "in pixels, on each side"),
         Argument("mode", choice("constant", "edge", "reflect"), "constant", "black, the edge repeated, or mirrored"),
         source="https://arxiv.org/abs/1512.03385",
     )
-    | _made(
+    | _define(
         "rotation",
         "Turns an image about its centre; what comes in from outside is black.",
         Argument("degrees", _or_two(number(0, 180), number(-360, 360)), 15, "the largest angle, or `[low, high]`"),
         Argument("interpolation", choice("nearest", "bilinear"), "bilinear", "how pixels are resampled"),
     )
-    | _made(
+    | _define(
         "color_jitter",
         "Changes brightness, contrast, saturation and hue, in a random order.",
         Argument("brightness", _FACTOR, 0, "factors from 1 - x to 1 + x, or `[low, high]`"),
@@ -83,7 +85,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = (
         Argument("saturation", _FACTOR, 0, "as brightness"),
         Argument("hue", _or_two(number(0, 0.5), number(-0.5, 0.5)), 0, "shifts from -x to x turns, or `[low, high]`"),
     )
-    | _made(
+    | _define(
         "erasing",
         "Paints over a rectangle with probability p.",
         Argument("p", _P, 0.5, "the probability"),
@@ -92,7 +94,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = (
         Argument("value", either(integer(0, 255), choice("random")), "random", "a grey level, or noise"),
         source="https://arxiv.org/abs/1708.04896",
     )
-    | _made(
+    | _define(
         "rand_augment",
         "Applies num_ops of 14 operations drawn at random, all at one magnitude.",
         Argument("num_ops", integer(1), 2, "how many, one after the other"),
@@ -100,13 +102,13 @@ AUGMENTATIONS: Mapping[str, Augmentation] = (
         _BINS,
         source="https://arxiv.org/abs/1909.13719",
     )
-    | _made(
+    | _define(
         "trivial_augment",
         "Applies one of 14 operations at a random magnitude from wide ranges.",
         _BINS,
         source="https://arxiv.org/abs/2103.10158",
     )
-    | _made(
+    | _define(
         "mixup",
         "Blends an image with another of the batch, and their labels alike, with probability p.",
         _ALPHA,
@@ -114,7 +116,7 @@ AUGMENTATIONS: Mapping[str, Augmentation] = (
         source="https://arxiv.org/abs/1710.09412",
         mixes=True,
     )
-    | _made(
+    | _define(
         "cutmix",
         "Pastes a rectangle of another image of the batch in, and mixes labels by area, with probability p.",
         _ALPHA,

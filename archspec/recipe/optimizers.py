@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from archspec.foundation.arguments import Schema, boolean, either, number
-from archspec.recipe.options import Option, refused
+from archspec.recipe.options import Option, refuse
 
 
 def _list(*items: Schema) -> Schema:
@@ -31,7 +31,7 @@ _NESTEROV: dict[str, Schema] = {
         "required": ["momentum"],
         "properties": {
             "momentum": number(above=0),
-            "dampening": refused({"not": {"const": 0}}, "out-of-range", "must be 0 beside `nesterov: true`"),
+            "dampening": refuse({"not": {"const": 0}}, "out-of-range", "must be 0 beside `nesterov: true`"),
         },
     },
 }

@@ -30,12 +30,12 @@ def section(required: Iterable[str] = (), **properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
-def refused(what: Schema, code: str, words: str) -> Schema:
+def refuse(what: Schema, code: str, words: str) -> Schema:
     """What fits a schema is refused here, with an error code and words of its own."""
     return {"not": what, "$comment": code, "description": words}
 
 
-def chosen(default: str | None, options: Mapping[str, Schema], *, null: bool = False) -> Schema:
+def choose(default: str | None, options: Mapping[str, Schema], *, null: bool = False) -> Schema:
     """`{name: NAME, …}` with the arguments of what the name chooses, or the name alone.
 
     Without a name, the default is meant. Where the name is a formula, its arguments are checked once it is computed;
@@ -43,7 +43,7 @@ def chosen(default: str | None, options: Mapping[str, Schema], *, null: bool = F
     """
     unnamed = {"required": ["name"]}
     alone = [
-        refused({"const": name}, "key-missing", f"needs arguments: `{_written(name, one['required'])}`")
+        refuse({"const": name}, "key-missing", f"needs arguments: `{_written(name, one['required'])}`")
         for name, one in options.items()
         if one["required"]
     ]

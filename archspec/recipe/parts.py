@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from archspec.foundation.arguments import Schema, integer, number
-from archspec.foundation.errors import Fault, Mark, did_you_mean, listed
+from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.source import List, Mapping as Tree, Value
 from archspec.recipe.options import section
 
@@ -126,6 +126,16 @@ def prefixes(name: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
+def lies_in(name: str, path: str) -> bool:
+    """Whether a name is a path or lies below it."""
+    return name == path or name.startswith(f"{path}.")
+
+
+def parts_below(path: str, names: Iterable[str]) -> list[str]:
+    """The paths of the parts directly below a path that names lie in, in their order."""
+    return list(dict.fromkeys(f"{path}.{_part(path, name)}" for name in names if lies_in(name, path)))
+
+
 def _part(path: str, name: str) -> str:
     """The part directly below a path that a name lies in."""
     return name[len(path) + 1 :].partition(".")[0]
@@ -208,7 +218,7 @@ _SHOWN = 12
 def _shown(parts: list[str], *, places: bool) -> str:
     if places and len(parts) > 2:
         return f"`{parts[0]}` to `{parts[-1]}`"
-    return listed(parts[:_SHOWN]) + (f", and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else "")
+    return join_words(parts[:_SHOWN]) + (f", and {len(parts) - _SHOWN} more" if len(parts) > _SHOWN else "")
 
 
 def _idle(key: str, path: str, network: Outline) -> Fault | None:

@@ -14,7 +14,7 @@ from archspec.foundation.arguments import REQUIRED, Argument, Schema, boolean, c
 from archspec.recipe import augmentations
 from archspec.recipe.augmentations import AppliedAugmentation
 from archspec.recipe.optimizers import OPTIMIZERS
-from archspec.recipe.options import Option, chosen, refused, section
+from archspec.recipe.options import Option, choose, refuse, section
 from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 
 LOSSES: Mapping[str, Option] = {
@@ -257,9 +257,9 @@ class EarlyStopping(_Section):
 # --- schemas of sections ----------------------------------------------------------------------------------------------
 
 
-def _excluded(words: str) -> Schema:
+def _exclude(words: str) -> Schema:
     """A key that another one excludes."""
-    return refused({"type": ["object", "number"]}, "key-unknown", words)
+    return refuse({"type": ["object", "number"]}, "key-unknown", words)
 
 
 def _or_none(words: str, one: Schema) -> Schema:
@@ -268,7 +268,7 @@ def _or_none(words: str, one: Schema) -> Schema:
 
 
 def _either_epochs_or_steps(what: str) -> Schema:
-    both = _excluded(f"has no meaning beside `epochs`: {what} lasts a number of epochs or of steps")
+    both = _exclude(f"has no meaning beside `epochs`: {what} lasts a number of epochs or of steps")
     return {"if": {"required": ["epochs"]}, "then": {"properties": {"steps": both}}}
 
 
@@ -355,7 +355,7 @@ class Recipe:
         ),
     ] = None
     resize: Annotated[
-        Resize, _Key("how images are brought to the input's size", chosen(_RESIZE.name, OPTIONS["resize"]))
+        Resize, _Key("how images are brought to the input's size", choose(_RESIZE.name, OPTIONS["resize"]))
     ] = _RESIZE
     normalize: Annotated[
         bool | Literal["data", "weights", "imagenet"] | Moments,
@@ -373,9 +373,9 @@ class Recipe:
             {"type": "array", "items": augmentations.SCHEMA},
         ),
     ] = ()
-    loss: Annotated[Loss, _Key("the loss, with `label_smoothing`", chosen(_LOSS.name, OPTIONS["loss"]))] = _LOSS
+    loss: Annotated[Loss, _Key("the loss, with `label_smoothing`", choose(_LOSS.name, OPTIONS["loss"]))] = _LOSS
     optimizer: Annotated[
-        Optimizer, _Key("an optimizer, with its arguments", chosen(_OPTIMIZER.name, OPTIONS["optimizer"]))
+        Optimizer, _Key("an optimizer, with its arguments", choose(_OPTIMIZER.name, OPTIONS["optimizer"]))
     ] = _OPTIMIZER
     decay: Annotated[
         Literal["all", "weights"],
@@ -395,7 +395,7 @@ class Recipe:
         Schedule | None,
         _Key(
             "a schedule of the learning rate, with its arguments; null for a constant rate",
-            chosen(None, OPTIONS["schedule"], null=True),
+            choose(None, OPTIONS["schedule"], null=True),
         ),
     ] = None
     warmup: Annotated[
@@ -417,7 +417,7 @@ class Recipe:
         EarlyStopping | None,
         _Key(
             "`{patience: N}`: training ends after `patience` epochs without improvement by more than `min_delta` of "
-            "what is chosen by `monitor`",
+            "what is choose by `monitor`",
             _or_none("`{patience: N}`", _section(EarlyStopping)),
         ),
     ] = None
@@ -508,16 +508,16 @@ SCHEMA: Schema = (
         "allOf": [
             {
                 "if": {"properties": {"validation": {"not": {"const": 0}}}},
-                "else": {"properties": {"early_stopping": _excluded("has no meaning without validation images")}},
+                "else": {"properties": {"early_stopping": _exclude("has no meaning without validation images")}},
             },
             {
                 "if": {"required": ["weights"], "properties": {"weights": {"type": "string"}}},
                 "else": {
                     "properties": {
-                        key: refused({"const": value}, "key-unknown", "has no meaning without `weights`")
+                        key: refuse({"const": value}, "key-unknown", "has no meaning without `weights`")
                         for key, value in (("partial", True), ("adapt", True), ("normalize", "weights"))
                     }
-                    | {"resize": refused(_NAMED_WEIGHTS, "key-unknown", "has no meaning without `weights`")}
+                    | {"resize": refuse(_NAMED_WEIGHTS, "key-unknown", "has no meaning without `weights`")}
                 },
             },
         ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.foundation.shapes import Shape
-from archspec.plan.graph import PlacedLayer, PlacedNode, PlacedTap
+from archspec.plan.graph import GraphLayer, GraphNode, GraphWire
 from archspec.plan.plan import Plan
 
 SUFFIX = ".graph"
@@ -40,21 +40,21 @@ class _Drawing:
         from tensorboard.compat.proto.graph_pb2 import GraphDef
 
         self.graph: Any = GraphDef()
-        self.taken: set[str] = {placed.path.replace(".", "/") for placed in plan.layers}
+        self.taken: set[str] = {item.path.replace(".", "/") for item in plan.layers}
         self.taken |= {name[:end] for name in self.taken for end, sign in enumerate(name) if sign == "/"}
         self.names: dict[int, str] = {}
         for node in plan.graph.nodes:
-            if not isinstance(node, PlacedTap):
-                self.names[node.id] = self._placed(node)
+            if not isinstance(node, GraphWire):
+                self.names[node.id] = self._make_node(node)
         self._node("output", "output", [self.names[plan.graph.output]], plan.output)
-        for one, id in plan.graph.named:
+        for one, id in plan.graph.named_outputs:
             self._node(f"output_{one.name}", "output", [self.names[id]], one.shape)
 
-    def _placed(self, node: PlacedNode) -> str:
+    def _make_node(self, node: GraphNode) -> str:
         """Draw the input, a layer or a merge; gives its name."""
         path = node.path.replace(".", "/")
         sources = [self.names[id] for id in node.sources]
-        if isinstance(node, PlacedLayer):
+        if isinstance(node, GraphLayer):
             layer = node.layer
             arguments = layer.arguments | {"parameters": layer.params, "MACs": layer.macs}
             name = path or layer.primitive

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from archspec.foundation.errors import in_line
-from archspec.weights.trace import form
+from archspec.foundation.errors import escape_line
+from archspec.weights.trace import format_tensor
 
 
-def adapted(
+def adapt_tensor(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], input_shape: tuple[int, ...] | None = None
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """`state` with the tensors made over that can be, for a network that holds `own`, and a note on each.
@@ -40,8 +40,8 @@ def adapted(
             new = _table(value, tensor.shape[0])
         if new is not None:
             found[name] = new
-            notes.append(f"{in_line(name)} was {'made over' if name == first else 'interpolated'}: "
-                         f"{form(value)} became {form(new)}")  # fmt: skip
+            notes.append(f"{escape_line(name)} was {'made over' if name == first else 'interpolated'}: "
+                         f"{format_tensor(value)} became {format_tensor(new)}")  # fmt: skip
     return found, tuple(notes)
 
 

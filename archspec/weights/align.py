@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from torch import Tensor
 
-from archspec.foundation.errors import UsageError, in_line
+from archspec.foundation.errors import UsageError, escape_line
 
 
 def without_prefix(names: Iterable[str], own: Iterable[str]) -> str:
@@ -81,23 +81,23 @@ def _keys(theirs: Tree, ours: Tree, path: str) -> dict[str, str]:
     same = {key: key for key in theirs if key in ours and key not in places and key not in own_places}
     if places == own_places:
         return same | {key: key for key in places}
-    return same | _aligned([(key, theirs[key]) for key in places], [(key, ours[key]) for key in own_places], path)
+    return same | _align([(key, theirs[key]) for key in places], [(key, ours[key]) for key in own_places], path)
 
 
 LARGEST = 2_000_000
 """Steps that an alignment may take."""
 
 
-def _aligned(theirs: list[Entry], ours: list[Entry], path: str) -> dict[str, str]:
+def _align(theirs: list[Entry], ours: list[Entry], path: str) -> dict[str, str]:
     """The alignment of most entries that are equal, where there is only one."""
-    forms, own_forms = ([_form(value) for _, value in side] for side in (theirs, ours))
+    forms, own_forms = ([_signature(value) for _, value in side] for side in (theirs, ours))
     count = 2
     if len(forms) * len(own_forms) ** 2 < LARGEST:
-        pairs, count = _longest(forms, own_forms)
+        pairs, count = _find_longest(forms, own_forms)
     if count > 1:
         raise UsageError(
-            f"layers cannot be aligned: the list `{in_line(path.rstrip('.')) or 'network'}` has {len(ours)} entries "
-            f"with weights here and {len(theirs)} in the source, and several are alike, so which of them are new "
+            f"layers cannot be aligned: the list `{escape_line(path.rstrip('.')) or 'network'}` has {len(ours)} "
+            f"entries with weights here and {len(theirs)} in the source, and several are alike, so which are new "
             "cannot be told",
             help="choose them in Python: `network.load_state_dict({name: tensor, …}, strict=False)`, with this "
             "network's names and the tensors of `archspec.weights.read(FILE)`",
@@ -105,7 +105,7 @@ def _aligned(theirs: list[Entry], ours: list[Entry], path: str) -> dict[str, str
     return {theirs[i][0]: ours[j][0] for i, j in pairs}
 
 
-def _longest(theirs: list[object], ours: list[object]) -> tuple[list[tuple[int, int]], int]:
+def _find_longest(theirs: list[object], ours: list[object]) -> tuple[list[tuple[int, int]], int]:
     """The longest sequence of pairs of equal entries, in order, and how many such sequences there are."""
     rows, columns = len(theirs), len(ours)
     # of what comes from row i and column j on: the length, how many there are, and the column of row i, if it has one
@@ -127,8 +127,8 @@ def _longest(theirs: list[object], ours: list[object]) -> tuple[list[tuple[int, 
     return pairs, best[0][0][1]
 
 
-def _form(value: Tree | Tensor) -> object:
+def _signature(value: Tree | Tensor) -> object:
     """What two entries have in common that can stand for each other: the names and shapes of their tensors."""
     if isinstance(value, Tensor):
         return tuple(value.shape)
-    return tuple(sorted((key, _form(inner)) for key, inner in value.items() if key != "num_batches_tracked"))
+    return tuple(sorted((key, _signature(inner)) for key, inner in value.items() if key != "num_batches_tracked"))

@@ -21,11 +21,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from archspec.foundation.errors import UsageError, in_line
-from archspec.weights.adapt import adapted
+from archspec.foundation.errors import UsageError, escape_line
+from archspec.weights.adapt import adapt_tensor
 from archspec.weights.align import renamed, without_prefix
 from archspec.weights.match import SHOWN, Skipped
-from archspec.weights.trace import TransplantError, form
+from archspec.weights.trace import TransplantError, format_tensor
 from archspec.weights.transplant import Loaded, not_finite
 
 __all__ = [
@@ -79,12 +79,12 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UsageError(
-                f"{path} holds more than weights: `{in_line(str(name))}` is {_described(value)}, not a tensor",
+                f"{path} holds more than weights: `{escape_line(str(name))}` is {_described(value)}, not a tensor",
                 help="load it in Python and save the tensors alone, by their names",
             )
         if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
             raise UsageError(
-                f"{path}: `{in_line(name)}` is not a dense tensor of numbers",
+                f"{path}: `{escape_line(name)}` is not a dense tensor of numbers",
                 help="load the file in Python, make it one (`to_dense()`, `dequantize()`), and save that",
             )
     return {name: value.detach() for name, value in state.items()}
@@ -104,7 +104,7 @@ def _read_torch(path: str) -> Any:
                 entries = archive.infolist()
                 if sum(one.file_size for one in entries) > 2 * os.path.getsize(path) + 2**20:  # and much more, mostly
                     raise UsageError(
-                        f"cannot read {in_line(path)}: it is a compressed archive, which torch.save does not write",
+                        f"cannot read {escape_line(path)}: it is a compressed archive, which torch.save does not write",
                         help="unpack it; weights are what torch.save wrote, or files that end in " + SAFETENSORS,
                     )
                 if (broken := archive.testzip()) is not None:  # torch itself does not look
@@ -165,7 +165,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
                 found = file.metadata() or {}
             return {name: found[name] for name, kind in METADATA.items() if _is_json(found.get(name), kind)}
         except (SafetensorError, OSError, ValueError) as error:
-            raise UsageError(f"cannot read {in_line(path)}: {first_line(error)}") from None
+            raise UsageError(f"cannot read {escape_line(path)}: {first_line(error)}") from None
     content = _read_torch(path)
     if not isinstance(content, Mapping) or "pytorch-lightning_version" not in content:
         return {}
@@ -232,7 +232,7 @@ def save(module: nn.Module, path: str, metadata: Mapping[str, str] | None = None
         reason = made.error if made is not None and made.error is not None else error
         words = reason.strerror if isinstance(reason, OSError) and reason.strerror else first_line(reason)
         raise UsageError(
-            f"cannot write {in_line(path)}: {words}", help="save it where there is room, and where you may write"
+            f"cannot write {escape_line(path)}: {words}", help="save it where there is room, and where you may write"
         ) from None
 
 
@@ -305,17 +305,19 @@ def load(
     own = {name: tensor for name, tensor in module.state_dict().items() if isinstance(tensor, Tensor)}
     notes: list[str] = []
     if prefix := without_prefix(state, own):
-        notes.append(f"the prefix `{in_line(prefix)}` of all names was taken off")
+        notes.append(f"the prefix `{escape_line(prefix)}` of all names was taken off")
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     names = renamed(state, own) if partial else {name: name for name in state if name in own}
     notes += _moved(names)
     given = {names[name]: tensor for name, tensor in state.items() if name in names}
-    can_adapt = adapted(given, own, input_shape)
+    can_adapt = adapt_tensor(given, own, input_shape)
     if adapt:
         given, made = can_adapt
         notes += made
     skipped = [one for name, tensor in own.items() if (one := _misfit(name, given.get(name), tensor))]
-    skipped += [Skipped(n, "unknown", f"{form(t)}, not in the network") for n, t in state.items() if n not in names]
+    skipped += [
+        Skipped(n, "unknown", f"{format_tensor(t)}, not in the network") for n, t in state.items() if n not in names
+    ]
     unfit = {one.name for one in skipped if one.reason != "unknown"}
     fitting = tuple(name for name in own if name in given and name not in unfit)
     if skipped and not partial:
@@ -338,7 +340,7 @@ def _moved(names: Mapping[str, str]) -> list[str]:
     """A note on layers that have another place in the network."""
     layers = {name.rpartition(".")[0]: own.rpartition(".")[0] for name, own in names.items() if name != own}
     shortest = [layer for layer in layers if layer]
-    pairs = [f"`{in_line(layer)}` is `{in_line(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
+    pairs = [f"`{escape_line(layer)}` is `{escape_line(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
     more = [f"and {len(shortest) - len(pairs)} more"] if len(shortest) > len(pairs) else []
     return [f"layers have moved: {', '.join(pairs + more)}"] if pairs else []
 
@@ -348,8 +350,8 @@ def _misfit(name: str, value: Tensor | None, own: Tensor) -> Skipped | None:
     if value is None:
         if name.endswith("num_batches_tracked"):
             return None
-        return Skipped(name, "missing", f"{form(own)}, not in the source")
-    detail = f"{form(value)} in the source, {form(own)} in the network"
+        return Skipped(name, "missing", f"{format_tensor(own)}, not in the source")
+    detail = f"{format_tensor(value)} in the source, {format_tensor(own)} in the network"
     if value.shape != own.shape:
         return Skipped(name, "shape", detail)
     if value.dtype != own.dtype and not (value.is_floating_point() and own.is_floating_point()):
@@ -361,7 +363,7 @@ def _shown(skipped: Iterable[Skipped]) -> str:
     """Lines on the first tensors of each reason."""
     reasons: dict[str, list[str]] = {}
     for one in skipped:
-        reasons.setdefault(one.reason, []).append(f"    `{in_line(one.name)}`: {one.detail}")
+        reasons.setdefault(one.reason, []).append(f"    `{escape_line(one.name)}`: {one.detail}")
     lines = [line for found in reasons.values() for line in found[: SHOWN // 2]]
     rest = sum(map(len, reasons.values())) - len(lines)
     return "\n".join([*lines, f"    and {rest} more"] if rest else lines)
@@ -372,7 +374,7 @@ def _other_names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     for name in state:
         prefix, dot, rest = name.partition(".")
         if rest in own:
-            prefix = in_line(prefix + dot)
+            prefix = escape_line(prefix + dot)
             return f"some names begin with `{prefix}`: in Python, read the file, keep those and save them without it"
     return (
         "torchvision's own weights are loaded by --weights torchvision:NAME; those of another network that you have in "

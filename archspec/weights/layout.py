@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archspec.weights.trace import Network, Operand, leaves, mutates, squeezed
+from archspec.weights.trace import Network, Operand, leaves, mutates, squeeze
 
 _FIRST = 2.0**40
 """Elements of parameters are numbered from here on, constants lie below. Whole numbers up to 2**53 are exact."""
@@ -180,10 +180,10 @@ def _elements(network: Network, operand: Operand, names: tuple[str, ...] | None 
         for name, start in zip(names, _starts(network, names), strict=True)
         for shape in [network.tensors[name].shape]
     }
-    return _replayed(network, operand, numbers)
+    return _replay(network, operand, numbers)
 
 
-def _replayed(network: Network, operand: Operand, numbers: Mapping[str, Tensor]) -> Tensor:
+def _replay(network: Network, operand: Operand, numbers: Mapping[str, Tensor]) -> Tensor:
     """Move numbers as the network moved the parameters before an operation took them."""
     follower = network.traced
     memory = follower.memory
@@ -223,4 +223,4 @@ def _replayed(network: Network, operand: Operand, numbers: Mapping[str, Tensor])
             if memory(old) not in held:
                 held[memory(old)] = torch.empty_strided(old.shape, old.stride(), dtype=new.dtype)
                 held[memory(old)].copy_(new)
-    return squeezed(real(operand.value)) if not operand.product else real(operand.value)
+    return squeeze(real(operand.value)) if not operand.product else real(operand.value)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archspec.weights.layout import Layout, Piece, fits, shape_of
-from archspec.weights.trace import Network, Node, Operand, TransplantError, form
+from archspec.weights.trace import Network, Node, Operand, TransplantError, format_tensor
 
 SHOWN = 10
 """How many tensors an error names before it only counts the rest."""
@@ -119,7 +119,7 @@ class _Matcher:
         return [other for other in self.index.get(place, []) if other not in self.taken]
 
     def _counterpart(self, node: Node) -> Node | None:
-        fitting = [other for other in self._alternatives(node) if _alike(other, node)]
+        fitting = [other for other in self._alternatives(node) if _is_alike(other, node)]
         if len(fitting) > 1:
             fitting.sort(key=lambda other: (-self._likeness(other, node), self.order[other]))
         return fitting[0] if fitting else None
@@ -165,12 +165,15 @@ class _Matcher:
         others = sorted(self._alternatives(node), key=lambda other: _kind(other) != _kind(node))
         if not others:
             pairs = [(s, t) for t, s in self.pairs.items()]
-            theirs, ours = _left_over(self.source, _used(pairs, 0)), _left_over(target, _used(pairs, 1))
+            theirs, ours = (
+                _list_left_over(self.source, _list_used(pairs, 0)),
+                _list_left_over(target, _list_used(pairs, 1)),
+            )
             if not theirs:
-                return _some_left(number - 1, ours)
+                return _refuse_rest(number - 1, ours)
             return TransplantError(
                 f"cannot transplant: nothing in the source takes the data of number {number} in the order of use"
-                f"\n    {target.described(name)} in the target\n  in the source, the first that is left over is"
+                f"\n    {target.describe(name)} in the target\n  in the source, the first that is left over is"
                 f"\n    {theirs[0].strip().removeprefix('in the source: ')}",
                 help="--partial (`partial=True`) loads what comes before",
             )
@@ -179,8 +182,8 @@ class _Matcher:
         s, t = next(((s, t) for s, t in operands if not fits(s, t)), (other.operands[0], node.operands[0]))
         same = _kind(other) == _kind(node)
         return TransplantError(
-            f"cannot transplant: number {number} in the order of use is\n    {self.source.described(s.name)} in the "
-            f"source\n    {target.described(t.name if same else name)} in the target\n"
+            f"cannot transplant: number {number} in the order of use is\n    {self.source.describe(s.name)} in the "
+            f"source\n    {target.describe(t.name if same else name)} in the target\n"
             f"  but their {'shapes or types' if same else 'operations'} differ",
             help=f"--partial (`partial=True`) {'leaves it out' if same else 'loads what comes before'}",
         )
@@ -194,7 +197,7 @@ def _operations(node: Node) -> tuple[str, ...]:
     return tuple(operand.operation for operand in node.operands)
 
 
-def _alike(source: Node, target: Node) -> bool:
+def _is_alike(source: Node, target: Node) -> bool:
     if _kind(source) != _kind(target):
         return False
     return all(fits(s, t) for s, t in zip(source.operands, target.operands, strict=True))
@@ -215,17 +218,17 @@ def _colours(network: Network) -> dict[Node, list[int]]:
     for tagged in (False, True):
         colours = labels
         for _ in range(_DEPTH):
-            colours = {node: _mixed(node, labels, colours, tagged) for node in nodes}
+            colours = {node: _mix_colours(node, labels, colours, tagged) for node in nodes}
             for node, colour in colours.items():
                 found[node].append(colour)
         whole: dict[Node, int] = {}
         for node in reversed(nodes):
-            whole[node] = _mixed(node, labels, whole, tagged)
+            whole[node] = _mix_colours(node, labels, whole, tagged)
             found[node].append(whole[node])
     return found
 
 
-def _mixed(node: Node, labels: dict[Node, int], colours: dict[Node, int], tagged: bool) -> int:
+def _mix_colours(node: Node, labels: dict[Node, int], colours: dict[Node, int], tagged: bool) -> int:
     after = sorted((colours[target], tag if tagged else 0) for target, tag in node.targets.items())
     return hash((labels[node], *after))
 
@@ -236,13 +239,13 @@ def _mixed(node: Node, labels: dict[Node, int], colours: dict[Node, int], tagged
 def _fuse(network: Network, nodes: list[Node]) -> None:
     """Make one product of several of the same input: their outputs one below the other, as for query, key and value."""
     network.link()
-    product = Node("product", (_joint(nodes),), dict(nodes[0].sources), nodes[0].settings)
+    product = Node("product", (_join(nodes),), dict(nodes[0].sources), nodes[0].settings)
     members: dict[Node, Node] = dict.fromkeys(nodes, product)
     fused = [product]
     after = [list(node.targets) for node in nodes]
     adds = [targets[0] for targets in after if len(targets) == 1 and _is_bias(targets[0])]
     if len(adds) == len(nodes):
-        bias = Node("add", (_joint(adds),), {product: 0})
+        bias = Node("add", (_join(adds),), {product: 0})
         members |= dict.fromkeys(adds, bias)
         fused.append(bias)
     first = min(network.nodes.index(node) for node in nodes)
@@ -262,7 +265,7 @@ def _is_bias(node: Node) -> bool:
     return node.kind == "add" and len(node.sources) == len(node.operands) == 1
 
 
-def _joint(nodes: list[Node]) -> Operand:
+def _join(nodes: list[Node]) -> Operand:
     parts = tuple(node.operands[0] for node in nodes)
     names = tuple(dict.fromkeys(name for part in parts for name in part.names))
     return Operand(names, parts[0].operation, parts[0].value, False, parts[0].product, parts)
@@ -271,20 +274,20 @@ def _joint(nodes: list[Node]) -> Operand:
 # --- what comes of it ------------------------------------------------------------------------------------------------
 
 
-def _used(nodes: list[tuple[Node, Node]], side: int) -> set[str]:
+def _list_used(nodes: list[tuple[Node, Node]], side: int) -> set[str]:
     return {name for pair in nodes for operand in pair[side].operands for name in operand.names}
 
 
-def _left_over(network: Network, taken: set[str]) -> list[str]:
+def _list_left_over(network: Network, taken: set[str]) -> list[str]:
     """Lines that name what a network has beyond what was taken, in the order of use."""
     used = dict.fromkeys(name for operand in network.operands for name in operand.names)
     names = [*used, *(name for name in dict(network.module.named_parameters()) if name not in used)]
-    lines = [network.described(name) for name in names if name not in taken]
+    lines = [network.describe(name) for name in names if name not in taken]
     more = [f"{len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
     return [f"    in the {network.side}: {line}" for line in lines[:SHOWN] + more]
 
 
-def _some_left(count: int, lines: list[str]) -> TransplantError:
+def _refuse_rest(count: int, lines: list[str]) -> TransplantError:
     return TransplantError(
         f"cannot transplant: after {count} matching tensors some are left over\n" + "\n".join(lines),
         help="--partial (`partial=True`) leaves them out",
@@ -292,17 +295,17 @@ def _some_left(count: int, lines: list[str]) -> TransplantError:
 
 
 def _strict(source: Network, target: Network, nodes: list[tuple[Node, Node]]) -> Match:
-    rest = _left_over(source, _used(nodes, 0)) + _left_over(target, _used(nodes, 1))
+    rest = _list_left_over(source, _list_used(nodes, 0)) + _list_left_over(target, _list_used(nodes, 1))
     if rest:
-        raise _some_left(len(_used(nodes, 1)), rest)
+        raise _refuse_rest(len(_list_used(nodes, 1)), rest)
     if not nodes:
         raise TransplantError("cannot transplant: neither network uses a parameter")
     layout = Layout(source, target)
     for s, t in _operands(nodes):
         if (reason := layout.add(s, t)) is not None:
             raise TransplantError(
-                f"cannot transplant: {reason}\n    {source.described(s.name)} in the source\n"
-                f"    {target.described(t.name)} in the target",
+                f"cannot transplant: {reason}\n    {source.describe(s.name)} in the source\n"
+                f"    {target.describe(t.name)} in the target",
                 help="--partial (`partial=True`) leaves it out",
             )
     return Match(nodes, layout.pieces)
@@ -322,7 +325,7 @@ def _partial(source: Network, target: Network, nodes: list[tuple[Node, Node]]) -
         if not fits(s, t):
             theirs, ours = source.tensors[s.name], target.tensors[t.name]
             reason = "dtype" if theirs.shape == ours.shape else "shape"
-            detail = f"{form(theirs)} in the source (`{s.name}`), {form(ours)} in the network"
+            detail = f"{format_tensor(theirs)} in the source (`{s.name}`), {format_tensor(ours)} in the network"
         elif (reason := "layer") and (detail := layout.add(s, t) or ""):
             pass
         else:
@@ -330,10 +333,10 @@ def _partial(source: Network, target: Network, nodes: list[tuple[Node, Node]]) -
         skipped += [Skipped(name, reason, detail) for name in t.names]
         misfits |= {name.rpartition(".")[0] for name in t.names}
     unfit = {one.name for one in skipped}
-    for name in _used(nodes, 1) - unfit:
+    for name in _list_used(nodes, 1) - unfit:
         if name.rpartition(".")[0] in misfits:
             skipped.append(Skipped(name, "layer", "another tensor of its layer does not fit"))
-    taken = _used(nodes, 0), _used(nodes, 1)
+    taken = _list_used(nodes, 0), _list_used(nodes, 1)
     for name in dict(target.module.named_parameters()):
         if name not in taken[1]:
             skipped.append(Skipped(name, "missing", "nothing in the source stands in its place"))

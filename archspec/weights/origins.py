@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from archspec.foundation.errors import UsageError, in_line
+from archspec.foundation.errors import UsageError, escape_line
 from archspec.weights.files import load, metadata, read
 from archspec.weights.published import metadata_of_published, transplant_torchvision
 from archspec.weights.transplant import Loaded
@@ -59,18 +59,18 @@ def file_of(origin: str) -> str:
     if os.path.isdir(origin):
         if not os.path.isfile(os.path.join(origin, "environment.json")):
             raise UsageError(
-                f"cannot read {in_line(origin)}: it is a folder, and no run's",
+                f"cannot read {escape_line(origin)}: it is a folder, and no run's",
                 help="weights are a file, a run's folder, or torchvision:NAME",
             )
         for name in ("best.ckpt", "last.ckpt"):
             if os.path.isfile(file := os.path.join(origin, "checkpoints", name)):
                 return file
         raise UsageError(
-            f"the run {in_line(origin)} has no weights yet", help=f"train it on: archspec train --resume {origin}"
+            f"the run {escape_line(origin)} has no weights yet", help=f"train it on: archspec train --resume {origin}"
         )
     if not os.path.exists(origin) and re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Z0-9_]*)?", origin):
         raise UsageError(
-            f"cannot read {in_line(origin)}: there is no such file",
+            f"cannot read {escape_line(origin)}: there is no such file",
             help=f"torchvision's published weights are loaded by --weights torchvision:{origin}",
         )
     return origin

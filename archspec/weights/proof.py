@@ -63,7 +63,7 @@ class _Proof:
 
     def _source(self, dtype: torch.dtype | None) -> dict[bool, Follower]:
         """Its runs in training and in evaluation, the statistics of the second near those of the first."""
-        network = _in(self.source.copy("cpu", self.values), dtype)
+        network = _convert(self.source.copy("cpu", self.values), dtype)
         measure = _digest if dtype is None else _summary
         runs = {}
         for training in (True, False):
@@ -72,13 +72,13 @@ class _Proof:
             )
             if training:
                 if dtype is None:
-                    self._settle(runs[True].statistics)
+                    self._set_statistics(runs[True].statistics)
                 tensors = tensors_of(network)
                 for name in _statistics(self.source):
                     tensors[name].copy_(self.values[name])
         return runs
 
-    def _settle(self, found: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    def _set_statistics(self, found: Mapping[str, tuple[Tensor, Tensor]]) -> None:
         """Statistics like those of the data, but not equal: others would drown what a layer computes."""
         generator = torch.Generator().manual_seed(1)
         for name, (mean, variance) in found.items():
@@ -92,7 +92,7 @@ class _Proof:
         values = self.others | {
             name: piece.of(self.values, self.target.tensors[name]) for name, piece in self.match.pieces.items()
         }
-        network = _in(self.target.copy("cpu", values), dtype)
+        network = _convert(self.target.copy("cpu", values), dtype)
         return self.target.run(network, training=training, measure=measure, replaced=self.seeds[1], dtype=dtype)
 
     def _compare(self, theirs: Follower, ours: Follower, training: bool, same: Any) -> TransplantError | None:
@@ -191,7 +191,7 @@ def _random(network: Network, without: Container[str] = ()) -> dict[str, Tensor]
     return found
 
 
-def _in(network: nn.Module, dtype: torch.dtype | None) -> nn.Module:
+def _convert(network: nn.Module, dtype: torch.dtype | None) -> nn.Module:
     return network if dtype is None else network.to(dtype)
 
 

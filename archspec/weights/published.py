@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 import torch
 from torch import nn
 
-from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.weights.files import first_line, read
 from archspec.weights.transplant import Loaded, transplant
 
@@ -37,7 +37,8 @@ def find_published(name: str) -> tuple[str, Any]:
     entries = models.get_model_weights(model)
     if entry and entry not in entries.__members__:
         raise UsageError(
-            f"torchvision has no weights `{entry}` of `{model}`", help=f"it has {listed(one.name for one in entries)}"
+            f"torchvision has no weights `{entry}` of `{model}`",
+            help=f"it has {join_words(one.name for one in entries)}",
         )
     return model, entries[entry or "DEFAULT"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archspec.foundation.errors import UsageError, in_line
+from archspec.foundation.errors import UsageError, escape_line
 from archspec.foundation.shapes import show
 
 try:  # documented under "Extending PyTorch", but below a private name
@@ -35,7 +35,7 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
     return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
-def form(tensor: Tensor) -> str:
+def format_tensor(tensor: Tensor) -> str:
     """Shape and, where it is not the usual one, the type: `64×3×7×7`, `64 float16`."""
     shape = show(tuple(tensor.shape)) or "a scalar"
     return shape if tensor.dtype == torch.float32 else f"{shape} {str(tensor.dtype).removeprefix('torch.')}"
@@ -217,7 +217,7 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if state.moved:
                 value = _matrix(operation, place, tensor)
                 product = value is not None
-                value = squeezed(tensor) if value is None else value
+                value = squeeze(tensor) if value is None else value
                 found.append(Operand(state.moved, operation, value, state.own, product))
         return tuple(found[::-1] if operation == "addmm" else found)
 
@@ -332,7 +332,7 @@ def mutates(func: Any) -> bool:
     return bool(func._schema.is_mutable)
 
 
-def squeezed(tensor: Tensor) -> Tensor:
+def squeeze(tensor: Tensor) -> Tensor:
     """Without the axes along which it is repeated, or has one element."""
     for axis in reversed(range(tensor.dim())):
         if tensor.shape[axis] == 1 or tensor.stride(axis) == 0:
@@ -393,12 +393,12 @@ class Network:
         """In the order of use."""
         return [operand for node in self.nodes for operand in node.operands]
 
-    def described(self, name: str) -> str:
+    def describe(self, name: str) -> str:
         """A tensor as errors name it."""
         owner = self.module.get_submodule(name.rpartition(".")[0])
         operation = next((o.operation for o in self.operands if name in o.names), None)
         used = f"used by {operation}" if operation else "never used"
-        return f"`{in_line(name)}` ({form(self.tensors[name])}, {type(owner).__name__}, {used})"
+        return f"`{escape_line(name)}` ({format_tensor(self.tensors[name])}, {type(owner).__name__}, {used})"
 
     def copy(self, device: str, values: Mapping[str, Tensor] | None = None) -> nn.Module:
         """The network's structure, with tensors of its own: copies of the network's, or of `values` by name."""

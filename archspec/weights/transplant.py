@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archspec.foundation.errors import in_line
+from archspec.foundation.errors import escape_line
 from archspec.weights.match import SHOWN, Match, Skipped, match
 from archspec.weights.proof import prove
 from archspec.weights.trace import Network, TransplantError, tensors_of
@@ -48,14 +48,15 @@ class Loaded:
         count = f"{len(self.names)} of {len(self.names) + missing} tensors" if missing else f"{len(self.names)} tensors"
         proof = "; on a random input their layers give the source's results" if self.proven else ""
         proof += f", within {self.rounding:.0e} in double precision" if self.rounding else ""
-        lines = [f"weights loaded from {in_line(self.source)}: {count}{proof}"]
+        lines = [f"weights loaded from {escape_line(self.source)}: {count}{proof}"]
         layers: dict[str, list[str]] = {}
         for one in self.skipped:
             layer, dot, tensor = one.name.rpartition(".")
             layers.setdefault(f"{layer}{dot}", []).append(f"{tensor} ({one.detail})")
         lines += [f"  note: {note}" for note in self.notes]
         lines += [
-            f"  not loaded: {in_line(layer)}{', '.join(map(in_line, tensors))}" for layer, tensors in layers.items()
+            f"  not loaded: {escape_line(layer)}{', '.join(map(escape_line, tensors))}"
+            for layer, tensors in layers.items()
         ]
         return "\n".join(lines)
 
@@ -149,7 +150,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
     found = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if not found:
         return ()
-    names = ", ".join(map(in_line, found[:SHOWN])) + (", …" if len(found) > SHOWN else "")
+    names = ", ".join(map(escape_line, found[:SHOWN])) + (", …" if len(found) > SHOWN else "")
     count = "1 tensor holds" if len(found) == 1 else f"{len(found)} tensors hold"
     return (f"{count} values that are not finite: {names}",)
 

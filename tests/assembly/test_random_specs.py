@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.foundation import source
 from archspec.foundation.errors import Mark, Text
-from archspec.plan.nodes import Layer, Node, Tap
+from archspec.plan.nodes import Layer, Node, Wire
 from archspec.plan.plan import Plan
 from archspec.spec import Checked, SpecFile, from_dict
 
@@ -181,7 +181,7 @@ def walk(module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[s
     if isinstance(node, Layer):
         result: Tensor = module.get_submodule(path)(tensor)
         return result
-    if isinstance(node, Tap):
+    if isinstance(node, Wire):
         if node.kind == "load":
             return saved[node.name]
         {"save": saved, "output": beside}[node.kind][node.name] = tensor

@@ -235,9 +235,9 @@ def test_list_and_explain_know_everything(run: Callable) -> None:
     from archspec.language.vocabulary import library_names
     from archspec.layers.registry import primitives
 
-    listed = run("list").stdout
+    join_words = run("list").stdout
     for name in (*bundled(), *primitives(), *library_names(), "resnet152"):
-        assert name in listed
+        assert name in join_words
         if name in primitives() or name in library_names():
             done = run("explain", name)
             assert (done.returncode, done.stderr) == (0, "")

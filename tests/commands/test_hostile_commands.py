@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from archspec.commands.build import _limits_of_groups
+from archspec.commands.build import _memory_limits
 from archspec.spec import from_dict
 
 NET = "archspec: 1\ninput: [3, 8, 8]\nnetwork: [relu]\n"
@@ -95,14 +95,14 @@ def test_a_mask_counts_in_memory_and_the_limit_in_force_holds(tmp_path: Path) ->
 def test_the_limits_of_control_groups_are_looked_up_to_the_root(tmp_path: Path) -> None:
     groups = tmp_path / "groups"
     groups.write_text("0::/a/b\n5:cpu:/c\n7:memory:/d\n")
-    assert list(_limits_of_groups("/r", str(groups))) == [
+    assert list(_memory_limits("/r", str(groups))) == [
         "/r/a/b/memory.max",
         "/r/a/memory.max",
         "/r/memory.max",
         "/r/memory/d/memory.limit_in_bytes",
         "/r/memory/memory.limit_in_bytes",
     ]
-    assert list(_limits_of_groups("/r", str(tmp_path / "none"))) == []
+    assert list(_memory_limits("/r", str(tmp_path / "none"))) == []
 
 
 @pytest.mark.parametrize("raised", ["MemoryError()", 'RuntimeError("DefaultCPUAllocator: can\'t allocate memory")'])

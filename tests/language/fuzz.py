@@ -21,7 +21,7 @@ import yaml
 
 from archspec.foundation import source
 from archspec.foundation.errors import Diagnostic, Fault, SpecError
-from archspec.language.extends import extended
+from archspec.language.extends import resolve_extends
 from archspec.language.finder import bundled, folder
 from archspec.spec import Spec, SpecFile
 
@@ -227,7 +227,7 @@ def check_one(case: Case, tally: Tally) -> None:
     """Raises `AssertionError` where an input is neither refused in words nor works, and whatever else it causes."""
     began = time.process_time()
     try:
-        tree = extended(source.read(case.text, "net.yaml"), "net.yaml", "net.yaml")
+        tree = resolve_extends(source.read(case.text, "net.yaml"), "net.yaml", "net.yaml")
         file = SpecFile("net.yaml", "net", tree)
         checked = file.check([None])
         found = checked.diagnostics

@@ -9,10 +9,10 @@ import pytest
 from archspec.foundation.errors import CODES
 from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
 from archspec.foundation.source import plain, read
-from archspec.language import forms
-from archspec.language.forms import Form
+from archspec.language import keywords
 from archspec.language.glossary import meanings, recipe_keys, words
-from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MODIFIER_WORDS, ROLES, VERBS
+from archspec.language.keywords import Keyword
+from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MODIFIER_WORDS, NODE_WORDS, ROLES
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.merges import MERGE_RULES
 from archspec.layers.registry import primitives
@@ -21,14 +21,14 @@ from archspec.spec import from_dict
 
 FORMS = [
     word
-    for table in vars(forms).values()
+    for table in vars(keywords).values()
     if isinstance(table, dict)
     for word, one in table.items()
-    if isinstance(one, Form)
+    if isinstance(one, Keyword)
 ]
 REGISTRIES: list[Any] = [
     *(CODES, CONSTANTS, FUNCTIONS, INITIALIZERS, MERGE_RULES, AUGMENTATIONS, LOSSES, OPTIMIZERS, SCHEDULES),
-    *(COMPANION_WORDS, INCOMING, LOOP, MODIFIER_WORDS, ROLES, VERBS, SCHEMA["properties"], FORMS),
+    *(COMPANION_WORDS, INCOMING, LOOP, MODIFIER_WORDS, ROLES, NODE_WORDS, SCHEMA["properties"], FORMS),
 ]
 
 

@@ -19,7 +19,7 @@ from archspec.cli import cli
 from archspec.foundation.errors import SpecError
 from archspec.language.finder import bundled
 from archspec.plan import graph as graphs
-from archspec.plan.graph import PlacedGroup, PlacedLayer, PlacedTap
+from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
 from archspec.spec import Spec, from_dict, load, open_file
 
 DOCS = (ROOT / "docs" / "language.md").read_text(encoding="utf-8")
@@ -182,7 +182,7 @@ def test_a_group_says_which_saved_tensors_cross_its_edge() -> None:
     graph = spec(ALL_FORMS, blocks=BLOCKS).plan.graph
     crossing = {
         (group.path, group.kind): ([one.path for one in cross.takes], [one.path for one in cross.gives])
-        for group, cross in zip(graph.groups, graph.crossings, strict=True)
+        for group, cross in zip(graph.groups, graph.group_wires, strict=True)
         if cross.takes or cross.gives
     }
     first, second, third = "stem.1", "body.0.0.1", "body.0.1.1"
@@ -207,14 +207,14 @@ def test_the_tree_of_groups_holds_every_node_once() -> None:
     graph = spec(ALL_FORMS, blocks=BLOCKS).plan.graph
 
     def nodes(placed: Any) -> list[int]:
-        if not isinstance(placed, PlacedGroup):
+        if not isinstance(placed, GraphGroup):
             return [placed.id]
         below = [id for child in placed.children for id in nodes(child)]
         return [*below, placed.result] if placed.node.is_merge else below
 
     assert nodes(graph.root) == list(range(1, len(graph.nodes)))
     late = next(node for node in graph.nodes if node.path == "body.2.late.1")
-    assert isinstance(late, PlacedLayer)
+    assert isinstance(late, GraphLayer)
     assert [group.path for group in graph.around(late)] == ["body.2.late", "body.2", "body", ""]
     assert [group.path for group in graph.around(graph.groups[late.parent or 0])] == ["body.2", "body", ""]
 
@@ -225,7 +225,7 @@ def test_a_node_knows_where_it_is_written_and_the_calls_that_led_there() -> None
     assert merge.mark is not None
     assert merge.mark.text.name == "archspec/layers/blocks/inception.yaml"
     assert any(frame.label.startswith("block `inception`") for frame in merge.calls)
-    taps = [node for node in load("unet").plan.graph.nodes if isinstance(node, PlacedTap)]
+    taps = [node for node in load("unet").plan.graph.nodes if isinstance(node, GraphWire)]
     assert {tap.kind for tap in taps} == {"save", "load"}
     assert all(tap.mark is not None and tap.mark.text.name == "specs/unet.yaml" for tap in taps)
 

@@ -352,9 +352,11 @@ def test_a_resolved_spec_makes_the_same_plan(name: str, variant: str | None) -> 
 
     spec = spec_of(name, variant)
     again = from_dict(spec.resolved).plan
-    placeless = [(p.path, p.layer.primitive, p.layer.pairs, p.layer.output, p.layer.init) for p in again.layers]
+    placeless = [
+        (p.path, p.layer.primitive, p.layer.frozen_arguments, p.layer.output, p.layer.init) for p in again.layers
+    ]
     assert placeless == [
-        (p.path, p.layer.primitive, p.layer.pairs, p.layer.output, p.layer.init) for p in spec.plan.layers
+        (p.path, p.layer.primitive, p.layer.frozen_arguments, p.layer.output, p.layer.init) for p in spec.plan.layers
     ]
     assert again.name == spec.plan.name
 

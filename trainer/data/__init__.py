@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from trainer.input.datasets import DataSet
 
 __all__ = ["load", "names"]
@@ -36,5 +36,5 @@ def load(name: str, folder: Path, *, download: bool = False) -> DataSet:
         from trainer.data import folder as images
 
         return replace(images.load(path), name=name)
-    hint = did_you_mean(name, names()) or f"there are {listed(names())}; a folder of images is given by its path"
+    hint = did_you_mean(name, names()) or f"there are {join_words(names())}; a folder of images is given by its path"
     raise UsageError(f"there is no data set `{name}`", help=hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from archspec.foundation.errors import UsageError, listed
+from archspec.foundation.errors import UsageError, join_words
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
@@ -124,13 +124,13 @@ def _check(place: Path, found: Paths, names: tuple[str, ...], *, is_train: bool)
         raise UsageError(f"{place} has {held}, but a class each is needed, and two at least", help=LAYOUT)
     if is_train and empty:
         raise UsageError(
-            f"no image is in the folder{'s' * (len(empty) > 1)} {listed(empty)} of {place}",
+            f"no image is in the folder{'s' * (len(empty) > 1)} {join_words(empty)} of {place}",
             help=f"put in images ({' '.join(sorted(SUFFIXES))}), or remove {'them' if len(empty) > 1 else 'it'}",
         )
     unknown = [name for name in found if name not in names]
     if unknown:
         raise UsageError(
-            f"{place} has the class{'es' * (len(unknown) > 1)} {listed(unknown)}, which the training set has not",
+            f"{place} has the class{'es' * (len(unknown) > 1)} {join_words(unknown)}, which the training set has not",
             help="give both the same subfolders",
         )
     if len(empty) == len(found):

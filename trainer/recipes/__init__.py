@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from archspec.foundation.errors import UsageError, did_you_mean, listed
-from archspec.language.finder import SUFFIXES, Found
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.language.finder import SUFFIXES, FoundFile
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
@@ -15,11 +15,11 @@ def names() -> list[str]:
     return sorted(file[:-5] for file in os.listdir(FOLDER) if file.endswith(".yaml"))
 
 
-def find(name: str) -> Found:
+def find(name: str) -> FoundFile:
     """A recipe's file, by its path or name. Raises `UsageError`."""
     if name in names():
-        return Found(os.path.join(FOLDER, f"{name}.yaml"), f"recipes/{name}.yaml")
+        return FoundFile(os.path.join(FOLDER, f"{name}.yaml"), f"recipes/{name}.yaml")
     if name.endswith(SUFFIXES):
-        return Found(name, name)
+        return FoundFile(name, name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else did_you_mean(name, names())
-    raise UsageError(f"there is no recipe `{name}`", help=f"{hint or f'there are {listed(names())}'}")
+    raise UsageError(f"there is no recipe `{name}`", help=f"{hint or f'there are {join_words(names())}'}")

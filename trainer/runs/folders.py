@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from archspec import __version__
-from archspec.foundation.errors import UsageError, did_you_mean, listed
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.foundation.formulas import describe
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
@@ -111,7 +111,7 @@ def read(folder: Path) -> Run | None:
         ("has, unknown here,", content.keys() - kinds.keys()),
     ):
         if names:
-            notes.append(f"{folder / 'results.json'} {what} {listed(sorted(names))}")
+            notes.append(f"{folder / 'results.json'} {what} {join_words(sorted(names))}")
     complete = raw_results.keys() == kinds.keys()
     return Run(
         folder, environment, Result(**raw_results, folder=str(folder)) if complete else None, raw_results, tuple(notes)

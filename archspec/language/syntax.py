@@ -8,12 +8,12 @@ from typing import Any
 
 from archspec.foundation import formulas
 from archspec.foundation.errors import Fault, Mark
-from archspec.foundation.formulas import MAX_VALUES, Exhausted, Formula, count_items, spend
+from archspec.foundation.formulas import MAX_VALUES, BudgetExceeded, Formula, count_items, spend
 from archspec.foundation.source import List, Scalar, Value
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Template:
+class Expression:
     """A value that may hold formulas, anywhere in its lists and mappings."""
 
     value: Value
@@ -45,16 +45,16 @@ class Template:
                 if count > MAX_VALUES:
                     raise Fault("too-large", f"the value holds more than {MAX_VALUES:,} items, counted through")
             return value
-        except (Fault, Exhausted) as fault:
+        except (Fault, BudgetExceeded) as fault:
             fault.mark = fault.mark or self.mark
             raise
 
 
-def template(value: Value) -> Template:
+def parse_expression(value: Value) -> Expression:
     """Parse a value that may hold formulas. Raises `Fault` (formula-syntax)."""
     names: set[str] = set()
     data = _parse(value, names)
-    return Template(value, data, frozenset(names), not _holds_formula(data))
+    return Expression(value, data, frozenset(names), not _holds_formula(data))
 
 
 def _parse(value: Value, names: set[str]) -> Any:
@@ -90,11 +90,11 @@ def _fill(data: Any, scope: ABCMapping[str, Any]) -> Any:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Given:
+class GivenArgument:
     """An argument as written at a call: where its name stands, and its value."""
 
     mark: Mark
-    value: Template
+    value: Expression
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,15 +102,15 @@ class Call:
     """A primitive, block or role, by name or computed by a formula, with the arguments written for it."""
 
     mark: Mark
-    verb: str | Template
-    arguments: dict[str, Given]
-    main: Template | None = None  # a bare value, for whichever argument is the first
+    callee: str | Expression
+    arguments: dict[str, GivenArgument]
+    main: Expression | None = None  # a bare value, for whichever argument is the first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequence:
     mark: Mark
-    steps: tuple[Step, ...]
+    nodes: tuple[SyntaxNode, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +119,7 @@ class Merge:
 
     mark: Mark
     kind: str
-    branches: tuple[Step, ...]
+    branches: tuple[SyntaxNode, ...]
     looped: bool = False
     """Whether its one branch is a `for`, each of whose passes is a branch."""
 
@@ -129,8 +129,8 @@ class For:
     """One pass of the body for each row of the columns."""
 
     mark: Mark
-    columns: dict[str, Template]
-    body: Step
+    columns: dict[str, Expression]
+    body: SyntaxNode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +139,7 @@ class Wire:
 
     mark: Mark
     kind: str
-    name: Template
+    name: Expression
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,12 +148,12 @@ class Aux:
 
     mark: Mark
     name: str
-    weight: Template
-    body: Step
+    weight: Expression
+    body: SyntaxNode
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Broken:
+class Invalid:
     """What stands in the place of a node that could not be parsed: nothing is known of its output."""
 
     mark: Mark
@@ -161,20 +161,20 @@ class Broken:
     """The names of the tensors that it would have saved or loaded; `None` for one that is not known."""
 
 
-Body = Call | Sequence | Merge | For | Wire | Aux | Broken
+Body = Call | Sequence | Merge | For | Wire | Aux | Invalid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class SyntaxNode:
     """A body in its place in a sequence or merge: its key there, and the modifiers written beside it."""
 
     key: str
     mark: Mark
     body: Body
-    when: Template | None = None
-    repeat: Template | None = None
-    init: Template | None = None
-    recompute: Template | None = None
+    when: Expression | None = None
+    repeat: Expression | None = None
+    init: Expression | None = None
+    recompute: Expression | None = None
 
     @property
     def modified(self) -> bool:
@@ -182,25 +182,25 @@ class Step:
         return any((self.when, self.repeat, self.init, self.recompute))
 
 
-def bodies(step: Step) -> Iterator[Body]:
-    """All that stands in a step, itself included, less the bodies of auxiliary classifiers."""
-    waiting = [step]
+def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
+    """All that stands in a node, itself included, less the bodies of auxiliary classifiers."""
+    waiting = [node]
     while waiting:
         body = waiting.pop().body
         yield body
         if isinstance(body, For):
             waiting.append(body.body)
         elif isinstance(body, (Sequence, Merge)):
-            waiting += reversed(body.steps if isinstance(body, Sequence) else body.branches)
+            waiting += reversed(body.nodes if isinstance(body, Sequence) else body.branches)
 
 
-def templates(step: Step) -> Iterator[Template]:
+def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     """What stands in a node itself and may hold formulas: its modifiers, arguments, columns or name."""
-    body = step.body
-    found: list[Template | None] = [step.when, step.repeat, step.init, step.recompute]
+    body = node.body
+    found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute]
     if isinstance(body, Call):
         found += [given.value for given in body.arguments.values()]
-        found += [body.main, body.verb if isinstance(body.verb, Template) else None]
+        found += [body.main, body.callee if isinstance(body.callee, Expression) else None]
     elif isinstance(body, For):
         found += body.columns.values()
     elif isinstance(body, Wire):

@@ -17,7 +17,7 @@ NAME: Schema = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$"}
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class Keyword:
     """One word of the language."""
 
     doc: str
@@ -36,33 +36,33 @@ class Form:
     """Of the form of a node: the keys that belong to it alone."""
 
 
-Forms = Mapping[str, Form]
+Keywords = Mapping[str, Keyword]
 
-MODIFIERS: Forms = {
-    "name": Form(
+MODIFIERS: Keywords = {
+    "name": Keyword(
         "The node's name in paths, in place of its position; for nodes in a list only.",
         "a word",
         "- {conv: {out: 8, kernel: 3}, name: stem}",
         NAME,
     ),
-    "repeat": Form(
+    "repeat": Keyword(
         "How many copies stand here, one after the other.",
         "an integer from 0",
         "- {conv: {out: 8, kernel: 3}, repeat: 2}",
         {"type": "integer", "minimum": 0},
     ),
-    "when": Form(
+    "when": Keyword(
         "If false, the node is left out.",
         "true or false",
         "- {dropout: 0.5, when: =c_in > 64}",
         boolean(),
     ),
-    "init": Form(
+    "init": Keyword(
         "Initial values for the layers of this node alone.",
         "as for the `init` of a file",
         "- {conv: {out: 8, kernel: 3}, init: {conv: {weight: zeros}}}",
     ),
-    "recompute": Form(
+    "recompute": Keyword(
         "If true, its activations are computed again in the backward pass, not kept.",
         "true or false",
         "- {conv: {out: 8, kernel: 3}, recompute: true}",
@@ -86,8 +86,8 @@ _MERGE_EXAMPLES = {
     "matmul": "- matmul: [softmax, {permute: [0, 2, 1]}]",
 }
 
-NODE_FORMS: Forms = {
-    "use": Form(
+NODE_KEYWORDS: Keywords = {
+    "use": Keyword(
         "The layer, block or role of this name, which a formula may give.",
         "a layer's name, or a formula that gives one",
         "- {use: =gate, with: {out: 8, kernel: 1}}",
@@ -95,7 +95,7 @@ NODE_FORMS: Forms = {
         modifiers=_ALL,
         companions=("with",),
     ),
-    "for": Form(
+    "for": Keyword(
         "A loop: one pass of the body for each row of the columns.",
         "columns: a mapping of names to lists",
         "- {for: {width: [16, 32]}, body: [{conv: {out: =width, kernel: 3}}]}",
@@ -103,20 +103,20 @@ NODE_FORMS: Forms = {
         companions=("body",),
     ),
     **{
-        name: Form(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL)
+        name: Keyword(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL)
         for name, rule in MERGE_RULES.items()
     },
-    "save": Form("Keeps the tensor, under this name.", "a name", "- save: features", modifiers=("when",)),
-    "load": Form(
+    "save": Keyword("Keeps the tensor, under this name.", "a name", "- save: features", modifiers=("when",)),
+    "load": Keyword(
         "Takes up the tensor that was saved under this name.", "a name", "- load: features", modifiers=("when",)
     ),
-    "output": Form(
+    "output": Keyword(
         "The tensor is also an output of the network, of this name.",
         "a name",
         "- output: features",
         modifiers=("when",),
     ),
-    "aux": Form(
+    "aux": Keyword(
         "An auxiliary classifier on the tensor, in training alone; its loss counts by the weight.",
         "`{name: …, weight: …, body: …}`",
         "- aux: {name: side, weight: 0.3, body: [flatten, {linear: 10}]}",
@@ -125,168 +125,176 @@ NODE_FORMS: Forms = {
 }
 """The forms of a node that are part of the language itself."""
 
-COMPANIONS: Forms = {
-    "with": Form("The arguments of what `use` names.", "a mapping of arguments"),
-    "body": Form("What is repeated: the nodes of a `for`.", "a place of a sequence"),
+COMPANIONS: Keywords = {
+    "with": Keyword("The arguments of what `use` names.", "a mapping of arguments"),
+    "body": Keyword(
+        "What is repeated: the nodes of a `for`.", "a list of nodes, one node, or a mapping of named parts"
+    ),
 }
 """The keys that belong to one form of a node."""
 
-AUX_KEYS: Forms = {
-    "name": Form(
+AUX_KEYS: Keywords = {
+    "name": Keyword(
         "The key of its logits, and its name in paths.", "a word as for parts, no formula", "", NAME, needed=True
     ),
-    "weight": Form(
+    "weight": Keyword(
         "How much its loss counts beside that of the output.", "a number from 0", "", number(0), needed=True
     ),
-    "body": Form("What it is made of.", "a place of a sequence", needed=True),
+    "body": Keyword("What it is made of.", "a list of nodes, one node, or a mapping of named parts", needed=True),
 }
 """The keys of `aux`."""
 
-BRANCH_KEYS: Forms = {
-    "when": Form("If false, the branch is absent.", "true or false", "", boolean()),
-    "body": Form("What the branch is made of.", "a place of a sequence", needed=True),
+BRANCH_KEYS: Keywords = {
+    "when": Keyword("If false, the branch is absent.", "true or false", "", boolean()),
+    "body": Keyword(
+        "What the branch is made of.", "a list of nodes, one node, or a mapping of named parts", needed=True
+    ),
 }
 """The keys of a branch that is written with a condition."""
 
-ROLES: Forms = {
-    "act": Form("The activation that the file's `defaults` name.", example="defaults: {act: relu}\nnetwork: [act]"),
-    "norm": Form(
+ROLES: Keywords = {
+    "act": Keyword("The activation that the file's `defaults` name.", example="defaults: {act: relu}\nnetwork: [act]"),
+    "norm": Keyword(
         "The normalisation that the file's `defaults` name.", example="defaults: {norm: batch_norm}\nnetwork: [norm]"
     ),
 }
 """Words that stand for the layer that a file's `defaults` give them."""
 
-FILE_KEYS: Forms = {
-    "archspec": Form("The version of the language.", "`1`", "archspec: 1", needed=True),
-    "extends": Form(
+FILE_KEYS: Keywords = {
+    "archspec": Keyword("The version of the language.", "`1`", "archspec: 1", needed=True),
+    "extends": Keyword(
         "Another spec, over which this one is laid.",
         "a path to a file in this file's folder or below",
         "extends: base.yaml",
     ),
-    "input": Form(
+    "input": Keyword(
         "The shape of one sample.",
         "1 to 4 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`",
         "input: [3, 32, 32]",
         needed=True,
     ),
-    "network": Form(
+    "network": Keyword(
         "The network.",
         "a list of nodes, or a mapping of named parts",
         "network: [{conv: {out: 8, kernel: 3}}, relu]",
         needed=True,
     ),
-    "name": Form("The network's name, for people; without it, that of the file.", "a line of text", "name: Tiny"),
-    "description": Form("What the network is, for people.", "a text", "description: A network to try things out."),
-    "source": Form("The paper or page that it comes from.", "a line of text"),
-    "vars": Form(
+    "name": Keyword("The network's name, for people; without it, that of the file.", "a line of text", "name: Tiny"),
+    "description": Keyword("What the network is, for people.", "a text", "description: A network to try things out."),
+    "source": Keyword("The paper or page that it comes from.", "a line of text"),
+    "vars": Keyword(
         "Named values, for formulas; a later one may use those above it.",
         "a mapping of names to values",
         "vars: {width: 16, wide: =2 * width}",
     ),
-    "defaults": Form(
+    "defaults": Keyword(
         "Default arguments of layers and blocks, and what the roles `act` and `norm` stand for.",
         "a mapping of layers and roles",
         "defaults: {act: relu, norm: batch_norm, conv: {bias: false}}",
     ),
-    "blocks": Form(
+    "blocks": Keyword(
         "Blocks of this file.",
         "a mapping of names to `{args: …, body: …}`",
         "blocks: {twice: {args: {width: 8}, body: [{conv: {out: =width, kernel: 1}}, relu]}}",
     ),
-    "variants": Form(
+    "variants": Keyword(
         "Named partial specs, laid over this one.",
         "a mapping of names to sections of a spec",
         "vars: {width: 16}\nvariants: {wide: {vars: {width: 32}}}",
     ),
-    "init": Form(
+    "init": Keyword(
         "Initial values of parameters, by layer.",
         "`{layer: {parameter: value}}`; a value is a number, an initialiser's name, or `{name: {arguments}}`",
         "init: {conv: {weight: kaiming_normal, bias: 0}}",
     ),
-    "expect": Form(
+    "expect": Keyword(
         "Figures that the author vouches for.",
         "a mapping of `params`, `gmacs` and `output`",
         "input: [3, 32, 32]\nnetwork: [{conv: {out: 8, kernel: 3}}]\nexpect: {params: 224}",
     ),
-    "train": Form("The recipe for training.", "the keys of a recipe", "train: {epochs: 30, schedule: cosine}"),
+    "train": Keyword("The recipe for training.", "the keys of a recipe", "train: {epochs: 30, schedule: cosine}"),
 }
 """The keys of a file."""
 
-EXPECT_KEYS: Forms = {
-    "params": Form("The number of trainable parameters.", "an integer from 0", "", integer(0)),
-    "gmacs": Form(
+EXPECT_KEYS: Keywords = {
+    "params": Keyword("The number of trainable parameters.", "an integer from 0", "", integer(0)),
+    "gmacs": Keyword(
         "Multiply-accumulates of convolutions and linear layers for one sample, in billions; biases and "
         "normalisation are not counted.",
         "a number from 0",
         "",
         number(0),
     ),
-    "output": Form("The shape of the output.", "1 to 4 integers"),
+    "output": Keyword("The shape of the output.", "1 to 4 integers"),
 }
 """The keys of `expect`."""
 
-BLOCK_KEYS: Forms = {
-    "doc": Form("What the block does, for people.", "a text", "", {"type": "string"}),
-    "source": Form("Where it comes from, for people.", "a text", "", {"type": "string"}),
-    "args": Form(
+BLOCK_KEYS: Keywords = {
+    "doc": Keyword("What the block does, for people.", "a text", "", {"type": "string"}),
+    "source": Keyword("Where it comes from, for people.", "a text", "", {"type": "string"}),
+    "args": Keyword(
         "Its arguments; the first may be given alone at a call.",
         "a mapping of names",
         "",
         as_written({"type": "object"}),
     ),
-    "let": Form(
+    "let": Keyword(
         "Values computed once for each call, for use in `body`.",
         "a mapping of names to values",
         "",
         as_written({"type": "object"}),
     ),
-    "body": Form("What the block is made of.", "a place of a sequence", needed=True),
-    "example": Form("A call of it, for people.", "a text", "", {"type": "string"}),
+    "body": Keyword(
+        "What the block is made of.", "a list of nodes, one node, or a mapping of named parts", needed=True
+    ),
+    "example": Keyword("A call of it, for people.", "a text", "", {"type": "string"}),
 }
 """The keys of a block's definition."""
 
-ARGUMENT_TYPES: Forms = {
-    "integer": Form("An integer.", schema=integer()),
-    "number": Form("An integer or float.", schema=number()),
-    "boolean": Form("True or false.", schema=boolean()),
-    "string": Form("A text.", schema={"type": "string"}),
-    "list": Form("A list.", schema={"type": "array"}),
-    "pair": Form("An integer, or a list of two (height, width); from 0 if no `minimum` is given.", schema=pair(0)),
-    "padding": Form("A pair from 0, or the word `same`.", schema=either(pair(0), choice("same"))),
-    "node": Form("A layer: a name, or `{name: arguments}`; `none` or null for no layer.", schema=node()),
+ARGUMENT_TYPES: Keywords = {
+    "integer": Keyword("An integer.", schema=integer()),
+    "number": Keyword("An integer or float.", schema=number()),
+    "boolean": Keyword("True or false.", schema=boolean()),
+    "string": Keyword("A text.", schema={"type": "string"}),
+    "list": Keyword("A list.", schema={"type": "array"}),
+    "pair": Keyword("An integer, or a list of two (height, width); from 0 if no `minimum` is given.", schema=pair(0)),
+    "padding": Keyword("A pair from 0, or the word `same`.", schema=either(pair(0), choice("same"))),
+    "node": Keyword("A layer: a name, or `{name: arguments}`; `none` or null for no layer.", schema=node()),
 }
 """The types that an argument of a block can have."""
 
-ARGUMENT_KEYS: Forms = {
-    "type": Form(
+ARGUMENT_KEYS: Keywords = {
+    "type": Keyword(
         "The argument's type; without it, that of the default.",
         f"one of {', '.join(f'`{name}`' for name in ARGUMENT_TYPES)}",
         "",
         {"enum": list(ARGUMENT_TYPES)},
     ),
-    "minimum": Form("The least value of an integer or number, or of both numbers of a pair.", "a number", "", number()),
-    "maximum": Form(
+    "minimum": Keyword(
+        "The least value of an integer or number, or of both numbers of a pair.", "a number", "", number()
+    ),
+    "maximum": Keyword(
         "The largest value of an integer or number, or of both numbers of a pair.", "a number", "", number()
     ),
-    "enum": Form(
+    "enum": Keyword(
         "The values it may have, in place of the type's own rule.", "a list", "", {"type": "array", "minItems": 1}
     ),
-    "default": Form("Its value where none is given; without it, the argument must be given.", "a value or formula"),
-    "doc": Form("What it is, for people.", "a text", "", {"type": "string"}),
+    "default": Keyword("Its value where none is given; without it, the argument must be given.", "a value or formula"),
+    "doc": Keyword("What it is, for people.", "a text", "", {"type": "string"}),
 }
 """The keys of an argument's definition."""
 
-INCOMING: Forms = {
-    "c_in": Form("The channels (or first axis) of the tensor that reaches the node."),
-    "h_in": Form("The height of the feature map that reaches the node."),
-    "w_in": Form("The width of the feature map that reaches the node."),
-    "shape_in": Form("The shape of the tensor that reaches the node, a list."),
+INCOMING: Keywords = {
+    "c_in": Keyword("The channels (or first axis) of the tensor that reaches the node."),
+    "h_in": Keyword("The height of the feature map that reaches the node."),
+    "w_in": Keyword("The width of the feature map that reaches the node."),
+    "shape_in": Keyword("The shape of the tensor that reaches the node, a list."),
 }
 """What a node's formulas see of the tensor that reaches it."""
 
-LOOP: Forms = {
-    "index": Form("The number of the pass of the innermost `for` or `repeat`, from 0."),
-    "first": Form("Whether this is the first pass of the innermost `for` or `repeat`."),
-    "last": Form("Whether this is the last pass of the innermost `for` or `repeat`."),
+LOOP: Keywords = {
+    "index": Keyword("The number of the pass of the innermost `for` or `repeat`, from 0."),
+    "first": Keyword("Whether this is the first pass of the innermost `for` or `repeat`."),
+    "last": Keyword("Whether this is the last pass of the innermost `for` or `repeat`."),
 }
 """What the innermost `for` or `repeat` gives to formulas."""

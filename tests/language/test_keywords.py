@@ -8,32 +8,32 @@ import pytest
 
 from archspec.assembly import assemble
 from archspec.foundation.source import plain, read
-from archspec.language import forms
+from archspec.language import keywords
 from archspec.language.document import section_schemas
-from archspec.language.forms import Form
+from archspec.language.keywords import Keyword
 from archspec.language.schema import spec_schema
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.merges import MERGE_RULES
 from archspec.spec import from_dict
 
-TABLES = {name: table for name, table in vars(forms).items() if isinstance(table, dict) and name.isupper()}
+TABLES = {name: table for name, table in vars(keywords).items() if isinstance(table, dict) and name.isupper()}
 FORMS = [
     pytest.param(word, form, id=f"{name} {word}")
     for name, table in TABLES.items()
     for word, form in table.items()
-    if isinstance(form, Form)
+    if isinstance(form, Keyword)
 ]
 
 
 def test_the_tables_are_read() -> None:
-    assert {"NODE_FORMS", "MODIFIERS", "FILE_KEYS", "BLOCK_KEYS", "ARGUMENT_KEYS", "ARGUMENT_TYPES", "ROLES"} < set(
+    assert {"NODE_KEYWORDS", "MODIFIERS", "FILE_KEYS", "BLOCK_KEYS", "ARGUMENT_KEYS", "ARGUMENT_TYPES", "ROLES"} < set(
         TABLES
     )
     assert len(FORMS) > 60
 
 
 @pytest.mark.parametrize(("word", "form"), FORMS)
-def test_a_word_is_documented_in_a_line(word: str, form: Form) -> None:
+def test_a_word_is_documented_in_a_line(word: str, form: Keyword) -> None:
     assert form.doc[0].isupper()
     assert form.doc.endswith(".")
     assert "\n" not in form.doc
@@ -48,7 +48,7 @@ def spec_of(example: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("word", "form"), [param for param in FORMS if param.values[1].example])
-def test_an_example_is_sound_and_uses_its_word(word: str, form: Form) -> None:
+def test_an_example_is_sound_and_uses_its_word(word: str, form: Keyword) -> None:
     assert f"{word}: " in form.example or f"[{word}]" in form.example
     if word == "extends":
         return  # a spec that is data extends no file
@@ -61,12 +61,12 @@ def test_an_example_is_sound_and_uses_its_word(word: str, form: Form) -> None:
 
 
 def test_the_keys_of_a_file_are_those_that_are_read() -> None:
-    assert set(forms.FILE_KEYS) == {"extends", *section_schemas()}
+    assert set(keywords.FILE_KEYS) == {"extends", *section_schemas()}
 
 
 def test_merges_are_those_that_torch_is_told_to_do() -> None:
     assert list(assemble.MERGES) == list(MERGE_RULES)
-    assert set(MERGE_RULES) <= set(forms.NODE_FORMS)
+    assert set(MERGE_RULES) <= set(keywords.NODE_KEYWORDS)
 
 
 def test_initialisers_are_documented() -> None:
@@ -78,7 +78,7 @@ def test_initialisers_are_documented() -> None:
 def test_editors_are_told_what_words_mean() -> None:
     schema = spec_schema()
     node = schema["$defs"]["node_mapping"]["properties"]
-    for table in (forms.NODE_FORMS, forms.MODIFIERS, forms.COMPANIONS):
+    for table in (keywords.NODE_KEYWORDS, keywords.MODIFIERS, keywords.COMPANIONS):
         for word, form in table.items():
             if "$ref" not in node[word]:
                 assert node[word]["description"] == form.doc
@@ -88,4 +88,4 @@ def test_editors_are_told_what_words_mean() -> None:
     )
     assert all(one["description"] for one in train.values())
     block = schema["$defs"]["section_blocks"]["additionalProperties"]["properties"]
-    assert {key: one["description"] for key, one in block.items()} == {k: f.doc for k, f in forms.BLOCK_KEYS.items()}
+    assert {key: one["description"] for key, one in block.items()} == {k: f.doc for k, f in keywords.BLOCK_KEYS.items()}
