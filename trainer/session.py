@@ -28,7 +28,7 @@ from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import EVALUATION_BATCH, Job, load_job
+from trainer.runs.job import EVALUATION_BATCH, Job, load_job, load_start_again
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
@@ -84,6 +84,9 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "data_folder": str(job.folder.resolve()),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
+        "resize": job.recipe.resize.to_dict(),
+        "input": list(job.spec.plan.input[1:]),
+        "weights": job.start and job.start.record(),
         "key": fingerprint(job),
         "machine": asdict(group.devices),
     }
@@ -111,6 +114,8 @@ def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callab
         group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
+        if checkpoint is None:
+            job = group.rank_zero_first(lambda: load_start_again(job, run))
         return _fit_and_test(job, run, options, checkpoint)
 
 
@@ -129,7 +134,7 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
 
 
 def fingerprint(job: Job) -> str:
-    """Identifies a training by its spec, recipe and images."""
+    """Identifies a training by its spec, recipe, images and the weights that it starts from."""
     digest = hashlib.sha256()
     for split in (job.train, job.validation, job.test):
         if isinstance(split, Stream):  # files are known by size and times, not read for this
@@ -137,6 +142,8 @@ def fingerprint(job: Job) -> str:
         else:
             digest.update(split.images.numpy().data)
             digest.update(split.labels.numpy().data)
+    if job.start is not None:
+        digest.update(job.start.digest.encode())
     return run_folders.fingerprint_of(_resolved(job), digest.hexdigest())
 
 
@@ -179,6 +186,8 @@ def _make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
+    if job.start is not None:
+        job.start.put_into(module.network)
     if isinstance(job.train, Stream):
         module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # the workers augment
     return module

@@ -82,6 +82,8 @@ def train_all(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
+        for line in job.described():
+            click.echo(escape(line))
         before = None if force else group.broadcast(partial(_finished, out, job))
         if before is not None and before.result is not None:
             click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,6 +46,13 @@ if TYPE_CHECKING:
 )
 @click.option("--download", is_flag=True, help="Download the data set there if it is missing.")
 @click.option("--skip-unreadable", is_flag=True, help="Skip images that cannot be read, rather than stop.")
+@click.option(
+    "--weights",
+    metavar="SOURCE",
+    help="Start from weights: those of a FILE, of a RUN by its folder, or torchvision's (torchvision:resnet18).",
+)
+@click.option("--partial", is_flag=True, help="Leave out weights that do not fit, a head for example, and say which.")
+@click.option("--adapt", is_flag=True, help="Make a file's weights over for another size or number of channels.")
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs.")
 @click.option(
     "--compile",
@@ -106,6 +114,9 @@ def command(
     data_folder: Path,
     download: bool,
     skip_unreadable: bool,
+    weights: str | None,
+    partial: bool,
+    adapt: bool,
     epochs: int | None,
     compile: bool,
     settings: tuple[str, ...],
@@ -129,6 +140,10 @@ def command(
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
     if data is not None:
         settings = (*settings, f"train.data={data}")
+    if weights is not None:
+        settings = (*settings, f"train.weights={json.dumps(weights)}")
+    for key, given in (("partial", partial), ("adapt", adapt)):
+        settings = (*settings, *([f"train.{key}=true"] if given else []))
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
     if compile:

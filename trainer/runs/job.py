@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError
@@ -22,6 +23,7 @@ from trainer.processes.devices import Devices
 from trainer.processes.group import SINGLE_PROCESS
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
+from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
 
@@ -47,6 +49,12 @@ class Job:
     """What a person should know of the data, a line each."""
     skip_unreadable: bool = False
     """Whether images that cannot be read are left out."""
+    start: Start | None = None
+    """The weights that it starts from; `None` for initial ones."""
+
+    def described(self) -> list[str]:
+        """Lines on what the training starts from, freezes and learns at rates of its own; none by default."""
+        return list(described(self.spec.plan, self.recipe, self.start, self.data.class_names))
 
     @property
     def name(self) -> str:
@@ -90,10 +98,12 @@ def prepare(
     skip_unreadable: bool = False,
     devices: Devices = SINGLE_PROCESS.devices,
     cache: DataCache | None = None,
+    start: Start | None = None,
 ) -> Job:
     """Check that a spec fits its data set, and load that; `num_classes` follows the data set unless it was given.
 
-    A `cache` that holds the data set spares reading it again. Raises `UsageError` where spec, data and devices do not
+    The weights that the recipe starts from are loaded, unless `start` says what a run that has begun knows of them. A
+    `cache` that holds the data set spares reading it again. Raises `UsageError` where spec, data and devices do not
     fit together.
     """
     recipe, task = spec.recipe, tasks.load()
@@ -107,7 +117,11 @@ def prepare(
     Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
     _check_size(recipe, count)  # before any image is decoded
-    splits = cache.splits(images, spec.plan.input, recipe, skip_unreadable=skip_unreadable)
+    start = start or load_start(spec)
+    recipe = with_resize(recipe, start)
+    moments = known_moments(recipe, start)
+    measured = replace(recipe, normalize=moments is None and recipe.normalize is not False)
+    splits = cache.splits(images, spec.plan.input, measured, skip_unreadable=skip_unreadable)
     if 0 < len(splits.validation) < devices.processes:
         raise UsageError(
             f"a validation set of {len(splits.validation)} cannot be divided among {devices.processes} processes",
@@ -124,9 +138,10 @@ def prepare(
         splits.test,
         recipe,
         data_folder,
-        splits.statistics,
+        splits.statistics if moments is None else (torch.tensor(moments.mean), torch.tensor(moments.std)),
         splits.notes,
         skip_unreadable,
+        start,
     )
 
 
@@ -138,7 +153,21 @@ def load_job(run: Run, data_folder: Path | None, devices: Devices = SINGLE_PROCE
     folder = data_folder or Path(run.recorded("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))
     spec = load(str(run.folder / "spec.yaml"))
-    return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, devices=devices)
+    start = Start.recorded(run.environment["weights"]) if run.environment.get("weights") else None
+    return prepare(spec, folder, num_classes_given=True, skip_unreadable=skip, devices=devices, start=start)
+
+
+def load_start_again(job: Job, run: Run) -> Job:
+    """The job of a run that has no checkpoint yet, with the weights that it began with. Raises `UsageError`."""
+    if job.start is None:
+        return job
+    start = load_start(job.spec)
+    if start is None or start.digest != job.start.digest:
+        raise UsageError(
+            f"the run {run.folder} cannot be resumed: {job.start.origin} holds other weights than it began with",
+            help="train anew",
+        )
+    return replace(job, start=start)
 
 
 def _check_size(recipe: Recipe, images: int) -> None:
