@@ -21,6 +21,8 @@ def mute_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         for package in ("pytorch_lightning", "lightning_fabric"):
             warnings.filterwarnings("ignore", module=package)
+        # compiling for a GPU: matrix products are left at full precision on purpose
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
         for category in (FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", category=category)
         for logger in loggers:
