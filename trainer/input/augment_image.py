@@ -11,13 +11,16 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode, v2
 
 from archspec.foundation.shapes import Shape
-from archspec.recipe import AppliedAugmentation
+from archspec.recipe import AppliedAugmentation, Resize
 from trainer.input.augment_batch import Range
+from trainer.input.resizing import STRETCH, bring_to_size
 
 FLIPS = {"horizontal_flip", "vertical_flip"}
 
 
-def transform(augment: Sequence[AppliedAugmentation], shape: Shape) -> Callable[[Tensor], Tensor]:
+def transform(
+    augment: Sequence[AppliedAugmentation], shape: Shape, resize: Resize = STRETCH
+) -> Callable[[Tensor], Tensor]:
     """What changes a uint8 image `(C, H, W)` of any size into one of `shape`, by random numbers of torch's generator.
 
     `random_resized_crop` cuts from the image as it lies in its file, where nothing but flips stands before it;
@@ -26,7 +29,7 @@ def transform(augment: Sequence[AppliedAugmentation], shape: Shape) -> Callable[
     steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in augment if one.name in _TRANSFORMS]
     others = [one.name for one in augment if one.name not in FLIPS]
     if others[:1] != ["random_resized_crop"]:
-        steps.insert(0, v2.Resize(shape[1:], antialias=True))
+        steps.insert(0, partial(bring_to_size, size=shape[1:], resize=resize))
     made: Callable[[Tensor], Tensor] = v2.Compose(steps)
     return made
 

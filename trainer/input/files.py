@@ -16,7 +16,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
+from archspec.recipe import Resize
 from trainer.input.images import fit_to_input
+from trainer.input.resizing import STRETCH
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """What the names of image files end in, in whatever case."""
@@ -51,12 +53,12 @@ class Files:
     def file(self, position: int) -> Path:
         return self.root / self.paths[position]
 
-    def decoded(self, shape: Shape) -> Iterator[Tensor | Unreadable]:
+    def decoded(self, shape: Shape, resize: Resize = STRETCH) -> Iterator[Tensor | Unreadable]:
         """Each image in turn, uint8 of a network's input shape, or why it cannot be read. Several threads decode."""
 
         def read(position: int) -> Tensor | Unreadable:
             try:
-                return fit_to_input(decode(self.file(position))[None], shape)[0]
+                return fit_to_input(decode(self.file(position))[None], shape, resize)[0]
             except Unreadable as error:
                 return error
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
+from archspec.recipe import Resize
+from trainer.input.resizing import STRETCH, bring_to_size
 
 
-def fit_to_input(images: Tensor, shape: Shape) -> Tensor:
-    """Fit images `(N, C, H, W)` to a network's input `shape`: resized, grey to colour or colour to grey."""
+def fit_to_input(images: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
+    """Fit images `(N, C, H, W)` to a network's input `shape`: resized, grey to colour or colour to grey.
+
+    Images that fit already, since they were fitted before, are left as they are.
+    """
     channels, *size = shape
     if images.shape[1] == 1 and channels == 3:
         images = images.expand(-1, 3, -1, -1)
     elif images.shape[1] == 3 and channels == 1:
         images = functional.rgb_to_grayscale(images)
-    if list(images.shape[-2:]) != size:
-        images = functional.resize(images, size, InterpolationMode.BILINEAR, antialias=True)
-    return images
+    return bring_to_size(images, size, resize)
 
 
 def check_fit(channels: int, shape: Shape, name: str) -> None:

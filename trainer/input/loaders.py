@@ -13,12 +13,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe import AppliedAugmentation
+from archspec.recipe import AppliedAugmentation, Resize
 from trainer.input.augment_batch import Augmentation
 from trainer.input.augment_image import transform
 from trainer.input.datasets import InMemory
 from trainer.input.files import Files, Unreadable, decode, ignore_pillow_warnings, usable_cpus
 from trainer.input.images import fit_to_input
+from trainer.input.resizing import STRETCH
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
 MOST_WORKERS = 8
@@ -102,6 +103,7 @@ class Stream:
     augment: Sequence[AppliedAugmentation] | None = None
     """The recipe's augmentations, for training images."""
     classes: int = 0
+    resize: Resize = STRETCH
 
     def __len__(self) -> int:
         return len(self.files)
@@ -118,7 +120,7 @@ class Stream:
         seed, positions = key
         with torch.random.fork_rng(devices=[]), ignore_pillow_warnings():
             torch.default_generator.manual_seed(seed)
-            change = transform(self.augment, self.shape) if self.augment is not None else None
+            change = transform(self.augment, self.shape, self.resize) if self.augment is not None else None
             images = []
             for position in positions:
                 try:
@@ -129,7 +131,7 @@ class Stream:
                         help="leave the images alone while they are used",
                     )
                 size = self.shape[1:] if change is None else tuple(image.shape[-2:])
-                image = fit_to_input(image, (self.shape[0], *size))[0]
+                image = fit_to_input(image, (self.shape[0], *size), self.resize)[0]
                 images.append(image if change is None else change(image))
             mixes = [one for one in self.augment or () if one.kind.mixes]
             return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), self.files.labels[positions])

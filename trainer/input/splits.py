@@ -14,12 +14,13 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe import Recipe
+from archspec.recipe import Recipe, Resize
 from trainer.input.cache import read_cache, write_cache
 from trainer.input.datasets import DataSet, InMemory
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
+from trainer.input.resizing import STRETCH
 
 MEMORY_LIMIT = 1_000_000_000
 """Bytes: a training set in files that needs more as decoded images is streamed, not held in memory."""
@@ -51,13 +52,15 @@ class DecodeCache:
     """Decodes image files and keeps the result, so that each is decoded once for a shape."""
 
     def __init__(self) -> None:
-        self._decoded: dict[tuple[Path, str, Shape], Tensor | Unreadable] = {}
+        self._decoded: dict[tuple[Path, str, Shape, str], Tensor | Unreadable] = {}
 
-    def images(self, files: Files, shape: Shape) -> Iterator[Tensor | Unreadable]:
+    def images(self, files: Files, shape: Shape, resize: Resize = STRETCH) -> Iterator[Tensor | Unreadable]:
         """Each image in turn, uint8 of a network's input shape, or why it cannot be read."""
-        keys = [(files.root, path, shape) for path in files.paths]
+        keys = [(files.root, path, shape, repr(resize)) for path in files.paths]
         new = [position for position, key in enumerate(keys) if key not in self._decoded]
-        for position, image in zip(new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape), strict=True):
+        for position, image in zip(
+            new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape, resize), strict=True
+        ):
             self._decoded[keys[position]] = image
         return (self._decoded[key] for key in keys)
 
@@ -73,12 +76,20 @@ def prepare_splits(
     splits = split(data, recipe)
     # the statistics depend on the files, on which of them are trained with, and on the size they are resized to
     sizes = [len(one) for one in splits]
-    key = {"version": 1, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
+    key: dict[str, Any] = {
+        "version": 1,
+        "data": data.files_fingerprint,
+        "shape": list(shape),
+        "sizes": sizes,
+        "seed": recipe.seed,
+    }
+    if recipe.resize != STRETCH:
+        key["resize"] = recipe.resize.to_dict()
     files = [one for one in splits if isinstance(one, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY_LIMIT:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
     faults: Faults = []
-    train, validation, test = (_in_memory(one, shape, faults, decoder) for one in splits)
+    train, validation, test = (_in_memory(one, shape, recipe.resize, faults, decoder) for one in splits)
     notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize else None
     return Splits(train, validation, test, measured, notes)
@@ -103,12 +114,15 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
     return data.train.at(order[count:]), data.train.at(order[:count]), data.test
 
 
-def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
+def _in_memory(
+    one: InMemory | Files, shape: Shape, resize: Resize, faults: Faults, decoder: DecodeCache | None
+) -> InMemory:
     if isinstance(one, InMemory):
         return one
     images = torch.empty((len(one), *shape), dtype=torch.uint8)
     read: list[int] = []
-    for position, image in enumerate(decoder.images(one, shape) if decoder else one.decoded(shape)):
+    decoded = decoder.images(one, shape, resize) if decoder else one.decoded(shape, resize)
+    for position, image in enumerate(decoded):
         if isinstance(image, Unreadable):
             faults.append((one.file(position), str(image)))
         else:
@@ -134,7 +148,7 @@ def _streamed(
     key |= {"streamed": True}
     cached = read_cache(key) if key["data"] else None
     if cached is None:
-        cached = _measure(splits, shape)
+        cached = _measure(splits, shape, recipe.resize)
         if key["data"]:
             write_cache(key, cached)
     broken: list[dict[int, str]] = [dict(faults) for faults in cached["unreadable"]]
@@ -146,13 +160,13 @@ def _streamed(
         for one, found in zip(splits, broken, strict=True)
     ]
     notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
-    train, validation, test = (Stream(files, shape) for files in sound)
+    train, validation, test = (Stream(files, shape, resize=recipe.resize) for files in sound)
     train = train.augmented(recipe.augment, data.classes)
     measured = torch.tensor(cached["mean"]), torch.tensor(cached["std"])
     return Splits(train, validation, test, measured if recipe.normalize else None, notes)
 
 
-def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
+def _measure(splits: list[Files], shape: Shape, resize: Resize) -> dict[str, Any]:
     """Decode all images once for the training images' statistics and each split's unreadable files (JSON types)."""
     count = sum(map(len, splits))
     print(
@@ -163,7 +177,7 @@ def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
     counts = torch.zeros(shape[0], 256, dtype=torch.int64)
     unreadable: list[list[tuple[int, str]]] = [[] for _ in splits]
     for number, one in enumerate(splits):
-        for position, image in enumerate(one.decoded(shape)):
+        for position, image in enumerate(one.decoded(shape, resize)):
             if isinstance(image, Unreadable):
                 unreadable[number].append((position, str(image)))
             elif number == 0:

@@ -42,7 +42,11 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     if isinstance(job.train, InMemory):
         shape = job.spec.plan.input
         augmentation = Augmentation(job.recipe.augment, shape, job.data.classes)
-        samples(augmentation, fit_to_input(job.train.images[:SAMPLES], shape), folder / "augmentation.png")
+        samples(
+            augmentation,
+            fit_to_input(job.train.images[:SAMPLES], shape, job.recipe.resize),
+            folder / "augmentation.png",
+        )
 
 
 def _images(part: InMemory | Stream, positions: list[int]) -> Tensor:

@@ -80,7 +80,7 @@ class DataCache:
     def splits(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Splits:
         """Its splits for a network of input `shape` (`trainer.input.splits.prepare_splits`). Raises `UsageError`."""
         # all that the splits depend on; of streamed ones, augmentation is a part
-        drawn = (recipe.seed, recipe.validation, recipe.normalize, repr(recipe.augment))
+        drawn = (recipe.seed, recipe.validation, recipe.normalize, repr((recipe.augment, recipe.resize)))
         key = (id(images), shape, *drawn, skip_unreadable)
         if key not in self._splits:
             self._splits[key] = prepare_splits(
