@@ -27,6 +27,7 @@ from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import evaluate, load_network
+from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import EVALUATION_BATCH, Job, load_job, load_start_again
 from trainer.runs.monitor import TrainingMonitor
@@ -117,6 +118,30 @@ def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callab
         if checkpoint is None:
             job = group.rank_zero_first(lambda: load_start_again(job, run))
         return _fit_and_test(job, run, options, checkpoint)
+
+
+def extend_run(
+    run: Run, epochs: int, data_folder: Path | None, out: Path, options: Options, say: Callable[[str], None]
+) -> Result:
+    """Go on with a run, finished or not, until it has been trained for more epochs, in a new folder below `out`.
+
+    On a CPU, the results are the same, bit for bit, as if it had been trained for so many epochs from the beginning;
+    where a run of these is finished already, its result is returned. `say` takes notes for the user.
+    Raises `UsageError` where the training would have gone otherwise with more epochs, as it does by some schedules.
+    """
+    group = options.group
+    with mute_libraries(), ExitStack() as stack:
+        group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
+        checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
+        job = extended(job, run, checkpoint, epochs)
+        before = group.broadcast(lambda: run_folders.find_finished(out, fingerprint(job)))
+        if before is not None and before.result is not None:
+            say(f"already trained: this is the result of {before.folder}")
+            return before.result
+        longer = group.broadcast(lambda: _begin(job, out, group, stack))
+        checkpoint = group.broadcast(lambda: copy_state(run, longer.folder))
+        return _fit_and_test(job, longer, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:

@@ -37,6 +37,15 @@ def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Op
     return resume_run(run, data_folder, options, _note)
 
 
+def extend_named_run(name: str, epochs: int, data_folder: Path | None, out: Path, options: Options) -> Result:
+    """Go on with a run until it has been trained for more epochs, and return the result."""
+    from trainer.runs.folders import find
+    from trainer.session import extend_run
+
+    run = options.group.broadcast(lambda: find(name, out))
+    return extend_run(run, epochs, data_folder, out, options, _note)
+
+
 @dataclass(frozen=True)
 class DataOptions:
     """Options of how data sets are found and read."""

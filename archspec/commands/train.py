@@ -15,6 +15,7 @@ from click.core import ParameterSource
 from archspec.commands._common import echo_notes, plugin_option, set_option, variant_option
 from archspec.commands._training import (
     DataOptions,
+    extend_named_run,
     is_first,
     report_errors_once,
     resume_named_run,
@@ -64,6 +65,12 @@ if TYPE_CHECKING:
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped: its folder, or its name below --out.")
+@click.option(
+    "--from",
+    "previous",
+    metavar="RUN",
+    help="Go on with a run, in a folder of its own, until it has been trained for --epochs in all.",
+)
 @click.option("--force", is_flag=True, help="Train again even if there is a finished run.")
 @click.option(
     "--repeat",
@@ -122,6 +129,7 @@ def command(
     settings: tuple[str, ...],
     out: Path,
     resume: str | None,
+    previous: str | None,
     force: bool,
     repeat: int,
     save_steps: int | None,
@@ -134,7 +142,11 @@ def command(
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
     if resume is not None:
-        _check_resume(context)
+        _check_kept(context, "--resume")
+    if previous is not None:
+        _check_kept(context, "--from")
+        if epochs is None:
+            raise UsageError("--from goes on with a run for more epochs: --epochs says for how many in all")
     specs = specs or ("digits",)
     if variant and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
@@ -149,7 +161,7 @@ def command(
     if compile:
         settings = (*settings, "train.compile=true", "train.channels_last=true")
     with report_errors_once():
-        loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
+        loaded = [] if resume or previous else [_loaded(name, variant, recipe, settings) for name in specs]
     if is_first():
         echo_notes(note for spec in loaded for note in spec.notes)
     if print_config:
@@ -160,9 +172,11 @@ def command(
         from trainer.session import Options
 
         options = Options(_interactive(), save_steps, save_minutes, group=group)
+        chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
         if resume is not None:
-            chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
             results = [resume_named_run(resume, data_folder if chosen else None, out, options)]
+        elif previous is not None and epochs is not None:
+            results = [extend_named_run(previous, epochs, data_folder if chosen else None, out, options)]
         else:
             from trainer.runs.job import DataCache
 
@@ -173,16 +187,17 @@ def command(
             _show_results(results, out)
 
 
-def _check_resume(context: click.Context) -> None:
-    """Raises `UsageError` where `--resume` is given together with options that would change the run."""
+def _check_kept(context: click.Context, option: str) -> None:
+    """Raises `UsageError` where `--resume` or `--from` is given together with options that would change the run."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
+    free = {"resume"} if option == "--resume" else {"previous", "epochs"}
+    free |= {"data_folder", "out", "save_steps", "save_minutes", "plugins"}
     free |= {"devices", "num_nodes", "strategy", "accelerator"}
     changing = [_OPTION_NAMES.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)]
     if changing:
         raise UsageError(
-            f"--resume keeps the settings of the run, and cannot be combined with {', '.join(changing)}",
-            help="leave that out, or train anew without --resume",
+            f"{option} keeps the settings of the run, and cannot be combined with {', '.join(changing)}",
+            help=f"leave that out, or train anew without {option}",
         )
 
 
@@ -215,7 +230,7 @@ def _show_results(results: Sequence[Result], out: Path) -> None:
         click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
 
 
-_OPTION_NAMES = {"specs": "SPEC", "settings": "--set"}
+_OPTION_NAMES = {"specs": "SPEC", "settings": "--set", "previous": "--from"}
 
 
 def _devices(value: str | None) -> int | None:
