@@ -45,8 +45,7 @@ BASE: dict[str, Any] = {
 }
 RECIPES = {
     "momentum and weight decay": BASE,
-    "averaged, of weights alone, in groups": BASE
-    | {"ema": {"decay": 0.9}, "decay": "weights", "lr_scale": {"head": 10, "stages": {"decay": 0.5}}},
+    "of weights alone, in groups": BASE | {"decay": "weights", "lr_scale": {"head": 10, "stages": {"decay": 0.5}}},
     "adam, accumulated and clipped": BASE | {"optimizer": "adamw", "accumulate": 2, "clip": {"norm": 1}},
     "later": BASE | {"freeze": {"stem": None, "stages.0": 2, "stages.1": 1}, "schedule": "cosine"},
 }
@@ -249,3 +248,26 @@ def test_what_learns_nothing_is_said_by_check(run: Callable, tmp_path: Path) -> 
     assert (done.returncode, done.stdout) == (1, "")
     assert "`train.freeze` names `stage`, but the network has no part `stage`\n" in done.stderr
     assert done.stderr.endswith("help: did you mean `stages`?\n")
+
+
+@SLOW
+def test_two_processes_train_the_parts_that_one_does(run: Callable, tmp_path: Path) -> None:
+    """DDP has to wait for the gradients of a part that is trained later, and for none of one that never is."""
+    network = {
+        "stem": [{"conv": {"out": 6, "kernel": 3}}, "relu"],
+        "body": [{"conv": {"out": 6, "kernel": 3}}, "relu"],
+        "head": ["flatten", {"linear": "=num_classes"}],
+    }
+    recipe = {"epochs": 3, "batch_size": 100, "optimizer": {"name": "sgd", "lr": 0.1}, "lr_scale": {"head": 2}}
+    recipe |= {"weights": "w.pt", "freeze": {"stem": None, "body": 1}}
+    spec = SPEC | {"network": network, "train": recipe}
+    (tmp_path / "net.yaml").write_text(json.dumps(spec))
+    torch.save(from_dict(spec).build().state_dict(), tmp_path / "w.pt")
+    for out, *devices in (("one",), ("two", "--accelerator", "cpu", "--devices", "2")):
+        done = run("train", "./net.yaml", "--out", out, *devices)
+        assert done.returncode == 0, done.stderr
+    before = torch.load(tmp_path / "w.pt", weights_only=True)
+    one, two = (trained(tmp_path / out / "net") for out in ("one", "two"))
+    assert changed(before, one) == changed(before, two) == {"body", "head"}
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor)
