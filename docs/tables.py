@@ -122,6 +122,9 @@ def _recipe() -> str:
 
 _RECIPE_LINKS = {
     "data": "[Data](data.md)",
+    "weights": "[Fine-tuning](fine-tuning.md)",
+    "freeze": "[Frozen parts](fine-tuning.md#frozen-parts)",
+    "lr_scale": "[Rates of their own](fine-tuning.md#rates-of-their-own)",
     "augment": "[Augmentations](#augmentations)",
 }
 
