@@ -294,12 +294,12 @@ def _decimals(text: str) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 3
 
 
-def open_file(path_or_name: str | os.PathLike[str]) -> tuple[SpecFile, str | None]:
+def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[SpecFile, str | None]:
     """A spec file, and the variant that its name asks for where it is a bundled variant's.
 
     Raises `UsageError` where there is no such file, and `SpecError` where it is not YAML.
     """
-    found = finder.find(os.fspath(path_or_name))
+    found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fspath(path_or_name))
     try:
         tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:

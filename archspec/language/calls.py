@@ -33,6 +33,7 @@ class CallGrammar(ABC):
         self.block = block
         self.visible = set(visible) | set(INCOMING)
         self.report = report
+        self.unnamed_rows = False  # within a loop over `rows` whose columns have no names
 
     @abstractmethod
     def _parse_node(self, key: str, value: Value) -> SyntaxNode:
@@ -50,6 +51,15 @@ class CallGrammar(ABC):
         finally:
             self.visible -= added
 
+    @contextmanager
+    def _values_of_let(self) -> Iterator[set[str]]:
+        """Within it, formulas see the names that are added to the set, as long as they are made visible too."""
+        new: set[str] = set()
+        try:
+            yield new
+        finally:
+            self.visible -= new
+
     def _parse_expression(self, value: Value) -> Expression:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
         made = parse_expression(value)
@@ -62,6 +72,8 @@ class CallGrammar(ABC):
                 hint = f"`{name}` is known within `for` and `repeat` alone"
             if hint is None and self.block:
                 hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
+            if hint is None and self.unnamed_rows:
+                hint = f"name the columns of a table: `for: {{as: [{name}, …], rows: …}}`"
             hint = hint or f"known here are {join_words(known)}"
             self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
         return made

@@ -12,10 +12,10 @@ from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.validate import faults
 from archspec.language import keywords
-from archspec.language.calls import CallGrammar
 from archspec.language.document import section_schemas
 from archspec.language.foreign import layer_hint
 from archspec.language.keywords import AUX_KEYS, BRANCH_KEYS
+from archspec.language.loops import LoopGrammar, count_rows
 from archspec.language.names import (
     COMPANIONS_BY_WORD,
     FORMER,
@@ -28,12 +28,11 @@ from archspec.language.names import (
     WIRES,
     check_part,
     check_tensor,
-    check_variable,
 )
-from archspec.language.syntax import Aux, Body, Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
+from archspec.language.syntax import Aux, Body, Expression, For, Invalid, Let, Merge, Sequence, SyntaxNode, Wire
 
 
-class Grammar(CallGrammar):
+class Grammar(LoopGrammar):
     """Parses bodies whose formulas see the variables `visible`: those of the file, or the arguments of a `block`."""
 
     def parse(self, key: str, mark: Mark, value: Value) -> SyntaxNode:
@@ -63,7 +62,8 @@ class Grammar(CallGrammar):
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
                 return _invalid(mapping.mark, mapping)
-        layers = [key for key, (_, value) in mapping.entries.items() if self._reads_as_layer(key, value)]
+        named = {key: value for key, (_, value) in mapping.entries.items() if key != "let"}
+        layers = [key for key, value in named.items() if self._reads_as_layer(key, value)]
         if layers:
             self.report.add(
                 Fault(
@@ -78,7 +78,14 @@ class Grammar(CallGrammar):
         if fault := self._find_mistyped(mapping):
             self.report.add(fault)
             return _invalid(mapping.mark, mapping)
-        return Sequence(mapping.mark, tuple(self._parse_part(key, *entry) for key, entry in mapping.entries.items()))
+        with self._values_of_let() as new:
+            parts = []
+            for key, (mark, value) in mapping.entries.items():
+                part = self._parse_part(key, mark, value) if key != "let" else self._let_node(key, mark, value, new)
+                parts.append(part)
+        if parts and isinstance(parts[-1].body, Let) and parts[-1].body.body is None:
+            self.report.add(_explain_let(parts[-1].mark))
+        return Sequence(mapping.mark, tuple(parts))
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
         """Whether a part is named like a layer and holds arguments or branches where nodes should stand."""
@@ -157,7 +164,25 @@ class Grammar(CallGrammar):
         return _is_quantity(value)
 
     def _parse_nodes(self, values: tuple[Value, ...]) -> tuple[SyntaxNode, ...]:
-        return self._drop_repeated([self._parse_node(str(index), value) for index, value in enumerate(values)])
+        nodes = []
+        with self._values_of_let() as new:
+            for index, value in enumerate(values):
+                if isinstance(value, Mapping) and list(value.entries) == ["let"]:
+                    nodes.append(self._let_node(str(index), *value.entries["let"], new))
+                else:
+                    nodes.append(self._parse_node(str(index), value))
+        if nodes and isinstance(nodes[-1].body, Let) and nodes[-1].body.body is None:
+            self.report.add(_explain_let(nodes[-1].mark))
+        return self._drop_repeated(nodes)
+
+    def _let_node(self, key: str, mark: Mark, value: Value, new: set[str]) -> SyntaxNode:
+        try:
+            let, names = self._parse_let(value)
+        except Fault as fault:
+            self.report.add(fault, mark)
+            return SyntaxNode(key, mark, Invalid(mark))
+        new.update(names)
+        return SyntaxNode(key, mark, let)
 
     def _drop_repeated(self, nodes: list[SyntaxNode]) -> tuple[SyntaxNode, ...]:
         """The steps, less those whose name an earlier one has."""
@@ -206,7 +231,7 @@ class Grammar(CallGrammar):
         allowed = MODIFIERS_BY_WORD.get(node_word, MODIFIERS)
         for word, (at, _) in value.entries.items():
             if word in MODIFIERS and word not in allowed:
-                help = f"beside it may stand {join_words(allowed)}"
+                help = f"beside it may stand {join_words(allowed)}" if allowed else "nothing stands beside it"
                 raise Fault("key-unknown", f"`{word}` has no meaning beside `{node_word}`", at, help=help)
         if name:
             key = self._parse_name(key, name[1])
@@ -222,6 +247,8 @@ class Grammar(CallGrammar):
                 body = self._parse_for(mark, inner, value)
             elif node_word in WIRES:
                 body = self._parse_wire(mark, node_word, inner)
+            elif node_word == "let":
+                raise _explain_let(mark)
             elif node_word == "aux":
                 body = self._parse_aux(mark, inner)
                 key = body.name if isinstance(body, Aux) and (not key or key.isdigit()) else key
@@ -277,7 +304,9 @@ class Grammar(CallGrammar):
                 "node-form",
                 f"one node has one layer, but here stand {join_words(found)}",
                 mapping.entries[found[1]][0],
-                help=f"begin each with its own `- `: `- {found[1]}: …`",
+                help="`- let: …` stands before the node, as an item of its own"
+                if "let" in found
+                else f"begin each with its own `- `: `- {found[1]}: …`",
             )
         if not words:
             raise Fault("node-form", "this node names no layer", mapping.mark)
@@ -336,7 +365,7 @@ class Grammar(CallGrammar):
         if isinstance(loop.body, Invalid):
             return loop.body
         assert isinstance(loop.body, For)
-        if {len(column.data) for column in loop.body.columns.values() if isinstance(column.data, list)} == {1}:
+        if count_rows(loop.body) == {1}:
             self.report.add(self._explain_single(node_word, mark, None))
         return Merge(mark, node_word, (loop,), looped=True)
 
@@ -378,6 +407,9 @@ class Grammar(CallGrammar):
             if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
+            if key == "let":
+                help = "put `- let: …` before the merge, in the same list"
+                raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
             if self._reads_as_layer(key, value):
                 raise Fault(
                     "mapping-for-list",
@@ -409,22 +441,21 @@ class Grammar(CallGrammar):
 
     def _parse_for(self, mark: Mark, value: Value, mapping: Mapping) -> For | Invalid:
         body = mapping.get("body")
-        if not isinstance(value, Mapping) or not value.entries:
-            help = "write `for: {i: =range(3)}`, or put `repeat: 3` beside one node"
-            raise Fault("node-form", "`for` needs columns: a mapping of names to lists", value.mark, help=help)
         if body is None:
             raise Fault("key-missing", "`for` needs a `body`", mark, help="add `body:`, a list of nodes")
-        columns = {}
         before = self.report.count
-        for name, (at, column) in value.entries.items():
-            check_variable(name, at)
-            if isinstance(column, Mapping):
-                message = f"the column `{name}` must be a list, or a value that is the same in every row"
-                self.report.add(Fault("type-mismatch", message, column.mark))
-            columns[name] = self._parse_expression(column)
+        columns, table = self._parse_rows(value)
         failed = self.report.count > before
-        with self._loop(True, columns):
-            loop = For(mark, columns, self.parse("", body.mark, body))
+        with self._loop(True, [*columns, *(table.names if table else ())]), self._values_of_let() as new:
+            let = mapping.get("let")
+            values = self._let_node("", let.mark, let, new).body if let else None
+            around, self.unnamed_rows = self.unnamed_rows, table is None and "rows" in columns
+            passed = self.parse("", body.mark, body)
+            self.unnamed_rows = around
+            if isinstance(values, Let):
+                passed = SyntaxNode("", passed.mark, Let(passed.body.mark, values.values, passed))
+            loop = For(mark, columns, passed, table)
+            failed = failed or isinstance(values, Invalid)
         return Invalid(mark) if failed else loop
 
     def _parse_wire(self, mark: Mark, kind: str, value: Value) -> Wire | Invalid:
@@ -467,6 +498,12 @@ class Grammar(CallGrammar):
 _AUX = tuple(AUX_KEYS)
 WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of an auxiliary classifier's loss may be."""
+
+
+def _explain_let(mark: Mark) -> Fault:
+    """The fault of a `let` that nothing follows."""
+    help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
+    return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
 
 
 def _words(mapping: Mapping) -> list[str]:

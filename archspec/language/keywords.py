@@ -97,10 +97,15 @@ NODE_KEYWORDS: Keywords = {
     ),
     "for": Keyword(
         "A loop: one pass of the body for each row of the columns.",
-        "columns: a mapping of names to lists",
+        "columns: a mapping of names to lists; or rows: a list of mappings, or a table, `{as: names, rows: lists}`",
         "- {for: {width: [16, 32]}, body: [{conv: {out: =width, kernel: 3}}]}",
         modifiers=_ALL,
-        companions=("body",),
+        companions=("let", "body"),
+    ),
+    "let": Keyword(
+        "Values computed where they stand, for all that follows in the list or parts; beside `for`, for each pass.",
+        "a mapping of names to values",
+        "- let: {width: =2 * c_in}\n- conv: {out: =width, kernel: 3}\n- conv: {out: =width, kernel: 1}",
     ),
     **{
         name: Keyword(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL)
@@ -132,6 +137,25 @@ COMPANIONS: Keywords = {
     ),
 }
 """The keys that belong to one form of a node."""
+
+FOR_KEYS: Keywords = {
+    "as": Keyword(
+        "The names of a table's columns.",
+        "a list of names",
+        "- for: {as: [width, kernel], rows: [[16, 3], [32, 5]]}\n"
+        "  body: [{conv: {out: =width, kernel: =kernel, padding: same}}]",
+        {"type": "array", "minItems": 1, "uniqueItems": True, "items": NAME},
+        needed=True,
+    ),
+    "rows": Keyword(
+        "The rows of a table, each of which has a value for every name.",
+        "a list of lists, or of mappings, or a formula that gives one",
+        "- for: {as: [width, kernel], rows: [[16, 3], [32, 5]]}\n"
+        "  body: [{conv: {out: =width, kernel: =kernel, padding: same}}]",
+        needed=True,
+    ),
+}
+"""The keys of a table, in place of the columns of `for`."""
 
 AUX_KEYS: Keywords = {
     "name": Keyword(

@@ -14,6 +14,7 @@ from archspec.language.keywords import (
     BLOCK_KEYS,
     COMPANIONS,
     FILE_KEYS,
+    FOR_KEYS,
     MODIFIERS,
     NAME,
     NODE_KEYWORDS,
@@ -183,6 +184,7 @@ def _definitions() -> dict[str, Schema]:
         "parts": {
             "type": "object",
             "propertyNames": {"not": {"enum": list(MODIFIER_WORDS)}, **modifiers["name"]},
+            "properties": {"let": _node_words()["let"]},
             "additionalProperties": _ref("place"),
             "not": _ref("one_node"),
         },
@@ -190,7 +192,7 @@ def _definitions() -> dict[str, Schema]:
             "anyOf": [
                 {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_node_words()]}},
                 *(
-                    {"required": [node_word, *words], "maxProperties": 2}
+                    {"required": [node_word], "propertyNames": {"enum": [node_word, *words]}}
                     for node_word, words in COMPANIONS_BY_WORD.items()
                 ),
             ]
@@ -202,14 +204,18 @@ def _definitions() -> dict[str, Schema]:
                 {
                     "type": "object",
                     "minProperties": 1,
-                    "propertyNames": modifiers["name"],
+                    "propertyNames": {"not": {"const": "let"}, **modifiers["name"]},
                     "additionalProperties": _ref("branch"),
                     "not": _ref("one_node"),
                 },
                 {
                     "description": "A branch for each row.",
                     "type": "object",
-                    "properties": {"for": _node_words()["for"], "body": _ref("place")},
+                    "properties": {
+                        "for": _node_words()["for"],
+                        "let": _node_words()["let"],
+                        "body": _ref("place"),
+                    },
                     "required": ["for", "body"],
                     "additionalProperties": False,
                 },
@@ -237,11 +243,8 @@ def _node_words() -> dict[str, Schema]:
     words |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
     word: Schema = either(NAME, FORMULA)
     words["use"] = NODE_KEYWORDS["use"].schema
-    words["for"] = {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
-    }
+    words["for"] = _loop()
+    words["let"] = _LET
     words |= dict.fromkeys(WIRES, word)
     words["aux"] = {
         "type": "object",
@@ -253,6 +256,28 @@ def _node_words() -> dict[str, Schema]:
         "additionalProperties": False,
     }
     return words | {node_word: _describe(keyword, words[node_word]) for node_word, keyword in NODE_KEYWORDS.items()}
+
+
+_LET: Schema = {"type": "object", "minProperties": 1}
+
+
+def _loop() -> Schema:
+    """What may stand after `for`: columns, a list of rows, or a table with the names of its columns."""
+    column: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
+    rows: Schema = {"type": "array", "items": {"type": ["array", "object"]}}
+    table = _all_describe(FOR_KEYS, {"as": FOR_KEYS["as"].schema, "rows": _or_formula(rows)})
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "minProperties": 1,
+                "if": {"required": ["as"]},
+                "then": {"properties": table, "required": list(table)},
+                "additionalProperties": column,
+            },
+            {"type": "array", "minItems": 1, "items": {"type": "object", "minProperties": 1}},
+        ]
+    }
 
 
 def _describe(keyword: Keyword, one: Schema) -> Schema:
@@ -276,7 +301,8 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         for some in combinations(MODIFIER_WORDS, count)
         if not any(former in some and now in some for former, now in FORMER.items())
     ]
-    one_word: list[Schema] = [{"required": [node_word]} for node_word in words]
+    one_word: list[Schema] = [{"required": [node_word]} for node_word in words if node_word != "let"]
+    one_word.append({"required": ["let"], "not": {"required": ["for"]}})
     limited: list[Schema] = [
         {"if": {"required": [node_word]}, "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
         for node_word, allowed in MODIFIERS_BY_WORD.items()

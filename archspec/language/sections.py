@@ -56,7 +56,7 @@ class Sections:
     roles: dict[str, Call | None]
     defaults: dict[str, dict[str, Default]]
     vocabulary: Vocabulary
-    iterate_bodies: dict[str, SyntaxNode]  # of the file's own blocks
+    bodies: dict[str, SyntaxNode]  # of the file's own blocks
     network: SyntaxNode | None
     init: InitialValues
     expect: dict[str, Any]
@@ -73,7 +73,7 @@ def compute_sections(root: Mapping, report: Report) -> Sections:
     variables = _variables(root.get("vars"), report)
     own = define_blocks(root.get("blocks"), report)
     vocabulary = Vocabulary(own)
-    iterate_bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
+    bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
     grammar = Grammar(vocabulary, variables, report)
     network = root.get("network")
     section = _SectionReader(root, variables, report)
@@ -85,7 +85,7 @@ def compute_sections(root: Mapping, report: Report) -> Sections:
         roles=_roles(root.get("defaults"), grammar, report),
         defaults=_defaults(root.get("defaults"), vocabulary, variables, report),
         vocabulary=vocabulary,
-        iterate_bodies=iterate_bodies,
+        bodies=bodies,
         network=grammar.parse("", network.mark, network) if network else None,
         init=read_initial_values(root.get("init"), section.data("init"), report),
         expect=section.data("expect") or {},

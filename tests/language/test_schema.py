@@ -61,6 +61,12 @@ BEYOND = {
     "groups that do not divide",
     "linear on a feature map",
     "unequal columns",
+    "rows of unequal length",
+    "rows of unequal length by a formula",
+    "rows without names",
+    "a row with a mistyped column",
+    "a table of one row as branches",
+    "let where nothing follows",
     "block recursion",
     "expect not met",
     "a role without a meaning",
@@ -167,6 +173,20 @@ FORMS: dict[str, Any] = {
             {"b": 1, "repeat": 2},
         ],
         "side": {"aux": {"name": "s", "weight": 0.3, "body": ["flatten", {"linear": 2}]}, "when": True},
+        "let": {"even": "=2 * w"},
+        "rows": {
+            "for": [{"k": 1}, {"k": "=w - 1"}],
+            "let": {"out": "=w + k"},
+            "body": [{"conv": {"out": "=out", "kernel": 1}}],
+        },
+        "table": [
+            {
+                "for": {"as": ["k", "o"], "rows": [[1, 2], ["=w // 4", 3]]},
+                "body": [{"conv": {"out": "=o", "kernel": "=k"}}],
+            },
+            {"let": {"back": "=w"}},
+            {"conv": {"out": "=back", "kernel": 1}},
+        ],
         "loop": {
             "for": {"k": ["p", "q"]},
             "body": [{"save": "=k"}, "act", {"output": "=k"}, {"concat": {"u": [], "v": {"load": "=k"}}}],

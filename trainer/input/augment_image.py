@@ -27,11 +27,15 @@ def transform(
     otherwise the image is resized first, as it is for testing. mixup and cutmix are left to the batch.
     """
     steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in augment if one.name in _TRANSFORMS]
-    others = [one.name for one in augment if one.name not in FLIPS]
-    if others[:1] != ["random_resized_crop"]:
+    if not cuts_first(augment):
         steps.insert(0, partial(bring_to_size, size=shape[1:], resize=resize))
     made: Callable[[Tensor], Tensor] = v2.Compose(steps)
     return made
+
+
+def cuts_first(augment: Sequence[AppliedAugmentation]) -> bool:
+    """Whether `random_resized_crop` cuts from the image as it lies in its file: nothing but flips stands before it."""
+    return [one.name for one in augment if one.name not in FLIPS][:1] == ["random_resized_crop"]
 
 
 class _Noise(v2.RandomErasing):  # type: ignore[misc]

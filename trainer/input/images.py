@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
@@ -22,6 +23,12 @@ def fit_to_input(images: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tens
         images = images.expand(-1, 3, -1, -1)
     elif images.shape[1] == 3 and channels == 1:
         images = functional.rgb_to_grayscale(images)
+    exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if exported and resize == STRETCH:
+        # what is traced must do for images of other sizes too, also where the example needs no resizing
+        resized = images if images.device.type == "cpu" else images.float()
+        resized = interpolate(resized, size, mode="bilinear", antialias=True)
+        return resized if resized.dtype == images.dtype else resized.round_().to(images.dtype)
     return bring_to_size(images, size, resize)
 
 

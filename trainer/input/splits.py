@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,11 +15,13 @@ from torch import Tensor
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe, Resize
+from trainer.input.augment_image import cuts_first
 from trainer.input.cache import read_cache, write_cache
 from trainer.input.datasets import DataSet, InMemory
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
+from trainer.input.parts import missing_classes, shared_images
 from trainer.input.resizing import STRETCH
 
 MEMORY_LIMIT = 1_000_000_000
@@ -28,6 +30,7 @@ MEMORY_LIMIT = 1_000_000_000
 MAX_NAMED_FILES = 5
 """How many unreadable files a message names."""
 
+T = TypeVar("T")
 Statistics = tuple[Tensor, Tensor]
 Faults = list[tuple[Path, str]]
 """Files that cannot be read, and why."""
@@ -76,15 +79,8 @@ def prepare_splits(
     splits = split(data, recipe)
     # the statistics depend on the files, on which of them are trained with, and on the size they are resized to
     sizes = [len(one) for one in splits]
-    key: dict[str, Any] = {
-        "version": 1,
-        "data": data.files_fingerprint,
-        "shape": list(shape),
-        "sizes": sizes,
-        "seed": recipe.seed,
-    }
-    if recipe.resize != STRETCH:
-        key["resize"] = recipe.resize.to_dict()
+    key = {"version": 2, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
+    key |= {} if recipe.resize == STRETCH else {"resize": repr(recipe.resize)}
     files = [one for one in splits if isinstance(one, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY_LIMIT:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
@@ -92,13 +88,24 @@ def prepare_splits(
     train, validation, test = (_in_memory(one, shape, recipe.resize, faults, decoder) for one in splits)
     notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize else None
+    notes += tuple(missing_classes(_named(train.labels, validation.labels, test.labels), data.class_names))
+    if not isinstance(splits[0], Files):
+        return Splits(train, validation, test, measured, notes)
+    notes += tuple(shared_images(_named(*files)))
+    damaged = {file for file, _ in faults}
+    sound = splits[0].at(torch.tensor([i for i in range(len(splits[0])) if splits[0].file(i) not in damaged]).long())
+    if cuts_first(recipe.augment) and sound.differ_from(shape[1:]):
+        # crops are cut from the files' own pixels, as those of larger sets are
+        stream = Stream(sound, shape, resize=recipe.resize).augmented(recipe.augment, data.classes)
+        return Splits(stream, validation, test, measured, notes)
     return Splits(train, validation, test, measured, notes)
 
 
 def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | Files, InMemory | Files]:
-    """The training, validation and test sets; validation images are split off by the recipe's seed.
+    """The training, validation and test sets.
 
-    A data set's own validation set is left as it is. Raises `UsageError`.
+    Validation images are split off by the recipe's seed, of each class alike; a data set's own validation set is left
+    as it is. Raises `UsageError`.
     """
     if data.validation is not None:
         return data.train, data.validation, data.test
@@ -108,10 +115,17 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
     if count >= total or (share and not count):
         raise UsageError(
             f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`",
-            help="--set train.validation=0.1",
+            help=f"--set train.validation={0.1 if round(0.1 * total) else min(1, total - 1)}",
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
-    return data.train.at(order[count:]), data.train.at(order[:count]), data.test
+    # evenly spaced among the images sorted by class, of each class its share, rounded up or down
+    by_class = order[data.train.labels[order].argsort(stable=True)]
+    validation = by_class[((torch.arange(count) + 0.5) * (total / max(count, 1))).long()]
+    return data.train.at(order[~torch.isin(order, validation)]), data.train.at(validation), data.test
+
+
+def _named(*parts: T) -> dict[str, T]:
+    return dict(zip(("training", "validation", "test"), parts, strict=True))
 
 
 def _in_memory(
@@ -160,6 +174,8 @@ def _streamed(
         for one, found in zip(splits, broken, strict=True)
     ]
     notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
+    notes += tuple(missing_classes(_named(*(one.labels for one in sound)), data.class_names))
+    notes += tuple(cached["shared"])
     train, validation, test = (Stream(files, shape, resize=recipe.resize) for files in sound)
     train = train.augmented(recipe.augment, data.classes)
     measured = torch.tensor(cached["mean"]), torch.tensor(cached["std"])
@@ -183,7 +199,8 @@ def _measure(splits: list[Files], shape: Shape, resize: Resize) -> dict[str, Any
             elif number == 0:
                 counts += histogram(image[None], shape)
     mean, std = moments(counts)
-    return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable}
+    shared = shared_images(_named(*splits))
+    return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable, "shared": shared}
 
 
 def _check_unreadable(data: DataSet, labels: Tensor, faults: Faults, total: int, skip: bool) -> tuple[str, ...]:

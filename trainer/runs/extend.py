@@ -6,6 +6,7 @@ import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from archspec.foundation.errors import UsageError
 from trainer.runs import checkpoints, resume
@@ -26,7 +27,8 @@ def extended(job: Job, run: Run, checkpoint: Path | None, epochs: int) -> Job:
         raise UsageError(
             f"the run {run.folder} has no checkpoint to go on from", help=f"archspec train --resume {run.folder}"
         )
-    done = resume.position(checkpoints.load(checkpoint))[0]
+    content = checkpoints.load_own(checkpoint, run.recorded("key"))
+    done = resume.position(content, checkpoint)[0]
     if epochs <= max(done, recipe.epochs):
         raise UsageError(
             f"the run {run.folder} is of {recipe.epochs} epochs: --epochs is their number in all, and not greater",
@@ -57,21 +59,28 @@ def _anew(run: Run, epochs: int) -> str:
     )
 
 
-def copy_state(run: Run, to: Path) -> Path:
-    """Copy what a run has learnt and logged into another run's folder; its newest checkpoint there.
+def copy_state(run: Run, to: Run, spec: dict[str, Any]) -> Path:
+    """Copy what a run has learnt and logged into the folder of another, of a resolved spec; the checkpoint there.
 
     Raises `UsageError` where the disk is full or refuses.
     """
+    source = checkpoints.latest(run.folder / "checkpoints", lambda _: None)
+    assert source is not None, "as `extended` has seen"
+    last = to.folder / "checkpoints" / "last.ckpt"
+    for file, copy in ((source, last), (source.with_name("best.ckpt"), last.with_name("best.ckpt"))):
+        if file.exists():
+            content = checkpoints.load_own(file, run.recorded("key"))
+            content |= {
+                checkpoints.RUN: to.recorded("key"),
+                "hyper_parameters": content["hyper_parameters"] | {"spec": spec},
+            }
+            checkpoints.save(content, copy)
     try:
-        (to / "checkpoints").mkdir(exist_ok=True)
-        source = checkpoints.latest(run.folder / "checkpoints", lambda _: None)
-        assert source is not None, "as `extended` has seen"
-        shutil.copyfile(source, to / "checkpoints" / "last.ckpt")
-        for name in ("checkpoints/best.ckpt", "metrics.csv"):
-            if (run.folder / name).exists():
-                shutil.copyfile(run.folder / name, to / name)
+        if (run.folder / "metrics.csv").exists():
+            shutil.copyfile(run.folder / "metrics.csv", to.folder / "metrics.csv")
     except OSError as error:
         raise UsageError(
-            f"cannot copy {run.folder} to {to}: {error.strerror or error}", help="make room, or choose another --out"
+            f"cannot copy the metrics of {run.folder} to {to.folder}: {error.strerror or error}",
+            help="make room, or choose another --out",
         ) from None
-    return to / "checkpoints" / "last.ckpt"
+    return last

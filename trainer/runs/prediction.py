@@ -1,0 +1,89 @@
+"""Predict the classes of image files by a trained network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from archspec.foundation.errors import UsageError
+from trainer.data.folder import LEFT_OUT
+from trainer.input.files import SUFFIXES, Files, Unreadable
+from trainer.runs.evaluation import load_network
+from trainer.runs.folders import Run
+
+BATCH = 64
+"""How many images are predicted at once."""
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """The files that are named, and in place of a folder the images in it and in its subfolders, in order.
+
+    Hidden files and folders, and those without an image's suffix, are left out. Raises `UsageError` where a folder has
+    no images.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(_images_below(path))
+        if not inside:
+            raise UsageError(f"no image is in the folder {path}", help=f"images end in {' '.join(sorted(SUFFIXES))}")
+        found += inside
+    return found
+
+
+def _images_below(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != LEFT_OUT]
+        for name in files:
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
+                yield Path(place, name)
+
+
+def predict(run: Run, images: Sequence[Path], top: int, *, progress: bool = False) -> Iterator[tuple[Path, Any]]:
+    """Each image file with what the run's network predicts (a list, `Task.predict`), or why it cannot be read (a text).
+
+    Files are decoded as for training and testing, and predicted in batches. Raises `UsageError` where the run has no
+    sound weights.
+    """
+    module = load_network(run).module
+    names = run.environment.get("classes")
+    files = Files(Path(), tuple(map(str, images)), torch.zeros(len(images), dtype=torch.int64))
+    decoded = track(
+        files.decoded(module.shape, module.recipe.resize),
+        "predicting",
+        total=len(images),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not progress,
+    )
+    held: list[tuple[Path, Tensor | Unreadable]] = []
+    for image in zip(images, decoded, strict=True):
+        held.append(image)
+        if len(held) == BATCH or len(held) == len(images):
+            yield from _predicted(module, held, names, top)
+            held = []
+    yield from _predicted(module, held, names, top)
+
+
+def _predicted(
+    module: Any, held: Sequence[tuple[Path, Tensor | Unreadable]], names: Sequence[str] | None, top: int
+) -> Iterator[tuple[Path, Any]]:
+    readable = [image for _, image in held if isinstance(image, Tensor)]
+    outputs: Iterator[Tensor] = iter(())
+    if readable:
+        with torch.inference_mode():
+            outputs = iter(module(torch.stack(readable).to(module.device)))
+    for file, image in held:
+        if isinstance(image, Unreadable):
+            yield file, str(image)
+        else:
+            yield file, module.task.predict(next(outputs), names, top)
