@@ -181,8 +181,7 @@ def test_an_example_is_sound(fence: Fence) -> None:
 
 @pytest.mark.parametrize("fence", RECIPES, ids=lambda fence: fence.id)
 def test_an_example_of_a_recipes_file_is_sound(fence: Fence, tmp_path: Path) -> None:
-    parts = "network: {stem: [relu], stages: {for: {i: [1, 2]}, body: [relu]}, head: [relu]}"
-    (tmp_path / "net.yaml").write_text(BASE.replace("network: [relu]", parts), encoding="utf-8")
+    (tmp_path / "net.yaml").write_text(BASE.replace("network: [relu]", PARTS), encoding="utf-8")
     (tmp_path / "mine.yaml").write_text(fence.text, encoding="utf-8")
     recipe = load(tmp_path / "net.yaml", recipe=tmp_path / "mine.yaml").recipe
     assert recipe == Recipe.from_dict(yaml.safe_load(fence.text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -11,13 +12,14 @@ from archspec.foundation.errors import Fault, Frame, Mark, Report, join_words
 from archspec.foundation.formulas import describe
 from archspec.foundation.frozen import freeze, freeze_pairs
 from archspec.foundation.shapes import Shape, show
+from archspec.foundation.source import List
 from archspec.foundation.validate import faults
 from archspec.language import syntax
 from archspec.language.blocks import Block
 from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.loops import faults_of_rows
-from archspec.language.names import ROLES, check_tensor
+from archspec.language.names import ROLES, check_part, check_tensor
 from archspec.language.sections import INVALID, InitialValues, Sections, origins, read_initial_values
 from archspec.language.syntax import (
     Aux,
@@ -202,7 +204,7 @@ class _Elaborator:
                 message = f"two outputs are named `{one.name}`; the first is at {names[one.name]}"
                 help = "in a loop, let a column give the names; in a block, an argument"
                 if one.weight is not None:
-                    help = "it is no formula: an `aux` stands in no loop, and in no block that is used twice"
+                    help = "in a loop or block, let a formula give the names: `name: ='side' + str(index)`"
                 raise Fault("duplicate-name", message, one.mark, help=help)
             names[one.name] = one.mark
         return group
@@ -222,8 +224,12 @@ class _Elaborator:
             if result is None:
                 valid, shape = False, None
             elif not isinstance(result, _Absent):
+                if kind == "sequence" and isinstance(node.body, Aux) and isinstance(result, Group) and key.isdigit():
+                    key = result.name  # a formula gave it
                 children.append((key, result))
                 shape = result.output
+        if kind == "sequence" and len({key for key, _ in children}) < len(children):
+            raise _same_name(children, [node for _, node, _ in nodes])
         return self.group(kind, mark, children, context, shape) if valid and shape is not None else None
 
     def sequence(self, sequence: Sequence, context: Context) -> Result:
@@ -292,7 +298,7 @@ class _Elaborator:
         }
 
     def merge(self, merge: Merge, context: Context) -> Result:
-        entries = [(node.key, node, context) for node in merge.branches]
+        entries = [entry for node in merge.branches for entry in self.branches(node, context)]
         if merge.looped:
             (node,) = merge.branches
             assert isinstance(node.body, For)
@@ -319,8 +325,34 @@ class _Elaborator:
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
         return replace(group, looped=True) if merge.looped else group
 
+    def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
+        """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""
+        entry = (node.key, node, context)
+        wire = node.body
+        if not (isinstance(wire, syntax.Wire) and wire.kind == "load" and not isinstance(wire.name.data, str)):
+            return [entry]
+        try:
+            if node.when is not None and not self.binder.typed(node.when, bool, "`when`", context):
+                return [entry]
+            names = self.binder.value(wire.name, context)
+        except (Fault, InvalidValue):  # as the branch itself reports
+            return [entry]
+        if not isinstance(names, list):
+            return [entry]
+        places = wire.name.value.items if isinstance(wire.name.value, List) else [wire.name.value] * len(names)
+        made = []
+        for i, (name, place) in enumerate(zip(names, places, strict=True)):
+            one = syntax.Wire(wire.mark, "load", Expression(place, name, frozenset(), True))
+            key = f"{node.key}_{i}" if node.key else str(i)
+            made.append((key, SyntaxNode(key, place.mark, one), context))
+        return made
+
     def wire(self, wire: syntax.Wire, context: Context) -> Result:
-        name = self.binder.typed(wire.name, str, f"the name at `{wire.kind}`", context)
+        name = self.binder.value(wire.name, context)
+        if not isinstance(name, str):
+            help = "several tensors are branches of a merge: `concat: {load: …}`" if isinstance(name, list) else None
+            message = f"the name at `{wire.kind}` must be a text, not {describe(name)}"
+            raise Fault("formula-type", message, wire.name.mark, help=help if wire.kind == "load" else None)
         check_tensor(name, wire.name.mark)
         if wire.kind == "save":
             context.tensors.save(name, context.shape, wire.mark, context.frames)
@@ -334,6 +366,8 @@ class _Elaborator:
     def aux(self, aux: Aux, context: Context) -> Result:
         if context.tensors.around is not None:
             raise _in_aux("aux", aux.mark)
+        name = self.binder.typed(aux.name, str, "the `name` of an `aux`", context)
+        check_part(name, aux.name.mark)
         weight = self.binder.value(aux.weight, context)
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
@@ -342,11 +376,11 @@ class _Elaborator:
         if body is None or context.shape is None:
             return None
         if isinstance(body, _Absent):
-            raise Fault("node-form", f"the auxiliary classifier `{aux.name}` is empty", aux.mark)
-        _refuse_whole_recompute(body, f"the auxiliary classifier `{aux.name}`")
+            raise Fault("node-form", f"the auxiliary classifier `{name}` is empty", aux.mark)
+        _refuse_whole_recompute(body, f"the auxiliary classifier `{name}`")
         for one in body.named_outputs[:1]:  # within a block
-            raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{aux.name}`, {aux.mark}")
-        frozen_arguments = freeze_pairs({"name": aux.name, "weight": weight})
+            raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{name}`, {aux.mark}")
+        frozen_arguments = freeze_pairs({"name": name, "weight": weight})
         return Group("aux", (("", body),), context.shape, context.shape, aux.mark, frozen_arguments=frozen_arguments)
 
     # --- calls ---------------------------------------------------------------------------------------------------
@@ -513,6 +547,13 @@ def _refuse_whole_recompute(node: Result, what: str) -> None:
             message = f"`recompute` has no meaning for the whole of {what}: all of it would be kept to compute it again"
             raise Fault("key-unknown", message, node.mark, help="put it beside parts of it")
         node = node.children[0][1] if isinstance(node, Group) and node.kind == "block" else None
+
+
+def _same_name(children: list[tuple[str, Node]], nodes: list[SyntaxNode]) -> Fault:
+    """The fault of two parts of one name, which a formula gave to an auxiliary classifier among them."""
+    name, count = Counter(key for key, _ in children).most_common(1)[0]
+    mark = next(node.body.name.mark for node in nodes if isinstance(node.body, Aux) and node.body.name.is_formula)
+    return Fault("duplicate-name", f"{count} parts are named `{name}`", mark)
 
 
 def _in_aux(kind: str, mark: Mark, note: str = "") -> Fault:

@@ -123,7 +123,7 @@ def prepare(
     check_devices(recipe, devices)
     cache = cache or DataCache()
     images = cache.load(source or recipe.data, data_folder, download=download)
-    if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
+    if "num_classes" in dict(spec.plan.vars).keys() - spec.unused_vars and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.channels, spec.plan.input, images.name)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
