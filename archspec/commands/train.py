@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data", metavar="NAME|FOLDER", help="A data set by its name, or a folder of images, instead of the recipe's."
 )
+@click.option("--task", metavar="NAME", help="What is learned, instead of the recipe's: by default what the data fit.")
 @click.option(
     "--data-folder",
     type=click.Path(path_type=Path),
@@ -125,6 +126,7 @@ def command(
     variants: tuple[str, ...],
     recipe: str | None,
     data: str | None,
+    task: str | None,
     data_folder: Path,
     download: bool,
     skip_unreadable: bool,
@@ -165,6 +167,8 @@ def command(
         settings = (*settings, f"train.weights={json.dumps(weights)}")
     for key, given in (("partial", partial), ("adapt", adapt)):
         settings = (*settings, *([f"train.{key}=true"] if given else []))
+    if task is not None:
+        settings = (*settings, f"train.task={task}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
     if compile:

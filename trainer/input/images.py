@@ -32,6 +32,16 @@ def fit_to_input(images: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tens
     return bring_to_size(images, size, resize)
 
 
+def fit_masks(masks: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
+    """Fit masks `(N, H, W)` to a network's input `shape`: each pixel has the class of the one that lies nearest."""
+    return bring_to_size(masks[:, None], shape[1:], resize, masks=True)[:, 0]
+
+
+def fit_targets(targets: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
+    """Fit the targets of images to a network's input `shape`: masks `(N, H, W)` are resized, others stay."""
+    return fit_masks(targets, shape, resize) if targets.ndim == 3 and targets.dtype == torch.uint8 else targets
+
+
 def check_fit(channels: int, shape: Shape, name: str) -> None:
     """Raises `UsageError` where a data set's images of `channels` cannot be fitted to a network's input."""
     if len(shape) != 3:

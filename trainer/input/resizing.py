@@ -11,12 +11,14 @@ from torchvision.transforms.v2 import functional
 from archspec.recipe import Resize
 
 STRETCH = Resize("stretch")
+IGNORED = 255
+"""The class of pixels of masks that count for nothing."""
 MARGIN = (8, 7)
 """By what `crop` enlarges the input's sides where its `size` is not given: 256 pixels of 224."""
 
 
-def bring_to_size(images: Tensor, size: Sequence[int], resize: Resize = STRETCH) -> Tensor:
-    """Images `(N, C, H, W)` of a height and width `size`. Resizing is antialiased.
+def bring_to_size(images: Tensor, size: Sequence[int], resize: Resize = STRETCH, *, masks: bool = False) -> Tensor:
+    """Images `(N, C, H, W)` of a height and width `size`. Resizing is antialiased; masks take the nearest pixel.
 
     Images that have that size already are left as they are. `crop` is torchvision's `Resize` and `CenterCrop`: the
     shorter side becomes `size`, the longer one keeps the ratio, and the centre is cut out. Where the input is not
@@ -27,6 +29,7 @@ def bring_to_size(images: Tensor, size: Sequence[int], resize: Resize = STRETCH)
     assert resize.name != "weights", "what weights know is looked up before"
     arguments = dict(resize.arguments)
     interpolation = InterpolationMode(arguments.get("interpolation", "bilinear"))
+    interpolation = InterpolationMode.NEAREST_EXACT if masks else interpolation
     height, width = images.shape[-2:]
     if resize.name == "crop":
         shorter = min(size)
@@ -39,7 +42,7 @@ def bring_to_size(images: Tensor, size: Sequence[int], resize: Resize = STRETCH)
         images = _resized(images, fitting, interpolation)
         top, left = ((whole - part) // 2 for whole, part in zip(size, fitting, strict=True))
         rest = [left, top, size[1] - fitting[1] - left, size[0] - fitting[0] - top]
-        return functional.pad(images, rest, fill=arguments.get("fill", 0))  # type: ignore[no-any-return]
+        return functional.pad(images, rest, fill=IGNORED if masks else arguments.get("fill", 0))  # type: ignore[no-any-return]
     return _resized(images, size, interpolation)
 
 

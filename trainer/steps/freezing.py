@@ -38,12 +38,18 @@ def freeze_parts(network: nn.Module, freeze: Freeze, epoch: int | None) -> None:
 
     Modules that keep statistics are those with buffers that a `state_dict` holds.
     """
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not freeze.holds(name, epoch))
-    for name, module in network.named_modules():
+    # what is shared has several names, and is frozen by any of them
+    names = [name for name, _ in network.named_parameters(remove_duplicate=False) if freeze.holds(name, epoch)]
+    frozen = {id(network.get_parameter(name)) for name in names}
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) not in frozen)
+    keeping = {
+        id(module) for name, module in network.named_modules(remove_duplicate=False) if freeze.holds(name, epoch)
+    }
+    for module in network.modules():
         kept = {key for key, buffer in module._buffers.items() if buffer is not None}
         if kept - module._non_persistent_buffers_set:
-            module.train(not freeze.holds(name, epoch))
+            module.train(id(module) not in keeping)
 
 
 def _network(module: LightningModule) -> Any:

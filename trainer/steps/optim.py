@@ -26,8 +26,11 @@ def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
     factors = recipe.lr_scale.factors(list(names)) if recipe.lr_scale else {}
     no_decay = {id(one) for one in _norms_and_biases(network)} if recipe.decay == "weights" else set()
     grouped: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    # what is shared has several names
+    everywhere = network.named_parameters(remove_duplicate=False) if recipe.freeze else ()
+    frozen = {id(parameter) for name, parameter in everywhere if recipe.freeze and recipe.freeze.holds(name)}
     for name, parameter in names.items():
-        if recipe.freeze is None or not recipe.freeze.holds(name):
+        if id(parameter) not in frozen:
             grouped.setdefault((factors.get(name, 1.0), id(parameter) in no_decay), []).append(parameter)
     groups = dict(sorted(grouped.items(), key=lambda group: group[0][1]))  # those without decay come last
     optimizer = kind(
