@@ -131,7 +131,7 @@ def test_every_word_is_explained(word: str) -> None:
         ),
         (
             "name-unknown",
-            "error[name-unknown]: no primitive, block or role has this name\n\n"
+            "error[name-unknown]: no primitive, block, role or part of the network has this name\n\n"
             "wrong:\n  network: [rellu]\n\nright:\n  network: [relu]\n",
         ),
         (

@@ -44,7 +44,8 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     shape, count = job.spec.plan.input, min(SAMPLES, len(job.train))
     if isinstance(job.train, InMemory):
         augmentation = Augmentation(job.recipe.augment, shape, job.data.classes)
-        drawing.samples(augmentation, fit_to_input(job.train.images[:count], shape), folder / "augmentation.png")
+        images = fit_to_input(job.train.images[:count], shape, job.recipe.resize)
+        drawing.samples(augmentation, images, folder / "augmentation.png")
     else:
         positions = list(range(count))
         draws = [batch[0] for seed in range(drawing.DRAWS) if isinstance(batch := job.train[seed, positions], tuple)]

@@ -58,7 +58,7 @@ def predict(run: Run, images: Sequence[Path], top: int, *, progress: bool = Fals
     names = run.environment.get("classes")
     files = Files(Path(), tuple(map(str, images)), torch.zeros(len(images), dtype=torch.int64))
     decoded = track(
-        files.decoded(module.shape),
+        files.decoded(module.shape, module.recipe.resize),
         "predicting",
         total=len(images),
         console=Console(stderr=True),
