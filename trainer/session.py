@@ -15,7 +15,7 @@ import yaml
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import Callback
 
-from archspec.foundation.errors import UsageError
+from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
@@ -28,14 +28,14 @@ from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Trained, evaluate, load_network
+from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import EVALUATION_BATCH, Job, load_job
+from trainer.runs.job import Job, load_job
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
 from trainer.steps.module import SpecModule
-from trainer.tasks.classification import Evaluation
+from trainer.tasks import PREDICTIONS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Options:
 def train(job: Job, out: Path, options: Options | None = None, *, progress: bool = False) -> Result:
     """Train a job in a new folder below `out`.
 
-    The weights of the best validation accuracy are then evaluated on the test set; without validation images, the last.
+    The weights of the epoch that is best by the task's first metric on the validation images are then evaluated on the
+    test set; without validation images, the last.
 
     Raises:
         Diverged: A loss or weight is no longer finite.
@@ -83,6 +84,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "spec": job.spec.file,
         "variant": job.spec.variant,
         "data": job.data.name,
+        "task": job.task.name,
         "classes": list(job.data.class_names),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),
@@ -179,8 +181,9 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             run.folder,
             _make_callbacks(job, run, options, signals, monitor, best),
             group,
-            job.task.metric,
+            job.task,
             step=step,
+            start=(epoch, batch),
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
@@ -189,7 +192,8 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, **loading)
+            batch_size = job.task.evaluation_batch(recipe)
+            validation = loader(move_to_device(job.validation, device), batch_size, **loading)
         optimize_execution(module.network, recipe, device)
         with _translate_errors(job, run.folder, device), explain_dead_workers():
             with _refuse_unusable(checkpoint, monitor):
@@ -271,11 +275,20 @@ def _evaluate_and_save(
 ) -> Result:
     """Evaluate the best weights on the test set and write the results."""
     trained = load_network(run, device)
-    evaluation = evaluate(trained.module, job.test, progress=options.progress, workers=options.workers)
+    evaluating: dict[str, Any] = {"batch_size": job.task.evaluation_batch(job.recipe), "workers": options.workers}
+    evaluation = evaluate(trained.module, job.test, progress=options.progress, **evaluating)
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
-        trained = replace(trained, score=evaluate(trained.module, job.validation).accuracy)
+        validation = evaluate(trained.module, job.validation, **evaluating)
+        trained = replace(trained, score=validation.metrics[job.task.metric.name])
     result = _result(job, run, monitor, trained, evaluation)
     result.write()
+    for name, rows in evaluation.tables(job.data.class_names).items():
+        if name == PREDICTIONS:
+            files = job.test.files.paths if isinstance(job.test, Stream) else job.test.files
+            rows = [[first, *row] for first, row in zip(["file", *files], rows, strict=True)]
+        run_folders.write_table(run.folder / f"{name}.csv", rows)
+    for note in evaluation.notes(job.data.class_names):
+        print(escape(f"note: {note}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)
@@ -306,9 +319,8 @@ def _result(job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, eval
         epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=trained.score,
-        test_accuracy=evaluation.accuracy,
-        test_loss=evaluation.loss,
+        metrics={job.task.metric.log_name: trained.score, **test_values(job.task, evaluation)},
+        task=job.task.name,
         best_epoch=trained.epoch or monitor.count,
         seconds=monitor.seconds,
         images_per_second=monitor.images / monitor.seconds if monitor.seconds else 0.0,

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data", metavar="NAME|FOLDER", help="A data set by its name, or a folder of images, instead of the recipe's."
 )
+@click.option("--task", metavar="NAME", help="What is learned, instead of the recipe's: by default what the data fit.")
 @click.option(
     "--data-folder",
     type=click.Path(path_type=Path),
@@ -110,6 +111,7 @@ def command(
     variants: tuple[str, ...],
     recipe: str | None,
     data: str | None,
+    task: str | None,
     data_folder: Path,
     download: bool,
     skip_unreadable: bool,
@@ -138,6 +140,8 @@ def command(
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
     if data is not None and resume is None:
         settings = (*settings, f"train.data={data}")
+    if task is not None:
+        settings = (*settings, f"train.task={task}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
     if compile:

@@ -29,7 +29,7 @@ from archspec.language.names import (
     check_part,
     check_tensor,
 )
-from archspec.language.syntax import Aux, Body, Expression, For, Invalid, Let, Merge, Sequence, SyntaxNode, Wire
+from archspec.language.syntax import Again, Aux, Body, Expression, For, Invalid, Let, Merge, Sequence, SyntaxNode, Wire
 
 
 class Grammar(LoopGrammar):
@@ -49,7 +49,7 @@ class Grammar(LoopGrammar):
     def _is_node(self, mapping: Mapping) -> bool:
         """Whether a mapping as a body is one node: one key that is a node word, the others modifiers."""
         words = _words(mapping)
-        return len(words) == 1 and self._is_node_word(words[0])
+        return (len(words) == 1 and self._is_node_word(words[0])) or (not words and "share" in mapping.entries)
 
     def _is_node_word(self, word: str) -> bool:
         return word in NODE_WORDS or word in ROLES or self.vocabulary.signature(word) is not None
@@ -228,6 +228,8 @@ class Grammar(LoopGrammar):
 
     def _read_mapping(self, key: str, value: Mapping) -> SyntaxNode:
         value = self._rename_former(value)
+        if not _words(value) and "share" in value.entries:
+            return self._read_again(key, value)
         node_word = self._find_node_word(value)
         mark, inner = value.entries[node_word]
         name = value.entries.get("name")
@@ -242,6 +244,7 @@ class Grammar(LoopGrammar):
         when, repeat = self._parse_modifier("when", value), self._parse_modifier("repeat", value)
         with self._loop("repeat" in value.entries):
             recompute, init = self._parse_modifier("recompute", value), self._parse_init(value)
+            share = self._parse_share(value)
             failed = self.report.count > before
             body: Body
             if node_word in MERGES:
@@ -262,7 +265,24 @@ class Grammar(LoopGrammar):
                 body = self._parse_call(node_word, mark, inner)
         if failed or isinstance(body, Invalid):
             return SyntaxNode(key, mark, _invalid(mark, value))
-        return SyntaxNode(key, mark, body, when, repeat, init, recompute)
+        return SyntaxNode(key, mark, body, when, repeat, init, recompute, share)
+
+    def _read_again(self, key: str, value: Mapping) -> SyntaxNode:
+        """`share: NAME` without a layer: the node that was shared under this name, once more. Raises `Fault`."""
+        mark, _ = value.entries["share"]
+        if "init" in value.entries:
+            help = "put it beside the first one, whose weights these are"
+            raise Fault(
+                "key-unknown", "`init` has no meaning beside `share` alone", value.entries["init"][0], help=help
+            )
+        if name := value.entries.get("name"):
+            key = self._parse_name(key, name[1])
+        before = self.report.count
+        when, repeat = self._parse_modifier("when", value), self._parse_modifier("repeat", value)
+        with self._loop("repeat" in value.entries):
+            recompute, share = self._parse_modifier("recompute", value), self._parse_share(value)
+        body: Body = Invalid(mark) if self.report.count > before else Again(mark)
+        return SyntaxNode(key, mark, body, when, repeat, None, recompute, share)
 
     def _rename_former(self, mapping: Mapping) -> Mapping:
         """The node with modifiers by what they are called now. Raises `Fault` where one stands by both its names."""
@@ -351,6 +371,18 @@ class Grammar(LoopGrammar):
                 self.report.add(fault, value.mark)
                 return None
         return made
+
+    def _parse_share(self, mapping: Mapping) -> Expression | None:
+        """The name that nodes share. Raises `Fault`."""
+        value = mapping.get("share")
+        if value is None:
+            return None
+        if not (isinstance(value, Scalar) and isinstance(value.value, str)):
+            raise Fault("type-mismatch", "`share` needs a name", value.mark, help="write `share: head`, say")
+        name = self._parse_expression(value)
+        if name.constant:
+            check_tensor(value.value, value.mark, "a shared node's name")
+        return name
 
     def _parse_init(self, mapping: Mapping) -> Expression | None:
         """Initial values for the layers of one node, in the form of the file's `init`."""

@@ -68,6 +68,12 @@ MODIFIERS: Keywords = {
         "- {conv: {out: 8, kernel: 3}, recompute: true}",
         boolean(),
     ),
+    "share": Keyword(
+        "Nodes of one body that share a name are one module, with the same weights; alone, it is that node once more.",
+        "a name",
+        "- {conv: {out: 8, kernel: 3, padding: 1}, share: step, repeat: 3}",
+        NAME,
+    ),
 }
 """What may stand beside a node."""
 

@@ -206,12 +206,22 @@ class Ema(_Section):
     every: Annotated[int, _Key("after how many steps it is updated", integer(1))] = 1
 
 
+_MONITOR: Schema = {
+    "title": "`val_loss`, or `val_` and the name of a metric",
+    "type": "string",
+    "pattern": "^val_[a-z0-9_]+$",
+}
+
+
 @dataclass(frozen=True)
 class EarlyStopping(_Section):
     """The end of a training that no longer improves."""
 
     patience: Annotated[int, _Key("after how many epochs without improvement training ends", integer(1))]
-    monitor: Annotated[Literal["val_accuracy", "val_loss"], _Key("what is to improve")] = "val_accuracy"
+    monitor: Annotated[
+        str | None,
+        _Key("what is to improve: `val_loss`, or a metric of the task, its first one if not given", _MONITOR),
+    ] = None
     min_delta: Annotated[float, _Key("what an improvement has to exceed", number(0))] = 0.0
 
 
@@ -253,6 +263,13 @@ class Recipe:
     Of `epochs` and `steps` one is `None`: `epochs` where `steps` is given.
     """
 
+    task: Annotated[
+        str | None,
+        _Key(
+            "what is learned; if not given, what the data set has targets for",
+            either({"type": "string"}, {"type": "null"}),
+        ),
+    ] = None
     data: Annotated[str, _Key("a data set by its name, or the path of a folder of images")] = "digits"
     epochs: Annotated[int | None, _Key("passes over the training images", integer(1))] = 10
     steps: Annotated[int | None, _Key("the number of the optimizer's steps, in place of `epochs`", integer(1))] = None
@@ -358,12 +375,18 @@ class Recipe:
         for key in _FORMS:
             made[key] = made[key] and made[key].to_dict()
         made["augment"] = [one.to_dict() for one in self.augment]
+        for key in _LATER:
+            if made[key] is None:
+                del made[key]
         steps = made.pop("steps")
         if steps is not None:
             del made["epochs"]
             made["steps"] = steps
         return made
 
+
+_LATER = ("task",)
+"""Keys that came after runs were kept, which know themselves by their recipe: left out where they are not given."""
 
 _FORMS: dict[str, type[_Section | _Choice]] = {
     "loss": Loss,

@@ -107,6 +107,24 @@ BEYOND = {
     "load of a tensor whose save was left out",
     "an output within an auxiliary classifier's block",
     "floats for axes",  # to JSON Schema, 1.0 is an integer
+    "shared nodes with other weights",
+    "shared nodes with other arguments",
+    "a shared linear layer on vectors of other lengths",
+    "a shared block on other channels",
+    "shared nodes that are not the same layer",
+    "shared nodes of other parts",
+    "shared nodes with other initial values",
+    "a shared layer that is made for one size",
+    "a name that nothing shares before",
+    "a mistyped name of what is shared",
+    "names that only one node has",
+    "a shared node within itself, and within another",
+    "what a shared node cannot hold",
+    "a shared node that loads a tensor",
+    "a shared node in an auxiliary classifier, and outside of it",
+    "recomputation of a part of what is shared",
+    "a formula that gives no name to share",
+    "share among the names of parts",
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 

@@ -29,6 +29,19 @@ def fit_to_input(images: Tensor, shape: Shape) -> Tensor:
     return images
 
 
+def fit_masks(masks: Tensor, shape: Shape) -> Tensor:
+    """Fit masks `(N, H, W)` to a network's input `shape`: each pixel has the class of the one that lies nearest."""
+    size = list(shape[1:])
+    if list(masks.shape[-2:]) != size:
+        masks = functional.resize(masks[:, None], size, InterpolationMode.NEAREST_EXACT)[:, 0]
+    return masks
+
+
+def fit_targets(targets: Tensor, shape: Shape) -> Tensor:
+    """Fit the targets of images to a network's input `shape`: masks `(N, H, W)` are resized, others stay."""
+    return fit_masks(targets, shape) if targets.ndim == 3 and targets.dtype == torch.uint8 else targets
+
+
 def check_fit(channels: int, shape: Shape, name: str) -> None:
     """Raises `UsageError` where a data set's images of `channels` cannot be fitted to a network's input."""
     if len(shape) != 3:

@@ -54,10 +54,10 @@ class DecodeCache:
     """Decodes image files and keeps the result, so that each is decoded once for a shape."""
 
     def __init__(self) -> None:
-        self._decoded: dict[tuple[Path, str, Shape], Tensor | Unreadable] = {}
+        self._decoded: dict[tuple[Path, str, Shape], tuple[Tensor, Tensor] | Unreadable] = {}
 
-    def images(self, files: Files, shape: Shape) -> Iterator[Tensor | Unreadable]:
-        """Each image in turn, uint8 of a network's input shape, or why it cannot be read."""
+    def images(self, files: Files, shape: Shape) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
+        """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn."""
         keys = [(files.root, path, shape) for path in files.paths]
         new = [position for position, key in enumerate(keys) if key not in self._decoded]
         for position, image in zip(new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape), strict=True):
@@ -84,7 +84,7 @@ def prepare_splits(
     train, validation, test = (_in_memory(one, shape, faults, decoder) for one in splits)
     notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize else None
-    notes += tuple(missing_classes(_named(train.labels, validation.labels, test.labels), data.class_names))
+    notes += _missing(data, train.labels, validation.labels, test.labels)
     if not isinstance(splits[0], Files):
         return Splits(train, validation, test, measured, notes)
     notes += tuple(shared_images(_named(*files)))
@@ -115,9 +115,13 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
     # evenly spaced among the images sorted by class, of each class its share, rounded up or down
-    by_class = order[data.train.labels[order].argsort(stable=True)]
+    by_class = order[data.train.labels[order].argsort(stable=True)] if data.targets == "classes" else order
     validation = by_class[((torch.arange(count) + 0.5) * (total / max(count, 1))).long()]
     return data.train.at(order[~torch.isin(order, validation)]), data.train.at(validation), data.test
+
+
+def _missing(data: DataSet, *labels: Tensor) -> tuple[str, ...]:
+    return tuple(missing_classes(_named(*labels), data.class_names)) if data.targets == "classes" else ()
 
 
 def _named(*parts: T) -> dict[str, T]:
@@ -127,15 +131,15 @@ def _named(*parts: T) -> dict[str, T]:
 def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
     if isinstance(one, InMemory):
         return one
-    images = torch.empty((len(one), *shape), dtype=torch.uint8)
+    images, targets = torch.empty((len(one), *shape), dtype=torch.uint8), one.empty_targets(shape)
     read: list[int] = []
-    for position, image in enumerate(decoder.images(one, shape) if decoder else one.decoded(shape)):
-        if isinstance(image, Unreadable):
-            faults.append((one.file(position), str(image)))
+    for position, found in enumerate(decoder.images(one, shape) if decoder else one.decoded(shape)):
+        if isinstance(found, Unreadable):
+            faults.append((one.file(position), str(found)))
         else:
-            images[len(read)] = image
+            images[len(read)], targets[len(read)] = found
             read.append(position)
-    return InMemory(images[: len(read)], one.labels[read])
+    return InMemory(images[: len(read)], targets[: len(read)], tuple(one.paths[i] for i in read))
 
 
 def _statistics(train: InMemory, shape: Shape, key: dict[str, Any]) -> Statistics:
@@ -167,7 +171,7 @@ def _streamed(
         for one, found in zip(splits, broken, strict=True)
     ]
     notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
-    notes += tuple(missing_classes(_named(*(one.labels for one in sound)), data.class_names))
+    notes += _missing(data, *(one.labels for one in sound))
     notes += tuple(cached["shared"])
     train, validation, test = (Stream(files, shape) for files in sound)
     train = train.augmented(recipe.augment, data.classes)
@@ -186,11 +190,11 @@ def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
     counts = torch.zeros(shape[0], 256, dtype=torch.int64)
     unreadable: list[list[tuple[int, str]]] = [[] for _ in splits]
     for number, one in enumerate(splits):
-        for position, image in enumerate(one.decoded(shape)):
-            if isinstance(image, Unreadable):
-                unreadable[number].append((position, str(image)))
+        for position, found in enumerate(one.decoded(shape)):
+            if isinstance(found, Unreadable):
+                unreadable[number].append((position, str(found)))
             elif number == 0:
-                counts += histogram(image[None], shape)
+                counts += histogram(found[0][None], shape)
     mean, std = moments(counts)
     shared = shared_images(_named(*splits))
     return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable, "shared": shared}
@@ -206,7 +210,7 @@ def _check_unreadable(data: DataSet, labels: Tensor, faults: Faults, total: int,
     message = "\n".join([f"{len(faults):,} of the {total:,} images of `{data.name}` cannot be read", *named])
     if not skip:
         raise UsageError(message, help="repair or remove them, or skip them by --skip-unreadable")
-    left = set(labels.tolist())
+    left = set(labels.tolist()) if data.targets == "classes" else set(range(data.classes))
     for number, name in enumerate(data.class_names):
         if number not in left:
             raise UsageError(f"{message}\nNothing is left of the class `{name}`", help="repair or remove them")

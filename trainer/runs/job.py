@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ from trainer.steps.norms import check_norms
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
 
-EVALUATION_BATCH = 256
 MOST_NAMED = 5
 """How many classes a message names."""
 
@@ -109,10 +108,11 @@ def prepare(
     `source` is where the data set lies, instead of where the recipe says. A `cache` that holds the data set spares
     reading it again. Raises `UsageError` where spec, data and devices do not fit together.
     """
-    recipe, task = spec.recipe, tasks.load()
-    check_devices(recipe, devices)
+    check_devices(spec.recipe, devices)
     cache = cache or DataCache()
-    images = cache.load(source or recipe.data, data_folder, download=download)
+    images = cache.load(source or spec.recipe.data, data_folder, download=download)
+    task = tasks.choose(spec.recipe.task, images.targets, images.name)
+    recipe = _complete(spec, task)
     if "num_classes" in dict(spec.plan.vars).keys() - spec.unused_vars and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.channels, spec.plan.input, images.name)
@@ -144,6 +144,15 @@ def prepare(
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
         name,
     )
+
+
+def _complete(spec: Spec, task: Task) -> Recipe:
+    """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
+    recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
+    if recipe.early_stopping is not None:
+        task.metric_of(recipe.early_stopping.monitor)
+    # what recipes without a task have always meant is not written: runs are found by their recipe
+    return replace(recipe, task=None if task.name == tasks.DEFAULT else task.name)
 
 
 def load_job(
