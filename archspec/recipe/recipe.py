@@ -286,6 +286,12 @@ class Recipe:
             either(integer(0), number(above=0, below=1)),
         ),
     ] = 0.1
+    monitor: Annotated[
+        str | None,
+        _Key(
+            "what chooses the best weights: `val_loss`, or a metric of the task, its first one if not given", _MONITOR
+        ),
+    ] = None
     normalize: Annotated[
         bool, _Key("whether each channel is standardised by the training images' mean and standard deviation")
     ] = True
@@ -385,7 +391,7 @@ class Recipe:
         return made
 
 
-_LATER = ("task",)
+_LATER = ("task", "monitor")
 """Keys that came after runs were kept, which know themselves by their recipe: left out where they are not given."""
 
 _FORMS: dict[str, type[_Section | _Choice]] = {
@@ -410,7 +416,14 @@ SCHEMA: Schema = (
         "allOf": [
             {
                 "if": {"properties": {"validation": {"not": {"const": 0}}}},
-                "else": {"properties": {"early_stopping": _exclude("has no meaning without validation images")}},
+                "else": {
+                    "properties": {
+                        "early_stopping": _exclude("has no meaning without validation images"),
+                        "monitor": refuse(
+                            {"type": "string"}, "key-unknown", "has no meaning without validation images"
+                        ),
+                    }
+                },
             }
         ]
     }

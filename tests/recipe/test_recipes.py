@@ -299,7 +299,7 @@ def fits(value: Any, hint: Any) -> bool:
 def test_defaults_fit_the_schema_and_every_key_has_one() -> None:
     assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
     assert set(SCHEMA["properties"]) == {one.name for one in fields(Recipe)} == set(keys(Recipe))
-    later = {"steps": None, "task": None}  # left out where they are not given
+    later = {"steps": None, "task": None, "monitor": None}  # left out where they are not given
     assert {name: one.default for name, one in keys(Recipe).items()} == PLAIN | later
     assert PLAIN == DEFAULTS
 
