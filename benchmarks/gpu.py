@@ -93,7 +93,8 @@ def speed(given: argparse.Namespace) -> dict[str, Any]:
             folder = Path(made) / f"{batch}x{steps}"
             if not folder.exists():
                 write_data(folder, batch * steps)
-            for number, (way, (kind, settings)) in enumerate(WAYS.items()):
+            for number, way in enumerate(given.ways):
+                kind, settings = WAYS[way]
                 log = Path(made) / f"{name}-{number}.log"
                 all_settings = [f"train.batch_size={batch}", *(LARGE_RECIPE if large else ()), *settings]
                 process, turn = start(kind, log, name, epochs, folder, all_settings)
@@ -219,6 +220,7 @@ def main() -> None:
     parser.add_argument("what", choices=["speed", "epochs", "show"])
     parser.add_argument("file", type=Path)
     parser.add_argument("specs", nargs="*", default=[*SPECS, LARGE])
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS), help="speed: ways to train")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--steps", type=int, default=60, help=f"steps of an epoch, of which {SKIPPED} do not count")

@@ -193,6 +193,8 @@ def theirs(turn: Connection, name: str, epochs: int, folder: Path, settings: Ite
         drop_last=True,
         persistent_workers=True,
         pin_memory=torch.cuda.is_available(),
+        # as in a script: this process was spawned, and its workers would be too, each loading torch anew
+        multiprocessing_context="fork" if "fork" in torch.multiprocessing.get_all_start_methods() else None,
     )
     trainer = Trainer(max_epochs=epochs, callbacks=[Turns(turn)], default_root_dir=str(folder / f"theirs-{name}"))
     trainer.fit(Classifier(spec), batches)

@@ -12,6 +12,7 @@ import click
 
 from archspec.commands._common import format_option
 from archspec.foundation.errors import UsageError, did_you_mean, escape, escape_line, join_words
+from archspec.foundation.figures import show_macs_in_column
 
 if TYPE_CHECKING:
     from trainer.runs.folders import Run
@@ -164,7 +165,7 @@ _FIRST: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 _LAST: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("params", "parameters", lambda v: f"{v:,}"),
-    ("macs", "GMACs", lambda v: f"{v / 1e9:.3f}"),
+    ("macs", "MACs", show_macs_in_column),
     ("epochs", "epochs", str),
     ("images_per_second", "images/s", lambda v: f"{v:,.0f}"),
     ("seconds", "time", lambda v: f"{v:.0f} s" if v < 600 else f"{v / 60:.0f} min"),

@@ -154,7 +154,7 @@ class Let:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wire:
-    """`save`, `load` or `output` of the current tensor, by a name."""
+    """`save`, `load` or `output` of the current tensor, by a name; a `load` that is a branch may have several."""
 
     mark: Mark
     kind: str
@@ -166,9 +166,16 @@ class Aux:
     """An auxiliary classifier on the current tensor, whose loss counts by a weight in training."""
 
     mark: Mark
-    name: str
+    name: Expression
     weight: Expression
     body: SyntaxNode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Again:
+    """The node that was shared before under the name that stands here, once more."""
+
+    mark: Mark
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,7 +187,7 @@ class Invalid:
     """The names of the tensors that it would have saved or loaded; `None` for one that is not known."""
 
 
-Body = Call | Sequence | Merge | For | Let | Wire | Aux | Invalid
+Body = Call | Sequence | Merge | For | Let | Wire | Aux | Again | Invalid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,11 +201,12 @@ class SyntaxNode:
     repeat: Expression | None = None
     init: Expression | None = None
     recompute: Expression | None = None
+    share: Expression | None = None
 
     @property
     def modified(self) -> bool:
         """Whether modifiers stand beside it, which a layer that is given as an argument cannot have."""
-        return any((self.when, self.repeat, self.init, self.recompute))
+        return any((self.when, self.repeat, self.init, self.recompute, self.share))
 
 
 def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
@@ -216,7 +224,7 @@ def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
 def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     """What stands in a node itself and may hold formulas: its modifiers, arguments, columns or name."""
     body = node.body
-    found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute]
+    found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute, node.share]
     if isinstance(body, Call):
         found += [given.value for given in body.arguments.values()]
         found += [body.main, body.callee if isinstance(body.callee, Expression) else None]
@@ -228,5 +236,5 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     elif isinstance(body, Wire):
         found.append(body.name)
     elif isinstance(body, Aux):
-        found.append(body.weight)
+        found += [body.name, body.weight]
     return (one for one in found if one is not None)

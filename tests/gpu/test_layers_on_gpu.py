@@ -22,7 +22,7 @@ pytestmark = pytest.mark.gpu
 def results(module: nn.Module, images: Tensor, device: str) -> dict[str, Tensor]:
     """What a module computes on a device, and what it then holds: output, gradients, buffers."""
     module = copy.deepcopy(module).to(device)
-    images = images.to(device).requires_grad_()
+    images = images.detach().clone().to(device).requires_grad_()
     output = module(images)
     weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view(output.shape)
     if output.requires_grad:  # some give shapes or masks that depend on no number of the input

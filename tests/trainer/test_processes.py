@@ -227,6 +227,16 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     assert (run / "metrics.csv").read_text() == (tmp_path / "whole" / "runs" / "noisy" / "metrics.csv").read_text()
 
 
+def test_ddp_of_one_process_trains_a_network_parts_of_which_get_no_gradient(tmp_path: Path) -> None:
+    branch = ["relu", {"save": "trunk"}, {"conv": {"out": 2, "kernel": 1}}, {"output": "features"}, {"load": "trunk"}]
+    network = [PLAIN["network"][0], *branch, *PLAIN["network"][2:]]  # type: ignore[index]
+    tmp_path.joinpath("branch.yaml").write_text(yaml.safe_dump(PLAIN | {"network": network}))
+    process = begun(tmp_path, "-m", "archspec", "train", "branch.yaml", "--strategy", "ddp", "--epochs", "1")
+    status, out, said = ended(process)
+    assert (status, said) == (0, "")
+    assert "epoch 1/1" in out
+
+
 def test_a_loss_that_is_not_finite_in_one_process_ends_all(tmp_path: Path) -> None:
     process = begun(tmp_path, RECORDER, "train", "plain.yaml", "--devices", "2", SPOIL="1:5")
     status, _, said = ended(process)

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from archspec.foundation.figures import show_macs_in_column
 from trainer import tasks
 from trainer.runs.differences import differences, settings
 from trainer.runs.folders import Result
@@ -35,7 +36,7 @@ class Column:
 
 COLUMNS = (
     Column("parameters", lambda r: r.params, lambda v: f"{v:,.0f}"),
-    Column("GMACs", lambda r: r.macs / 1e9, lambda v: f"{v:.3f}"),
+    Column("MACs", lambda r: r.macs, lambda v: show_macs_in_column(round(v))),
     Column("epochs", lambda r: r.epochs, lambda v: f"{v:g}"),
     Column("images/s", lambda r: r.images_per_second, lambda v: f"{v:,.0f}"),
     Column("time", lambda r: r.seconds, lambda v: f"{v:.0f} s" if v < 600 else f"{v / 60:.0f} min"),
@@ -46,7 +47,7 @@ DIFFERENCES = "settings"
 """The heading of what tells trainings of one name apart."""
 TEXTS = ("spec", "data", DIFFERENCES)
 """The headings of columns that are aligned to the left."""
-LEAST = ("images/s", "time", "GMACs", "epochs", "parameters")
+LEAST = ("images/s", "time", "MACs", "epochs", "parameters")
 """What is left out of a table that is too wide, in this order."""
 
 

@@ -113,7 +113,7 @@ def prepare(
     images = cache.load(source or spec.recipe.data, data_folder, download=download)
     task = tasks.choose(spec.recipe.task, images.targets, images.name)
     recipe = _complete(spec, task)
-    if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
+    if "num_classes" in dict(spec.plan.vars).keys() - spec.unused_vars and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.channels, spec.plan.input, images.name)
     task.check(spec.plan, images, num_classes_given=num_classes_given)

@@ -239,7 +239,7 @@ def test_several_specs_are_compared_in_one_table(run: Callable, tmp_path: Path) 
     done = run("train", "digits", "resnet", "--data", "digits", "--epochs", "1", "--set", "train.validation=0.2")
     assert (done.returncode, done.stderr) == (0, "")
     table = done.stdout[done.stdout.index("trained on digits") :]
-    for column in ("val accuracy", "test accuracy", "parameters", "GMACs", "time"):
+    for column in ("val accuracy", "test accuracy", "parameters", "MACs", "time"):
         assert column in table
     assert "308,074" in table
     assert "272,378" in table
