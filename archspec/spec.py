@@ -443,4 +443,4 @@ def _picture(plan: Plan) -> str:
     return svg(plan)
 
 
-Plan.picture = staticmethod(_picture)
+Plan._picture = staticmethod(_picture)

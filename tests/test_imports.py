@@ -117,6 +117,7 @@ FLOORS = [
     {"trainer.errors", "trainer.extensions", "trainer.undocumented", "trainer.quiet"},
     {"trainer.processes"},
     {"trainer.input"},
+    {"trainer.figures"},
     {"trainer.data", "trainer.drawing", "trainer.recipes"},
     {"trainer.tasks"},
     {"trainer.steps"},

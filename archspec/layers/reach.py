@@ -45,7 +45,12 @@ class Reach:
     """Whether the first axis becomes the last two, row by row."""
 
     def fits(self, shape: Shape, output: Shape) -> bool:
-        """Whether it speaks of axes that the input and the output have."""
+        """Whether it speaks of axes that the input and the output have.
+
+        Args:
+            shape: The input's shape.
+            output: The output's shape.
+        """
         steps = self.axes.values()
         if not all(isinstance(step, AxisReach) and len(step.first) == len(step.last) > 0 for step in steps):
             return False
@@ -61,7 +66,14 @@ WHOLE = Reach(whole=True)
 
 
 def windows(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> AxisReach:
-    """Windows that slide over an axis."""
+    """Windows that slide over an axis.
+
+    Args:
+        kernel: The window's length in taps.
+        stride: Pixels from one window to the next.
+        padding: Pixels before the first one of the input.
+        dilation: Pixels from one tap to the next.
+    """
     return AxisReach((-padding,), (dilation * (kernel - 1) - padding,), stride)
 
 

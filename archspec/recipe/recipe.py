@@ -344,6 +344,12 @@ class Recipe:
             either(integer(0), number(above=0, below=1)),
         ),
     ] = 0.1
+    monitor: Annotated[
+        str | None,
+        _Key(
+            "what chooses the best weights: `val_loss`, or a metric of the task, its first one if not given", _MONITOR
+        ),
+    ] = None
     weights: Annotated[
         str | None,
         _Key(
@@ -489,7 +495,7 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
+_LATER = ("task", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
 """Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
 default."""
 
@@ -526,7 +532,14 @@ SCHEMA: Schema = (
         "allOf": [
             {
                 "if": {"properties": {"validation": {"not": {"const": 0}}}},
-                "else": {"properties": {"early_stopping": _exclude("has no meaning without validation images")}},
+                "else": {
+                    "properties": {
+                        "early_stopping": _exclude("has no meaning without validation images"),
+                        "monitor": refuse(
+                            {"type": "string"}, "key-unknown", "has no meaning without validation images"
+                        ),
+                    }
+                },
             },
             {
                 "if": {"required": ["weights"], "properties": {"weights": {"type": "string"}}},

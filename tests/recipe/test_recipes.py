@@ -58,6 +58,7 @@ PLAIN = {
 
 LATER = {
     "task": None,
+    "monitor": None,
     "weights": None,
     "partial": False,
     "adapt": False,

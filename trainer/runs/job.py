@@ -166,6 +166,7 @@ def _complete(spec: Spec, task: Task) -> Recipe:
     recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor)
+    task.metric_of(recipe.monitor, "monitor")
     # what recipes without a task have always meant is not written: runs are found by their recipe
     return replace(recipe, task=None if task.name == tasks.DEFAULT else task.name)
 

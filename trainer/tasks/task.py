@@ -121,14 +121,17 @@ class Task(ABC):
         """The metric that chooses the best weights of a run."""
         return self.metrics[0]
 
-    def metric_of(self, monitor: str | None) -> MetricSpec:
-        """The metric of a name in logs, `val_…`; that of the best weights for `None`. Raises `UsageError`."""
+    def metric_of(self, monitor: str | None, key: str = "early_stopping.monitor") -> MetricSpec:
+        """The metric of a name in logs, `val_…`; the task's first one for `None`. Raises `UsageError`.
+
+        `key` is where in the recipe the name stands.
+        """
         known = {one.log_name: one for one in self.metrics} | {"val_loss": MetricSpec("loss", "min", ".4f")}
         if monitor is None:
             return self.metric
         if monitor not in known:
             raise UsageError(
-                f"`train.early_stopping.monitor` is `{monitor}`, which {self.name} does not measure",
+                f"`train.{key}` is `{monitor}`, which {self.name} does not measure",
                 help=did_you_mean(monitor, known) or f"choose one of {join_words(known)}",
             )
         return known[monitor]
