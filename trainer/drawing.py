@@ -24,16 +24,16 @@ NUMBERED = 20
 """Up to how many classes a confusion matrix is written out."""
 
 
-def images_at(part: InMemory | Stream, positions: list[int]) -> Tensor:
-    """Some images of a part, uint8 `(N, C, H, W)`; those of a stream at the network's size."""
+def batch_at(part: InMemory | Stream, positions: list[int]) -> tuple[Tensor, Tensor]:
+    """Some images of a part, uint8 `(N, C, H, W)`, and their targets; those of a stream at the network's size."""
     if isinstance(part, InMemory):
-        return part.images[positions]
+        return part[positions]
     if not positions:
-        return torch.empty(0, *part.shape, dtype=torch.uint8)
+        return torch.empty(0, *part.shape, dtype=torch.uint8), torch.empty(0)
     batch = part[0, positions]
     if not isinstance(batch, tuple):
         raise batch
-    return batch[0]
+    return batch
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -60,19 +60,22 @@ def curves(log: Path, file: Path, metric: str, heading: str) -> None:
     figure.savefig(file, dpi=120)
 
 
-def confusion(matrix: Tensor, names: Sequence[str], file: Path) -> None:
+def confusion(matrix: Tensor, names: Sequence[str], file: Path, what: str = "test images") -> None:
     """A confusion matrix, each row by its sum."""
     size = min(12.0, 3 + 0.4 * len(names))
     figure, (axes,) = figure_of(size + 1, size, 1)
     shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1)
     shown = axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="Blues")
-    axes.set(xlabel="taken for", ylabel="class", title="test images")
+    axes.set(xlabel="taken for", ylabel="class", title=what)
     if len(names) <= NUMBERED:
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
+        shown_as_shares = int(matrix.max()) > 9999
         for row, column in matrix.nonzero().tolist():
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, int(matrix[row, column]), ha="center", va="center", color=colour, fontsize=7)
+            share = f"{100 * shares[row, column]:.0f}" if shares[row, column] >= 0.005 else ""
+            text = share if shown_as_shares else str(int(matrix[row, column]))
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
     figure.colorbar(shown, ax=axes, fraction=0.046)
     figure.savefig(file, dpi=120)
 
@@ -87,8 +90,15 @@ def samples(augmentation: Augmentation, images: Tensor, file: Path) -> None:
     grid(drawn.flatten(0, 1), titles, file, DRAWS + 1, "training images, and draws of their augmentation")
 
 
-def grid(images: Tensor, titles: Sequence[str], file: Path, columns: int, title: str) -> None:
-    """uint8 images `(N, C, H, W)` side by side, each below its title."""
+def grid(
+    images: Tensor,
+    titles: Sequence[str],
+    file: Path,
+    columns: int,
+    title: str,
+    legend: Sequence[tuple[str, str]] = (),
+) -> None:
+    """uint8 images `(N, C, H, W)` side by side, each below its title; colours and what they mean below them all."""
     rows = max(1, math.ceil(len(images) / columns))
     # one picture of all: a part of a figure for each would take matplotlib seconds
     whole = torch.full((_TALL * rows, _TILE * columns, 3), 255, dtype=torch.uint8)
@@ -99,6 +109,11 @@ def grid(images: Tensor, titles: Sequence[str], file: Path, columns: int, title:
         whole[top : top + _TILE - 8, left + 4 : left + _TILE - 4] = tile
         axes.text(left + _TILE / 2, top - 4, text, ha="center", va="bottom", fontsize=6)
     axes.imshow(whole.numpy(), interpolation="nearest")
+    if legend:
+        from matplotlib.patches import Patch
+
+        patches = [Patch(color=colour, label=name) for name, colour in legend]
+        figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 2 * columns), fontsize=8)
     axes.set_title(title)
     axes.axis("off")
     figure.savefig(file, dpi=120)

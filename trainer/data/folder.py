@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
+from trainer.data import _masks
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
@@ -23,7 +24,7 @@ Paths = dict[str, list[str]]
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:
-    """The images below `folder`, which keep their classes' names; nothing is decoded yet. Raises `UsageError`.
+    """The images below `folder`, with their classes' names or masks; nothing is decoded yet. Raises `UsageError`.
 
     Without folders for the parts, a fifth of each class is kept for the test: always the same images, whatever the
     seed, and hardly others where some are added. Without one for the test, what `val` holds is the test set.
@@ -42,6 +43,8 @@ def load(folder: Path, *, download: bool = False) -> DataSet:
 
 
 def _load(root: Path) -> DataSet:
+    if _masks.is_masked(root):
+        return _masks.load(root)
     top = _subfolders(root, Path())
     parts = {PARTS[name]: name for name in top if name in PARTS}
     if len(parts) == len(top) and "train" in parts and _subfolders(root, Path(parts["train"])):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
+from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from trainer.input.datasets import InMemory
@@ -78,10 +79,13 @@ def test(run: Run, data_folder: Path | None) -> dict[str, Any]:
     }
 
 
-def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, Any]], Faults]:
+def predict(
+    run: Run, images: Sequence[Path], top: int, save: Path | None = None
+) -> tuple[list[dict[str, Any]], Faults]:
     """The predictions for image files, of a classifier the likeliest classes; and what cannot be read, with the reason.
 
-    Raises `UsageError` where the run has no sound weights.
+    Predictions that are images, as masks are, are written into the folder `save`. Raises `UsageError` where the run has
+    no sound weights, or predicts no images.
     """
     module = load_network(run)
     names = run.environment.get("classes")
@@ -96,5 +100,30 @@ def predict(run: Run, images: Sequence[Path], top: int) -> tuple[list[dict[str, 
             continue
         with torch.inference_mode():
             output = module(image[None].to(module.device))[0]
-        results.append({"image": str(file), **module.task.predict(output, names, top)})
+        result = {"image": str(file), **module.task.predict(output, names, top)}
+        if save is not None:
+            result["saved"] = str(_save(module.task, output, image, save, file.stem))
+        results.append(result)
     return results, unreadable
+
+
+def _save(task: Task, output: Tensor, image: Tensor, folder: Path, stem: str) -> Path:
+    """Write a prediction as a PNG file that is not there yet, of the image's size. Raises `UsageError`."""
+    picture = task.picture(output, (image.shape[-2], image.shape[-1]))
+    if picture is None:
+        raise UsageError(f"{task.name} predicts no images that could be saved", help="leave --save out")
+    number = 1
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            file = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
+            try:
+                with open(file, "xb") as target:
+                    picture.save(target, "PNG")
+                return file
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into {folder}: {error.strerror}", help="choose another folder by --save"
+        ) from None

@@ -132,6 +132,12 @@ def prepare(
 def _complete(spec: Spec, task: Task) -> Recipe:
     """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
     recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
+    mixing = [one.name for one in recipe.augment if one.kind.mixes]
+    if mixing and not task.mixes:
+        raise UsageError(
+            f"`{mixing[0]}` mixes the targets of images, and those of {task.name} cannot be mixed",
+            help="leave it out of `train.augment`",
+        )
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor)
     # what recipes without a task have always meant is not written: runs are found by their recipe
