@@ -61,20 +61,20 @@ def curves(log: Path, file: Path, metric: str, heading: str) -> None:
 
 
 def confusion(matrix: Tensor, names: Sequence[str], file: Path, what: str = "test images") -> None:
-    """A confusion matrix, each row by its sum."""
+    """A confusion matrix, each row by its sum; large numbers are written as percent of it."""
     size = min(12.0, 3 + 0.4 * len(names))
     figure, (axes,) = figure_of(size + 1, size, 1)
     shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1)
     shown = axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="Blues")
-    axes.set(xlabel="taken for", ylabel="class", title=what)
+    in_percent = int(matrix.max()) > 9999
+    axes.set(xlabel="taken for", ylabel="class", title=f"{what}{', in percent of the class' * in_percent}")
     if len(names) <= NUMBERED:
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
         axes.set_yticks(range(len(names)), names)
-        shown_as_shares = int(matrix.max()) > 9999
         for row, column in matrix.nonzero().tolist():
             colour = "white" if shares[row, column] > 0.5 else "black"
             share = f"{100 * shares[row, column]:.0f}" if shares[row, column] >= 0.005 else ""
-            text = share if shown_as_shares else str(int(matrix[row, column]))
+            text = share if in_percent else str(int(matrix[row, column]))
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
     figure.colorbar(shown, ax=axes, fraction=0.046)
     figure.savefig(file, dpi=120)

@@ -120,7 +120,7 @@ def colours_of(classes: int) -> Tensor:
 def overlaid(image: Tensor, mask: Tensor, colours: Tensor) -> Tensor:
     """An image `(3, H, W)` below its mask `(H, W)`; class 0 is left as it is, and what is `IGNORED` is white."""
     painted = torch.cat([colours, torch.full((256 - len(colours), 3), 255)])[mask.long()].permute(2, 0, 1).float()
-    mixed = 0.35 * image.float() + 0.65 * painted
+    mixed = 0.2 * image.float() + 0.8 * painted
     return torch.where(mask == 0, image.float(), mixed).round().byte()
 
 
