@@ -34,6 +34,7 @@ SECTIONS = {  # of the same page: where more is said
     "expect": "Figures to expect",
     "recompute": "Recomputation",
     "for": "Loops",
+    "let": "Values by `let`",
     **dict.fromkeys(MERGE_RULES, "Merges"),
     "save": "Saved tensors",
     "load": "Saved tensors",
@@ -62,7 +63,7 @@ def _said(word: str, doc: str, *, linked: bool) -> str:
     title = SECTIONS.get(word)
     if not linked or title is None:
         return doc
-    return f"{doc} See [{title}](#{title.lower().replace(' ', '-')})."
+    return f"{doc} See [{title}](#{title.lower().replace(' ', '-').replace('`', '')})."
 
 
 def _forms(heading: str, of: Keywords, *, linked: bool = False) -> str:
@@ -163,6 +164,7 @@ TABLES: dict[str, Callable[[], str]] = {
         ["merge", "result", "the branches need"],
         [[_code(name), rule.doc, rule.needed] for name, rule in MERGE_RULES.items()],
     ),
+    "for-keys": lambda: _forms("key", keywords.FOR_KEYS),
     "aux-keys": lambda: _forms("key", keywords.AUX_KEYS),
     "block-keys": lambda: _forms("key", keywords.BLOCK_KEYS),
     "argument-keys": lambda: _forms("key", keywords.ARGUMENT_KEYS),

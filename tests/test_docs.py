@@ -48,7 +48,7 @@ input: [3, 32, 32]
 defaults: {act: relu, norm: batch_norm}
 network: [relu]
 """
-RUN = {"check", "explain", "list"}
+RUN = {"check", "explain", "list", "diff"}
 """The commands whose output is held to what the documentation shows."""
 NOT_RUN = {"build", "train", "schema", "runs", "test", "predict"}
 """The others; those of the tutorial are run in their order, as a reader does."""

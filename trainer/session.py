@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,15 @@ from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
 from trainer.input.augment_batch import Augmentation
-from trainer.input.loaders import Stream, loader
+from trainer.input.files import content_fingerprint
+from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
+from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import evaluate, load_network, test_values
+from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import Job, load_job
 from trainer.runs.monitor import TrainingMonitor
@@ -47,6 +49,8 @@ class Options:
     """Write a checkpoint also every so many minutes."""
     pictures: bool = True
     """Whether the run's pictures are drawn at the end."""
+    workers: int | None = None
+    """How many processes read the images of a set that streams; `None`: as many as CPUs, up to 8."""
     group: ProcessGroup = SINGLE_PROCESS
     """The processes that train together. All call the same functions; rank 0 makes the folder and writes all files."""
 
@@ -83,6 +87,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "task": job.task.name,
         "classes": list(job.data.class_names),
         "data_folder": str(job.folder.resolve()),
+        "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
         "key": fingerprint(job),
@@ -94,10 +99,13 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
     return Run(folder, environment, None)
 
 
-def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
+def resume_run(
+    run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None], *, source: str | None = None
+) -> Result:
     """Resume a run from its last intact checkpoint; of a finished run, return the result.
 
-    On a CPU, the results are the same, bit for bit, as without the interruption. `say` takes notes for the user.
+    On a CPU, the results are the same, bit for bit, as without the interruption. `say` takes notes for the user;
+    `source` is where a folder of images lies now.
     Raises `UsageError` where all checkpoints are damaged, or the data differ from the run's.
     """
     if run.result is not None:
@@ -110,7 +118,8 @@ def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callab
     group = options.group
     with mute_libraries(), ExitStack() as stack:
         group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
-        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
+        group.broadcast(lambda: checkpoints.remove_leftovers(run.folder))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
         return _fit_and_test(job, run, options, checkpoint)
 
@@ -121,24 +130,37 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
         raise UsageError(
             f"the run {run.folder} cannot be resumed: its data set `{job.data.name}`, or its spec.yaml, differs from "
             "that of the run",
-            help="give it the data that it had (--data-folder), or train anew",
+            help="give it the data that it had (--data, or --data-folder for a set by name), or train anew",
         )
     checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
     if checkpoint is None:
         say("there is no checkpoint yet: training from the start")
+        return None
+    content = checkpoints.load_own(checkpoint, run.recorded("key"), _resolved(job))
+    epoch, batch, step = resume.position(content, checkpoint)
+    done = epoch == job.recipe.epochs or step == job.recipe.steps
+    where = f"epoch {epoch + 1}, batch {batch + 1}" if batch else f"epoch {epoch + 1}"
+    print("all its steps are done" if done else f"going on from {where}", flush=True)
+    best, file = content["callbacks"].get(checkpoints.BEST_KEY), run.folder / "checkpoints" / "best.ckpt"
+    if isinstance(best, dict) and best.get("score") is not None and not file.exists():
+        then = "the last weights are tested" if done else "the best of the epochs to come are kept"
+        say(f"{file}, the best weights so far, is no longer there: {then}")
     return checkpoint
 
 
 def fingerprint(job: Job) -> str:
-    """Identifies a training by its spec, recipe and images."""
-    digest = hashlib.sha256()
+    """Identifies a training by its spec, recipe, classes and images: by what they are, wherever they lie."""
+    digest = hashlib.sha256(repr(job.data.class_names).encode())
     for split in (job.train, job.validation, job.test):
-        if isinstance(split, Stream):  # files are known by size and times, not read for this
-            digest.update(f"{job.data.files_fingerprint} {len(split)}".encode())
+        if isinstance(split, Stream):
+            digest.update(content_fingerprint(split.files).encode())
         else:
             digest.update(split.images.numpy().data)
             digest.update(split.labels.numpy().data)
-    return run_folders.fingerprint_of(_resolved(job), digest.hexdigest())
+    spec = _resolved(job)
+    if job.data_path is not None:
+        spec = spec | {"train": {name: value for name, value in spec["train"].items() if name != "data"}}
+    return run_folders.fingerprint_of(spec, digest.hexdigest())
 
 
 def _resolved(job: Job) -> dict[str, Any]:
@@ -150,9 +172,9 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     group, recipe = options.group, job.recipe
     seed_everything(recipe.seed, verbose=False)
     module = _make_module(job)
-    epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
+    epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint), checkpoint)
     monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
-    best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric.log_name, job.task.metric.mode)
+    best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric)
     with memory.keep_freed_memory(), resume.Signals(run.folder) as signals:
         engine = make_engine(
             recipe,
@@ -164,15 +186,17 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
-        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, group=group)
+        loading: dict[str, Any] = {"group": group, "workers": options.workers}
+        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, **loading)
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), job.task.evaluation_batch(recipe), group=group)
+            validation = loader(move_to_device(job.validation, device), job.task.evaluation_batch(recipe), **loading)
         optimize_execution(module.network, recipe, device)
-        with _translate_errors(job, run.folder, device):
-            engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
-            return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor, best))
+        with _translate_errors(job, run.folder, device), explain_dead_workers():
+            with _refuse_unusable(checkpoint, monitor):
+                engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+            return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor))
 
 
 def _make_module(job: Job) -> SpecModule:
@@ -195,10 +219,15 @@ def _make_callbacks(
 ) -> list[Callback]:
     """The callbacks of a training, in the order in which Lightning is to call them."""
     last = resume.LastCheckpoint(
-        run.folder, signals, options.group, steps=options.save_steps, minutes=options.save_minutes
+        run.folder,
+        signals,
+        options.group,
+        run.recorded("key"),
+        steps=options.save_steps,
+        minutes=options.save_minutes,
     )
     validated: list[Callback] = [best] if len(job.validation) else []
-    bars: list[Callback] = [Bar(job.recipe, monitor)] if options.progress else []
+    bars: list[Callback] = [Bar(job.recipe, monitor) if options.progress else Heartbeat(job.recipe, monitor)]
     return [monitor, resume.RandomStates(), *validated, last, *bars]
 
 
@@ -211,10 +240,28 @@ def _translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[
         raise KeyboardInterrupt from None
     except Diverged as error:
         raise Diverged(str(error), help=_divergence_hint(job.recipe) + _last_checkpoint_hint(folder)) from None
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 value per channel"):  # a plugin's layer: ours are checked
+            raise
+        raise UsageError(f"a layer normalises single values: {error}", help="train with more images a batch") from None
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         raise _out_of_memory_error(job.recipe, device) from None
+
+
+@contextmanager
+def _refuse_unusable(checkpoint: Path | None, monitor: TrainingMonitor) -> Iterator[None]:
+    """Make `Damaged` of what Lightning and torch raise before the first step: the checkpoint's content does not fit."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        if checkpoint is None or monitor.started or out_of_memory(error):
+            raise
+        raise checkpoints.Damaged(
+            f"the checkpoint {checkpoint} cannot be resumed from: {' '.join(str(error).split())}",
+            help="use a checkpoint that archspec wrote, or train anew: archspec train, with --force",
+        ) from None
 
 
 def _evaluate_and_save(
@@ -223,15 +270,18 @@ def _evaluate_and_save(
     options: Options,
     device: torch.device,
     monitor: TrainingMonitor,
-    best: checkpoints.BestCheckpoint,
 ) -> Result:
     """Evaluate the best weights on the test set and write the results."""
-    batch = job.task.evaluation_batch(job.recipe)
-    evaluation = evaluate(load_network(run, device), job.test, batch_size=batch, progress=options.progress)
-    result = _result(job, run, monitor, best, evaluation)
+    trained = load_network(run, device)
+    evaluation = evaluate(trained.module, job.test, progress=options.progress, workers=options.workers)
+    if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
+        score = evaluate(trained.module, job.validation).metrics[job.task.metric.name]
+        trained = replace(trained, score=score)
+    result = _result(job, run, monitor, trained, evaluation)
     result.write()
     for name, rows in evaluation.tables(job.data.class_names).items():
         run_folders.write_table(run.folder / f"{name}.csv", rows)
+    checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)
     return result
@@ -255,20 +305,15 @@ def _draw(job: Job, folder: Path, evaluation: Evaluation) -> None:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _result(
-    job: Job, run: Run, monitor: TrainingMonitor, best: checkpoints.BestCheckpoint, evaluation: Evaluation
-) -> Result:
+def _result(job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, evaluation: Evaluation) -> Result:
     return Result(
         **{name: run.recorded(name) for name in ("name", "spec", "variant", "data", "seed")},
         epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        metrics={
-            job.task.metric.log_name: float(best.best_model_score or 0.0) if len(job.validation) else None,
-            **test_values(job.task, evaluation),
-        },
+        metrics={job.task.metric.log_name: trained.score, **test_values(job.task, evaluation)},
         task=job.task.name,
-        best_epoch=monitor.best_epoch,
+        best_epoch=trained.epoch or monitor.count,
         seconds=monitor.seconds,
         images_per_second=monitor.images / monitor.seconds if monitor.seconds else 0.0,
         folder=str(run.folder),
@@ -300,6 +345,6 @@ def _last_checkpoint_hint(folder: Path) -> str:
     file = folder / "checkpoints" / "last.ckpt"
     if not file.exists():
         return "; there was no checkpoint yet"
-    epochs, batch, _ = resume.position(checkpoints.load(file))
+    epochs, batch, _ = resume.position(checkpoints.load(file), file)
     where = f"epoch {epochs + 1}, batch {batch}" if batch else f"epoch {epochs}"
     return f"; the last finite weights, of {where}, are in {file}"

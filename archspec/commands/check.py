@@ -16,7 +16,7 @@ from archspec.commands._common import (
     plugin_option,
     result,
     set_option,
-    variant_option,
+    variants_option,
 )
 from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
 
@@ -24,11 +24,11 @@ from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
 @click.command("check")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
-@variant_option
+@variants_option
 @format_option
 @plugin_option
-def command(specs: tuple[str, ...], settings: tuple[str, ...], variant: str | None, output_format: str) -> None:
-    """Validate every variant of each SPEC, or one of them, and print its shapes, parameters and GMACs."""
+def command(specs: tuple[str, ...], settings: tuple[str, ...], variants: tuple[str, ...], output_format: str) -> None:
+    """Validate every variant of each SPEC, or those that are named, and print its shapes, parameters and GMACs."""
     from archspec.spec import open_file
 
     plans: list[tuple[str, Any]] = []
@@ -38,10 +38,10 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], variant: str | No
     for name in specs:
         try:
             file, implied = open_file(name)
-            if implied and variant is not None and variant != implied:
-                raise UsageError(f"`{name}` is a variant itself; it has no variant `{variant}`")
-            chosen = implied if variant is None else variant
-            checked = file.with_settings(set=settings).check([chosen] if chosen else None)
+            if implied and (others := [one for one in variants if one != implied]):
+                raise UsageError(f"`{name}` is a variant itself; it has no variant `{others[0]}`")
+            chosen = variants or ((implied,) if implied else None)
+            checked = file.with_settings(set=settings).check(chosen and tuple(dict.fromkeys(chosen)))
         except (SpecError, UsageError) as error:
             errors += diagnostics(error)
             status = max(status, error.exit_status)

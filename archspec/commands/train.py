@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from archspec.commands._common import echo_notes, plugin_option, set_option, variant_option
+from archspec.commands._common import echo_notes, plugin_option, set_option, variants_option
 from archspec.commands._training import (
     DataOptions,
     is_first,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("train")
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
-@variant_option
+@variants_option
 @click.option(
     "--recipe", metavar="RECIPE", help="A recipe, laid over that of the spec: a YAML file, or one of ours by its name."
 )
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
+@click.option("--name", metavar="NAME", help="What the run is called, and its folder; the spec's name by default.")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped: its folder, or its name below --out.")
 @click.option("--force", is_flag=True, help="Train again even if there is a finished run.")
 @click.option(
@@ -95,13 +96,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="Accelerator; auto: a GPU if available.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Number of processes that read images which do not fit into memory; by default one for each CPU, up to 8.",
+)
 @click.option("--print-config", is_flag=True, help="Print the spec and recipe that would be trained, and stop.")
 @plugin_option
 @click.pass_context
 def command(
     context: click.Context,
     specs: tuple[str, ...],
-    variant: str | None,
+    variants: tuple[str, ...],
     recipe: str | None,
     data: str | None,
     task: str | None,
@@ -112,6 +119,7 @@ def command(
     compile: bool,
     settings: tuple[str, ...],
     out: Path,
+    name: str | None,
     resume: str | None,
     force: bool,
     repeat: int,
@@ -121,15 +129,16 @@ def command(
     num_nodes: int | None,
     strategy: str,
     accelerator: str,
+    workers: int | None,
     print_config: bool,
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
     if resume is not None:
         _check_resume(context)
     specs = specs or ("digits",)
-    if variant and len(specs) > 1:
+    if variants and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
-    if data is not None:
+    if data is not None and resume is None:
         settings = (*settings, f"train.data={data}")
     if task is not None:
         settings = (*settings, f"train.task={task}")
@@ -138,7 +147,9 @@ def command(
     if compile:
         settings = (*settings, "train.compile=true", "train.channels_last=true")
     with report_errors_once():
-        loaded = [] if resume else [_loaded(name, variant, recipe, settings) for name in specs]
+        loaded = [] if resume else [_loaded(*one, recipe, settings) for one in _chosen(specs, variants)]
+    if name is not None:
+        _check_name(name, len(loaded))
     if is_first():
         echo_notes(note for spec in loaded for note in spec.notes)
     if print_config:
@@ -148,25 +159,42 @@ def command(
     with _processes(accelerator, devices, num_nodes, strategy) as group:
         from trainer.session import Options
 
-        options = Options(_interactive(), save_steps, save_minutes, group=group)
+        options = Options(_interactive(), save_steps, save_minutes, workers=workers, group=group)
         if resume is not None:
             chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
-            results = [resume_named_run(resume, data_folder if chosen else None, out, options)]
+            results = [resume_named_run(resume, data_folder if chosen else None, out, options, data)]
         else:
             from trainer.runs.job import DataCache
 
             given = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-            source = DataOptions(data_folder, given, download, skip_unreadable, DataCache())
+            source = DataOptions(data_folder, given, download, skip_unreadable, DataCache(), name)
             results = train_all(loaded, repeat, source, out, options, force=force)
         if group.rank == 0:
             _show_results(results, out)
 
 
+def _chosen(specs: Sequence[str], variants: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Each spec with its variant: several of one spec are compared."""
+    return [(specs[0], one) for one in dict.fromkeys(variants)] or [(spec, None) for spec in specs]
+
+
+def _check_name(name: str, trainings: int) -> None:
+    """Raises `UsageError` where a name is not that of a folder below --out, or of one training."""
+    if trainings > 1:
+        raise UsageError(
+            "--name names one training, and several are asked for", help="leave it out, or train one by one"
+        )
+    if not name.isprintable() or "/" in name or "\\" in name or name.startswith((".", "-")) or not name.strip():
+        raise UsageError(
+            f"`{name}` cannot be the name of a run's folder", help="take letters and digits, `wide-lr0.1` say"
+        )
+
+
 def _check_resume(context: click.Context) -> None:
     """Raises `UsageError` where `--resume` is given together with options that would change the run."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    free = {"resume", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
-    free |= {"devices", "num_nodes", "strategy", "accelerator"}
+    free = {"resume", "data", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
+    free |= {"devices", "num_nodes", "strategy", "accelerator", "workers"}
     changing = [_OPTION_NAMES.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)]
     if changing:
         raise UsageError(
@@ -204,7 +232,7 @@ def _show_results(results: Sequence[Result], out: Path) -> None:
         click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
 
 
-_OPTION_NAMES = {"specs": "SPEC", "settings": "--set"}
+_OPTION_NAMES = {"specs": "SPEC", "settings": "--set", "variants": "--variant"}
 
 
 def _devices(value: str | None) -> int | None:

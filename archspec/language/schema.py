@@ -14,6 +14,7 @@ from archspec.language.keywords import (
     BLOCK_KEYS,
     COMPANIONS,
     FILE_KEYS,
+    FOR_KEYS,
     MODIFIERS,
     NAME,
     NODE_KEYWORDS,
@@ -183,6 +184,7 @@ def _definitions() -> dict[str, Schema]:
         "parts": {
             "type": "object",
             "propertyNames": {"not": {"enum": list(MODIFIER_WORDS)}, **modifiers["name"]},
+            "properties": {"let": _node_words()["let"]},
             "additionalProperties": _ref("place"),
             "not": _ref("one_node"),
         },
@@ -190,7 +192,7 @@ def _definitions() -> dict[str, Schema]:
             "anyOf": [
                 {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_node_words()]}},
                 *(
-                    {"required": [node_word, *words], "maxProperties": 2}
+                    {"required": [node_word], "propertyNames": {"enum": [node_word, *words]}}
                     for node_word, words in COMPANIONS_BY_WORD.items()
                 ),
             ]
@@ -202,14 +204,19 @@ def _definitions() -> dict[str, Schema]:
                 {
                     "type": "object",
                     "minProperties": 1,
-                    "propertyNames": modifiers["name"],
+                    "propertyNames": {"not": {"const": "let"}, **modifiers["name"]},
                     "additionalProperties": _ref("branch"),
                     "not": _ref("one_node"),
                 },
+                _loads(),
                 {
                     "description": "A branch for each row.",
                     "type": "object",
-                    "properties": {"for": _node_words()["for"], "body": _ref("place")},
+                    "properties": {
+                        "for": _node_words()["for"],
+                        "let": _node_words()["let"],
+                        "body": _ref("place"),
+                    },
                     "required": ["for", "body"],
                     "additionalProperties": False,
                 },
@@ -218,6 +225,7 @@ def _definitions() -> dict[str, Schema]:
         "branch": {
             "anyOf": [
                 _ref("place"),
+                _loads(modifiers["when"]),
                 {
                     "type": "object",
                     "properties": {"when": modifiers["when"], "body": _ref("place")},
@@ -237,22 +245,52 @@ def _node_words() -> dict[str, Schema]:
     words |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
     word: Schema = either(NAME, FORMULA)
     words["use"] = NODE_KEYWORDS["use"].schema
-    words["for"] = {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
-    }
+    words["for"] = _loop()
+    words["let"] = _LET
     words |= dict.fromkeys(WIRES, word)
     words["aux"] = {
         "type": "object",
         "properties": _all_describe(
             AUX_KEYS,
-            {"name": NAME, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
+            {"name": AUX_KEYS["name"].schema, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
         ),
         "required": list(AUX_KEYS),
         "additionalProperties": False,
     }
     return words | {node_word: _describe(keyword, words[node_word]) for node_word, keyword in NODE_KEYWORDS.items()}
+
+
+_LET: Schema = {"type": "object", "minProperties": 1}
+
+
+def _loads(when: Schema | None = None) -> Schema:
+    """A `load` of several names, each of which is a branch."""
+    names = {"type": "array", "minItems": 1 if when else 2, "items": either(NAME, FORMULA)}
+    return {
+        "type": "object",
+        "properties": {"load": either(names, FORMULA)} | ({"when": when} if when else {}),
+        "required": ["load"],
+        "additionalProperties": False,
+    }
+
+
+def _loop() -> Schema:
+    """What may stand after `for`: columns, a list of rows, or a table with the names of its columns."""
+    column: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
+    rows: Schema = {"type": "array", "items": {"type": ["array", "object"]}}
+    table = _all_describe(FOR_KEYS, {"as": FOR_KEYS["as"].schema, "rows": _or_formula(rows)})
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "minProperties": 1,
+                "if": {"required": ["as"]},
+                "then": {"properties": table, "required": list(table)},
+                "additionalProperties": column,
+            },
+            {"type": "array", "minItems": 1, "items": {"type": "object", "minProperties": 1}},
+        ]
+    }
 
 
 def _describe(keyword: Keyword, one: Schema) -> Schema:
@@ -276,9 +314,11 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         for some in combinations(MODIFIER_WORDS, count)
         if not any(former in some and now in some for former, now in FORMER.items())
     ]
-    one_word: list[Schema] = [{"required": [node_word]} for node_word in words]
+    stands: dict[str, Schema] = {node_word: {"required": [node_word]} for node_word in words}
+    stands["let"]["not"] = {"required": ["for"]}
+    one_word = list(stands.values())
     limited: list[Schema] = [
-        {"if": {"required": [node_word]}, "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
+        {"if": stands[node_word], "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
         for node_word, allowed in MODIFIERS_BY_WORD.items()
     ]
     return {

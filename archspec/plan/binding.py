@@ -108,6 +108,9 @@ class Context:
     def at(self, shape: Shape | None) -> Context:
         return Context(self.scope, shape, self.frames, self.init, self.tensors)
 
+    def seeing(self, scope: Scope) -> Context:
+        return Context(Chain(scope, self.scope), self.shape, self.frames, self.init, self.tensors)
+
     def within(self, scope: Scope, frame: Frame) -> Context:
         return Context(Chain(scope, self.scope), self.shape, (*self.frames, frame), self.init, self.tensors)
 

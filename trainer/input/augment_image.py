@@ -33,8 +33,7 @@ def transform(
     known = [one for one in augment if one.name in _TRANSFORMS]
     steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in known]
     moves = [one.name in _MOVES for one in known]
-    others = [one.name for one in augment if one.name not in FLIPS]
-    if others[:1] != ["random_resized_crop"]:
+    if not cuts_first(augment):
         steps.insert(0, _Fit(shape[1:], antialias=True))
         moves.insert(0, True)
     compose = v2.Compose(steps)
@@ -85,6 +84,11 @@ class _Drawn:
             return self.alone(image)
         images, masks = self.both(image.as_subclass(Tensor)[None], ~mask.as_subclass(Tensor)[None])
         return tv_tensors.Image(images[0]), tv_tensors.Mask(~masks[0])
+
+
+def cuts_first(augment: Sequence[AppliedAugmentation]) -> bool:
+    """Whether `random_resized_crop` cuts from the image as it lies in its file: nothing but flips stands before it."""
+    return [one.name for one in augment if one.name not in FLIPS][:1] == ["random_resized_crop"]
 
 
 class _Noise(v2.RandomErasing):  # type: ignore[misc]

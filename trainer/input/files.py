@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +18,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
+from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.images import fit_to_input
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """What the names of image files end in, in whatever case."""
 
 DECODE_AHEAD = 1024
@@ -55,6 +58,19 @@ class Files:
         """An image, uint8 `(C, H, W)`, and its target. Raises `Unreadable`."""
         return decode(self.file(position)), self.labels[position]
 
+    def differ_from(self, size: Sequence[int]) -> bool:
+        """Whether a readable image has another height or width."""
+
+        def differs(position: int) -> bool:
+            try:
+                with Image.open(self.file(position)) as image:
+                    return image.size != (size[1], size[0])
+            except Exception:  # said when it is decoded
+                return False
+
+        with ignore_pillow_warnings():
+            return any(map(differs, range(len(self))))
+
     def fitted(self, position: int, shape: Shape) -> tuple[Tensor, Tensor]:
         """An image, uint8 of a network's input shape, and its target. Raises `Unreadable`."""
         image, target = self.decode(position)
@@ -81,6 +97,25 @@ class Files:
                 yield from pool.map(read, range(start, min(start + DECODE_AHEAD, len(self))))
 
 
+def content_fingerprint(files: Files) -> str:
+    """Identifies images by their content, labels and paths below their folder, whatever their times and place.
+
+    It is computed once for files in one state, and cached. Raises `OSError`.
+    """
+
+    def content(position: int) -> str:
+        with open(files.file(position), "rb") as one:
+            return hashlib.file_digest(one, "sha256").hexdigest()
+
+    key = {"content of": files_fingerprint(map(files.file, range(len(files))))}
+    contents = read_cache(key)
+    if contents is None:
+        with ThreadPoolExecutor(usable_cpus()) as pool:
+            contents = hashlib.sha256("".join(pool.map(content, range(len(files)))).encode()).hexdigest()
+        write_cache(key, contents)
+    return hashlib.sha256(repr((files.paths, files.labels.tolist(), contents)).encode()).hexdigest()
+
+
 def usable_cpus() -> int:
     """How many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -97,6 +132,8 @@ def decode(file: Path) -> Tensor:
     The EXIF orientation is applied, transparency is put on white, 16 bits are scaled to 8. Raises `Unreadable`.
     """
     try:
+        if not stat.S_ISREG(os.stat(file).st_mode):  # a named pipe would never end
+            raise Unreadable("a folder" if os.path.isdir(file) else "no regular file")
         with Image.open(file) as image:
             image.load()
             try:

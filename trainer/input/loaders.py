@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +23,8 @@ from trainer.input.images import fit_targets, fit_to_input
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
 MOST_WORKERS = 8
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+"""The signals that stop a training after a checkpoint."""
 Batch = tuple[Tensor, Tensor]
 
 
@@ -141,28 +144,65 @@ class Loader(DataLoader[Any]):
     """A loader that raises the errors which workers give back."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        while True:
+            try:
+                with explain_dead_workers():
+                    batch = next(batches)
+            except StopIteration:
+                return
+            except (ConnectionError, EOFError):  # a worker went while its batch was taken over
+                raise _dead_worker() from None
             if isinstance(batch, UsageError):
                 raise batch
             yield batch
 
+    def check_worker_number_rationality(self) -> None:
+        """Say nothing of more workers than CPUs: a person has asked for them."""
+
+
+@contextmanager
+def explain_dead_workers() -> Iterator[None]:
+    """Make `UsageError` of what torch raises, wherever the process is, when a worker of a loader has died."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise _dead_worker() from None
+
+
+def _dead_worker() -> UsageError:
+    return UsageError(
+        "a process that reads images was killed, most likely because memory ran out",
+        help="have fewer of them, --workers 1 for example, or --workers 0 for none; or make memory free",
+    )
+
 
 def _ignore_signals(_: int) -> None:
     """Ignore signals in a worker: its main process handles them, and ends the workers after saving."""
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in SIGNALS:
         signal.signal(one, signal.SIG_IGN)
 
 
 def loader(
-    split: InMemory | Stream, batch_size: int, *, shuffle_by: int | None = None, group: ProcessGroup = SINGLE_PROCESS
+    split: InMemory | Stream,
+    batch_size: int,
+    *,
+    shuffle_by: int | None = None,
+    group: ProcessGroup = SINGLE_PROCESS,
+    workers: int | None = None,
 ) -> DataLoader[Any]:
     """Whole batches, from memory at once or through workers; for training, shuffled by a seed.
 
-    Of several processes, each has its own (`Batches`).
+    `workers` says how many there are for a stream; `None`: as many as CPUs, up to `MOST_WORKERS`. Of several processes,
+    each has its own (`Batches`).
     """
     streamed = isinstance(split, Stream)
     batches = Batches(len(split), batch_size, shuffle_by, seeded=streamed, rank=group.rank, size=group.size)
-    workers = min(max(1, usable_cpus() // group.devices.devices), MOST_WORKERS, len(batches)) if streamed else 0
+    if workers is None:
+        workers = min(max(1, usable_cpus() // group.devices.devices), MOST_WORKERS)
+    workers = min(workers, len(batches)) if streamed else 0
     return Loader(
         split,  # type: ignore[arg-type]
         sampler=batches,

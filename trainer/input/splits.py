@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,11 +15,13 @@ from torch import Tensor
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe
+from trainer.input.augment_image import cuts_first
 from trainer.input.cache import read_cache, write_cache
 from trainer.input.datasets import DataSet, InMemory
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
+from trainer.input.parts import missing_classes, shared_images
 
 MEMORY_LIMIT = 1_000_000_000
 """Bytes: a training set in files that needs more as decoded images is streamed, not held in memory."""
@@ -27,6 +29,7 @@ MEMORY_LIMIT = 1_000_000_000
 MAX_NAMED_FILES = 5
 """How many unreadable files a message names."""
 
+T = TypeVar("T")
 Statistics = tuple[Tensor, Tensor]
 Faults = list[tuple[Path, str]]
 """Files that cannot be read, and why."""
@@ -73,7 +76,7 @@ def prepare_splits(
     splits = split(data, recipe)
     # the statistics depend on the files, on which of them are trained with, and on the size they are resized to
     sizes = [len(one) for one in splits]
-    key = {"version": 1, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
+    key = {"version": 2, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
     files = [one for one in splits if isinstance(one, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY_LIMIT:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
@@ -81,13 +84,24 @@ def prepare_splits(
     train, validation, test = (_in_memory(one, shape, faults, decoder) for one in splits)
     notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize else None
+    notes += _missing(data, train.labels, validation.labels, test.labels)
+    if not isinstance(splits[0], Files):
+        return Splits(train, validation, test, measured, notes)
+    notes += tuple(shared_images(_named(*files)))
+    damaged = {file for file, _ in faults}
+    sound = splits[0].at(torch.tensor([i for i in range(len(splits[0])) if splits[0].file(i) not in damaged]).long())
+    if cuts_first(recipe.augment) and sound.differ_from(shape[1:]):
+        # crops are cut from the files' own pixels, as those of larger sets are
+        stream = Stream(sound, shape).augmented(recipe.augment, data.classes)
+        return Splits(stream, validation, test, measured, notes)
     return Splits(train, validation, test, measured, notes)
 
 
 def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | Files, InMemory | Files]:
-    """The training, validation and test sets; validation images are split off by the recipe's seed.
+    """The training, validation and test sets.
 
-    A data set's own validation set is left as it is. Raises `UsageError`.
+    Validation images are split off by the recipe's seed, of each class alike; a data set's own validation set is left
+    as it is. Raises `UsageError`.
     """
     if data.validation is not None:
         return data.train, data.validation, data.test
@@ -97,10 +111,23 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
     if count >= total or (share and not count):
         raise UsageError(
             f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`",
-            help="--set train.validation=0.1",
+            help=f"--set train.validation={0.1 if round(0.1 * total) else min(1, total - 1)}",
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
-    return data.train.at(order[count:]), data.train.at(order[:count]), data.test
+    # evenly spaced among the images sorted by class, of each class its share, rounded up or down
+    labels = data.train.labels if data.targets == "classes" else torch.zeros(total)
+    by_class = order[labels[order].argsort(stable=True)]
+    validation = by_class[((torch.arange(count) + 0.5) * (total / max(count, 1))).long()]
+    return data.train.at(order[~torch.isin(order, validation)]), data.train.at(validation), data.test
+
+
+def _named(*parts: T) -> dict[str, T]:
+    return dict(zip(("training", "validation", "test"), parts, strict=True))
+
+
+def _missing(data: DataSet, *labels: Tensor) -> tuple[str, ...]:
+    """Notes of the parts that lack classes, where each image is of one."""
+    return tuple(missing_classes(_named(*labels), data.class_names)) if data.targets == "classes" else ()
 
 
 def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
@@ -146,6 +173,8 @@ def _streamed(
         for one, found in zip(splits, broken, strict=True)
     ]
     notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
+    notes += _missing(data, *(one.labels for one in sound))
+    notes += tuple(cached["shared"])
     train, validation, test = (Stream(files, shape) for files in sound)
     train = train.augmented(recipe.augment, data.classes)
     measured = torch.tensor(cached["mean"]), torch.tensor(cached["std"])
@@ -169,7 +198,8 @@ def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
             elif number == 0:
                 counts += histogram(found[0][None], shape)
     mean, std = moments(counts)
-    return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable}
+    shared = shared_images(_named(*splits))
+    return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable, "shared": shared}
 
 
 def _check_unreadable(data: DataSet, labels: Tensor, faults: Faults, total: int, skip: bool) -> tuple[str, ...]:

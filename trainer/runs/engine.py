@@ -10,7 +10,6 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import (
     Callback,
     EarlyStopping,
-    EMAWeightAveraging,
     LearningRateMonitor,
 )
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
@@ -18,6 +17,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from trainer.runs.resume import FiniteCheckpointIO, csv_log
+from trainer.steps.averaging import MovingAverage
 
 if TYPE_CHECKING:
     from trainer.processes.devices import Devices
@@ -89,7 +89,7 @@ def _of_recipe(recipe: Recipe, task: Task) -> list[Callback]:
     if recipe.steps is not None:
         callbacks.append(LastStep(recipe.steps))
     if recipe.ema is not None:
-        callbacks.append(EMAWeightAveraging(decay=recipe.ema.decay, update_every_n_steps=recipe.ema.every))
+        callbacks.append(MovingAverage(recipe.ema.decay, recipe.ema.every))
     if recipe.early_stopping is not None:
         stop = recipe.early_stopping
         metric = task.metric_of(stop.monitor)

@@ -155,15 +155,8 @@ def _needed_metrics(task: str) -> set[str]:
     return {metric.log_name, metric.test_name, "test_loss"}
 
 
-_ENVIRONMENT: dict[str, Any] = {
-    "name": str,
-    "data": str,
-    "seed": int,
-    "started": str,
-    "key": str,
-    "data_folder": str,
-    "task": str,
-}
+_ENVIRONMENT: dict[str, Any] = {"name": str, "data": str, "seed": int, "started": str, "key": str, "data_folder": str}
+_ENVIRONMENT |= {"classes": list, "data_path": str | None, "task": str}
 """The types of what is read of `environment.json`."""
 
 
@@ -220,6 +213,20 @@ def find(name: str, out: Path) -> Run:
 def find_finished(out: Path, key: str) -> Run | None:
     """A finished run of the same spec, recipe and data."""
     return next((run for run in list_runs(out) if run.result and run.environment.get("key") == key), None)
+
+
+def find_stopped(out: Path, key: str) -> Run | None:
+    """A run of the same spec, recipe and data that was stopped after a checkpoint."""
+    return next(
+        (
+            run
+            for run in list_runs(out)
+            if run.status == "stopped"
+            and run.environment.get("key") == key
+            and (run.folder / "checkpoints" / "last.ckpt").is_file()
+        ),
+        None,
+    )
 
 
 def new_folder(out: Path, name: str) -> Path:

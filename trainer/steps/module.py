@@ -48,7 +48,6 @@ class SpecModule(LightningModule):
         self.shape = loaded.plan.input
         self.recipe = loaded.recipe
         self.network = loaded.build()
-        self.layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
         self.network.to(memory_format=self.layout)
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
@@ -60,6 +59,22 @@ class SpecModule(LightningModule):
         # of the validation images: the task's metrics, and the mean loss
         self.scores = torch.nn.ModuleDict(self.task.make_metrics(loaded.plan))
         self.mean_loss = Mean()
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """How images and weights lie in memory. (No attribute: `torch.save` cannot write it.)"""
+        return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+
+    @property
+    def trainer(self) -> Any:
+        """Lightning's trainer. Without one, `AttributeError` is raised: `torch.jit.trace` asks for every attribute."""
+        if self._trainer is None and self._fabric is None:
+            raise AttributeError(f"{type(self).__qualname__} is not attached to a `Trainer`.")
+        return super().trainer
+
+    @trainer.setter
+    def trainer(self, trainer: Any) -> None:
+        LightningModule.trainer.fset(self, trainer)  # type: ignore[attr-defined]
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the output of images, of a classifier the logits `(N, classes)`.
@@ -108,6 +123,13 @@ class SpecModule(LightningModule):
         for name, weight in self.aux.items():
             loss = loss + weight * self.loss(aux_logits[name], labels)
         return loss
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Compute gradients of a mean over all images of the optimizer's step, also of an epoch's last one."""
+        # Lightning has divided by `accumulate`, though fewer batches may be left of the epoch
+        accumulate, epoch_loop = self.trainer.accumulate_grad_batches, self.trainer.fit_loop.epoch_loop
+        left = int(self.trainer.num_training_batches) - epoch_loop.batch_idx // accumulate * accumulate
+        super().backward(loss if left >= accumulate else loss * (accumulate / left), *args, **kwargs)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch

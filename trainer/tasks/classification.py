@@ -125,19 +125,17 @@ class Classification(Task):
     def evaluator(self) -> ClassEvaluator:
         return ClassEvaluator()
 
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
         """The likeliest classes and their probabilities."""
         probabilities = output.float().softmax(0).cpu()
         likeliest = probabilities.topk(min(top, len(probabilities)))
-        return {
-            "top": [
-                {"class": class_names[index] if class_names else str(index), "index": index, "probability": value}
-                for value, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
-            ]
-        }
+        return [
+            {"class": class_names[index] if class_names else str(index), "index": index, "probability": value}
+            for value, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
+        ]
 
-    def describe(self, prediction: Mapping[str, Any]) -> str:
-        return ", ".join(f"{one['class']} {one['probability']:.1%}" for one in prediction["top"])
+    def describe(self, prediction: Sequence[Mapping[str, Any]]) -> str:
+        return ", ".join(f"{one['class']} {one['probability']:.1%}" for one in prediction)
 
     def draw(self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]) -> None:
         """The confusion matrix, and the surest mistakes."""

@@ -141,25 +141,22 @@ class Segmentation(Task):
     def evaluator(self) -> PixelEvaluator:
         return PixelEvaluator()
 
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
         """The classes that take up most of the image, and their shares of it."""
         classes = len(output)
-        counts = output.argmax(0).flatten().bincount(minlength=classes).cpu()
-        order = sorted(range(classes), key=lambda number: (-int(counts[number]), number))
-        return {
-            "classes": [
-                {
-                    "class": class_names[number] if class_names else str(number),
-                    "index": number,
-                    "share": int(counts[number]) / int(counts.sum()),
-                }
-                for number in order[:top]
-                if counts[number]
-            ]
-        }
+        counts = output.argmax(0).flatten().bincount(minlength=classes).tolist()
+        order = sorted(range(classes), key=lambda number: (-counts[number], number))
+        return [
+            {
+                "class": class_names[number] if class_names else str(number),
+                "index": number,
+                "share": counts[number] / sum(counts),
+            }
+            for number in order[:top]
+        ]
 
-    def describe(self, prediction: Mapping[str, Any]) -> str:
-        return ", ".join(f"{one['class']} {one['share']:.1%}" for one in prediction["classes"])
+    def describe(self, prediction: Sequence[Mapping[str, Any]]) -> str:
+        return ", ".join(f"{one['class']} {one['share']:.1%}" for one in prediction if one["share"])
 
     def picture(self, output: Tensor, size: tuple[int, int]) -> Image:
         """The mask of an image of this height and width: the classes as the indices of a palette."""

@@ -169,11 +169,11 @@ class Task(ABC):
         """What gathers the outputs for a split."""
 
     @abstractmethod
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
-        """The prediction for one image by a network's output (JSON types). `top`: how many classes at most."""
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
+        """The prediction for one image by a network's output, the likeliest first, `top` at most (JSON types)."""
 
     @abstractmethod
-    def describe(self, prediction: Mapping[str, Any]) -> str:
+    def describe(self, prediction: Sequence[Mapping[str, Any]]) -> str:
         """A prediction in a line."""
 
     def picture(self, output: Tensor, size: tuple[int, int]) -> Image | None:

@@ -138,7 +138,7 @@ def test_folders_that_are_no_data_set_say_why(tmp_path: Path) -> None:
     root = photos(tmp_path / "b")
     (root / "eel").mkdir()
     (root / "fox").mkdir()
-    suffixes = ".bmp .gif .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
+    suffixes = ".bmp .gif .jfif .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
     assert said(root) == (
         f"no image is in the folders `eel`, `fox` of ROOT\n  help: put in images ({suffixes}), or remove them"
     )

@@ -297,7 +297,7 @@ def test_a_run_of_other_data_is_not_gone_on_with(tmp_path: Path) -> None:
         resume_run(run_folders.find("small", tmp_path / "out"), None, Options(), print)
     assert str(caught.value) == (
         f"the run {folder} cannot be resumed: its data set `fake`, or its spec.yaml, differs from that of the run\n"
-        "  help: give it the data that it had (--data-folder), or train anew"
+        "  help: give it the data that it had (--data, or --data-folder for a set by name), or train anew"
     )
 
 
