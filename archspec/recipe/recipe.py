@@ -294,7 +294,7 @@ _LOSS = Loss("cross_entropy")
 _TERM = choose(None, {name: one | {"properties": one["properties"] | _FACTOR} for name, one in OPTIONS["loss"].items()})
 _LOSS_SCHEMA: Schema = {
     "if": {"type": "array"},
-    "then": {"title": "a list of losses", "type": "array", "items": _TERM, "minItems": 1},
+    "then": {"title": "a list of one or more losses", "type": "array", "items": _TERM, "minItems": 1},
     "else": choose(_LOSS.name, OPTIONS["loss"])
     | {"title": "a name, `{name: NAME, …}` with arguments, or a list of these"},
 }

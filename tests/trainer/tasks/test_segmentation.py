@@ -37,7 +37,7 @@ SPEC = {
     "input": [3, 8, 8],
     "vars": {"num_classes": 3},
     "network": [
-        {"conv": {"out": 8, "kernel": 3}},
+        {"conv": {"out": 8, "kernel": 3, "padding": 1}},
         "batch_norm",
         "relu",
         {"dropout": 0.2},
@@ -262,7 +262,7 @@ RECIPE = {
 def test_a_network_is_trained_tested_listed_and_predicts_masks(
     run: Callable[..., Any], scenes: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "net.yaml").write_text(json.dumps(SPEC | {"train": RECIPE | {"data": str(scenes), "epochs": 40}}))
+    (tmp_path / "net.yaml").write_text(json.dumps(SPEC | {"train": RECIPE | {"data": str(scenes), "epochs": 20}}))
     done = run("train", "net.yaml")
     assert done.returncode == 0, done.stderr
     assert "val mean IoU" in done.stdout
