@@ -32,7 +32,8 @@ from archspec.language.sections import Sections, compute_sections
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan
-from archspec.plan.unused import loads, report_unused
+from archspec.plan.sharing import report_crossed
+from archspec.plan.unused import find_uses, report_unused
 from archspec.plugins import load_installed
 from archspec.recipe import Recipe
 
@@ -72,6 +73,10 @@ class Spec:
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
+
+    def _repr_svg_(self) -> str | None:
+        """How a notebook shows it."""
+        return self.plan._repr_svg_()
 
     def without_aux(self) -> Spec:
         """The same spec without its auxiliary classifiers, for a network that is not trained further."""
@@ -242,8 +247,11 @@ class SpecFile:
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
-        if loads(node):
+        loads, shares = find_uses(node)
+        if loads:
             report_unused(plan.graph, report)
+        if shares:
+            report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
         if report.count > before:
             return None
@@ -409,3 +417,13 @@ def build(
         ```
     """
     return load(path_or_name, variant, vars, set).build(device, aux=aux)
+
+
+def _picture(plan: Plan) -> str:
+    """A plan as SVG."""
+    from archspec.views.drawing.svg import svg
+
+    return svg(plan)
+
+
+Plan.picture = staticmethod(_picture)

@@ -33,6 +33,7 @@ SECTIONS = {  # of the same page: where more is said
     "init": "Initial values",
     "expect": "Figures to expect",
     "recompute": "Recomputation",
+    "share": "Shared weights",
     "for": "Loops",
     "let": "Values by `let`",
     **dict.fromkeys(MERGE_RULES, "Merges"),

@@ -15,7 +15,7 @@ import yaml
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import Callback
 
-from archspec.foundation.errors import UsageError
+from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
@@ -35,7 +35,7 @@ from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
 from trainer.steps.module import SpecModule
-from trainer.tasks import Evaluation
+from trainer.tasks import PREDICTIONS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             group,
             job.task,
             step=step,
+            start=(epoch, batch),
             unused_parameters=bool(job.spec.plan.outputs),
         )
         device = engine.strategy.root_device
@@ -191,7 +192,8 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), job.task.evaluation_batch(recipe), **loading)
+            batch_size = job.task.evaluation_batch(recipe)
+            validation = loader(move_to_device(job.validation, device), batch_size, **loading)
         optimize_execution(module.network, recipe, device)
         with _translate_errors(job, run.folder, device), explain_dead_workers():
             with _refuse_unusable(checkpoint, monitor):
@@ -273,14 +275,20 @@ def _evaluate_and_save(
 ) -> Result:
     """Evaluate the best weights on the test set and write the results."""
     trained = load_network(run, device)
-    evaluation = evaluate(trained.module, job.test, progress=options.progress, workers=options.workers)
+    evaluating: dict[str, Any] = {"batch_size": job.task.evaluation_batch(job.recipe), "workers": options.workers}
+    evaluation = evaluate(trained.module, job.test, progress=options.progress, **evaluating)
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
-        score = evaluate(trained.module, job.validation).metrics[job.task.metric.name]
-        trained = replace(trained, score=score)
+        validation = evaluate(trained.module, job.validation, **evaluating)
+        trained = replace(trained, score=validation.metrics[job.task.metric.name])
     result = _result(job, run, monitor, trained, evaluation)
     result.write()
     for name, rows in evaluation.tables(job.data.class_names).items():
+        if name == PREDICTIONS:
+            files = job.test.files.paths if isinstance(job.test, Stream) else job.test.files
+            rows = [[first, *row] for first, row in zip(["file", *files], rows, strict=True)]
         run_folders.write_table(run.folder / f"{name}.csv", rows)
+    for note in evaluation.notes(job.data.class_names):
+        print(escape(f"note: {note}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)

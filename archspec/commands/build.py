@@ -162,7 +162,7 @@ def _check_memory(plan: Plan) -> None:
     from archspec.layers.registry import primitives
 
     largest = max((prod(node.layer.input) + prod(node.layer.output) for node in plan.layers), default=0)
-    layers = [node.layer for node in plan.layers]
+    layers = [node.layer for node in plan.layers if node.module == node.path]
     buffers = [primitives()[one.primitive].buffers(one.arguments, one.input) for one in layers]
     # a buffer is made of others of its size, which are let go
     needed = 4 * (plan.params + largest) + sum(buffers) + max(buffers, default=0)

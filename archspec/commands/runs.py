@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import format_option
-from archspec.foundation.errors import UsageError, did_you_mean, escape, join_words
+from archspec.foundation.errors import UsageError, did_you_mean, escape, escape_line, join_words
+from archspec.foundation.figures import show_macs_in_column
 
 if TYPE_CHECKING:
     from trainer.runs.folders import Run
@@ -46,17 +47,22 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 )
 @format_option
 def command(out: Path, sort: str, conditions: tuple[str, ...], output_format: str) -> None:
-    """List the runs below --out: status, data, what was measured, size and time."""
+    """List the runs below --out: status, data, what was measured, size and time.
+
+    Of a run that is not finished, the epochs so far and the best validation are shown; of several runs of one spec, the
+    settings in which they differ.
+    """
     from trainer.runs.folders import list_runs
 
     notes: list[str] = []
     runs = list_runs(out, notes.append)
     metrics = _metrics(runs)
-    fields = [*TEXTS, "seed", *metrics, *FIGURES, "started"]
+    fields = [*TEXTS, "settings", "seed", *metrics, *FIGURES, "started"]
     descending, field = sort.startswith("-"), sort.removeprefix("-")
     _known(field, fields)
     tests = [_condition(one, fields) for one in conditions]
-    rows = [_row(run, fields) for run in runs]
+    apart = _settings(runs)
+    rows = [_row(run, fields) | {"settings": apart.get(run.folder)} for run in runs]
     rows = [row for row in rows if all(test(row) for test in tests)]
     having = sorted((row for row in rows if row[field] is not None), key=lambda row: row[field], reverse=descending)
     rows = having + [row for row in rows if row[field] is None]  # rows without a value come last either way
@@ -97,7 +103,38 @@ def _row(run: Run, fields: Sequence[str]) -> dict[str, Any]:
         "task": run.task_name,
         **{name: made.get(name) for name in ("name", "data", "seed", "started")},
     }
-    return {name: row[name] if name in row else (run.raw_results or {}).get(name) for name in fields}
+    measured = _so_far(run) if run.raw_results is None else run.raw_results
+    return {name: row[name] if name in row else measured.get(name) for name in fields}
+
+
+def _so_far(run: Run) -> dict[str, Any]:
+    """Of a run that is not finished, the epochs that it has trained, and the best value of its metric in validation."""
+    from trainer.runs.folders import read_log
+
+    rows = [row for row in read_log(run.folder / "metrics.csv") if "train_loss" in row]
+    found: dict[str, Any] = {"epochs": int(max((row["epoch"] for row in rows), default=-1)) + 1}
+    try:
+        metric = run.task.metric
+    except UsageError:  # a package's, which is not installed here
+        return found
+    values = [row[metric.log_name] for row in rows if metric.log_name in row]
+    return found | ({metric.log_name: (max if metric.mode == "max" else min)(values)} if values else {})
+
+
+def _settings(runs: Sequence[Run]) -> dict[Path, str]:
+    """What tells the runs of one spec apart."""
+    from trainer.runs.differences import differences, settings
+
+    alike: dict[tuple[Any, Any], list[Run]] = {}
+    for run in runs:
+        alike.setdefault((run.environment.get("spec"), run.environment.get("variant")), []).append(run)
+    return {
+        run.folder: text
+        for group in alike.values()
+        if len(group) > 1
+        for run, text in zip(group, differences([settings(run.folder) for run in group]), strict=True)
+        if text
+    }
 
 
 def _known(field: str, fields: Sequence[str]) -> None:
@@ -112,7 +149,7 @@ def _condition(text: str, fields: Sequence[str]) -> Callable[[dict[str, Any]], b
         raise UsageError(f"`{text}` is no condition", help="write it as `test_accuracy>0.9` or `data=cifar10`")
     field, sign, written = match.groups()
     _known(field, fields)
-    numeric = field not in (*TEXTS, "started")
+    numeric = field not in (*TEXTS, "settings", "started")
     try:
         value: Any = float(written) if numeric else written
     except ValueError:
@@ -128,7 +165,7 @@ _FIRST: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 _LAST: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("params", "parameters", lambda v: f"{v:,}"),
-    ("macs", "GMACs", lambda v: f"{v / 1e9:.3f}"),
+    ("macs", "MACs", show_macs_in_column),
     ("epochs", "epochs", str),
     ("images_per_second", "images/s", lambda v: f"{v:,.0f}"),
     ("seconds", "time", lambda v: f"{v:.0f} s" if v < 600 else f"{v / 60:.0f} min"),
@@ -137,12 +174,13 @@ _LAST: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 def _lines(rows: list[dict[str, Any]], metrics: dict[str, tuple[str, Callable[[Any], str]]]) -> list[str]:
     """The runs as aligned lines below their headings."""
-    columns = [*_FIRST, *((name, *shown) for name, shown in metrics.items()), *_LAST]
+    apart = [("settings", "settings", escape_line)] if any(row["settings"] for row in rows) else []
+    columns = [*_FIRST, *apart, *((name, *shown) for name, shown in metrics.items()), *_LAST]
     table = [[heading for _, heading, _ in columns]]
     table += [["-" if row[field] is None else show(row[field]) for field, _, show in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     # names are aligned to the left, figures to the right
-    sides = [str.ljust] * 3 + [str.rjust] * (len(columns) - 3)
+    sides = [str.ljust if field in (*TEXTS, "settings") else str.rjust for field, _, _ in columns]
     return [
         "  ".join(side(cell, w) for side, cell, w in zip(sides, line, widths, strict=True)).rstrip() for line in table
     ]

@@ -16,6 +16,8 @@ class InMemory:
 
     images: Tensor
     labels: Tensor
+    names: tuple[str, ...] = ()
+    """The paths of the files that they were read from, if they were."""
 
     @property
     def channels(self) -> int:
@@ -29,7 +31,13 @@ class InMemory:
         return self.images[index], self.labels[index]
 
     def at(self, index: Tensor) -> InMemory:
-        return InMemory(*self[index])
+        names = tuple(self.names[i] for i in torch.arange(len(self))[index].tolist()) if self.names else ()
+        return InMemory(*self[index], names)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What tells its images apart: their files, or their numbers."""
+        return self.names or tuple(map(str, range(len(self))))
 
 
 @dataclass(frozen=True)

@@ -51,12 +51,13 @@ class Files:
     def at(self, index: Tensor) -> Files:
         return Files(self.root, tuple(self.paths[i] for i in index.tolist()), self.labels[index])
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All files that it is made of, by their paths below `root`."""
+        return self.paths
+
     def file(self, position: int) -> Path:
         return self.root / self.paths[position]
-
-    def decode(self, position: int) -> tuple[Tensor, Tensor]:
-        """An image, uint8 `(C, H, W)`, and its target. Raises `Unreadable`."""
-        return decode(self.file(position)), self.labels[position]
 
     def differ_from(self, size: Sequence[int]) -> bool:
         """Whether a readable image has another height or width."""
@@ -70,6 +71,10 @@ class Files:
 
         with ignore_pillow_warnings():
             return any(map(differs, range(len(self))))
+
+    def decode(self, position: int) -> tuple[Tensor, Tensor]:
+        """An image, uint8 `(C, H, W)`, and its target. Raises `Unreadable`."""
+        return decode(self.file(position)), self.labels[position]
 
     def fitted(self, position: int, shape: Shape) -> tuple[Tensor, Tensor]:
         """An image, uint8 of a network's input shape, and its target. Raises `Unreadable`."""
@@ -103,17 +108,18 @@ def content_fingerprint(files: Files) -> str:
     It is computed once for files in one state, and cached. Raises `OSError`.
     """
 
-    def content(position: int) -> str:
-        with open(files.file(position), "rb") as one:
+    def content(name: str) -> str:
+        with open(files.root / name, "rb") as one:
             return hashlib.file_digest(one, "sha256").hexdigest()
 
-    key = {"content of": files_fingerprint(map(files.file, range(len(files))))}
+    names = files.names
+    key = {"content of": files_fingerprint(files.root / name for name in names)}
     contents = read_cache(key)
     if contents is None:
         with ThreadPoolExecutor(usable_cpus()) as pool:
-            contents = hashlib.sha256("".join(pool.map(content, range(len(files)))).encode()).hexdigest()
+            contents = hashlib.sha256("".join(pool.map(content, names)).encode()).hexdigest()
         write_cache(key, contents)
-    return hashlib.sha256(repr((files.paths, files.labels.tolist(), contents)).encode()).hexdigest()
+    return hashlib.sha256(repr((names, files.labels.tolist(), contents)).encode()).hexdigest()
 
 
 def usable_cpus() -> int:

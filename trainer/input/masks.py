@@ -101,6 +101,10 @@ class MaskFiles(Files):
     masks: tuple[str, ...] = ()
     legend: Legend = field(default_factory=lambda: Legend(0))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.paths, *self.masks)
+
     def at(self, index: Tensor) -> MaskFiles:
         chosen = index.tolist()
         paths, masks = tuple(self.paths[i] for i in chosen), tuple(self.masks[i] for i in chosen)

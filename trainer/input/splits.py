@@ -115,19 +115,17 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
     # evenly spaced among the images sorted by class, of each class its share, rounded up or down
-    labels = data.train.labels if data.targets == "classes" else torch.zeros(total)
-    by_class = order[labels[order].argsort(stable=True)]
+    by_class = order[data.train.labels[order].argsort(stable=True)] if data.targets == "classes" else order
     validation = by_class[((torch.arange(count) + 0.5) * (total / max(count, 1))).long()]
     return data.train.at(order[~torch.isin(order, validation)]), data.train.at(validation), data.test
 
 
+def _missing(data: DataSet, *labels: Tensor) -> tuple[str, ...]:
+    return tuple(missing_classes(_named(*labels), data.class_names)) if data.targets == "classes" else ()
+
+
 def _named(*parts: T) -> dict[str, T]:
     return dict(zip(("training", "validation", "test"), parts, strict=True))
-
-
-def _missing(data: DataSet, *labels: Tensor) -> tuple[str, ...]:
-    """Notes of the parts that lack classes, where each image is of one."""
-    return tuple(missing_classes(_named(*labels), data.class_names)) if data.targets == "classes" else ()
 
 
 def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
@@ -141,7 +139,7 @@ def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: Dec
         else:
             images[len(read)], targets[len(read)] = found
             read.append(position)
-    return InMemory(images[: len(read)], targets[: len(read)])
+    return InMemory(images[: len(read)], targets[: len(read)], tuple(one.paths[i] for i in read))
 
 
 def _statistics(train: InMemory, shape: Shape, key: dict[str, Any]) -> Statistics:

@@ -12,11 +12,12 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     LearningRateMonitor,
 )
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
-from trainer.runs.resume import FiniteCheckpointIO, csv_log
+from trainer.runs.log import EpochLog
+from trainer.runs.resume import FiniteCheckpointIO
 from trainer.steps.averaging import MovingAverage
 
 if TYPE_CHECKING:
@@ -59,13 +60,15 @@ def make_engine(
     task: Task,
     *,
     step: int = 0,
+    start: tuple[int, int] = (0, 0),
     unused_parameters: bool = False,
 ) -> Trainer:
-    """A trainer that logs to a folder, keeping what was logged there before `step`, and writes checkpoints safely.
+    """A trainer that logs to a folder, and writes checkpoints safely.
 
-    `unused_parameters`: some parameters get no gradient, which DDP has to know.
+    What was logged there before `step`, and before the epoch and batch of `start`, is kept. `unused_parameters`: some
+    parameters get no gradient, which DDP has to know.
     """
-    log = CSVLogger(folder, name="", version="") if group.rank else csv_log(folder, step)
+    log = EpochLog(folder, start[0], within=start[1] > 0)
     return Trainer(
         **group.devices.arguments(unused_parameters=unused_parameters),
         max_epochs=-1 if recipe.epochs is None else recipe.epochs,

@@ -67,13 +67,18 @@ def load_network(run: Run, device: torch.device | None = None) -> Trained:
 
 
 def evaluate(
-    module: SpecModule, part: InMemory | Stream, *, progress: bool = False, workers: int | None = None
+    module: SpecModule,
+    part: InMemory | Stream,
+    *,
+    batch_size: int = 256,
+    progress: bool = False,
+    workers: int | None = None,
 ) -> Evaluation:
     """Evaluate a network on all images of a split. Raises `UsageError` for a file that can no longer be read."""
     evaluator = module.task.evaluator()
     total, count = 0.0, 0
     shown = track(
-        loader(part, module.task.evaluation_batch(module.recipe), workers=workers),
+        loader(part, batch_size, workers=workers),
         "testing",
         console=Console(stderr=True),
         transient=True,
@@ -103,13 +108,9 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     name, images = (
         (source, load_test(run, source, trained.module.shape, data_folder)) if source else _test_set(run, data_folder)
     )
-    evaluation = evaluate(trained.module, images)
-    return {
-        "data": name,
-        "weights": trained.weights.name,
-        "images": evaluation.count,
-        **test_values(trained.module.task, evaluation),
-    }
+    task = trained.module.task
+    found = evaluate(trained.module, images, batch_size=task.evaluation_batch(trained.module.recipe))
+    return {"data": name, "weights": trained.weights.name, "images": found.count, **test_values(task, found)}
 
 
 def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:

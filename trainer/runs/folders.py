@@ -155,8 +155,17 @@ def _needed_metrics(task: str) -> set[str]:
     return {metric.log_name, metric.test_name, "test_loss"}
 
 
-_ENVIRONMENT: dict[str, Any] = {"name": str, "data": str, "seed": int, "started": str, "key": str, "data_folder": str}
-_ENVIRONMENT |= {"classes": list, "data_path": str | None, "task": str}
+_ENVIRONMENT: dict[str, Any] = {
+    "name": str,
+    "data": str,
+    "seed": int,
+    "started": str,
+    "key": str,
+    "data_folder": str,
+    "task": str,
+    "classes": list,
+    "data_path": str | None,
+}
 """The types of what is read of `environment.json`."""
 
 
@@ -298,6 +307,20 @@ def write_table(file: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Write headings and rows as CSV."""
     with open(file, "w", newline="", encoding="utf-8") as text:
         csv.writer(text, lineterminator="\n").writerows(rows)
+
+
+def read_log(file: Path) -> list[dict[str, float]]:
+    """What a `metrics.csv` says of each epoch, in order; nothing of a file that is not there, or not understood."""
+    epochs: dict[int, dict[str, float]] = {}
+    try:
+        with open(file, newline="", encoding="utf-8") as text:
+            for row in csv.DictReader(text):
+                if row.get("epoch"):
+                    values = {name: float(value) for name, value in row.items() if name and value}
+                    epochs.setdefault(int(row["epoch"]), {}).update(values)
+    except (OSError, ValueError, TypeError, csv.Error):
+        return []
+    return list(epochs.values())
 
 
 def _read_json(file: Path) -> dict[str, Any]:

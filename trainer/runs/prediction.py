@@ -53,7 +53,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
 def predict(
     run: Run, images: Sequence[Path], top: int, save: Path | None = None, *, progress: bool = False
 ) -> Iterator[tuple[Path, Any]]:
-    """Each image file with what the run's network predicts (a list, `Task.predict`), or why it cannot be read (a text).
+    """Each image file with what the run's network predicts (`Task.predict`), or why it cannot be read (a text).
 
     Files are decoded as for training and testing, and predicted in batches. Predictions that are images, as masks are,
     are written into the folder `save`. Raises `UsageError` where the run has no sound weights, or predicts no images.
@@ -95,12 +95,11 @@ def _predicted(
             yield file, str(image)
         else:
             output = next(outputs)
-            if save is not None:
-                _save(module.task, output, file, save)
-            yield file, module.task.predict(output, names, top)
+            answer = module.task.predict(output, names, top)
+            yield file, answer if save is None else answer | {"saved": str(_save(module.task, output, file, save))}
 
 
-def _save(task: Task, output: Tensor, image: Path, folder: Path) -> None:
+def _save(task: Task, output: Tensor, image: Path, folder: Path) -> Path:
     """Write a prediction as a PNG file that is not there yet, of the image's size. Raises `UsageError`."""
     height, width = decode(image).shape[-2:]
     picture = task.picture(output, (height, width))
@@ -114,7 +113,7 @@ def _save(task: Task, output: Tensor, image: Path, folder: Path) -> None:
             try:
                 with open(file, "xb") as target:
                     picture.save(target, "PNG")
-                return
+                return file
             except FileExistsError:
                 number += 1
     except OSError as error:

@@ -12,11 +12,12 @@ import re
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.plan.plan import Plan
 from trainer.extensions import extensions, load_extension
-from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Task
+from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Task
 
 __all__ = [
     "DEFAULT",
     "GROUP",
+    "PREDICTIONS",
     "Evaluation",
     "Evaluator",
     "MetricSpec",

@@ -141,7 +141,8 @@ def draw_masks(
         image, truth = fit_to_input(images, shape)[0], fit_targets(targets, shape)[0]
         tiles += [image, overlaid(image, truth, colours), overlaid(image, mask, colours)]
         which = "first" if position < shown else "worst"
-        titles += [f"{which}: image {position}", "mask", f"predicted: IoU {scores[position]:.0%}"]
+        (name,) = drawing.files_at(part, [position])
+        titles += [f"{which}:\n{name}", "mask", f"predicted,\nIoU {scores[position]:.0%}"]
     legend = [
         (name, "#" + "".join(f"{value:02x}" for value in colour.tolist()))
         for name, colour in zip(class_names, colours, strict=True)

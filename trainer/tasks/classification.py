@@ -10,7 +10,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Task
+from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,8 @@ class ClassEvaluation(Evaluation):
     probability: Tensor
     labels: Tensor
     loss: float
+    classes: int
+    """How many classes there are."""
 
     @property
     def count(self) -> int:
@@ -50,6 +52,57 @@ class ClassEvaluation(Evaluation):
     def metrics(self) -> Mapping[str, float]:  # type: ignore[override]
         return {"accuracy": self.accuracy}
 
+    @property
+    def counts(self) -> Tensor:
+        """How often images of a class (row) are taken for a class (column): int64 `(classes, classes)`."""
+        from trainer.drawing import confusion_matrix
+
+        return confusion_matrix(self.predicted, self.labels, self.classes)
+
+    def tables(self, class_names: Sequence[str]) -> Mapping[str, Rows]:
+        """The prediction for each image, the confusion matrix, and figures of each class."""
+        names = list(class_names)
+        answers = zip(self.labels.tolist(), self.predicted.tolist(), self.probability.tolist(), strict=True)
+        matrix = self.counts.tolist()
+        return {
+            PREDICTIONS: [
+                ("truth", "answer", "probability"),
+                *((names[truth], names[answer], f"{value:.6f}") for truth, answer, value in answers),
+            ],
+            "confusion": [("truth", *names), *((name, *row) for name, row in zip(names, matrix, strict=True))],
+            "classes": [("class", "images", "precision", "recall", "f1"), *self._figures(names)],
+        }
+
+    def _figures(self, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Of each class how many images there are, precision, recall and F1; empty where that is a division by zero."""
+        from math import nan
+
+        from sklearn.metrics import precision_recall_fscore_support
+
+        every = range(len(names))
+        found = precision_recall_fscore_support(
+            self.labels.numpy(), self.predicted.numpy(), labels=list(every), zero_division=nan
+        )
+        return [
+            (names[i], int(found[3][i]), *("" if value[i] != value[i] else f"{value[i]:.6f}" for value in found[:3]))
+            for i in every
+        ]
+
+    def notes(self, class_names: Sequence[str]) -> Sequence[str]:
+        """Whether one answer to all images would do as well."""
+        counts = self.labels.bincount()
+        share, name = int(counts.max()) / self.count, class_names[int(counts.argmax())]
+        if len(answers := set(self.predicted.tolist())) == 1:
+            only = class_names[answers.pop()]
+            right = self.accuracy
+            return (f"all test images are taken for `{only}`, which {right:.2%} are: the network tells nothing apart",)
+        if self.accuracy <= share:
+            return (
+                f"the test accuracy of {self.accuracy:.2%} is not above {share:.2%}, which the answer `{name}` to all "
+                "images would reach",
+            )
+        return ()
+
     def worst(self) -> Tensor:
         """The positions of the mistakes that the network is surest of, the surest first: `MISTAKES` at most."""
         wrong = (self.predicted != self.labels).nonzero().flatten()
@@ -61,8 +114,10 @@ class ClassEvaluator(Evaluator):
 
     def __init__(self) -> None:
         self.batches: list[tuple[Tensor, ...]] = []
+        self.classes = 0
 
     def update(self, output: Tensor, targets: Tensor) -> None:
+        self.classes = output.shape[1]
         probability, predicted = output.float().softmax(1).max(1)
         self.batches.append(tuple(one.cpu() for one in (predicted, probability, targets)))
 
@@ -70,7 +125,7 @@ class ClassEvaluator(Evaluator):
         import torch
 
         predicted, probability, labels = (torch.cat(part) for part in zip(*self.batches, strict=True))
-        return ClassEvaluation(predicted, probability, labels, loss)
+        return ClassEvaluation(predicted, probability, labels, loss, self.classes)
 
 
 class Classification(Task):
@@ -125,33 +180,35 @@ class Classification(Task):
     def evaluator(self) -> ClassEvaluator:
         return ClassEvaluator()
 
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
         """The likeliest classes and their probabilities."""
         probabilities = output.float().softmax(0).cpu()
         likeliest = probabilities.topk(min(top, len(probabilities)))
-        return [
-            {"class": class_names[index] if class_names else str(index), "index": index, "probability": value}
-            for value, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
-        ]
+        return {
+            "top": [
+                {"class": class_names[index] if class_names else str(index), "index": index, "probability": value}
+                for value, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
+            ]
+        }
 
-    def describe(self, prediction: Sequence[Mapping[str, Any]]) -> str:
-        return ", ".join(f"{one['class']} {one['probability']:.1%}" for one in prediction)
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        return ", ".join(f"{one['class']} {one['probability']:.1%}" for one in prediction["top"])
 
     def draw(self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]) -> None:
         """The confusion matrix, and the surest mistakes."""
         from trainer import drawing
 
         assert isinstance(found, ClassEvaluation)
-        matrix = drawing.confusion_matrix(found.predicted, found.labels, len(class_names))
-        drawing.confusion(matrix, class_names, folder / "confusion.png")
+        drawing.confusion(found.counts, class_names, folder / "confusion.png")
         wrong = found.worst().tolist()
         titles = [
-            f"{class_names[int(found.labels[i])]}, taken for\n"
+            f"{file}\n{class_names[int(found.labels[i])]}, taken for\n"
             f"{class_names[int(found.predicted[i])]} ({found.probability[i]:.0%})"
-            for i in wrong
+            for i, file in zip(wrong, drawing.files_at(part, wrong), strict=True)
         ]
-        title = "the surest of the wrong answers" if titles else "no mistakes"
-        drawing.grid(drawing.batch_at(part, wrong)[0], titles, folder / "mistakes.png", 6, title)
+        if wrong:
+            title = "the surest of the wrong answers"
+            drawing.grid(drawing.batch_at(part, wrong)[0], titles, folder / "mistakes.png", 6, title)
 
 
 TASK = Classification()

@@ -141,22 +141,24 @@ class Segmentation(Task):
     def evaluator(self) -> PixelEvaluator:
         return PixelEvaluator()
 
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
         """The classes that take up most of the image, and their shares of it."""
         classes = len(output)
         counts = output.argmax(0).flatten().bincount(minlength=classes).tolist()
         order = sorted(range(classes), key=lambda number: (-counts[number], number))
-        return [
-            {
-                "class": class_names[number] if class_names else str(number),
-                "index": number,
-                "share": counts[number] / sum(counts),
-            }
-            for number in order[:top]
-        ]
+        return {
+            "top": [
+                {
+                    "class": class_names[number] if class_names else str(number),
+                    "index": number,
+                    "share": counts[number] / sum(counts),
+                }
+                for number in order[:top]
+            ]
+        }
 
-    def describe(self, prediction: Sequence[Mapping[str, Any]]) -> str:
-        return ", ".join(f"{one['class']} {one['share']:.1%}" for one in prediction if one["share"])
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        return ", ".join(f"{one['class']} {one['share']:.1%}" for one in prediction["top"] if one["share"])
 
     def picture(self, output: Tensor, size: tuple[int, int]) -> Image:
         """The mask of an image of this height and width: the classes as the indices of a palette."""
@@ -174,7 +176,7 @@ class Segmentation(Task):
         from trainer.tasks._pixels import draw_masks
 
         assert isinstance(found, PixelEvaluation)
-        drawing.confusion(found.confusion, class_names, folder / "confusion.png", what="pixels of the test images")
+        drawing.confusion(found.confusion, class_names, folder / "confusion.png", what="pixels")
         draw_masks(found.masks, found.scores, part, class_names, folder / "masks.png", SHOWN)
 
 

@@ -28,6 +28,10 @@ Rows = Sequence[Sequence[Any]]
 """A table: its headings, then its rows."""
 
 
+PREDICTIONS = "predictions"
+"""The name of a table of an evaluation whose rows are the images."""
+
+
 @dataclass(frozen=True)
 class MetricSpec:
     """Describes a metric: `accuracy` is logged as `val_accuracy`, and kept as `test_accuracy`."""
@@ -76,8 +80,15 @@ class Evaluation(ABC):
         """How many images were evaluated."""
 
     def tables(self, class_names: Sequence[str]) -> Mapping[str, Rows]:
-        """What more there is to say, as tables by their names; each becomes a CSV file of the run."""
+        """What more there is to say, as tables by their names; each becomes a CSV file of the run.
+
+        `PREDICTIONS` has a row for each image, in the order of the split; the image's file is put before it.
+        """
         return {}
+
+    def notes(self, class_names: Sequence[str]) -> Sequence[str]:
+        """What a person should know before trusting the metrics, a line each."""
+        return ()
 
 
 class Evaluator(ABC):
@@ -169,11 +180,11 @@ class Task(ABC):
         """What gathers the outputs for a split."""
 
     @abstractmethod
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
-        """The prediction for one image by a network's output, the likeliest first, `top` at most (JSON types)."""
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
+        """The prediction for one image by a network's output (JSON types). `top`: how many classes at most."""
 
     @abstractmethod
-    def describe(self, prediction: Sequence[Mapping[str, Any]]) -> str:
+    def describe(self, prediction: Mapping[str, Any]) -> str:
         """A prediction in a line."""
 
     def picture(self, output: Tensor, size: tuple[int, int]) -> Image | None:

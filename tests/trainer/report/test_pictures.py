@@ -41,7 +41,7 @@ def test_the_worst_mistakes_are_the_surest() -> None:
     labels = torch.tensor([0, 1, 2, 3, 4])
     predicted = torch.tensor([0, 2, 2, 1, 0])
     probability = torch.tensor([0.99, 0.5, 0.9, 0.8, 0.6])
-    assert ClassEvaluation(predicted, probability, labels, 0.0).worst().tolist() == [3, 4, 1]
+    assert ClassEvaluation(predicted, probability, labels, 0.0, 3).worst().tolist() == [3, 4, 1]
 
 
 def test_a_runs_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,6 +182,8 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
         ".lock",
         "augmentation.png",
         "checkpoints",
+        "classes.csv",
+        "confusion.csv",
         "confusion.png",
         "curves.png",
         "environment.json",
@@ -189,6 +191,7 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
         "hparams.yaml",
         "metrics.csv",
         "mistakes.png",
+        "predictions.csv",
         "recipe.yaml",
         "results.json",
         "spec.yaml",
@@ -200,8 +203,10 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
     assert load(str(folder / "spec.yaml")).plan.params == 650
     with open(folder / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
-    accuracies = [float(row["val_accuracy"]) for row in rows if row["val_accuracy"]]
-    assert len(accuracies) == 2
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(all(row.values()) for row in rows)  # no figure is missing in any row
+    assert list(rows[0]) == ["epoch", "step", "lr-AdamW", "val_loss", "val_accuracy", "train_loss"]
+    accuracies = [float(row["val_accuracy"]) for row in rows]
     assert max(accuracies) == pytest.approx(result.metrics["val_accuracy"], abs=1e-6)
     again = train(job(tmp_path), tmp_path / "runs", progress=False)
     assert again.folder == str(tmp_path / "runs" / "linear-2")
@@ -234,7 +239,7 @@ def test_several_specs_are_compared_in_one_table(run: Callable, tmp_path: Path) 
     done = run("train", "digits", "resnet", "--data", "digits", "--epochs", "1", "--set", "train.validation=0.2")
     assert (done.returncode, done.stderr) == (0, "")
     table = done.stdout[done.stdout.index("trained on digits") :]
-    for column in ("val accuracy", "test accuracy", "parameters", "GMACs", "time"):
+    for column in ("val accuracy", "test accuracy", "parameters", "MACs", "time"):
         assert column in table
     assert "308,074" in table
     assert "272,378" in table

@@ -300,7 +300,7 @@ def test_until_there_is_an_average_the_weights_are_validated_kept_and_tested(tmp
     averaged, module, steps = trained(tmp_path / "averaged", epochs=2, ema={"every": 500})
     assert len(steps) < 500
     assert same_weights(module.network, without.network)
-    assert (averaged.val_accuracy, averaged.test_accuracy) == (plain.val_accuracy, plain.test_accuracy)
+    assert averaged.metrics == plain.metrics
 
 
 @pytest.mark.slow
