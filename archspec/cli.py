@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import io
 import os
+import stat
 import sys
 from typing import Any, NoReturn, TextIO
 
@@ -101,6 +103,15 @@ class _Pipe(io.FileIO):
             return super().write(data) or 0
         except BrokenPipeError:
             return len(data)
+        except OSError as error:  # a terminal that was closed
+            if error.errno != errno.EIO or not self.terminal:
+                raise
+            return len(data)
+
+    @property
+    def terminal(self) -> bool:
+        """Whether it is, or was, a terminal."""
+        return stat.S_ISCHR(os.fstat(self.fileno()).st_mode)
 
 
 def _output(stream: TextIO | None) -> TextIO:
@@ -110,7 +121,7 @@ def _output(stream: TextIO | None) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.reconfigure(errors="backslashreplace")
-    if stream.isatty():
+    if stream.isatty() and os.name != "posix":
         return stream
     try:
         raw = io.BufferedWriter(_Pipe(stream.fileno(), "wb", closefd=False))

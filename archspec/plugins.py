@@ -1,7 +1,7 @@
 """Primitives from outside: a Python file given by `--plugin`, and packages that are installed.
 
-A plugin is code that its user trusts, as an import is; a spec can never name one. What it says is held to the contract
-of a primitive, and what it does wrong becomes an error that names it.
+A plugin is code that its user trusts, as an import is; a spec can never name one. What it says is checked
+against the contract of a primitive, and what it does wrong becomes an error that names it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ GROUP = "archspec.primitives"
 def load_plugin(path: str) -> list[str]:
     """Run a Python file and register the primitives that it defines, as `--plugin` does.
 
-    Specs that are loaded afterwards can use them. Each is held to the contract of `archspec.primitive.Primitive`.
+    Specs that are loaded afterwards can use them. Each must keep the contract of `archspec.primitive.Primitive`.
 
     Args:
         path: The file, which ends in `.py`. It is run: load only what you trust.
@@ -132,7 +132,7 @@ def measured() -> list[str]:
 
 
 def _register(module: ModuleType, what: str) -> list[str]:
-    """Register a plugin's primitives, each held to the contract. Raises `UsageError`."""
+    """Register a plugin's primitives, each checked against the contract. Raises `UsageError`."""
     found: dict[str, Primitive] = {}
     if module.__file__:
         _loaded[os.path.abspath(module.__file__)] = what
@@ -213,6 +213,8 @@ class _Foreign(Primitive):
         self.figures: dict[Any, tuple[Shape, dict[str, Shape], int]] = {}
         for name in ("name", "doc", "source", "arguments", "weights", "examples", "example_input", "training_only"):
             setattr(self, name, getattr(inner, name))
+        kinds = [one for one in type(inner).__mro__ if one is not Primitive and "fixed_size" in vars(one)]
+        setattr(self, "fixed_size", not kinds or bool(inner.fixed_size))  # noqa: B010
         rule = "as its module does, on torch's meta device" if self.measures else ""
         setattr(self, "rule", inner.rule or rule)  # noqa: B010 - a class variable elsewhere
 
@@ -327,8 +329,8 @@ class _Foreign(Primitive):
     def _check_shape(self, shape: Any, what: str, least: int = 0) -> Shape:
         """A shape that a plugin gives, of some axes at least. Raises `Fault` where it is none."""
         sizes = shape if isinstance(shape, (tuple, list)) else ()
-        sound = all(type(size) is int and 0 < size < MAX_NUMBER for size in sizes)
-        if sound and sizes is shape and len(sizes) >= least:
+        valid = all(type(size) is int and 0 < size < MAX_NUMBER for size in sizes)
+        if valid and sizes is shape and len(sizes) >= least:
             return tuple(sizes)
         message = f"`{self.name}` of the plugin {self.what} gives {_show_value(shape)} as {what}"
         raise Fault("plugin-failed", message, help="a shape is a tuple of integers from 1, without the batch")

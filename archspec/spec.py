@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping as ABCMapping, Sequence
+from collections.abc import Iterator, Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -32,9 +32,10 @@ from archspec.language.sections import Sections, compute_sections
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.plan import Plan
-from archspec.plan.unused import loads, report_unused
+from archspec.plan.sharing import report_crossed
+from archspec.plan.unused import find_uses, report_unused
 from archspec.plugins import load_installed
-from archspec.recipe import Recipe
+from archspec.recipe import Recipe, images, parts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,7 +49,7 @@ MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single opera
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A sound spec, with its variant and settings chosen.
+    """A valid spec, with its variant and settings choose.
 
     `load` and `from_dict` make it. It is never changed: `replace` and `without_aux` give another one.
     """
@@ -56,7 +57,7 @@ class Spec:
     file: str
     """The file it was read from, as errors show it."""
     variant: str | None
-    """The variant that was chosen, or `None` for the file as it stands."""
+    """The variant that was choose, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
     recipe: Recipe
@@ -67,9 +68,15 @@ class Spec:
     """The file with its settings, from which `replace` starts."""
     notes: tuple[Note, ...] = ()
     """What is worth saying of its file, and no error."""
+    unused_vars: frozenset[str] = frozenset()
+    """Variables of the file on which nothing depends, with this variant and these settings."""
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
+
+    def _repr_svg_(self) -> str | None:
+        """How a notebook shows it."""
+        return self.plan._repr_svg_()
 
     def without_aux(self) -> Spec:
         """The same spec without its auxiliary classifiers, for a network that is not trained further."""
@@ -116,7 +123,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec file, read and held to its outline; its variants are still to be elaborated."""
+    """A spec file, read and checked against its outline; its variants are still to be elaborated."""
 
     file: str
     name: str
@@ -178,9 +185,29 @@ class SpecFile:
             spec = self._elaborate(document, variant, report)
             if spec is not None and outlined:
                 specs.append(spec)
+        if document is not None and specs and not report.diagnostics:
+            self._report_unused(document, specs, report, whole=len(wanted) == 1 + len(document.variants))
+            if report.diagnostics:
+                specs.clear()
         if len(specs) < len(wanted) and not report.diagnostics:
-            message = "the network is not sound, but archspec cannot say why"
+            message = "the network is not valid, but archspec cannot say why"
             report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
+
+    def _report_unused(self, document: Document, specs: list[Spec], report: Report, *, whole: bool) -> None:
+        """Refuse settings of variables on which nothing depends, and note such variables of the file itself."""
+        unused = frozenset.intersection(*(spec.unused_vars for spec in specs))
+        if not unused:
+            return
+        settings = [documents.parse_setting(document, assignment) for assignment in self.set]
+        given = {one.keys[1]: one.mark for one in settings if one.keys[0] == "vars" and len(one.keys) > 1}
+        given |= {name: Mark(Text("vars", ()), 1, 1) for name in self.vars}
+        for name in sorted(unused & given.keys()):
+            message = f"`{name}` is set, but nothing depends on it"
+            report.add(Fault("usage", message, given[name], help=_spell_use(name, document, specs)))
+        section = document.root.get("vars")
+        for name, (mark, _) in section.entries.items() if whole and isinstance(section, Mapping) else ():
+            if name in unused and name not in given and mark.text is self.tree.mark.text:
+                report.note(f"nothing depends on the variable `{name}`", mark)
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
@@ -220,13 +247,18 @@ class SpecFile:
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
-        if loads(node):
+        loads, shares = find_uses(node)
+        if loads:
             report_unused(plan.graph, report)
+        if shares:
+            report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
+        for wrong in _faults_of_recipe(sections, plan):
+            report.add(wrong, frames=frames)
         if report.count > before:
             return None
         resolved = plain(root) | {"name": plan.name}
-        return Spec(self.file, variant, plan, sections.recipe, resolved, self)
+        return Spec(self.file, variant, plan, sections.recipe, resolved, self, unused_vars=sections.unused)
 
     def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file, in the order of the file."""
@@ -240,7 +272,7 @@ class SpecFile:
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check found: the specs that are sound, everything that is wrong, and what is no error."""
+    """What a check found: the specs that are valid, everything that is wrong, and what is no error."""
 
     specs: tuple[Spec, ...]
     diagnostics: tuple[Diagnostic, ...]
@@ -268,6 +300,28 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
 
 
+def _faults_of_recipe(sections: Sections, plan: Plan) -> Iterator[Fault]:
+    """What the recipe says of the network's parts and input that they do not fit."""
+    recipe, section = sections.recipe, sections.root.get("train")
+    yield from images.faults_in(section, recipe, plan.input)
+    if recipe.freeze is None and recipe.lr_scale is None:
+        return
+    known = primitives()
+    layers = []
+    for one in plan.layers:
+        buffers = known[one.layer.primitive].buffers(one.layer.arguments, one.input)
+        layers.append((one.path, [name for name, _ in one.layer.parameters], buffers > 0))
+    merges = {group.path for group in plan.graph.groups if group.node.is_merge}
+    yield from parts.faults_in(section, recipe.freeze, recipe.lr_scale, parts.Outline(layers, merges))
+
+
+def _spell_use(name: str, document: Document, specs: list[Spec]) -> str:
+    """How a variable comes to be used, where it is set and nothing uses it."""
+    if len(specs) < 1 + len(document.variants):
+        return f"write `={name}` where its value belongs; or choose a variant that uses it"
+    return f"write `={name}` where its value belongs: a block sees only what it is given"
+
+
 def _decimals(text: str) -> int:
     """How many decimals a number is written with: 3 for `4.230`, 5 for `4.4e-4`; 3 for a formula."""
     try:
@@ -277,12 +331,12 @@ def _decimals(text: str) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 3
 
 
-def open_file(path_or_name: str | os.PathLike[str]) -> tuple[SpecFile, str | None]:
+def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[SpecFile, str | None]:
     """A spec file, and the variant that its name asks for where it is a bundled variant's.
 
     Raises `UsageError` where there is no such file, and `SpecError` where it is not YAML.
     """
-    found = finder.find(os.fspath(path_or_name))
+    found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fspath(path_or_name))
     try:
         tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:
@@ -331,7 +385,7 @@ def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
     """Load a spec from data: what `Spec.resolved` holds, or a spec file's content as Python values.
 
     Args:
-        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refused.
+        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refuse.
         name: What errors call it, and the network's name where `data` has none.
 
     Raises:
@@ -380,3 +434,13 @@ def build(
         ```
     """
     return load(path_or_name, variant, vars, set).build(device, aux=aux)
+
+
+def _picture(plan: Plan) -> str:
+    """A plan as SVG."""
+    from archspec.views.drawing.svg import svg
+
+    return svg(plan)
+
+
+Plan._picture = staticmethod(_picture)

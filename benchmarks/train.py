@@ -2,10 +2,10 @@
 
     python benchmarks/train.py [--compile] [--rounds 5] [--steps 20] [SPEC…]
 
-Theirs: torchvision's CIFAR10 and PIL transforms, a DataLoader with two workers, a LightningModule and Lightning's
-Trainer, fp32, on the same network: the module that is built from the spec. Ours: the same recipe as `archspec train`
-carries it out, on the CPU with the defaults, or with `--compile`; on a GPU with channels last, bfloat16 and CUDA
-graphs. The data is made up, in CIFAR-10's files.
+Theirs: torchvision's CIFAR10 and PIL transforms, a DataLoader with two workers (on more processors, up to eight), a
+LightningModule and Lightning's Trainer, fp32, on the same network: the module that is built from the spec. Ours: the
+same recipe as `archspec train` carries it out, on the CPU with the defaults, or with `--compile`; on a GPU with
+channels last, bfloat16 and CUDA graphs. The data is made up, in CIFAR-10's files.
 
 Each side is a process of its own, since ours changes how memory is allocated in it. They take turns: while one trains
 an epoch, the other waits; before each, they wait for other processes to come to rest. Not counted: the first epoch, the
@@ -45,6 +45,8 @@ from archspec.spec import Spec, load
 SPECS = ("googlenet", "resnet", "preact", "densenet")
 SKIPPED = 3
 """Steps of each epoch that are not counted: the workers' first batches take longer than those that follow."""
+WORKERS = min(8, max(2, os.cpu_count() or 2))
+"""Of the person's DataLoader."""
 WARM_UP = 1
 """Epochs before those that count."""
 
@@ -90,7 +92,10 @@ def trust(folder: Path) -> None:
 
 
 class Turns(Callback):
-    """Waits for its turn before each epoch, then gives the seconds that its steps took, but for the first."""
+    """Waits for its turn before each epoch, then gives the seconds that its steps took, but for the first.
+
+    With them goes the memory of a GPU that the process held at most so far, in bytes.
+    """
 
     def __init__(self, turn: Connection) -> None:
         self.turn = turn
@@ -105,7 +110,7 @@ class Turns(Callback):
             self.began = now()
 
     def end(self) -> None:
-        self.turn.send(now() - self.began)
+        self.turn.send((now() - self.began, torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0))
 
     def on_train_epoch_start(self, *_: Any) -> None:
         self.start()
@@ -170,19 +175,28 @@ class Classifier(LightningModule):
 
 def theirs(turn: Connection, name: str, epochs: int, folder: Path, settings: Iterable[str]) -> None:
     seed_everything(42, verbose=False)
+    spec = spec_of(name, epochs, settings)
     change = transforms.Compose(
         [
             transforms.RandomHorizontalFlip(),
-            transforms.RandomResizedCrop(32, scale=(0.8, 1.0), ratio=(0.9, 1.1)),
+            transforms.RandomResizedCrop(spec.plan.input[-1], scale=(0.8, 1.0), ratio=(0.9, 1.1)),
             transforms.ToTensor(),
             transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
         ]
     )
-    spec, images = spec_of(name, epochs, settings), Unchecked(folder, transform=change)
+    images = Unchecked(folder, transform=change)
     batches = torch.utils.data.DataLoader(
-        images, spec.recipe.batch_size, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
+        images,
+        spec.recipe.batch_size,
+        shuffle=True,
+        num_workers=WORKERS,
+        drop_last=True,
+        persistent_workers=True,
+        pin_memory=torch.cuda.is_available(),
+        # as in a script: this process was spawned, and its workers would be too, each loading torch anew
+        multiprocessing_context="fork" if "fork" in torch.multiprocessing.get_all_start_methods() else None,
     )
-    trainer = Trainer(max_epochs=epochs, callbacks=[Turns(turn)], default_root_dir=str(folder / "theirs"))
+    trainer = Trainer(max_epochs=epochs, callbacks=[Turns(turn)], default_root_dir=str(folder / f"theirs-{name}"))
     trainer.fit(Classifier(spec), batches)
 
 
@@ -241,13 +255,24 @@ def plain(turn: Connection, name: str, epochs: int, folder: Path, settings: Iter
 SIDES = {"theirs": theirs, "ours": ours, "plain": plain}
 
 
-def side(kind: str, turn: Connection, *arguments: Any) -> None:
+def side(kind: str, log: Path, turn: Connection, *arguments: Any) -> None:
     """A process of one side: what it prints goes to a file, which is shown should it fail."""
-    log = arguments[2] / f"{kind}.log"
     with open(log, "w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     SIDES[kind](turn, *arguments)
+
+
+def start(
+    kind: str, log: Path, name: str, epochs: int, folder: Path, settings: Iterable[str]
+) -> tuple[Any, Connection]:
+    """A process of one side on the data in a folder, and where its turns are given to it."""
+    context = torch.multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=side, args=(kind, log, there, name, epochs, folder, settings))
+    process.start()
+    there.close()
+    return process, here
 
 
 # --- measuring -----------------------------------------------------------------------------------------------------
@@ -259,25 +284,18 @@ def measured(
     """The seconds of a step of two sides, whose epochs take turns, a value for each round."""
     epochs = WARM_UP + rounds
     settings = [f"train.batch_size={given.batch_size}", *settings]
-    context = torch.multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         write_data(folder, given.batch_size * given.steps)
-        turns, processes = [], []
-        for kind in kinds:
-            here, there = context.Pipe()
-            process = context.Process(target=side, args=(kind, there, name, epochs, folder, settings))
-            process.start()
-            there.close()
-            turns.append(here)
-            processes.append(process)
+        started = [start(kind, folder / f"{kind}.log", name, epochs, folder, settings) for kind in kinds]
+        processes, turns = zip(*started, strict=True)
         times: tuple[list[float], list[float]] = ([], [])
         try:
             for epoch in range(epochs):
                 for one in (0, 1) if epoch % 2 else (1, 0):
                     wait_for_calm(given.wait)
                     turns[one].send(epoch)
-                    seconds = turns[one].recv()
+                    seconds, _ = turns[one].recv()
                     if epoch >= WARM_UP:
                         times[one].append(seconds / (given.steps - SKIPPED))
         except EOFError:

@@ -55,7 +55,7 @@ Every network that comes with archspec. `archspec check NAME` gives the figures 
 - **params**, **GMACs**: ours, and beside each the reference: that which torchvision publishes with its weights,
   or the published ones of the paper or its code. Auxiliary classifiers count as parameters (in `googlenet` they are
   left out, as in the published figure). GMACs are those of one image of the input's size.
-- **logits**: the largest difference of ours from torchvision's, with the same weights, on a random image of that size.
+- **logits**: the largest difference from torchvision's, with the same weights, on a random image of that size.
 - **lines**: of the spec, all its variants included.
 
 Made by `python benchmarks/zoo.py > docs/zoo.md`.

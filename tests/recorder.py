@@ -3,6 +3,7 @@
 Each process of rank N appends to `records-N.jsonl` the images that it trains with and validates, and to `writes-N.txt`
 the files that it opens to write, renames or removes. `SPOIL=RANK:STEP` spoils one loss. `SIGNAL=RANK:STEP:NAME` has a
 process send itself a signal in a step, and `SIGNAL=RANK:STEP:NAME:all` all processes of its group, as a terminal does.
+`DETERMINISTIC=1` allows only those kernels of a GPU that give the same bits each time.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def watch_images() -> None:
 
         def step(self: Any, batch: Any, index: int) -> Any:
             nonlocal steps
-            seen = [hashlib.md5(image.numpy().tobytes()).hexdigest() for image in batch[0]]
+            seen = [hashlib.md5(image.cpu().numpy().tobytes()).hexdigest() for image in batch[0]]
             told.write(json.dumps({"step": method, "epoch": self.current_epoch, "images": seen}) + "\n")
             result = inner(self, batch, index)
             if method == "training_step":
@@ -81,7 +82,17 @@ def watch_images() -> None:
     watched("validation_step")
 
 
+def allow_deterministic_kernels_alone() -> None:
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
 if __name__ == "__main__":
+    if os.environ.get("DETERMINISTIC"):
+        allow_deterministic_kernels_alone()
     watch_files()
     watch_images()
     from archspec.cli import main

@@ -21,6 +21,12 @@ def mute_libraries() -> Iterator[None]:
     with warnings.catch_warnings():
         for package in ("pytorch_lightning", "lightning_fabric"):
             warnings.filterwarnings("ignore", module=package)
+        # compiling for a GPU: matrix products are left at full precision on purpose
+        warnings.filterwarnings("ignore", message="TensorFloat32 tensor cores")
+        # FSDP of one process, which has nobody to share its weights with
+        warnings.filterwarnings("ignore", message="(FSDP is switching to use|When using) `+NO_SHARD`+")
+        # float16: the first steps are left out until the loss is scaled well
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         for category in (FutureWarning, DeprecationWarning):
             warnings.filterwarnings("ignore", category=category)
         for logger in loggers:

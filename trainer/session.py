@@ -6,7 +6,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +15,29 @@ import yaml
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import Callback
 
-from archspec.foundation.errors import UsageError
+from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
 from trainer.input.augment_batch import Augmentation
-from trainer.input.loaders import Stream, loader
+from trainer.input.files import content_fingerprint
+from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
+from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import evaluate, load_network
+from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
+from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import EVALUATION_BATCH, Job, load_job
+from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
+from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
-from trainer.tasks.classification import Evaluation
+from trainer.tasks import PREDICTIONS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Options:
     """Write a checkpoint also every so many minutes."""
     pictures: bool = True
     """Whether the run's pictures are drawn at the end."""
+    workers: int | None = None
+    """How many processes read the images of a set that streams; `None`: as many as CPUs, up to 8."""
     group: ProcessGroup = SINGLE_PROCESS
     """The processes that train together. All call the same functions; rank 0 makes the folder and writes all files."""
 
@@ -54,7 +60,8 @@ class Options:
 def train(job: Job, out: Path, options: Options | None = None, *, progress: bool = False) -> Result:
     """Train a job in a new folder below `out`.
 
-    The weights of the best validation accuracy are then evaluated on the test set; without validation images, the last.
+    The weights of the epoch that is best by the task's first metric on the validation images are then evaluated on the
+    test set; without validation images, the last.
 
     Raises:
         Diverged: A loss or weight is no longer finite.
@@ -79,10 +86,15 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "spec": job.spec.file,
         "variant": job.spec.variant,
         "data": job.data.name,
+        "task": job.task.name,
         "classes": list(job.data.class_names),
         "data_folder": str(job.folder.resolve()),
+        "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
+        "resize": job.recipe.resize.to_dict(),
+        "input": list(job.spec.plan.input[1:]),
+        "weights": job.start and job.start.record(),
         "key": fingerprint(job),
         "machine": asdict(group.devices),
     }
@@ -92,10 +104,13 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
     return Run(folder, environment, None)
 
 
-def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None]) -> Result:
+def resume_run(
+    run: Run, data_folder: Path | None, options: Options, say: Callable[[str], None], *, source: str | None = None
+) -> Result:
     """Resume a run from its last intact checkpoint; of a finished run, return the result.
 
-    On a CPU, the results are the same, bit for bit, as without the interruption. `say` takes notes for the user.
+    On a CPU, the results are the same, bit for bit, as without the interruption. `say` takes notes for the user;
+    `source` is where a folder of images lies now.
     Raises `UsageError` where all checkpoints are damaged, or the data differ from the run's.
     """
     if run.result is not None:
@@ -108,9 +123,38 @@ def resume_run(run: Run, data_folder: Path | None, options: Options, say: Callab
     group = options.group
     with mute_libraries(), ExitStack() as stack:
         group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        group.broadcast(lambda: checkpoints.remove_leftovers(run.folder))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
+        checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
+        group.broadcast(lambda: _say_where(job, run, checkpoint, say))
+        if checkpoint is None:
+            job = group.rank_zero_first(lambda: load_start_again(job, run))
+        return _fit_and_test(job, run, options, checkpoint)
+
+
+def extend_run(
+    run: Run, epochs: int, data_folder: Path | None, out: Path, options: Options, say: Callable[[str], None]
+) -> Result:
+    """Go on with a run, finished or not, until it has been trained for more epochs, in a new folder below `out`.
+
+    On a CPU, the results are the same, bit for bit, as if it had been trained for so many epochs from the beginning;
+    where a run of these is finished already, its result is returned. `say` takes notes for the user.
+    Raises `UsageError` where the training would have gone otherwise with more epochs, as it does by some schedules.
+    """
+    group = options.group
+    with mute_libraries(), ExitStack() as stack:
+        group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
-        return _fit_and_test(job, run, options, checkpoint)
+        job = extended(job, run, checkpoint, epochs)
+        before = group.broadcast(lambda: run_folders.find_finished(out, fingerprint(job)))
+        if before is not None and before.result is not None:
+            say(f"already trained: this is the result of {before.folder}")
+            return before.result
+        longer = group.broadcast(lambda: _begin(job, out, group, stack))
+        checkpoint = group.broadcast(lambda: copy_state(run, longer, _resolved(job)))
+        group.broadcast(lambda: _say_where(job, longer, checkpoint, say))
+        return _fit_and_test(job, longer, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
@@ -119,24 +163,42 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
         raise UsageError(
             f"the run {run.folder} cannot be resumed: its data set `{job.data.name}`, or its spec.yaml, differs from "
             "that of the run",
-            help="give it the data that it had (--data-folder), or train anew",
+            help="give it the data that it had (--data, or --data-folder for a set by name), or train anew",
         )
-    checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
+    return checkpoints.latest(run.folder / "checkpoints", say)
+
+
+def _say_where(job: Job, run: Run, checkpoint: Path | None, say: Callable[[str], None]) -> None:
+    """Say where a training goes on. Raises `UsageError` where the checkpoint is another run's."""
     if checkpoint is None:
         say("there is no checkpoint yet: training from the start")
-    return checkpoint
+        return
+    content = checkpoints.load_own(checkpoint, run.recorded("key"), _resolved(job))
+    epoch, batch, step = resume.position(content, checkpoint)
+    done = epoch == job.recipe.epochs or step == job.recipe.steps
+    where = f"epoch {epoch + 1}, batch {batch + 1}" if batch else f"epoch {epoch + 1}"
+    print("all its steps are done" if done else f"going on from {where}", flush=True)
+    best, file = content["callbacks"].get(checkpoints.BEST_KEY), run.folder / "checkpoints" / "best.ckpt"
+    if isinstance(best, dict) and best.get("score") is not None and not file.exists():
+        then = "the last weights are tested" if done else "the best of the epochs to come are kept"
+        say(f"{file}, the best weights so far, is no longer there: {then}")
 
 
 def fingerprint(job: Job) -> str:
-    """Identifies a training by its spec, recipe and images."""
-    digest = hashlib.sha256()
+    """Identifies a training by its spec, recipe, classes, images and first weights, wherever these lie."""
+    digest = hashlib.sha256(repr(job.data.class_names).encode())
     for split in (job.train, job.validation, job.test):
-        if isinstance(split, Stream):  # files are known by size and times, not read for this
-            digest.update(f"{job.data.files_fingerprint} {len(split)}".encode())
+        if isinstance(split, Stream):
+            digest.update(content_fingerprint(split.files).encode())
         else:
             digest.update(split.images.numpy().data)
             digest.update(split.labels.numpy().data)
-    return run_folders.fingerprint_of(_resolved(job), digest.hexdigest())
+    if job.start is not None:
+        digest.update(job.start.digest.encode())
+    spec = _resolved(job)
+    if job.data_path is not None:
+        spec = spec | {"train": {name: value for name, value in spec["train"].items() if name != "data"}}
+    return run_folders.fingerprint_of(spec, digest.hexdigest())
 
 
 def _resolved(job: Job) -> dict[str, Any]:
@@ -148,29 +210,35 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     group, recipe = options.group, job.recipe
     seed_everything(recipe.seed, verbose=False)
     module = _make_module(job)
-    epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint))
+    epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint), checkpoint)
     monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
-    best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric.log_name, job.task.metric.mode)
+    best = checkpoints.BestCheckpoint(
+        run.folder / "checkpoints", job.task.metric, job.task.metric_of(recipe.monitor, "monitor")
+    )
     with memory.keep_freed_memory(), resume.Signals(run.folder) as signals:
         engine = make_engine(
             recipe,
             run.folder,
             _make_callbacks(job, run, options, signals, monitor, best),
             group,
-            job.task.metric,
+            job.task,
             step=step,
-            unused_parameters=bool(job.spec.plan.outputs),
+            start=(epoch, batch),
+            unused_parameters=bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws),
         )
         device = engine.strategy.root_device
-        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, group=group)
+        loading: dict[str, Any] = {"group": group, "workers": options.workers}
+        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, **loading)
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, group=group)
+            batch_size = job.task.evaluation_batch(recipe)
+            validation = loader(move_to_device(job.validation, device), batch_size, **loading)
         optimize_execution(module.network, recipe, device)
-        with _translate_errors(job, run.folder, device):
-            engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
-            return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor, best))
+        with _translate_errors(job, run.folder, device), explain_dead_workers():
+            with _refuse_unusable(checkpoint, monitor):
+                engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
+            return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor))
 
 
 def _make_module(job: Job) -> SpecModule:
@@ -178,6 +246,8 @@ def _make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
+    if job.start is not None:
+        job.start.put_into(module.network)
     if isinstance(job.train, Stream):
         module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # the workers augment
     return module
@@ -193,11 +263,17 @@ def _make_callbacks(
 ) -> list[Callback]:
     """The callbacks of a training, in the order in which Lightning is to call them."""
     last = resume.LastCheckpoint(
-        run.folder, signals, options.group, steps=options.save_steps, minutes=options.save_minutes
+        run.folder,
+        signals,
+        options.group,
+        run.recorded("key"),
+        steps=options.save_steps,
+        minutes=options.save_minutes,
     )
     validated: list[Callback] = [best] if len(job.validation) else []
-    bars: list[Callback] = [Bar(job.recipe, monitor)] if options.progress else []
-    return [monitor, resume.RandomStates(), *validated, last, *bars]
+    bars: list[Callback] = [Bar(job.recipe, monitor) if options.progress else Heartbeat(job.recipe, monitor)]
+    frozen: list[Callback] = [Freezing(job.recipe.freeze)] if job.recipe.freeze else []
+    return [*frozen, monitor, resume.RandomStates(), *validated, last, *bars]
 
 
 @contextmanager
@@ -209,10 +285,28 @@ def _translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[
         raise KeyboardInterrupt from None
     except Diverged as error:
         raise Diverged(str(error), help=_divergence_hint(job.recipe) + _last_checkpoint_hint(folder)) from None
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 value per channel"):  # a plugin's layer: ours are checked
+            raise
+        raise UsageError(f"a layer normalises single values: {error}", help="train with more images a batch") from None
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
         raise _out_of_memory_error(job.recipe, device) from None
+
+
+@contextmanager
+def _refuse_unusable(checkpoint: Path | None, monitor: TrainingMonitor) -> Iterator[None]:
+    """Make `Damaged` of what Lightning and torch raise before the first step: the checkpoint's content does not fit."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        if checkpoint is None or monitor.started or out_of_memory(error):
+            raise
+        raise checkpoints.Damaged(
+            f"the checkpoint {checkpoint} cannot be resumed from: {' '.join(str(error).split())}",
+            help="use a checkpoint that archspec wrote, or train anew: archspec train, with --force",
+        ) from None
 
 
 def _evaluate_and_save(
@@ -221,12 +315,24 @@ def _evaluate_and_save(
     options: Options,
     device: torch.device,
     monitor: TrainingMonitor,
-    best: checkpoints.BestCheckpoint,
 ) -> Result:
     """Evaluate the best weights on the test set and write the results."""
-    evaluation = evaluate(load_network(run, device), job.test, progress=options.progress)
-    result = _result(job, run, monitor, best, evaluation)
+    trained = load_network(run, device)
+    evaluating: dict[str, Any] = {"batch_size": job.task.evaluation_batch(job.recipe), "workers": options.workers}
+    evaluation = evaluate(trained.module, job.test, progress=options.progress, **evaluating)
+    if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
+        validation = evaluate(trained.module, job.validation, **evaluating)
+        trained = replace(trained, score=validation.metrics[job.task.metric.name])
+    result = _result(job, run, monitor, trained, evaluation)
     result.write()
+    for name, rows in evaluation.tables(job.data.class_names).items():
+        if name == PREDICTIONS:
+            files = job.test.files.paths if isinstance(job.test, Stream) else job.test.files
+            rows = [[first, *row] for first, row in zip(["file", *files], rows, strict=True)]
+        run_folders.write_table(run.folder / f"{name}.csv", rows)
+    for note in evaluation.notes(job.data.class_names):
+        print(escape(f"note: {note}"), file=sys.stderr, flush=True)
+    checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)
     return result
@@ -250,18 +356,15 @@ def _draw(job: Job, folder: Path, evaluation: Evaluation) -> None:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _result(
-    job: Job, run: Run, monitor: TrainingMonitor, best: checkpoints.BestCheckpoint, evaluation: Evaluation
-) -> Result:
+def _result(job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, evaluation: Evaluation) -> Result:
     return Result(
         **{name: run.recorded(name) for name in ("name", "spec", "variant", "data", "seed")},
         epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=float(best.best_model_score or 0.0) if len(job.validation) else None,
-        test_accuracy=evaluation.accuracy,
-        test_loss=evaluation.loss,
-        best_epoch=monitor.best_epoch,
+        metrics={job.task.metric.log_name: trained.score, **test_values(job.task, evaluation)},
+        task=job.task.name,
+        best_epoch=trained.epoch or monitor.count,
         seconds=monitor.seconds,
         images_per_second=monitor.images / monitor.seconds if monitor.seconds else 0.0,
         folder=str(run.folder),
@@ -293,6 +396,6 @@ def _last_checkpoint_hint(folder: Path) -> str:
     file = folder / "checkpoints" / "last.ckpt"
     if not file.exists():
         return "; there was no checkpoint yet"
-    epochs, batch, _ = resume.position(checkpoints.load(file))
+    epochs, batch, _ = resume.position(checkpoints.load(file), file)
     where = f"epoch {epochs + 1}, batch {batch}" if batch else f"epoch {epochs}"
     return f"; the last finite weights, of {where}, are in {file}"

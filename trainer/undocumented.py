@@ -5,15 +5,12 @@ Each function fails with `UsageError` where the installed version no longer has 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
 
 from archspec.foundation.errors import UsageError
-
-if TYPE_CHECKING:
-    from pytorch_lightning.callbacks import ModelCheckpoint
 
 
 def sample_dirichlet(concentration: Tensor, generator: Generator | None) -> Tensor:
@@ -32,18 +29,6 @@ def restart_in_evaluation(loop: Any) -> None:
 
     _attribute(loop, "_restart_stage", "pytorch-lightning")
     loop._restart_stage = _attribute(evaluation_loop, "RestartStage", "pytorch-lightning").RESTARTED_MID_EVALUATION
-
-
-def restore_best(callback: ModelCheckpoint, path: str, score: Tensor) -> None:
-    """Restore the file and score that a `ModelCheckpoint` of one file holds for the best. Raises `UsageError`.
-
-    Its own state names the folder that the run was trained in, which may have been moved.
-    """
-    known = {"best_model_path": path, "kth_best_model_path": path, "best_k_models": {path: score}}
-    known |= dict.fromkeys(("best_model_score", "kth_value", "current_score"), score)
-    for name, value in known.items():
-        _attribute(callback, name, "pytorch-lightning")
-        setattr(callback, name, value)
 
 
 def _attribute(owner: Any, name: str, package: str) -> Any:

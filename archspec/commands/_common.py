@@ -23,7 +23,14 @@ set_option: Callable[[Function], Function] = click.option(
     help="Give a variable another value, or anything else by its dotted path (train.epochs=3). May be repeated.",
 )
 variant_option: Callable[[Function], Function] = click.option(
-    "--variant", metavar="NAME", help="A variant of the spec."
+    "--variant",
+    metavar="NAME",
+    multiple=True,
+    callback=lambda _context, _option, names: _only(names),
+    help="A variant of the spec.",
+)
+variants_option: Callable[[Function], Function] = click.option(
+    "--variant", "variants", metavar="NAME", multiple=True, help="A variant of the spec. May be repeated."
 )
 plugin_option: Callable[[Function], Function] = click.option(
     "--plugin",
@@ -42,6 +49,13 @@ format_option: Callable[[Function], Function] = click.option(
     default="text",
     help="For people, or for programs.",
 )
+
+
+def _only(names: Sequence[str]) -> str | None:
+    """The one variant that was named; of several none would be ignored silently."""
+    if len(names) > 1:
+        raise click.BadParameter(f"one variant is built, not {len(names)}.")
+    return names[0] if names else None
 
 
 def _load_plugins(files: Sequence[str]) -> None:

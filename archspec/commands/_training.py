@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from trainer.session import Options
 
 
-def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Options) -> Result:
+def resume_named_run(
+    name: str, data_folder: Path | None, out: Path, options: Options, source: str | None = None
+) -> Result:
     """Resume a run, and return its result; that of a finished run as it is."""
     from trainer.runs.folders import find
 
@@ -34,7 +36,16 @@ def resume_named_run(name: str, data_folder: Path | None, out: Path, options: Op
         return run.result
     from trainer.session import resume_run
 
-    return resume_run(run, data_folder, options, _note)
+    return resume_run(run, data_folder, options, _note, source=source)
+
+
+def extend_named_run(name: str, epochs: int, data_folder: Path | None, out: Path, options: Options) -> Result:
+    """Go on with a run until it has been trained for more epochs, and return the result."""
+    from trainer.runs.folders import find
+    from trainer.session import extend_run
+
+    run = options.group.broadcast(lambda: find(name, out))
+    return extend_run(run, epochs, data_folder, out, options, _note)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,8 @@ class DataOptions:
     skip_unreadable: bool
     cache: DataCache
     """Reads each data set once for all trainings of the command."""
+    name: str | None = None
+    """What the run is called, if not by its spec."""
 
     def job(self, spec: Spec, group: ProcessGroup) -> Job:
         from trainer.runs.job import prepare
@@ -61,6 +74,7 @@ class DataOptions:
                 skip_unreadable=self.skip_unreadable,
                 devices=group.devices,
                 cache=self.cache,
+                name=self.name,
             )
         )
 
@@ -73,6 +87,8 @@ def train_all(
 
     group = options.group
     first = [source.job(spec, group) for spec in specs]  # so that every error is raised before the first training
+    for note in dict.fromkeys(note for job in first for note in job.notes):
+        _note(note)
     total, results = len(specs) * repeat, []
     for number, job in enumerate(_repeated(first, repeat, source, group), 1):
         plan = job.spec.plan
@@ -82,14 +98,16 @@ def train_all(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
+        for line in job.described():
+            click.echo(escape(line))
         before = None if force else group.broadcast(partial(_finished, out, job))
         if before is not None and before.result is not None:
             click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")
             results.append(before.result)
         else:
+            if (stopped := group.broadcast(partial(_stopped, out, job))) is not None:
+                _note(f"{stopped} was stopped at the same training: archspec train --resume {stopped} goes on with it")
             results.append(train(job, out, options))
-    for note in dict.fromkeys(note for job in first for note in job.notes):
-        _note(note)
     return results
 
 
@@ -98,6 +116,15 @@ def _finished(out: Path, job: Job) -> Run | None:
     from trainer.session import fingerprint
 
     return find_finished(out, fingerprint(job))
+
+
+def _stopped(out: Path, job: Job) -> str | None:
+    """The folder of a run of the same training that was stopped, and has a checkpoint to go on from."""
+    from trainer.runs.folders import find_stopped
+    from trainer.session import fingerprint
+
+    run = find_stopped(out, fingerprint(job))
+    return str(run.folder) if run else None
 
 
 def _repeated(jobs: Sequence[Job], repeat: int, source: DataOptions, group: ProcessGroup) -> Iterator[Job]:

@@ -17,7 +17,7 @@ from archspec.commands._common import (
     plugin_option,
     result,
     set_option,
-    variant_option,
+    variants_option,
 )
 from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, escape_line
 from archspec.foundation.figures import show_macs_in_column
@@ -28,14 +28,14 @@ from archspec.plan.plan import Plan
 @click.command("check")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
-@variant_option
+@variants_option
 @click.option("--layers", is_flag=True, help="Print every layer: path, line, output shape, parameters, MACs.")
 @format_option
 @plugin_option
 def command(
-    specs: tuple[str, ...], settings: tuple[str, ...], variant: str | None, layers: bool, output_format: str
+    specs: tuple[str, ...], settings: tuple[str, ...], variants: tuple[str, ...], layers: bool, output_format: str
 ) -> None:
-    """Validate every variant of each SPEC, or one of them, and print its shapes, parameters and MACs."""
+    """Validate every variant of each SPEC, or those that are named, and print its shapes, parameters and MACs."""
     from archspec.spec import open_file
 
     plans: list[tuple[str, Any]] = []
@@ -45,10 +45,10 @@ def command(
     for name in specs:
         try:
             file, implied = open_file(name)
-            if implied and variant is not None and variant != implied:
-                raise UsageError(f"`{name}` is a variant itself; it has no variant `{variant}`")
-            chosen = implied if variant is None else variant
-            checked = file.with_settings(set=settings).check([chosen] if chosen else None)
+            if implied and (others := [one for one in variants if one != implied]):
+                raise UsageError(f"`{name}` is a variant itself; it has no variant `{others[0]}`")
+            chosen = variants or ((implied,) if implied else None)
+            checked = file.with_settings(set=settings).check(chosen and tuple(dict.fromkeys(chosen)))
         except (SpecError, UsageError) as error:
             errors += diagnostics(error)
             status = max(status, error.exit_status)
@@ -84,7 +84,8 @@ def _table(plan: Plan) -> list[str]:
     for row in rows(plan):
         line = str(row.line) if row.file == plan.file else f"{escape_line(row.file)}:{row.line}"
         macs = "-" if row.aux else show_macs_in_column(row.macs)
-        table.append((row.path, row.kind, line, show(row.output), f"{row.params:,}", macs))
+        params = f"{row.params:,}" if row.module == row.path else f"of {row.module}"
+        table.append((row.path, row.kind, line, show(row.output), params, macs))
     return [f"  {line}" for line in aligned(table, "<<><>>")]
 
 

@@ -1,14 +1,18 @@
-"""`archspec predict`: classify images by a trained network."""
+"""`archspec predict`: what a trained network says of images."""
 
 from __future__ import annotations
 
+import csv
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
-from archspec.commands._common import format_option, plugin_option
-from archspec.foundation.errors import escape
+from archspec.commands._common import plugin_option
+from archspec.foundation.errors import escape, escape_line
 
 
 @click.command("predict")
@@ -16,29 +20,82 @@ from archspec.foundation.errors import escape
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to show.")
 @click.option(
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write predictions that are images there: the masks of a segmentation, over no other file.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
-@format_option
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "csv"]),
+    default="text",
+    help="For people, or for programs; csv has a row for each image.",
+)
 @plugin_option
-def command(run: str, images: tuple[Path, ...], top: int, out: Path, output_format: str) -> None:
-    """Classify each IMAGE by the best weights of RUN, a run's folder or its name below --out.
+def command(run: str, images: tuple[Path, ...], top: int, save: Path | None, out: Path, output_format: str) -> None:
+    """Say what each IMAGE shows by the best weights of RUN, a run's folder or its name below --out.
 
-    Images that cannot be read are named, and make the exit status 2.
+    In place of a folder, the images in it and in its subfolders are taken. Images that cannot be read are named,
+    and make the exit status 2.
     """
     from trainer.runs.folders import find
 
     found = find(run, out)
-    from trainer.runs.evaluation import predict
+    from trainer.runs.prediction import find_images, predict
 
-    results, errors = predict(found, images, top)
+    files = find_images(images)
+    errors: list[tuple[Path, str]] = []
+    progress = sys.stderr.isatty() and (output_format == "json" or not sys.stdout.isatty())
+    answers = _readable(predict(found, files, top, save, progress=progress), errors)
     if output_format == "json":
+        results = [{"image": str(image), **answer} for image, answer in answers]
         failures = [{"image": str(image), "message": message} for image, message in errors]
         click.echo(json.dumps({"results": results, "errors": failures}, indent=2))
+    elif output_format == "csv":
+        _write_csv(answers)
     else:
-        for result in results:
-            classes = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in result["top"])
-            click.echo(escape(f"{result['image']}: {classes}"))
-        for image, message in errors:
-            click.echo(escape(f"error: {image} cannot be read: {message}"), err=True)
+        for image, answer in answers:
+            click.echo(escape(f"{image}: {found.task.describe(answer)}"))
+    for image, message in errors if output_format != "json" else ():
+        click.echo(escape(f"error: {image} cannot be read: {message}"), err=True)
     if errors:
         raise SystemExit(2)
+
+
+def _readable(
+    predicted: Iterator[tuple[Path, Any]], errors: list[tuple[Path, str]]
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The answers for images that can be read; the others go to `errors`."""
+    for image, answer in predicted:
+        if isinstance(answer, str):
+            errors.append((image, answer))
+        else:
+            yield image, answer
+
+
+def _write_csv(answers: Iterator[tuple[Path, dict[str, Any]]]) -> None:
+    """A row for each image: its file, and what is predicted; of several classes, the next ones are numbered."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    shown = escape_line if sys.stdout.isatty() else str
+    for number, (image, answer) in enumerate(answers):
+        row = {"file": image} | _flat(answer)
+        if number == 0:
+            writer.writerow(row)
+        writer.writerow(shown(str(value)) for value in row.values())
+
+
+def _flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer as columns: of a list of mappings, `class`, then `class_2`, `class_3`, …"""
+    columns: dict[str, Any] = {}
+    for name, value in answer.items():
+        if not isinstance(value, list):
+            columns[name] = value
+            continue
+        for rank, one in enumerate(value, 1):
+            inner = one if isinstance(one, dict) else {name: one}
+            columns |= {f"{key}_{rank}" if rank > 1 else key: item for key, item in inner.items() if key != "index"}
+    return columns

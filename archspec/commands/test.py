@@ -12,6 +12,7 @@ from archspec.commands._common import format_option, plugin_option
 
 @click.command("test")
 @click.argument("run")
+@click.option("--data", metavar="FOLDER", help="Another folder of images to test on, or where the run's lies now.")
 @click.option(
     "--data-folder", type=click.Path(path_type=Path), help="Where data sets lie, if no longer where they were."
 )
@@ -20,18 +21,20 @@ from archspec.commands._common import format_option, plugin_option
 )
 @format_option
 @plugin_option
-def command(run: str, data_folder: Path | None, out: Path, output_format: str) -> None:
+def command(run: str, data: str | None, data_folder: Path | None, out: Path, output_format: str) -> None:
     """Test the best weights of RUN, a run's folder or its name below --out, on the test set of its data."""
     from trainer.runs.folders import find
 
     trained = find(run, out)
     from trainer.runs.evaluation import test
 
-    results = test(trained, data_folder)
+    results = test(trained, data_folder, data)
     if output_format == "json":
         click.echo(json.dumps({"results": [{"run": str(trained.folder), **results}], "errors": []}, indent=2))
     else:
+        measured = [(f"test {one.heading}", one.show(results[one.test_name])) for one in trained.task.metrics]
+        measured.append(("test loss", f"{results['test_loss']:.4f}"))
         click.echo(
             f"{trained.name}, {results['weights']}, on the {results['images']:,} test images of {results['data']}: "
-            f"test accuracy {results['test_accuracy']:.2%}, test loss {results['test_loss']:.4f}"
+            f"{', '.join(f'{name} {value}' for name, value in measured)}"
         )

@@ -1,7 +1,7 @@
 """Typed arguments of primitives and blocks: their JSON Schema, and what is wrong with a value that it refuses.
 
 A type is a JSON Schema; the functions `integer`, `number`, … build the few forms that the language uses. Values are
-held to them by `schemas`.
+checked against them by `schemas`.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Signature:
         }
 
     def problem(self, values: Mapping[str, Any]) -> tuple[str, Fault] | None:
-        """The first argument whose value has the wrong type or range, with the fault; `None` if all are sound."""
+        """The first argument whose value has the wrong type or range, with the fault; `None` if all are valid."""
         if fits(values, self.schema):
             return None
         for argument in self.arguments:

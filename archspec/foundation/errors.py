@@ -11,7 +11,7 @@ from typing import Any
 CODES = {
     "argument-missing": "a required argument is not given",
     "argument-unknown": "the primitive or block has no argument of this name",
-    "block-recursion": "a block uses itself, directly or through others",
+    "block-recursion": "a block uses itself, and nothing proves that this ends",
     "branch-missing": "a merge is left with no branch",
     "duplicate-key": "a mapping holds the same key twice",
     "duplicate-name": "two parts of one sequence or merge have the same name",
@@ -24,14 +24,17 @@ CODES = {
     "input-shape": "a layer cannot take the tensor that reaches it",
     "key-missing": "a required key is absent",
     "key-unknown": "the key has no meaning here",
-    "loop-columns": "the columns of a `for` differ in length",
+    "loop-columns": "the columns or rows of a `for` differ in length, or a row in its columns",
     "mapping-for-list": "a mapping of layers stands where a list of nodes was meant",
     "name-reserved": "the name is taken by the language, a primitive or torch's modules",
-    "name-unknown": "no primitive, block or role has this name",
+    "name-unknown": "no primitive, block, role or part of the network has this name",
     "node-form": "what stands here is not a node",
     "out-of-range": "a value lies outside its permitted range",
     "plugin-failed": "a primitive of a plugin failed, or does not keep to the contract",
     "shape-mismatch": "the branches of a merge have shapes that do not fit",
+    "share-mismatch": "nodes that share one module are not the same, or cannot be one",
+    "share-unknown": "no node was shared under this name before it is used again",
+    "share-unused": "a node is shared under a name that no other node has",
     "tensor-unknown": "no tensor of this name was saved before it is loaded",
     "tensor-unused": "a tensor is made or saved that nothing uses",
     "too-large": "the spec exceeds a limit on size, depth or count",
@@ -195,7 +198,13 @@ def _way(frames: Sequence[Frame]) -> list[str]:
         close()
         line, loops = f"{frame.label}, from {frame.mark}", []
     close()
+    if len(lines) > MAX_CALLS:
+        lines[INNERMOST : 1 - MAX_CALLS + INNERMOST] = [f"{len(lines) - MAX_CALLS + 1} more calls"]
     return lines
+
+
+MAX_CALLS = 12  # lines about the calls that led to a place
+INNERMOST = 8  # of these
 
 
 class ArchspecError(Exception):
@@ -314,7 +323,7 @@ class Report:
         self.diagnostics: list[Diagnostic] = []
         self._notes: dict[Note, None] = {}
         self.count = 0
-        """How often something was added, repetitions included: whether it grows says whether a part is sound."""
+        """How often something was added, repetitions included: whether it grows says whether a part is valid."""
         self.work = 0
         """The steps taken so far, for all variants together."""
         self._seen: set[tuple[str, str, Mark | None]] = set()

@@ -59,7 +59,7 @@ def spend(work: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A formula that was parsed and found sound. `names` are the variables that it uses, `size` its operations."""
+    """A formula that was parsed and found valid. `names` are the variables that it uses, `size` its operations."""
 
     text: str
     names: frozenset[str]
@@ -308,14 +308,42 @@ def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))
-    among = right if op in (ast.In, ast.NotIn) and isinstance(right, list) else [right]
-    if (left == "none" and None in among) or (left is None and "none" in among):
-        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
-        raise _fail("the text 'none' is compared with `none`, which it never equals", help)
+    if op in (ast.In, ast.NotIn):
+        for one in right if isinstance(right, list) else []:
+            _refuse_unequal(left, one)
+    elif op in (ast.Eq, ast.NotEq):
+        _refuse_unequal(left, right)
     try:
         return COMPARISONS[op](left, right)
     except TypeError:
         raise _fail(f"{describe(left)} and {describe(right)} cannot be compared so") from None
+
+
+def _refuse_unequal(left: Any, right: Any) -> None:
+    """Refuse to compare a text with what it reads as, without quotes, but never equals. Raises `Fault`."""
+    text, other = (left, right) if isinstance(left, str) else (right, left)
+    if not isinstance(text, str) or isinstance(other, (str, list, dict)):
+        return
+    word = text.lower()
+    if other is None:
+        wrong = word in ("none", "null", "~")
+        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+    elif isinstance(other, bool):
+        wrong = word in ("true", "false", "yes", "no", "on", "off")
+        help = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
+    else:
+        wrong = _is_number(word)
+        help = f"without quotes, {text} is a number"
+    if wrong:
+        named = "`none`" if other is None else describe(other)
+        raise _fail(f"the text {text!r} is compared with {named}, which it never equals", help)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and "_" not in text
+    except ValueError:
+        return False
 
 
 def _item(value: Any, index: ast.expr, scope: Mapping[str, Any]) -> Any:
@@ -366,10 +394,15 @@ def same_padding(kernel: Any, dilation: Any = 1) -> Any:
     """The padding at each side by which a window of an odd size, at stride 1, keeps its input's height and width."""
     if _is_integer(kernel) and _is_integer(dilation):
         return dilation * (kernel // 2)
-    axes = [[one, one] if _is_integer(one) else one for one in (kernel, dilation)]
-    if any(not isinstance(axis, list) or len(axis) != 2 or not all(map(_is_integer, axis)) for axis in axes):
+    return [step * (size // 2) for size, step in zip(_pair(kernel), _pair(dilation), strict=True)]
+
+
+def _pair(value: Any) -> list[int]:
+    """An integer for both axes, height and width, as a list of two; a list of two as it is."""
+    axes = [value, value] if _is_integer(value) else value
+    if not isinstance(axes, list) or len(axes) != 2 or not all(map(_is_integer, axes)):
         raise ValueError
-    return [step * (size // 2) for size, step in zip(*axes, strict=True)]
+    return axes
 
 
 def _kind_of(value: Any) -> str:
@@ -422,12 +455,13 @@ FUNCTIONS: dict[str, Function] = {
         "same_padding(kernel), same_padding(kernel, dilation)",
         "The padding that keeps height and width at stride 1, for an odd kernel; of integers or lists of two.",
     ),
+    "pair": Function(_pair, "pair(x)", "An integer for height and width as a list of two; a list of two as it is."),
     "str": Function(_str, "str(x)", "The number as a text, to make a name: `'stage' + str(index)`."),
 }
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
-    if name in ("len", "str", "same_padding"):
+    if name in ("len", "pair", "str", "same_padding"):
         numbers = []
     elif name in ("sum", "min", "max") and len(arguments) == 1 and isinstance(arguments[0], list):
         numbers = arguments[0]

@@ -22,7 +22,7 @@ _NO_FORMULA = {"$comment": "no formula"}
 
 
 def as_written(schema: Schema) -> Schema:
-    """A schema in whose place, where values are held to it as written, no formula may stand."""
+    """A schema in whose place, where values are checked against it as written, no formula may stand."""
     return schema | _NO_FORMULA
 
 

@@ -46,7 +46,7 @@ BLOCK_SCHEMA: Schema = as_written(
         "additionalProperties": False,
     }
 )
-"""The JSON Schema of one block's definition; `args` are held to `ARGUMENT_SCHEMA`, `body` to the grammar."""
+"""The JSON Schema of one block's definition; `ARGUMENT_SCHEMA` is that of `args`; the grammar checks `body`."""
 
 
 @dataclass(frozen=True)

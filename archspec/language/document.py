@@ -29,7 +29,7 @@ _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
 def section_schemas() -> dict[str, Schema]:
-    """The JSON Schema of each section of a file; `network`, `blocks` and `defaults` are held to the grammar instead."""
+    """The JSON Schema of each section of a file; the grammar checks `network`, `blocks` and `defaults`."""
     return _section_schemas(len(primitives()))
 
 
@@ -46,7 +46,7 @@ def _section_schemas(count: int) -> dict[str, Schema]:
         "defaults": as_written({"type": "object"}),
         "blocks": as_written({"type": "object"}),
         "network": {},
-        "init": initializers.init_schema(primitives()),
+        "init": initializers.init_schema(primitives(), ROLES),
         "expect": as_written(
             {
                 "type": "object",

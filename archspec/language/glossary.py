@@ -90,6 +90,7 @@ def _tables() -> Iterator[tuple[Mapping[str, Any], Maker]]:
     yield from _keywords(keywords.COMPANIONS, "a companion of a node's form", _owners(keywords.NODE_KEYWORDS))
     yield from _keywords(keywords.ROLES, "a role")
     yield from _keywords(keywords.FILE_KEYS, "a key of a file")
+    yield from _keywords(keywords.FOR_KEYS, "a key of a table, at `for`")
     yield from _keywords(keywords.AUX_KEYS, "a key of `aux`")
     yield from _keywords(keywords.BRANCH_KEYS, "a key of a branch")
     yield from _keywords(keywords.EXPECT_KEYS, "a key of `expect`")

@@ -12,10 +12,10 @@ from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.validate import faults
 from archspec.language import keywords
-from archspec.language.calls import CallGrammar
 from archspec.language.document import section_schemas
 from archspec.language.foreign import layer_hint
 from archspec.language.keywords import AUX_KEYS, BRANCH_KEYS
+from archspec.language.loops import LoopGrammar, count_rows
 from archspec.language.names import (
     COMPANIONS_BY_WORD,
     FORMER,
@@ -28,12 +28,11 @@ from archspec.language.names import (
     WIRES,
     check_part,
     check_tensor,
-    check_variable,
 )
-from archspec.language.syntax import Aux, Body, Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
+from archspec.language.syntax import Again, Aux, Body, Expression, For, Invalid, Let, Merge, Sequence, SyntaxNode, Wire
 
 
-class Grammar(CallGrammar):
+class Grammar(LoopGrammar):
     """Parses bodies whose formulas see the variables `visible`: those of the file, or the arguments of a `block`."""
 
     def parse(self, key: str, mark: Mark, value: Value) -> SyntaxNode:
@@ -50,7 +49,7 @@ class Grammar(CallGrammar):
     def _is_node(self, mapping: Mapping) -> bool:
         """Whether a mapping as a body is one node: one key that is a node word, the others modifiers."""
         words = _words(mapping)
-        return len(words) == 1 and self._is_node_word(words[0])
+        return (len(words) == 1 and self._is_node_word(words[0])) or (not words and "share" in mapping.entries)
 
     def _is_node_word(self, word: str) -> bool:
         return word in NODE_WORDS or word in ROLES or self.vocabulary.signature(word) is not None
@@ -59,11 +58,15 @@ class Grammar(CallGrammar):
         """A mapping as a body: a sequence with named parts."""
         for word in MODIFIER_WORDS:
             if word in mapping.entries:
+                if _words(mapping) == ["body"]:
+                    self.report.add(_explain_body(mapping))
+                    return _invalid(mapping.mark, mapping)
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
                 return _invalid(mapping.mark, mapping)
-        layers = [key for key, (_, value) in mapping.entries.items() if self._reads_as_layer(key, value)]
+        named = {key: value for key, (_, value) in mapping.entries.items() if key != "let"}
+        layers = [key for key, value in named.items() if self._reads_as_layer(key, value)]
         if layers:
             self.report.add(
                 Fault(
@@ -78,7 +81,14 @@ class Grammar(CallGrammar):
         if fault := self._find_mistyped(mapping):
             self.report.add(fault)
             return _invalid(mapping.mark, mapping)
-        return Sequence(mapping.mark, tuple(self._parse_part(key, *entry) for key, entry in mapping.entries.items()))
+        with self._values_of_let() as new:
+            parts = []
+            for key, (mark, value) in mapping.entries.items():
+                part = self._parse_part(key, mark, value) if key != "let" else self._let_node(key, mark, value, new)
+                parts.append(part)
+        if parts and isinstance(parts[-1].body, Let) and parts[-1].body.body is None:
+            self.report.add(_explain_let(parts[-1].mark))
+        return Sequence(mapping.mark, tuple(parts))
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
         """Whether a part is named like a layer and holds arguments or branches where nodes should stand."""
@@ -157,7 +167,25 @@ class Grammar(CallGrammar):
         return _is_quantity(value)
 
     def _parse_nodes(self, values: tuple[Value, ...]) -> tuple[SyntaxNode, ...]:
-        return self._drop_repeated([self._parse_node(str(index), value) for index, value in enumerate(values)])
+        nodes = []
+        with self._values_of_let() as new:
+            for index, value in enumerate(values):
+                if isinstance(value, Mapping) and list(value.entries) == ["let"]:
+                    nodes.append(self._let_node(str(index), *value.entries["let"], new))
+                else:
+                    nodes.append(self._parse_node(str(index), value))
+        if nodes and isinstance(nodes[-1].body, Let) and nodes[-1].body.body is None:
+            self.report.add(_explain_let(nodes[-1].mark))
+        return self._drop_repeated(nodes)
+
+    def _let_node(self, key: str, mark: Mark, value: Value, new: set[str]) -> SyntaxNode:
+        try:
+            let, names = self._parse_let(value)
+        except Fault as fault:
+            self.report.add(fault, mark)
+            return SyntaxNode(key, mark, Invalid(mark))
+        new.update(names)
+        return SyntaxNode(key, mark, let)
 
     def _drop_repeated(self, nodes: list[SyntaxNode]) -> tuple[SyntaxNode, ...]:
         """The steps, less those whose name an earlier one has."""
@@ -200,13 +228,15 @@ class Grammar(CallGrammar):
 
     def _read_mapping(self, key: str, value: Mapping) -> SyntaxNode:
         value = self._rename_former(value)
+        if not _words(value) and "share" in value.entries:
+            return self._read_again(key, value)
         node_word = self._find_node_word(value)
         mark, inner = value.entries[node_word]
         name = value.entries.get("name")
         allowed = MODIFIERS_BY_WORD.get(node_word, MODIFIERS)
         for word, (at, _) in value.entries.items():
             if word in MODIFIERS and word not in allowed:
-                help = f"beside it may stand {join_words(allowed)}"
+                help = f"beside it may stand {join_words(allowed)}" if allowed else "nothing stands beside it"
                 raise Fault("key-unknown", f"`{word}` has no meaning beside `{node_word}`", at, help=help)
         if name:
             key = self._parse_name(key, name[1])
@@ -214,6 +244,7 @@ class Grammar(CallGrammar):
         when, repeat = self._parse_modifier("when", value), self._parse_modifier("repeat", value)
         with self._loop("repeat" in value.entries):
             recompute, init = self._parse_modifier("recompute", value), self._parse_init(value)
+            share = self._parse_share(value)
             failed = self.report.count > before
             body: Body
             if node_word in MERGES:
@@ -222,16 +253,36 @@ class Grammar(CallGrammar):
                 body = self._parse_for(mark, inner, value)
             elif node_word in WIRES:
                 body = self._parse_wire(mark, node_word, inner)
+            elif node_word == "let":
+                raise _explain_let(mark)
             elif node_word == "aux":
                 body = self._parse_aux(mark, inner)
-                key = body.name if isinstance(body, Aux) and (not key or key.isdigit()) else key
+                if isinstance(body, Aux) and body.name.constant and (not key or key.isdigit()):
+                    key = body.name.data
             elif node_word == "use":
                 body = self._parse_use(mark, inner, value)
             else:
                 body = self._parse_call(node_word, mark, inner)
         if failed or isinstance(body, Invalid):
             return SyntaxNode(key, mark, _invalid(mark, value))
-        return SyntaxNode(key, mark, body, when, repeat, init, recompute)
+        return SyntaxNode(key, mark, body, when, repeat, init, recompute, share)
+
+    def _read_again(self, key: str, value: Mapping) -> SyntaxNode:
+        """`share: NAME` without a layer: the node that was shared under this name, once more. Raises `Fault`."""
+        mark, _ = value.entries["share"]
+        if "init" in value.entries:
+            help = "put it beside the first one, whose weights these are"
+            raise Fault(
+                "key-unknown", "`init` has no meaning beside `share` alone", value.entries["init"][0], help=help
+            )
+        if name := value.entries.get("name"):
+            key = self._parse_name(key, name[1])
+        before = self.report.count
+        when, repeat = self._parse_modifier("when", value), self._parse_modifier("repeat", value)
+        with self._loop("repeat" in value.entries):
+            recompute, share = self._parse_modifier("recompute", value), self._parse_share(value)
+        body: Body = Invalid(mark) if self.report.count > before else Again(mark)
+        return SyntaxNode(key, mark, body, when, repeat, None, recompute, share)
 
     def _rename_former(self, mapping: Mapping) -> Mapping:
         """The node with modifiers by what they are called now. Raises `Fault` where one stands by both its names."""
@@ -262,6 +313,12 @@ class Grammar(CallGrammar):
                 help = f"indent the arguments of `{found[0]}`: `{wrong}` stands further in than it, or in {written}"
             elif found[0] == "for" and "body" not in mapping.entries:
                 help = f"what is repeated stands under `body`, not `{wrong}`"
+            elif wrong == "body":
+                help = "`body` belongs to `for`; `repeat: 3` beside a node stands for three of it"
+                if found[0] in MERGES:
+                    help = f"the branches stand under `{found[0]}` itself: `{found[0]}: [[], [relu, tanh]]`"
+            elif wrong == "with":
+                help = f"its arguments stand under `{found[0]}` itself; `with` belongs to `use`"
             raise Fault(
                 "key-unknown",
                 f"`{wrong}` has no meaning beside `{found[0]}`",
@@ -277,10 +334,14 @@ class Grammar(CallGrammar):
                 "node-form",
                 f"one node has one layer, but here stand {join_words(found)}",
                 mapping.entries[found[1]][0],
-                help=f"begin each with its own `- `: `- {found[1]}: …`",
+                help="`- let: …` stands before the node, as an item of its own"
+                if "let" in found
+                else f"begin each with its own `- `: `- {found[1]}: …`",
             )
         if not words:
             raise Fault("node-form", "this node names no layer", mapping.mark)
+        if words == ["body"]:
+            raise _explain_body(mapping)
         raise self._explain_unknown(words[0], mapping.entries[words[0]][0])
 
     def _parse_name(self, key: str, value: Value) -> str:
@@ -311,6 +372,18 @@ class Grammar(CallGrammar):
                 return None
         return made
 
+    def _parse_share(self, mapping: Mapping) -> Expression | None:
+        """The name that nodes share. Raises `Fault`."""
+        value = mapping.get("share")
+        if value is None:
+            return None
+        if not (isinstance(value, Scalar) and isinstance(value.value, str)):
+            raise Fault("type-mismatch", "`share` needs a name", value.mark, help="write `share: head`, say")
+        name = self._parse_expression(value)
+        if name.constant:
+            check_tensor(value.value, value.mark, "a shared node's name")
+        return name
+
     def _parse_init(self, mapping: Mapping) -> Expression | None:
         """Initial values for the layers of one node, in the form of the file's `init`."""
         value = mapping.get("init")
@@ -336,11 +409,16 @@ class Grammar(CallGrammar):
         if isinstance(loop.body, Invalid):
             return loop.body
         assert isinstance(loop.body, For)
-        if {len(column.data) for column in loop.body.columns.values() if isinstance(column.data, list)} == {1}:
+        if count_rows(loop.body) == {1}:
             self.report.add(self._explain_single(node_word, mark, None))
         return Merge(mark, node_word, (loop,), looped=True)
 
     def _parse_branches(self, mark: Mark, node_word: str, value: Value) -> tuple[SyntaxNode, ...]:
+        if isinstance(value, Mapping) and list(value.entries) == ["load"]:
+            loads = self._parse_branch("", mark, value)
+            if isinstance(loads.body, Wire) and loads.body.name.constant and not _names_several(loads.body):
+                self.report.add(self._explain_single(node_word, mark, None))
+            return (loads,)
         if isinstance(value, List):
             entries = [(str(i), item.mark, item) for i, item in enumerate(value.items)]
         elif isinstance(value, Mapping) and not self._is_node(value):
@@ -353,8 +431,13 @@ class Grammar(CallGrammar):
         if not entries:
             raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
         branches = [self._parse_branch(*entry) for entry in entries]
-        if len(branches) == 1 and branches[0].when is None:
+        single = len(branches) == 1 and branches[0].when is None
+        if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
+        different = node_word in _OF_DIFFERENT or (node_word == "multiply" and len(branches) > 2)  # of two, a square
+        if different and (again := _find_again(branches)):
+            message = f"`{node_word}` joins the same tensor twice"
+            self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
         return self._drop_repeated(branches)
 
     def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
@@ -378,6 +461,9 @@ class Grammar(CallGrammar):
             if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
+            if key == "let":
+                help = "put `- let: …` before the merge, in the same list"
+                raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
             if self._reads_as_layer(key, value):
                 raise Fault(
                     "mapping-for-list",
@@ -405,31 +491,57 @@ class Grammar(CallGrammar):
                 message = "a branch has one `when`, but a second one stands here"
                 self.report.add(Fault("key-unknown", message, node.when.mark))
             return replace(node, when=when or node.when)
+        if isinstance(value, Mapping) and isinstance(value.get("load"), List) and self._is_node(value):
+            return self._parse_loads(key, value)
         return self.parse(key, mark, value)
+
+    def _parse_loads(self, key: str, mapping: Mapping) -> SyntaxNode:
+        """A `load` of a list of names, each of which is a branch."""
+        mark, names = mapping.entries["load"]
+        before = self.report.count
+        when = None
+        try:
+            for word in mapping.entries:
+                if word not in ("load", "when"):
+                    message = f"`{word}` has no meaning beside a `load` of several tensors"
+                    raise Fault("key-unknown", message, mapping.entries[word][0], help="beside it may stand `when`")
+            when, made = self._parse_modifier("when", mapping), self._parse_expression(names)
+            for item in names.items if isinstance(names, List) else ():
+                if not (isinstance(item, Scalar) and isinstance(item.value, str)):
+                    raise Fault("type-mismatch", "`load` needs a list of names", item.mark)
+                if not item.value.startswith("="):
+                    check_tensor(item.value, item.mark)
+            if self.report.count == before:
+                return SyntaxNode(key, mark, Wire(mark, "load", made), when)
+        except Fault as fault:
+            self.report.add(fault, mark)
+        return SyntaxNode(key, mark, _invalid(mark, mapping))
 
     def _parse_for(self, mark: Mark, value: Value, mapping: Mapping) -> For | Invalid:
         body = mapping.get("body")
-        if not isinstance(value, Mapping) or not value.entries:
-            help = "write `for: {i: =range(3)}`, or put `repeat: 3` beside one node"
-            raise Fault("node-form", "`for` needs columns: a mapping of names to lists", value.mark, help=help)
         if body is None:
             raise Fault("key-missing", "`for` needs a `body`", mark, help="add `body:`, a list of nodes")
-        columns = {}
         before = self.report.count
-        for name, (at, column) in value.entries.items():
-            check_variable(name, at)
-            if isinstance(column, Mapping):
-                message = f"the column `{name}` must be a list, or a value that is the same in every row"
-                self.report.add(Fault("type-mismatch", message, column.mark))
-            columns[name] = self._parse_expression(column)
+        columns, table = self._parse_rows(value)
         failed = self.report.count > before
-        with self._loop(True, columns):
-            loop = For(mark, columns, self.parse("", body.mark, body))
+        with self._loop(True, [*columns, *(table.names if table else ())]), self._values_of_let() as new:
+            let = mapping.get("let")
+            values = self._let_node("", let.mark, let, new).body if let else None
+            around, self.unnamed_rows = self.unnamed_rows, table is None and "rows" in columns
+            passed = self.parse("", body.mark, body)
+            self.unnamed_rows = around
+            if isinstance(values, Let):
+                passed = SyntaxNode("", passed.mark, Let(passed.body.mark, values.values, passed))
+            loop = For(mark, columns, passed, table)
+            failed = failed or isinstance(values, Invalid)
         return Invalid(mark) if failed else loop
 
     def _parse_wire(self, mark: Mark, kind: str, value: Value) -> Wire | Invalid:
         if not (isinstance(value, Scalar) and isinstance(value.value, str)):
-            raise Fault("type-mismatch", f"`{kind}` needs a name", value.mark, help=f"write `{kind}: features`, say")
+            help = f"write `{kind}: features`, say"
+            if kind == "load" and isinstance(value, List):
+                help = "several tensors are branches of a merge: `concat: {load: [fine, coarse]}`"
+            raise Fault("type-mismatch", f"`{kind}` needs a name", value.mark, help=help)
         before = self.report.count
         name = self._parse_expression(value)
         if name.constant:
@@ -453,20 +565,67 @@ class Grammar(CallGrammar):
         name, weight, body = (value.entries[word][1] for word in _AUX)
         if not (isinstance(name, Scalar) and isinstance(name.value, str)):
             raise Fault("type-mismatch", "the `name` of an `aux` must be a word", name.mark)
-        if name.value.startswith("="):
-            raise Fault("type-mismatch", "the `name` of an `aux` is a word as it stands, no formula", name.mark)
-        check_part(name.value, name.mark)
+        given = self._parse_expression(name)
+        if given.constant:
+            check_part(name.value, name.mark)
         counts = self._parse_expression(weight)
         if counts.constant and (fault := fault_in(counts.data, WEIGHT, "the `weight` of an `aux`")):
             fault.mark = weight.mark
             raise fault
-        aux = Aux(mark, name.value, counts, self.parse("", body.mark, body))
+        aux = Aux(mark, given, counts, self.parse("", body.mark, body))
         return Invalid(mark) if self.report.count > before else aux
 
 
 _AUX = tuple(AUX_KEYS)
 WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of an auxiliary classifier's loss may be."""
+
+
+def _explain_body(mapping: Mapping) -> Fault:
+    """The fault of a `body` without `for`."""
+    mark = mapping.entries["body"][0]
+    if "repeat" not in mapping.entries:
+        help = "the nodes stand in a list: `- [relu, tanh]`; `when` beside `body` is for the branches of a merge"
+        return Fault("node-form", "`body` belongs to `for`, and here is none", mark, help=help)
+    message = "`repeat` stands beside one node, and `body` belongs to `for`"
+    help = "for several nodes, write `for: {i: =range(3)}` in place of `repeat: 3`"
+    return Fault("node-form", message, mark, help=help)
+
+
+def _explain_let(mark: Mark) -> Fault:
+    """The fault of a `let` that nothing follows."""
+    help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
+    return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
+
+
+_OF_DIFFERENT = ("add", "subtract", "mean", "maximum")
+"""Merges that nobody writes of one tensor and itself: twice its value, zero, or the tensor as it is."""
+
+
+def _find_again(branches: list[SyntaxNode]) -> SyntaxNode | None:
+    """The first branch that is the tensor of an earlier one: both leave theirs as it is, or load the same."""
+    seen: set[str] = set()
+    for branch in branches:
+        body = branch.body
+        if isinstance(body, Sequence) and len(body.nodes) == 1:
+            body = body.nodes[0].body
+        name = None
+        if isinstance(body, Sequence) and not body.nodes:
+            name = ""
+        elif isinstance(body, Wire) and body.kind == "load" and isinstance(body.name.data, str):
+            name = body.name.data
+        if branch.when is None and name is not None:
+            if name in seen:
+                return branch
+            seen.add(name)
+    return None
+
+
+def _names_several(load: Wire) -> bool:
+    """Whether a `load` may take more than one tensor: a list does, and a formula can give one."""
+    return load.kind == "load" and (
+        load.name.is_formula or (isinstance(load.name.data, list) and len(load.name.data) > 1)
+    )
 
 
 def _words(mapping: Mapping) -> list[str]:

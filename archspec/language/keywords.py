@@ -68,6 +68,12 @@ MODIFIERS: Keywords = {
         "- {conv: {out: 8, kernel: 3}, recompute: true}",
         boolean(),
     ),
+    "share": Keyword(
+        "Nodes of one body that share a name are one module, with the same weights; alone, it is that node once more.",
+        "a name",
+        "- {conv: {out: 8, kernel: 3, padding: 1}, share: step, repeat: 3}",
+        NAME,
+    ),
 }
 """What may stand beside a node."""
 
@@ -75,7 +81,7 @@ FORMER = {"checkpoint": "recompute"}
 """What modifiers were called before, which is still read: each with what it is called now."""
 
 _ALL = tuple(MODIFIERS)
-_BRANCHES = "branches: a list, or a mapping that names them"
+_BRANCHES = "branches: a list, or a mapping that names them, or made by a `for` or by a `load` of several"
 _MERGE_EXAMPLES = {
     "concat": "- concat: [[], {conv: {out: 4, kernel: 1}}]",
     "add": "- add: {main: [relu, tanh], shortcut: []}",
@@ -97,10 +103,15 @@ NODE_KEYWORDS: Keywords = {
     ),
     "for": Keyword(
         "A loop: one pass of the body for each row of the columns.",
-        "columns: a mapping of names to lists",
+        "columns: a mapping of names to lists; or rows: a list of mappings, or a table, `{as: names, rows: lists}`",
         "- {for: {width: [16, 32]}, body: [{conv: {out: =width, kernel: 3}}]}",
         modifiers=_ALL,
-        companions=("body",),
+        companions=("let", "body"),
+    ),
+    "let": Keyword(
+        "Values computed where they stand, for all that follows in the list or parts; beside `for`, for each pass.",
+        "a mapping of names to values",
+        "- let: {width: =2 * c_in}\n- conv: {out: =width, kernel: 3}\n- conv: {out: =width, kernel: 1}",
     ),
     **{
         name: Keyword(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL)
@@ -108,7 +119,10 @@ NODE_KEYWORDS: Keywords = {
     },
     "save": Keyword("Keeps the tensor, under this name.", "a name", "- save: features", modifiers=("when",)),
     "load": Keyword(
-        "Takes up the tensor that was saved under this name.", "a name", "- load: features", modifiers=("when",)
+        "Takes up the tensor that was saved under this name.",
+        "a name; as branches of a merge, also a list of names",
+        "- load: features",
+        modifiers=("when",),
     ),
     "output": Keyword(
         "The tensor is also an output of the network, of this name.",
@@ -133,9 +147,32 @@ COMPANIONS: Keywords = {
 }
 """The keys that belong to one form of a node."""
 
+FOR_KEYS: Keywords = {
+    "as": Keyword(
+        "The names of a table's columns.",
+        "a list of names",
+        "- for: {as: [width, kernel], rows: [[16, 3], [32, 5]]}\n"
+        "  body: [{conv: {out: =width, kernel: =kernel, padding: same}}]",
+        {"type": "array", "minItems": 1, "uniqueItems": True, "items": NAME},
+        needed=True,
+    ),
+    "rows": Keyword(
+        "The rows of a table, each of which has a value for every name.",
+        "a list of lists, or of mappings, or a formula that gives one",
+        "- for: {as: [width, kernel], rows: [[16, 3], [32, 5]]}\n"
+        "  body: [{conv: {out: =width, kernel: =kernel, padding: same}}]",
+        needed=True,
+    ),
+}
+"""The keys of a table, in place of the columns of `for`."""
+
 AUX_KEYS: Keywords = {
     "name": Keyword(
-        "The key of its logits, and its name in paths.", "a word as for parts, no formula", "", NAME, needed=True
+        "The key of its logits, and its name in paths.",
+        "a word as for parts, or a formula that gives one",
+        "",
+        {"anyOf": [NAME, {"type": "string", "pattern": "^="}]},
+        needed=True,
     ),
     "weight": Keyword(
         "How much its loss counts beside that of the output.", "a number from 0", "", number(0), needed=True

@@ -1,6 +1,6 @@
 """A small wrong spec for each code of an error, and its cure: what `archspec explain CODE` shows.
 
-Each is a piece of a spec whose input is 3×32×32; tests hold the wrong ones to their code, and the cures to be sound.
+Each is a piece of a spec whose input is 3×32×32; tests check the code of the wrong ones, and that the cures are valid.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ MISTAKES = {
         "network: [{conv: {out: 8, kernel: 3}}]",
     ),
     "block-recursion": Mistake(
-        "blocks:\n  twice: {args: {n: 2}, body: [relu, {twice: =n - 1}]}\nnetwork: [twice]",
-        "blocks:\n  twice: {args: {n: 2}, body: [{relu: , repeat: =n}]}\nnetwork: [twice]",
+        "blocks:\n  again: {args: {n: 2}, body: [relu, {again: =n - 1, when: =n > 1}]}\nnetwork: [again]",
+        "blocks:\n  again:\n    args: {n: {type: integer, minimum: 1, default: 2}}\n"
+        "    body: [relu, {again: =n - 1, when: =n > 1}]\nnetwork: [again]",
     ),
     "branch-missing": Mistake("network: [{add: []}]", "network: [{add: [[], relu]}]"),
     "duplicate-key": Mistake("vars: {width: 8, width: 16}", "vars: {width: 8, wide: 16}"),
@@ -73,6 +74,18 @@ MISTAKES = {
     "shape-mismatch": Mistake(
         "network: [{add: {main: [{conv: {out: 8, kernel: 1}}], shortcut: []}}]",
         "network: [{add: {main: [{conv: {out: 8, kernel: 1}}], shortcut: [{conv: {out: 8, kernel: 1}}]}}]",
+    ),
+    "share-mismatch": Mistake(
+        "network: [{add: [[{conv: {out: 8, kernel: 1}, share: a}], [{conv: {out: 8, kernel: 3}, share: a}]]}]",
+        "network: [{add: [[{conv: {out: 8, kernel: 1}, share: a}], [relu, {share: a}]]}]",
+    ),
+    "share-unknown": Mistake(
+        "network: [{add: [[{conv: {out: 8, kernel: 1}}], [relu, {share: a}]]}]",
+        "network: [{add: [[{conv: {out: 8, kernel: 1}, share: a}], [relu, {share: a}]]}]",
+    ),
+    "share-unused": Mistake(
+        "network: [{conv: {out: 8, kernel: 1}, share: a}]",
+        "network: [{conv: {out: 3, kernel: 1}, share: a, repeat: 2}]",
     ),
     "tensor-unknown": Mistake(
         "network: [relu, {add: [[], {load: early}]}]", "network: [{save: early}, relu, {add: [[], {load: early}]}]"

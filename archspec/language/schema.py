@@ -14,6 +14,7 @@ from archspec.language.keywords import (
     BLOCK_KEYS,
     COMPANIONS,
     FILE_KEYS,
+    FOR_KEYS,
     MODIFIERS,
     NAME,
     NODE_KEYWORDS,
@@ -161,6 +162,7 @@ def _definitions() -> dict[str, Schema]:
     modifiers: dict[str, Schema] = {
         "name": _describe(MODIFIERS["name"], NAME),
         "init": _ref("section_init"),
+        "share": _describe(MODIFIERS["share"], either(NAME, FORMULA)),
         **{
             word: _describe(MODIFIERS[word], _or_formula(MODIFIERS[word].schema))
             for word in ("repeat", "when", "recompute")
@@ -171,6 +173,12 @@ def _definitions() -> dict[str, Schema]:
     return {
         "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
         "node_mapping": _node_mapping(modifiers, _node_words()),
+        "again": {
+            "description": "The node that was shared before under this name, once more.",
+            "type": "object",
+            "required": ["share"],
+            "propertyNames": {"enum": [word for word in MODIFIER_WORDS if word != "init"]},
+        },
         "place": {
             "description": "A list of nodes, a mapping of named parts, or one node.",
             "anyOf": [
@@ -183,14 +191,16 @@ def _definitions() -> dict[str, Schema]:
         "parts": {
             "type": "object",
             "propertyNames": {"not": {"enum": list(MODIFIER_WORDS)}, **modifiers["name"]},
+            "properties": {"let": _node_words()["let"]},
             "additionalProperties": _ref("place"),
             "not": _ref("one_node"),
         },
         "one_node": {
             "anyOf": [
                 {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_node_words()]}},
+                _ref("again"),
                 *(
-                    {"required": [node_word, *words], "maxProperties": 2}
+                    {"required": [node_word], "propertyNames": {"enum": [node_word, *words]}}
                     for node_word, words in COMPANIONS_BY_WORD.items()
                 ),
             ]
@@ -202,14 +212,19 @@ def _definitions() -> dict[str, Schema]:
                 {
                     "type": "object",
                     "minProperties": 1,
-                    "propertyNames": modifiers["name"],
+                    "propertyNames": {"not": {"const": "let"}, **modifiers["name"]},
                     "additionalProperties": _ref("branch"),
                     "not": _ref("one_node"),
                 },
+                _loads(),
                 {
                     "description": "A branch for each row.",
                     "type": "object",
-                    "properties": {"for": _node_words()["for"], "body": _ref("place")},
+                    "properties": {
+                        "for": _node_words()["for"],
+                        "let": _node_words()["let"],
+                        "body": _ref("place"),
+                    },
                     "required": ["for", "body"],
                     "additionalProperties": False,
                 },
@@ -218,6 +233,7 @@ def _definitions() -> dict[str, Schema]:
         "branch": {
             "anyOf": [
                 _ref("place"),
+                _loads(modifiers["when"]),
                 {
                     "type": "object",
                     "properties": {"when": modifiers["when"], "body": _ref("place")},
@@ -237,22 +253,52 @@ def _node_words() -> dict[str, Schema]:
     words |= {role: {"anyOf": [{"type": "null"}, {"type": "object", "maxProperties": 0}]} for role in ROLES}
     word: Schema = either(NAME, FORMULA)
     words["use"] = NODE_KEYWORDS["use"].schema
-    words["for"] = {
-        "type": "object",
-        "minProperties": 1,
-        "additionalProperties": {"type": ["string", "number", "boolean", "array", "null"]},
-    }
+    words["for"] = _loop()
+    words["let"] = _LET
     words |= dict.fromkeys(WIRES, word)
     words["aux"] = {
         "type": "object",
         "properties": _all_describe(
             AUX_KEYS,
-            {"name": NAME, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
+            {"name": AUX_KEYS["name"].schema, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
         ),
         "required": list(AUX_KEYS),
         "additionalProperties": False,
     }
     return words | {node_word: _describe(keyword, words[node_word]) for node_word, keyword in NODE_KEYWORDS.items()}
+
+
+_LET: Schema = {"type": "object", "minProperties": 1}
+
+
+def _loads(when: Schema | None = None) -> Schema:
+    """A `load` of several names, each of which is a branch."""
+    names = {"type": "array", "minItems": 1 if when else 2, "items": either(NAME, FORMULA)}
+    return {
+        "type": "object",
+        "properties": {"load": either(names, FORMULA)} | ({"when": when} if when else {}),
+        "required": ["load"],
+        "additionalProperties": False,
+    }
+
+
+def _loop() -> Schema:
+    """What may stand after `for`: columns, a list of rows, or a table with the names of its columns."""
+    column: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
+    rows: Schema = {"type": "array", "items": {"type": ["array", "object"]}}
+    table = _all_describe(FOR_KEYS, {"as": FOR_KEYS["as"].schema, "rows": _or_formula(rows)})
+    return {
+        "anyOf": [
+            {
+                "type": "object",
+                "minProperties": 1,
+                "if": {"required": ["as"]},
+                "then": {"properties": table, "required": list(table)},
+                "additionalProperties": column,
+            },
+            {"type": "array", "minItems": 1, "items": {"type": "object", "minProperties": 1}},
+        ]
+    }
 
 
 def _describe(keyword: Keyword, one: Schema) -> Schema:
@@ -276,9 +322,11 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         for some in combinations(MODIFIER_WORDS, count)
         if not any(former in some and now in some for former, now in FORMER.items())
     ]
-    one_word: list[Schema] = [{"required": [node_word]} for node_word in words]
+    stands: dict[str, Schema] = {node_word: {"required": [node_word]} for node_word in words}
+    stands["let"]["not"] = {"required": ["for"]}
+    one_word = list(stands.values())
     limited: list[Schema] = [
-        {"if": {"required": [node_word]}, "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
+        {"if": stands[node_word], "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
         for node_word, allowed in MODIFIERS_BY_WORD.items()
     ]
     return {
@@ -288,5 +336,9 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
         "if": {"anyOf": one_word},
         "then": {"oneOf": one_word, "propertyNames": {"enum": [*words, *companions, *modifiers]}, "allOf": limited},
-        "else": {"not": {"propertyNames": {"enum": list(MODIFIER_WORDS)}}, "anyOf": one_other},
+        "else": {
+            "if": {"propertyNames": {"enum": list(MODIFIER_WORDS)}},
+            "then": _ref("again"),
+            "else": {"anyOf": one_other},
+        },
     }

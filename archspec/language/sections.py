@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping as ABCMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
+from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.formulas import MAX_VALUES, count_items, describe
 from archspec.foundation.schemas import is_as_written
 from archspec.foundation.shapes import Shape
@@ -17,9 +18,10 @@ from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schemas
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
-from archspec.language.syntax import Call, Invalid, SyntaxNode, parse_expression
+from archspec.language.syntax import Call, Expression, Invalid, SyntaxNode, parse_expression
 from archspec.language.vocabulary import Vocabulary, define_blocks
 from archspec.layers.initializers import Init, resolve as resolve_init
+from archspec.layers.primitive import Primitive
 from archspec.recipe import Recipe
 
 
@@ -56,11 +58,42 @@ class Sections:
     roles: dict[str, Call | None]
     defaults: dict[str, dict[str, Default]]
     vocabulary: Vocabulary
-    iterate_bodies: dict[str, SyntaxNode]  # of the file's own blocks
+    bodies: dict[str, SyntaxNode]  # of the file's own blocks
     network: SyntaxNode | None
     init: InitialValues
     expect: dict[str, Any]
     recipe: Recipe
+    unused: frozenset[str] = frozenset()
+    """Variables on which nothing depends."""
+
+    @cached_property
+    def role_layers(self) -> dict[str, Primitive | None]:
+        """The layer that each role stands for; `None` for no layer, or where only the tensor that arrives tells."""
+        return {name: _role_layer(call, self.vocabulary, self.vars) for name, call in self.roles.items()}
+
+    def initial_values(self, section: Value | None, data: Any, report: Report) -> InitialValues:
+        """The initialisers of an `init` section or modifier, whose data fit their schema. Reports what is wrong.
+
+        Those of a role are of the layer that it stands for, where they are not given by its own name.
+        """
+        made = read_initial_values(section, data, report)
+        for role in ROLES:
+            if role not in made:
+                continue
+            values, layer = made.pop(role), self.role_layers.get(role)
+            assert section is not None
+            if layer is None and self.roles.get(role, made) is not None:
+                mark = locate(section, [role]).mark
+                report.add(_no_layer(role, mark, known=role in self.roles))
+            elif layer is not None and layer.weights:
+                for name in [name for name in values if name not in layer.weights]:
+                    mark, _ = values.pop(name)
+                    message = f"`{layer.name}`, for which `{role}` stands, has no parameter `{name}`"
+                    report.add(
+                        Fault("key-unknown", message, mark, help=f"its parameters are {join_words(layer.weights)}")
+                    )
+                made[layer.name] = values | made.get(layer.name, {})
+        return made
 
     def line(self, key: str) -> str:
         """A section that is a line for people; empty where there is none."""
@@ -70,37 +103,46 @@ class Sections:
 
 def compute_sections(root: Mapping, report: Report) -> Sections:
     """Compute the sections of a resolved file. Reports what is wrong, and goes on without it."""
-    variables = _variables(root.get("vars"), report)
+    used: set[str] = set()
+    depend: dict[str, frozenset[str]] = {}
+    variables = _variables(root.get("vars"), report, depend)
     own = define_blocks(root.get("blocks"), report)
     vocabulary = Vocabulary(own)
-    iterate_bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
+    bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
     grammar = Grammar(vocabulary, variables, report)
     network = root.get("network")
-    section = _SectionReader(root, variables, report)
+    section = _SectionReader(root, variables, report, used)
     shape = section.data("input")
-    return Sections(
+    init_data = section.data("init")
+    sections = Sections(
         root=root,
         vars=variables,
         input=tuple(shape) if shape else None,
         roles=_roles(root.get("defaults"), grammar, report),
-        defaults=_defaults(root.get("defaults"), vocabulary, variables, report),
+        defaults=_defaults(root.get("defaults"), vocabulary, variables, report, used),
         vocabulary=vocabulary,
-        iterate_bodies=iterate_bodies,
+        bodies=bodies,
         network=grammar.parse("", network.mark, network) if network else None,
-        init=read_initial_values(root.get("init"), section.data("init"), report),
+        init={},
         expect=section.data("expect") or {},
         recipe=Recipe.from_dict(section.data("train") or {}),
     )
+    used |= grammar.used
+    for name in reversed(variables):
+        used |= depend.get(name, frozenset()) if name in used else frozenset()
+    init = sections.initial_values(root.get("init"), init_data, report)
+    return replace(sections, init=init, unused=frozenset(variables) - used)
 
 
-def _variables(section: Value | None, report: Report) -> dict[str, Any]:
-    """The file's variables; a later one may use those above it."""
+def _variables(section: Value | None, report: Report, depend: dict[str, frozenset[str]]) -> dict[str, Any]:
+    """The file's variables; a later one may use those above it, which `depend` is told."""
     values: dict[str, Any] = {}
     total = 0
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
         try:
             check_variable(name, mark)
             made = parse_formula(value, values)
+            depend[name] = made.names
             values[name] = INVALID if depends_on_invalid(made.names, values) else made.evaluate(values)
             total += count_items(values[name], MAX_VALUES)
             if total > MAX_VALUES:
@@ -130,7 +172,8 @@ def _names_at(value: Value, mark: Mark) -> frozenset[str]:
 class _SectionReader:
     """Computes the formulas of sections that are data, and holds the results to their schemas."""
 
-    def __init__(self, root: Mapping, variables: dict[str, Any], report: Report) -> None:
+    def __init__(self, root: Mapping, variables: dict[str, Any], report: Report, used: set[str]) -> None:
+        self.used = used
         self.root = root
         self.variables = variables
         self.report = report
@@ -142,6 +185,7 @@ class _SectionReader:
             return None
         try:
             made = parse_formula(value, self.variables)
+            self.used |= made.names
             if depends_on_invalid(made.names, self.variables):
                 return None
             data = made.evaluate(self.variables)
@@ -154,6 +198,33 @@ class _SectionReader:
                 one.notes += origins(_names_at(value, one.mark), self.root, self.variables)
             self.report.add(one)
         return None if wrong else data
+
+
+def _role_layer(call: Call | None, vocabulary: Vocabulary, variables: ABCMapping[str, Any]) -> Primitive | None:
+    if call is None:
+        return None
+    word: Any = call.callee
+    if isinstance(word, Expression):
+        if not word.names <= variables.keys() or depends_on_invalid(word.names, variables):
+            return None
+        try:
+            word = word.evaluate(variables)
+        except Fault:  # as is reported where the role is used
+            return None
+        word = next(iter(word), None) if isinstance(word, dict) else word
+    found = vocabulary.find(word) if isinstance(word, str) else None
+    return found if isinstance(found, Primitive) else None
+
+
+def _no_layer(role: str, mark: Mark, *, known: bool) -> Fault:
+    if known:
+        message = f"`init` cannot tell what layer `{role}` stands for: it is a block, or a formula of the tensor"
+        return Fault(
+            "name-unknown", message, mark, help="name the layers themselves: `init: {batch_norm: {weight: 0}}`"
+        )
+    example = {"act": "relu", "norm": "batch_norm"}[role]
+    help = f"add `defaults: {{{role}: {example}}}` to the file"
+    return Fault("name-unknown", f"the file does not say what `{role}` stands for", mark, help=help)
 
 
 def read_initial_values(section: Value | None, data: Any, report: Report) -> InitialValues:
@@ -194,7 +265,7 @@ def _roles(section: Value | None, grammar: Grammar, report: Report) -> dict[str,
 
 
 def _defaults(
-    section: Value | None, vocabulary: Vocabulary, variables: dict[str, Any], report: Report
+    section: Value | None, vocabulary: Vocabulary, variables: dict[str, Any], report: Report, used: set[str]
 ) -> dict[str, dict[str, Default]]:
     made: dict[str, dict[str, Default]] = {}
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
@@ -221,6 +292,7 @@ def _defaults(
                 if key in unknown:
                     raise unknown[key]
                 made_value = parse_formula(inner, variables)
+                used |= made_value.names
                 if depends_on_invalid(made_value.names, variables):
                     made[name][key] = Default(inner.mark, INVALID)
                     continue

@@ -125,17 +125,36 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Columns of a loop that are written row by row: each row is a list of values, or a mapping of the names."""
+
+    names: tuple[str, ...]
+    rows: Expression
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class For:
-    """One pass of the body for each row of the columns."""
+    """One pass of the body for each row of the columns, those of a table among them."""
 
     mark: Mark
     columns: dict[str, Expression]
     body: SyntaxNode
+    table: Table | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Let:
+    """Values computed where they stand, for what follows in the same sequence, or for the body of a loop alone."""
+
+    mark: Mark
+    values: dict[str, Expression | None]
+    """By name; `None` where the value is wrong, as reported."""
+    body: SyntaxNode | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wire:
-    """`save`, `load` or `output` of the current tensor, by a name."""
+    """`save`, `load` or `output` of the current tensor, by a name; a `load` that is a branch may have several."""
 
     mark: Mark
     kind: str
@@ -147,9 +166,16 @@ class Aux:
     """An auxiliary classifier on the current tensor, whose loss counts by a weight in training."""
 
     mark: Mark
-    name: str
+    name: Expression
     weight: Expression
     body: SyntaxNode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Again:
+    """The node that was shared before under the name that stands here, once more."""
+
+    mark: Mark
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,7 +187,7 @@ class Invalid:
     """The names of the tensors that it would have saved or loaded; `None` for one that is not known."""
 
 
-Body = Call | Sequence | Merge | For | Wire | Aux | Invalid
+Body = Call | Sequence | Merge | For | Let | Wire | Aux | Again | Invalid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,11 +201,12 @@ class SyntaxNode:
     repeat: Expression | None = None
     init: Expression | None = None
     recompute: Expression | None = None
+    share: Expression | None = None
 
     @property
     def modified(self) -> bool:
         """Whether modifiers stand beside it, which a layer that is given as an argument cannot have."""
-        return any((self.when, self.repeat, self.init, self.recompute))
+        return any((self.when, self.repeat, self.init, self.recompute, self.share))
 
 
 def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
@@ -188,8 +215,8 @@ def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
     while waiting:
         body = waiting.pop().body
         yield body
-        if isinstance(body, For):
-            waiting.append(body.body)
+        if isinstance(body, (For, Let)):
+            waiting += [body.body] if body.body else []
         elif isinstance(body, (Sequence, Merge)):
             waiting += reversed(body.nodes if isinstance(body, Sequence) else body.branches)
 
@@ -197,14 +224,17 @@ def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
 def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     """What stands in a node itself and may hold formulas: its modifiers, arguments, columns or name."""
     body = node.body
-    found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute]
+    found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute, node.share]
     if isinstance(body, Call):
         found += [given.value for given in body.arguments.values()]
         found += [body.main, body.callee if isinstance(body.callee, Expression) else None]
     elif isinstance(body, For):
         found += body.columns.values()
+        found.append(body.table.rows if body.table else None)
+    elif isinstance(body, Let):
+        found += body.values.values()
     elif isinstance(body, Wire):
         found.append(body.name)
     elif isinstance(body, Aux):
-        found.append(body.weight)
+        found += [body.name, body.weight]
     return (one for one in found if one is not None)

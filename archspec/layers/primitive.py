@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Arguments = Mapping[str, Any]
-"""The complete values of a layer's arguments, defaults included, already held to their types."""
+"""The complete values of a layer's arguments, defaults included, already checked against their types."""
 
 
 class Primitive(ABC):
@@ -75,6 +75,13 @@ class Primitive(ABC):
     """Nodes that use it, in the language; the first is the one to show. Each is tried on `example_input`."""
     example_input: ClassVar[Shape] = (8, 16, 16)
     """The shape of an input that the examples take."""
+    fixed_size: ClassVar[bool] = False
+    """Whether its module is made for one size of input, so that where it is shared all inputs need the same shape.
+
+    Where it is false, a module that is made for one shape computes the same as one that is made for another, as long as
+    there are parameters, or can be none, and these and, but for token sequences, the channels are equal. A plugin's
+    class that does not say so is taken to be of a fixed size.
+    """
 
     @cached_property
     def signature(self) -> Signature:

@@ -108,6 +108,9 @@ class Context:
     def at(self, shape: Shape | None) -> Context:
         return Context(self.scope, shape, self.frames, self.init, self.tensors)
 
+    def seeing(self, scope: Scope) -> Context:
+        return Context(Chain(scope, self.scope), self.shape, self.frames, self.init, self.tensors)
+
     def within(self, scope: Scope, frame: Frame) -> Context:
         return Context(Chain(scope, self.scope), self.shape, (*self.frames, frame), self.init, self.tensors)
 
@@ -117,7 +120,7 @@ class Binder:
 
     def __init__(self, sections: Sections) -> None:
         self.sections = sections
-        self.sound: set[Any] = set()  # argument sets that fit their types
+        self.valid_calls: set[Any] = set()  # argument sets that fit their types
 
     def is_variable(self, name: str, scope: Scope) -> bool:
         """Whether a name means the file's own variable where formulas see `scope`."""
@@ -158,7 +161,7 @@ class Binder:
     def bind(
         self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, context: Context
     ) -> dict[str, Any]:
-        """The complete arguments of a call, held to their types. Raises `Fault` or `InvalidValue`."""
+        """The complete arguments of a call, checked against their types. Raises `Fault` or `InvalidValue`."""
         signature = found.signature
         for name, fault in signature.check_names(list(given)).items():
             raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
@@ -200,7 +203,7 @@ class Binder:
         self, signature: Signature, values: dict[str, Any], given: dict[str, tuple[Mark, Any, bool]], mark: Mark
     ) -> None:
         key = (signature.owner, freeze(values))
-        if key in self.sound:
+        if key in self.valid_calls:
             return
         problem = signature.problem(values)
         if problem:
@@ -208,4 +211,4 @@ class Binder:
             at, _, computed = given.get(name, (mark, None, False))
             code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
             raise Fault(code, fault.message, at, help=fault.help)
-        self.sound.add(key)
+        self.valid_calls.add(key)

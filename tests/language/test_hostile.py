@@ -440,7 +440,7 @@ def test_a_setting_may_take_another_choice_and_fill_what_is_empty() -> None:
 def test_a_check_that_finds_nothing_sound_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archspec.spec.elaborate", lambda *_: None)  # a fault of ours, which reports nothing
     (error,) = checked(HEAD + "network: [relu]\n").diagnostics
-    assert error.message == "the network is not sound, but archspec cannot say why"
+    assert error.message == "the network is not valid, but archspec cannot say why"
 
 
 def test_a_setting_changes_nothing_but_what_its_path_leads_to() -> None:

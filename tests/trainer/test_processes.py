@@ -175,7 +175,7 @@ def check_validation(folder: Path) -> None:
     """What two processes said of the validation images is what one says, by the same weights and running statistics."""
     run = run_folders.find("noisy", folder / "runs")
     job = prepare(load(str(run.folder / "spec.yaml")), folder, num_classes_given=True)
-    found, metrics = evaluate(load_network(run), job.validation), logged(run.folder)
+    found, metrics = evaluate(load_network(run).module, job.validation), logged(run.folder)
     assert found.accuracy == pytest.approx(max(metrics["val_accuracy"]), abs=1e-6)
     best = metrics["val_accuracy"].index(max(metrics["val_accuracy"]))
     assert found.loss == pytest.approx(metrics["val_loss"][best], rel=1e-5)
@@ -225,6 +225,16 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     )
     assert all(torch.equal(tensor, b["state_dict"][name]) for name, tensor in a["state_dict"].items())
     assert (run / "metrics.csv").read_text() == (tmp_path / "whole" / "runs" / "noisy" / "metrics.csv").read_text()
+
+
+def test_ddp_of_one_process_trains_a_network_parts_of_which_get_no_gradient(tmp_path: Path) -> None:
+    branch = ["relu", {"save": "trunk"}, {"conv": {"out": 2, "kernel": 1}}, {"output": "features"}, {"load": "trunk"}]
+    network = [PLAIN["network"][0], *branch, *PLAIN["network"][2:]]  # type: ignore[index]
+    tmp_path.joinpath("branch.yaml").write_text(yaml.safe_dump(PLAIN | {"network": network}))
+    process = begun(tmp_path, "-m", "archspec", "train", "branch.yaml", "--strategy", "ddp", "--epochs", "1")
+    status, out, said = ended(process)
+    assert (status, said) == (0, "")
+    assert "epoch 1/1" in out
 
 
 def test_a_loss_that_is_not_finite_in_one_process_ends_all(tmp_path: Path) -> None:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
+from trainer.data import _masks
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
 
 TEST_SHARE = 0.2
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What folders of the parts are called, in whatever case."""
+LEFT_OUT = "__MACOSX"
+"""What macOS adds to archives: files of these names that are no images."""
 LAYOUT = "give each class a subfolder with its images, or make such subfolders in train, val and test"
 
 Paths = dict[str, list[str]]
@@ -23,18 +32,44 @@ Paths = dict[str, list[str]]
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:
-    """The images below `folder`, which keep their classes' names; nothing is decoded yet. Raises `UsageError`.
+    """The images below `folder`, with their classes' names or masks; nothing is decoded yet. Raises `UsageError`.
 
     Without folders for the parts, a fifth of each class is kept for the test: always the same images, whatever the
     seed, and hardly others where some are added. Without one for the test, what `val` holds is the test set.
-    Hidden files and folders are left out, as are files that have no image's suffix; links are followed.
+    Hidden files and folders are left out, as are files that have no image's suffix, and `__MACOSX`; links are followed.
     """
-    root = folder.absolute()
+    with _readable(folder.absolute()) as root:
+        return _load(root)
+
+
+def load_test(folder: Path, names: tuple[str, ...]) -> Files:
+    """The images below `folder` to test a network of these classes on: those of its part `test`, or all it has.
+
+    Raises `UsageError`, also where there are other classes.
+    """
+    with _readable(folder.absolute()) as root:
+        parts = _parts(root, _subfolders(root, Path()), needed=())
+        if parts and not parts.keys() & {"test", "val"}:
+            raise UsageError(f"{root} has a folder `{parts['train']}`, and none to test on", help=LAYOUT)
+        below = Path(parts.get("test") or parts.get("val") or "")
+        found, _ = _images(root, below)
+        _check(root / below, found, names, is_train=False)
+        return _files(root, found, names)
+
+
+def has_masks(folder: Path) -> bool:
+    """Whether a folder holds images and masks of them."""
+    return _masks.is_masked(folder.expanduser())
+
+
+@contextmanager
+def _readable(root: Path) -> Iterator[Path]:
+    """Raises `UsageError` where `root` is no folder, or what is in it cannot be read."""
     try:
         if not root.is_dir():
             what = "is a file, no folder of images" if root.exists() else "is not there"
             raise UsageError(f"{root} {what}", help=LAYOUT)
-        return _load(root)
+        yield root
     except OSError as error:
         raise UsageError(
             f"cannot read {error.filename}: {error.strerror}", help="see to it that it can be read"
@@ -42,9 +77,10 @@ def load(folder: Path, *, download: bool = False) -> DataSet:
 
 
 def _load(root: Path) -> DataSet:
-    top = _subfolders(root, Path())
-    parts = {PARTS[name]: name for name in top if name in PARTS}
-    if len(parts) == len(top) and "train" in parts and _subfolders(root, Path(parts["train"])):
+    if _masks.is_masked(root):
+        return _masks.load(root)
+    parts = _parts(root, _subfolders(root, Path()))
+    if parts:
         images = {part: _images(root, Path(name)) for part, name in parts.items()}
     else:
         images = {"train": _images(root, Path())}
@@ -70,9 +106,38 @@ def _load(root: Path) -> DataSet:
     )
 
 
+def _parts(root: Path, top: list[str], needed: tuple[str, ...] = ("train",)) -> dict[str, str]:
+    """The folder of each part; empty where the folders are classes. Raises `UsageError` where that is not clear."""
+    named = [name for name in top if name.lower() in PARTS]
+    inner = {name: set(_subfolders(root, Path(name))) for name in named}
+    if not any(inner.values()):
+        return {}  # classes of these names
+    parts: dict[str, str] = {}
+    for name in named:
+        other = parts.setdefault(PARTS[name.lower()], name)
+        if other != name:
+            raise UsageError(f"{root} has the folders `{other}` and `{name}`, which mean the same", help="keep one")
+    if "train" not in parts and len(named) < len(top):
+        return {}
+    for part in needed:
+        if part not in parts:
+            raise UsageError(f"{root} has {join_words(named)}, but no folder `{part}`", help=LAYOUT)
+    others = [name for name in top if name not in named]
+    classes = inner[parts["train"]] if "train" in parts else set()
+    if others and len(named) == 1 and not any(classes & set(_subfolders(root, Path(name))) for name in others):
+        return {}  # a class `train` among others, whose images lie in folders within
+    if others:
+        raise UsageError(
+            f"{root} has {join_words(others)} beside {join_words(named)}: these are parts, and no classes",
+            help=f"move {'them' if len(others) > 1 else 'it'} away: train, val and test are what is used",
+        )
+    return parts
+
+
 def _entries(root: Path, below: Path) -> list[os.DirEntry[str]]:
     with os.scandir(root / below) as entries:
-        return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name != LEFT_OUT]
+    return sorted(shown, key=lambda entry: entry.name)
 
 
 def _subfolders(root: Path, below: Path) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,15 +14,18 @@ from torch.utils.data import DataLoader, Sampler
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe import AppliedAugmentation
+from archspec.recipe import AppliedAugmentation, Resize
 from trainer.input.augment_batch import Augmentation
 from trainer.input.augment_image import transform
 from trainer.input.datasets import InMemory
-from trainer.input.files import Files, Unreadable, decode, ignore_pillow_warnings, usable_cpus
-from trainer.input.images import fit_to_input
+from trainer.input.files import Files, Unreadable, ignore_pillow_warnings, usable_cpus
+from trainer.input.images import fit_targets, fit_to_input
+from trainer.input.resizing import STRETCH
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
 MOST_WORKERS = 8
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
+"""The signals that stop a training after a checkpoint."""
 Batch = tuple[Tensor, Tensor]
 
 
@@ -102,6 +106,7 @@ class Stream:
     augment: Sequence[AppliedAugmentation] | None = None
     """The recipe's augmentations, for training images."""
     classes: int = 0
+    resize: Resize = STRETCH
 
     def __len__(self) -> int:
         return len(self.files)
@@ -118,49 +123,89 @@ class Stream:
         seed, positions = key
         with torch.random.fork_rng(devices=[]), ignore_pillow_warnings():
             torch.default_generator.manual_seed(seed)
-            change = transform(self.augment, self.shape) if self.augment is not None else None
-            images = []
+            change = transform(self.augment, self.shape, self.resize) if self.augment is not None else None
+            images, targets = [], []
             for position in positions:
                 try:
-                    image = decode(self.files.file(position))[None]
+                    image, target = self.files.decode(position)
                 except Unreadable as error:
                     return UsageError(
                         f"{self.files.file(position)} can no longer be read: {error}",
                         help="leave the images alone while they are used",
                     )
-                size = self.shape[1:] if change is None else tuple(image.shape[-2:])
-                image = fit_to_input(image, (self.shape[0], *size))[0]
-                images.append(image if change is None else change(image))
+                size = self.shape if change is None else (self.shape[0], *image.shape[-2:])
+                image = fit_to_input(image[None], size, self.resize)[0]
+                target = fit_targets(target[None], size, self.resize)[0]
+                image, target = (image, target) if change is None else change(image, target)
+                images.append(image)
+                targets.append(target)
             mixes = [one for one in self.augment or () if one.kind.mixes]
-            return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), self.files.labels[positions])
+            return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), torch.stack(targets))
 
 
 class Loader(DataLoader[Any]):
     """A loader that raises the errors which workers give back."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
-        for batch in super().__iter__():
+        batches = super().__iter__()
+        while True:
+            try:
+                with explain_dead_workers():
+                    batch = next(batches)
+            except StopIteration:
+                return
+            except (ConnectionError, EOFError):  # a worker went while its batch was taken over
+                raise _dead_worker() from None
             if isinstance(batch, UsageError):
                 raise batch
             yield batch
 
+    def check_worker_number_rationality(self) -> None:
+        """Say nothing of more workers than CPUs: a person has asked for them."""
+
+
+@contextmanager
+def explain_dead_workers() -> Iterator[None]:
+    """Make `UsageError` of what torch raises, wherever the process is, when a worker of a loader has died."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise _dead_worker() from None
+
+
+def _dead_worker() -> UsageError:
+    return UsageError(
+        "a process that reads images was killed, most likely because memory ran out",
+        help="have fewer of them, --workers 1 for example, or --workers 0 for none; or make memory free",
+    )
+
 
 def _ignore_signals(_: int) -> None:
     """Ignore signals in a worker: its main process handles them, and ends the workers after saving."""
-    for one in (signal.SIGINT, signal.SIGTERM):
+    for one in SIGNALS:
         signal.signal(one, signal.SIG_IGN)
 
 
 def loader(
-    split: InMemory | Stream, batch_size: int, *, shuffle_by: int | None = None, group: ProcessGroup = SINGLE_PROCESS
+    split: InMemory | Stream,
+    batch_size: int,
+    *,
+    shuffle_by: int | None = None,
+    group: ProcessGroup = SINGLE_PROCESS,
+    workers: int | None = None,
 ) -> DataLoader[Any]:
     """Whole batches, from memory at once or through workers; for training, shuffled by a seed.
 
-    Of several processes, each has its own (`Batches`).
+    `workers` says how many there are for a stream; `None`: as many as CPUs, up to `MOST_WORKERS`. Of several processes,
+    each has its own (`Batches`).
     """
     streamed = isinstance(split, Stream)
     batches = Batches(len(split), batch_size, shuffle_by, seeded=streamed, rank=group.rank, size=group.size)
-    workers = min(max(1, usable_cpus() // group.devices.devices), MOST_WORKERS, len(batches)) if streamed else 0
+    if workers is None:
+        workers = min(max(1, usable_cpus() // group.devices.devices), MOST_WORKERS)
+    workers = min(workers, len(batches)) if streamed else 0
     return Loader(
         split,  # type: ignore[arg-type]
         sampler=batches,

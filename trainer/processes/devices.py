@@ -77,7 +77,7 @@ class Devices:
         strategy: str | Strategy = self.strategy
         if strategy == "fsdp":
             strategy = FSDPStrategy(state_dict_type="full")
-        elif self.processes > 1:
+        elif strategy == "ddp" or self.processes > 1:
             strategy = "ddp_find_unused_parameters_true" if unused_parameters else "ddp"
         return {
             "accelerator": self.accelerator,

@@ -26,7 +26,11 @@ LAUNCHER_GRACE_SECONDS = 5
 def process_group(devices: Devices) -> Iterator[ProcessGroup]:
     """Start the processes of a training, unless a launcher has, and connect them. Raises `UsageError`."""
     if devices.processes == 1:
-        yield ProcessGroup(devices)
+        try:
+            yield ProcessGroup(devices)
+        finally:
+            if distributed.is_initialized():  # by `ddp` or `fsdp` of one process
+                distributed.destroy_process_group()
         return
     with mute_libraries():
         group = _connect(devices)

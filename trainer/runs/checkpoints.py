@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import math
 import os
+import stat
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,16 +19,29 @@ from pickle import UnpicklingError
 from typing import Any, BinaryIO, cast
 
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.plugins import CheckpointIO
 
 from archspec.foundation.errors import UsageError
-from trainer.undocumented import restore_best
+from trainer.tasks import MetricSpec
 
 _KEY = b"sha256:"
 _COMMENT = len(_KEY) + 64
 _END = b"PK\x05\x06"  # what a ZIP archive's last record begins with; the length of the comment is its last two bytes
 _BLOCK = 1 << 20
+
+
+RUN = "run"
+"""Under which name a checkpoint keeps the key of its run (`trainer.runs.folders.fingerprint_of`)."""
+BEST_KEY = "Best"
+"""Under which name checkpoints keep the state of `BestCheckpoint`."""
+_PARTS: dict[str, type] = {
+    **dict.fromkeys(("state_dict", "callbacks", "loops", "hyper_parameters"), dict),
+    **dict.fromkeys(("optimizer_states", "lr_schedulers"), list),
+    **dict.fromkeys(("epoch", "global_step"), int),
+}
+"""What every checkpoint of a training holds, and its types."""
 
 
 class Damaged(UsageError):
@@ -73,19 +88,51 @@ def save(checkpoint: dict[str, Any], path: Path) -> None:
 def load(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     """Read a checkpoint; nothing in it is run. Raises `Damaged` where it is not as `save` wrote it."""
     try:
-        with open(path, "rb") as file:
+        with _open(path) as file:
             if not _sound(file):
                 raise Damaged(f"the checkpoint {path} is damaged: its checksum does not fit its content")
             file.seek(0)
-            loaded: dict[str, Any] = torch.load(file, map_location=map_location, weights_only=True)
-            return loaded
+            loaded: Any = torch.load(file, map_location=map_location, weights_only=True)
     except UnpicklingError:
         raise Damaged(
             f"the checkpoint {path} holds other things than tensors and numbers, which are not loaded: they could run",
             help="use a checkpoint that archspec wrote",
         ) from None
+    except (UsageError, MemoryError):
+        raise
     except OSError as error:
         raise Damaged(f"the checkpoint {path} cannot be read: {error.strerror or error}") from None
+    except Exception as error:  # what torch raises is as manifold as what files can hold
+        raise Damaged(f"the checkpoint {path} is none that can be read: {error}") from None
+    return cast(dict[str, Any], loaded)
+
+
+def load_own(
+    path: Path, key: str | None, spec: dict[str, Any] | None = None, map_location: Any = "cpu"
+) -> dict[str, Any]:
+    """Read a checkpoint of the run that has this key. Raises `UsageError` where it is damaged, or another run's.
+
+    Those that were written without a key are known by their spec, if one is given.
+    """
+    content = load(path, map_location)
+    wrong = [
+        name for name, kind in _PARTS.items() if not (isinstance(content, dict) and isinstance(content.get(name), kind))
+    ]
+    if wrong:
+        raise Damaged(
+            f"the checkpoint {path} is none of a training: it lacks `{wrong[0]}`",
+            help="use a checkpoint that archspec wrote",
+        )
+    if RUN in content:
+        own = key is None or content[RUN] == key
+    else:
+        own = spec is None or content["hyper_parameters"].get("spec") == spec
+    if not own:
+        raise UsageError(
+            f"the checkpoint {path} is another run's: its spec, recipe or data differ",
+            help="put the run's own file back",
+        )
+    return content
 
 
 def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
@@ -97,7 +144,7 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
     candidates = [path for path in (last, previous(last)) if path.exists()]
     for number, path in enumerate(candidates):
         try:
-            with open(path, "rb") as file:
+            with _open(path) as file:
                 if _sound(file):
                     return path
         except OSError:
@@ -110,6 +157,21 @@ def latest(folder: Path, say: Callable[[str], None]) -> Path | None:
             help="train anew: archspec train, with --force",
         )
     return None
+
+
+def remove_previous(folder: Path) -> None:
+    """Remove the checkpoint before the last one, which a finished run is not resumed from."""
+    previous(folder / "last.ckpt").unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process had begun to write in a run's folder, which this process has locked."""
+    for file in (
+        *folder.glob(".*.json.[0-9]*"),
+        *folder.glob(".*.csv.[0-9]*"),
+        *(folder / "checkpoints").glob(".*.ckpt.[0-9]*"),
+    ):
+        file.unlink(missing_ok=True)
 
 
 class SafeCheckpointIO(CheckpointIO):
@@ -125,25 +187,53 @@ class SafeCheckpointIO(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """The checkpoint of the epoch with the best value of a metric: `best.ckpt`.
+class BestCheckpoint(Checkpoint):
+    """Keeps the weights of the best epoch in `best.ckpt`: that of the best value on the validation images.
 
-    Its state names no folder, so that a run that was moved can be resumed.
+    `monitor` is what is compared, `metric` what is kept of the best epoch. Of several epochs with the same value, that
+    of the least loss is the best. The state names no folder, so that a run that was moved can be resumed.
     """
 
-    def __init__(self, folder: Path, monitor: str, mode: str) -> None:
-        super().__init__(folder, "best", monitor, mode=mode, enable_version_counter=False)
+    def __init__(self, folder: Path, metric: MetricSpec, monitor: MetricSpec) -> None:
+        self.path = folder / "best.ckpt"
+        self.metric = metric
+        self.monitor = monitor
+        self.value: float | None = None
+        """The best value of `monitor`."""
+        self.score: float | None = None
+        self.loss = math.inf
+        self.epoch = 0
+        """The best epoch, counted from 1."""
 
     @property
     def state_key(self) -> str:
-        return super().state_key.replace(type(self).__qualname__, "Best", 1)  # its name in the checkpoints there are
+        return BEST_KEY
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        names = (self.monitor.log_name, self.metric.log_name, "val_loss")
+        value, score, loss = (float(trainer.callback_metrics[name]) for name in names)
+        if self._is_better(value, loss):
+            self.value, self.score, self.loss, self.epoch = value, score, loss, trainer.current_epoch + 1
+            trainer.save_checkpoint(self.path)
+
+    def _is_better(self, value: float, loss: float) -> bool:
+        if self.value is None or math.isnan(self.value):
+            return True
+        return self.monitor.is_better(value, self.value) or (value == self.value and loss < self.loss)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"score": self.best_model_score}
+        return {"value": self.value, "score": self.score, "loss": self.loss, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        if (score := state_dict["score"]) is not None:
-            restore_best(self, self.format_checkpoint_name({}), score)
+        if self.path.exists():  # what is kept no longer is no match for what comes
+            vars(self).update(state_dict)
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a file to read. Raises `OSError`, also for what is no file: a named pipe would never end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    return open(path, "rb")
 
 
 def _write(checkpoint: dict[str, Any], file: BinaryIO) -> None:

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from trainer.processes.group import ProcessGroup
     from trainer.tasks import MetricSpec
 
+EPOCHS_KEY = "Epochs"
+"""Under which name checkpoints keep the state of `TrainingMonitor`."""
 SYNC_EVERY = 50
 """After how many steps losses are copied from a GPU, which has to be waited for; on a CPU, after each."""
 
 
 class TrainingMonitor(Callback):
-    """Logs the mean loss, records the best epoch, stops a training that diverges, prints a line after each epoch.
+    """Logs the mean loss, stops a training that diverges, prints a line after each epoch.
 
     Its state is part of checkpoints.
     """
@@ -31,13 +33,13 @@ class TrainingMonitor(Callback):
         self.epochs = epochs
         self.group = group
         self.count = 0
-        self.best: float | None = None
-        self.best_epoch = 0
         self.seconds = 0.0
         """Training time so far, including partial epochs before an interruption."""
         self.images = 0
         """How many images were trained with in that time."""
         self.began = time.perf_counter()
+        self.started = False
+        """Whether the first epoch of this process has begun: a checkpoint is loaded by then."""
         self.epoch_seconds = 0.0
         self.total = 0.0
         self.steps = 0
@@ -45,10 +47,13 @@ class TrainingMonitor(Callback):
 
     @property
     def state_key(self) -> str:
-        return "Epochs"  # its name in the checkpoints that there are
+        return EPOCHS_KEY
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         self.began = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.started = True
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         self.pending.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
@@ -83,17 +88,13 @@ class TrainingMonitor(Callback):
             logger.log_metrics({"train_loss": loss, "epoch": trainer.current_epoch}, trainer.global_step - 1)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self.count = trainer.current_epoch + 1
-        # without validation images, the last epoch is the one whose weights are tested
-        value = metrics.get(self.metric.log_name)
-        if value is None or self.metric.is_better(value, self.best):
-            self.best, self.best_epoch = value, self.count
         self._add_time()
         print(self._line(loss, metrics), flush=True)
         self.total, self.steps, self.epoch_seconds = 0.0, 0, 0.0
 
     def state_dict(self) -> dict[str, Any]:
         self._add_time()
-        names = ("count", "best", "best_epoch", "seconds", "images", "epoch_seconds", "steps")
+        names = ("count", "seconds", "images", "epoch_seconds", "steps")
         return {"totals": self.group.all_gather(self.total)} | {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -112,7 +113,7 @@ class TrainingMonitor(Callback):
         of = f"/{self.epochs}" if self.epochs else ""
         parts = [f"epoch {self.count}{of}", f"loss {loss:.4f}"]
         if (value := metrics.get(self.metric.log_name)) is not None:
-            parts += [f"val loss {metrics['val_loss']:.4f}", f"val {self.metric.name} {self.metric.show(value)}"]
+            parts += [f"val loss {metrics['val_loss']:.4f}", f"val {self.metric.heading} {self.metric.show(value)}"]
         return "  ".join([*parts, f"{self.epoch_seconds:.1f} s"])
 
 

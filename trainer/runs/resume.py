@@ -6,8 +6,6 @@ So a checkpoint holds the position of the run, and the random states of whatever
 
 from __future__ import annotations
 
-import csv
-import os
 import random
 import signal
 import threading
@@ -20,11 +18,11 @@ import numpy as np
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, WeightAveraging
-from pytorch_lightning.loggers import CSVLogger
 
 from trainer.errors import Stopped
+from trainer.input.loaders import SIGNALS
 from trainer.runs import checkpoints
-from trainer.runs.monitor import TrainingMonitor, check_finite
+from trainer.runs.monitor import EPOCHS_KEY, TrainingMonitor, check_finite
 from trainer.undocumented import restart_in_evaluation
 
 if TYPE_CHECKING:
@@ -32,13 +30,15 @@ if TYPE_CHECKING:
 
 
 # Lightning keeps the state of a callback under `state_key`: these are the names in the checkpoints that there are.
-LAST_KEY = "Last"
+LAST_KEY, RANDOM_KEY = "Last", "Randomness"
+OURS = "use a checkpoint that archspec wrote"
 
 
 class Signals:
-    """Handles SIGTERM and SIGINT inside the `with` block. In training, they wait for the end of the step (`number`).
+    """Handles SIGTERM, SIGINT and SIGHUP inside the `with` block. In training, they wait for the end of the step.
 
-    Outside of training, and at the second signal, the process ends at once: `Stopped` is raised.
+    SIGHUP, by which a terminal says that it closes, stays ignored where it is (`nohup`). Outside of training, and at
+    the second signal, the process ends at once: `Stopped` is raised.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,7 +60,11 @@ class Signals:
         """
         if threading.current_thread() is not threading.main_thread():
             return {}
-        return {one: signal.signal(one, self._handle) for one in (signal.SIGTERM, signal.SIGINT)}
+        return {
+            one: signal.signal(one, self._handle)
+            for one in SIGNALS
+            if one != getattr(signal, "SIGHUP", None) or signal.getsignal(one) != signal.SIG_IGN
+        }
 
     def __exit__(self, *_: object) -> None:
         for one, handler in self._before.items():
@@ -91,6 +95,7 @@ class LastCheckpoint(Checkpoint):
         folder: Path,
         signals: Signals,
         group: ProcessGroup,
+        key: str,
         *,
         steps: int | None = None,
         minutes: float | None = None,
@@ -98,6 +103,7 @@ class LastCheckpoint(Checkpoint):
         self.path = folder / "checkpoints" / "last.ckpt"
         self.signals = signals
         self.group = group
+        self.key = key
         self.every_steps = steps
         self.every_seconds = None if minutes is None else 60 * minutes
         self.saved_at = time.monotonic()
@@ -155,6 +161,9 @@ class LastCheckpoint(Checkpoint):
         trainer.val_check_batch = trainer.fit_loop.max_batches = loop.batch_progress.current.completed
         trainer.should_stop = False
 
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        checkpoint[checkpoints.RUN] = self.key  # of the best one too
+
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         self.signals.training = False
 
@@ -169,11 +178,11 @@ class LastCheckpoint(Checkpoint):
 
     def _any_rank_due(self, due: bool) -> bool:
         """Whether any rank must save, for `due` or a signal. All ranks then save (and stop) together."""
-        # One number says both: 0 for nothing, 1 for a checkpoint that is due, else a signal's own number, of which
-        # those that are handled are greater than 1. The maximum lets a signal win.
-        number = self.group.all_reduce_max(self.signals.number or int(due))
+        # One number says both: 0 for nothing, 1 for a checkpoint that is due, else 1 more than a signal's own number.
+        # The maximum lets a signal win.
+        number = self.group.all_reduce_max(1 + self.signals.number if self.signals.number else int(due))
         if number > 1:
-            self.signals.number = number
+            self.signals.number = number - 1
         return number > 0
 
     def _save(self, trainer: Trainer, position: tuple[int, int]) -> None:
@@ -200,7 +209,7 @@ class RandomStates(Callback):
 
     @property
     def state_key(self) -> str:
-        return "Randomness"
+        return RANDOM_KEY
 
     def state_dict(self) -> dict[str, Any]:
         kind, keys, *rest = np.random.get_state()
@@ -234,30 +243,19 @@ class FiniteCheckpointIO(checkpoints.SafeCheckpointIO):
         super().save_checkpoint(checkpoint, path)
 
 
-def position(checkpoint: dict[str, Any]) -> tuple[int, int, int]:
-    """Where a checkpoint was taken: whole epochs, batches of the next one, and steps of the optimizer in all."""
-    state = checkpoint["callbacks"][LAST_KEY]
-    return state["epoch"], state["batch"], checkpoint["global_step"]
+def position(checkpoint: dict[str, Any], path: Path) -> tuple[int, int, int]:
+    """Where a checkpoint was taken: whole epochs, batches of the next one, and steps of the optimizer in all.
 
-
-def csv_log(folder: Path, step: int = 0) -> CSVLogger:
-    """The log `metrics.csv`: its rows before a step are kept, new ones are appended."""
-    file, aside = folder / "metrics.csv", folder / ".metrics.csv"
-    if file.exists() and not aside.exists():
-        os.replace(file, aside)  # Lightning deletes what it finds
-    logger = CSVLogger(folder, name="", version="")
-    writer: Any = logger.experiment
-    if aside.exists():
-        with open(aside, newline="", encoding="utf-8") as old:
-            reader = csv.DictReader(old)
-            rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) < step]
-            names = list(reader.fieldnames or [])
-        if rows:
-            writer.metrics_keys = names
-            with open(folder / ".metrics.new", "w", newline="", encoding="utf-8") as new:
-                lines = csv.DictWriter(new, names)
-                lines.writeheader()
-                lines.writerows(rows)
-            os.replace(folder / ".metrics.new", file)
-        aside.unlink()
-    return logger
+    Raises `Damaged` where it does not say so.
+    """
+    states = [checkpoint["callbacks"].get(name) for name in (LAST_KEY, RANDOM_KEY, EPOCHS_KEY)]
+    # Lightning passes over what is empty, and would go on with a new optimizer
+    states += [*checkpoint["optimizer_states"], None][:1]
+    if not all(isinstance(one, dict) and one for one in states):
+        raise checkpoints.Damaged(f"the checkpoint {path} lacks the state of a part of its training", help=OURS)
+    state = states[0]
+    found = [state.get("epoch"), state.get("batch"), checkpoint["global_step"]]
+    if not all(isinstance(one, int) and one >= 0 for one in found):
+        raise checkpoints.Damaged(f"the checkpoint {path} does not say where in its training it was taken", help=OURS)
+    epoch, batch, step = found
+    return epoch, batch, step

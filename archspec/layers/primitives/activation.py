@@ -133,7 +133,7 @@ class Prelu(Primitive):
     pointwise = True
     arguments = (
         Argument("shared", boolean(), True, "one slope for all channels"),
-        Argument("init", number(-1, below=1), 0.25, "the slope to begin with"),
+        Argument("init", number(-1, 1), 0.25, "the slope to begin with"),
     )
     weights = ("weight",)
     examples = ("prelu", "prelu: {shared: false}")

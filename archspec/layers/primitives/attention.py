@@ -100,6 +100,7 @@ class MultiAxisAttention(Primitive):
         Argument("head_size", integer(1), 32, "channels of each head"),
     )
     weights = ("qkv.weight", "qkv.bias", "bias_table", "out.weight", "out.bias")
+    fixed_size = True
     examples = (
         "multi_axis_attention: {size: 4, head_size: 8}",
         "multi_axis_attention: {size: 4, by: grid, head_size: 4}",

@@ -160,6 +160,7 @@ class PatchMerging(Primitive):
     doc = "The four positions of each 2×2 patch, joined on their channels; an odd size is filled up with zeros (Swin)."
     source = "https://arxiv.org/abs/2103.14030"
     rule = "C×H×W → 4·C×⌈H / 2⌉×⌈W / 2⌉"
+    fixed_size = True
     examples = ("patch_merging",)
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:

@@ -105,6 +105,7 @@ class Reshape(Primitive):
             doc="the sizes of a sample, at most one of them −1",
         ),
     )
+    fixed_size = True
     examples = ("reshape: [16, -1]", "reshape: [2, 32, 32]")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:

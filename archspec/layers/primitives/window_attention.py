@@ -39,6 +39,7 @@ class WindowAttention(Primitive):
         "out.weight",
         "out.bias",
     )
+    fixed_size = True
     examples = ("window_attention: {heads: 2}", "window_attention: {heads: 4, window: 8, shift: 4, version: v2}")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:

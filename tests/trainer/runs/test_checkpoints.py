@@ -173,10 +173,7 @@ def test_a_folder_that_cannot_be_is_an_error_of_the_user(tmp_path: Path) -> None
 def test_callbacks_keep_their_names_in_checkpoints(tmp_path: Path) -> None:
     """Lightning finds a callback's state by this name: an older run could not be resumed under another one."""
     signals = resume.Signals(tmp_path)
-    assert resume.LastCheckpoint(tmp_path, signals, SINGLE_PROCESS).state_key == "Last"
+    assert resume.LastCheckpoint(tmp_path, signals, SINGLE_PROCESS, "key").state_key == "Last"
     assert resume.RandomStates().state_key == "Randomness"
     assert TrainingMonitor(1, SINGLE_PROCESS, TASK.metric).state_key == "Epochs"
-    assert BestCheckpoint(tmp_path, "val_accuracy", "max").state_key == (
-        "Best{'monitor': 'val_accuracy', 'mode': 'max', 'every_n_train_steps': 0, 'every_n_epochs': 1, "
-        "'train_time_interval': None}"
-    )
+    assert BestCheckpoint(tmp_path, TASK.metric, TASK.metric).state_key == "Best"

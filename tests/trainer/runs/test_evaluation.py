@@ -10,8 +10,9 @@ from PIL import Image
 
 from archspec.spec import from_dict
 from trainer.runs import folders
-from trainer.runs.evaluation import evaluate, load_network, predict
+from trainer.runs.evaluation import evaluate, load_network
 from trainer.runs.job import load_job, prepare
+from trainer.runs.prediction import predict
 from trainer.session import Options, train
 
 pytestmark = pytest.mark.slow
@@ -51,12 +52,11 @@ def test_predict_decodes_as_test_does(tmp_path: Path) -> None:
     spec = from_dict(SPEC | {"train": RECIPE | {"data": str(photos)}})
     result = train(prepare(spec, tmp_path), tmp_path / "runs", Options(pictures=False))
     run = folders.find(result.folder, tmp_path)
-    evaluated = evaluate(load_network(run), load_job(run, None).test)
-    predicted, unreadable = predict(run, [test / f"{number}.png" for number in range(6)], top=1)
+    evaluated = evaluate(load_network(run).module, load_job(run, None).test)
+    predicted = [answer["top"][0] for _, answer in predict(run, [test / f"{number}.png" for number in range(6)], top=1)]
 
-    assert not unreadable
-    assert [one["top"][0]["index"] for one in predicted] == evaluated.predicted.tolist()
-    probabilities = [one["top"][0]["probability"] for one in predicted]
+    assert [one["index"] for one in predicted] == evaluated.predicted.tolist()
+    probabilities = [one["probability"] for one in predicted]
     assert probabilities == pytest.approx(evaluated.probability.tolist(), rel=1e-5)
     assert probabilities[::2] == pytest.approx(probabilities[1::2], rel=1e-5)
     assert len({round(one, 4) for one in probabilities}) == 3  # the three images are told apart

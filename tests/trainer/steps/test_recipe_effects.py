@@ -183,8 +183,10 @@ def test_gradients_are_accumulated_and_clipped(clip: dict[str, float], tmp_path:
     optimizer = torch.optim.SGD(network.parameters(), 0.5)
     for number, step in enumerate(steps):
         images = (step.images.float() / 255 - module.mean) / module.std
-        (functional.cross_entropy(network(images), step.labels) / 4).backward()
         in_epoch = number % EPOCH + 1
+        # the last step of an epoch is made of the 3 batches that are left
+        group = 4 if in_epoch <= EPOCH - EPOCH % 4 else EPOCH % 4
+        (functional.cross_entropy(network(images), step.labels) / group).backward()
         if in_epoch % 4 == 0 or in_epoch == EPOCH:
             if "norm" in clip:
                 nn.utils.clip_grad_norm_(network.parameters(), clip["norm"])
@@ -192,7 +194,27 @@ def test_gradients_are_accumulated_and_clipped(clip: dict[str, float], tmp_path:
                 nn.utils.clip_grad_value_(network.parameters(), clip["value"])
             optimizer.step()
             optimizer.zero_grad()
-    assert same_weights(module.network, network)
+    for one, other in zip(module.network.parameters(), network.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "count"), [(1150, 2), (1150, 16), (230, 5), (230, 8)])
+def test_an_epoch_of_one_step_moves_weights_as_one_batch_of_all_images_does(
+    size: int, count: int, tmp_path: Path
+) -> None:
+    network = ["flatten", {"linear": "=num_classes"}]
+    sgd = {"name": "sgd", "lr": 0.1}
+    _, module, _ = trained(tmp_path, network, batch_size=size, accumulate=count, optimizer=sgd, seed=1)
+    ready = prepare(from_dict(SPEC | {"train": {"validation": 0.2, "seed": 1}}), tmp_path)
+    images, labels = ready.train.images, ready.train.labels  # type: ignore[union-attr]
+    assert len(images) == 1150
+    torch.manual_seed(1)
+    by_one_batch = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    functional.cross_entropy(by_one_batch((images.float() / 255 - module.mean) / module.std), labels).backward()
+    torch.optim.SGD(by_one_batch.parameters(), 0.1).step()
+    for one, other in zip(module.network.parameters(), by_one_batch.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 # --- how long ------------------------------------------------------------------------------------------------------
@@ -210,19 +232,16 @@ def test_a_training_can_be_counted_in_steps(tmp_path: Path) -> None:
 def test_without_validation_the_last_weights_are_tested(tmp_path: Path) -> None:
     result, module, steps = trained(tmp_path, validation=0, epochs=2, batch_size=1437)
     assert len(steps[0].labels) == 1437
-    assert (result.val_accuracy, result.best_epoch) == (None, 2)
-    assert {file.name for file in (Path(result.folder) / "checkpoints").iterdir()} == {
-        "last.ckpt",
-        "last.previous.ckpt",
-    }
-    assert accuracy(module, tmp_path) == pytest.approx(result.test_accuracy, abs=1e-6)
+    assert (result.metrics["val_accuracy"], result.best_epoch) == (None, 2)
+    assert {file.name for file in (Path(result.folder) / "checkpoints").iterdir()} == {"last.ckpt"}
+    assert accuracy(module, tmp_path) == pytest.approx(result.metrics["test_accuracy"], abs=1e-6)
     from rich.console import Console
 
     from trainer.report.tables import print_table
 
     console = Console(record=True, width=120)
     print_table([result], console)
-    assert f"│ small │ - │ {result.test_accuracy:.2%} │" in " ".join(console.export_text().split())
+    assert f"│ small │ - │ {result.metrics['test_accuracy']:.2%} │" in " ".join(console.export_text().split())
 
 
 def accuracy(module: SpecModule, folder: Path) -> float:
@@ -252,23 +271,55 @@ def test_the_average_of_weights_is_validated_kept_and_tested(tmp_path: Path) -> 
     network = by_hand()
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
     average: dict[str, Tensor] = {}
-    for step in steps:
+    for count, step in enumerate(steps):
         optimizer.zero_grad()
         images = (step.images.float() / 255 - module.mean) / module.std
         functional.cross_entropy(network(images), step.labels).backward()
         optimizer.step()
         now = {name: one.detach().clone() for name, one in network.named_parameters()}
-        average = {name: 0.8 * average[name] + 0.2 * one for name, one in now.items()} if average else now
+        if average:
+            kept = min(0.8, (1 + count) / (10 + count))  # of an average of `count` weights
+            average = {name: kept * average[name] + (1 - kept) * one for name, one in now.items()}
+        else:
+            average = now
     for name, one in module.network.named_parameters():
         torch.testing.assert_close(one, average[name])
     best = Path(result.folder) / "checkpoints" / "best.ckpt"
     tested = SpecModule.load_from_checkpoint(best, weights_only=True).eval()
-    assert accuracy(tested, tmp_path) == pytest.approx(result.test_accuracy, abs=1e-6)
+    assert accuracy(tested, tmp_path) == pytest.approx(result.metrics["test_accuracy"], abs=1e-6)
     # the weights that the next step would have gone on from are another thing
     bare = copy.deepcopy(tested)
     current = torch.load(best, weights_only=True)["current_model_state"]
     bare.load_state_dict(current)
     assert not same_weights(bare.network, tested.network)
+
+
+@pytest.mark.slow
+def test_until_there_is_an_average_the_weights_are_validated_kept_and_tested(tmp_path: Path) -> None:
+    plain, without, _ = trained(tmp_path / "plain", epochs=2)
+    averaged, module, steps = trained(tmp_path / "averaged", epochs=2, ema={"every": 500})
+    assert len(steps) < 500
+    assert same_weights(module.network, without.network)
+    assert averaged.metrics == plain.metrics
+
+
+@pytest.mark.slow
+def test_an_average_of_several_steps_is_of_the_weights_after_them(tmp_path: Path) -> None:
+    """Of 23 steps, those after 10 and 20 count; the second keeps min(0.999, 2 / 11) of the first."""
+    sgd = {"name": "sgd", "lr": 0.1}
+    _, module, steps = trained(tmp_path, steps=23, optimizer=sgd, ema={"every": 10})
+    torch.manual_seed(42)
+    network = by_hand()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1)
+    after: list[dict[str, Tensor]] = []
+    for step in steps:
+        optimizer.zero_grad()
+        images = (step.images.float() / 255 - module.mean) / module.std
+        functional.cross_entropy(network(images), step.labels).backward()
+        optimizer.step()
+        after.append({name: one.detach().clone() for name, one in network.named_parameters()})
+    for name, one in module.network.named_parameters():
+        torch.testing.assert_close(one, 2 / 11 * after[9][name] + 9 / 11 * after[19][name])
 
 
 @pytest.mark.slow

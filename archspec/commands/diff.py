@@ -1,0 +1,201 @@
+"""`archspec diff`: what differs between two networks."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archspec.commands._common import echo_notes, format_option, note_measured, plugin_option
+from archspec.foundation.errors import UsageError, escape_line
+from archspec.foundation.shapes import show
+
+if TYPE_CHECKING:
+    from archspec.plan.plan import Plan
+    from archspec.spec import Spec
+    from archspec.views.difference import Change, Difference
+
+MOST_NAMES = 3  # of weights that are named in a line
+SIGNS = {"added": "+", "removed": "-", "moved": ">", "changed": "~", "resized": "=", "rewired": "~"}
+
+
+@click.command("diff")
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@format_option
+@plugin_option
+def command(old: str, new: str, output_format: str) -> None:
+    """Show what differs between the networks OLD and NEW, not between the texts of their files.
+
+    Each is a file or a bundled spec, SPEC@VARIANT for one of its variants, or REVISION:FILE for a file as a revision of
+    git has it. The exit status is 0 where both compute the same, 1 where they differ, 2 where one cannot be read.
+    """
+    from archspec.foundation.errors import SpecError
+    from archspec.views.difference import compare
+
+    try:
+        specs = [_load(old), _load(new)]
+    except SpecError as error:  # status 1 would say that they differ
+        if output_format == "json":
+            click.echo(json.dumps({"errors": [one.to_dict() for one in error.diagnostics]}, indent=2))
+        else:
+            click.echo("\n\n".join(one.render() for one in error.diagnostics), err=True)
+        raise click.exceptions.Exit(2) from None
+    before, after = (spec.plan for spec in specs)
+    difference = compare(before, after)
+    if output_format == "json":
+        click.echo(json.dumps(_data(before, after, difference), indent=2))
+    else:
+        for line in _lines(before, after, difference):
+            click.echo(line)
+    echo_notes(note for spec in specs for note in spec.notes)
+    note_measured()
+    raise click.exceptions.Exit(1 if difference.changes else 0)
+
+
+def _load(target: str) -> Spec:
+    """The spec of `SPEC`, `SPEC@VARIANT` or `REVISION:FILE`. Raises `UsageError`, `SpecError`."""
+    from archspec.spec import load, open_file
+
+    name, separator, variant = (target, "", "") if os.path.exists(target) else target.partition("@")
+    revision, colon, path = name.partition(":")
+    if not colon or os.path.exists(name):
+        return load(name, variant=variant if separator else None)
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        file, _ = open_file(_from_git(revision, path, folder))
+        return file.spec(variant if separator else None)
+
+
+def _from_git(revision: str, path: str, folder: str) -> Any:
+    """A file of a revision, with the specs of its folder, which it may extend, written to another folder."""
+    import io
+    import tarfile
+
+    from archspec.language.finder import FoundFile
+
+    where, name = os.path.split(path.replace("\\", "/"))
+    tree = _git("rev-parse", "--verify", "--end-of-options", f"{revision}:./{where}").decode().strip()
+    archive = _git("archive", tree, ":(glob)**/*.y*ml", what=f"{revision}:{path}")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+    if not os.path.isfile(os.path.join(folder, name)):
+        raise UsageError(f"cannot read {escape_line(f'{revision}:{path}')}: the revision has no such spec file")
+    return FoundFile(os.path.join(folder, name), f"{revision}:{path}")
+
+
+def _git(*arguments: str, what: str = "") -> bytes:
+    """What git prints. Raises `UsageError` with its own words where it fails."""
+    import subprocess
+
+    what = escape_line(what or arguments[-1])
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except OSError as error:
+        raise UsageError(f"cannot read {what}: git cannot be run: {error.strerror}") from None
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it failed"]
+        raise UsageError(
+            f"cannot read {what}: git says: {escape_line(said[0])}",
+            help="REVISION:FILE is a file as a revision of git has it, seen from this folder: `HEAD~1:net.yaml`",
+        )
+    return done.stdout
+
+
+def _lines(old: Plan, new: Plan, difference: Difference) -> list[str]:
+    from archspec.views.difference import fold
+
+    names = [escape_line(plan.title) for plan in (old, new)]
+    if not difference.changes:
+        lines = [f"{names[0]} and {names[1]} compute the same: {new.params:,} parameters, {new.macs / 1e9:.3f} GMACs"]
+        if difference.renamed:
+            first, second = difference.renamed[0]
+            more = f", and {len(difference.renamed) - 1} more" if len(difference.renamed) > 1 else ""
+            lines.append(f"layers with other paths: {escape_line(first)} → {escape_line(second)}{more}")
+        return lines + _weights(difference)
+    lines = [f"{names[0]} → {names[1]}", *(_line(group) for group in fold(difference.changes)), ""]
+    for what, before, after in (("input", old.input, new.input), ("output", old.output, new.output)):
+        lines.append(f"{what:<12}{show(before)}" + ("" if before == after else f" → {show(after)}"))
+    lines.append(f"{'parameters':<12}{old.params:,}" + _growth(old.params, new.params, f"{new.params:,}"))
+    lines.append(f"{'GMACs':<12}{old.macs / 1e9:.3f}" + _growth(old.macs, new.macs, f"{new.macs / 1e9:.3f}"))
+    lines.append(
+        f"{'layers':<12}{old.root.layers:,}" + _growth(old.root.layers, new.root.layers, f"{new.root.layers:,}")
+    )
+    return lines + _weights(difference)
+
+
+def _growth(old: int, new: int, shown: str) -> str:
+    if old == new:
+        return ""
+    return f" → {shown}" + (f" ({(new - old) / old:+.1%})" if old else "")
+
+
+def _line(group: list[Change]) -> str:
+    """Changes that read alike, in a line."""
+    change = group[0]
+    paths = [one.new if one.new is not None else one.old or "" for one in group]
+    where = escape_line(paths[0] or "network")
+    if change.kind == "moved":
+        where = f"{escape_line(change.old or '')} → {where}"
+    if len(group) > 1:
+        where += f" … {escape_line(paths[-1])}"
+    count = f" ×{len(group)}" if len(group) > 1 else ""
+    facts = [f"{name} {_value(old)} → {_value(new)}" for name, old, new in change.arguments]
+    signed = change.kind not in ("added", "removed")
+    for figure, unit in ((sum(c.params for c in group), "parameters"), (sum(c.macs for c in group), "MACs")):
+        if figure:
+            facts.append(f"{figure:{'+' if signed else ''},} {unit}")
+    return f"{SIGNS[change.kind]} {where}  {change.what}{count}" + (f"  {', '.join(facts)}" if facts else "")
+
+
+def _value(value: Any) -> str:
+    from archspec.plan.frames import _short
+
+    return "none" if value is None else escape_line(_short(value))
+
+
+def _weights(difference: Difference) -> list[str]:
+    weights = difference.weights
+    counts = [f"{len(weights.loaded)} of NEW load from OLD by name and shape"]
+    for what, names in (
+        ("have another shape", [name for name, _, _ in weights.misfits]),
+        ("are new", weights.fresh),
+        ("of OLD are left out", weights.left_out),
+    ):
+        if names:
+            shown = ", ".join(map(escape_line, names[:MOST_NAMES])) + (", …" if len(names) > MOST_NAMES else "")
+            counts.append(f"{len(names)} {what} ({shown})")
+    return [f"{'weights':<12}" + "; ".join(counts)]
+
+
+def _data(old: Plan, new: Plan, difference: Difference) -> dict[str, Any]:
+    weights = difference.weights
+    return {
+        **{
+            side: {
+                "spec": plan.file,
+                "name": plan.name,
+                "variant": plan.variant,
+                "input": list(plan.input),
+                "output": list(plan.output),
+                "params": plan.params,
+                "macs": plan.macs,
+                "layers": plan.root.layers,
+            }
+            for side, plan in (("old", old), ("new", new))
+        },
+        "same": not difference.changes,
+        "changes": [change.to_dict() for change in difference.changes],
+        "renamed": [{"old": first, "new": second} for first, second in difference.renamed],
+        "weights": {
+            "loaded": list(weights.loaded),
+            "other_shape": [
+                {"name": name, "old": list(before), "new": list(after)} for name, before, after in weights.misfits
+            ],
+            "left_out": list(weights.left_out),
+            "new": list(weights.fresh),
+        },
+    }

@@ -1,0 +1,99 @@
+"""`archspec diff`, as whole processes: files, variants, revisions of git, and what cannot be read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+NET = """archspec: 1
+name: Net
+input: [3, 8, 8]
+vars: {width: 4}
+network:
+  stem: [{conv: {out: =width, kernel: 3, padding: 1}}, relu]
+  head: [global_avg_pool, flatten, {linear: 10}]
+variants:
+  wide: {vars: {width: 8}}
+"""
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def test_a_variant_against_its_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET)
+    done = run("diff", "net.yaml", "net.yaml@wide")
+    assert done.stdout == (
+        "Net → Net (wide)\n"
+        "~ stem.0  conv  out 4 → 8, +112 parameters, +6,912 MACs\n"
+        "= head.2  linear  input [4] → [8], +40 parameters, +40 MACs\n"
+        "\n"
+        "input       3×8×8\n"
+        "output      10\n"
+        "parameters  162 → 314 (+93.8%)\n"
+        "GMACs       0.000 → 0.000 (+100.0%)\n"
+        "layers      5\n"
+        "weights     1 of NEW load from OLD by name and shape; "
+        "3 have another shape (stem.0.weight, stem.0.bias, head.2.weight)\n"
+    )
+    assert (done.stderr, done.returncode) == ("", 1)
+
+
+def test_another_text_of_the_same_network(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET)
+    (tmp_path / "other.yaml").write_text(NET.replace("stem:", "begin:  # the first layers\n    "))
+    done = run("diff", "net.yaml", "other.yaml")
+    assert done.stdout == (
+        "Net and Net compute the same: 162 parameters, 0.000 GMACs\n"
+        "layers with other paths: stem.0 → begin.0, and 1 more\n"
+        "weights     2 of NEW load from OLD by name and shape; 2 are new (begin.0.weight, begin.0.bias); "
+        "2 of OLD are left out (stem.0.weight, stem.0.bias)\n"
+    )
+    assert done.returncode == 0
+
+
+def test_a_revision_of_git(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text("archspec: 1\nextends: base.yaml\n")
+    (tmp_path / "base.yaml").write_text(NET)
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+    assert run("diff", "HEAD:net.yaml", "net.yaml").returncode == 0
+    (tmp_path / "base.yaml").write_text(NET.replace("relu", "tanh"))
+    done = run("diff", "HEAD:net.yaml", "net.yaml", "--format", "json")
+    found = json.loads(done.stdout)
+    assert [(c["kind"], c["what"], c["old"], c["new"]) for c in found["changes"]] == [
+        ("removed", "relu", "stem.1", None),
+        ("added", "tanh", None, "stem.1"),
+    ]
+    assert (found["same"], done.returncode) == (False, 1)
+    done = run("diff", "HEAD:none.yaml", "net.yaml")
+    assert done.stderr == "error: cannot read HEAD:none.yaml: the revision has no such spec file\n"
+    done = run("diff", "never:net.yaml", "net.yaml")
+    assert done.stderr == (
+        "error: cannot read never:./: git says: fatal: Needed a single revision\n"
+        "  help: REVISION:FILE is a file as a revision of git has it, seen from this folder: `HEAD~1:net.yaml`\n"
+    )
+    assert done.returncode == 2
+
+
+def test_what_is_no_spec(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET)
+    (tmp_path / "wrong.yaml").write_text(NET.replace("relu", "rleu"))
+    done = run("diff", "net.yaml", "wrong.yaml")
+    assert done.stderr == (
+        "wrong.yaml:6:56: error[name-unknown]: there is no primitive or block `rleu`\n"
+        "    6 |   stem: [{conv: {out: =width, kernel: 3, padding: 1}}, rleu]\n"
+        "      |                                                        ^^^^\n"
+        "  help: did you mean `relu`?\n"
+    )
+    assert (done.stdout, done.returncode) == ("", 2)
+    done = run("diff", "net.yaml", "wrong.yaml", "--format", "json")
+    assert [one["code"] for one in json.loads(done.stdout)["errors"]] == ["name-unknown"]
+    done = run("diff", "net.yaml@wise", "net.yaml")
+    assert (done.stdout, done.returncode) == ("", 2)
+    assert done.stderr.splitlines()[0] == "net.yaml:1:1: error[variant-unknown]: there is no variant `wise`"
+    done = run("diff", "net.yaml", "none.yaml")
+    assert done.stderr.startswith("error: cannot read none.yaml: there is no such file\n")
+    assert done.returncode == 2

@@ -1,0 +1,84 @@
+"""What is odd about the parts of a data set together: images that several share, and classes that one lacks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from archspec.foundation.errors import join_words
+from trainer.input.files import Files
+
+NAMED = 5
+"""How many classes a note names."""
+_SAMPLE = 4096  # bytes out of the middle of a file, which tell most images apart
+_File = tuple[str, Path]
+"""A file and the part that it belongs to."""
+
+
+def missing_classes(parts: Mapping[str, Tensor], names: Sequence[str]) -> list[str]:
+    """Notes of the parts that lack classes, by each part's labels `(N,)`; of empty parts nothing is said."""
+    notes = []
+    for part, labels in parts.items():
+        there = torch.bincount(labels, minlength=len(names))
+        lacking = [name for name, count in zip(names, there.tolist(), strict=True) if not count]
+        if lacking and len(labels):
+            which = join_words(lacking) if len(lacking) <= NAMED else f"{len(lacking)} of the {len(names)} classes"
+            notes.append(f"the {part} set has no images of {which}")
+    return notes
+
+
+def shared_images(parts: Mapping[str, Files]) -> list[str]:
+    """Notes of the files of a part that have the same content as files of a part before it."""
+    files = [(part, files.file(i)) for part, files in parts.items() for i in range(len(files))]
+    # each step reads more, of fewer files
+    groups: list[list[_File]] = [files]
+    for what in (_size, _sample, _content):
+        groups = [group for one in groups for group in _grouped(one, what) if len({part for part, _ in group}) > 1]
+    order = list(parts)
+    found: dict[tuple[str, str], list[tuple[Path, Path]]] = {(b, a): [] for b in order for a in order}
+    for group in groups:
+        first, original = group[0]
+        for part, file in group[1:]:
+            if part != first:
+                found[part, first].append((file, original))
+    return [
+        f"{len(pairs):,} image{'s' * (len(pairs) > 1)} of the {part} set {'are' if len(pairs) > 1 else 'is'} in the "
+        f"{first} set too: {pairs[0][0]} is {pairs[0][1]}" + (", and so on" if len(pairs) > 1 else "")
+        for (part, first), pairs in found.items()
+        if pairs
+    ]
+
+
+def _grouped(files: Iterable[_File], what: Callable[[Path], Hashable]) -> list[list[_File]]:
+    groups: dict[Hashable, list[_File]] = defaultdict(list)
+    for part, file in files:
+        try:
+            groups[what(file)].append((part, file))
+        except OSError:  # what cannot be read is said elsewhere
+            continue
+    return list(groups.values())
+
+
+def _size(file: Path) -> int:
+    state = os.stat(file)
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError  # a named pipe would never end
+    return state.st_size
+
+
+def _sample(file: Path) -> bytes:
+    with open(file, "rb") as content:
+        content.seek(max(0, os.fstat(content.fileno()).st_size - _SAMPLE) // 2)
+        return content.read(_SAMPLE)
+
+
+def _content(file: Path) -> bytes:
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").digest()
