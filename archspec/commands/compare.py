@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,10 @@ from archspec.foundation.errors import UsageError, did_you_mean, escape, escape_
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
+    from trainer.runs.folders import Result
 
-RUNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
-    "val_accuracy": ("val accuracy", lambda v: f"{v:.2%}"),
-    "test_accuracy": ("test accuracy", lambda v: f"{v:.2%}"),
-    "images_per_second": ("images/s", lambda v: f"{v:,.0f}"),
-}
-"""What is known of a network's best run: headings, and how it is shown."""
+Shown = dict[str, tuple[str, Callable[[Any], str]]]
+"""Figures by name, each with its heading, and how it is shown."""
 
 
 @click.command("compare")
@@ -38,7 +35,7 @@ RUNS: Mapping[str, tuple[str, Callable[[float], str]]] = {
 )
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw two figures (.svg, .pdf or .png).")
 @click.option("--x", metavar="FIGURE", default="macs", show_default=True, help="What the plot has along its width.")
-@click.option("--y", metavar="FIGURE", help="And along its height.  [default: test_accuracy of runs, else params]")
+@click.option("--y", metavar="FIGURE", help="And along its height.  [default: what runs measure, else params]")
 @plugin_option
 def command(
     specs: tuple[str, ...],
@@ -53,11 +50,15 @@ def command(
 
     SPEC@VARIANT names a variant of a file; SPEC@* stands for all of them.
 
-    FIGURE is params, macs, kept, inference, training, layers, depth, field, val_accuracy, test_accuracy or
-    images_per_second. A plot's line joins the networks that no other one beats in both figures (Pareto).
+    FIGURE is params, macs, kept, inference, training, layers, depth or field, or what runs measure: test_accuracy,
+    images_per_second and others. A plot's line joins the networks that no other one beats in both figures (Pareto).
     """
+    metrics, best = _runs(out)
+    shown = _shown() | metrics
     for name in filter(None, (sort and sort.removeprefix("-"), x, y)):
-        _known(name)
+        if name not in shown:
+            hint = did_you_mean(name, shown) or f"the figures are {join_words(list(shown))}"
+            raise UsageError(f"there is no figure `{escape_line(name)}`", help=hint)
     if plot is not None and plot.suffix not in (".svg", ".pdf", ".png"):
         raise UsageError(f"cannot draw {escape_line(str(plot))}", help="its name ends in .svg, .pdf or .png")
     from archspec.foundation.errors import SpecError
@@ -71,13 +72,13 @@ def command(
         raise click.exceptions.Exit(error.exit_status) from None
     for spec in chosen:
         echo_notes(spec.notes)
-    rows = _rows(chosen, out)
+    rows = [_row(spec, best, metrics) for spec in chosen]
     if sort is not None:
         rows = _sorted(rows, sort)
-    _echo(rows, output_format)
+    _echo(rows, shown, output_format)
     if plot is not None:
-        has_runs = any(row["test_accuracy"] is not None for row in rows)
-        _draw(rows, plot, x, y or ("test_accuracy" if has_runs else "params"))
+        known = next((name for name in metrics if any(row[name] is not None for row in rows)), "params")
+        _draw(rows, plot, (x, y or known), shown, metrics)
         click.echo(f"drawn: {escape_line(str(plot))}", err=True)
     note_measured()
 
@@ -98,43 +99,50 @@ def _load(name: str) -> list[Spec]:
     return list(checked.specs)
 
 
-def _known(name: str) -> None:
+def _shown() -> Shown:
     from archspec.views.figures import FIGURES
 
-    names = [*FIGURES, *RUNS]
-    if name not in names:
-        hint = did_you_mean(name, names) or f"the figures are {join_words(names)}"
-        raise UsageError(f"there is no figure `{escape_line(name)}`", help=hint)
+    return {name: (one.heading, one.show) for name, one in FIGURES.items()}
 
 
-def _rows(specs: list[Spec], out: Path) -> list[dict[str, Any]]:
+def _row(spec: Spec, best: dict[tuple[Any, ...], Result], metrics: Shown) -> dict[str, Any]:
     from archspec.views.figures import FIGURES
 
-    runs = _runs(out)
-    rows = []
-    for spec in specs:
-        plan = spec.plan
-        figures = {name: one.of(plan) for name, one in FIGURES.items()}
-        best = runs.get((Path(spec.file).name, plan.variant, plan.params, plan.macs), {})
-        named = {"label": plan.variant or Path(spec.file).stem}
-        rows.append(result(plan, spec.file) | named | figures | {name: best.get(name) for name in RUNS})
-    return rows
+    plan = spec.plan
+    run = best.get((Path(spec.file).name, plan.variant, plan.params, plan.macs))
+    measured = {} if run is None else {**run.metrics, "images_per_second": run.images_per_second}
+    named = {"label": plan.variant or Path(spec.file).stem}
+    figures = {name: one.of(plan) for name, one in FIGURES.items()}
+    return result(plan, spec.file) | named | figures | {name: measured.get(name) for name in metrics}
 
 
-def _runs(out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """What the best finished run of each network reached, by its file's name, variant and figures."""
+def _runs(out: Path) -> tuple[Shown, dict[tuple[Any, ...], Result]]:
+    """What runs measure, and each network's best finished run, by its file's name, variant and figures."""
     if not out.is_dir():
-        return {}
+        return {}, {}
+    from archspec.commands.runs import metrics_of
     from trainer.runs.folders import list_runs
 
-    best: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for run in list_runs(out, lambda message: click.echo(escape(f"note: {message}"), err=True)):
+    runs = list_runs(out, lambda message: click.echo(escape(f"note: {message}"), err=True))
+    if not runs:
+        return {}, {}
+    metrics = metrics_of(runs) | {"images_per_second": ("images/s", lambda v: f"{v:,.0f}")}
+    best: dict[tuple[Any, ...], Result] = {}
+    for run in runs:
         if (one := run.result) is None:
             continue
         key = (Path(one.spec).name, one.variant, one.params, one.macs)
-        if key not in best or best[key]["test_accuracy"] < one.test_accuracy:
-            best[key] = {name: getattr(one, name) for name in RUNS}
-    return best
+        if key not in best or _is_better(one, best[key], run.task.metric):
+            best[key] = one
+    return metrics, best
+
+
+def _is_better(one: Result, other: Result, metric: Any) -> bool:
+    """By the task's first metric on the test images."""
+    values = [result.metrics.get(metric.test_name) for result in (one, other)]
+    if values[0] is None or values[1] is None:
+        return values[0] is not None
+    return values[0] > values[1] if metric.mode == "max" else values[0] < values[1]
 
 
 def _sorted(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
@@ -143,47 +151,33 @@ def _sorted(rows: list[dict[str, Any]], sort: str) -> list[dict[str, Any]]:
     return having + [row for row in rows if row[name] is None]
 
 
-def _echo(rows: list[dict[str, Any]], output_format: str) -> None:
+def _echo(rows: list[dict[str, Any]], figures: Shown, output_format: str) -> None:
     from archspec.commands._tables import Table, echo_table
-    from archspec.views.figures import FIGURES
 
-    shown = [*FIGURES, *(name for name in RUNS if any(row[name] is not None for row in rows))]
     if output_format == "json":
         echo_json(rows, [])
         return
+    always = _shown()
+    shown = [name for name in figures if name in always or any(row[name] is not None for row in rows)]
     exact = output_format == "csv"
-    headings = ["label", "name", *shown] if exact else ["network", *(_heading(name) for name in shown)]
-    cells = [
-        [row["label"], *([row["name"]] if exact else []), *(_cell(row[name], name, exact=exact) for name in shown)]
-        for row in rows
-    ]
-    names = 1 + exact
+    headings = ["label", "name", *shown] if exact else ["network", *(figures[name][0] for name in shown)]
+    cells = []
+    for row in rows:
+        values = [(row[name], figures[name][1]) for name in shown]
+        blank = "" if exact else "-"
+        texts = [blank if value is None else str(value) if exact else show(value) for value, show in values]
+        cells.append([row["label"], *([row["name"]] if exact else []), *texts])
     spare = tuple(1 + shown.index(name) for name in ("layers", "kept", "depth", "inference", "field", "training"))
-    echo_table(Table(headings, cells, "<" * names + ">" * len(shown), spare=spare), output_format)
+    echo_table(Table(headings, cells, "<" * (1 + exact) + ">" * len(shown), spare=spare), output_format)
 
 
-def _heading(name: str) -> str:
-    from archspec.views.figures import FIGURES
-
-    return FIGURES[name].heading if name in FIGURES else RUNS[name][0]
-
-
-def _cell(value: Any, name: str, *, exact: bool) -> str:
-    from archspec.views.figures import FIGURES
-
-    if value is None:
-        return "" if exact else "-"
-    if exact:
-        return str(value)
-    return FIGURES[name].show(value) if name in FIGURES else RUNS[name][1](value)
-
-
-def _draw(rows: list[dict[str, Any]], file: Path, x: str, y: str) -> None:
+def _draw(rows: list[dict[str, Any]], file: Path, axes: tuple[str, str], shown: Shown, metrics: Shown) -> None:
     """Two figures against each other, with a line through those that no other network beats in both."""
     from archspec.views.pareto import best, draw
 
+    x, y = axes
     points = [(row[x], row[y], row["label"]) for row in rows if row[x] is not None and row[y] is not None]
     if not points:
         raise UsageError(f"no network has both `{x}` and `{y}`: there is nothing to draw")
-    line = best(points, larger=y in RUNS)
-    draw(points, line, file, (_heading(x), _heading(y)))
+    larger = y in metrics and not any(word in y for word in ("loss", "error"))
+    draw(points, best(points, larger=larger), file, (shown[x][0], shown[y][0]))

@@ -56,7 +56,7 @@ def command(out: Path, sort: str, conditions: tuple[str, ...], output_format: st
 
     notes: list[str] = []
     runs = list_runs(out, notes.append)
-    metrics = _metrics(runs)
+    metrics = metrics_of(runs)
     fields = [*TEXTS, "settings", "seed", *metrics, *FIGURES, "started"]
     descending, field = sort.startswith("-"), sort.removeprefix("-")
     _known(field, fields)
@@ -76,7 +76,7 @@ def command(out: Path, sort: str, conditions: tuple[str, ...], output_format: st
         click.echo(escape(f"note: {note}"), err=True)
 
 
-def _metrics(runs: Sequence[Run]) -> dict[str, tuple[str, Callable[[Any], str]]]:
+def metrics_of(runs: Sequence[Run]) -> dict[str, tuple[str, Callable[[Any], str]]]:
     """What the tasks of some runs measure, by the names in `results.json`: how it is headed and shown."""
     from trainer import tasks
 

@@ -27,7 +27,7 @@ def depth(plan: Plan) -> int:
     """The most layers with weights, normalisations aside, on a way from the input to the output."""
     longest = [0]
     for node in plan.graph.nodes[1:]:
-        deeper = isinstance(node, GraphLayer) and node.macs > 0 and node.params > 0
+        deeper = isinstance(node, GraphLayer) and node.macs > 0 and node.layer.params > 0
         longest.append(max(longest[id] for id in node.sources) + deeper)
     return longest[plan.graph.output]
 

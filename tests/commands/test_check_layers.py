@@ -66,6 +66,7 @@ def test_json_has_the_rows(run: Callable, tmp_path: Path) -> None:
     (result,) = json.loads(done.stdout)["results"]
     assert result["rows"][3] == {
         "path": "1.right.0",
+        "module": "1.right.0",
         "kind": "conv",
         "file": "net.yaml",
         "line": 9,
