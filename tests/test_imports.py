@@ -123,7 +123,7 @@ FLOORS = [
     {"trainer.session"},
     {"trainer"},
     {"archspec.commands"},
-    {"archspec.installation"},
+    {"archspec.installation", "archspec.threads"},
     {"archspec.cli"},
     {"archspec.__main__"},
 ]

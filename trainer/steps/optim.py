@@ -14,11 +14,16 @@ from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe, Warmup
 
 
-def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
-    """The recipe's optimizer of all parameters; with `decay: weights`, weight decay acts on some of them alone."""
+def make_optimizer(recipe: Recipe, network: nn.Module, *, fused: bool = False) -> Optimizer:
+    """The recipe's optimizer of all parameters; with `decay: weights`, weight decay acts on some of them alone.
+
+    `fused`: it steps by one kernel for all tensors, where torch has one; numbers are rounded otherwise.
+    """
     # pairs: torch takes `(0.0, 0.99)`, and not `[0, 0.99]`
     arguments = {key: _floats(value) for key, value in recipe.optimizer.arguments.items()}
     kind: Callable[..., Optimizer] = _OPTIMIZERS[recipe.optimizer.name]
+    if fused and recipe.optimizer.name in _FUSED:
+        arguments["fused"] = True
     if recipe.decay == "all":
         return kind(network.parameters(), **arguments)
     no_decay = {id(parameter) for parameter in _norms_and_biases(network)}
@@ -34,6 +39,7 @@ def _floats(value: Any) -> Any:
     return tuple(one if one is None else float(one) for one in value) if isinstance(value, list) else value
 
 
+_FUSED = ("sgd", "adam", "adamw")
 _OPTIMIZERS: dict[str, Any] = {name.lower(): getattr(torch.optim, name) for name in torch.optim.__all__}
 
 
