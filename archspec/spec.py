@@ -67,6 +67,8 @@ class Spec:
     """The file with its settings, from which `replace` starts."""
     notes: tuple[Note, ...] = ()
     """What is worth saying of its file, and no error."""
+    unused_vars: frozenset[str] = frozenset()
+    """Variables of the file on which nothing depends, with this variant and these settings."""
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -178,9 +180,29 @@ class SpecFile:
             spec = self._elaborate(document, variant, report)
             if spec is not None and outlined:
                 specs.append(spec)
+        if document is not None and specs and not report.diagnostics:
+            self._report_unused(document, specs, report, whole=len(wanted) == 1 + len(document.variants))
+            if report.diagnostics:
+                specs.clear()
         if len(specs) < len(wanted) and not report.diagnostics:
             message = "the network is not valid, but archspec cannot say why"
             report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
+
+    def _report_unused(self, document: Document, specs: list[Spec], report: Report, *, whole: bool) -> None:
+        """Refuse settings of variables on which nothing depends, and note such variables of the file itself."""
+        unused = frozenset.intersection(*(spec.unused_vars for spec in specs))
+        if not unused:
+            return
+        settings = [documents.parse_setting(document, assignment) for assignment in self.set]
+        given = {one.keys[1]: one.mark for one in settings if one.keys[0] == "vars" and len(one.keys) > 1}
+        given |= {name: Mark(Text("vars", ()), 1, 1) for name in self.vars}
+        for name in sorted(unused & given.keys()):
+            message = f"`{name}` is set, but nothing depends on it"
+            report.add(Fault("usage", message, given[name], help=_spell_use(name, document, specs)))
+        section = document.root.get("vars")
+        for name, (mark, _) in section.entries.items() if whole and isinstance(section, Mapping) else ():
+            if name in unused and name not in given and mark.text is self.tree.mark.text:
+                report.note(f"nothing depends on the variable `{name}`", mark)
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
@@ -226,7 +248,7 @@ class SpecFile:
         if report.count > before:
             return None
         resolved = plain(root) | {"name": plan.name}
-        return Spec(self.file, variant, plan, sections.recipe, resolved, self)
+        return Spec(self.file, variant, plan, sections.recipe, resolved, self, unused_vars=sections.unused)
 
     def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file, in the order of the file."""
@@ -266,6 +288,13 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
+
+
+def _spell_use(name: str, document: Document, specs: list[Spec]) -> str:
+    """How a variable comes to be used, where it is set and nothing uses it."""
+    if len(specs) < 1 + len(document.variants):
+        return f"write `={name}` where its value belongs; or choose a variant that uses it"
+    return f"write `={name}` where its value belongs: a block sees only what it is given"
 
 
 def _decimals(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 CODES = {
     "argument-missing": "a required argument is not given",
     "argument-unknown": "the primitive or block has no argument of this name",
-    "block-recursion": "a block uses itself, directly or through others",
+    "block-recursion": "a block uses itself, and nothing proves that this ends",
     "branch-missing": "a merge is left with no branch",
     "duplicate-key": "a mapping holds the same key twice",
     "duplicate-name": "two parts of one sequence or merge have the same name",
@@ -195,7 +195,13 @@ def _way(frames: Sequence[Frame]) -> list[str]:
         close()
         line, loops = f"{frame.label}, from {frame.mark}", []
     close()
+    if len(lines) > MAX_CALLS:
+        lines[INNERMOST : 1 - MAX_CALLS + INNERMOST] = [f"{len(lines) - MAX_CALLS + 1} more calls"]
     return lines
+
+
+MAX_CALLS = 12  # lines about the calls that led to a place
+INNERMOST = 8  # of these
 
 
 class ArchspecError(Exception):

@@ -308,14 +308,42 @@ def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))
-    among = right if op in (ast.In, ast.NotIn) and isinstance(right, list) else [right]
-    if (left == "none" and None in among) or (left is None and "none" in among):
-        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
-        raise _fail("the text 'none' is compared with `none`, which it never equals", help)
+    if op in (ast.In, ast.NotIn):
+        for one in right if isinstance(right, list) else []:
+            _refuse_unequal(left, one)
+    elif op in (ast.Eq, ast.NotEq):
+        _refuse_unequal(left, right)
     try:
         return COMPARISONS[op](left, right)
     except TypeError:
         raise _fail(f"{describe(left)} and {describe(right)} cannot be compared so") from None
+
+
+def _refuse_unequal(left: Any, right: Any) -> None:
+    """Refuse to compare a text with what it reads as, without quotes, but never equals. Raises `Fault`."""
+    text, other = (left, right) if isinstance(left, str) else (right, left)
+    if not isinstance(text, str) or isinstance(other, (str, list, dict)):
+        return
+    word = text.lower()
+    if other is None:
+        wrong = word in ("none", "null", "~")
+        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+    elif isinstance(other, bool):
+        wrong = word in ("true", "false", "yes", "no", "on", "off")
+        help = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
+    else:
+        wrong = _is_number(word)
+        help = f"without quotes, {text} is a number"
+    if wrong:
+        named = "`none`" if other is None else describe(other)
+        raise _fail(f"the text {text!r} is compared with {named}, which it never equals", help)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and "_" not in text
+    except ValueError:
+        return False
 
 
 def _item(value: Any, index: ast.expr, scope: Mapping[str, Any]) -> Any:

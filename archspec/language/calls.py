@@ -10,7 +10,7 @@ from typing import Protocol
 from archspec.foundation.arguments import NODE, Signature, fault_in, is_node
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.source import Mapping, Scalar, Value
-from archspec.language.foreign import argument_hint, layer_hint
+from archspec.language.foreign import argument_hint, layer_hint, value_hint
 from archspec.language.names import INCOMING, LOOP, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 
@@ -33,6 +33,10 @@ class CallGrammar(ABC):
         self.block = block
         self.visible = set(visible) | set(INCOMING)
         self.report = report
+        self.used: set[str] = set()
+        """The names from outside that formulas use, those of columns that hide them aside."""
+        self.columns: set[str] = set()
+        """Those of the loops around."""
         self.unnamed_rows = False  # within a loop over `rows` whose columns have no names
 
     @abstractmethod
@@ -45,11 +49,14 @@ class CallGrammar(ABC):
     def _loop(self, inside: bool, columns: Iterable[str] = ()) -> Iterator[None]:
         """Within it, formulas see a loop's variables."""
         added = {*LOOP, *columns} - self.visible if inside else set()
+        hiding = set(columns) - self.columns
         self.visible |= added
+        self.columns |= hiding
         try:
             yield
         finally:
             self.visible -= added
+            self.columns -= hiding
 
     @contextmanager
     def _values_of_let(self) -> Iterator[set[str]]:
@@ -63,6 +70,7 @@ class CallGrammar(ABC):
     def _parse_expression(self, value: Value) -> Expression:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
         made = parse_expression(value)
+        self.used |= made.names - self.columns
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
             hint = did_you_mean(name, known)
@@ -115,7 +123,7 @@ class CallGrammar(ABC):
                     self._check_constant(signature, name, given.value)
             return Call(mark, node_word, arguments)
         if signature.main is None:
-            help = f"name the layer itself, or say `defaults: {{{node_word}: …}}`" if node_word in ROLES else None
+            help = value_hint(node_word, value.value if isinstance(value, Scalar) else None, role=node_word in ROLES)
             raise Fault("argument-unknown", f"`{node_word}` takes no arguments", value.mark, help=help)
         main = self._parse_expression(value)
         self._check_constant(signature, signature.main.name, main, signature.main.cure)

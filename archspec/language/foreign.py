@@ -18,9 +18,15 @@ LAYERS = {
     "identity": "write `[]`, which leaves the tensor as it is",
     "none": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
     "no": "write `none` for no layer",
-    "body": "`body` belongs to `for`: put `repeat` beside one node, or the nodes in a list: `- [relu, tanh]`",
 }
 """Of nodes, without `_`, `2d` and capitals."""
+
+VALUES = {
+    "relu": "another activation has other values: `leaky_relu: 0.1`",
+    "global_avg_pool": "`adaptive_avg_pool` takes a size",
+    "global_max_pool": "`adaptive_max_pool` takes a size",
+}
+"""Of layers that take no arguments: where a value would go."""
 
 ARGUMENTS = {
     "in_channels": "leave `in_channels` out: the channels follow from the tensor",
@@ -46,6 +52,17 @@ ARGUMENTS = {
 def layer_hint(name: str) -> str | None:
     """What to write for a layer of another library."""
     return LAYERS.get(name.lower().replace("_", "").removesuffix("2d"))
+
+
+def value_hint(name: str, value: object, *, role: bool) -> str:
+    """What to write in place of a value beside a layer or role that takes no arguments."""
+    if role:
+        meant = value if isinstance(value, str) else "…"
+        return f"name the layer itself, or say `defaults: {{{name}: {meant}}}`"
+    cure = f"write `{name}` alone"
+    if isinstance(value, bool):
+        return f"{cure}; `when: {str(value).lower()}` beside it says whether it stands there"
+    return "; ".join(filter(None, [cure, VALUES.get(name)]))
 
 
 def argument_hint(name: str, known: object) -> str | None:

@@ -58,6 +58,9 @@ class Grammar(LoopGrammar):
         """A mapping as a body: a sequence with named parts."""
         for word in MODIFIER_WORDS:
             if word in mapping.entries:
+                if _words(mapping) == ["body"]:
+                    self.report.add(_explain_body(mapping))
+                    return _invalid(mapping.mark, mapping)
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
@@ -83,7 +86,7 @@ class Grammar(LoopGrammar):
             for key, (mark, value) in mapping.entries.items():
                 part = self._parse_part(key, mark, value) if key != "let" else self._let_node(key, mark, value, new)
                 parts.append(part)
-        if isinstance(parts[-1].body, Let) and parts[-1].body.body is None:
+        if parts and isinstance(parts[-1].body, Let) and parts[-1].body.body is None:
             self.report.add(_explain_let(parts[-1].mark))
         return Sequence(mapping.mark, tuple(parts))
 
@@ -251,7 +254,8 @@ class Grammar(LoopGrammar):
                 raise _explain_let(mark)
             elif node_word == "aux":
                 body = self._parse_aux(mark, inner)
-                key = body.name if isinstance(body, Aux) and (not key or key.isdigit()) else key
+                if isinstance(body, Aux) and body.name.constant and (not key or key.isdigit()):
+                    key = body.name.data
             elif node_word == "use":
                 body = self._parse_use(mark, inner, value)
             else:
@@ -289,6 +293,12 @@ class Grammar(LoopGrammar):
                 help = f"indent the arguments of `{found[0]}`: `{wrong}` stands further in than it, or in {written}"
             elif found[0] == "for" and "body" not in mapping.entries:
                 help = f"what is repeated stands under `body`, not `{wrong}`"
+            elif wrong == "body":
+                help = "`body` belongs to `for`; `repeat: 3` beside a node stands for three of it"
+                if found[0] in MERGES:
+                    help = f"the branches stand under `{found[0]}` itself: `{found[0]}: [[], [relu, tanh]]`"
+            elif wrong == "with":
+                help = f"its arguments stand under `{found[0]}` itself; `with` belongs to `use`"
             raise Fault(
                 "key-unknown",
                 f"`{wrong}` has no meaning beside `{found[0]}`",
@@ -310,6 +320,8 @@ class Grammar(LoopGrammar):
             )
         if not words:
             raise Fault("node-form", "this node names no layer", mapping.mark)
+        if words == ["body"]:
+            raise _explain_body(mapping)
         raise self._explain_unknown(words[0], mapping.entries[words[0]][0])
 
     def _parse_name(self, key: str, value: Value) -> str:
@@ -370,6 +382,11 @@ class Grammar(LoopGrammar):
         return Merge(mark, node_word, (loop,), looped=True)
 
     def _parse_branches(self, mark: Mark, node_word: str, value: Value) -> tuple[SyntaxNode, ...]:
+        if isinstance(value, Mapping) and list(value.entries) == ["load"]:
+            loads = self._parse_branch("", mark, value)
+            if isinstance(loads.body, Wire) and loads.body.name.constant and not _names_several(loads.body):
+                self.report.add(self._explain_single(node_word, mark, None))
+            return (loads,)
         if isinstance(value, List):
             entries = [(str(i), item.mark, item) for i, item in enumerate(value.items)]
         elif isinstance(value, Mapping) and not self._is_node(value):
@@ -382,7 +399,8 @@ class Grammar(LoopGrammar):
         if not entries:
             raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
         branches = [self._parse_branch(*entry) for entry in entries]
-        if len(branches) == 1 and branches[0].when is None:
+        single = len(branches) == 1 and branches[0].when is None
+        if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
         return self._drop_repeated(branches)
 
@@ -437,7 +455,31 @@ class Grammar(LoopGrammar):
                 message = "a branch has one `when`, but a second one stands here"
                 self.report.add(Fault("key-unknown", message, node.when.mark))
             return replace(node, when=when or node.when)
+        if isinstance(value, Mapping) and isinstance(value.get("load"), List) and self._is_node(value):
+            return self._parse_loads(key, value)
         return self.parse(key, mark, value)
+
+    def _parse_loads(self, key: str, mapping: Mapping) -> SyntaxNode:
+        """A `load` of a list of names, each of which is a branch."""
+        mark, names = mapping.entries["load"]
+        before = self.report.count
+        when = None
+        try:
+            for word in mapping.entries:
+                if word not in ("load", "when"):
+                    message = f"`{word}` has no meaning beside a `load` of several tensors"
+                    raise Fault("key-unknown", message, mapping.entries[word][0], help="beside it may stand `when`")
+            when, made = self._parse_modifier("when", mapping), self._parse_expression(names)
+            for item in names.items if isinstance(names, List) else ():
+                if not (isinstance(item, Scalar) and isinstance(item.value, str)):
+                    raise Fault("type-mismatch", "`load` needs a list of names", item.mark)
+                if not item.value.startswith("="):
+                    check_tensor(item.value, item.mark)
+            if self.report.count == before:
+                return SyntaxNode(key, mark, Wire(mark, "load", made), when)
+        except Fault as fault:
+            self.report.add(fault, mark)
+        return SyntaxNode(key, mark, _invalid(mark, mapping))
 
     def _parse_for(self, mark: Mark, value: Value, mapping: Mapping) -> For | Invalid:
         body = mapping.get("body")
@@ -460,7 +502,10 @@ class Grammar(LoopGrammar):
 
     def _parse_wire(self, mark: Mark, kind: str, value: Value) -> Wire | Invalid:
         if not (isinstance(value, Scalar) and isinstance(value.value, str)):
-            raise Fault("type-mismatch", f"`{kind}` needs a name", value.mark, help=f"write `{kind}: features`, say")
+            help = f"write `{kind}: features`, say"
+            if kind == "load" and isinstance(value, List):
+                help = "several tensors are branches of a merge: `concat: {load: [fine, coarse]}`"
+            raise Fault("type-mismatch", f"`{kind}` needs a name", value.mark, help=help)
         before = self.report.count
         name = self._parse_expression(value)
         if name.constant:
@@ -484,14 +529,14 @@ class Grammar(LoopGrammar):
         name, weight, body = (value.entries[word][1] for word in _AUX)
         if not (isinstance(name, Scalar) and isinstance(name.value, str)):
             raise Fault("type-mismatch", "the `name` of an `aux` must be a word", name.mark)
-        if name.value.startswith("="):
-            raise Fault("type-mismatch", "the `name` of an `aux` is a word as it stands, no formula", name.mark)
-        check_part(name.value, name.mark)
+        given = self._parse_expression(name)
+        if given.constant:
+            check_part(name.value, name.mark)
         counts = self._parse_expression(weight)
         if counts.constant and (fault := fault_in(counts.data, WEIGHT, "the `weight` of an `aux`")):
             fault.mark = weight.mark
             raise fault
-        aux = Aux(mark, name.value, counts, self.parse("", body.mark, body))
+        aux = Aux(mark, given, counts, self.parse("", body.mark, body))
         return Invalid(mark) if self.report.count > before else aux
 
 
@@ -500,10 +545,28 @@ WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of an auxiliary classifier's loss may be."""
 
 
+def _explain_body(mapping: Mapping) -> Fault:
+    """The fault of a `body` without `for`."""
+    mark = mapping.entries["body"][0]
+    if "repeat" not in mapping.entries:
+        help = "the nodes stand in a list: `- [relu, tanh]`; `when` beside `body` is for the branches of a merge"
+        return Fault("node-form", "`body` belongs to `for`, and here is none", mark, help=help)
+    message = "`repeat` stands beside one node, and `body` belongs to `for`"
+    help = "for several nodes, write `for: {i: =range(3)}` in place of `repeat: 3`"
+    return Fault("node-form", message, mark, help=help)
+
+
 def _explain_let(mark: Mark) -> Fault:
     """The fault of a `let` that nothing follows."""
     help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
     return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
+
+
+def _names_several(load: Wire) -> bool:
+    """Whether a `load` may take more than one tensor: a list does, and a formula can give one."""
+    return load.kind == "load" and (
+        load.name.is_formula or (isinstance(load.name.data, list) and len(load.name.data) > 1)
+    )
 
 
 def _words(mapping: Mapping) -> list[str]:

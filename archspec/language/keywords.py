@@ -75,7 +75,7 @@ FORMER = {"checkpoint": "recompute"}
 """What modifiers were called before, which is still read: each with what it is called now."""
 
 _ALL = tuple(MODIFIERS)
-_BRANCHES = "branches: a list, or a mapping that names them"
+_BRANCHES = "branches: a list, or a mapping that names them; or a `for`, of each pass one; or a `load` of several names"
 _MERGE_EXAMPLES = {
     "concat": "- concat: [[], {conv: {out: 4, kernel: 1}}]",
     "add": "- add: {main: [relu, tanh], shortcut: []}",
@@ -113,7 +113,10 @@ NODE_KEYWORDS: Keywords = {
     },
     "save": Keyword("Keeps the tensor, under this name.", "a name", "- save: features", modifiers=("when",)),
     "load": Keyword(
-        "Takes up the tensor that was saved under this name.", "a name", "- load: features", modifiers=("when",)
+        "Takes up the tensor that was saved under this name.",
+        "a name; as branches of a merge, also a list of names",
+        "- load: features",
+        modifiers=("when",),
     ),
     "output": Keyword(
         "The tensor is also an output of the network, of this name.",
@@ -159,7 +162,11 @@ FOR_KEYS: Keywords = {
 
 AUX_KEYS: Keywords = {
     "name": Keyword(
-        "The key of its logits, and its name in paths.", "a word as for parts, no formula", "", NAME, needed=True
+        "The key of its logits, and its name in paths.",
+        "a word as for parts, or a formula that gives one",
+        "",
+        {"anyOf": [NAME, {"type": "string", "pattern": "^="}]},
+        needed=True,
     ),
     "weight": Keyword(
         "How much its loss counts beside that of the output.", "a number from 0", "", number(0), needed=True

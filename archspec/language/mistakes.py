@@ -23,8 +23,9 @@ MISTAKES = {
         "network: [{conv: {out: 8, kernel: 3}}]",
     ),
     "block-recursion": Mistake(
-        "blocks:\n  twice: {args: {n: 2}, body: [relu, {twice: =n - 1}]}\nnetwork: [twice]",
-        "blocks:\n  twice: {args: {n: 2}, body: [{relu: , repeat: =n}]}\nnetwork: [twice]",
+        "blocks:\n  again: {args: {n: 2}, body: [relu, {again: =n - 1, when: =n > 1}]}\nnetwork: [again]",
+        "blocks:\n  again:\n    args: {n: {type: integer, minimum: 1, default: 2}}\n"
+        "    body: [relu, {again: =n - 1, when: =n > 1}]\nnetwork: [again]",
     ),
     "branch-missing": Mistake("network: [{add: []}]", "network: [{add: [[], relu]}]"),
     "duplicate-key": Mistake("vars: {width: 8, width: 16}", "vars: {width: 8, wide: 16}"),

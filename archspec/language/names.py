@@ -75,8 +75,20 @@ def check_variable(name: str, mark: Mark) -> None:
     _word(name, "a variable's name", mark)
     if keyword.iskeyword(name):
         raise Fault("name-reserved", f"`{name}` cannot name a variable: it is a word of Python", mark)
-    if name in (*CONSTANTS, *FUNCTIONS, *INCOMING, *LOOP):
+    if name in LOOP:
+        message = f"`{name}` cannot name a variable: every loop gives it"
+        raise Fault("name-reserved", message, mark, help=_given(keywords.LOOP[name]))
+    if name in INCOMING:
+        message = f"`{name}` cannot name a variable: every node has it"
+        raise Fault("name-reserved", message, mark, help=_given(keywords.INCOMING[name]))
+    if name in (*CONSTANTS, *FUNCTIONS):
         raise Fault("name-reserved", f"`{name}` cannot name a variable: formulas use it already", mark)
+
+
+def _given(word: keywords.Keyword) -> str:
+    meaning = word.doc.rstrip(".")
+    verb = "says" if meaning.startswith("Whether") else "is"
+    return f"it {verb} {meaning[0].lower()}{meaning[1:]}; choose another name"
 
 
 def check_block(name: str, mark: Mark, taken: str | None, kind: str = "block") -> None:

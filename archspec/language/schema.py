@@ -208,6 +208,7 @@ def _definitions() -> dict[str, Schema]:
                     "additionalProperties": _ref("branch"),
                     "not": _ref("one_node"),
                 },
+                _loads(),
                 {
                     "description": "A branch for each row.",
                     "type": "object",
@@ -224,6 +225,7 @@ def _definitions() -> dict[str, Schema]:
         "branch": {
             "anyOf": [
                 _ref("place"),
+                _loads(modifiers["when"]),
                 {
                     "type": "object",
                     "properties": {"when": modifiers["when"], "body": _ref("place")},
@@ -250,7 +252,7 @@ def _node_words() -> dict[str, Schema]:
         "type": "object",
         "properties": _all_describe(
             AUX_KEYS,
-            {"name": NAME, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
+            {"name": AUX_KEYS["name"].schema, "weight": _or_formula(AUX_KEYS["weight"].schema), "body": _ref("place")},
         ),
         "required": list(AUX_KEYS),
         "additionalProperties": False,
@@ -259,6 +261,17 @@ def _node_words() -> dict[str, Schema]:
 
 
 _LET: Schema = {"type": "object", "minProperties": 1}
+
+
+def _loads(when: Schema | None = None) -> Schema:
+    """A `load` of several names, each of which is a branch."""
+    names = {"type": "array", "minItems": 1 if when else 2, "items": either(NAME, FORMULA)}
+    return {
+        "type": "object",
+        "properties": {"load": either(names, FORMULA)} | ({"when": when} if when else {}),
+        "required": ["load"],
+        "additionalProperties": False,
+    }
 
 
 def _loop() -> Schema:
@@ -301,10 +314,11 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         for some in combinations(MODIFIER_WORDS, count)
         if not any(former in some and now in some for former, now in FORMER.items())
     ]
-    one_word: list[Schema] = [{"required": [node_word]} for node_word in words if node_word != "let"]
-    one_word.append({"required": ["let"], "not": {"required": ["for"]}})
+    stands: dict[str, Schema] = {node_word: {"required": [node_word]} for node_word in words}
+    stands["let"]["not"] = {"required": ["for"]}
+    one_word = list(stands.values())
     limited: list[Schema] = [
-        {"if": {"required": [node_word]}, "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
+        {"if": stands[node_word], "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
         for node_word, allowed in MODIFIERS_BY_WORD.items()
     ]
     return {

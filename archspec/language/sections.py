@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping as ABCMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from archspec.foundation.arguments import fault_in
@@ -56,11 +56,13 @@ class Sections:
     roles: dict[str, Call | None]
     defaults: dict[str, dict[str, Default]]
     vocabulary: Vocabulary
-    iterate_bodies: dict[str, SyntaxNode]  # of the file's own blocks
+    bodies: dict[str, SyntaxNode]  # of the file's own blocks
     network: SyntaxNode | None
     init: InitialValues
     expect: dict[str, Any]
     recipe: Recipe
+    unused: frozenset[str] = frozenset()
+    """Variables on which nothing depends."""
 
     def line(self, key: str) -> str:
         """A section that is a line for people; empty where there is none."""
@@ -70,37 +72,44 @@ class Sections:
 
 def compute_sections(root: Mapping, report: Report) -> Sections:
     """Compute the sections of a resolved file. Reports what is wrong, and goes on without it."""
-    variables = _variables(root.get("vars"), report)
+    used: set[str] = set()
+    depend: dict[str, frozenset[str]] = {}
+    variables = _variables(root.get("vars"), report, depend)
     own = define_blocks(root.get("blocks"), report)
     vocabulary = Vocabulary(own)
-    iterate_bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
+    bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
     grammar = Grammar(vocabulary, variables, report)
     network = root.get("network")
-    section = _SectionReader(root, variables, report)
+    section = _SectionReader(root, variables, report, used)
     shape = section.data("input")
-    return Sections(
+    sections = Sections(
         root=root,
         vars=variables,
         input=tuple(shape) if shape else None,
         roles=_roles(root.get("defaults"), grammar, report),
-        defaults=_defaults(root.get("defaults"), vocabulary, variables, report),
+        defaults=_defaults(root.get("defaults"), vocabulary, variables, report, used),
         vocabulary=vocabulary,
-        iterate_bodies=iterate_bodies,
+        bodies=bodies,
         network=grammar.parse("", network.mark, network) if network else None,
         init=read_initial_values(root.get("init"), section.data("init"), report),
         expect=section.data("expect") or {},
         recipe=Recipe.from_dict(section.data("train") or {}),
     )
+    used |= grammar.used
+    for name in reversed(variables):
+        used |= depend.get(name, frozenset()) if name in used else frozenset()
+    return replace(sections, unused=frozenset(variables) - used)
 
 
-def _variables(section: Value | None, report: Report) -> dict[str, Any]:
-    """The file's variables; a later one may use those above it."""
+def _variables(section: Value | None, report: Report, depend: dict[str, frozenset[str]]) -> dict[str, Any]:
+    """The file's variables; a later one may use those above it, which `depend` is told."""
     values: dict[str, Any] = {}
     total = 0
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
         try:
             check_variable(name, mark)
             made = parse_formula(value, values)
+            depend[name] = made.names
             values[name] = INVALID if depends_on_invalid(made.names, values) else made.evaluate(values)
             total += count_items(values[name], MAX_VALUES)
             if total > MAX_VALUES:
@@ -130,7 +139,8 @@ def _names_at(value: Value, mark: Mark) -> frozenset[str]:
 class _SectionReader:
     """Computes the formulas of sections that are data, and holds the results to their schemas."""
 
-    def __init__(self, root: Mapping, variables: dict[str, Any], report: Report) -> None:
+    def __init__(self, root: Mapping, variables: dict[str, Any], report: Report, used: set[str]) -> None:
+        self.used = used
         self.root = root
         self.variables = variables
         self.report = report
@@ -142,6 +152,7 @@ class _SectionReader:
             return None
         try:
             made = parse_formula(value, self.variables)
+            self.used |= made.names
             if depends_on_invalid(made.names, self.variables):
                 return None
             data = made.evaluate(self.variables)
@@ -194,7 +205,7 @@ def _roles(section: Value | None, grammar: Grammar, report: Report) -> dict[str,
 
 
 def _defaults(
-    section: Value | None, vocabulary: Vocabulary, variables: dict[str, Any], report: Report
+    section: Value | None, vocabulary: Vocabulary, variables: dict[str, Any], report: Report, used: set[str]
 ) -> dict[str, dict[str, Default]]:
     made: dict[str, dict[str, Default]] = {}
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
@@ -221,6 +232,7 @@ def _defaults(
                 if key in unknown:
                     raise unknown[key]
                 made_value = parse_formula(inner, variables)
+                used |= made_value.names
                 if depends_on_invalid(made_value.names, variables):
                     made[name][key] = Default(inner.mark, INVALID)
                     continue

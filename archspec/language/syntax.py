@@ -154,7 +154,7 @@ class Let:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Wire:
-    """`save`, `load` or `output` of the current tensor, by a name."""
+    """`save`, `load` or `output` of the current tensor, by a name; a `load` that is a branch may have several."""
 
     mark: Mark
     kind: str
@@ -166,7 +166,7 @@ class Aux:
     """An auxiliary classifier on the current tensor, whose loss counts by a weight in training."""
 
     mark: Mark
-    name: str
+    name: Expression
     weight: Expression
     body: SyntaxNode
 
@@ -228,5 +228,5 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     elif isinstance(body, Wire):
         found.append(body.name)
     elif isinstance(body, Aux):
-        found.append(body.weight)
+        found += [body.name, body.weight]
     return (one for one in found if one is not None)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Frame, Mark, Report
+from archspec.foundation.arguments import Schema, fault_in
+from archspec.foundation.errors import Fault, Frame, Mark, Report, join_words
 from archspec.foundation.formulas import describe
 from archspec.foundation.frozen import freeze, freeze_pairs
 from archspec.foundation.shapes import Shape, show
+from archspec.foundation.source import List
 from archspec.foundation.validate import faults
 from archspec.language import syntax
 from archspec.language.blocks import Block
 from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.loops import faults_of_rows
-from archspec.language.names import ROLES, check_tensor
+from archspec.language.names import ROLES, check_part, check_tensor
 from archspec.language.sections import INVALID, InitialValues, Sections, origins, read_initial_values
 from archspec.language.syntax import (
     Aux,
@@ -93,21 +95,31 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A call of a block that is being elaborated."""
+
+    block: str
+    values: dict[str, Any]
+    falling: frozenset[str]
+    """The arguments that have become smaller with each call of the block within itself."""
+
+
 class _Elaborator:
     def __init__(self, sections: Sections, report: Report) -> None:
         self.sections = sections
         self.report = report
         self.blocks: dict[Any, Node | None] = {}  # by name, arguments and input: equal calls give one node
         self.binder = Binder(sections)
-        self.open: list[str] = []  # the blocks being elaborated, outermost first
+        self.open: list[_Open] = []  # the blocks being elaborated, outermost first
         self.steps = 0
-        self.found: dict[int, WrittenSaves] = {}  # by the body's id
+        self.saves: dict[int, WrittenSaves] = {}  # by the body's id
 
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
         """Where a body saves tensors; it is looked through once, however often it is elaborated."""
-        if id(body) not in self.found:
-            self.found[id(body)] = WrittenSaves(body)
-        return self.found[id(body)]
+        if id(body) not in self.saves:
+            self.saves[id(body)] = WrittenSaves(body)
+        return self.saves[id(body)]
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 
@@ -192,7 +204,7 @@ class _Elaborator:
                 message = f"two outputs are named `{one.name}`; the first is at {names[one.name]}"
                 help = "in a loop, let a column give the names; in a block, an argument"
                 if one.weight is not None:
-                    help = "it is no formula: an `aux` stands in no loop, and in no block that is used twice"
+                    help = "in a loop or block, let a formula give the names: `name: ='side' + str(index)`"
                 raise Fault("duplicate-name", message, one.mark, help=help)
             names[one.name] = one.mark
         return group
@@ -212,8 +224,12 @@ class _Elaborator:
             if result is None:
                 valid, shape = False, None
             elif not isinstance(result, _Absent):
+                if kind == "sequence" and isinstance(node.body, Aux) and isinstance(result, Group) and key.isdigit():
+                    key = result.name  # a formula gave it
                 children.append((key, result))
                 shape = result.output
+        if kind == "sequence" and len({key for key, _ in children}) < len(children):
+            raise _same_name(children, [node for _, node, _ in nodes])
         return self.group(kind, mark, children, context, shape) if valid and shape is not None else None
 
     def sequence(self, sequence: Sequence, context: Context) -> Result:
@@ -282,7 +298,7 @@ class _Elaborator:
         }
 
     def merge(self, merge: Merge, context: Context) -> Result:
-        entries = [(node.key, node, context) for node in merge.branches]
+        entries = [entry for node in merge.branches for entry in self.branches(node, context)]
         if merge.looped:
             (node,) = merge.branches
             assert isinstance(node.body, For)
@@ -309,8 +325,34 @@ class _Elaborator:
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
         return replace(group, looped=True) if merge.looped else group
 
+    def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
+        """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""
+        entry = (node.key, node, context)
+        wire = node.body
+        if not (isinstance(wire, syntax.Wire) and wire.kind == "load" and not isinstance(wire.name.data, str)):
+            return [entry]
+        try:
+            if node.when is not None and not self.binder.typed(node.when, bool, "`when`", context):
+                return [entry]
+            names = self.binder.value(wire.name, context)
+        except (Fault, InvalidValue):  # as the branch itself reports
+            return [entry]
+        if not isinstance(names, list):
+            return [entry]
+        places = wire.name.value.items if isinstance(wire.name.value, List) else [wire.name.value] * len(names)
+        made = []
+        for i, (name, place) in enumerate(zip(names, places, strict=True)):
+            one = syntax.Wire(wire.mark, "load", Expression(place, name, frozenset(), True))
+            key = f"{node.key}_{i}" if node.key else str(i)
+            made.append((key, SyntaxNode(key, place.mark, one), context))
+        return made
+
     def wire(self, wire: syntax.Wire, context: Context) -> Result:
-        name = self.binder.typed(wire.name, str, f"the name at `{wire.kind}`", context)
+        name = self.binder.value(wire.name, context)
+        if not isinstance(name, str):
+            help = "several tensors are branches of a merge: `concat: {load: …}`" if isinstance(name, list) else None
+            message = f"the name at `{wire.kind}` must be a text, not {describe(name)}"
+            raise Fault("formula-type", message, wire.name.mark, help=help if wire.kind == "load" else None)
         check_tensor(name, wire.name.mark)
         if wire.kind == "save":
             context.tensors.save(name, context.shape, wire.mark, context.frames)
@@ -324,6 +366,8 @@ class _Elaborator:
     def aux(self, aux: Aux, context: Context) -> Result:
         if context.tensors.around is not None:
             raise _in_aux("aux", aux.mark)
+        name = self.binder.typed(aux.name, str, "the `name` of an `aux`", context)
+        check_part(name, aux.name.mark)
         weight = self.binder.value(aux.weight, context)
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
@@ -332,11 +376,11 @@ class _Elaborator:
         if body is None or context.shape is None:
             return None
         if isinstance(body, _Absent):
-            raise Fault("node-form", f"the auxiliary classifier `{aux.name}` is empty", aux.mark)
-        _refuse_whole_recompute(body, f"the auxiliary classifier `{aux.name}`")
+            raise Fault("node-form", f"the auxiliary classifier `{name}` is empty", aux.mark)
+        _refuse_whole_recompute(body, f"the auxiliary classifier `{name}`")
         for one in body.named_outputs[:1]:  # within a block
-            raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{aux.name}`, {aux.mark}")
-        frozen_arguments = freeze_pairs({"name": aux.name, "weight": weight})
+            raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{name}`, {aux.mark}")
+        frozen_arguments = freeze_pairs({"name": name, "weight": weight})
         return Group("aux", (("", body),), context.shape, context.shape, aux.mark, frozen_arguments=frozen_arguments)
 
     # --- calls ---------------------------------------------------------------------------------------------------
@@ -375,7 +419,12 @@ class _Elaborator:
                 raise Fault("argument-unknown", f"`{callee}` takes no arguments", main[0])
             given[found.signature.main.name] = main
         self.count(max(0, len(found.signature.arguments) - MANY_ARGUMENTS) // 2)
-        values = self.binder.bind(found, given, call.mark, context)
+        try:
+            values = self.binder.bind(found, given, call.mark, context)
+        except Fault as fault:
+            if fault.code == "out-of-range" and any(one.block == found.name for one in self.open):
+                fault.help = "a `when` beside the call ends what a block does within itself: `when: =depth > 0`, say"
+            raise
         if isinstance(found, Block):
             return self.block(found, values, call.mark, context)
         return self.layer(found, values, call.mark, context)
@@ -414,22 +463,20 @@ class _Elaborator:
         )
 
     def block(self, block: Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
-        if block.name in self.open:
-            position = " → ".join(f"`{name}`" for name in (*self.open[self.open.index(block.name) :], block.name))
-            raise Fault("block-recursion", f"the block `{block.name}` uses itself: {position}", mark)
+        falling = self.falling(block, values, mark)
         own = self.sections.vocabulary.own.get(block.name) is block
         key = (block.name, freeze(values), context.shape, context.init.key)
         if key in self.blocks:
             known = self.blocks[key]
             return None if known is None else self.make_call(block, values, mark, context, known)
-        body = self.sections.iterate_bodies.get(block.name) if own else library_body(block.name)
+        body = self.sections.bodies.get(block.name) if own else library_body(block.name)
         if body is None:
             return None
         frame = block_frame(block.name, values, mark)
         scope = values | dict.fromkeys(block.invalid, INVALID)
         tensors = Tensors(self.written_saves(body), self.report, block=block.name)
         inside = Context(scope, context.shape, (*context.frames, frame), context.init, tensors)
-        self.open.append(block.name)
+        self.open.append(_Open(block.name, values, falling))
         try:
             for name, expression in block.let.items():
                 scope[name] = self.binder.value(expression, inside)
@@ -446,9 +493,35 @@ class _Elaborator:
         self.blocks[key] = result
         return None if result is None else self.make_call(block, values, mark, context, result)
 
+    def falling(self, block: Block, values: dict[str, Any], mark: Mark) -> frozenset[str]:
+        """The arguments that have become smaller with each call of a block within itself, and cannot do so for ever.
+
+        Raises `Fault` where there are none: nothing proves that such calls end.
+        """
+        bounded = frozenset(a.name for a in block.signature.arguments if _is_bounded(a.schema))
+        around = next((one for one in reversed(self.open) if one.block == block.name), None)
+        if around is None:
+            return bounded
+        falling = frozenset(name for name in around.falling if values[name] < around.values[name])
+        if not falling:
+            names = [one.block for one in self.open]
+            calls = " → ".join(f"`{name}`" for name in (*names[names.index(block.name) :], block.name))
+            help = "give it an argument `{type: integer, minimum: 0}` that is smaller in each call within itself"
+            if around.falling:
+                help = f"of {join_words(sorted(around.falling))}, one must be smaller in each call within itself"
+                if len(around.falling) == 1:
+                    help = f"{join_words(around.falling)} must be smaller in each call within itself"
+            raise Fault("block-recursion", f"the block `{block.name}` uses itself: {calls}", mark, help=help)
+        return falling
+
     def make_call(self, block: Block, values: dict[str, Any], mark: Mark, context: Context, body: Node) -> Group:
         assert context.shape is not None
         return Group("block", (("", body),), context.shape, body.output, mark, block.name, freeze_pairs(values))
+
+
+def _is_bounded(schema: Schema) -> bool:
+    """Whether an argument is an integer that has a least value."""
+    return schema.get("type") == "integer" and "minimum" in schema
 
 
 def _is_empty(node: Node) -> bool:
@@ -474,6 +547,13 @@ def _refuse_whole_recompute(node: Result, what: str) -> None:
             message = f"`recompute` has no meaning for the whole of {what}: all of it would be kept to compute it again"
             raise Fault("key-unknown", message, node.mark, help="put it beside parts of it")
         node = node.children[0][1] if isinstance(node, Group) and node.kind == "block" else None
+
+
+def _same_name(children: list[tuple[str, Node]], nodes: list[SyntaxNode]) -> Fault:
+    """The fault of two parts of one name, which a formula gave to an auxiliary classifier among them."""
+    name, count = Counter(key for key, _ in children).most_common(1)[0]
+    mark = next(node.body.name.mark for node in nodes if isinstance(node.body, Aux) and node.body.name.is_formula)
+    return Fault("duplicate-name", f"{count} parts are named `{name}`", mark)
 
 
 def _in_aux(kind: str, mark: Mark, note: str = "") -> Fault:

@@ -59,3 +59,54 @@ def test_notes_of_a_spec_that_is_wrong_are_said_beside_its_errors(run: Callable,
     assert done.returncode == 1
     assert done.stderr.endswith(NOTES)
     assert "error[name-unknown]" in done.stderr
+
+
+UNUSED = """archspec: 1
+input: [3, 8, 8]
+vars: {width: 8, depth: 2, base: 4, twice: =2 * base, only: 3, rate: 0.1}
+blocks:
+  mine: {args: {width: 4}, body: [conv: {out: =width, kernel: 1}]}
+network:
+  - mine
+  - for: {depth: [1, 2]}
+    body: [conv: {out: =depth, kernel: 1}]
+train: {optimizer: {name: sgd, lr: =rate}}
+variants:
+  other: {network: [conv: {out: =only, kernel: 1}]}
+"""
+
+
+def test_a_variable_that_nothing_uses_is_noted(run: Callable, tmp_path: Path) -> None:
+    """A block's argument and a column of the same name are not the variable; what one variant uses is used."""
+    (tmp_path / "net.yaml").write_text(UNUSED)
+    done = run("check", "net.yaml")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "net.yaml:3:8: note: nothing depends on the variable `width`\n"
+        "net.yaml:3:18: note: nothing depends on the variable `depth`\n"
+        "net.yaml:3:28: note: nothing depends on the variable `base`\n"
+        "net.yaml:3:37: note: nothing depends on the variable `twice`\n",
+    )
+    assert run("check", "net.yaml", "--variant", "other").stderr == ""  # the others may use it
+
+
+def test_a_variable_of_a_file_that_is_extended_is_not_noted(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text(UNUSED)
+    (tmp_path / "net.yaml").write_text("archspec: 1\nextends: base.yaml\nnetwork: [relu]\n")
+    done = run("check", "net.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_setting_that_changes_nothing_is_refused(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(UNUSED)
+    done = run("check", "net.yaml", "--set", "width=16", "--variant", "other")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        1,
+        "",
+        "--set:1:1: error[usage]: `width` is set, but nothing depends on it\n"
+        "    1 | width=16\n"
+        "      | ^^^^^\n"
+        "  help: write `=width` where its value belongs; or choose a variant that uses it\n",
+    )
+    done = run("check", "net.yaml", "--set", "only=5")  # one of the variants uses it
+    assert (done.returncode, done.stdout.count("\n")) == (0, 2)

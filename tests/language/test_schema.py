@@ -61,6 +61,8 @@ BEYOND = {
     "groups that do not divide",
     "linear on a feature map",
     "unequal columns",
+    "texts compared with what they are without quotes",
+    "an aux whose formula gives the name of another part",
     "rows of unequal length",
     "rows of unequal length by a formula",
     "rows without names",
@@ -183,6 +185,8 @@ FORMS: dict[str, Any] = {
             {"when": True, "output": "=n"},
             {"add": [[], {"when": False, "body": "relu"}]},
             {"concat": [[], {"load": "a"}]},
+            {"concat": [[], {"concat": {"load": ["a", "=n[:0] + 'a'"]}}]},
+            {"concat": [[], {"load": ["a", "a"], "when": False}, {"load": "=['a']"}]},
         ],
     },
 }

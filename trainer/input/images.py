@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
@@ -18,6 +19,11 @@ def fit_to_input(images: Tensor, shape: Shape) -> Tensor:
         images = images.expand(-1, 3, -1, -1)
     elif images.shape[1] == 3 and channels == 1:
         images = functional.rgb_to_grayscale(images)
+    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        # what is traced must do for images of other sizes too, also where the example needs no resizing
+        resized = images if images.device.type == "cpu" else images.float()
+        resized = interpolate(resized, size, mode="bilinear", antialias=True)
+        return resized if resized.dtype == images.dtype else resized.round_().to(images.dtype)
     if list(images.shape[-2:]) != size:
         images = functional.resize(images, size, InterpolationMode.BILINEAR, antialias=True)
     return images

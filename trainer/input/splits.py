@@ -111,7 +111,7 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
     if count >= total or (share and not count):
         raise UsageError(
             f"a validation set of {count} images cannot be drawn from the {total} of `{data.name}`",
-            help="--set train.validation=0.1",
+            help=f"--set train.validation={0.1 if round(0.1 * total) else min(1, total - 1)}",
         )
     order = torch.randperm(total, generator=torch.Generator().manual_seed(recipe.seed))
     # evenly spaced among the images sorted by class, of each class its share, rounded up or down

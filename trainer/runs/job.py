@@ -113,11 +113,11 @@ def prepare(
     check_devices(recipe, devices)
     cache = cache or DataCache()
     images = cache.load(source or recipe.data, data_folder, download=download)
-    if "num_classes" in dict(spec.plan.vars) and not num_classes_given:
+    if "num_classes" in dict(spec.plan.vars).keys() - spec.unused_vars and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.channels, spec.plan.input, images.name)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
-    check_norms(spec.plan, recipe.batch_size // devices.processes)
+    check_norms(spec.plan, recipe.batch_size, devices.processes)
     Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
     _check_size(recipe, count)  # before any image is decoded
@@ -125,7 +125,7 @@ def prepare(
     if 0 < len(splits.validation) < devices.processes:
         raise UsageError(
             f"a validation set of {len(splits.validation)} cannot be divided among {devices.processes} processes",
-            help="--set train.validation=0.1, or train on fewer devices",
+            help=f"--set train.validation={devices.processes}, or train on fewer devices",
         )
     if len(splits.train) < count:  # some could not be read
         _check_size(recipe, len(splits.train))
@@ -203,6 +203,6 @@ def _check_size(recipe: Recipe, images: int) -> None:
     if recipe.batch_size > images:
         raise UsageError(
             f"a batch of {recipe.batch_size} is more than the {images} images to train with",
-            help="--set train.batch_size=64",
+            help=f"--set train.batch_size={min(64, images)}",
         )
     check_schedule(recipe, images // recipe.batch_size)

@@ -48,7 +48,6 @@ class SpecModule(LightningModule):
         self.shape = loaded.plan.input
         self.recipe = loaded.recipe
         self.network = loaded.build()
-        self.layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
         self.network.to(memory_format=self.layout)
         self.register_buffer("mean", torch.zeros(self.shape[0]))
         self.register_buffer("std", torch.ones(self.shape[0]))
@@ -60,6 +59,22 @@ class SpecModule(LightningModule):
         # of the validation images: the task's metric, and the mean loss
         self.score = self.task.make_metric(loaded.plan)
         self.mean_loss = Mean()
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """How images and weights lie in memory. (No attribute: `torch.save` cannot write it.)"""
+        return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+
+    @property
+    def trainer(self) -> Any:
+        """Lightning's trainer. Without one, `AttributeError` is raised: `torch.jit.trace` asks for every attribute."""
+        if self._trainer is None and self._fabric is None:
+            raise AttributeError(f"{type(self).__qualname__} is not attached to a `Trainer`.")
+        return super().trainer
+
+    @trainer.setter
+    def trainer(self, trainer: Any) -> None:
+        LightningModule.trainer.fset(self, trainer)  # type: ignore[attr-defined]
 
     def forward(self, images: Tensor) -> Tensor:
         """Compute the logits `(N, classes)` of images.

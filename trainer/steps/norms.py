@@ -12,18 +12,18 @@ BATCH_NORMS = ("batch_norm", "batch_norm_1d", "batch_norm_3d")
 """The layers that normalise over the batch; `check` refuses those that normalise a single value within an image."""
 
 
-def check_norms(plan: Plan, images: int) -> None:
-    """Raises `UsageError` where a layer normalises a single value in batches of so many images (for each process)."""
+def check_norms(plan: Plan, batch_size: int, processes: int = 1) -> None:
+    """Raises `UsageError` where a layer normalises a single value in batches that processes share."""
     for layer in plan.layers:
-        if layer.layer.primitive not in BATCH_NORMS or images * prod(layer.input[1:]) != 1:
+        if layer.layer.primitive not in BATCH_NORMS or batch_size // processes * prod(layer.input[1:]) != 1:
             continue
         called = next((frame.mark for frame in layer.calls if frame.mark and not frame.mark.in_library), None)
         mark = called if layer.layer.mark.in_library and called else layer.layer.mark
         raise UsageError(
             escape_line(
                 f"the layer `{layer.path}` ({mark}) would normalise one value for each channel in training: its "
-                f"input is {show(layer.input)}, and a batch is one image"
+                f"input is {show(layer.input)}, and a batch is one image{' for each process' if processes > 1 else ''}"
             ),
-            help="train with more images a batch, `--set train.batch_size=2` for example; or leave out that "
-            f"`{layer.layer.primitive}`",
+            help=f"train with more images a batch, `--set train.batch_size={2 * processes}` for example; or leave out "
+            f"that `{layer.layer.primitive}`",
         )

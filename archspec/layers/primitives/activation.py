@@ -122,7 +122,7 @@ class Prelu(Primitive):
     rule = "unchanged; with a slope for each channel, C×H×W or F"
     arguments = (
         Argument("shared", boolean(), True, "one slope for all channels"),
-        Argument("init", number(-1, below=1), 0.25, "the slope to begin with"),
+        Argument("init", number(-1, 1), 0.25, "the slope to begin with"),
     )
     weights = ("weight",)
     examples = ("prelu", "prelu: {shared: false}")

@@ -11,7 +11,7 @@ from archspec.layers.primitive import Arguments, Primitive
 if TYPE_CHECKING:
     from torch import nn
 
-SHARE = "it is a share of the values: 0.2 for 20 %"
+SHARE = "it is a share of the values: 0.2 for 20 %; at 1, nothing would pass in training"
 
 
 class Dropout(Primitive):

@@ -257,6 +257,13 @@ def test_a_split_that_leaves_a_part_empty_is_refused(share: float, count: int) -
     )
 
 
+def test_where_a_tenth_is_no_image_one_is_proposed() -> None:
+    assert refused(lambda: split(of(4), replace(RECIPE, validation=0.1))) == (
+        "a validation set of 0 images cannot be drawn from the 4 of `made`\n  help: --set train.validation=1"
+    )
+    assert len(split(of(4), replace(RECIPE, validation=1))[1]) == 1
+
+
 def test_the_last_partial_batch_is_dropped_in_training_alone(tmp_path: Path) -> None:
     part = data.load("digits", tmp_path).test
     assert [len(labels) for _, labels in loader(part, 128, shuffle_by=0)] == [128, 128]

@@ -71,6 +71,10 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "a batch of 4096 is more than the 1293 images to train with\n  help: --set train.batch_size=64",
         ),
         (
+            {"train": {"validation": 1434}},
+            "a batch of 64 is more than the 3 images to train with\n  help: --set train.batch_size=3",
+        ),
+        (
             {"train": {"validation": 5000}},
             "a validation set of 5000 images cannot be drawn from the 1437 of `digits`\n"
             "  help: --set train.validation=0.1",

@@ -1,0 +1,334 @@
+"""A plan's tree as a picture shows it: equal parts folded, small ones in one box, what is empty left out.
+
+A part is opened when it is asked for its children, so a picture costs what it shows and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+
+from archspec.foundation.errors import Mark
+from archspec.foundation.shapes import Shape
+from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphNode, GraphWire
+from archspec.plan.nodes import Group, Layer, Node
+from archspec.plan.plan import Plan
+from archspec.views.drawing.labels import HEAVY, Line, block_lines, cell_lines, cut, family
+
+MAX_CELL = 5
+"""Layers that may share a box."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of the network: a layer, a group that may be opened, a merge of branches, or a wire."""
+
+    kind: str
+    """`layer`, `group`, `merge`, `side`, `save`, `load`, `output`, or `input` and `end` for the network's own ends."""
+    lines: tuple[Line, ...]
+    """What its box says, while it is closed."""
+    family: str
+    """What it is coloured by: the family of a layer, `block` of a group."""
+    path: str
+    start: int
+    """It is the nodes `Graph.nodes[start:stop]`, those of all its repeats."""
+    stop: int
+    input: Shape
+    output: Shape
+    params: int = 0
+    macs: int = 0
+    layers: int = 0
+    count: int = 1
+    """How many of its kind follow one another."""
+    equal: bool = False
+    """Whether these are equal in everything, so that its children are those of each."""
+    cell: bool = False
+    """Whether it is a convolution with what belongs to it: shown as one box unless one asks for more."""
+    block: bool = False
+    mark: Mark | None = None
+    item: GraphItem | None = None
+    make: Callable[[], list[Part]] | None = field(default=None, repr=False)
+    branches: tuple[list[Part], ...] = ()
+    """Of a merge."""
+
+    @cached_property
+    def children(self) -> list[Part]:
+        """What it is made of, in the order of the data; empty where it cannot be opened."""
+        return self.make() if self.make else []
+
+    @property
+    def title(self) -> str:
+        return next((line.text for line in self.lines if not line.small), "")
+
+    @property
+    def is_pass(self) -> bool:
+        """Whether it is a pass of a loop, which is called by its place."""
+        last = self.path.rsplit(".", 1)[-1]
+        return self.kind == "group" and not self.block and last.isdecimal() and self.title == cut(self.path)
+
+    @property
+    def small(self) -> bool:
+        """Whether it is opened only where one asks how deep: a cell, or a run of parts that look the same."""
+        return self.cell or (self.count > 1 and not self.equal)
+
+    def __contains__(self, node: int) -> bool:
+        return self.start <= node < self.stop
+
+
+class Outline:
+    """The parts of a plan, outermost first."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.graph: Graph = plan.graph
+        self._signatures: dict[tuple[int, bool], tuple[Node, int]] = {}
+        self._numbers: dict[tuple[object, ...], int] = {}
+
+    @cached_property
+    def root(self) -> Part:
+        """The whole network, its input and output included."""
+        plan, graph = self.plan, self.graph
+        body = self._parts(graph.root, "")
+        whole = body[0] if len(body) == 1 and body[0].kind == "group" and not body[0].block else None
+        inner = (lambda: whole.children) if whole else (lambda: body)
+        return Part(
+            "group", (Line(cut(plan.name)),), "block", "", 0, len(graph.nodes), plan.input, plan.output,
+            plan.params, plan.macs, plan.root.layers, make=inner,
+        )  # fmt: skip
+
+    @cached_property
+    def skips(self) -> tuple[tuple[int, int], ...]:
+        """Every `load` with its `save`: the numbers of their nodes, in the order of the loads."""
+        wires = (node for node in self.graph.nodes if isinstance(node, GraphWire))
+        return tuple((wire.saved, wire.id) for wire in wires if wire.saved is not None)
+
+    def _parts(self, item: GraphItem, key: str) -> list[Part]:
+        """The parts that an item is shown as; a sequence without a name of its own is no part."""
+        if isinstance(item, GraphLayer):
+            return [self._layer(item)]
+        if isinstance(item, GraphWire):
+            return [self._wire(item)]
+        assert isinstance(item, GraphGroup)
+        if item.start == item.stop:
+            return []
+        if item.node.is_merge:
+            return [self._merge(item)]
+        if item.kind == "aux":
+            body = self._children(item)
+            whole = body[0].make if len(body) == 1 else None
+            side = self._group(item, "side", (Line(cut(item.node.name)),))
+            return [replace(side, make=whole or side.make)]
+        if item.kind == "block":
+            if not any(isinstance(node, GraphLayer) for node in self._nodes(item)):
+                return self._children(item)
+            return [self._group(item, "group", block_lines(item.node))]
+        if not key or key.isdecimal():
+            return self._children(item)
+        return [self._group(item, "group", (Line(cut(key)),))]
+
+    def _nodes(self, item: GraphGroup) -> Sequence[GraphNode]:
+        return self.graph.nodes[item.start : item.stop]
+
+    def _children(self, group: GraphGroup) -> list[Part]:
+        """The parts of a group's children, runs of equal ones folded."""
+        if group.kind in ("for", "repeat"):
+            return self._passes(group)
+        pairs = zip(group.node.children, group.children, strict=True)
+        parts = [part for (key, _), child in pairs for part in self._parts(child, key)]
+        return sides(list(self._folded(parts, similar=False)))
+
+    def _passes(self, loop: GraphGroup) -> list[Part]:
+        """The passes of a loop: one part each, folded where they are alike; loose where a single layer is all."""
+        pairs = zip(loop.node.children, loop.children, strict=True)
+        passes = [(child, self._parts(child, key)) for (key, _), child in pairs]
+        whole = any(len(inner) > 1 or (inner and inner[0].kind == "merge") for _, inner in passes)
+        parts: list[Part] = []
+        for child, inner in passes:
+            if whole and inner and isinstance(child, GraphGroup):
+                parts.append(self._group(child, "group", (Line(cut(child.path)),)))
+            else:
+                parts += inner
+        return sides(list(self._folded(parts, similar=loop.kind == "repeat")))
+
+    def _folded(self, parts: list[Part], *, similar: bool) -> Iterator[Part]:
+        """Parts with each run of equal ones as one; `similar` where equal but for their shapes is enough."""
+        at = 0
+        while at < len(parts):
+            first, end = parts[at], at + 1
+            if first.kind in ("layer", "group") and not self._wired(first):
+                while end < len(parts) and self._alike(first, parts[end], similar):
+                    end += 1
+            run = parts[at:end]
+            at = end
+            yield first if len(run) == 1 else self._run(run)
+
+    def _alike(self, first: Part, other: Part, similar: bool) -> bool:
+        if other.kind != first.kind or first.item is None or other.item is None or self._wired(other):
+            return False
+        same = first.lines == other.lines or (first.is_pass and other.is_pass)
+        if first.output[1:] != other.output[1:] or not same:
+            return False
+        one, two = _node(first.item), _node(other.item)
+        if not similar and getattr(one, "frozen_arguments", ()) != getattr(two, "frozen_arguments", ()):
+            return False
+        exact = not similar and not (first.block or first.kind == "layer")
+        return self.signature(one, exact) == self.signature(two, exact)
+
+    def _wired(self, part: Part) -> bool:
+        """Whether saved tensors lead into a part or out of it."""
+        if not isinstance(part.item, GraphGroup):
+            return False
+        wires = self.graph.group_wires[part.item.id]
+        return bool(wires.takes or wires.gives) or any(
+            isinstance(node, GraphWire) and node.kind == "output" for node in self._nodes(part.item)
+        )
+
+    def _run(self, run: list[Part]) -> Part:
+        first, last = run[0], run[-1]
+        items = [_node(one.item) for one in run if one.item is not None]
+        equal = len({self.signature(item, True) for item in items}) == 1
+        return Part(
+            first.kind, first.lines, first.family, first.path, first.start, last.stop, first.input, last.output,
+            sum(one.params for one in run), sum(one.macs for one in run), sum(one.layers for one in run), len(run),
+            equal, first.cell, first.block, first.mark, first.item, first.make if equal else (lambda: run),
+        )  # fmt: skip
+
+    def signature(self, node: Node, exact: bool) -> int:
+        """A number that equal nodes share; without `exact`, those of the same make, whatever shapes and dropout are."""
+        known = self._signatures.get((id(node), exact))
+        if known is None:
+            value: tuple[object, ...]
+            if isinstance(node, Group):
+                children = [child for _, child in node.children if exact or not _is_noise(child)]
+                inner = tuple(self.signature(child, exact) for child in children)
+                value = (
+                    node.kind,
+                    node.block,
+                    inner,
+                    *((node.input, node.output, node.frozen_arguments) if exact else ()),
+                )
+            elif isinstance(node, Layer):
+                value = (node.primitive, *((node.frozen_arguments, node.input) if exact else ()))
+            else:
+                value = (node.kind, node.name)
+            known = (node, self._numbers.setdefault(value, len(self._numbers)))  # the node is kept, and so is its id
+            self._signatures[id(node), exact] = known
+        return known[1]
+
+    def _layer(self, item: GraphLayer) -> Part:
+        layer = item.layer
+        return Part(
+            "layer", cell_lines([layer]), family(layer), item.path, item.id, item.id + 1, layer.input, layer.output,
+            layer.params, layer.macs, 1, mark=layer.mark, item=item,
+        )  # fmt: skip
+
+    def _wire(self, wire: GraphWire) -> Part:
+        place = (wire.path, wire.id, wire.id + 1, wire.output, wire.output)
+        return Part(wire.kind, (Line(cut(wire.name)),), "wire", *place, mark=wire.mark, item=wire)
+
+    def _merge(self, item: GraphGroup) -> Part:
+        node = item.node
+        pairs = zip(node.children, item.children, strict=True)
+        branches = tuple(sides(list(self._folded(self._parts(child, ""), similar=False))) for _, child in pairs)
+        own = node.macs - sum(child.macs for _, child in node.children)
+        return Part(
+            "merge", (Line(node.kind),), "merge", item.path, item.start, item.stop, node.input, node.output,
+            0, own, 0, mark=node.mark, item=item, branches=branches,
+        )  # fmt: skip
+
+    def _group(self, item: GraphGroup, kind: str, lines: tuple[Line, ...]) -> Part:
+        node = item.node
+        layers = [one.layer for one in self._nodes(item) if isinstance(one, GraphLayer)]
+        heavy = sum(family(one) in HEAVY for one in layers[: MAX_CELL + 1])
+        cell = kind == "group" and heavy <= 1 and len(layers) == item.stop - item.start <= MAX_CELL
+        cell = cell and not any(family(one) in ("pooling", "resampling") and one.output[1:] != (1, 1) for one in layers)
+        return Part(
+            kind, cell_lines(layers) if cell else lines, family(_main(layers)) if cell else "block", item.path,
+            item.start, item.stop, node.input, node.output, node.params, node.macs, node.layers, cell=cell,
+            block=item.kind == "block", mark=node.mark, item=item, make=lambda: self._children(item),
+        )  # fmt: skip
+
+
+def _is_noise(node: Node) -> bool:
+    """Whether a node is dropout, which deeper passes of a loop often have more of."""
+    return isinstance(node, Layer) and node.primitive in ("dropout", "stochastic_depth")
+
+
+def _main(layers: Sequence[Layer]) -> Layer:
+    return next((one for one in layers if family(one) in HEAVY), layers[0])
+
+
+def _node(item: GraphItem) -> Node:
+    if isinstance(item, GraphGroup):
+        return item.node
+    assert isinstance(item, GraphLayer)
+    return item.layer
+
+
+def sides(parts: list[Part]) -> list[Part]:
+    """Parts of which those between the `save` and the `load` of one tensor stand beside the others.
+
+    What follows the `load` goes on where the `save` was: what lies between leads to outputs alone.
+    """
+    for end, load in enumerate(parts):
+        if load.kind != "load" or not isinstance(load.item, GraphWire):
+            continue
+        at = next((at for at in range(end) if parts[at].kind == "save" and parts[at].start == load.item.saved), None)
+        if at is None:
+            continue
+        inner = parts[at + 1 : end]
+        if inner:
+            first, last = inner[0], inner[-1]
+            side = Part(
+                "side", (), "wire", first.path, first.start, last.stop, first.input, last.output,
+                make=partial(list, inner),
+            )  # fmt: skip
+            return sides([*parts[: at + 1], side, *parts[end + 1 :]])
+        return sides([*parts[:end], *parts[end + 1 :]])
+    return parts
+
+
+def open_to(outline: Outline, depth: int | None, most: int = 32) -> Callable[[Part], bool]:
+    """Which parts are shown open.
+
+    Args:
+        outline: The network's parts.
+        depth: How many levels of groups are open, small ones included. Without it, as many as make a picture of `most`
+            boxes at most, and small groups stay closed.
+        most: How many boxes, where no depth is given.
+    """
+    levels: dict[Part, int] = {}
+
+    def reach(limit: int, small: bool) -> tuple[int, bool]:
+        """The boxes that are shown with `limit` levels open, and whether there are more levels."""
+        boxes, more = 0, False
+        pending = [(outline.root, 0)]
+        while pending:
+            part, level = pending.pop()
+            levels[part] = level
+            if part.kind == "merge":
+                pending += [(one, level) for branch in part.branches for one in branch]
+            elif part.kind == "side" and not part.lines:
+                pending += [(one, level) for one in part.children]
+            elif part.make is None or (part.small and not small) or level >= limit:
+                boxes += part.kind in ("layer", "group", "side")
+                more = more or (part.make is not None and (small or not part.small))
+            else:
+                pending += [(one, level + 1) for one in part.children]
+        return boxes, more
+
+    limit = depth if depth is not None else 1
+    _, more = reach(limit, depth is not None)
+    while depth is None and more:
+        boxes, more = reach(limit + 1, False)
+        if boxes > most:
+            break
+        limit += 1
+
+    def is_open(part: Part) -> bool:
+        if part.kind == "side" and not part.lines:
+            return True
+        return part.make is not None and levels.get(part, limit) < limit and (depth is not None or not part.small)
+
+    return is_open

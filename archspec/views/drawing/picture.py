@@ -1,0 +1,218 @@
+"""The whole picture: a column, several side by side, or a U."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from archspec.plan.plan import Plan
+from archspec.views.drawing.layout import Placing
+from archspec.views.drawing.measure import Extent
+from archspec.views.drawing.outline import Outline, Part, open_to
+from archspec.views.drawing.scene import (
+    ACROSS,
+    GAP,
+    GUTTER,
+    LATER,
+    NOWHERE,
+    SHAPE_GAP,
+    Box,
+    Mark,
+    Point,
+    Port,
+    Scene,
+    bounds,
+    move,
+)
+
+TALLEST = 1.3
+"""How much taller than wide a picture is before it is drawn in more columns."""
+MOST_COLUMNS = 6
+
+
+class Layout(Placing):
+    """The layout of a network, of which some parts are open."""
+
+    def __init__(self, outline: Outline, is_open: Callable[[Part], bool], columns: int | None = None) -> None:
+        super().__init__(outline, is_open)
+        plan = outline.plan
+        first = Part("input", (), "end", "", 0, 1, plan.input, plan.input)
+        end = Part("end", (), "end", "", -1, -1, plan.output, plan.output)
+        root = outline.root
+        parts = [first, *self.shown(root.children if is_open(root) else [root]), end]
+        if self.across(parts):
+            self.place_column(parts, 0, 0, Port(NOWHERE, ()))
+        else:
+            self.place_columns(parts, columns)
+        self.route()
+        left, top, right, bottom = bounds(self.scene)
+        self.shift(-left, -top)
+        self.scene.width, self.scene.height = right - left, bottom - top
+
+    # columns -------------------------------------------------------------------------------------------------------
+
+    def place_columns(self, parts: Sequence[Part], wanted: int | None) -> None:
+        """Draw a sequence in columns side by side: as many as are wanted, or as make it not much taller than wide."""
+        chunks = [list(parts)]
+        for number in range(1, MOST_COLUMNS + 1) if wanted is None else [wanted]:
+            chunks = self.split(parts, number)
+            rooms = [self.column(chunk) for chunk in chunks]
+            width = sum(room.left + room.right for room in rooms) + GUTTER * (len(chunks) - 1)
+            if max(room.height for room in rooms) <= TALLEST * width:
+                break
+        floor = max(self.column(chunk).height for chunk in chunks) + GAP
+        port, edge = Port(NOWHERE, ()), 0.0
+        for number, chunk in enumerate(chunks):
+            room = self.column(chunk)
+            axis = edge + room.left
+            if number:
+                gutter = edge - GUTTER / 2
+                begun = port.points[-1][0]
+                port = port.via((begun, floor), (gutter, floor), (gutter, -GAP), (axis, -GAP))
+            port = self.place_column(chunk, axis, 0, port)
+            edge = axis + room.right + GUTTER
+
+    def split(self, parts: Sequence[Part], number: int) -> list[list[Part]]:
+        """Parts in columns, at most so many, of which the tallest is as low as can be."""
+        units: list[list[Part]] = []
+        for part in parts:
+            if units and part.kind in ("save", "load", "output", "side"):
+                units[-1].append(part)
+            else:
+                units.append([part])
+        heights = [self.column(unit).height + SHAPE_GAP for unit in units]
+        low, high = max(heights), sum(heights)
+        while high - low > 1:
+            limit = (low + high) / 2
+            low, high = (low, limit) if len(filled(units, heights, limit)) <= number else (limit, high)
+        return filled(units, heights, high)
+
+    # the U --------------------------------------------------------------------------------------------------------
+
+    def bent(self, parts: Sequence[Part], bend: tuple[int, int]) -> Extent:
+        """The room of a U; its axis is that of the left arm. It is found by laying it out."""
+        before, lanes, repeats = self.scene, dict(self.lanes), list(self.repeats)
+        self.scene = Scene()
+        self.place_bent(parts, bend, 0, 0, Port(NOWHERE, ()))
+        left, top, right, bottom = bounds(self.scene)
+        self.scene, self.lanes, self.repeats = before, lanes, repeats
+        return Extent(-left, right, bottom - min(top, 0))
+
+    def place_bent(self, parts: Sequence[Part], bend: tuple[int, int], x: float, y: float, port: Port) -> Port:
+        """Draw a column as a U: down on the left, across at the bottom, up on the right."""
+        left, bottom, right = parts[: bend[0]], parts[bend[0] : bend[1]], parts[bend[1] :]
+        begun = self.scene.mark()
+        out = self.place_column(left, x, y, port)
+        drawn = self.scene.mark()
+        up = self.column(right)
+        axis = x + self.column(left).right + ACROSS + up.left
+        self.upward = not self.upward
+        last = self.place_column(right, axis, y, Port(LATER, ()))
+        self.upward = not self.upward
+
+        def turned(at: float) -> float:
+            return 2 * y + up.height - at
+
+        move(self.scene, drawn, self.scene.mark(), turned)
+        out, last = self.align(begun, drawn, out, last.moved(turned))
+        floor = max(one.bottom for one in self.scene.drawn(begun, self.scene.mark()))
+        self.cross(bottom, (x, axis), floor, out, drawn)
+        return last
+
+    def cross(self, bottom: Sequence[Part], axes: Point, floor: float, out: Port, drawn: Mark) -> None:
+        """Draw the bottom of a U, from where its left arm ends to where its right arm begins."""
+        left, right = axes
+        inner = self.column(bottom)
+        if inner.height:
+            centre = (left + right + inner.left - inner.right) / 2
+            out = self.place_column(bottom, centre, floor + GAP, replace(out, sideways=True))
+            box = self.scene.boxes[out.source]
+            start: tuple[Point, ...] = ((box.right, box.middle[1]), (right, box.middle[1]))
+        else:
+            start = (*out.points, (left, floor + GAP), (right, floor + GAP))
+        for edge in self.scene.edges[drawn.edges :]:
+            if edge.source == LATER:
+                edge.source = out.source
+                edge.points[:0] = start
+
+    def align(self, begun: Mark, drawn: Mark, out: Port, last: Port) -> tuple[Port, Port]:
+        """Draw the arms of a U apart until each saved tensor leads straight across; gives the ends of both arms."""
+        end = self.scene.mark()
+        arcs = [edge for edge in self.scene.edges[drawn.edges :] if edge.skip]
+        arcs.sort(key=lambda edge: self.scene.boxes[edge.source].y)
+        done = (float("-inf"), float("-inf"))
+        for edge in arcs:
+            source, target = self.scene.boxes[edge.source], self.scene.boxes[edge.target]
+            by = source.middle[1] - target.middle[1]
+            if by > 0:
+                down = pulled(self.top(target, drawn, end, done[1]), by)
+                move(self.scene, drawn, end, down)
+                last = last.moved(down)
+            elif by < 0:
+                down = pulled(self.top(source, begun, drawn, done[0]), -by)
+                move(self.scene, begun, drawn, down)
+                out = out.moved(down)
+            done = (source.bottom, target.bottom)
+        return out, last
+
+    def top(self, box: Box, begun: Mark, end: Mark, below: float) -> float:
+        """Just above a box, or the outermost frame around it that lies below some height."""
+        frames = self.scene.frames[begun.frames : end.frames]
+        around = [one.y for one in frames if one.y <= box.y and box.bottom <= one.bottom and one.y > below]
+        return min([box.y, *around]) - 1
+
+    # arcs ----------------------------------------------------------------------------------------------------------
+
+    def route(self) -> None:
+        """Find the ways of arcs: beside the column, or from one arm of a U to the other."""
+        for edge in self.scene.edges:
+            if not edge.skip:
+                continue
+            source, target = self.scene.boxes[edge.source], self.scene.boxes[edge.target]
+            start = (source.right, source.middle[1])
+            if edge.lane is not None:
+                end = (target.right, target.middle[1])
+                edge.points = [start, (edge.lane, start[1]), (edge.lane, end[1]), end]
+                continue
+            end = (target.x, target.middle[1])
+            middle = (start[0] + end[0]) / 2
+            straight = abs(start[1] - end[1]) < 0.5
+            edge.points = [start, end] if straight else [start, (middle, start[1]), (middle, end[1]), end]
+
+    def shift(self, x: float, y: float) -> None:
+        for one in self.scene.rectangles:
+            one.x, one.y = one.x + x, one.y + y
+        for label in self.scene.labels:
+            label.x, label.y = label.x + x, label.y + y
+        for edge in self.scene.edges:
+            edge.points = [(at + x, down + y) for at, down in edge.points]
+
+
+def filled(units: Sequence[Sequence[Part]], heights: Sequence[float], limit: float) -> list[list[Part]]:
+    """Units in columns of a limited height."""
+    columns: list[list[Part]] = []
+    room = 0.0
+    for unit, height in zip(units, heights, strict=True):
+        if height > room:
+            columns.append([])
+            room = limit
+        columns[-1] += unit
+        room -= height
+    return columns
+
+
+def pulled(top: float, by: float) -> Callable[[float], float]:
+    """Moves what lies below some height down."""
+    return lambda y: y + by if y >= top else y
+
+
+def lay_out(plan: Plan, depth: int | None = None, columns: int | None = None) -> Layout:
+    """A plan's picture.
+
+    Args:
+        plan: The network.
+        depth: How many levels of groups are open; without it, as many as make a picture of some thirty boxes.
+        columns: In how many columns a long network is drawn; without it, as many as suit.
+    """
+    outline = Outline(plan)
+    return Layout(outline, open_to(outline, depth), columns)

@@ -1,0 +1,135 @@
+"""A scene as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from math import hypot
+
+from archspec.foundation.shapes import show
+from archspec.plan.plan import Plan
+from archspec.views.drawing.labels import count, text_width
+from archspec.views.drawing.picture import Layout, lay_out
+from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, Box, Edge, Frame, Point
+from archspec.views.drawing.style import COLOURS, describe
+
+FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
+MARGIN = 14.0  # around the picture
+INK, GREY = "#1b1f24", "#5b6470"
+CAPTION = 34.0  # the height of its name and figures
+ROUND = 6.0  # radius of a line's corners
+
+
+def svg(plan: Plan, depth: int | None = None, columns: int | None = None, *, caption: bool = True) -> str:
+    """A plan as an SVG picture.
+
+    Args:
+        plan: The network.
+        depth: How many levels of groups are open; without it, as many as make a picture of some thirty boxes.
+        columns: In how many columns a long network is drawn; without it, as many as suit.
+        caption: Whether the network's name and figures stand above it.
+    """
+    return "\n".join(_document(plan, lay_out(plan, depth, columns), caption)) + "\n"
+
+
+def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
+    scene = layout.scene
+    figures = f"{show(plan.input)} → {show(plan.output)} · {count(plan.params)} parameters · {count(plan.macs)} MACs"
+    above = CAPTION if caption else 0
+    least = max(text_width(plan.title, TITLE + 2), text_width(figures, SMALL)) if caption else 0
+    width = max(scene.width, least) + 2 * MARGIN
+    height = scene.height + above + 2 * MARGIN
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
+        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img" aria-labelledby="title desc" font-family="{FONT}">'
+    )
+    yield f'<title id="title">{escape(plan.title)}</title>'
+    yield f'<desc id="desc">{escape(figures)}. {escape(plan.description)}</desc>'
+    yield (
+        '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" '
+        'orient="auto"><path d="M0 0.8 8 4 0 7.2z" fill="#5b6470"/></marker></defs>'
+    )
+    yield f'<rect width="{_n(width)}" height="{_n(height)}" fill="#ffffff"/>'
+    if caption:
+        yield _text(MARGIN, MARGIN + 9, TITLE + 2, escape(plan.title), INK, 'font-weight="600"')
+        yield _text(MARGIN, MARGIN + 24, SMALL, escape(figures), GREY)
+    left = MARGIN + (width - 2 * MARGIN - scene.width) / 2
+    yield f'<g transform="translate({_n(left)} {_n(MARGIN + above)})">'
+    for frame in scene.frames:
+        yield _frame(frame, layout)
+    for edge in scene.edges:
+        yield _edge(edge)
+    for box in scene.boxes:
+        yield from _box(box)
+    for label in scene.labels:
+        yield _text(label.x, label.y + 3, SHAPE, escape(label.text), GREY)
+    yield "</g>"
+    yield "</svg>"
+
+
+def _text(x: float, y: float, size: float, inner: str, ink: str, more: str = "") -> str:
+    return f'<text x="{_n(x)}" y="{_n(y)}" font-size="{size:g}" fill="{ink}"{" " + more if more else ""}>{inner}</text>'
+
+
+def _n(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def _frame(frame: Frame, layout: Layout) -> str:
+    title, times = layout.frame_title(frame.part)
+    text = escape(title) + (f' <tspan font-weight="600">{times}</tspan>' if times else "")
+    return (
+        f'<rect x="{_n(frame.x)}" y="{_n(frame.y)}" width="{_n(frame.width)}" height="{_n(frame.height)}" rx="7" '
+        f'fill="#44546a" fill-opacity="0.05" stroke="#9aa5b4" stroke-width="0.8"/>'
+    ) + _text(frame.x + frame.indent, frame.y + 13, SMALL, text, "#44546a")
+
+
+def _edge(edge: Edge) -> str:
+    style = ' stroke="#c0492b" stroke-dasharray="5 3"' if edge.skip else ' stroke="#5b6470"'
+    return f'<path d="{path(edge.points)}" fill="none"{style} stroke-width="1.2" marker-end="url(#arrow)"/>'
+
+
+def path(points: Sequence[Point]) -> str:
+    """A line along points, its corners rounded."""
+    kept: list[Point] = []
+    for point in points:
+        if kept and abs(kept[-1][0] - point[0]) < 0.05 and abs(kept[-1][1] - point[1]) < 0.05:
+            continue
+        kept.append(point)
+    text = f"M{_n(kept[0][0])} {_n(kept[0][1])}"
+    for before, corner, after in zip(kept, kept[1:], kept[2:], strict=False):
+        radius = min(ROUND, _length(before, corner) / 2, _length(corner, after) / 2)
+        start, end = _towards(corner, before, radius), _towards(corner, after, radius)
+        text += f"L{_n(start[0])} {_n(start[1])}Q{_n(corner[0])} {_n(corner[1])} {_n(end[0])} {_n(end[1])}"
+    return text + f"L{_n(kept[-1][0])} {_n(kept[-1][1])}"
+
+
+def _length(one: Point, two: Point) -> float:
+    return hypot(one[0] - two[0], one[1] - two[1])
+
+
+def _towards(start: Point, end: Point, by: float) -> Point:
+    length = _length(start, end) or 1
+    return start[0] + (end[0] - start[0]) * by / length, start[1] + (end[1] - start[1]) * by / length
+
+
+def _box(box: Box) -> Iterator[str]:
+    part = box.part
+    fill, border = COLOURS[part.family]
+    ink = "#ffffff" if part.family == "end" else "#1b1f24"
+    radius = box.height / 2 if part.kind in ("merge", "input", "end", "output") else 4
+    yield f"<g><title>{escape(describe(part))}</title>"
+    yield (
+        f'<rect x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.width)}" height="{_n(box.height)}" rx="{_n(radius)}" '
+        f'fill="{fill}" stroke="{border}" stroke-width="1.1"/>'
+    )
+    middle = box.middle[0]
+    y = box.y + (box.height - sum(LINE[line.small] for line in box.lines)) / 2
+    for line in box.lines:
+        size = SMALL if line.small else TITLE
+        y += LINE[line.small]
+        text = escape(line.text)
+        if part.count > 1 and not line.small:
+            text += f' <tspan font-weight="700">×{part.count}</tspan>'
+        yield _text(middle, y - LINE[line.small] / 2 + size * 0.35, size, text, ink, 'text-anchor="middle"')
+    yield "</g>"

@@ -1,0 +1,197 @@
+"""Pictures of networks: what is in them, where it lies, and what is said where none can be drawn."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from functools import cache
+from itertools import combinations, pairwise
+from math import prod
+from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+from fontTools.ttLib import TTFont
+
+from archspec.language.finder import bundled
+from archspec.plan.plan import Plan
+from archspec.spec import open_file
+from archspec.views.drawing.picture import Layout, lay_out
+from archspec.views.drawing.scene import SHAPE, SMALL, TITLE, Box, Rectangle
+from archspec.views.drawing.svg import svg
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@cache
+def plans(name: str) -> tuple[Plan, ...]:
+    """A bundled file's network and all of its variants."""
+    return tuple(spec.plan for spec in open_file(name)[0].check().specs)
+
+
+@cache
+def layouts(name: str, depth: int | None) -> tuple[Layout, ...]:
+    return tuple(lay_out(plan, depth) for plan in plans(name))
+
+
+EVERY = pytest.mark.parametrize("name", bundled())
+DEPTHS = pytest.mark.parametrize("depth", [None, 2, 99], ids=["as_fits", "two_levels", "all_open"])
+
+
+# what is in them ----------------------------------------------------------------------------------------------------
+
+
+def times(layout: Layout, box: Box) -> int:
+    """How often a box stands for what it shows: by the open groups around it that follow one another."""
+    return prod(part.count for part in layout.repeats if part.start <= box.part.start < part.stop)
+
+
+@EVERY
+@DEPTHS
+def test_every_layer_stands_in_exactly_one_box(name: str, depth: int | None) -> None:
+    for layout in layouts(name, depth):
+        plan = layout.outline.plan
+        boxes = [box for box in layout.scene.boxes if box.part.kind not in ("merge", "output", "input", "end")]
+        assert sum(box.part.layers * times(layout, box) for box in boxes) == len(plan.layers)
+        assert sum(box.part.params * times(layout, box) for box in boxes) == plan.params
+        shown = sorted((box.part.start, box.part.stop) for box in boxes)
+        assert all(stop <= start for (_, stop), (start, _) in pairwise(shown))
+
+
+def passes(layout: Layout, node: int) -> tuple[tuple[int, int], ...]:
+    """The passes of open repeats that a node stands in, outermost first, and the node that is drawn for it, at last."""
+    found = []
+    for part in sorted(layout.repeats, key=lambda part: (part.start, -part.stop, -part.count)):
+        if part.start <= node < part.stop:
+            number, inside = divmod(node - part.start, (part.stop - part.start) // part.count)
+            found.append((part.start, number))
+            node = part.start + inside
+    return (*found, (-1, node))
+
+
+def box_of(layout: Layout, node: int) -> int:
+    """The box that a node is shown in, found anew."""
+    _, drawn = passes(layout, node)[-1]
+    boxes = [box for box in layout.scene.boxes if box.part.start <= drawn < box.part.stop]
+    merges = [box.id for box in boxes if box.part.kind == "merge" and box.part.stop - 1 == drawn]
+    found = [box.id for box in boxes if box.part.kind != "merge"] or merges
+    assert len(found) == 1
+    return found[0]
+
+
+def across_passes(one: tuple[tuple[int, int], ...], two: tuple[tuple[int, int], ...]) -> bool:
+    """Whether two nodes stand in different passes of one repeat: only its first pass is drawn."""
+    return any(a[0] == b[0] != -1 and a[1] != b[1] for a, b in zip(one, two, strict=False))
+
+
+@EVERY
+@DEPTHS
+def test_every_line_is_an_edge_of_the_graph_and_every_edge_is_drawn(name: str, depth: int | None) -> None:
+    for layout in layouts(name, depth):
+        graph = layout.outline.graph
+        end = next(box.id for box in layout.scene.boxes if box.part.kind == "end")
+        expected = {(box_of(layout, graph.output), end)}
+        for node in graph.nodes:
+            if node.kind in ("save", "load"):
+                continue
+            for source in node.sources:
+                pair = box_of(layout, source), box_of(layout, node.id)
+                if pair[0] != pair[1] and not across_passes(passes(layout, source), passes(layout, node.id)):
+                    expected.add(pair)
+        assert {(edge.source, edge.target) for edge in layout.scene.edges} == expected
+
+
+# where it lies ------------------------------------------------------------------------------------------------------
+
+
+def apart(one: Rectangle, two: Rectangle, by: float = 0) -> bool:
+    return one.right + by <= two.x or two.right + by <= one.x or one.bottom + by <= two.y or two.bottom + by <= one.y
+
+
+def within(one: Rectangle, two: Rectangle) -> bool:
+    return two.x <= one.x and one.right <= two.right and two.y <= one.y and one.bottom <= two.bottom
+
+
+@EVERY
+@DEPTHS
+def test_nothing_overlaps(name: str, depth: int | None) -> None:
+    for layout in layouts(name, depth):
+        scene = layout.scene
+        for one, two in combinations(scene.boxes, 2):
+            assert apart(one, two, 4), (one, two)
+        for frame in scene.frames:
+            for one in scene.rectangles:
+                if one is not frame:
+                    assert apart(one, frame) or within(one, frame) or within(frame, one), (one, frame)
+            for box in scene.boxes:
+                inside = frame.part.start <= box.part.start and 0 <= box.part.stop <= frame.part.stop
+                assert within(box, frame) if inside else apart(box, frame), (box, frame)
+        labels = [Rectangle(scene.boxes[one.source].part, one.x, one.y - 4, one.width, 8) for one in scene.labels]
+        for one, two in combinations(labels, 2):
+            assert apart(one, two), (one, two)
+        for label in labels:
+            for box in scene.boxes:
+                assert apart(label, box), (label, box)
+            for frame in scene.frames:
+                assert apart(label, frame) or within(label, frame), (label, frame)
+        whole = Rectangle(scene.boxes[0].part, -0.1, -0.1, scene.width + 0.2, scene.height + 0.2)
+        assert all(within(one, whole) for one in [*scene.rectangles, *labels])
+
+
+@EVERY
+@DEPTHS
+def test_no_line_runs_through_a_box(name: str, depth: int | None) -> None:
+    for layout in layouts(name, depth):
+        scene = layout.scene
+        for edge in scene.edges:
+            for (x, y), (to_x, to_y) in pairwise(edge.points):
+                line = Rectangle(scene.boxes[0].part, min(x, to_x), min(y, to_y), abs(to_x - x), abs(to_y - y))
+                for box in scene.boxes:
+                    assert box.id in (edge.source, edge.target) or apart(line, box), (edge, box)
+
+
+@cache
+def font(name: str) -> tuple[dict[int, str], dict[str, tuple[int, int]], int]:
+    loaded = TTFont(FONTS / name)
+    return loaded.getBestCmap(), loaded["hmtx"].metrics, loaded["head"].unitsPerEm
+
+
+def measured(text: str, size: float, name: str = "DejaVuSans.ttf") -> float:
+    """The width of a text in pixels, by the font's own metrics."""
+    characters, widths, units = font(name)
+    return sum(widths[characters[ord(sign)]][0] for sign in text) * size / units
+
+
+@EVERY
+@DEPTHS
+def test_no_text_is_wider_than_its_box(name: str, depth: int | None) -> None:
+    for layout in layouts(name, depth):
+        scene = layout.scene
+        for box in scene.boxes:
+            for line in box.lines:
+                width = measured(line.text, SMALL if line.small else TITLE)
+                if box.part.count > 1 and not line.small:
+                    width += measured(f" ×{box.part.count}", TITLE, "DejaVuSans-Bold.ttf")
+                assert width <= box.width - 4, (line, box.width)
+        for frame in scene.frames:
+            title, count = layout.frame_title(frame.part)
+            assert frame.indent + measured(f"{title} {count}", SMALL) <= frame.width
+        for label in scene.labels:
+            assert measured(label.text, SHAPE) <= label.width
+
+
+# the file -------------------------------------------------------------------------------------------------------------
+
+
+@EVERY
+def test_a_picture_is_valid_xml_with_a_name_and_figures(name: str) -> None:
+    for plan in plans(name):
+        root = ElementTree.fromstring(svg(plan))
+        assert root.tag == f"{SVG}svg"
+        assert root.get("role") == "img"
+        assert root.findtext(f"{SVG}title") == plan.title
+        assert (root.findtext(f"{SVG}desc") or "").endswith(plan.description)
+        assert {one.get("id") for one in root.iter() if one.get("id")} >= set(str(root.get("aria-labelledby")).split())
