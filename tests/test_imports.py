@@ -121,6 +121,7 @@ FLOORS = [
     {"trainer.runs", "trainer.module"},
     {"trainer.report"},
     {"trainer.session"},
+    {"trainer.rehearsal"},
     {"trainer"},
     {"archspec.commands"},
     {"archspec.installation", "archspec.threads"},

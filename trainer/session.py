@@ -169,7 +169,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     """Train in a run's folder, from a checkpoint where there is one, then test."""
     group, recipe = options.group, job.recipe
     seed_everything(recipe.seed, verbose=False)
-    module = _make_module(job)
+    module = make_module(job)
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint), checkpoint)
     monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
     best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric)
@@ -191,13 +191,13 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         if len(job.validation):
             validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, **loading)
         optimize_execution(module.network, recipe, device)
-        with _translate_errors(job, run.folder, device), explain_dead_workers():
+        with translate_errors(job, run.folder, device), explain_dead_workers():
             with _refuse_unusable(checkpoint, monitor):
                 engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
             return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor))
 
 
-def _make_module(job: Job) -> SpecModule:
+def make_module(job: Job) -> SpecModule:
     module = SpecModule(_resolved(job))
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
@@ -230,7 +230,7 @@ def _make_callbacks(
 
 
 @contextmanager
-def _translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[None]:
+def translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[None]:
     """Add advice to `Diverged`, and make `UsageError` of running out of memory."""
     try:
         yield
