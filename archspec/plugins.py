@@ -18,7 +18,9 @@ from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
 from archspec.language.finder import explain_unreadable
 from archspec.language.names import check_block
+from archspec.layers.kept import Kept
 from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.reach import Reach
 from archspec.layers.registry import primitives, register
 
 if TYPE_CHECKING:
@@ -209,8 +211,10 @@ class _Foreign(Primitive):
         self.what = what
         self.measures = type(inner).output is Primitive.output
         self.figures: dict[Any, tuple[Shape, dict[str, Shape], int]] = {}
-        for name in ("name", "doc", "source", "arguments", "weights", "examples", "example_input"):
+        for name in ("name", "doc", "source", "arguments", "weights", "examples", "example_input", "training_only"):
             setattr(self, name, getattr(inner, name))
+        kinds = [one for one in type(inner).__mro__ if one is not Primitive and "fixed_size" in vars(one)]
+        setattr(self, "fixed_size", not kinds or bool(inner.fixed_size))  # noqa: B010
         rule = "as its module does, on torch's meta device" if self.measures else ""
         setattr(self, "rule", inner.rule or rule)  # noqa: B010 - a class variable elsewhere
 
@@ -247,6 +251,26 @@ class _Foreign(Primitive):
             message = f"`{self.name}` of the plugin {self.what} gives {_show_value(held)} as the bytes of its buffers"
             raise UsageError(message)
         return held
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept | None:
+        kept = self._call_view(self.inner.kept, arguments, shape, output)
+        if kept is not None and not (isinstance(kept, Kept) and kept.is_sound(MAX_NUMBER)):
+            message = f"`{self.name}` of the plugin {self.what} gives {_show_value(kept)} as what it keeps"
+            raise UsageError(message, help="`Kept` has whole numbers that are not negative; `None` says nothing")
+        return kept
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        reach = self._call_view(self.inner.reach, arguments, shape, output)
+        if not isinstance(reach, Reach) or not reach.fits(shape, output):
+            message = f"`{self.name}` of the plugin {self.what} gives {_show_value(reach)} as its reach"
+            raise UsageError(message, help=f"`Reach` names axes of its input ({show(shape)})")
+        return reach
+
+    def _call_view(self, method: Any, *arguments: Any) -> Any:
+        try:
+            return self._call_plugin(method, *arguments)
+        except Fault as fault:
+            raise UsageError(fault.message) from None
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         try:

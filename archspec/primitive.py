@@ -11,13 +11,19 @@ from archspec.foundation.arguments import (
 )
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, window_count
+from archspec.layers.kept import Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import LOCAL, WHOLE, Reach, windows
 
 __all__ = [
+    "LOCAL",
+    "WHOLE",
     "Argument",
     "Arguments",
     "Fault",
+    "Kept",
     "Primitive",
+    "Reach",
     "Shape",
     "boolean",
     "choice",
@@ -27,4 +33,5 @@ __all__ = [
     "pair",
     "traced",
     "window_count",
+    "windows",
 ]

@@ -305,7 +305,7 @@ def measured(
                     seconds, _ = turns[one].recv()
                     if epoch >= WARM_UP:
                         times[one].append(seconds / (given.steps - SKIPPED))
-        except EOFError:
+        except (EOFError, ConnectionError):
             ended = [process.join(5) or process.exitcode for process in processes]
             failed = next(kind for kind, code in zip(kinds, ended, strict=True) if code)
             raise SystemExit(f"{failed}, {name}:\n{(folder / f'{failed}.log').read_text()}") from None

@@ -23,7 +23,7 @@ def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tenso
                 tensor = images
             case "layer":
                 (tensor,) = given
-                tensor = module.get_submodule(node["path"])(tensor)
+                tensor = module.get_submodule(node["module"])(tensor)
             case "concat":
                 tensor = torch.cat(given, 1)
             case "add":

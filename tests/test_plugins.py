@@ -72,7 +72,7 @@ def test_a_primitive_without_a_shape_rule_is_measured_and_check_says_so(run: Cal
 def test_a_primitive_with_a_shape_rule_needs_no_torch(run: Callable, file: Callable) -> None:
     file(node="halve, halve")
     done = run("check", "net.yaml", "--plugin", "plugin.py")
-    assert done.stdout == "net  -  3×32×32 → 3×8×8  0 parameters  0.000 GMACs\n"
+    assert done.stdout == "net  -  3×32×32 → 3×8×8  0 parameters  0 MACs\n"
     assert done.stderr == ""
 
 
@@ -186,7 +186,7 @@ def test_an_installed_package_is_found_where_a_name_is_unknown(run: Callable, fi
     (info / "entry_points.txt").write_text("[archspec.primitives]\nlayers = their_layers\n")
     path = str(site)
     done = run("check", "net.yaml", PYTHONPATH=path)
-    assert done.stdout == "net  -  3×32×32 → 9×15×15  252 parameters  0.000 GMACs\n"
+    assert done.stdout == "net  -  3×32×32 → 9×15×15  252 parameters  54.7 KMACs\n"
     assert "widen" in run("list", PYTHONPATH=path).stdout
     assert run("explain", "widen", PYTHONPATH=path).returncode == 0
     assert run("check", "net.yaml").returncode == 1

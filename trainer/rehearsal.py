@@ -20,10 +20,11 @@ from trainer.processes.group import ProcessGroup
 from trainer.quiet import mute_libraries
 from trainer.report.progress import batches_of
 from trainer.runs.engine import make_engine
-from trainer.runs.job import EVALUATION_BATCH, Job
+from trainer.runs.job import Job
 from trainer.session import make_module, translate_errors
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
+from trainer.steps.freezing import Freezing
 
 BATCHES, SECONDS = 20, 3.0
 """After the first one, batches are trained with until there were so many, or so much time has gone by."""
@@ -50,7 +51,7 @@ class Rehearsal:
     memory_bytes: int
     """What the process held at most: of the GPU's memory, or on a CPU of the machine's."""
     without_gradient: tuple[str, ...]
-    """Parameters that the loss does not depend on."""
+    """Parameters that the loss does not depend on, though they are not frozen."""
 
     @property
     def seconds(self) -> float:
@@ -68,9 +69,9 @@ def rehearse(job: Job, group: ProcessGroup, workers: int | None = None) -> Rehea
     seed_everything(recipe.seed, verbose=False)
     module, clock = make_module(job), _Clock()
     with tempfile.TemporaryDirectory() as made, mute_libraries(), memory.keep_freed_memory():
-        engine = make_engine(
-            recipe, Path(made), [clock], group, job.task.metric, unused_parameters=bool(job.spec.plan.outputs)
-        )
+        frozen: list[Callback] = [Freezing(recipe.freeze)] if recipe.freeze else []
+        unused = bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws)
+        engine = make_engine(recipe, Path(made), [*frozen, clock], group, job.task, unused_parameters=unused)
         engine.callbacks = [one for one in engine.callbacks if not isinstance(one, ModelCheckpoint)]  # type: ignore[attr-defined]
         engine.limit_val_batches = VALIDATED
         device = engine.strategy.root_device
@@ -78,7 +79,8 @@ def rehearse(job: Job, group: ProcessGroup, workers: int | None = None) -> Rehea
         training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, **loading)
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, **loading)
+            evaluated = job.task.evaluation_batch(recipe)
+            validation = loader(move_to_device(job.validation, device), evaluated, **loading)
         optimize_execution(module.network, recipe, device)
         with translate_errors(job, Path(made), device), explain_dead_workers():
             engine.fit(module, training, validation)
@@ -111,8 +113,8 @@ class _Clock(Callback):
 
     def on_after_backward(self, trainer: Trainer, pl_module: Any) -> None:
         if not self.seconds:
-            missing = (name for name, one in pl_module.network.named_parameters() if one.grad is None)
-            self.without_gradient = tuple(missing)
+            named = pl_module.network.named_parameters()
+            self.without_gradient = tuple(name for name, one in named if one.requires_grad and one.grad is None)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
         now = _now(pl_module)

@@ -15,7 +15,7 @@ import yaml
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import Callback
 
-from archspec.foundation.errors import UsageError
+from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
 from trainer.errors import Diverged
@@ -28,14 +28,16 @@ from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Trained, evaluate, load_network
+from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
+from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import EVALUATION_BATCH, Job, load_job
+from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
+from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
-from trainer.tasks.classification import Evaluation
+from trainer.tasks import PREDICTIONS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Options:
 def train(job: Job, out: Path, options: Options | None = None, *, progress: bool = False) -> Result:
     """Train a job in a new folder below `out`.
 
-    The weights of the best validation accuracy are then evaluated on the test set; without validation images, the last.
+    The weights of the epoch that is best by the task's first metric on the validation images are then evaluated on the
+    test set; without validation images, the last.
 
     Raises:
         Diverged: A loss or weight is no longer finite.
@@ -83,11 +86,15 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "spec": job.spec.file,
         "variant": job.spec.variant,
         "data": job.data.name,
+        "task": job.task.name,
         "classes": list(job.data.class_names),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
+        "resize": job.recipe.resize.to_dict(),
+        "input": list(job.spec.plan.input[1:]),
+        "weights": job.start and job.start.record(),
         "key": fingerprint(job),
         "machine": asdict(group.devices),
     }
@@ -119,7 +126,35 @@ def resume_run(
         group.broadcast(lambda: checkpoints.remove_leftovers(run.folder))
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
+        group.broadcast(lambda: _say_where(job, run, checkpoint, say))
+        if checkpoint is None:
+            job = group.rank_zero_first(lambda: load_start_again(job, run))
         return _fit_and_test(job, run, options, checkpoint)
+
+
+def extend_run(
+    run: Run, epochs: int, data_folder: Path | None, out: Path, options: Options, say: Callable[[str], None]
+) -> Result:
+    """Go on with a run, finished or not, until it has been trained for more epochs, in a new folder below `out`.
+
+    On a CPU, the results are the same, bit for bit, as if it had been trained for so many epochs from the beginning;
+    where a run of these is finished already, its result is returned. `say` takes notes for the user.
+    Raises `UsageError` where the training would have gone otherwise with more epochs, as it does by some schedules.
+    """
+    group = options.group
+    with mute_libraries(), ExitStack() as stack:
+        group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
+        checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
+        job = extended(job, run, checkpoint, epochs)
+        before = group.broadcast(lambda: run_folders.find_finished(out, fingerprint(job)))
+        if before is not None and before.result is not None:
+            say(f"already trained: this is the result of {before.folder}")
+            return before.result
+        longer = group.broadcast(lambda: _begin(job, out, group, stack))
+        checkpoint = group.broadcast(lambda: copy_state(run, longer, _resolved(job)))
+        group.broadcast(lambda: _say_where(job, longer, checkpoint, say))
+        return _fit_and_test(job, longer, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
@@ -130,10 +165,14 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
             "that of the run",
             help="give it the data that it had (--data, or --data-folder for a set by name), or train anew",
         )
-    checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
+    return checkpoints.latest(run.folder / "checkpoints", say)
+
+
+def _say_where(job: Job, run: Run, checkpoint: Path | None, say: Callable[[str], None]) -> None:
+    """Say where a training goes on. Raises `UsageError` where the checkpoint is another run's."""
     if checkpoint is None:
         say("there is no checkpoint yet: training from the start")
-        return None
+        return
     content = checkpoints.load_own(checkpoint, run.recorded("key"), _resolved(job))
     epoch, batch, step = resume.position(content, checkpoint)
     done = epoch == job.recipe.epochs or step == job.recipe.steps
@@ -143,11 +182,10 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     if isinstance(best, dict) and best.get("score") is not None and not file.exists():
         then = "the last weights are tested" if done else "the best of the epochs to come are kept"
         say(f"{file}, the best weights so far, is no longer there: {then}")
-    return checkpoint
 
 
 def fingerprint(job: Job) -> str:
-    """Identifies a training by its spec, recipe, classes and images: by what they are, wherever they lie."""
+    """Identifies a training by its spec, recipe, classes, images and first weights, wherever these lie."""
     digest = hashlib.sha256(repr(job.data.class_names).encode())
     for split in (job.train, job.validation, job.test):
         if isinstance(split, Stream):
@@ -155,6 +193,8 @@ def fingerprint(job: Job) -> str:
         else:
             digest.update(split.images.numpy().data)
             digest.update(split.labels.numpy().data)
+    if job.start is not None:
+        digest.update(job.start.digest.encode())
     spec = _resolved(job)
     if job.data_path is not None:
         spec = spec | {"train": {name: value for name, value in spec["train"].items() if name != "data"}}
@@ -179,9 +219,10 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             run.folder,
             _make_callbacks(job, run, options, signals, monitor, best),
             group,
-            job.task.metric,
+            job.task,
             step=step,
-            unused_parameters=bool(job.spec.plan.outputs),
+            start=(epoch, batch),
+            unused_parameters=bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws),
         )
         device = engine.strategy.root_device
         loading: dict[str, Any] = {"group": group, "workers": options.workers}
@@ -189,7 +230,8 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
-            validation = loader(move_to_device(job.validation, device), EVALUATION_BATCH, **loading)
+            batch_size = job.task.evaluation_batch(recipe)
+            validation = loader(move_to_device(job.validation, device), batch_size, **loading)
         optimize_execution(module.network, recipe, device)
         with translate_errors(job, run.folder, device), explain_dead_workers():
             with _refuse_unusable(checkpoint, monitor):
@@ -202,6 +244,8 @@ def make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
+    if job.start is not None:
+        job.start.put_into(module.network)
     if isinstance(job.train, Stream):
         module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # the workers augment
     return module
@@ -226,7 +270,8 @@ def _make_callbacks(
     )
     validated: list[Callback] = [best] if len(job.validation) else []
     bars: list[Callback] = [Bar(job.recipe, monitor) if options.progress else Heartbeat(job.recipe, monitor)]
-    return [monitor, resume.RandomStates(), *validated, last, *bars]
+    frozen: list[Callback] = [Freezing(job.recipe.freeze)] if job.recipe.freeze else []
+    return [*frozen, monitor, resume.RandomStates(), *validated, last, *bars]
 
 
 @contextmanager
@@ -271,11 +316,20 @@ def _evaluate_and_save(
 ) -> Result:
     """Evaluate the best weights on the test set and write the results."""
     trained = load_network(run, device)
-    evaluation = evaluate(trained.module, job.test, progress=options.progress, workers=options.workers)
+    evaluating: dict[str, Any] = {"batch_size": job.task.evaluation_batch(job.recipe), "workers": options.workers}
+    evaluation = evaluate(trained.module, job.test, progress=options.progress, **evaluating)
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
-        trained = replace(trained, score=evaluate(trained.module, job.validation).accuracy)
+        validation = evaluate(trained.module, job.validation, **evaluating)
+        trained = replace(trained, score=validation.metrics[job.task.metric.name])
     result = _result(job, run, monitor, trained, evaluation)
     result.write()
+    for name, rows in evaluation.tables(job.data.class_names).items():
+        if name == PREDICTIONS:
+            files = job.test.files.paths if isinstance(job.test, Stream) else job.test.files
+            rows = [[first, *row] for first, row in zip(["file", *files], rows, strict=True)]
+        run_folders.write_table(run.folder / f"{name}.csv", rows)
+    for note in evaluation.notes(job.data.class_names):
+        print(escape(f"note: {note}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)
@@ -306,9 +360,8 @@ def _result(job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, eval
         epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        val_accuracy=trained.score,
-        test_accuracy=evaluation.accuracy,
-        test_loss=evaluation.loss,
+        metrics={job.task.metric.log_name: trained.score, **test_values(job.task, evaluation)},
+        task=job.task.name,
         best_epoch=trained.epoch or monitor.count,
         seconds=monitor.seconds,
         images_per_second=monitor.images / monitor.seconds if monitor.seconds else 0.0,

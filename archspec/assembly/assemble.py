@@ -2,6 +2,7 @@
 
 Sequences become `nn.Sequential`; merges, and sequences that lead tensors past their parts, become modules whose
 `forward` torch.fx writes, so that nothing of archspec runs in the network, and a pickled network needs no archspec.
+A module that is shared stands where it is used first; whichever module holds all of its uses calls it in each of them.
 The exceptions are `archspec.assembly.modules`: auxiliary classifiers and recomputation.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -40,9 +41,10 @@ Key = int | str
 
 @dataclass(frozen=True)
 class _Part:
-    """A child of a group; a wire has no module."""
+    """A child of a group. It has no module where it is a wire, another one's once more, or a group that is `open`."""
 
     key: str
+    """The path of its module, from the one that calls it."""
     item: GraphItem
     module: nn.Module | None
     recompute: bool
@@ -50,6 +52,8 @@ class _Part:
     """What it takes beside its input."""
     outputs: tuple[Key, ...]
     """What it gives beside its output."""
+    parts: tuple[_Part, ...] = ()
+    """Of an open group, whose children are called by the module around it."""
 
     @property
     def is_wired(self) -> bool:
@@ -82,12 +86,22 @@ class _Assembler:
             return self.wired(item, parts)
         return nn.Sequential(OrderedDict((part.key, part.module) for part in parts if part.module is not None))
 
-    def parts(self, group: GraphGroup) -> list[_Part]:
+    def parts(self, group: GraphGroup, around: GraphGroup | None = None) -> list[_Part]:
+        """The children of a group, as the module of the group `around` calls them."""
+        around = around or group
         parts = []
-        for (key, _), child in zip(group.node.children, group.children, strict=True):
+        for child in group.children:
             item, recompute = _open_blocks(child)
-            module = None if isinstance(item, GraphWire) else self.module(item)
-            parts.append(_Part(key, item, module, recompute, *self.beside(item)))
+            if isinstance(item, GraphWire):
+                parts.append(_Part("", item, None, recompute, (), ()))
+            elif isinstance(item, GraphGroup) and item.id in self.graph.open_groups:
+                inner = tuple(self.parts(item, around))
+                parts.append(_Part("", item, None, recompute, (), (), inner))
+            else:
+                assert isinstance(item, (GraphLayer, GraphGroup))
+                module = self.module(item) if item.module == item.path else None
+                key = item.module[len(around.module) + 1 :] if around.module else item.module
+                parts.append(_Part(key, item, module, recompute, *self.beside(item)))
         return parts
 
     def beside(self, item: GraphItem) -> tuple[tuple[GraphWire, ...], tuple[Key, ...]]:
@@ -106,17 +120,8 @@ class _Assembler:
         inputs, outputs = self.beside(group)
         for save in inputs:
             wiring.tensors[save.id] = wiring.graph.placeholder(f"saved_{save.name}")
-        branches = []
-        for part in parts:
-            if part.module is not None:
-                root.add_module(part.key, part.module)
-            result = wiring.add(part, tensor)
-            if group.node.is_merge:
-                branches.append(result)
-            else:
-                tensor = result
-        if group.node.is_merge:
-            tensor = MERGES[group.kind](wiring.graph, branches)
+        _install(root, parts)
+        tensor = wiring.add_all(group, parts, tensor)
         wiring.close(tensor, outputs, group.node.named_outputs if is_root else None)
         name = group.kind.capitalize() if group.node.is_merge else "Sequence"
         return fx.GraphModule(root, wiring.graph, class_name=name)
@@ -129,6 +134,20 @@ def _open_blocks(item: GraphItem) -> tuple[GraphItem, bool]:
         (item,) = item.children
         recompute = recompute or item.recompute
     return item, recompute
+
+
+def _install(root: nn.Module, parts: Iterable[_Part]) -> None:
+    """Put the modules of parts where they belong; those of open groups stand in modules that only hold them."""
+    for part in parts:
+        _install(root, part.parts)
+        if part.module is not None:
+            path, _, name = part.key.rpartition(".")
+            holder = root
+            for step in path.split(".") if path else ():
+                if step not in dict(holder.named_children()):
+                    holder.add_module(step, nn.Module())
+                holder = holder.get_submodule(step)
+            holder.add_module(name, part.module)
 
 
 def _is_aux(item: GraphItem) -> bool:
@@ -171,6 +190,17 @@ class _Wiring:
         self.tensors: dict[Key, fx.Node] = {}
         self.count = 0
 
+    def add_all(self, group: GraphGroup, parts: Iterable[_Part], tensor: fx.Node) -> fx.Node:
+        """Add all parts of a group that gets a tensor; the tensor that comes of it."""
+        branches = []
+        for part in parts:
+            result = self.add(part, tensor)
+            if group.node.is_merge:
+                branches.append(result)
+            else:
+                tensor = result
+        return MERGES[group.kind](self.graph, branches) if group.node.is_merge else tensor
+
     def add(self, part: _Part, tensor: fx.Node) -> fx.Node:
         """Add a part that gets a tensor; the tensor that comes of it."""
         item = part.item
@@ -179,6 +209,8 @@ class _Wiring:
                 return self.tensors[item.saved]
             self.tensors[item.id if item.kind == "save" else item.name] = tensor
             return tensor
+        if isinstance(item, GraphGroup) and not part.key:
+            return self.add_all(item, part.parts, tensor)
         inputs = (tensor, *(self.tensors[save.id] for save in part.inputs))
         if isinstance(item, GraphGroup) and item.kind == "aux":
             self.tensors[item.node.name] = self._called(in_training, part.key, inputs)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, escape_line
+from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 
@@ -101,21 +102,24 @@ def result(plan: Plan, spec: str) -> dict[str, Any]:
 
 
 def lines(plans: Sequence[Plan]) -> list[str]:
-    """Plans as aligned lines: name, variant, input → output, parameters, GMACs."""
+    """Plans as aligned lines: name, variant, input → output, parameters, MACs."""
     rows = [
         (
             escape_line(plan.name),
             escape_line(plan.variant or "-"),
             f"{show(plan.input)} → {show(plan.output)}",
             f"{plan.params:,} parameters",
-            f"{plan.macs / 1e9:.3f} GMACs",
+            show_macs(plan.macs),
         )
         for plan in plans
     ]
+    return aligned(rows, "<<<>>")
+
+
+def aligned(rows: Sequence[Sequence[str]], sides: str) -> list[str]:
+    """Rows as lines of equal columns; `sides` has `<` for one of text, `>` for one of figures."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    # text is aligned to the left, figures to the right
-    sides = (str.ljust, str.ljust, str.ljust, str.rjust, str.rjust)
-    return ["  ".join(side(cell, w) for side, cell, w in zip(sides, row, widths, strict=True)) for row in rows]
+    return ["  ".join(f"{cell:{s}{w}}" for s, cell, w in zip(sides, row, widths, strict=True)).rstrip() for row in rows]
 
 
 def diagnostics(error: SpecError | UsageError) -> list[Diagnostic]:

@@ -84,7 +84,11 @@ def command(
         echo_notes(loaded.notes)
         loaded = loaded if aux else loaded.without_aux()
         module = _build_module(loaded)
-        weights = None if origin is None else _load(module, loaded.plan, origin, partial, adapt)
+        weights = None
+        if origin is not None:
+            from archspec.weights.origins import load_from
+
+            weights = load_from(origin, module, loaded.plan.input, partial=partial, adapt=adapt)
         table = _table(module, loaded.plan, depth) if summary else None
         saved, note = (None, None) if save is None else _save(module, save, loaded.plan, origin, weights)
     except (SpecError, UsageError) as error:
@@ -108,12 +112,19 @@ def _save(
     module: nn.Module, path: str, plan: Plan, origin: str | None, loaded: Loaded | None
 ) -> tuple[str, str | None]:
     """Write the weights, with what is known of their images; what was done, and what was left out, in words."""
-    from archspec.weights import metadata, save
+    from archspec.weights import save
+    from archspec.weights.origins import metadata_of
 
-    known = metadata(origin) if origin is not None and loaded is not None and os.path.isfile(origin) else {}
+    # what torchvision says of its weights is published, and not lost
+    lasting = path.endswith(".safetensors") or (origin is not None and os.path.exists(origin))
+    known = metadata_of(origin) if origin is not None and loaded is not None and lasting else {}
     lengths = {"mean": plan.input[0], "std": plan.input[0], "classes": plan.output[0]}
     whole = loaded is not None and all(one.reason == "unknown" for one in loaded.skipped)
-    fitting = {name: text for name, text in known.items() if whole and len(json.loads(text)) == lengths[name]}
+    fitting = {
+        name: json.dumps(value, ensure_ascii=False)
+        for name, value in known.items()
+        if whole and len(value) == lengths.get(name, len(value))
+    }
     kept = fitting if path.endswith(".safetensors") else {}
     save(module, path, kept)
     said = f"{'initial weights' if loaded is None else 'weights'} saved to {escape_line(path)}"
@@ -135,34 +146,12 @@ def _build_module(spec: Spec) -> nn.Module:
     return module
 
 
-def _load(module: nn.Module, plan: Plan, origin: str, partial: bool, adapt: bool) -> Loaded:
-    """Raises `UsageError` where the weights cannot be had or do not fit; the module is then as it was."""
-    from archspec import weights
-
-    kind, _, name = origin.partition(":")
-    if kind == "torchvision" and name:
-        if adapt:
-            raise UsageError(
-                "--adapt makes the tensors of files over, not those of torchvision",
-                help="save them first for the size that they have (--weights torchvision:NAME --save w.safetensors), "
-                "then load that file (--weights w.safetensors --adapt)",
-            )
-        return weights.transplant_torchvision(name, module, plan.input, partial=partial)
-    if not os.path.exists(origin) and re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Z0-9_]*)?", origin):
-        raise UsageError(
-            f"cannot read {escape_line(origin)}: there is no such file",
-            help=f"torchvision's published weights are loaded by --weights torchvision:{origin}",
-        )
-    state = weights.read(origin)
-    return weights.load(module, state, partial=partial, adapt=adapt, source=origin, input_shape=plan.input)
-
-
 def _check_memory(plan: Plan) -> None:
     """Raises `UsageError` where memory holds neither the weights, buffers nor the largest tensors of a sample."""
     from archspec.layers.registry import primitives
 
     largest = max((prod(node.layer.input) + prod(node.layer.output) for node in plan.layers), default=0)
-    layers = [node.layer for node in plan.layers]
+    layers = [node.layer for node in plan.layers if node.module == node.path]
     buffers = [primitives()[one.primitive].buffers(one.arguments, one.input) for one in layers]
     # a buffer is made of others of its size, which are let go
     needed = 4 * (plan.params + largest) + sum(buffers) + max(buffers, default=0)

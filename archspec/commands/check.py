@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from archspec.commands._common import (
+    aligned,
     diagnostics,
     echo_json,
     echo_notes,
@@ -18,17 +19,23 @@ from archspec.commands._common import (
     set_option,
     variants_option,
 )
-from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError
+from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, escape_line
+from archspec.foundation.figures import show_macs_in_column
+from archspec.foundation.shapes import show
+from archspec.plan.plan import Plan
 
 
 @click.command("check")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 @set_option
 @variants_option
+@click.option("--layers", is_flag=True, help="Print every layer: path, line, output shape, parameters, MACs.")
 @format_option
 @plugin_option
-def command(specs: tuple[str, ...], settings: tuple[str, ...], variants: tuple[str, ...], output_format: str) -> None:
-    """Validate every variant of each SPEC, or those that are named, and print its shapes, parameters and GMACs."""
+def command(
+    specs: tuple[str, ...], settings: tuple[str, ...], variants: tuple[str, ...], layers: bool, output_format: str
+) -> None:
+    """Validate every variant of each SPEC, or those that are named, and print its shapes, parameters and MACs."""
     from archspec.spec import open_file
 
     plans: list[tuple[str, Any]] = []
@@ -51,12 +58,37 @@ def command(specs: tuple[str, ...], settings: tuple[str, ...], variants: tuple[s
         notes += checked.notes
         status = max(status, 1 if checked.diagnostics else 0)
     if output_format == "json":
-        echo_json([result(plan, spec) for spec, plan in plans], errors)
+        echo_json([result(plan, spec) | (_layers(plan) if layers else {}) for spec, plan in plans], errors)
     else:
-        for line in lines([plan for _, plan in plans]):
-            click.echo(line)
+        for text in _texts([plan for _, plan in plans], layers):
+            click.echo(text)
         if errors:
             click.echo("\n\n".join(error.render() for error in errors), err=True)
     echo_notes(notes)
     note_measured()
     raise click.exceptions.Exit(status)
+
+
+def _texts(plans: list[Plan], layers: bool) -> list[str]:
+    """A line for each plan; with its layers below it, and an empty line before the next."""
+    found = []
+    for number, (line, plan) in enumerate(zip(lines(plans), plans, strict=True) if plans else ()):
+        found += [*([""] if layers and number else []), line, *(_table(plan) if layers else [])]
+    return found
+
+
+def _table(plan: Plan) -> list[str]:
+    from archspec.views.layers import rows
+
+    table = [("layer", "", "line", "output", "parameters", "MACs")]
+    for row in rows(plan):
+        line = str(row.line) if row.file == plan.file else f"{escape_line(row.file)}:{row.line}"
+        macs = "-" if row.aux else show_macs_in_column(row.macs)
+        table.append((row.path, row.kind, line, show(row.output), f"{row.params:,}", macs))
+    return [f"  {line}" for line in aligned(table, "<<><>>")]
+
+
+def _layers(plan: Plan) -> dict[str, Any]:
+    from archspec.views.layers import rows
+
+    return {"rows": [row.to_dict() for row in rows(plan)]}

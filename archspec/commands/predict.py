@@ -1,4 +1,4 @@
-"""`archspec predict`: classify images by a trained network."""
+"""`archspec predict`: what a trained network says of images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from archspec.foundation.errors import escape, escape_line
 )
 @plugin_option
 def command(run: str, images: tuple[Path, ...], top: int, out: Path, output_format: str) -> None:
-    """Classify each IMAGE by the best weights of RUN, a run's folder or its name below --out.
+    """Say what each IMAGE shows by the best weights of RUN, a run's folder or its name below --out.
 
     In place of a folder, the images in it and in its subfolders are classified. Images that cannot be read are named,
     and make the exit status 2.
@@ -46,15 +46,14 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, output_form
     progress = sys.stderr.isatty() and (output_format == "json" or not sys.stdout.isatty())
     answers = _readable(predict(found, files, top, progress=progress), errors)
     if output_format == "json":
-        results = [{"image": str(image), "top": answer} for image, answer in answers]
+        results = [{"image": str(image), **answer} for image, answer in answers]
         failures = [{"image": str(image), "message": message} for image, message in errors]
         click.echo(json.dumps({"results": results, "errors": failures}, indent=2))
     elif output_format == "csv":
         _write_csv(answers)
     else:
         for image, answer in answers:
-            classes = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in answer)
-            click.echo(escape(f"{image}: {classes}"))
+            click.echo(escape(f"{image}: {found.task.describe(answer)}"))
     for image, message in errors if output_format != "json" else ():
         click.echo(escape(f"error: {image} cannot be read: {message}"), err=True)
     if errors:
@@ -63,7 +62,7 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, output_form
 
 def _readable(
     predicted: Iterator[tuple[Path, Any]], errors: list[tuple[Path, str]]
-) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The answers for images that can be read; the others go to `errors`."""
     for image, answer in predicted:
         if isinstance(answer, str):
@@ -72,13 +71,25 @@ def _readable(
             yield image, answer
 
 
-def _write_csv(answers: Iterator[tuple[Path, list[dict[str, Any]]]]) -> None:
-    """A row for each image: its file, the likeliest class and its probability, then the next ones, each numbered."""
+def _write_csv(answers: Iterator[tuple[Path, dict[str, Any]]]) -> None:
+    """A row for each image: its file, and what is predicted; of several classes, the next ones are numbered."""
     writer = csv.writer(sys.stdout, lineterminator="\n")
     shown = escape_line if sys.stdout.isatty() else str
     for number, (image, answer) in enumerate(answers):
-        names = [name for name in answer[0] if name != "index"]
+        row = {"file": image} | _flat(answer)
         if number == 0:
-            ranks = [""] + [f"_{rank}" for rank in range(2, len(answer) + 1)]
-            writer.writerow(["file", *(name + rank for rank in ranks for name in names)])
-        writer.writerow(shown(str(value)) for value in [image, *(one[name] for one in answer for name in names)])
+            writer.writerow(row)
+        writer.writerow(shown(str(value)) for value in row.values())
+
+
+def _flat(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer as columns: of a list of mappings, `class`, then `class_2`, `class_3`, …"""
+    columns: dict[str, Any] = {}
+    for name, value in answer.items():
+        if not isinstance(value, list):
+            columns[name] = value
+            continue
+        for rank, one in enumerate(value, 1):
+            inner = one if isinstance(one, dict) else {name: one}
+            columns |= {f"{key}_{rank}" if rank > 1 else key: item for key, item in inner.items() if key != "index"}
+    return columns

@@ -46,7 +46,7 @@ def _section_schemas(count: int) -> dict[str, Schema]:
         "defaults": as_written({"type": "object"}),
         "blocks": as_written({"type": "object"}),
         "network": {},
-        "init": initializers.init_schema(primitives()),
+        "init": initializers.init_schema(primitives(), ROLES),
         "expect": as_written(
             {
                 "type": "object",

@@ -29,7 +29,7 @@ from archspec.language.names import (
     check_part,
     check_tensor,
 )
-from archspec.language.syntax import Aux, Body, Expression, For, Invalid, Let, Merge, Sequence, SyntaxNode, Wire
+from archspec.language.syntax import Again, Aux, Body, Expression, For, Invalid, Let, Merge, Sequence, SyntaxNode, Wire
 
 
 class Grammar(LoopGrammar):
@@ -49,7 +49,7 @@ class Grammar(LoopGrammar):
     def _is_node(self, mapping: Mapping) -> bool:
         """Whether a mapping as a body is one node: one key that is a node word, the others modifiers."""
         words = _words(mapping)
-        return len(words) == 1 and self._is_node_word(words[0])
+        return (len(words) == 1 and self._is_node_word(words[0])) or (not words and "share" in mapping.entries)
 
     def _is_node_word(self, word: str) -> bool:
         return word in NODE_WORDS or word in ROLES or self.vocabulary.signature(word) is not None
@@ -228,6 +228,8 @@ class Grammar(LoopGrammar):
 
     def _read_mapping(self, key: str, value: Mapping) -> SyntaxNode:
         value = self._rename_former(value)
+        if not _words(value) and "share" in value.entries:
+            return self._read_again(key, value)
         node_word = self._find_node_word(value)
         mark, inner = value.entries[node_word]
         name = value.entries.get("name")
@@ -242,6 +244,7 @@ class Grammar(LoopGrammar):
         when, repeat = self._parse_modifier("when", value), self._parse_modifier("repeat", value)
         with self._loop("repeat" in value.entries):
             recompute, init = self._parse_modifier("recompute", value), self._parse_init(value)
+            share = self._parse_share(value)
             failed = self.report.count > before
             body: Body
             if node_word in MERGES:
@@ -262,7 +265,24 @@ class Grammar(LoopGrammar):
                 body = self._parse_call(node_word, mark, inner)
         if failed or isinstance(body, Invalid):
             return SyntaxNode(key, mark, _invalid(mark, value))
-        return SyntaxNode(key, mark, body, when, repeat, init, recompute)
+        return SyntaxNode(key, mark, body, when, repeat, init, recompute, share)
+
+    def _read_again(self, key: str, value: Mapping) -> SyntaxNode:
+        """`share: NAME` without a layer: the node that was shared under this name, once more. Raises `Fault`."""
+        mark, _ = value.entries["share"]
+        if "init" in value.entries:
+            help = "put it beside the first one, whose weights these are"
+            raise Fault(
+                "key-unknown", "`init` has no meaning beside `share` alone", value.entries["init"][0], help=help
+            )
+        if name := value.entries.get("name"):
+            key = self._parse_name(key, name[1])
+        before = self.report.count
+        when, repeat = self._parse_modifier("when", value), self._parse_modifier("repeat", value)
+        with self._loop("repeat" in value.entries):
+            recompute, share = self._parse_modifier("recompute", value), self._parse_share(value)
+        body: Body = Invalid(mark) if self.report.count > before else Again(mark)
+        return SyntaxNode(key, mark, body, when, repeat, None, recompute, share)
 
     def _rename_former(self, mapping: Mapping) -> Mapping:
         """The node with modifiers by what they are called now. Raises `Fault` where one stands by both its names."""
@@ -352,6 +372,18 @@ class Grammar(LoopGrammar):
                 return None
         return made
 
+    def _parse_share(self, mapping: Mapping) -> Expression | None:
+        """The name that nodes share. Raises `Fault`."""
+        value = mapping.get("share")
+        if value is None:
+            return None
+        if not (isinstance(value, Scalar) and isinstance(value.value, str)):
+            raise Fault("type-mismatch", "`share` needs a name", value.mark, help="write `share: head`, say")
+        name = self._parse_expression(value)
+        if name.constant:
+            check_tensor(value.value, value.mark, "a shared node's name")
+        return name
+
     def _parse_init(self, mapping: Mapping) -> Expression | None:
         """Initial values for the layers of one node, in the form of the file's `init`."""
         value = mapping.get("init")
@@ -402,6 +434,10 @@ class Grammar(LoopGrammar):
         single = len(branches) == 1 and branches[0].when is None
         if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
+        different = node_word in _OF_DIFFERENT or (node_word == "multiply" and len(branches) > 2)  # of two, a square
+        if different and (again := _find_again(branches)):
+            message = f"`{node_word}` joins the same tensor twice"
+            self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
         return self._drop_repeated(branches)
 
     def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
@@ -560,6 +596,29 @@ def _explain_let(mark: Mark) -> Fault:
     """The fault of a `let` that nothing follows."""
     help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
     return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
+
+
+_OF_DIFFERENT = ("add", "subtract", "mean", "maximum")
+"""Merges that nobody writes of one tensor and itself: twice its value, zero, or the tensor as it is."""
+
+
+def _find_again(branches: list[SyntaxNode]) -> SyntaxNode | None:
+    """The first branch that is the tensor of an earlier one: both leave theirs as it is, or load the same."""
+    seen: set[str] = set()
+    for branch in branches:
+        body = branch.body
+        if isinstance(body, Sequence) and len(body.nodes) == 1:
+            body = body.nodes[0].body
+        name = None
+        if isinstance(body, Sequence) and not body.nodes:
+            name = ""
+        elif isinstance(body, Wire) and body.kind == "load" and isinstance(body.name.data, str):
+            name = body.name.data
+        if branch.when is None and name is not None:
+            if name in seen:
+                return branch
+            seen.add(name)
+    return None
 
 
 def _names_several(load: Wire) -> bool:

@@ -68,6 +68,12 @@ MODIFIERS: Keywords = {
         "- {conv: {out: 8, kernel: 3}, recompute: true}",
         boolean(),
     ),
+    "share": Keyword(
+        "Nodes of one body that share a name are one module, with the same weights; alone, it is that node once more.",
+        "a name",
+        "- {conv: {out: 8, kernel: 3, padding: 1}, share: step, repeat: 3}",
+        NAME,
+    ),
 }
 """What may stand beside a node."""
 
@@ -75,7 +81,7 @@ FORMER = {"checkpoint": "recompute"}
 """What modifiers were called before, which is still read: each with what it is called now."""
 
 _ALL = tuple(MODIFIERS)
-_BRANCHES = "branches: a list, or a mapping that names them; or a `for`, of each pass one; or a `load` of several names"
+_BRANCHES = "branches: a list, or a mapping that names them, or made by a `for` or by a `load` of several"
 _MERGE_EXAMPLES = {
     "concat": "- concat: [[], {conv: {out: 4, kernel: 1}}]",
     "add": "- add: {main: [relu, tanh], shortcut: []}",

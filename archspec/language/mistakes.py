@@ -75,6 +75,18 @@ MISTAKES = {
         "network: [{add: {main: [{conv: {out: 8, kernel: 1}}], shortcut: []}}]",
         "network: [{add: {main: [{conv: {out: 8, kernel: 1}}], shortcut: [{conv: {out: 8, kernel: 1}}]}}]",
     ),
+    "share-mismatch": Mistake(
+        "network: [{add: [[{conv: {out: 8, kernel: 1}, share: a}], [{conv: {out: 8, kernel: 3}, share: a}]]}]",
+        "network: [{add: [[{conv: {out: 8, kernel: 1}, share: a}], [relu, {share: a}]]}]",
+    ),
+    "share-unknown": Mistake(
+        "network: [{add: [[{conv: {out: 8, kernel: 1}}], [relu, {share: a}]]}]",
+        "network: [{add: [[{conv: {out: 8, kernel: 1}, share: a}], [relu, {share: a}]]}]",
+    ),
+    "share-unused": Mistake(
+        "network: [{conv: {out: 8, kernel: 1}, share: a}]",
+        "network: [{conv: {out: 3, kernel: 1}, share: a, repeat: 2}]",
+    ),
     "tensor-unknown": Mistake(
         "network: [relu, {add: [[], {load: early}]}]", "network: [{save: early}, relu, {add: [[], {load: early}]}]"
     ),

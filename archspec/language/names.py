@@ -65,9 +65,9 @@ def check_part(name: str, mark: Mark) -> None:
         raise Fault("name-reserved", f"`{name}` cannot name a part: it is {owner}", mark, help=f"try `{name}_`")
 
 
-def check_tensor(name: str, mark: Mark) -> None:
-    """Refuse a name that a saved tensor or an output cannot have. Raises `Fault`."""
-    _word(name, "a tensor's name", mark)
+def check_tensor(name: str, mark: Mark, what: str = "a tensor's name") -> None:
+    """Refuse a name that a saved tensor, an output or a shared node cannot have. Raises `Fault`."""
+    _word(name, what, mark)
 
 
 def check_variable(name: str, mark: Mark) -> None:

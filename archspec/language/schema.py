@@ -162,6 +162,7 @@ def _definitions() -> dict[str, Schema]:
     modifiers: dict[str, Schema] = {
         "name": _describe(MODIFIERS["name"], NAME),
         "init": _ref("section_init"),
+        "share": _describe(MODIFIERS["share"], either(NAME, FORMULA)),
         **{
             word: _describe(MODIFIERS[word], _or_formula(MODIFIERS[word].schema))
             for word in ("repeat", "when", "recompute")
@@ -172,6 +173,12 @@ def _definitions() -> dict[str, Schema]:
     return {
         "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
         "node_mapping": _node_mapping(modifiers, _node_words()),
+        "again": {
+            "description": "The node that was shared before under this name, once more.",
+            "type": "object",
+            "required": ["share"],
+            "propertyNames": {"enum": [word for word in MODIFIER_WORDS if word != "init"]},
+        },
         "place": {
             "description": "A list of nodes, a mapping of named parts, or one node.",
             "anyOf": [
@@ -191,6 +198,7 @@ def _definitions() -> dict[str, Schema]:
         "one_node": {
             "anyOf": [
                 {"minProperties": 1, "maxProperties": 1, "propertyNames": {"enum": [*_node_words()]}},
+                _ref("again"),
                 *(
                     {"required": [node_word], "propertyNames": {"enum": [node_word, *words]}}
                     for node_word, words in COMPANIONS_BY_WORD.items()
@@ -328,5 +336,9 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
         "if": {"anyOf": one_word},
         "then": {"oneOf": one_word, "propertyNames": {"enum": [*words, *companions, *modifiers]}, "allOf": limited},
-        "else": {"not": {"propertyNames": {"enum": list(MODIFIER_WORDS)}}, "anyOf": one_other},
+        "else": {
+            "if": {"propertyNames": {"enum": list(MODIFIER_WORDS)}},
+            "then": _ref("again"),
+            "else": {"anyOf": one_other},
+        },
     }

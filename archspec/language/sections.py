@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping as ABCMapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
+from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.formulas import MAX_VALUES, count_items, describe
 from archspec.foundation.schemas import is_as_written
 from archspec.foundation.shapes import Shape
@@ -17,9 +18,10 @@ from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schemas
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
-from archspec.language.syntax import Call, Invalid, SyntaxNode, parse_expression
+from archspec.language.syntax import Call, Expression, Invalid, SyntaxNode, parse_expression
 from archspec.language.vocabulary import Vocabulary, define_blocks
 from archspec.layers.initializers import Init, resolve as resolve_init
+from archspec.layers.primitive import Primitive
 from archspec.recipe import Recipe
 
 
@@ -64,6 +66,35 @@ class Sections:
     unused: frozenset[str] = frozenset()
     """Variables on which nothing depends."""
 
+    @cached_property
+    def role_layers(self) -> dict[str, Primitive | None]:
+        """The layer that each role stands for; `None` for no layer, or where only the tensor that arrives tells."""
+        return {name: _role_layer(call, self.vocabulary, self.vars) for name, call in self.roles.items()}
+
+    def initial_values(self, section: Value | None, data: Any, report: Report) -> InitialValues:
+        """The initialisers of an `init` section or modifier, whose data fit their schema. Reports what is wrong.
+
+        Those of a role are of the layer that it stands for, where they are not given by its own name.
+        """
+        made = read_initial_values(section, data, report)
+        for role in ROLES:
+            if role not in made:
+                continue
+            values, layer = made.pop(role), self.role_layers.get(role)
+            assert section is not None
+            if layer is None and self.roles.get(role, made) is not None:
+                mark = locate(section, [role]).mark
+                report.add(_no_layer(role, mark, known=role in self.roles))
+            elif layer is not None and layer.weights:
+                for name in [name for name in values if name not in layer.weights]:
+                    mark, _ = values.pop(name)
+                    message = f"`{layer.name}`, for which `{role}` stands, has no parameter `{name}`"
+                    report.add(
+                        Fault("key-unknown", message, mark, help=f"its parameters are {join_words(layer.weights)}")
+                    )
+                made[layer.name] = values | made.get(layer.name, {})
+        return made
+
     def line(self, key: str) -> str:
         """A section that is a line for people; empty where there is none."""
         value = self.root.get(key)
@@ -82,6 +113,7 @@ def compute_sections(root: Mapping, report: Report) -> Sections:
     network = root.get("network")
     section = _SectionReader(root, variables, report, used)
     shape = section.data("input")
+    init_data = section.data("init")
     sections = Sections(
         root=root,
         vars=variables,
@@ -91,14 +123,15 @@ def compute_sections(root: Mapping, report: Report) -> Sections:
         vocabulary=vocabulary,
         bodies=bodies,
         network=grammar.parse("", network.mark, network) if network else None,
-        init=read_initial_values(root.get("init"), section.data("init"), report),
+        init={},
         expect=section.data("expect") or {},
         recipe=Recipe.from_dict(section.data("train") or {}),
     )
     used |= grammar.used
     for name in reversed(variables):
         used |= depend.get(name, frozenset()) if name in used else frozenset()
-    return replace(sections, unused=frozenset(variables) - used)
+    init = sections.initial_values(root.get("init"), init_data, report)
+    return replace(sections, init=init, unused=frozenset(variables) - used)
 
 
 def _variables(section: Value | None, report: Report, depend: dict[str, frozenset[str]]) -> dict[str, Any]:
@@ -165,6 +198,33 @@ class _SectionReader:
                 one.notes += origins(_names_at(value, one.mark), self.root, self.variables)
             self.report.add(one)
         return None if wrong else data
+
+
+def _role_layer(call: Call | None, vocabulary: Vocabulary, variables: ABCMapping[str, Any]) -> Primitive | None:
+    if call is None:
+        return None
+    word: Any = call.callee
+    if isinstance(word, Expression):
+        if not word.names <= variables.keys() or depends_on_invalid(word.names, variables):
+            return None
+        try:
+            word = word.evaluate(variables)
+        except Fault:  # as is reported where the role is used
+            return None
+        word = next(iter(word), None) if isinstance(word, dict) else word
+    found = vocabulary.find(word) if isinstance(word, str) else None
+    return found if isinstance(found, Primitive) else None
+
+
+def _no_layer(role: str, mark: Mark, *, known: bool) -> Fault:
+    if known:
+        message = f"`init` cannot tell what layer `{role}` stands for: it is a block, or a formula of the tensor"
+        return Fault(
+            "name-unknown", message, mark, help="name the layers themselves: `init: {batch_norm: {weight: 0}}`"
+        )
+    example = {"act": "relu", "norm": "batch_norm"}[role]
+    help = f"add `defaults: {{{role}: {example}}}` to the file"
+    return Fault("name-unknown", f"the file does not say what `{role}` stands for", mark, help=help)
 
 
 def read_initial_values(section: Value | None, data: Any, report: Report) -> InitialValues:

@@ -172,6 +172,13 @@ class Aux:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Again:
+    """The node that was shared before under the name that stands here, once more."""
+
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Invalid:
     """What stands in the place of a node that could not be parsed: nothing is known of its output."""
 
@@ -180,7 +187,7 @@ class Invalid:
     """The names of the tensors that it would have saved or loaded; `None` for one that is not known."""
 
 
-Body = Call | Sequence | Merge | For | Let | Wire | Aux | Invalid
+Body = Call | Sequence | Merge | For | Let | Wire | Aux | Again | Invalid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,11 +201,12 @@ class SyntaxNode:
     repeat: Expression | None = None
     init: Expression | None = None
     recompute: Expression | None = None
+    share: Expression | None = None
 
     @property
     def modified(self) -> bool:
         """Whether modifiers stand beside it, which a layer that is given as an argument cannot have."""
-        return any((self.when, self.repeat, self.init, self.recompute))
+        return any((self.when, self.repeat, self.init, self.recompute, self.share))
 
 
 def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
@@ -216,7 +224,7 @@ def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
 def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     """What stands in a node itself and may hold formulas: its modifiers, arguments, columns or name."""
     body = node.body
-    found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute]
+    found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute, node.share]
     if isinstance(body, Call):
         found += [given.value for given in body.arguments.values()]
         found += [body.main, body.callee if isinstance(body.callee, Expression) else None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +57,7 @@ Init = tuple[str, tuple[tuple[str, Any], ...]]
 """A function of `torch.nn.init`, less its final underscore, and its arguments."""
 
 
-def init_schema(primitives: dict[str, Primitive]) -> Schema:
+def init_schema(primitives: dict[str, Primitive], roles: Iterable[str]) -> Schema:
     """The JSON Schema of a spec's `init` section."""
     named: Schema = {
         "type": "object",
@@ -85,7 +86,8 @@ def init_schema(primitives: dict[str, Primitive]) -> Schema:
             }
             for name, primitive in primitives.items()
             if primitive.weights
-        },
+        }
+        | {name: {"type": "object", "additionalProperties": value} for name in roles},
         "additionalProperties": False,
     }
 

@@ -56,6 +56,8 @@ class MergeRule:
     """The shape of what it gives; `None` where the branches do not fit."""
     macs: Callable[[list[Shape]], int] = lambda shapes: 0
     """Its own multiply-accumulate operations (MACs), of branches that fit."""
+    keeps: bool = False
+    """Whether it keeps its branches for its backward pass, and of three or more what it makes of the first ones."""
 
 
 MERGE_RULES: Mapping[str, MergeRule] = {
@@ -64,14 +66,15 @@ MERGE_RULES: Mapping[str, MergeRule] = {
     ),
     "add": MergeRule("The sum of the branches.", "equal shapes", _added),
     "subtract": MergeRule("The first branch minus the second.", "two branches of equal shapes", _subtracted),
-    "multiply": MergeRule("The product of the branches.", "equal shapes, or axes of 1", _multiplied),
+    "multiply": MergeRule("The product of the branches.", "equal shapes, or axes of 1", _multiplied, keeps=True),
     "mean": MergeRule("The mean of the branches.", "equal shapes", _added),
-    "maximum": MergeRule("The largest of the branches' values, at each place.", "equal shapes", _added),
+    "maximum": MergeRule("The largest of the branches' values, at each place.", "equal shapes", _added, keeps=True),
     "matmul": MergeRule(
         "The matrix product of two branches, over their last two axes.",
         "two branches, `…×n×k` and `…×k×m`",
         _matrix_product,
         _matrix_macs,
+        keeps=True,
     ),
 }
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archspec.foundation.arguments import Argument, Signature
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show
+from archspec.layers.kept import Kept
+from archspec.layers.reach import LOCAL, WHOLE, Reach
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,12 +65,23 @@ class Primitive(ABC):
     """Its shape rule, for people: `C×H×W → out×H′×W′`."""
     arguments: ClassVar[tuple[Argument, ...]] = ()
     """Its arguments; the first may be given alone."""
+    pointwise: ClassVar[bool] = False
+    """Whether each position of its output depends on the same position of its input alone, in evaluation."""
+    training_only: ClassVar[bool] = False
+    """Whether it passes its input on unchanged but in training."""
     weights: ClassVar[tuple[str, ...]] = ()
     """The names of all parameters that it can have, as `init` and `state_dict` know them."""
     examples: ClassVar[tuple[str, ...]] = ()
     """Nodes that use it, in the language; the first is the one to show. Each is tried on `example_input`."""
     example_input: ClassVar[Shape] = (8, 16, 16)
     """The shape of an input that the examples take."""
+    fixed_size: ClassVar[bool] = False
+    """Whether its module is made for one size of input, so that where it is shared all inputs need the same shape.
+
+    Where it is false, a module that is made for one shape computes the same as one that is made for another, as long as
+    there are parameters, or can be none, and these and, but for token sequences, the channels are equal. A plugin's
+    class that does not say so is taken to be of a fixed size.
+    """
 
     @cached_property
     def signature(self) -> Signature:
@@ -118,6 +131,28 @@ class Primitive(ABC):
             shape: The input's shape.
         """
         return 0
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept | None:
+        """What its module keeps in training for its backward pass; `None`, where it does not say.
+
+        Then its input and output are counted, and a summary says so.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+            output: The output's shape.
+        """
+        return None
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        """Which positions of the input each position of the output depends on: all, where it does not say otherwise.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+            output: The output's shape.
+        """
+        return LOCAL if self.pointwise else WHOLE
 
     @abstractmethod
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:

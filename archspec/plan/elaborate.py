@@ -20,8 +20,9 @@ from archspec.language.document import section_schemas
 from archspec.language.grammar import WEIGHT
 from archspec.language.loops import faults_of_rows
 from archspec.language.names import ROLES, check_part, check_tensor
-from archspec.language.sections import INVALID, InitialValues, Sections, origins, read_initial_values
+from archspec.language.sections import INVALID, InitialValues, Sections, origins
 from archspec.language.syntax import (
+    Again,
     Aux,
     Call,
     Expression,
@@ -41,6 +42,7 @@ from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Binder, Chain, Context, Initializers, InvalidValue, Row, Scope
 from archspec.plan.frames import block_frame, pass_frame
 from archspec.plan.nodes import Group, Layer, Node, Wire
+from archspec.plan.sharing import Use, check_closed
 from archspec.plan.tensors import Tensors, WrittenSaves
 
 MAX_NODES = 100_000  # of a plan, groups counted
@@ -73,7 +75,7 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
         return None
     elaborator = _Elaborator(sections, report)
     try:
-        tensors = Tensors(elaborator.written_saves(sections.network), report)
+        tensors = Tensors(elaborator.written_saves(sections.network), report, depth=len(frames))
         context = Context(sections.vars, sections.input, frames, Initializers(sections.init), tensors)
         result = elaborator.elaborate_scope(sections.network, context)
         _refuse_whole_recompute(result, "the network")
@@ -131,6 +133,8 @@ class _Elaborator:
                 return LEFT_OUT
             if node.repeat is not None:
                 return self.repeat(node, context)
+            if node.share is not None:
+                return self.share(node, node.share, context)
             if node.init is not None:
                 context = replace(context, init=context.init.overridden(self.initial(node.init, context)))
             result = self.body(node, context)
@@ -152,13 +156,40 @@ class _Elaborator:
         if self.steps > MAX_STEPS:
             raise _TooManySteps
 
+    def share(self, node: SyntaxNode, given: Expression, context: Context) -> Result:
+        """A node that is one module with others of its body. Raises `Fault` where it cannot be."""
+        name = self.binder.typed(given, str, "`share`", context)
+        check_tensor(name, given.mark, "a shared node's name")
+        shared, alone, frames = (
+            context.tensors.shared,
+            replace(node, when=None, repeat=None, share=None),
+            context.frames,
+        )
+        mark, inside = node.body.mark, context
+        if isinstance(node.body, Again):
+            first = shared.find(name, given.mark)
+            if first is None:
+                return None
+            alone = replace(first.node, recompute=node.recompute)
+            frames = (*frames, Frame(f"`share: {name}`", given.mark))
+            inside = replace(first.context, shape=context.shape, frames=frames)
+        with shared.opened(name, given.mark):
+            result = self.node(alone, inside)
+        if isinstance(result, Node):
+            check_closed(result, name, given.mark)
+            result = replace(result, share=name) if not isinstance(result, Wire) else result
+        known = result if isinstance(result, Node) else None
+        looped = any(frame.mark is None for frame in context.frames[context.tensors.depth :])
+        shared.add(name, Use(alone, context, known, mark, context.frames), looped)
+        return result
+
     def initial(self, expression: Expression, context: Context) -> InitialValues:
         """The initialisers written at a node. Reports what is wrong with them."""
         data = self.binder.value(expression, context)
         wrong = list(faults(expression.value, section_schemas()["init"], "init", data))
         for fault in wrong:
             self.report.add(fault, frames=context.frames)
-        return {} if wrong else read_initial_values(expression.value, data, self.report)
+        return {} if wrong else self.sections.initial_values(expression.value, data, self.report)
 
     def elaborate_scope(self, node: SyntaxNode, context: Context) -> Result:
         """The body of a network, block or auxiliary classifier, which saves tensors of its own."""
@@ -187,7 +218,7 @@ class _Elaborator:
                 return self.wire(body, context)
             case Aux():
                 return self.aux(body, context)
-            case Invalid():
+            case Invalid() | Again():
                 return None
 
     def group(self, kind: str, mark: Mark, children: list[tuple[str, Node]], context: Context, output: Shape) -> Group:
@@ -371,7 +402,8 @@ class _Elaborator:
         weight = self.binder.value(aux.weight, context)
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
-        tensors = Tensors(self.written_saves(aux.body), self.report, around=context.tensors)
+        depth = len(context.frames)
+        tensors = Tensors(self.written_saves(aux.body), self.report, around=context.tensors, depth=depth)
         body = self.elaborate_scope(aux.body, replace(context, tensors=tensors))
         if body is None or context.shape is None:
             return None
@@ -474,7 +506,8 @@ class _Elaborator:
             return None
         frame = block_frame(block.name, values, mark)
         scope = values | dict.fromkeys(block.invalid, INVALID)
-        tensors = Tensors(self.written_saves(body), self.report, block=block.name)
+        depth = len(context.frames) + 1
+        tensors = Tensors(self.written_saves(body), self.report, block=block.name, depth=depth)
         inside = Context(scope, context.shape, (*context.frames, frame), context.init, tensors)
         self.open.append(_Open(block.name, values, falling))
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -53,6 +53,8 @@ class GraphLayer(GraphNode):
 
     layer: Layer
     """What it is: `layer.primitive` is its name in specs, `layer.arguments` has every argument by name."""
+    module: str
+    """Its path in the module: its own, or where it is shared, that of the first node of its name."""
 
     @property
     def input(self) -> Shape:
@@ -65,8 +67,8 @@ class GraphLayer(GraphNode):
 
     @property
     def params(self) -> int:
-        """The number of trainable parameters."""
-        return self.layer.params
+        """The number of trainable parameters; 0 where they are those of a layer before it, which is shared."""
+        return self.layer.params if self.module == self.path else 0
 
     @property
     def macs(self) -> int:
@@ -118,6 +120,8 @@ class GraphGroup:
     calls: tuple[Frame, ...] = field(repr=False)
     aux: str | None
     """The auxiliary classifier that it belongs to, or is."""
+    module: str
+    """Its path in the module: its own, or where it is shared, that of the first node of its name."""
 
     @property
     def kind(self) -> str:
@@ -159,6 +163,8 @@ class Graph:
     root: GraphItem
     named_outputs: tuple[tuple[NamedOutput, int], ...]
     """What the network gives beside its output, each with the node that makes it, in the order of execution."""
+    shared: tuple[tuple[GraphLayer | GraphGroup, GraphLayer | GraphGroup], ...]
+    """The nodes that are another one once more, each with the one that it is: the first that is shared by its name."""
 
     @property
     def output(self) -> int:
@@ -175,6 +181,18 @@ class Graph:
         while parent is not None:
             yield self.groups[parent]
             parent = self.groups[parent].parent
+
+    @cached_property
+    def open_groups(self) -> frozenset[int]:
+        """The groups, by number, that are no module by themselves, since they use one that stands outside of them."""
+        found: set[int] = set()
+        for use, owner in self.shared:
+            around = {group.id for group in self.around(owner)}
+            for group in self.around(use):
+                if group.id in around:
+                    break
+                found.add(group.id)
+        return frozenset(found)
 
     @cached_property
     def group_wires(self) -> tuple[GroupWires, ...]:
@@ -195,6 +213,10 @@ class Graph:
         return tuple(GroupWires(_ordered(one), _ordered(other)) for one, other in zip(takes, gives, strict=True))
 
 
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path and key else path or key
+
+
 def _ordered(saves: dict[int, GraphWire]) -> tuple[GraphWire, ...]:
     return tuple(saves[id] for id in sorted(saves))
 
@@ -206,13 +228,15 @@ def graph(root: Node, input: Shape) -> Graph:
 
 @dataclass(frozen=True, slots=True)
 class _Position:
-    """Where the walk is: groups, calls and auxiliary classifier around it, and what is saved there by which name."""
+    """Where the walk is: groups, calls and auxiliary classifier around it; what is saved and shared there, by name."""
 
     path: str
+    module: str
     parent: int | None
     calls: tuple[Frame, ...]
     aux: str | None
     saved: dict[str, int]
+    shared: dict[str, GraphLayer | GraphGroup]
 
 
 class _Walk:
@@ -220,14 +244,29 @@ class _Walk:
         self.nodes: list[GraphNode] = [GraphNode(0, "input", "", (), input, None, (), None, None)]
         self.groups: list[Any] = []  # `None` until the walk leaves them
         self.named_outputs: list[tuple[NamedOutput, int]] = []
-        item = self.add(root, _Position("", None, (), None, {}), 0)
-        self.graph = Graph(tuple(self.nodes), tuple(self.groups), item, tuple(self.named_outputs))
+        self.shared: list[tuple[GraphLayer | GraphGroup, GraphLayer | GraphGroup]] = []
+        item = self.add(root, _Position("", "", None, (), None, {}, {}), 0)
+        self.graph = Graph(tuple(self.nodes), tuple(self.groups), item, tuple(self.named_outputs), tuple(self.shared))
 
     def add(self, node: Node, position: _Position, source: int) -> GraphItem:
         """A part of the plan in its place, `source` being the node whose tensor reaches it."""
+        if not node.share:
+            return self.place(node, position, source)
+        owner = position.shared.get(node.share)
+        own = position.path == position.module
+        if owner is not None:
+            position = replace(position, module=owner.module)
+        item = self.place(node, position, source)
+        assert isinstance(item, (GraphLayer, GraphGroup))
+        position.shared.setdefault(node.share, item)
+        if owner is not None and own:  # within what is such a use itself, all is
+            self.shared.append((item, owner))
+        return item
+
+    def place(self, node: Node, position: _Position, source: int) -> GraphItem:
         if isinstance(node, Layer):
             common = (node.output, position.parent, position.calls, position.aux, node.mark)
-            layer = GraphLayer(len(self.nodes), "layer", position.path, (source,), *common, node)
+            layer = GraphLayer(len(self.nodes), "layer", position.path, (source,), *common, node, position.module)
             self.nodes.append(layer)
             return layer
         return self.wire(node, position, source) if isinstance(node, Wire) else self.group(node, position, source)
@@ -252,11 +291,12 @@ class _Walk:
         aux = group.name if group.kind == "aux" else position.aux
         # what a block or an auxiliary classifier saves is its own; the latter sees what is saved around it too
         saved = {} if group.kind == "block" else dict(position.saved) if group.kind == "aux" else position.saved
+        shared = {} if group.kind in ("block", "aux") else position.shared
         children = []
         last = source
         for index, (key, child) in enumerate(group.children):
-            path = f"{position.path}.{key}" if position.path and key else position.path or key
-            inner = _Position(path, id, (*position.calls, *frames_into(group, index)), aux, saved)
+            path, module = (_join(one, key) for one in (position.path, position.module))
+            inner = _Position(path, module, id, (*position.calls, *frames_into(group, index)), aux, saved, shared)
             children.append(self.add(child, inner, source if group.is_merge else last))
             last = children[-1].result
         if group.is_merge:
@@ -268,6 +308,8 @@ class _Walk:
             self.named_outputs += [(one, last) for one in group.named_outputs]
             last = source
         span = (start, len(self.nodes), tuple(children), source, last)
-        self.groups[id] = GraphGroup(id, group, position.path, position.parent, *span, position.calls, aux)
+        self.groups[id] = GraphGroup(
+            id, group, position.path, position.parent, *span, position.calls, aux, position.module
+        )
         item: GraphGroup = self.groups[id]
         return item

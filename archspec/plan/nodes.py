@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, ClassVar
@@ -12,6 +13,8 @@ from archspec.foundation.shapes import Shape
 from archspec.language.names import MERGES
 from archspec.layers import merges
 from archspec.layers.initializers import Init
+
+_NOTHING: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Layer:
     init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
     recompute: bool = False
     """Whether its activations are computed again in the backward pass, not kept."""
+    share: str = ""
+    """The name by which nodes of one body are one module."""
 
     named_outputs: ClassVar[tuple[NamedOutput, ...]] = ()
     depth = 0  # levels of modules below it
@@ -57,6 +62,11 @@ class Layer:
         """The number of trainable parameters."""
         return sum(prod(shape) for _, shape in self.parameters)
 
+    @property
+    def shared(self) -> Mapping[str, int]:
+        """The parameters of what is shared in its body, by its name."""
+        return {self.share: self.params} if self.share else _NOTHING
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -69,6 +79,8 @@ class Wire:
     mark: Mark = field(repr=False)
 
     recompute: ClassVar[bool] = False
+    share: ClassVar[str] = ""
+    shared: ClassVar[Mapping[str, int]] = _NOTHING
     params = macs = depth = layers = 0
     size = 1
 
@@ -97,6 +109,8 @@ class Group:
     """Whether its activations are computed again in the backward pass, not kept."""
     looped: bool = False
     """Of a merge: whether its branches are the passes of a `for`."""
+    share: str = ""
+    """The name by which nodes of one body are one module."""
     params: int = field(init=False)
     macs: int = field(init=False)
     size: int = field(init=False)
@@ -104,10 +118,19 @@ class Group:
     depth: int = field(init=False)
     named_outputs: tuple[NamedOutput, ...] = field(init=False, repr=False)
     """What it gives beside its output."""
+    shared: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """The parameters of what is shared in its body, by its name."""
 
     def __post_init__(self) -> None:
         nodes = [node for _, node in self.children]
-        object.__setattr__(self, "params", sum(node.params for node in nodes))
+        params, shared = sum(node.params for node in nodes), _NOTHING
+        if any(node.shared for node in nodes):
+            shared = dict(item for node in nodes for item in node.shared.items())
+            params += sum(shared.values()) - sum(sum(node.shared.values()) for node in nodes)
+        if self.kind in ("block", "aux"):  # a body of its own
+            shared = _NOTHING
+        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "shared", {self.share: params} if self.share else shared)
         own = merges.macs(self.kind, [node.output for node in nodes]) if self.is_merge else 0
         object.__setattr__(self, "macs", own + sum(node.macs for node in nodes) if self.kind != "aux" else 0)
         object.__setattr__(self, "size", 1 + sum(node.size for node in nodes))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from archspec.foundation.figures import show_macs
 from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
 from archspec.plan.nodes import Group, NamedOutput, Node
 
-if TYPE_CHECKING:  # it is asked for after a check, if at all
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    # the graph is asked for after a check, if at all
     from archspec.plan.graph import Graph, GraphGroup, GraphLayer, GraphNode
 
 
@@ -45,6 +49,9 @@ class Plan:
     vars: Pairs = ()
     """The values of the file's variables, as pairs of name and value."""
 
+    _picture: ClassVar[Callable[[Plan], str] | None] = None
+    """What draws it as SVG: `archspec.spec` sets it, since what draws plans stands above them."""
+
     @property
     def output(self) -> Shape:
         """The shape of the main output for one sample."""
@@ -61,8 +68,13 @@ class Plan:
         return self.root.macs
 
     def __repr__(self) -> str:
-        figures = f"{show(self.input)} → {show(self.output)}, {self.params:,} parameters, {self.macs / 1e9:.3f} GMACs"
+        figures = f"{show(self.input)} → {show(self.output)}, {self.params:,} parameters, {show_macs(self.macs)}"
         return f"<Plan {self.title}: {figures}>"
+
+    def _repr_svg_(self) -> str | None:
+        """How a notebook shows it."""
+        picture = type(self)._picture
+        return picture(self) if picture else None
 
     @property
     def title(self) -> str:
@@ -132,12 +144,13 @@ def _layer_dict(item: GraphLayer) -> dict[str, Any]:
     layer = item.layer
     return {
         "path": item.path,
+        "module": item.module,
         "primitive": layer.primitive,
         "arguments": as_json(layer.arguments),
         "input": list(layer.input),
         "output": list(layer.output),
         "parameters": {name: list(shape) for name, shape in layer.parameters},
-        "params": layer.params,
+        "params": item.params,
         "macs": layer.macs,
         "aux": item.aux,
         "recompute": layer.recompute,
@@ -161,9 +174,11 @@ def _graph_dict(graph: Graph) -> dict[str, Any]:
 
 
 def _node_dict(node: GraphNode) -> dict[str, Any]:
-    from archspec.plan.graph import GraphWire
+    from archspec.plan.graph import GraphLayer, GraphWire
 
-    wire = {"name": node.name, "saved": node.saved} if isinstance(node, GraphWire) else {}
+    more: dict[str, Any] = {"module": node.module} if isinstance(node, GraphLayer) else {}
+    if isinstance(node, GraphWire):
+        more = {"name": node.name, "saved": node.saved}
     return {
         "id": node.id,
         "kind": node.kind,
@@ -172,7 +187,7 @@ def _node_dict(node: GraphNode) -> dict[str, Any]:
         "output": list(node.output),
         "parent": node.parent,
         "aux": node.aux,
-        **wire,
+        **more,
     }
 
 
@@ -182,6 +197,7 @@ def _group_dict(item: GraphGroup) -> dict[str, Any]:
         "id": item.id,
         "kind": group.kind,
         "path": item.path,
+        "module": item.module,
         "parent": item.parent,
         "start": item.start,
         "stop": item.stop,

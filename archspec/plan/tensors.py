@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
 from archspec.foundation.shapes import Shape
 from archspec.language.syntax import Invalid, SyntaxNode, Wire, iterate_bodies
+from archspec.plan.sharing import Shared
 
 MOST_LISTED = 10  # names, in a help
 
@@ -35,8 +36,11 @@ class WrittenSaves:
 class Tensors:
     """The tensors that one body has saved so far. An auxiliary classifier's body also sees those around it."""
 
-    def __init__(self, wires: WrittenSaves, report: Report, *, around: Tensors | None = None, block: str = "") -> None:
+    def __init__(
+        self, wires: WrittenSaves, report: Report, *, around: Tensors | None = None, block: str = "", depth: int = 0
+    ) -> None:
         self.report = report
+        self.depth = depth  # of calls and passes around the body
         self.around = around
         self.block = block
         self._errors = report.count
@@ -44,6 +48,7 @@ class Tensors:
         self._hidden = wires.hidden
         self._wires = wires.saves
         self._helps: dict[tuple[str, Mark], str] = {}
+        self.shared: Shared = Shared(report, None if around is None else around.shared)
 
     def save(self, name: str, shape: Shape | None, mark: Mark, frames: tuple[Frame, ...]) -> None:
         """Keep a tensor; one of the same name that nothing has loaded is reported."""
@@ -87,7 +92,8 @@ class Tensors:
         return did_you_mean(name, self._saved) or shown or f"put `- save: {name}` where the tensor is made"
 
     def close(self) -> None:
-        """Report what was saved and never loaded, once the whole body is known to be valid."""
+        """Report what nothing loads, and what one node alone shares, once the whole body is known to be valid."""
+        self.shared.close()
         for name in list(self._saved):
             self._check_loaded(name)
 

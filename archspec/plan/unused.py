@@ -29,15 +29,16 @@ def _is_own(frame: Frame) -> bool:
     return frame.mark is not None and not frame.mark.in_library
 
 
-def loads(root: Node) -> bool:
-    """Whether a saved tensor is loaded anywhere: nothing else lets go of one."""
+def find_uses(root: Node) -> tuple[bool, bool]:
+    """Whether a saved tensor is loaded anywhere, for nothing else lets go of one; and whether nodes are shared."""
     waiting, seen = [root], {id(root)}
+    loads = shares = False
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Wire) and node.kind == "load":
-            return True
+        loads = loads or (isinstance(node, Wire) and node.kind == "load")
+        shares = shares or bool(node.share)
         for _, child in node.children if isinstance(node, Group) else ():
             if id(child) not in seen:
                 seen.add(id(child))
                 waiting.append(child)
-    return False
+    return loads, shares

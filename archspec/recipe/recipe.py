@@ -15,6 +15,7 @@ from archspec.recipe import augmentations
 from archspec.recipe.augmentations import AppliedAugmentation
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option, choose, refuse, section
+from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 
 LOSSES: Mapping[str, Option] = {
     "cross_entropy": Option(
@@ -25,6 +26,25 @@ LOSSES: Mapping[str, Option] = {
         {"label_smoothing": number(0, 1)},
         source="https://arxiv.org/abs/2110.00476",
     ),
+}
+
+_INTERPOLATION = choice("bilinear", "bicubic")
+
+RESIZES: Mapping[str, Option] = {
+    "stretch": Option(
+        "Each image is brought to the input's height and width, whatever its own ratio is.",
+        {"interpolation": _INTERPOLATION},
+    ),
+    "crop": Option(
+        "The shorter side is brought to `size` pixels, 8/7 of the input's if not given, and the centre is cut out.",
+        {"size": integer(1), "interpolation": _INTERPOLATION},
+    ),
+    "pad": Option(
+        "The image is brought into the input whole, and centred; what it leaves is filled with the grey level `fill`, "
+        "black if not given.",
+        {"fill": integer(0, 255), "interpolation": _INTERPOLATION},
+    ),
+    "weights": Option("As `weights` were trained or published with."),
 }
 
 _GAMMA = number(above=0)
@@ -64,7 +84,7 @@ SCHEDULES: Mapping[str, Option] = {
 
 OPTIONS: dict[str, dict[str, Schema]] = {
     key: {name: one.schema for name, one in options.items()}
-    for key, options in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES))
+    for key, options in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES), ("resize", RESIZES))
 }
 """What `name` chooses among in the sections that choose: the arguments of each."""
 
@@ -170,6 +190,25 @@ class Schedule(_Choice):
     """A schedule of the learning rate."""
 
 
+class Resize(_Choice):
+    """How images are brought to the input's height and width."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation of each channel, of values 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Moments:
+        return cls(tuple(data["mean"]), tuple(data["std"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"mean": list(self.mean), "std": list(self.std)}
+
+
 @dataclass(frozen=True)
 class Clip(_Section):
     """A limit of the gradients: one of the two is given."""
@@ -206,12 +245,22 @@ class Ema(_Section):
     every: Annotated[int, _Key("after how many steps it is updated", integer(1))] = 1
 
 
+_MONITOR: Schema = {
+    "title": "`val_loss`, or `val_` and the name of a metric",
+    "type": "string",
+    "pattern": "^val_[a-z0-9_]+$",
+}
+
+
 @dataclass(frozen=True)
 class EarlyStopping(_Section):
     """The end of a training that no longer improves."""
 
     patience: Annotated[int, _Key("after how many epochs without improvement training ends", integer(1))]
-    monitor: Annotated[Literal["val_accuracy", "val_loss"], _Key("what is to improve")] = "val_accuracy"
+    monitor: Annotated[
+        str | None,
+        _Key("what is to improve: `val_loss`, or a metric of the task, its first one if not given", _MONITOR),
+    ] = None
     min_delta: Annotated[float, _Key("what an improvement has to exceed", number(0))] = 0.0
 
 
@@ -240,6 +289,25 @@ _WARMUP = (
     | {"allOf": [{"if": {"not": {"required": ["steps"]}}, "then": _EPOCHS}]}
 )
 _LOSS = Loss("cross_entropy")
+_RESIZE = Resize("stretch")
+_NAMED_WEIGHTS: Schema = {
+    "anyOf": [
+        {"const": "weights"},
+        {"type": "object", "required": ["name"], "properties": {"name": {"const": "weights"}}},
+    ]
+}
+_NORMALIZE: Schema = {
+    "title": "true, false, or one of `data`, `weights`, `imagenet`, or `{mean: […], std: […]}`",
+    "anyOf": [
+        boolean(),
+        choice("data", "weights", "imagenet"),
+        section(
+            ["mean", "std"],
+            mean={"type": "array", "items": number(0, 1), "minItems": 1},
+            std={"type": "array", "items": number(above=0), "minItems": 1},
+        ),
+    ],
+}
 _OPTIMIZER = Optimizer("adamw", {"lr": 1e-3, "weight_decay": 1e-4})
 
 
@@ -253,6 +321,13 @@ class Recipe:
     Of `epochs` and `steps` one is `None`: `epochs` where `steps` is given.
     """
 
+    task: Annotated[
+        str | None,
+        _Key(
+            "what is learned; if not given, what the data set has targets for",
+            either({"type": "string"}, {"type": "null"}),
+        ),
+    ] = None
     data: Annotated[str, _Key("a data set by its name, or the path of a folder of images")] = "digits"
     epochs: Annotated[int | None, _Key("passes over the training images", integer(1))] = 10
     steps: Annotated[int | None, _Key("the number of the optimizer's steps, in place of `epochs`", integer(1))] = None
@@ -269,8 +344,44 @@ class Recipe:
             either(integer(0), number(above=0, below=1)),
         ),
     ] = 0.1
+    weights: Annotated[
+        str | None,
+        _Key(
+            "the weights to start from: a file, a run's folder, or `torchvision:NAME`; initial ones if not given",
+            either({"type": "string", "pattern": "."}, {"type": "null"}),
+        ),
+    ] = None
+    partial: Annotated[bool, _Key("whether weights that do not fit are left out, and said")] = False
+    adapt: Annotated[bool, _Key("whether a file's weights are made over for another size or number of channels")] = (
+        False
+    )
+    freeze: Annotated[
+        Freeze | None,
+        _Key(
+            "the parts that keep their weights and statistics, by their paths: a list, or `{path: epochs}` for those "
+            "that are trained after so many epochs",
+            FREEZE,
+        ),
+    ] = None
+    lr_scale: Annotated[
+        LrScale | None,
+        _Key(
+            "by what the learning rate of parts is multiplied, by their paths; with `{decay: N}`, that of each part "
+            "below a path is N times that of the next",
+            LR_SCALE,
+        ),
+    ] = None
+    resize: Annotated[
+        Resize, _Key("how images are brought to the input's size", choose(_RESIZE.name, OPTIONS["resize"]))
+    ] = _RESIZE
     normalize: Annotated[
-        bool, _Key("whether each channel is standardised by the training images' mean and standard deviation")
+        bool | Literal["data", "weights", "imagenet"] | Moments,
+        _Key(
+            "the mean and standard deviation that each channel is standardised by: `data`, the training images'; "
+            "`weights`, what the weights were trained with; true, the latter where it is known, else the former; "
+            "`imagenet`, or `{mean: […], std: […]}`; false for none",
+            _NORMALIZE,
+        ),
     ] = True
     augment: Annotated[
         tuple[AppliedAugmentation, ...],
@@ -323,7 +434,7 @@ class Recipe:
         EarlyStopping | None,
         _Key(
             "`{patience: N}`: training ends after `patience` epochs without improvement by more than `min_delta` of "
-            "what is chosen by `monitor`",
+            "what is choose by `monitor`",
             _or_none("`{patience: N}`", _section(EarlyStopping)),
         ),
     ] = None
@@ -342,22 +453,35 @@ class Recipe:
     def from_dict(cls, written: Mapping[str, Any]) -> Recipe:
         """Of a `train` section that fits `SCHEMA`, as it is written: complete or not, names alone or with arguments."""
         made = dict(written)
-        for key, default in (("loss", _LOSS), ("optimizer", _OPTIMIZER), ("schedule", None)):
+        for key, default in _CHOICES.items():
             value = {"name": made[key]} if isinstance(made.get(key), str) else made.get(key)
             if value is not None:
                 made[key] = value if default is None or "name" in value else default.to_dict() | value
         for key, form in _FORMS.items():
             if made.get(key) is not None:
                 made[key] = form.from_dict(made[key])
+        if isinstance(made.get("normalize"), Mapping):
+            made["normalize"] = Moments.from_dict(made["normalize"])
         made["augment"] = tuple(map(AppliedAugmentation.from_data, made.get("augment", ())))
         return cls(**made)
 
     def to_dict(self) -> dict[str, Any]:
-        """A mapping of every key, `epochs` or `steps`, as runs keep it: `from_dict` makes the same of it."""
+        """The mapping that runs are found by, of which `from_dict` makes the same recipe: `complete`, less the keys
+        that came after runs were kept, where they have their default."""
+        made = self.complete()
+        for key in _LATER:
+            if getattr(self, key) == getattr(type(self), key):
+                del made[key]
+        return made
+
+    def complete(self) -> dict[str, Any]:
+        """A mapping of every key, `epochs` or `steps`, of which `from_dict` makes the same recipe."""
         made = {one.name: getattr(self, one.name) for one in fields(self)}
         for key in _FORMS:
             made[key] = made[key] and made[key].to_dict()
         made["augment"] = [one.to_dict() for one in self.augment]
+        if isinstance(self.normalize, Moments):
+            made["normalize"] = self.normalize.to_dict()
         steps = made.pop("steps")
         if steps is not None:
             del made["epochs"]
@@ -365,7 +489,19 @@ class Recipe:
         return made
 
 
-_FORMS: dict[str, type[_Section | _Choice]] = {
+_LATER = ("task", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
+"""Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
+default."""
+
+_CHOICES: dict[str, _Section | _Choice | None] = {
+    "loss": _LOSS,
+    "optimizer": _OPTIMIZER,
+    "schedule": None,
+    "resize": _RESIZE,
+}
+"""What is meant where no name is written."""
+
+_FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale]] = {
     "loss": Loss,
     "optimizer": Optimizer,
     "clip": Clip,
@@ -373,9 +509,12 @@ _FORMS: dict[str, type[_Section | _Choice]] = {
     "warmup": Warmup,
     "ema": Ema,
     "early_stopping": EarlyStopping,
+    "freeze": Freeze,
+    "lr_scale": LrScale,
+    "resize": Resize,
 }
 
-DEFAULTS = Recipe().to_dict()
+DEFAULTS = Recipe().complete()
 """What a recipe that does not say otherwise does."""
 
 _KEYS = {name: one.schema for name, one in keys(Recipe).items()}
@@ -388,7 +527,17 @@ SCHEMA: Schema = (
             {
                 "if": {"properties": {"validation": {"not": {"const": 0}}}},
                 "else": {"properties": {"early_stopping": _exclude("has no meaning without validation images")}},
-            }
+            },
+            {
+                "if": {"required": ["weights"], "properties": {"weights": {"type": "string"}}},
+                "else": {
+                    "properties": {
+                        key: refuse({"const": value}, "key-unknown", "has no meaning without `weights`")
+                        for key, value in (("partial", True), ("adapt", True), ("normalize", "weights"))
+                    }
+                    | {"resize": refuse(_NAMED_WEIGHTS, "key-unknown", "has no meaning without `weights`")}
+                },
+            },
         ]
     }
 )

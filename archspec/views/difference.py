@@ -98,11 +98,13 @@ def _signature(plan: Plan) -> list[Any]:
     """Equal for networks that compute the same, layer by layer in one order."""
     graph = plan.graph
     numbers: dict[int, int] = {}
+    modules: dict[str, int] = {}  # the first node of each, whose weights others may share
     nodes: list[Any] = [plan.input]
     for node in graph.nodes:
         if not isinstance(node, GraphWire):
             numbers[node.id] = len(numbers)
-            nodes.append((_kind(node), node.aux, *(numbers[source] for source in node.sources)))
+            weights = modules.setdefault(node.module, node.id) if isinstance(node, GraphLayer) else node.id
+            nodes.append((_kind(node), node.aux, numbers[weights], *(numbers[source] for source in node.sources)))
     outputs = [(one.name, one.weight, numbers[id]) for one, id in graph.named_outputs]
     return [*nodes, numbers[graph.output], sorted(outputs, key=str), [g.kind for g in graph.groups if g.recompute]]
 
@@ -124,7 +126,7 @@ def _content(node: Node, known: dict[int, Any]) -> Any:
             kind = "sequence" if node.kind in CHAINS else node.kind
             own = (node.name, node.arguments["weight"]) if node.kind == "aux" else ()
             content = (kind, node.recompute, own, *(_content(child, known) for _, child in node.children))
-        known[id(node)] = content
+        known[id(node)] = ("shared", content) if node.share else content
     return known[id(node)]
 
 
@@ -172,6 +174,8 @@ class _Comparison:
             self.added(new, new_path)
             return
         arguments: list[tuple[str, Any, Any]] = [("recompute", *recompute)] if recompute[0] != recompute[1] else []
+        if bool(old.share) != bool(new.share):
+            arguments.append(("shared", bool(old.share), bool(new.share)))
         if isinstance(first, Layer) and isinstance(second, Layer):
             arguments += _changed_values(first.arguments, second.arguments)
             arguments += _changed_values(dict(first.init), dict(second.init), "init of ")
@@ -319,8 +323,10 @@ def _join_moved(changes: list[Change]) -> list[Change]:
 
 
 def _rewired(old: Plan, new: Plan) -> list[Change]:
-    """The nodes that take other tensors, where the trees of two networks are equal but their saved tensors are not."""
-    changes = []
+    """What takes other tensors or weights, where two trees are equal, but not what is saved or shared in them."""
+    changes: list[Change] = []
+    olds: dict[str, str] = {}
+    news: dict[str, str] = {}
     for first, second in zip(old.graph.nodes, new.graph.nodes, strict=True):
         before, after = (
             [plan.graph.nodes[i].path or "input" for i in node.sources] for plan, node in ((old, first), (new, second))
@@ -328,6 +334,12 @@ def _rewired(old: Plan, new: Plan) -> list[Change]:
         if first.sources != second.sources and not isinstance(first, GraphWire):
             what = second.layer.primitive if isinstance(second, GraphLayer) else second.kind
             changes.append(Change("rewired", what, first.path, second.path, (("takes", before, after),)))
+        if isinstance(first, GraphLayer) and isinstance(second, GraphLayer):
+            owners = (modules.setdefault(one.module, one.path) for modules, one in ((olds, first), (news, second)))
+            former, latter = owners
+            if former != latter:
+                weights = (("weights of", former, latter),)
+                changes.append(Change("changed", second.layer.primitive, first.path, second.path, weights))
     return changes or [Change("rewired", "output", "", "", (("takes", old.graph.output, new.graph.output),))]
 
 
@@ -343,7 +355,7 @@ def _compare_weights(old: Plan, new: Plan) -> Weights:
 
 def _parameters(plan: Plan) -> dict[str, Shape]:
     """The shapes of all parameters, by their names in the module's `state_dict`."""
-    return {_join(node.path, name): shape for node in plan.layers for name, shape in node.layer.parameters}
+    return {_join(node.module, name): shape for node in plan.layers for name, shape in node.layer.parameters}
 
 
 def fold(changes: Sequence[Change]) -> list[list[Change]]:

@@ -30,7 +30,8 @@ def graph(plan: Plan) -> Any:
     """A plan as TensorBoard's `GraphDef`.
 
     A node for each layer, called by its path with `/` for `.`, one for each merge, called by its kind within its path,
-    one for the input, and one for the output and each tensor that is given beside it.
+    one for the input, and one for the output and each tensor that is given beside it. A layer that is shared has a node
+    for each use; all but the first say whose weights they have.
     """
     return _Drawing(plan).graph
 
@@ -56,7 +57,9 @@ class _Drawing:
         sources = [self.names[id] for id in node.sources]
         if isinstance(node, GraphLayer):
             layer = node.layer
-            arguments = layer.arguments | {"parameters": layer.params, "MACs": layer.macs}
+            arguments = layer.arguments | {"parameters": node.params, "MACs": layer.macs}
+            if node.module != node.path:
+                arguments["shared with"] = node.module
             name = path or layer.primitive
             return self._node(name, layer.primitive, sources, layer.output, arguments, reserved=True)
         return self._node(f"{path}/{node.kind}" if path else node.kind, node.kind, sources, node.output)

@@ -81,7 +81,7 @@ def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lists,
         st.lists(st.integers(1, 4), min_size=1, max_size=3),
     )
-    return lists | merges | repeats | loops | wires(nodes) | modified(nodes)
+    return lists | merges | repeats | loops | wires(nodes) | modified(nodes) | sharing(nodes)
 
 
 def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -141,13 +141,62 @@ def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return past | far | between | through | carried | side | seeing
 
 
+def sharing(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Nodes that are one module: in passes of a loop, in branches, in sequences around others, of other sizes."""
+    kept = st.sampled_from(
+        [
+            {"conv": {"out": "=c_in", "kernel": 3, "padding": 1}, "share": "x"},
+            {"norm": None, "share": "y"},
+            {"sharing": None, "share": "z"},
+            {"for": {"i": [1, 2]}, "body": ["skipping", {"group_norm": "=c_in"}], "share": "w"},
+        ]
+    )
+    passes = st.builds(
+        lambda node, body: {"for": {"i": [1, 2, 3]}, "body": [*body, node]}, kept, st.lists(KEEPING, max_size=2)
+    )
+    repeated = st.builds(lambda node, again: [{**node, "repeat": 2}, {"share": node["share"], **again}], kept, AGAIN)
+    branches = st.builds(
+        lambda node, body, again: {"add": [[node], [*body, {"share": node["share"], **again}]]},
+        kept,
+        st.lists(KEEPING, max_size=2),
+        AGAIN,
+    )
+    sizes = st.builds(
+        lambda node, again: [
+            {
+                "concat": {
+                    "whole": [node, "flatten"],
+                    "part": [{"avg_pool": {"kernel": 1, "stride": 2}}, {"share": node["share"], **again}, "flatten"],
+                }
+            },
+            {"reshape": [-1, 1, 1]},
+        ],
+        kept,
+        AGAIN,
+    )
+    deep = st.builds(
+        lambda node, body, again: [
+            {"add": [[], [*body, {"add": [[node], "relu"]}]]},
+            {"share": node["share"], **again},
+        ],
+        kept,
+        st.lists(nodes, max_size=1),
+        AGAIN,
+    )
+    return passes | repeated | branches | sizes | deep
+
+
+AGAIN = st.sampled_from([{}, {}, {"recompute": True}, {"repeat": 2}, {"when": "=c_in > 3"}])
+
+
 def modified(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    free = {"save", "load", "output", "aux"}  # these cannot be
+    free = {"save", "load", "output", "aux", "share"}  # these cannot be, or stand alone already
     return nodes.map(
         lambda node: {**node, "recompute": True} if isinstance(node, dict) and not free & node.keys() else node
     )
 
 
+SHARING = {"share-mismatch", "share-unknown", "share-unused"}
 NETWORKS = st.lists(st.recursive(LEAVES, wider, max_leaves=8), min_size=1, max_size=4)
 BLOCKS = {
     "mine": {
@@ -159,6 +208,7 @@ BLOCKS = {
         },
     },
     "skipping": {"body": [{"save": "a"}, "tanh", {"add": [[], {"load": "a"}]}]},
+    "sharing": {"body": [{"conv": {"out": "=c_in", "kernel": 1}, "share": "x", "repeat": 2}, "norm", {"share": "x"}]},
     "tapped": {"args": {"name_": "x"}, "body": ["sigmoid", {"output": "=name_"}]},
 }
 
@@ -176,8 +226,12 @@ def checked(network: Any, input: tuple[int, ...], norm: str) -> Checked:
     return SpecFile("net", "net", tree).check()
 
 
-def walk(module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[str, Tensor], beside: Any) -> Tensor:
-    """What a part of a plan gives, by the module's layers and a dictionary of saved tensors alone."""
+def walk(
+    module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[str, Tensor], shared: Any, beside: Any
+) -> Tensor:
+    """What a part of a plan gives, by the module's layers, and dictionaries of saved tensors and shared paths alone."""
+    if node.share:
+        path = shared.setdefault(node.share, path)
     if isinstance(node, Layer):
         result: Tensor = module.get_submodule(path)(tensor)
         return result
@@ -189,12 +243,13 @@ def walk(module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[s
     if node.kind == "aux" and not module.training:
         return tensor
     own = {"block": {}, "aux": dict(saved)}.get(node.kind, saved)
+    shared = {} if node.kind in ("block", "aux") else shared
     results = []
     after = tensor
     for key, child in node.children:
         merge = node.kind in MERGES
         inner = f"{path}.{key}".strip(".")
-        after = walk(module, child, inner, tensor if merge else after, own, beside)
+        after = walk(module, child, inner, tensor if merge else after, own, shared, beside)
         results.append(after)
     if node.kind == "aux":
         beside[node.arguments["name"]] = after
@@ -206,7 +261,7 @@ def walk(module: nn.Module, node: Node, path: str, tensor: Tensor, saved: dict[s
 
 def expected(module: nn.Module, plan: Plan, images: Tensor) -> dict[str, Tensor]:
     beside: dict[str, Tensor] = {}
-    return {"": walk(module, plan.root, "", images, {}, beside), **beside}
+    return {"": walk(module, plan.root, "", images, {}, {}, beside), **beside}
 
 
 def seeded(run: Callable[..., dict[str, Tensor]], *arguments: Any) -> dict[str, Tensor]:
@@ -245,7 +300,7 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
         codes = {d.code for d in found.diagnostics}
         event("refused")
         at_fault = {"input-shape", "shape-mismatch", "formula-value", "out-of-range", "node-form", "branch-missing"}
-        assert codes <= at_fault | {"tensor-unknown", "tensor-unused", "duplicate-name", "init-shape"}, codes
+        assert codes <= at_fault | {"tensor-unknown", "tensor-unused", "duplicate-name", "init-shape", *SHARING}, codes
         return
     event("sound")
     (spec,) = found.specs
@@ -254,21 +309,22 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
     images = torch.randn(2, *input)
     seen: list[tuple[str, tuple[int, ...]]] = []
     hooks = [
-        module.get_submodule(placed.path).register_forward_hook(
-            lambda _, inputs, output, path=placed.path: seen.append((path, tuple(output.shape[1:])))
+        module.get_submodule(path).register_forward_hook(
+            lambda _, inputs, output, path=path: seen.append((path, tuple(output.shape[1:])))
         )
-        for placed in plan.layers
+        for path in dict.fromkeys(placed.module for placed in plan.layers)
     ]
     evaluated = seeded(given_by, module, images)
-    assert seen == [(placed.path, placed.layer.output) for placed in plan.layers if placed.aux is None]
+    assert seen == [(placed.module, placed.layer.output) for placed in plan.layers if placed.aux is None]
     for hook in hooks:
         hook.remove()
     assert {name: tuple(one.shape[1:]) for name, one in evaluated.items()} == {"": plan.output, **plan.outputs}
-    parameters = {f"{p.path}.{name}".strip("."): shape for p in plan.layers for name, shape in p.layer.parameters}
+    assert plan.params == sum(p.params for p in plan.layers) == sum(p.numel() for p in module.parameters())
+    parameters = {f"{p.module}.{name}".strip("."): shape for p in plan.layers for name, shape in p.layer.parameters}
     assert {name: tuple(p.shape) for name, p in module.named_parameters()} == parameters
     for placed in plan.layers:
         for name, (function, arguments) in placed.layer.init:
-            values = module.get_submodule(placed.path).get_parameter(name)
+            values = module.get_submodule(placed.module).get_parameter(name)
             assert (function, values.unique().tolist()) == ("constant", [torch.tensor(dict(arguments)["val"]).item()])
     assert_equal(evaluated, seeded(expected, module, plan, images))
     data = json.loads(json.dumps(plan.to_dict()))
@@ -290,7 +346,7 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
     assert [(p.path, p.layer) for p in again.layers] == [(p.path, p.layer) for p in plan.layers]
     assert (again.outputs, again.aux) == (plan.outputs, plan.aux)
     bare = spec.build(aux=False).train()
-    kept = {f"{p.path}.{name}".strip(".") for p in plan.layers if not p.aux for name, _ in p.layer.parameters}
+    kept = {f"{p.module}.{name}".strip(".") for p in plan.layers if not p.aux for name, _ in p.layer.parameters}
     assert {name for name, _ in bare.named_parameters()} == kept
     bare.load_state_dict(module.state_dict(), strict=False)
     assert_equal(seeded(given_by, bare.eval(), images), seeded(given_by, module.eval(), images))

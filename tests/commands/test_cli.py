@@ -35,8 +35,8 @@ def test_check_prints_a_line_for_each_variant(run: Callable, tmp_path: Path) -> 
     done = run("check", "net.yaml", "resnet50")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "Tiny    -         1×8×8 → 10             1,490 parameters  0.000 GMACs\n"
-        "Tiny    wide      1×8×8 → 10             2,970 parameters  0.000 GMACs\n"
+        "Tiny    -         1×8×8 → 10             1,490 parameters   2.74 KMACs\n"
+        "Tiny    wide      1×8×8 → 10             2,970 parameters   5.47 KMACs\n"
         "ResNet  resnet50  3×224×224 → 1000  25,557,032 parameters  4.089 GMACs\n"
     )
 
@@ -104,7 +104,7 @@ def test_summary_is_torchinfos_table_of_the_real_module(run: Callable) -> None:
     done = run("build", "googlenet", "--summary")
     assert (done.returncode, done.stderr) == (0, "")
     first, *table = done.stdout.splitlines()
-    assert first == "GoogLeNet (small)  -  3×32×32 → 10  260,650 parameters  0.080 GMACs"
+    assert first == "GoogLeNet (small)  -  3×32×32 → 10  260,650 parameters  79.6 MMACs"
     assert "Total params: 260,650" in table
     assert any("Concat (0)" in line for line in table)
 

@@ -16,7 +16,7 @@ from archspec.commands.build import _memory_limits
 from archspec.spec import from_dict
 
 NET = "archspec: 1\ninput: [3, 8, 8]\nnetwork: [relu]\n"
-SHOWN = "net  -  3×8×8 → 3×8×8  0 parameters  0.000 GMACs\n"
+SHOWN = "net  -  3×8×8 → 3×8×8  0 parameters  0 MACs\n"
 
 
 def shell(command: str, folder: Path, env: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:

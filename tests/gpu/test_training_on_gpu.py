@@ -189,7 +189,7 @@ def test_images_that_are_streamed_reach_the_gpu(tmp_path: Path, monkeypatch: pyt
     spec = SMALL | {"train": SMALL["train"] | {"data": str(tmp_path / "digits"), "epochs": 5, "augment": []}}  # type: ignore[operator]
     job = prepare(from_dict(spec, "small"), tmp_path)
     assert type(job.train).__name__ == "Stream"
-    assert train(job, tmp_path / "runs").test_accuracy > 0.9
+    assert train(job, tmp_path / "runs").metrics["test_accuracy"] > 0.9
 
 
 def test_more_processes_than_gpus_are_refused(tmp_path: Path) -> None:

@@ -142,7 +142,26 @@ def mutant_of_bytes(text: str, random: Random) -> Case:
 
 # --- specs of the grammar --------------------------------------------------------------------------------------------
 
-VALUES: list[Any] = [1, 2, 3, 4, 8, "=width", "=width * 2", "=c_in", 0, -1, [3, 3], None, True, "relu", "=index", 1e-3]
+VALUES: list[Any] = [
+    1,
+    2,
+    3,
+    4,
+    8,
+    "=width",
+    "=width * 2",
+    "=c_in",
+    "=v",
+    "=n",
+    0,
+    -1,
+    [3, 3],
+    None,
+    True,
+    "relu",
+    "=index",
+    1e-3,
+]
 LEAVES = ["relu", "act", "norm", "batch_norm", "flatten", "tanh", "global_avg_pool", "odd", "b", "tokens", "layer_norm"]
 CALLS: dict[str, list[str]] = {
     "conv": ["out", "kernel", "stride", "padding", "groups", "bias", "dilation"],
@@ -160,6 +179,19 @@ CALLS: dict[str, list[str]] = {
 }
 
 
+LOOPS: list[Any] = [
+    {"v": [1, 2]},
+    {"v": "=range(3)"},
+    {"v": 3},
+    {"as": ["v", "u"], "rows": [[1, 2], [3, "=width"]]},
+    {"as": ["v"], "rows": "=[[1], [2]]"},
+    {"as": ["v"], "rows": [[1], [2, 3]]},
+    [{"v": 1, "u": 2}, {"u": 3, "v": "=width"}],
+    [{"v": 1}, {"u": 3}],
+    [],
+]
+
+
 def node(random: Random, depth: int) -> Any:
     choice = random.random()
     if depth > 4 or choice < 0.3:
@@ -169,15 +201,22 @@ def node(random: Random, depth: int) -> Any:
         given = random.sample(CALLS[name], random.randint(1, min(3, len(CALLS[name]))))
         if name == "conv":
             given = list({"out": 0, "kernel": 0} | dict.fromkeys(given))
-        made = {name: {key: random.choice(VALUES[: random.choice([4, 16])]) for key in given}}
+        made = {name: {key: random.choice(VALUES[: random.choice([4, 18])]) for key in given}}
     elif choice < 0.75:
         made = {random.choice(["add", "concat", "multiply"]): [sequence(random, depth + 1) for _ in range(2)]}
     elif choice < 0.82:
-        made = {"for": {"v": random.choice([[1, 2], "=range(3)", 3])}, "body": sequence(random, depth + 1)}
+        made = {"for": random.choice(LOOPS), "body": sequence(random, depth + 1)}
+        if random.random() < 0.3:
+            made["let"] = {"n": random.choice(VALUES)}
     elif choice < 0.9:
         made = {random.choice(["save", "load", "output"]): random.choice(["a", "b", "=width"])}
+        if random.random() < 0.2:
+            made = {random.choice(["add", "concat"]): {"load": random.choice([["a", "b"], ["a"], "=['a']", "=width"])}}
     elif choice < 0.94:
-        made = {"aux": {"name": "side", "weight": 0.3, "body": sequence(random, depth + 1)}}
+        name = random.choice(["side", "='s' + str(width)", "=index"])
+        made = {"aux": {"name": name, "weight": 0.3, "body": sequence(random, depth + 1)}}
+    elif choice < 0.96:
+        made = {"let": random.choice([{"n": random.choice(VALUES)}, {"width": 3}, {}, 3])}
     else:
         made = sequence(random, depth + 1)
     if isinstance(made, dict) and random.random() < 0.15:

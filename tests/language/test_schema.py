@@ -61,6 +61,9 @@ BEYOND = {
     "groups that do not divide",
     "linear on a feature map",
     "unequal columns",
+    "init of roles, said wrongly",
+    "init of a role that the file does not have, and of another parameter",
+    "a merge of one tensor and itself",
     "texts compared with what they are without quotes",
     "an aux whose formula gives the name of another part",
     "rows of unequal length",
@@ -104,6 +107,36 @@ BEYOND = {
     "load of a tensor whose save was left out",
     "an output within an auxiliary classifier's block",
     "floats for axes",  # to JSON Schema, 1.0 is an integer
+    # what a recipe says of the network's parts and input
+    "a frozen part that there is not",
+    "a frozen part below one that there is",
+    "a frozen part that formulas name, in a network of numbered parts",
+    "a path that leads into a layer",
+    "nothing left to train",
+    "a rate of what does not learn",
+    "a rate of a part that there is not",
+    "rates that fall over branches",
+    "rates that fall within one layer",
+    "a normalisation of other channels",
+    "a size that cannot be cut",
+    "shared nodes with other weights",
+    "shared nodes with other arguments",
+    "a shared linear layer on vectors of other lengths",
+    "a shared block on other channels",
+    "shared nodes that are not the same layer",
+    "shared nodes of other parts",
+    "shared nodes with other initial values",
+    "a shared layer that is made for one size",
+    "a name that nothing shares before",
+    "a mistyped name of what is shared",
+    "names that only one node has",
+    "a shared node within itself, and within another",
+    "what a shared node cannot hold",
+    "a shared node that loads a tensor",
+    "a shared node in an auxiliary classifier, and outside of it",
+    "recomputation of a part of what is shared",
+    "a formula that gives no name to share",
+    "share among the names of parts",
     "parts with a condition",  # a call of a block `stem` of the file's own, for all the schema knows
 }
 
@@ -228,7 +261,7 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
 def test_every_form_is_taken_or_refused_as_check_does() -> None:
     """The form, that is: what names mean, what formulas give and how shapes fit, no schema knows."""
     meaning = re.compile(
-        r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))"
+        r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))|the same tensor twice"
     )
     counts = {"taken": 0, "refused": 0}
     for mutant in mutants(FORMS, [*ODD, *NEW])[::6]:

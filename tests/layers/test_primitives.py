@@ -258,3 +258,27 @@ def test_large_buffers_are_announced(name: str, arguments: dict[str, Any], size:
     module = primitives()[name].module(arguments, (16, 40, 40))
     held = sum(one.numel() * one.element_size() for one in module.buffers())
     assert held == primitives()[name].buffers(arguments, (16, 40, 40)) > 0
+
+
+@pytest.mark.parametrize(
+    "primitive", [one for one in primitives().values() if not one.fixed_size], ids=lambda one: str(one.name)
+)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_module_of_no_fixed_size_serves_for_other_sizes(primitive: Primitive, data: st.DataObject) -> None:
+    """As sharing needs it: made for one shape, it computes on another what a module that is made for that does."""
+    arguments, shape = data.draw(cases(primitive))
+    sizes = data.draw(st.tuples(*[st.integers(1, 12)] * len(shape)))
+    other = (shape[0], *sizes[1:]) if len(shape) > 2 else (sizes[0], shape[1]) if len(shape) == 2 else shape
+    if len(shape) == 2 and data.draw(st.booleans()):
+        other = sizes[0], sizes[1]
+    try:
+        made, wanted = (primitive.output(arguments, one) and primitive.module(arguments, one) for one in (shape, other))
+        parameters = primitive.parameters(arguments, shape)
+        if parameters != primitive.parameters(arguments, other) or (primitive.weights and not parameters):
+            return
+    except Fault:
+        return
+    wanted.load_state_dict(made.state_dict())
+    images = torch.rand(2, *other)
+    assert torch.equal(made.eval()(images), wanted.eval()(images))

@@ -56,6 +56,17 @@ PLAIN = {
 }
 """What recipe.yaml has held of a recipe that says nothing, in this order."""
 
+LATER = {
+    "task": None,
+    "weights": None,
+    "partial": False,
+    "adapt": False,
+    "freeze": None,
+    "lr_scale": None,
+    "resize": {"name": "stretch"},
+}
+"""Keys that came later: recipe.yaml holds them where they differ from this, so that older runs are still found."""
+
 WITHOUT_EPOCHS = {key: value for key, value in PLAIN.items() if key != "epochs"}
 
 # --- what is written ------------------------------------------------------------------------------------------------
@@ -77,6 +88,14 @@ WITHOUT_EPOCHS = {key: value for key, value in PLAIN.items() if key != "epochs"}
         ({"warmup": {"steps": 2}}, PLAIN | {"warmup": {"steps": 2}}),
         ({"ema": {}}, PLAIN | {"ema": {}}),
         ({"early_stopping": {"patience": 2}}, PLAIN | {"early_stopping": {"patience": 2}}),
+        (
+            {"weights": "w.pt", "partial": True, "freeze": ["stem"], "lr_scale": {"stages": {"decay": 0.8}}},
+            PLAIN | {"weights": "w.pt", "partial": True, "freeze": ["stem"], "lr_scale": {"stages": {"decay": 0.8}}},
+        ),
+        ({"freeze": {"stem": 2, "stages": None}}, PLAIN | {"freeze": {"stem": 2, "stages": None}}),
+        ({"resize": "crop"}, PLAIN | {"resize": {"name": "crop"}}),
+        ({"normalize": {"mean": [0.5], "std": [0.2]}}, PLAIN | {"normalize": {"mean": [0.5], "std": [0.2]}}),
+        (LATER, PLAIN),
         # a default that was written is written again, or the run would no longer be found
         ({"loss": {"label_smoothing": 0}}, PLAIN | {"loss": {"name": "cross_entropy", "label_smoothing": 0}}),
         ({"warmup": {"start": 0.01, "epochs": 2}}, PLAIN | {"warmup": {"start": 0.01, "epochs": 2}}),
@@ -91,7 +110,14 @@ def test_the_mapping_has_every_key_and_what_was_written(written: dict[str, Any],
     assert validator(SCHEMA).is_valid(written)
     made = Recipe.from_dict(written).to_dict()
     assert json.dumps(made, sort_keys=True) == json.dumps(complete, sort_keys=True)  # so that 1 is not 1.0 or true
-    assert list(made) == list(complete)
+    assert set(made) == set(complete)
+    assert [key for key in made if key in PLAIN] == [key for key in complete if key in PLAIN]
+
+
+def test_print_config_shows_every_key() -> None:
+    made = Recipe().complete()
+    assert made == PLAIN | LATER
+    assert Recipe.from_dict(made) == Recipe()
 
 
 @pytest.mark.parametrize(
@@ -240,6 +266,21 @@ WHOLE = {
     "warmup": st.none() | sections(Warmup, []),
     "ema": st.none() | sections(Ema, []),
     "early_stopping": st.none() | sections(EarlyStopping, ["patience"]),
+    "resize": choices("resize"),
+    "weights": st.none() | st.just("runs/net"),
+    "freeze": st.none()
+    | st.lists(st.text(max_size=5) | st.integers(0), min_size=1, max_size=3)
+    | st.dictionaries(st.text(max_size=5), st.none() | st.integers(1, 9), min_size=1, max_size=3),
+    "lr_scale": st.none()
+    | st.dictionaries(
+        st.text(max_size=5),
+        st.floats(0.1, 10) | st.fixed_dictionaries({"decay": st.floats(0.1, 1)}),
+        min_size=1,
+        max_size=3,
+    ),
+    "normalize": st.booleans()
+    | st.sampled_from(["data", "weights", "imagenet"])
+    | st.fixed_dictionaries({"mean": st.just([0.5]), "std": st.just([0.25])}),
 }
 RECIPES = st.fixed_dictionaries(
     {}, optional={name: WHOLE[name] if name in WHOLE else values(one.schema) for name, one in keys(Recipe).items()}
@@ -255,12 +296,14 @@ def test_a_recipe_is_the_same_after_it_was_written_and_read(written: dict[str, A
     assert Recipe.from_dict(complete) == recipe
     assert Recipe.from_dict(json.loads(json.dumps(complete))).to_dict() == complete
     for key, value in written.items():
-        if isinstance(value, str) and key in OPTIONS:
+        if key in LATER and (value == LATER[key] or {"name": value} == LATER[key] or value == {}):
+            assert key not in complete
+        elif isinstance(value, str) and key in OPTIONS:
             assert complete[key] == {"name": value}
         elif key in OPTIONS and value is not None:
-            assert complete[key] == (value if "name" in value else PLAIN[key] | value)  # type: ignore[operator]
+            assert complete[key] == (value if "name" in value else (PLAIN | LATER)[key] | value)  # type: ignore[operator]
         elif key != "augment":
-            assert complete[key] == value
+            assert complete.get(key) == value
     assert {key: complete[key] for key in complete if key not in written} == {
         key: value
         for key, value in PLAIN.items()
@@ -290,7 +333,7 @@ def fits(value: Any, hint: Any) -> bool:
     if isinstance(hint, type):
         return isinstance(value, hint)
     # a union, or a choice of words
-    return any(fits(value, one) if isinstance(one, type) else value == one for one in get_args(hint))
+    return any(fits(value, one) if isinstance(one, type) or get_args(one) else value == one for one in get_args(hint))
 
 
 # --- one table ------------------------------------------------------------------------------------------------------
@@ -299,7 +342,7 @@ def fits(value: Any, hint: Any) -> bool:
 def test_defaults_fit_the_schema_and_every_key_has_one() -> None:
     assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
     assert set(SCHEMA["properties"]) == {one.name for one in fields(Recipe)} == set(keys(Recipe))
-    assert {name: one.default for name, one in keys(Recipe).items() if name != "steps"} == PLAIN == DEFAULTS
+    assert {name: one.default for name, one in keys(Recipe).items() if name != "steps"} == PLAIN | LATER == DEFAULTS
 
 
 @pytest.mark.parametrize("form", [Recipe, Clip, Warmup, Ema, EarlyStopping])

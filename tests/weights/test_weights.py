@@ -499,7 +499,7 @@ def test_a_file_is_loaded_counted_and_saved_again(run: Callable, folder: Path) -
     done = run("build", "digits", "--weights", "w.pt", "--save", "again.safetensors")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "Digits  -  1×8×8 → 10  308,074 parameters  0.003 GMACs\n"
+        "Digits  -  1×8×8 → 10  308,074 parameters  3.03 MMACs\n"
         f"weights loaded from w.pt: {len(module.state_dict())} tensors\n"
         "weights saved to again.safetensors\n"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -59,6 +60,26 @@ class BatchRandom:
         return sample_dirichlet(both, self.generator)[:, 0]
 
 
+class Recorded(BatchRandom):
+    """Random numbers that are drawn once and given twice: for images, then (`again`) for their masks."""
+
+    def __init__(self, images: Tensor, generator: Generator | None) -> None:
+        super().__init__(images, generator)
+        self.drawn: list[Tensor] = []
+        self.given: list[Tensor] | None = None
+
+    def again(self) -> Recorded:
+        """From here on, what was drawn so far, in the same order."""
+        self.given = self.drawn[::-1]
+        return self
+
+    def uniform(self, low: float = 0.0, high: float = 1.0, times: int | None = None) -> Tensor:
+        if self.given is not None:
+            return self.given.pop()
+        self.drawn.append(super().uniform(low, high, times))
+        return self.drawn[-1]
+
+
 class Augmentation:
     """A recipe's `augment` list, in its order; mixup and cutmix come last, wherever they stand.
 
@@ -69,15 +90,19 @@ class Augmentation:
         _check(augment, shape)
         self.classes = classes
         self._changes = [partial(_CHANGES[one.name], **one.arguments) for one in augment if one.name in _CHANGES]
+        self._moves = [_move(one) for one in augment if one.name in _CHANGES]
         self._mixes = [partial(_MIXES[one.name], **one.arguments) for one in augment if one.name in _MIXES]
 
     def __call__(self, images: Tensor, labels: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """uint8 images `(N, C, H, W)` of one or three channels, and their labels: int64 `(N,)` or soft `(N, classes)`.
 
-        Labels stay as they are unless images are mixed, and are soft then: floats, each class's probability. The
-        generator, if one is given, is of the images' device.
+        Labels stay as they are unless images are mixed, and are soft then: floats, each class's probability. Masks,
+        uint8 `(N, H, W)`, move with their images, by the same random numbers; what comes in from outside is `IGNORED`.
+        The generator, if one is given, is of the images' device.
         """
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
+            if labels.ndim == 3:
+                return self._with_masks(images, labels, generator)
             random = BatchRandom(images, generator)
             for change in self._changes:
                 images = change(images, random)
@@ -86,6 +111,16 @@ class Augmentation:
             for mix in self._mixes:
                 images, labels = mix(images, labels, random)
         return images, labels
+
+    def _with_masks(self, images: Tensor, masks: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        assert not self._mixes, "masks are not mixed"
+        inverted = ~masks[:, None]  # so that what comes in from outside, 0, is `IGNORED`
+        for change, move in zip(self._changes, self._moves, strict=True):
+            random = Recorded(images, generator)
+            images = change(images, random)
+            if move is not None:
+                inverted = move(inverted, random.again())
+        return images, ~inverted[:, 0]
 
 
 def _check(augment: Sequence[AppliedAugmentation], shape: Shape) -> None:
@@ -114,7 +149,9 @@ def _flip(images: Tensor, random: BatchRandom, p: float, dim: int) -> Tensor:
     return geometry.flip(images, random.bernoulli(p), dim)
 
 
-def _resized_crop(images: Tensor, random: BatchRandom, scale: Range, ratio: Range) -> Tensor:
+def _resized_crop(
+    images: Tensor, random: BatchRandom, scale: Range, ratio: Range, interpolation: str = "bilinear"
+) -> Tensor:
     rows, columns = images.shape[-2:]
     height, width = _sizes(images, random, scale, ratio)
     fits = (width > 0) & (width <= columns) & (height > 0) & (height <= rows)
@@ -124,7 +161,7 @@ def _resized_crop(images: Tensor, random: BatchRandom, scale: Range, ratio: Rang
     any_fits, height, width = _first(fits, height, width, whole)
     top = torch.where(any_fits, random.integers(rows - height + 1), (rows - height) // 2)
     left = torch.where(any_fits, random.integers(columns - width + 1), (columns - width) // 2)
-    return geometry.resized_crop(images, top, left, height, width)
+    return geometry.resized_crop(images, top, left, height, width, interpolation)
 
 
 def _sizes(images: Tensor, random: BatchRandom, scale: Range, ratio: Range) -> tuple[Tensor, Tensor]:
@@ -194,18 +231,25 @@ def _erasing(images: Tensor, random: BatchRandom, p: float, scale: Range, ratio:
     return torch.where(geometry.inside(top, left, height, width, (rows, columns)), paint, images)
 
 
-def _rand_augment(images: Tensor, random: BatchRandom, num_ops: int, magnitude: int, num_magnitude_bins: int) -> Tensor:
+def _rand_augment(
+    images: Tensor,
+    random: BatchRandom,
+    num_ops: int,
+    magnitude: int,
+    num_magnitude_bins: int,
+    masks: bool = False,
+) -> Tensor:
     height, width = images.shape[-2:]
-    table = _operations((150 / 331 * height, 150 / 331 * width), wide=False)
+    table = _operations((150 / 331 * height, 150 / 331 * width), wide=False, masks=masks)
     for _ in range(num_ops):
         level = torch.full((len(images),), magnitude, device=images.device)
         images = _any_operation(images, random, table, level, num_magnitude_bins)
     return images
 
 
-def _trivial_augment(images: Tensor, random: BatchRandom, num_magnitude_bins: int) -> Tensor:
+def _trivial_augment(images: Tensor, random: BatchRandom, num_magnitude_bins: int, masks: bool = False) -> Tensor:
     level = random.integers(num_magnitude_bins)
-    return _any_operation(images, random, _operations((32, 32), wide=True), level, num_magnitude_bins)
+    return _any_operation(images, random, _operations((32, 32), wide=True, masks=masks), level, num_magnitude_bins)
 
 
 def _any_operation(images: Tensor, random: BatchRandom, table: Sequence[Row], level: Tensor, bins: int) -> Tensor:
@@ -218,14 +262,14 @@ def _any_operation(images: Tensor, random: BatchRandom, table: Sequence[Row], le
     return _by_choice(images, choice, [row[0] for row in table], magnitude)
 
 
-def _operations(shift: tuple[float, float], *, wide: bool) -> list[Row]:
+def _operations(shift: tuple[float, float], *, wide: bool, masks: bool = False) -> list[Row]:
     """The operations of RandAugment, or of TrivialAugment, whose ranges are `wide`.
 
-    `shift` is the largest translation in pixels, vertical and horizontal.
+    `shift` is the largest translation in pixels, vertical and horizontal. Those of colour leave `masks` as they are.
     """
     shear, turn, blend, bits = (0.99, 135.0, 0.99, 2.0) if wide else (0.3, 30.0, 0.9, 4.0)
     blends = (color.brightness, color.saturation, color.contrast, color.sharpness)
-    return [
+    operations: list[Row] = [
         (lambda images, _: images, 0.0, 0.0, False),
         (lambda images, by: geometry.affine(images, xy=by, x=by * images.shape[-2] / 2), 0.0, shear, True),
         (lambda images, by: geometry.affine(images, yx=by, y=by * images.shape[-1] / 2), 0.0, shear, True),
@@ -238,6 +282,7 @@ def _operations(shift: tuple[float, float], *, wide: bool) -> list[Row]:
         (lambda images, _: functional.autocontrast(images), 0.0, 0.0, False),
         (lambda images, _: functional.equalize(images), 0.0, 0.0, False),
     ]
+    return [*operations[:6], *((operations[0][0], *row[1:]) for row in operations[6:])] if masks else operations
 
 
 def _mixup(images: Tensor, labels: Tensor, random: BatchRandom, alpha: float, p: float) -> tuple[Tensor, Tensor]:
@@ -279,5 +324,24 @@ _CHANGES: dict[str, Callable[..., Tensor]] = {
     "rand_augment": _rand_augment,
     "trivial_augment": _trivial_augment,
 }
+_MOVES: dict[str, dict[str, Any]] = {
+    "horizontal_flip": {},
+    "vertical_flip": {},
+    "random_resized_crop": {"interpolation": "nearest"},
+    "padded_crop": {},
+    "rotation": {"interpolation": "nearest"},
+    "rand_augment": {"masks": True},
+    "trivial_augment": {"masks": True},
+}
+"""The changes that move what is in an image, and their arguments for masks."""
+
+
+def _move(one: AppliedAugmentation) -> Callable[..., Tensor] | None:
+    """What an augmentation does to masks; `None` for nothing."""
+    if one.name not in _MOVES:
+        return None
+    return partial(_CHANGES[one.name], **one.arguments | _MOVES[one.name])
+
+
 _MIXES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {"mixup": _mixup, "cutmix": _cutmix}
 assert _CHANGES.keys() | _MIXES.keys() == AUGMENTATIONS.keys()

@@ -8,26 +8,91 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2 import functional
 
 from archspec.foundation.shapes import Shape
-from archspec.recipe import AppliedAugmentation
-from trainer.input.augment_batch import Range
+from archspec.recipe import AppliedAugmentation, Resize
+from trainer.input.augment_batch import Augmentation, Range
+from trainer.input.resizing import STRETCH, bring_to_size
 
 FLIPS = {"horizontal_flip", "vertical_flip"}
 
 
-def transform(augment: Sequence[AppliedAugmentation], shape: Shape) -> Callable[[Tensor], Tensor]:
+def transform(
+    augment: Sequence[AppliedAugmentation], shape: Shape, resize: Resize = STRETCH
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """What changes a uint8 image `(C, H, W)` of any size into one of `shape`, by random numbers of torch's generator.
+
+    It takes the image's target too. A mask, uint8 `(H, W)`, moves with its image, and is `IGNORED` where nothing of it
+    is left; other targets stay.
 
     `random_resized_crop` cuts from the image as it lies in its file, where nothing but flips stands before it;
     otherwise the image is resized first, as it is for testing. mixup and cutmix are left to the batch.
     """
-    steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in augment if one.name in _TRANSFORMS]
+    known = [one for one in augment if one.name in _TRANSFORMS]
+    steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in known]
+    moves = [one.name in _MOVES for one in known]
     if not cuts_first(augment):
-        steps.insert(0, v2.Resize(shape[1:], antialias=True))
-    made: Callable[[Tensor], Tensor] = v2.Compose(steps)
-    return made
+        steps.insert(0, _Fit(shape[1:], resize))
+        moves.insert(0, True)
+    compose = v2.Compose(steps)
+
+    def change(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        if target.ndim != 2:
+            return compose(image), target
+        # inverted, so that what comes in from outside, 0, is `IGNORED`
+        image, mask = tv_tensors.Image(image), tv_tensors.Mask(~target)
+        for step, moving in zip(steps, moves, strict=True):
+            image, mask = step(image, mask) if moving else (step(image), mask)
+        return image.as_subclass(Tensor), ~mask.as_subclass(Tensor)
+
+    return change
+
+
+def _nearest(mask: Tensor, size: Sequence[int]) -> Any:
+    resized = functional.resize(mask.as_subclass(Tensor)[None], list(size), InterpolationMode.NEAREST_EXACT)
+    return tv_tensors.Mask(resized[0])
+
+
+class _Fit(v2.Transform):  # type: ignore[misc]
+    """Brings images and masks to a size as everywhere."""
+
+    def __init__(self, size: Sequence[int], resize: Resize) -> None:
+        super().__init__()
+        self.size, self.resize = size, resize
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, tv_tensors.Mask):  # which is inverted
+            mask = bring_to_size(~inpt.as_subclass(Tensor)[None, None], self.size, self.resize, masks=True)
+            return tv_tensors.Mask(~mask[0, 0])
+        made = bring_to_size(inpt.as_subclass(Tensor)[None], self.size, self.resize)[0]
+        return tv_tensors.Image(made) if isinstance(inpt, tv_tensors.Image) else made
+
+
+class _Crop(v2.RandomResizedCrop):  # type: ignore[misc]
+    """Resizes masks by pixels' centres, as images are; torchvision's own is off by up to half a pixel."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        if isinstance(inpt, tv_tensors.Mask):
+            return _nearest(functional.crop(inpt, **params), self.size)
+        return super().transform(inpt, params)
+
+
+class _Drawn:
+    """An augmentation that torchvision has for images alone, with a mask as whole batches have it."""
+
+    def __init__(self, name: str, size: Sequence[int], **arguments: Any) -> None:
+        kind = {"rand_augment": v2.RandAugment, "trivial_augment": v2.TrivialAugmentWide}[name]
+        self.alone = kind(**arguments)
+        self.both = Augmentation([AppliedAugmentation(name, arguments)], (3, *size), 0)
+
+    def __call__(self, image: Tensor, mask: Tensor | None = None) -> Any:
+        if mask is None:
+            return self.alone(image)
+        images, masks = self.both(image.as_subclass(Tensor)[None], ~mask.as_subclass(Tensor)[None])
+        return tv_tensors.Image(images[0]), tv_tensors.Mask(~masks[0])
 
 
 def cuts_first(augment: Sequence[AppliedAugmentation]) -> bool:
@@ -47,7 +112,7 @@ class _Noise(v2.RandomErasing):  # type: ignore[misc]
 
 
 def _resized_crop(size: Sequence[int], scale: Range, ratio: Range) -> Any:
-    return v2.RandomResizedCrop(size, sorted(scale), sorted(ratio), antialias=True)
+    return _Crop(size, sorted(scale), sorted(ratio), antialias=True)
 
 
 def _padded_crop(size: Sequence[int], padding: int, mode: str) -> Any:
@@ -81,6 +146,8 @@ _TRANSFORMS: dict[str, Callable[..., Any]] = {
     "rotation": _rotation,
     "color_jitter": _color_jitter,
     "erasing": _erasing,
-    "rand_augment": partial(_unsized, v2.RandAugment),
-    "trivial_augment": partial(_unsized, v2.TrivialAugmentWide),
+    "rand_augment": partial(_Drawn, "rand_augment"),
+    "trivial_augment": partial(_Drawn, "trivial_augment"),
 }
+_MOVES = _TRANSFORMS.keys() - {"color_jitter", "erasing"}
+"""Those that move what is in an image."""

@@ -1,4 +1,4 @@
-"""What a data set is: images with their classes, in memory or in files."""
+"""What a data set is: images with their targets, classes for example, in memory or in files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class InMemory:
 
     images: Tensor
     labels: Tensor
+    names: tuple[str, ...] = ()
+    """The paths of the files that they were read from, if they were."""
 
     @property
     def channels(self) -> int:
@@ -29,7 +31,13 @@ class InMemory:
         return self.images[index], self.labels[index]
 
     def at(self, index: Tensor) -> InMemory:
-        return InMemory(*self[index])
+        names = tuple(self.names[i] for i in torch.arange(len(self))[index].tolist()) if self.names else ()
+        return InMemory(*self[index], names)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What tells its images apart: their files, or their numbers."""
+        return self.names or tuple(map(str, range(len(self))))
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,8 @@ class DataSet:
     """Identifies the files and their state (`trainer.input.cache`); `None` where there are no files."""
     notes: tuple[str, ...] = ()
     """Notes for the user, a line each."""
+    targets: str = "classes"
+    """What is known of each image: the kind of targets that a task learns."""
 
     @property
     def classes(self) -> int:

@@ -18,8 +18,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
+from archspec.recipe import Resize
 from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.images import fit_to_input
+from trainer.input.resizing import STRETCH
 
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """What the names of image files end in, in whatever case."""
@@ -51,6 +53,11 @@ class Files:
     def at(self, index: Tensor) -> Files:
         return Files(self.root, tuple(self.paths[i] for i in index.tolist()), self.labels[index])
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All files that it is made of, by their paths below `root`."""
+        return self.paths
+
     def file(self, position: int) -> Path:
         return self.root / self.paths[position]
 
@@ -67,12 +74,28 @@ class Files:
         with ignore_pillow_warnings():
             return any(map(differs, range(len(self))))
 
-    def decoded(self, shape: Shape) -> Iterator[Tensor | Unreadable]:
-        """Each image in turn, uint8 of a network's input shape, or why it cannot be read. Several threads decode."""
+    def decode(self, position: int) -> tuple[Tensor, Tensor]:
+        """An image, uint8 `(C, H, W)`, and its target. Raises `Unreadable`."""
+        return decode(self.file(position)), self.labels[position]
 
-        def read(position: int) -> Tensor | Unreadable:
+    def fitted(self, position: int, shape: Shape, resize: Resize = STRETCH) -> tuple[Tensor, Tensor]:
+        """An image, uint8 of a network's input shape, and its target. Raises `Unreadable`."""
+        image, target = self.decode(position)
+        return fit_to_input(image[None], shape, resize)[0], target
+
+    def empty_targets(self, shape: Shape) -> Tensor:
+        """Memory for the targets of all images, which a network of this input shape is trained with."""
+        return torch.empty_like(self.labels)
+
+    def decoded(self, shape: Shape, resize: Resize = STRETCH) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
+        """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn.
+
+        Several threads decode.
+        """
+
+        def read(position: int) -> tuple[Tensor, Tensor] | Unreadable:
             try:
-                return fit_to_input(decode(self.file(position))[None], shape)[0]
+                return self.fitted(position, shape, resize)
             except Unreadable as error:
                 return error
 
@@ -87,17 +110,18 @@ def content_fingerprint(files: Files) -> str:
     It is computed once for files in one state, and cached. Raises `OSError`.
     """
 
-    def content(position: int) -> str:
-        with open(files.file(position), "rb") as one:
+    def content(name: str) -> str:
+        with open(files.root / name, "rb") as one:
             return hashlib.file_digest(one, "sha256").hexdigest()
 
-    key = {"content of": files_fingerprint(map(files.file, range(len(files))))}
+    names = files.names
+    key = {"content of": files_fingerprint(files.root / name for name in names)}
     contents = read_cache(key)
     if contents is None:
         with ThreadPoolExecutor(usable_cpus()) as pool:
-            contents = hashlib.sha256("".join(pool.map(content, range(len(files)))).encode()).hexdigest()
+            contents = hashlib.sha256("".join(pool.map(content, names)).encode()).hexdigest()
         write_cache(key, contents)
-    return hashlib.sha256(repr((files.paths, files.labels.tolist(), contents)).encode()).hexdigest()
+    return hashlib.sha256(repr((names, files.labels.tolist(), contents)).encode()).hexdigest()
 
 
 def usable_cpus() -> int:
@@ -130,11 +154,12 @@ def decode(file: Path) -> Tensor:
     except MemoryError:
         raise
     except Exception as error:  # what decoders raise is as manifold as what files can hold
-        raise Unreadable(_reason(error)) from error
+        raise Unreadable(describe_failure(error)) from error
     return torch.from_numpy(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1).copy())
 
 
-def _reason(error: Exception) -> str:
+def describe_failure(error: Exception) -> str:
+    """Why a file cannot be read, in a line, by what its decoder raised."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, OSError) and error.strerror:

@@ -48,15 +48,17 @@ def crop(images: Tensor, top: Tensor, left: Tensor, size: tuple[int, int]) -> Te
     return stretches.index_select(0, first.view(-1)).view(count, channels, *size)
 
 
-def resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
-    """A rectangle of each image, brought bilinearly to the size of the whole. All in pixels."""
+def resized_crop(
+    images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, mode: str = "bilinear"
+) -> Tensor:
+    """A rectangle of each image, brought to the size of the whole, by `mode` `nearest` or `bilinear`. All in pixels."""
     rows, columns = images.shape[-2:]
 
     def sampled(part: Tensor, x: Tensor, y: Tensor) -> Tensor:
         grid = torch.empty(len(part), rows, columns, 2, device=part.device)
         grid[..., 0] = x[:, None, :]
         grid[..., 1] = y[:, :, None]
-        return _grid_sample(part, grid, "bilinear")
+        return _grid_sample(part, grid, mode)
 
     # positions are held within the rectangle: its edge is repeated, what lies beyond is not seen
     return _in_chunks(sampled, images, _positions(left, width, columns), _positions(top, height, rows))

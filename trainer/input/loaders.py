@@ -14,12 +14,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe import AppliedAugmentation
+from archspec.recipe import AppliedAugmentation, Resize
 from trainer.input.augment_batch import Augmentation
 from trainer.input.augment_image import transform
 from trainer.input.datasets import InMemory
-from trainer.input.files import Files, Unreadable, decode, ignore_pillow_warnings, usable_cpus
-from trainer.input.images import fit_to_input
+from trainer.input.files import Files, Unreadable, ignore_pillow_warnings, usable_cpus
+from trainer.input.images import fit_targets, fit_to_input
+from trainer.input.resizing import STRETCH
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
 MOST_WORKERS = 8
@@ -105,6 +106,7 @@ class Stream:
     augment: Sequence[AppliedAugmentation] | None = None
     """The recipe's augmentations, for training images."""
     classes: int = 0
+    resize: Resize = STRETCH
 
     def __len__(self) -> int:
         return len(self.files)
@@ -121,21 +123,24 @@ class Stream:
         seed, positions = key
         with torch.random.fork_rng(devices=[]), ignore_pillow_warnings():
             torch.default_generator.manual_seed(seed)
-            change = transform(self.augment, self.shape) if self.augment is not None else None
-            images = []
+            change = transform(self.augment, self.shape, self.resize) if self.augment is not None else None
+            images, targets = [], []
             for position in positions:
                 try:
-                    image = decode(self.files.file(position))[None]
+                    image, target = self.files.decode(position)
                 except Unreadable as error:
                     return UsageError(
                         f"{self.files.file(position)} can no longer be read: {error}",
                         help="leave the images alone while they are used",
                     )
-                size = self.shape[1:] if change is None else tuple(image.shape[-2:])
-                image = fit_to_input(image, (self.shape[0], *size))[0]
-                images.append(image if change is None else change(image))
+                size = self.shape if change is None else (self.shape[0], *image.shape[-2:])
+                image = fit_to_input(image[None], size, self.resize)[0]
+                target = fit_targets(target[None], size, self.resize)[0]
+                image, target = (image, target) if change is None else change(image, target)
+                images.append(image)
+                targets.append(target)
             mixes = [one for one in self.augment or () if one.kind.mixes]
-            return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), self.files.labels[positions])
+            return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), torch.stack(targets))
 
 
 class Loader(DataLoader[Any]):

@@ -20,7 +20,7 @@ VALIDATION_COST = 1 / 3
 
 
 class Bar(Callback):
-    """Shows the epoch, the mean loss of it so far, the last validation's accuracy, images/s and the time left.
+    """Shows the epoch, the mean loss of it so far, the last validation's metric, images/s and the time left.
 
     Losses are those that `TrainingMonitor` has copied already: the bar never waits for a device. Images/s are those of
     training alone; the time left is that of the whole training, validation included, if it does not stop early.
@@ -103,7 +103,7 @@ class Bar(Callback):
         self.validations_left -= 1
         metric = self.epochs.metric
         if (value := trainer.callback_metrics.get(metric.log_name)) is not None:
-            self.facts["score"] = f"{metric.name} {metric.show(float(value))}"
+            self.facts["score"] = f"{metric.heading} {metric.show(float(value))}"
 
     # --- rendering --------------------------------------------------------------------------------------------------
 

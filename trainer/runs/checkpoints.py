@@ -166,7 +166,11 @@ def remove_previous(folder: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process had begun to write in a run's folder, which this process has locked."""
-    for file in (*folder.glob(".*.json.[0-9]*"), *(folder / "checkpoints").glob(".*.ckpt.[0-9]*")):
+    for file in (
+        *folder.glob(".*.json.[0-9]*"),
+        *folder.glob(".*.csv.[0-9]*"),
+        *(folder / "checkpoints").glob(".*.ckpt.[0-9]*"),
+    ):
         file.unlink(missing_ok=True)
 
 

@@ -12,17 +12,18 @@ from pytorch_lightning.callbacks import (
     EarlyStopping,
     LearningRateMonitor,
 )
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import TensorBoardLogger
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
-from trainer.runs.resume import FiniteCheckpointIO, csv_log
+from trainer.runs.log import EpochLog
+from trainer.runs.resume import FiniteCheckpointIO
 from trainer.steps.averaging import MovingAverage
 
 if TYPE_CHECKING:
     from trainer.processes.devices import Devices
     from trainer.processes.group import ProcessGroup
-    from trainer.tasks import MetricSpec
+    from trainer.tasks import Task
 
 
 def check_devices(recipe: Recipe, devices: Devices) -> None:
@@ -44,6 +45,11 @@ def check_devices(recipe: Recipe, devices: Devices) -> None:
                 "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part",
                 help="clip by value, --set train.clip={value: 1} for example, or --strategy ddp",
             )
+        if recipe.freeze is not None and recipe.freeze.thaws:
+            raise UsageError(
+                "the strategy `fsdp` cannot train parts later that it does not train from the first epoch on",
+                help="freeze them for good, `freeze: [PATH, …]`, or --strategy ddp",
+            )
         if recipe.ema is not None:
             raise UsageError(
                 "the strategy `fsdp` cannot average weights, of which each process has a part",
@@ -56,16 +62,18 @@ def make_engine(
     folder: Path,
     callbacks: list[Callback],
     group: ProcessGroup,
-    metric: MetricSpec,
+    task: Task,
     *,
     step: int = 0,
+    start: tuple[int, int] = (0, 0),
     unused_parameters: bool = False,
 ) -> Trainer:
-    """A trainer that logs to a folder, keeping what was logged there before `step`, and writes checkpoints safely.
+    """A trainer that logs to a folder, and writes checkpoints safely.
 
-    `unused_parameters`: some parameters get no gradient, which DDP has to know.
+    What was logged there before `step`, and before the epoch and batch of `start`, is kept. `unused_parameters`: some
+    parameters get no gradient, which DDP has to know.
     """
-    log = CSVLogger(folder, name="", version="") if group.rank else csv_log(folder, step)
+    log = EpochLog(folder, start[0], within=start[1] > 0)
     return Trainer(
         **group.devices.arguments(unused_parameters=unused_parameters),
         max_epochs=-1 if recipe.epochs is None else recipe.epochs,
@@ -73,7 +81,7 @@ def make_engine(
         accumulate_grad_batches=recipe.accumulate,
         gradient_clip_val=recipe.clip.limit if recipe.clip else None,
         gradient_clip_algorithm=recipe.clip.algorithm if recipe.clip else None,
-        callbacks=[*_of_recipe(recipe, metric), *callbacks, LearningRateMonitor("epoch")],
+        callbacks=[*_of_recipe(recipe, task), *callbacks, LearningRateMonitor("epoch")],
         logger=[log, TensorBoardLogger(str(folder), name="", version="", purge_step=step or None)],
         plugins=[FiniteCheckpointIO(), group.devices.environment()],
         enable_progress_bar=False,
@@ -83,7 +91,7 @@ def make_engine(
     )
 
 
-def _of_recipe(recipe: Recipe, metric: MetricSpec) -> list[Callback]:
+def _of_recipe(recipe: Recipe, task: Task) -> list[Callback]:
     """The callbacks that a recipe asks for."""
     callbacks: list[Callback] = []
     if recipe.steps is not None:
@@ -92,9 +100,11 @@ def _of_recipe(recipe: Recipe, metric: MetricSpec) -> list[Callback]:
         callbacks.append(MovingAverage(recipe.ema.decay, recipe.ema.every))
     if recipe.early_stopping is not None:
         stop = recipe.early_stopping
-        mode = "min" if stop.monitor == "val_loss" else metric.mode
+        metric = task.metric_of(stop.monitor)
         # `TrainingMonitor` reports a loss that is not finite
-        callbacks.append(EarlyStopping(stop.monitor, stop.min_delta, stop.patience, mode=mode, check_finite=False))
+        callbacks.append(
+            EarlyStopping(metric.log_name, stop.min_delta, stop.patience, mode=metric.mode, check_finite=False)
+        )
     return callbacks
 
 

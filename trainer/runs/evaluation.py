@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor
 
 from archspec.foundation.errors import SpecError, UsageError
 from trainer.input.datasets import InMemory
+from trainer.input.images import fit_targets
 from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
-from trainer.runs.job import EVALUATION_BATCH, load_job, load_test
+from trainer.runs.job import load_job, load_test
 from trainer.steps.module import SpecModule
+from trainer.tasks import Evaluation, Task
 
 
 def weights_of(run: Run) -> Path:
@@ -65,12 +66,19 @@ def load_network(run: Run, device: torch.device | None = None) -> Trained:
     return Trained(module, file, None if score is None else float(score), epoch)
 
 
-def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = False, workers: int | None = None) -> Any:
+def evaluate(
+    module: SpecModule,
+    part: InMemory | Stream,
+    *,
+    batch_size: int = 256,
+    progress: bool = False,
+    workers: int | None = None,
+) -> Evaluation:
     """Evaluate a network on all images of a split. Raises `UsageError` for a file that can no longer be read."""
-    predictions: list[list[Tensor]] = []
-    total = 0.0
+    evaluator = module.task.evaluator()
+    total, count = 0.0, 0
     shown = track(
-        loader(part, EVALUATION_BATCH, workers=workers),
+        loader(part, batch_size, workers=workers),
         "testing",
         console=Console(stderr=True),
         transient=True,
@@ -78,30 +86,32 @@ def evaluate(module: SpecModule, part: InMemory | Stream, *, progress: bool = Fa
     )
     with torch.inference_mode(), explain_dead_workers():
         for images, labels in shown:
-            logits, labels = module(images.to(module.device)), labels.to(module.device)
-            total += float(module.loss(logits, labels)) * len(labels)
-            predictions.append([one.cpu() for one in (*module.task.predictions(logits), labels)])
-    *predicted, labels = (torch.cat(part) for part in zip(*predictions, strict=True))
-    return module.task.summarize(predicted, labels, total / len(labels))
+            output = module(images.to(module.device))
+            labels = fit_targets(labels.to(module.device), module.shape, module.recipe.resize)
+            total += float(module.loss(output, labels)) * len(labels)
+            count += len(labels)
+            evaluator.update(output, labels)
+    return evaluator.compute(total / count)
+
+
+def test_values(task: Task, found: Evaluation) -> dict[str, float]:
+    """The metrics of the test images and their mean loss, by the names under which runs keep them."""
+    return {one.test_name: found.metrics[one.name] for one in task.metrics} | {"test_loss": found.loss}
 
 
 def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, Any]:
-    """The accuracy (a share) and mean loss of a run's weights on the test set of its data. Raises `UsageError`.
+    """The metrics and mean loss of a run's weights on the test set of its data. Raises `UsageError`.
 
     `source` is another folder of images: its test set, or all its images if it has no parts.
     """
     trained = load_network(run)
-    name, images = (
-        (source, load_test(run, source, trained.module.shape, data_folder)) if source else _test_set(run, data_folder)
-    )
-    evaluation = evaluate(trained.module, images)
-    return {
-        "data": name,
-        "weights": trained.weights.name,
-        "images": len(evaluation.labels),
-        "test_accuracy": evaluation.accuracy,
-        "test_loss": evaluation.loss,
-    }
+    module = trained.module
+    if source is None:
+        name, images = _test_set(run, data_folder)
+    else:
+        name, images = source, load_test(run, source, module.shape, module.recipe.resize, data_folder)
+    found = evaluate(module, images, batch_size=module.task.evaluation_batch(module.recipe))
+    return {"data": name, "weights": trained.weights.name, "images": found.count, **test_values(module.task, found)}
 
 
 def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,16 +22,15 @@ from typing import Any, get_args, get_type_hints
 from archspec import __version__
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.foundation.formulas import describe
+from trainer import tasks
+from trainer.tasks import DEFAULT, Task
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
 
 
 @dataclass(frozen=True)
 class Result:
-    """The results of a run. Accuracies are shares from 0 to 1, the time is in seconds.
-
-    Without validation images there is no `val_accuracy`, and the last epoch counts as the best.
-    """
+    """The results of a run. The time is in seconds."""
 
     name: str
     spec: str
@@ -39,19 +40,23 @@ class Result:
     epochs: int
     params: int
     macs: int
-    val_accuracy: float | None
-    test_accuracy: float
-    test_loss: float
+    metrics: dict[str, float | None]
+    """What the task measures, by the names under which `results.json` has it: `val_accuracy`, `test_accuracy`, …
+
+    Of the validation images it is the first metric, `None` where there are none, and the last epoch counts as the best.
+    """
     best_epoch: int
     seconds: float
     images_per_second: float
     """Training images, validation and all else included in the time."""
     folder: str
+    task: str = DEFAULT
 
     def write(self) -> None:
         """Write `results.json` into the run's folder, whole or not at all."""
-        kept = asdict(self)
-        del kept["folder"]
+        kept: dict[str, Any] = {}
+        for name, value in asdict(self).items():
+            kept |= value if name == "metrics" else {} if name == "folder" else {name: value}
         write_json(Path(self.folder) / "results.json", kept)
 
 
@@ -73,6 +78,21 @@ class Run:
         """`finished`, `running` (some process has locked it) or `stopped`."""
         finished = self.result is not None or self.raw_results is not None
         return "finished" if finished else "running" if _is_locked(self.folder) else "stopped"
+
+    @property
+    def task_name(self) -> str:
+        """The name of the task that it was trained for."""
+        return str(self.environment.get("task", DEFAULT))
+
+    @property
+    def task(self) -> Task:
+        """What it was trained for. Raises `UsageError` where the task is not installed here."""
+        return tasks.load(self.task_name)
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """What is measured of it, by the names in `results.json`."""
+        return {name: value for name, value in (self.raw_results or {}).items() if _METRIC.match(name)}
 
     @property
     def name(self) -> str:
@@ -104,22 +124,48 @@ def read(folder: Path) -> Run | None:
         return Run(folder, environment, None, None, tuple(notes))
     content = _read_json(folder / "results.json")
     kinds = get_type_hints(Result)
-    del kinds["folder"]
-    raw_results = _valid_values(content, kinds, folder / "results.json", notes)
+    for name in ("folder", "metrics"):
+        del kinds[name]
+    measured = {name: float | None if name.startswith("val_") else float for name in content if _METRIC.match(name)}
+    raw_results = _valid_values(content, kinds | measured, folder / "results.json", notes)
+    needed = kinds.keys() - {"task"} | _needed_metrics(str(raw_results.get("task", DEFAULT)))
     for what, names in (
-        ("lacks", kinds.keys() - content.keys()),
-        ("has, unknown here,", content.keys() - kinds.keys()),
+        ("lacks", needed - content.keys()),
+        ("has, unknown here,", content.keys() - kinds.keys() - measured.keys()),
     ):
         if names:
             notes.append(f"{folder / 'results.json'} {what} {join_words(sorted(names))}")
-    complete = raw_results.keys() == kinds.keys()
-    return Run(
-        folder, environment, Result(**raw_results, folder=str(folder)) if complete else None, raw_results, tuple(notes)
-    )
+    result = None
+    if needed <= raw_results.keys():
+        metrics = {name: value for name, value in raw_results.items() if name in measured}
+        others = {name: value for name, value in raw_results.items() if name not in measured}
+        result = Result(**others, metrics=metrics, folder=str(folder))
+    return Run(folder, environment, result, raw_results, tuple(notes))
 
 
-_ENVIRONMENT: dict[str, Any] = {"name": str, "data": str, "seed": int, "started": str, "key": str, "data_folder": str}
-_ENVIRONMENT |= {"classes": list, "data_path": str | None}
+_METRIC = re.compile("(val|test)_")
+
+
+def _needed_metrics(task: str) -> set[str]:
+    """The names of the figures that results are not complete without."""
+    try:
+        metric = tasks.load(task).metric
+    except UsageError:  # of a package that is not installed here
+        return {"test_loss"}
+    return {metric.log_name, metric.test_name, "test_loss"}
+
+
+_ENVIRONMENT: dict[str, Any] = {
+    "name": str,
+    "data": str,
+    "seed": int,
+    "started": str,
+    "key": str,
+    "data_folder": str,
+    "task": str,
+    "classes": list,
+    "data_path": str | None,
+}
 """The types of what is read of `environment.json`."""
 
 
@@ -255,6 +301,26 @@ def write_json(file: Path, content: dict[str, Any]) -> None:
         text.flush()
         os.fsync(text.fileno())
     os.replace(beside, file)
+
+
+def write_table(file: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write headings and rows as CSV."""
+    with open(file, "w", newline="", encoding="utf-8") as text:
+        csv.writer(text, lineterminator="\n").writerows(rows)
+
+
+def read_log(file: Path) -> list[dict[str, float]]:
+    """What a `metrics.csv` says of each epoch, in order; nothing of a file that is not there, or not understood."""
+    epochs: dict[int, dict[str, float]] = {}
+    try:
+        with open(file, newline="", encoding="utf-8") as text:
+            for row in csv.DictReader(text):
+                if row.get("epoch"):
+                    values = {name: float(value) for name, value in row.items() if name and value}
+                    epochs.setdefault(int(row["epoch"]), {}).update(values)
+    except (OSError, ValueError, TypeError, csv.Error):
+        return []
+    return list(epochs.values())
 
 
 def _read_json(file: Path) -> dict[str, Any]:

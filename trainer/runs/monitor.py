@@ -113,7 +113,7 @@ class TrainingMonitor(Callback):
         of = f"/{self.epochs}" if self.epochs else ""
         parts = [f"epoch {self.count}{of}", f"loss {loss:.4f}"]
         if (value := metrics.get(self.metric.log_name)) is not None:
-            parts += [f"val loss {metrics['val_loss']:.4f}", f"val {self.metric.name} {self.metric.show(value)}"]
+            parts += [f"val loss {metrics['val_loss']:.4f}", f"val {self.metric.heading} {self.metric.show(value)}"]
         return "  ".join([*parts, f"{self.epoch_seconds:.1f} s"])
 
 

@@ -49,7 +49,7 @@ def _images_below(folder: Path) -> Iterator[Path]:
 
 
 def predict(run: Run, images: Sequence[Path], top: int, *, progress: bool = False) -> Iterator[tuple[Path, Any]]:
-    """Each image file with what the run's network predicts (a list, `Task.predict`), or why it cannot be read (a text).
+    """Each image file with what the run's network predicts (`Task.predict`), or why it cannot be read (a text).
 
     Files are decoded as for training and testing, and predicted in batches. Raises `UsageError` where the run has no
     sound weights.
@@ -58,7 +58,7 @@ def predict(run: Run, images: Sequence[Path], top: int, *, progress: bool = Fals
     names = run.environment.get("classes")
     files = Files(Path(), tuple(map(str, images)), torch.zeros(len(images), dtype=torch.int64))
     decoded = track(
-        files.decoded(module.shape),
+        files.decoded(module.shape, module.recipe.resize),
         "predicting",
         total=len(images),
         console=Console(stderr=True),
@@ -66,8 +66,8 @@ def predict(run: Run, images: Sequence[Path], top: int, *, progress: bool = Fals
         disable=not progress,
     )
     held: list[tuple[Path, Tensor | Unreadable]] = []
-    for image in zip(images, decoded, strict=True):
-        held.append(image)
+    for file, found in zip(images, decoded, strict=True):
+        held.append((file, found if isinstance(found, Unreadable) else found[0]))
         if len(held) == BATCH or len(held) == len(images):
             yield from _predicted(module, held, names, top)
             held = []

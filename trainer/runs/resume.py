@@ -6,8 +6,6 @@ So a checkpoint holds the position of the run, and the random states of whatever
 
 from __future__ import annotations
 
-import csv
-import os
 import random
 import signal
 import threading
@@ -20,7 +18,6 @@ import numpy as np
 import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, WeightAveraging
-from pytorch_lightning.loggers import CSVLogger
 
 from trainer.errors import Stopped
 from trainer.input.loaders import SIGNALS
@@ -262,26 +259,3 @@ def position(checkpoint: dict[str, Any], path: Path) -> tuple[int, int, int]:
         raise checkpoints.Damaged(f"the checkpoint {path} does not say where in its training it was taken", help=OURS)
     epoch, batch, step = found
     return epoch, batch, step
-
-
-def csv_log(folder: Path, step: int = 0) -> CSVLogger:
-    """The log `metrics.csv`: its rows before a step are kept, new ones are appended."""
-    file, aside = folder / "metrics.csv", folder / ".metrics.csv"
-    if file.exists() and not aside.exists():
-        os.replace(file, aside)  # Lightning deletes what it finds
-    logger = CSVLogger(folder, name="", version="")
-    writer: Any = logger.experiment
-    if aside.exists():
-        with open(aside, newline="", encoding="utf-8") as old:
-            reader = csv.DictReader(old)
-            rows = [row for row in reader if (row.get("step") or "").isdigit() and int(row["step"]) < step]
-            names = list(reader.fieldnames or [])
-        if rows:
-            writer.metrics_keys = names
-            with open(folder / ".metrics.new", "w", newline="", encoding="utf-8") as new:
-                lines = csv.DictWriter(new, names)
-                lines.writeheader()
-                lines.writerows(rows)
-            os.replace(folder / ".metrics.new", file)
-        aside.unlink()
-    return logger

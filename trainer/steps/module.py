@@ -12,13 +12,13 @@ from torchmetrics import Metric
 from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
-from trainer.input.images import fit_to_input
+from trainer.input.images import fit_targets, fit_to_input
 from trainer.steps.optim import count_steps, make_optimizer, make_schedule
 from trainer.steps.seeding import seed_generators, step_seed
 
 
 class SpecModule(LightningModule):
-    """A classifier of images with the recipe of its training: what checkpoints of `archspec train` hold.
+    """A network with the recipe of its training: what checkpoints of `archspec train` hold.
 
     The spec is its only hyperparameter, so `load_from_checkpoint` rebuilds the network by itself. `network` is the
     plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`.
@@ -53,11 +53,11 @@ class SpecModule(LightningModule):
         self.register_buffer("std", torch.ones(self.shape[0]))
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
-        self.task = tasks.load()
+        self.task = tasks.load(self.recipe.task)
         self.loss = self.task.make_loss(self.recipe)
         self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
-        # of the validation images: the task's metric, and the mean loss
-        self.score = self.task.make_metric(loaded.plan)
+        # of the validation images: the task's metrics, and the mean loss
+        self.scores = torch.nn.ModuleDict(self.task.make_metrics(loaded.plan))
         self.mean_loss = Mean()
 
     @property
@@ -77,7 +77,7 @@ class SpecModule(LightningModule):
         LightningModule.trainer.fset(self, trainer)  # type: ignore[attr-defined]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Compute the logits `(N, classes)` of images.
+        """Compute the output of images, of a classifier the logits `(N, classes)`.
 
         Args:
             images: uint8, `(N, C, H, W)`, of any size and one or three channels. They are resized to the network's
@@ -91,7 +91,11 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return _split_outputs(self.network(self.normalize(fit_to_input(images, self.shape))))[0]
+        return _split_outputs(self.network(self.normalize(self.fit_images(images))))[0]
+
+    def fit_images(self, images: Tensor) -> Tensor:
+        """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says."""
+        return fit_to_input(images, self.shape, self.recipe.resize)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Normalise images for `network`.
@@ -116,7 +120,8 @@ class SpecModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
-        images, labels = self.augmentation(fit_to_input(images, self.shape), labels)
+        labels = fit_targets(labels, self.shape, self.recipe.resize)
+        images, labels = self.augmentation(self.fit_images(images), labels)
         logits, aux_logits = _split_outputs(self.network(self.normalize(images)))
         loss: Tensor = self.loss(logits, labels)
         for name, weight in self.aux.items():
@@ -132,12 +137,15 @@ class SpecModule(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
+        labels = fit_targets(labels, self.shape, self.recipe.resize)
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
-        logits = _split_outputs(self.network.forward(self.normalize(fit_to_input(images, self.shape))))[0]
-        self.score(logits, labels)
+        logits = _split_outputs(self.network.forward(self.normalize(self.fit_images(images))))[0]
+        for score in self.scores.values():
+            score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
-        self.log(self.task.metric.log_name, self.score)
+        for metric in self.task.metrics:
+            self.log(metric.log_name, self.scores[metric.name])  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network, fused=self._can_fuse())

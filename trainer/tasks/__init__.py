@@ -1,22 +1,74 @@
-"""Tasks, one in each file, which defines `TASK`. A file that is put here is found."""
+"""Tasks, one in each file, which defines `TASK`. A file that is put here is found, and so is a package's.
+
+A package names the module of its task as an entry point of the group `archspec.tasks`, under the task's name.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 
-from trainer.tasks.task import MetricSpec, Task
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from trainer.extensions import extensions, load_extension
+from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Task
 
-__all__ = ["MetricSpec", "Task", "load", "names"]
+__all__ = [
+    "DEFAULT",
+    "GROUP",
+    "PREDICTIONS",
+    "Evaluation",
+    "Evaluator",
+    "MetricSpec",
+    "Task",
+    "choose",
+    "load",
+    "names",
+]
+
+GROUP = "archspec.tasks"
+DEFAULT = "classification"
+"""What is meant where runs of older versions name none."""
 
 
 def names() -> list[str]:
-    """The names of the tasks there are."""
+    """The names of the tasks there are: ours, then those of installed packages."""
     files = os.listdir(os.path.dirname(__file__))
-    return sorted(file[:-3] for file in files if file.endswith(".py") and file not in ("__init__.py", "task.py"))
+    ours = sorted(file[:-3] for file in files if file.endswith(".py") and file[0] != "_" and file != "task.py")
+    return [*ours, *(name for name in sorted(extensions(GROUP)) if name not in ours)]
 
 
-def load(name: str = "classification") -> Task:
-    """A task by its name; recipes name none, and mean the classification of images."""
-    task: Task = importlib.import_module(f"trainer.tasks.{name}").TASK
-    return task
+def load(name: str | None = None) -> Task:
+    """A task by its name; without one, the classification of images. Raises `UsageError`."""
+    name = name or DEFAULT
+    if os.path.isfile(os.path.join(os.path.dirname(__file__), f"{name}.py")) and name.isidentifier():
+        task: Task = importlib.import_module(f"trainer.tasks.{name}").TASK
+        return task
+    if point := extensions(GROUP).get(name):
+        found = load_extension(point, "TASK")
+        if not isinstance(found, Task):
+            raise UsageError(f"`{point.value}`, the task `{name}` of a package, has no `Task` as its `TASK`")
+        return found
+    hint = did_you_mean(name, names()) or f"there are {join_words(names())}"
+    raise UsageError(f"there is no task `{name}`", help=hint)
+
+
+def choose(name: str | None, targets: str, data: str) -> Task:
+    """The task that a recipe names, or else the one that learns a data set's kind of targets. Raises `UsageError`."""
+    if name is not None:
+        task = load(name)
+        if task.targets != targets:
+            fitting = [one for one in names() if load(one).targets == targets]
+            raise UsageError(
+                f"the task {name} learns {task.targets}, but the data set `{data}` has {targets}",
+                help=f"--set train.task={fitting[0]}" if fitting else "choose another data set",
+            )
+        return task
+    found = [one for one in names() if load(one).targets == targets]
+    if len(found) != 1:
+        which = f"several tasks learn {targets}, those of the data set `{data}`: {join_words(found)}"
+        none = f"no task learns {targets}, those of the data set `{data}`"
+        raise UsageError(
+            which if found else none,
+            help=f"say which is meant: --set train.task={found[0]}" if found else f"there are {join_words(names())}",
+        )
+    return load(found[0])

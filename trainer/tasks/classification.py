@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor, nn
-from torch.nn import functional
-from torchmetrics import Metric
-from torchmetrics.classification import MulticlassAccuracy
+from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.input.datasets import DataSet
-from trainer.tasks.task import MetricSpec, Task
+from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+    from torchmetrics import Metric
+
+    from trainer.input.datasets import DataSet, InMemory
+    from trainer.input.loaders import Stream
+
+MISTAKES = 24
+"""How many mistakes are drawn at most."""
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """The evaluation of a network: the predicted class of each image, its probability, the true class, the mean loss.
+class ClassEvaluation(Evaluation):
+    """The predicted class of each image, its probability, the true class, the mean loss.
 
     Tensors `(N,)`, in the order of the images.
     """
@@ -30,17 +36,109 @@ class Evaluation:
     probability: Tensor
     labels: Tensor
     loss: float
+    classes: int
+    """How many classes there are."""
+
+    @property
+    def count(self) -> int:
+        return len(self.labels)
 
     @property
     def accuracy(self) -> float:
         """The share of images whose class is right."""
         return int((self.predicted == self.labels).sum()) / len(self.labels)
 
+    @property
+    def metrics(self) -> Mapping[str, float]:  # type: ignore[override]
+        return {"accuracy": self.accuracy}
+
+    @property
+    def counts(self) -> Tensor:
+        """How often images of a class (row) are taken for a class (column): int64 `(classes, classes)`."""
+        from trainer.drawing import confusion_matrix
+
+        return confusion_matrix(self.predicted, self.labels, self.classes)
+
+    def tables(self, class_names: Sequence[str]) -> Mapping[str, Rows]:
+        """The prediction for each image, the confusion matrix, and figures of each class."""
+        names = list(class_names)
+        answers = zip(self.labels.tolist(), self.predicted.tolist(), self.probability.tolist(), strict=True)
+        matrix = self.counts.tolist()
+        return {
+            PREDICTIONS: [
+                ("truth", "answer", "probability"),
+                *((names[truth], names[answer], f"{value:.6f}") for truth, answer, value in answers),
+            ],
+            "confusion": [("truth", *names), *((name, *row) for name, row in zip(names, matrix, strict=True))],
+            "classes": [("class", "images", "precision", "recall", "f1"), *self._figures(names)],
+        }
+
+    def _figures(self, names: Sequence[str]) -> list[tuple[Any, ...]]:
+        """Of each class how many images there are, precision, recall and F1; empty where that is a division by zero."""
+        from math import nan
+
+        from sklearn.metrics import precision_recall_fscore_support
+
+        every = range(len(names))
+        found = precision_recall_fscore_support(
+            self.labels.numpy(), self.predicted.numpy(), labels=list(every), zero_division=nan
+        )
+        return [
+            (names[i], int(found[3][i]), *("" if value[i] != value[i] else f"{value[i]:.6f}" for value in found[:3]))
+            for i in every
+        ]
+
+    def notes(self, class_names: Sequence[str]) -> Sequence[str]:
+        """Whether one answer to all images would do as well."""
+        counts = self.labels.bincount()
+        share, name = int(counts.max()) / self.count, class_names[int(counts.argmax())]
+        if len(answers := set(self.predicted.tolist())) == 1:
+            only = class_names[answers.pop()]
+            right = self.accuracy
+            return (f"all test images are taken for `{only}`, which {right:.2%} are: the network tells nothing apart",)
+        if self.accuracy <= share:
+            return (
+                f"the test accuracy of {self.accuracy:.2%} is not above {share:.2%}, which the answer `{name}` to all "
+                "images would reach",
+            )
+        return ()
+
+    def worst(self) -> Tensor:
+        """The positions of the mistakes that the network is surest of, the surest first: `MISTAKES` at most."""
+        wrong = (self.predicted != self.labels).nonzero().flatten()
+        return wrong[self.probability[wrong].argsort(descending=True, stable=True)][:MISTAKES]
+
+
+class ClassEvaluator(Evaluator):
+    """Keeps of each image the likeliest class, its probability, and the true class."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[Tensor, ...]] = []
+        self.classes = 0
+
+    def update(self, output: Tensor, targets: Tensor) -> None:
+        self.classes = output.shape[1]
+        probability, predicted = output.float().softmax(1).max(1)
+        self.batches.append(tuple(one.cpu() for one in (predicted, probability, targets)))
+
+    def compute(self, loss: float) -> ClassEvaluation:
+        import torch
+
+        predicted, probability, labels = (torch.cat(part) for part in zip(*self.batches, strict=True))
+        return ClassEvaluation(predicted, probability, labels, loss, self.classes)
+
 
 class Classification(Task):
     """Each image is of one class, to which a network gives the greatest logit."""
 
-    metric = MetricSpec("accuracy", "max", ".2%")
+    name = "classification"
+    doc = "Each image is of one class, to which the network gives the greatest logit."
+    targets = "classes"
+    metrics = (MetricSpec("accuracy", "max", ".2%"),)
+    losses = ("cross_entropy", "binary_cross_entropy")
+
+    def evaluation_batch(self, recipe: Recipe) -> int:
+        return 256
 
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
         if plan.output != (data.classes,):
@@ -61,46 +159,52 @@ class Classification(Task):
 
     def make_loss(self, recipe: Recipe) -> nn.Module:
         """The recipe's loss of logits `(N, classes)` and labels: classes `(N,)`, or their shares `(N, classes)`."""
+        from torch import nn
+
+        from trainer.tasks._losses import BinaryCrossEntropy
+
         if recipe.loss.name == "cross_entropy":
             return nn.CrossEntropyLoss(label_smoothing=recipe.loss.label_smoothing)
         return BinaryCrossEntropy(recipe.loss.label_smoothing)
 
-    def make_metric(self, plan: Plan) -> Metric:
+    def make_metrics(self, plan: Plan) -> dict[str, Metric]:
         """The share of images whose class is right."""
-        return MulticlassAccuracy(plan.output[0], average="micro")
+        from torchmetrics.classification import MulticlassAccuracy
 
-    def predictions(self, output: Tensor) -> tuple[Tensor, Tensor]:
-        """The predicted class of each image by logits `(N, classes)`, and its probability, `(N,)`."""
-        probability, predicted = output.float().softmax(1).max(1)
-        return predicted, probability
+        return {"accuracy": MulticlassAccuracy(plan.output[0], average="micro")}
 
-    def summarize(self, predictions: Sequence[Tensor], labels: Tensor, loss: float) -> Evaluation:
-        predicted, probability = predictions
-        return Evaluation(predicted, probability, labels, loss)
+    def evaluator(self) -> ClassEvaluator:
+        return ClassEvaluator()
 
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
         """The likeliest classes and their probabilities."""
         probabilities = output.float().softmax(0).cpu()
         likeliest = probabilities.topk(min(top, len(probabilities)))
-        return [
-            {"class": class_names[index] if class_names else str(index), "index": index, "probability": value}
-            for value, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
+        return {
+            "top": [
+                {"class": class_names[index] if class_names else str(index), "index": index, "probability": value}
+                for value, index in zip(likeliest.values.tolist(), likeliest.indices.tolist(), strict=True)
+            ]
+        }
+
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        return ", ".join(f"{one['class']} {one['probability']:.1%}" for one in prediction["top"])
+
+    def draw(self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]) -> None:
+        """The confusion matrix, and the surest mistakes."""
+        from trainer import drawing
+
+        assert isinstance(found, ClassEvaluation)
+        drawing.confusion(found.counts, class_names, folder / "confusion.png")
+        wrong = found.worst().tolist()
+        titles = [
+            f"{file}\n{class_names[int(found.labels[i])]}, taken for\n"
+            f"{class_names[int(found.predicted[i])]} ({found.probability[i]:.0%})"
+            for i, file in zip(wrong, drawing.files_at(part, wrong), strict=True)
         ]
-
-
-class BinaryCrossEntropy(nn.Module):
-    """Each class is a yes-or-no decision of its own: the mean over images and classes (https://arxiv.org/abs/2110.00476)."""
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
-
-    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`; smoothing is spread over classes."""
-        classes = logits.shape[1]
-        targets = functional.one_hot(labels, classes) if labels.ndim == 1 else labels
-        targets = targets.to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
-        return functional.binary_cross_entropy_with_logits(logits, targets)
+        if wrong:
+            title = "the surest of the wrong answers"
+            drawing.grid(drawing.images_at(part, wrong), titles, folder / "mistakes.png", 6, title)
 
 
 TASK = Classification()

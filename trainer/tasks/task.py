@@ -1,34 +1,61 @@
-"""The contract of a task: loss, metric and predictions, and whether a network's outputs fit a data set."""
+"""The contract of a task: which targets it learns, its loss, metrics, predictions and pictures.
+
+Tasks are known without torch, so that runs can be listed without it: a task's file imports torch inside its methods.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
-from torchmetrics import Metric
-
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.plan.plan import Plan
-from archspec.recipe import Recipe
-from trainer.input.datasets import DataSet
+from archspec.recipe import Loss, Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor, nn
+    from torchmetrics import Metric
+
+    from trainer.input.datasets import DataSet, InMemory
+    from trainer.input.loaders import Stream
+
+Rows = Sequence[Sequence[Any]]
+"""A table: its headings, then its rows."""
+
+
+PREDICTIONS = "predictions"
+"""The name of a table of an evaluation whose rows are the images."""
 
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """Describes the metric that compares networks: `accuracy` is logged as `val_accuracy`."""
+    """Describes a metric: `accuracy` is logged as `val_accuracy`, and kept as `test_accuracy`."""
 
     name: str
     mode: str
     """`max` if greater is better, else `min`."""
     format_spec: str
     """The format specification of its values."""
+    title: str = ""
+    """What it is called in tables and pictures, where that is not its name."""
 
     @property
     def log_name(self) -> str:
         """The name under which its value on the validation images is logged."""
         return f"val_{self.name}"
+
+    @property
+    def test_name(self) -> str:
+        """The name under which its value on the test images is kept."""
+        return f"test_{self.name}"
+
+    @property
+    def heading(self) -> str:
+        return self.title or self.name.replace("_", " ")
 
     def show(self, value: float) -> str:
         return format(value, self.format_spec)
@@ -38,11 +65,90 @@ class MetricSpec:
         return than is None or (value > than if self.mode == "max" else value < than)
 
 
-class Task(ABC):
-    """What a network learns: a loss, a metric and predictions."""
+class Evaluation(ABC):
+    """What a network's outputs for a whole split are worth."""
 
-    metric: MetricSpec
-    """The metric that chooses the best weights of a run."""
+    loss: float
+    """The mean loss of the images."""
+    metrics: Mapping[str, float]
+    """The value of each metric of the task, by its name."""
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """How many images were evaluated."""
+
+    def tables(self, class_names: Sequence[str]) -> Mapping[str, Rows]:
+        """What more there is to say, as tables by their names; each becomes a CSV file of the run.
+
+        `PREDICTIONS` has a row for each image, in the order of the split; the image's file is put before it.
+        """
+        return {}
+
+    def notes(self, class_names: Sequence[str]) -> Sequence[str]:
+        """What a person should know before trusting the metrics, a line each."""
+        return ()
+
+
+class Evaluator(ABC):
+    """Gathers what an evaluation needs of a network's outputs, batch by batch, so that not all have to be kept."""
+
+    @abstractmethod
+    def update(self, output: Tensor, targets: Tensor) -> None:
+        """Takes a network's output for a batch, and the targets, on the same device."""
+
+    @abstractmethod
+    def compute(self, loss: float) -> Evaluation:
+        """The evaluation of all batches, whose mean loss is given."""
+
+
+class Task(ABC):
+    """What a network learns."""
+
+    name: str
+    """The name of its file, without its suffix."""
+    doc: str
+    """A line about it."""
+    targets: str
+    """The kind of targets that it learns, as `DataSet.targets` has it."""
+    metrics: tuple[MetricSpec, ...]
+    """Its metrics, of validation and test. The first one chooses the best weights of a run."""
+    losses: tuple[str, ...]
+    """The names of the losses that it can be trained by. The first one is its own, where a recipe names none."""
+
+    @property
+    def metric(self) -> MetricSpec:
+        """The metric that chooses the best weights of a run."""
+        return self.metrics[0]
+
+    def metric_of(self, monitor: str | None) -> MetricSpec:
+        """The metric of a name in logs, `val_…`; that of the best weights for `None`. Raises `UsageError`."""
+        known = {one.log_name: one for one in self.metrics} | {"val_loss": MetricSpec("loss", "min", ".4f")}
+        if monitor is None:
+            return self.metric
+        if monitor not in known:
+            raise UsageError(
+                f"`train.early_stopping.monitor` is `{monitor}`, which {self.name} does not measure",
+                help=did_you_mean(monitor, known) or f"choose one of {join_words(known)}",
+            )
+        return known[monitor]
+
+    def with_loss(self, recipe: Recipe, *, given: bool) -> Recipe:
+        """The recipe, with this task's own loss where none is `given`. Raises `UsageError` for another task's loss."""
+        from dataclasses import replace
+
+        if not given and recipe.loss.name not in self.losses:
+            recipe = replace(recipe, loss=Loss(self.losses[0]))
+        if recipe.loss.name not in self.losses:
+            raise UsageError(
+                f"the loss `{recipe.loss.name}` does not fit the task {self.name}",
+                help=f"--set train.loss={self.losses[0]}; {join_words(self.losses)} would fit",
+            )
+        return recipe
+
+    def evaluation_batch(self, recipe: Recipe) -> int:
+        """How many images are evaluated at once."""
+        return recipe.batch_size
 
     @abstractmethod
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
@@ -50,20 +156,25 @@ class Task(ABC):
 
     @abstractmethod
     def make_loss(self, recipe: Recipe) -> nn.Module:
-        """The recipe's loss of a network's output and the labels, a mean over the images."""
+        """The recipe's loss of a network's output and the targets, a mean over the images."""
 
     @abstractmethod
-    def make_metric(self, plan: Plan) -> Metric:
-        """The torchmetrics metric, to be updated by a network's output and the labels."""
+    def make_metrics(self, plan: Plan) -> dict[str, Metric]:
+        """The torchmetrics metric of each name, to be updated by a network's output and the targets."""
 
     @abstractmethod
-    def predictions(self, output: Tensor) -> tuple[Tensor, ...]:
-        """The predictions for each image of a batch, by a network's output: tensors `(N, …)`."""
+    def evaluator(self) -> Evaluator:
+        """What gathers the outputs for a split."""
 
     @abstractmethod
-    def summarize(self, predictions: Sequence[Tensor], labels: Tensor, loss: float) -> Any:
-        """Combine the predictions for all images of a split with their labels and the mean loss into an evaluation."""
+    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
+        """The prediction for one image by a network's output (JSON types). `top`: how many classes at most."""
 
     @abstractmethod
-    def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> list[dict[str, Any]]:
-        """The predictions for one image by a network's output, the likeliest first, `top` at most (JSON types)."""
+    def describe(self, prediction: Mapping[str, Any]) -> str:
+        """A prediction in a line."""
+
+    def draw(  # noqa: B027 - there may be none
+        self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]
+    ) -> None:
+        """Draw the pictures of an evaluation of the test images into a run's folder."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from archspec.foundation.arguments import Argument, boolean, choice, number
 from archspec.foundation.shapes import Shape
+from archspec.layers.kept import INPUT, OUTPUT, Kept
 from archspec.layers.primitive import Arguments, Primitive
 
 if TYPE_CHECKING:
@@ -14,8 +15,14 @@ if TYPE_CHECKING:
 
 class _Activation(Primitive):
     rule = "unchanged"
+    pointwise = True
     torch_class: ClassVar[str]
     """Its class in `torch.nn`, whose arguments have the same names."""
+    keeps_output: ClassVar[bool] = False
+    """Whether its derivative is computed from what it gives, not from what it takes."""
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return OUTPUT if self.keeps_output else INPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -27,6 +34,7 @@ class _Activation(Primitive):
 class Relu(_Activation):
     name = "relu"
     torch_class = "ReLU"
+    keeps_output = True
     doc = "The larger of 0 and x."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ReLU.html"
     examples = ("relu",)
@@ -102,6 +110,7 @@ class Elu(_Activation):
 class Tanh(_Activation):
     name = "tanh"
     torch_class = "Tanh"
+    keeps_output = True
     doc = "The hyperbolic tangent."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Tanh.html"
     examples = ("tanh",)
@@ -110,6 +119,7 @@ class Tanh(_Activation):
 class Sigmoid(_Activation):
     name = "sigmoid"
     torch_class = "Sigmoid"
+    keeps_output = True
     doc = "1 / (1 + exp(−x))."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Sigmoid.html"
     examples = ("sigmoid",)
@@ -120,6 +130,7 @@ class Prelu(Primitive):
     doc = "x where it is positive, a learned multiple of x elsewhere."
     source = "https://arxiv.org/abs/1502.01852"
     rule = "unchanged; with a slope for each channel, C×H×W or F"
+    pointwise = True
     arguments = (
         Argument("shared", boolean(), True, "one slope for all channels"),
         Argument("init", number(-1, 1), 0.25, "the slope to begin with"),
@@ -135,6 +146,9 @@ class Prelu(Primitive):
             raise self.refuse(shape, "a feature map or a vector, for a slope for each channel")
         return shape
 
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -146,7 +160,11 @@ class Softmax(Primitive):
     doc = "Exponentials that sum to 1: over the channels of a feature map, the features of a vector or token."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html"
     rule = "unchanged"
+    pointwise = True
     examples = ("softmax",)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return OUTPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn

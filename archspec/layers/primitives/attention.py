@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, choice, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
+from archspec.layers.kept import Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import WHOLE, Reach, blocks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,6 +49,12 @@ class Attention(Primitive):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         tokens, width = shape
         return 4 * tokens * width**2 + 2 * tokens**2 * width
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        tokens, width = shape
+        if arguments["dropout"]:  # then the matches are kept themselves: before, after and as factors of it
+            return Kept(values=tokens * (7 * width + 3 * arguments["heads"] * tokens))
+        return Kept(values=tokens * (5 * width + arguments["heads"]))
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -91,6 +100,7 @@ class MultiAxisAttention(Primitive):
         Argument("head_size", integer(1), 32, "channels of each head"),
     )
     weights = ("qkv.weight", "qkv.bias", "bias_table", "out.weight", "out.bias")
+    fixed_size = True
     examples = (
         "multi_axis_attention: {size: 4, head_size: 8}",
         "multi_axis_attention: {size: 4, by: grid, head_size: 4}",
@@ -121,6 +131,17 @@ class MultiAxisAttention(Primitive):
     def buffers(self, arguments: Arguments, shape: Shape) -> int:
         size: int = arguments["size"]
         return 8 * size**4  # of relative positions, for each pair
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        size = arguments["size"]
+        return Reach({1: blocks(size), 2: blocks(size)}) if arguments["by"] == "window" else WHOLE
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        channels, height, width = shape
+        heads = channels // arguments["head_size"]
+        matches = heads * height * width * arguments["size"] ** 2
+        # with one head, query and value are kept where they lie, in one tensor with the key
+        return Kept(values=(5 if heads > 1 else 6) * prod(shape) + matches)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         return traced(_multi_axis_attention(arguments, shape))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show, window_count
+from archspec.layers.kept import INPUT, Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import Reach, same_windows, transposed_windows, windows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -66,6 +68,17 @@ class Conv(Primitive):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         return prod(output) * prod(self.parameters(arguments, shape)["weight"][1:])
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        kernel, dilation = height_width(arguments["kernel"]), height_width(arguments["dilation"])
+        if arguments["padding"] == "same":
+            return Reach({i: same_windows(*axis) for i, axis in enumerate(zip(kernel, dilation, strict=True), 1)})
+        stride, padding = height_width(arguments["stride"]), height_width(arguments["padding"])
+        axes = zip(kernel, stride, padding, dilation, strict=True)
+        return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -107,6 +120,11 @@ class WsConv(Conv):
 
     def _fan_in(self, arguments: Arguments, shape: Shape) -> int:
         return prod(super().parameters(arguments, shape)["weight"][1:])
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        out, fan_in = arguments["out"], self._fan_in(arguments, shape)
+        gained = out * (1 + fan_in) if arguments["gain"] else 0
+        return Kept(input=True, once=out * (1 + 2 * fan_in) + gained)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch
@@ -178,6 +196,14 @@ class ConvTranspose(Primitive):
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         return prod(shape) * prod(self.parameters(arguments, shape)["weight"][1:])
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        names = ("kernel", "stride", "padding", "dilation")
+        axes = zip(*(height_width(arguments[name]) for name in names), strict=True)
+        return Reach({i: transposed_windows(*axis) for i, axis in enumerate(axes, 1)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn

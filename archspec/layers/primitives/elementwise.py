@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, number
 from archspec.foundation.shapes import Shape
+from archspec.layers.kept import INPUT, OUTPUT, Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
 
 if TYPE_CHECKING:
@@ -17,8 +18,12 @@ class Power(Primitive):
     doc = "Each value to a constant power; not a number where it is negative and the power is no integer."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.pow.html"
     rule = "unchanged"
+    pointwise = True
     arguments = (Argument("exponent", number(), doc="the power"),)
     examples = ("power: 2", "power: -1")
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn
@@ -37,7 +42,11 @@ class Sqrt(Primitive):
     doc = "The square root of each value; not a number where it is negative."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.sqrt.html"
     rule = "unchanged"
+    pointwise = True
     examples = ("sqrt",)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return OUTPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn
@@ -54,12 +63,16 @@ class LearnedFactor(Primitive):
     doc = "Multiplies by one learned number (ReZero, SkipInit)."
     source = "https://arxiv.org/abs/2003.04887"
     rule = "unchanged"
+    pointwise = True
     arguments = (Argument("value", number(), 0.0, "the factor to begin with"),)
     weights = ("weight",)
     examples = ("learned_factor", "learned_factor: 1")
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         return {"weight": ()}
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch

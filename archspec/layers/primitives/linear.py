@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, boolean, integer
 from archspec.foundation.shapes import Shape
+from archspec.layers.kept import INPUT, Kept
 from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.reach import LOCAL, Reach
 
 if TYPE_CHECKING:
     from torch import nn
@@ -37,6 +39,12 @@ class Linear(Primitive):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         rows = shape[0] if len(shape) == 2 else 1
         return rows * shape[-1] * output[-1]
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return LOCAL if len(shape) > 1 else Reach(layout=((),))  # of a vector: all of it
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, boolean, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
+from archspec.layers.kept import Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import LOCAL, WHOLE, Reach
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +38,7 @@ class BatchNorm(_Norm):
     doc = "Normalises each channel over the batch and all positions."
     source = "https://arxiv.org/abs/1502.03167"
     rule = "unchanged: C×H×W or F"
+    pointwise = True
     arguments = (
         EPS,
         Argument("momentum", number(0, 1), 0.1, "weight of the newest batch in the running statistics"),
@@ -45,6 +49,9 @@ class BatchNorm(_Norm):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         self.channels(shape)
         return shape
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, once=2 * shape[0])
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -74,6 +81,9 @@ class GroupNorm(_Norm):
             raise Fault("input-shape", "`group_norm` would normalise single values: each group is one number")
         return shape
 
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, values=2 * arguments["groups"])
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -96,6 +106,12 @@ class LayerNorm(Primitive):
         normalized = self._normalized(shape)
         return {"weight": normalized, "bias": normalized} if arguments["affine"] else {}
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return LOCAL if len(shape) == 2 else WHOLE
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, values=2 * (shape[0] if len(shape) == 2 else 1))
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -107,12 +123,16 @@ class LayerNorm2d(_Norm):
     doc = "Normalises the channels of each position of a feature map."
     source = "https://arxiv.org/abs/2201.03545"
     rule = "unchanged: C×H×W"
+    pointwise = True
     arguments = (EPS, AFFINE)
     examples = ("layer_norm_2d", "layer_norm_2d: {eps: 1e-6}")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         self.feature_map(shape)
         return shape
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, values=2 * shape[1] * shape[2])
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn
@@ -143,6 +163,9 @@ class InstanceNorm(_Norm):
             raise self.refuse(shape, "more than one position in each channel")
         return shape
 
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, values=(3 if arguments["affine"] else 2) * shape[0])
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -154,6 +177,7 @@ class LocalResponseNorm(Primitive):
     doc = "Divides each value by a power of the mean square over neighbouring channels (AlexNet)."
     source = "https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
     rule = "unchanged: C×H×W"
+    pointwise = True
     arguments = (
         Argument("size", integer(1, 1023), 5, "neighbouring channels, the channel itself included"),
         Argument("alpha", number(above=0), 1e-4, "factor of the mean square"),
@@ -165,6 +189,11 @@ class LocalResponseNorm(Primitive):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         self.feature_map(shape)
         return shape
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        channels, height, width = shape
+        padded = channels + arguments["size"] - 1
+        return Kept(input=True, values=(padded + 2 * channels) * height * width)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -186,6 +215,9 @@ class GlobalResponseNorm(Primitive):
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         return {"weight": (shape[0],), "bias": (shape[0],)}
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, values=prod(shape) + 2 * shape[0] + 1)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch

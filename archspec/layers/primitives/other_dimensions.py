@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archspec.foundation.arguments import LARGEST, Argument, Schema, boolean, choice, either, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show, window_count
+from archspec.layers.kept import INPUT, NOTHING, Kept
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.primitives.convolution import check_groups
+from archspec.layers.reach import Reach, same_windows, windows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -99,6 +101,17 @@ class _Conv(_OnAxes):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         return prod(output) * prod(self.parameters(arguments, shape)["weight"][1:])
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        kernel, dilation = self.each(arguments["kernel"]), self.each(arguments["dilation"])
+        if arguments["padding"] == "same":
+            return Reach({i: same_windows(*axis) for i, axis in enumerate(zip(kernel, dilation, strict=True), 1)})
+        stride, padding = self.each(arguments["stride"]), self.each(arguments["padding"])
+        axes = zip(kernel, stride, padding, dilation, strict=True)
+        return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         padding = arguments["padding"]
         module: nn.Module = self.kind()(
@@ -132,6 +145,14 @@ class _Pool(_OnAxes):
             raise Fault("input-shape", message)
         return shape[0], *self.windows(arguments, size)
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        kernel, padding = self.each(arguments["kernel"]), self.each(arguments["padding"])
+        stride = kernel if arguments["stride"] is None else self.each(arguments["stride"])
+        return Reach({i: windows(*axis) for i, axis in enumerate(zip(kernel, stride, padding, strict=True), 1)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, indices=prod(output)) if self.torch_class == "MaxPool" else INPUT
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         kernel, stride = self.each(arguments["kernel"]), arguments["stride"]
         module: nn.Module = self.kind()(
@@ -150,12 +171,16 @@ class _GlobalAvgPool(_OnAxes):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         return shape[0], *(1 for _ in self.sizes(shape))
 
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         module: nn.Module = self.kind()(1)
         return module
 
 
 class _BatchNorm(_OnAxes):
+    pointwise = True
     torch_class = "BatchNorm"
     source = "https://arxiv.org/abs/1502.03167"
     weights = ("weight", "bias")
@@ -171,6 +196,9 @@ class _BatchNorm(_OnAxes):
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         return {"weight": (shape[0],), "bias": (shape[0],)} if arguments["affine"] else {}
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, once=2 * shape[0])
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         module: nn.Module = self.kind()(shape[0], arguments["eps"], arguments["momentum"], arguments["affine"])

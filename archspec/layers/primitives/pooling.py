@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from archspec.foundation.arguments import Argument, Schema, boolean, either, integer, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, sees_padding_only, show, window_count
+from archspec.layers.kept import INPUT, NOTHING, Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import Reach, cells, windows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,6 +53,12 @@ class _Pool(Primitive):
                 )
         return channels, *counts
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        dilation = arguments.get("dilation", 1)
+        sizes = [height_width(arguments[name]) for name in ("kernel", "padding")]
+        axes = zip(sizes[0], self.stride(arguments), sizes[1], height_width(dilation), strict=True)
+        return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
+
     def stride(self, arguments: Arguments) -> tuple[int, int]:
         return height_width(arguments["kernel"] if arguments["stride"] is None else arguments["stride"])
 
@@ -67,6 +75,9 @@ class MaxPool(_Pool):
         CEIL_MODE,
     )
     examples = ("max_pool: 2", "max_pool: {kernel: 3, stride: 2, padding: 1}", "max_pool: {kernel: 3, ceil_mode: true}")
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, indices=prod(output))
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -93,6 +104,9 @@ class AvgPool(_Pool):
     )
     examples = ("avg_pool: 2", "avg_pool: {kernel: 3, stride: 1, padding: 1, count_include_pad: false}")
 
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -116,6 +130,12 @@ class AdaptiveAvgPool(Primitive):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         return self.feature_map(shape)[0], *height_width(arguments["size"])
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach({i: cells(shape[i], output[i]) for i in (1, 2)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING if height_width(arguments["size"]) == (1, 1) else INPUT
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -131,6 +151,9 @@ class GlobalAvgPool(Primitive):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         return self.feature_map(shape)[0], 1, 1
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -149,6 +172,12 @@ class AdaptiveMaxPool(Primitive):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         return self.feature_map(shape)[0], *height_width(arguments["size"])
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach({i: cells(shape[i], output[i]) for i in (1, 2)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, indices=prod(output))
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -164,6 +193,9 @@ class GlobalMaxPool(Primitive):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         return self.feature_map(shape)[0], 1, 1
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(input=True, indices=prod(output))
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -194,6 +226,14 @@ class BlurPool(Primitive):
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         return prod(output) * int(arguments["kernel"]) ** 2
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        size, stride = arguments["kernel"], arguments["stride"]
+        return Reach({i: windows(size, stride, size // 2) for i in (1, 2)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        around = arguments["kernel"] // 2 * 2
+        return Kept(input=True, values=shape[0] * (shape[1] + around) * (shape[2] + around))
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, choice, number
 from archspec.foundation.shapes import Shape
+from archspec.layers.kept import VIEW, Kept
 from archspec.layers.primitive import Arguments, Primitive
 
 if TYPE_CHECKING:
@@ -19,8 +21,13 @@ class Dropout(Primitive):
     doc = "Sets each value to zero with probability p in training, and scales the others up."
     source = "https://jmlr.org/papers/v15/srivastava14a.html"
     rule = "unchanged"
+    pointwise = True
+    training_only = True
     arguments = (Argument("p", number(0, below=1), 0.5, "probability of zero", SHARE),)
     examples = ("dropout", "dropout: 0.2")
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(values=prod(shape)) if arguments["p"] else VIEW  # the mask, as factors
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -33,11 +40,18 @@ class StochasticDepth(Primitive):
     doc = "Sets whole samples to zero with probability p in training, and scales the others up."
     source = "https://arxiv.org/abs/1603.09382"
     rule = "unchanged"
+    pointwise = True
+    training_only = True
     arguments = (
         Argument("p", number(0, below=1), doc="probability of zero", cure=SHARE),
         Argument("mode", choice("row", "batch"), "row", "drawn for each sample, or once for the batch"),
     )
     examples = ("stochastic_depth: 0.1", "stochastic_depth: {p: 0.2, mode: batch}")
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        if not arguments["p"]:
+            return VIEW
+        return Kept(values=1) if arguments["mode"] == "row" else Kept(once=1)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torchvision.ops import StochasticDepth

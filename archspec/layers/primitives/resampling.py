@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width
+from archspec.layers.kept import INPUT, NOTHING, Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import AxisReach, Reach, interpolated, repeated, windows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +38,14 @@ class Upsample(Primitive):
         if arguments["size"] is not None:
             return channels, *height_width(arguments["size"])
         return channels, *(n * factor for n, factor in zip(size, height_width(arguments["scale"]), strict=True))
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        taps = {"nearest": 1, "bilinear": 2, "bicubic": 4}[arguments["mode"]]
+        corners = arguments["align_corners"]
+        return Reach({i: interpolated(shape[i], output[i], taps, corners=corners) for i in (1, 2)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -84,6 +94,16 @@ class Pad(Primitive):
         vertical, horizontal = height_width(size)
         return horizontal, horizontal, vertical, vertical
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        left, right, top, bottom = self._sides(arguments)
+        if arguments["mode"] != "constant":
+            mode: str = arguments["mode"]
+            return Reach({1: _filled(mode, shape[1], top, bottom), 2: _filled(mode, shape[2], left, right)})
+        return Reach({1: windows(1, 1, top), 2: windows(1, 1, left)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT if arguments["mode"] in ("reflect", "replicate") else NOTHING
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -92,6 +112,18 @@ class Pad(Primitive):
             return nn.ConstantPad2d(sides, arguments["value"])
         kinds = {"reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d, "circular": nn.CircularPad2d}
         return kinds[arguments["mode"]](sides)
+
+
+def _filled(mode: str, size: int, before: int, after: int) -> AxisReach:
+    """Padding by copies of positions within the input."""
+    places = range(-before, size + after)
+    if mode == "reflect":
+        found = tuple(size - 1 - abs(size - 1 - abs(at)) for at in places)
+    elif mode == "replicate":
+        found = tuple(min(max(at, 0), size - 1) for at in places)
+    else:
+        found = tuple(at % size for at in places)
+    return AxisReach(found, found, size)
 
 
 class PixelShuffle(Primitive):
@@ -110,6 +142,13 @@ class PixelShuffle(Primitive):
             raise Fault("input-shape", message)
         return channels // factor**2, factor * height, factor * width
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        factor = arguments["factor"]
+        return Reach({1: repeated(factor), 2: repeated(factor)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -121,11 +160,18 @@ class PatchMerging(Primitive):
     doc = "The four positions of each 2×2 patch, joined on their channels; an odd size is filled up with zeros (Swin)."
     source = "https://arxiv.org/abs/2103.14030"
     rule = "C×H×W → 4·C×⌈H / 2⌉×⌈W / 2⌉"
+    fixed_size = True
     examples = ("patch_merging",)
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         channels, height, width = self.feature_map(shape)
         return 4 * channels, -(-height // 2), -(-width // 2)
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach({1: windows(2, 2), 2: windows(2, 2)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch

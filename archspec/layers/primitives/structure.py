@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 from archspec.foundation.arguments import Argument, Schema, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show
+from archspec.layers.kept import INPUT, NOTHING, VIEW, Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import Reach, windows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +22,11 @@ class Identity(Primitive):
     doc = "The input, unchanged."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html"
     rule = "unchanged"
+    pointwise = True
     examples = ("identity",)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -37,6 +43,12 @@ class Flatten(Primitive):
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         return (prod(shape),)
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach(layout=((0,),))
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -62,6 +74,14 @@ class Subsample(Primitive):
             raise Fault("input-shape", f"`subsample` cannot make {out} channels of {channels}: it only adds channels")
         return out, -(-height // vertical), -(-width // horizontal)
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        strides = height_width(arguments["stride"])
+        return Reach({axis: windows(1, stride) for axis, stride in enumerate(strides, 1)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        windows = shape[0] * prod(output[1:])
+        return Kept(input=True, indices=windows)
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
@@ -85,6 +105,7 @@ class Reshape(Primitive):
             doc="the sizes of a sample, at most one of them −1",
         ),
     )
+    fixed_size = True
     examples = ("reshape: [16, -1]", "reshape: [2, 32, 32]")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -97,6 +118,9 @@ class Reshape(Primitive):
         if prod(sizes) != total:
             raise self.refuse(shape, f"{prod(sizes)} values for the shape {show(sizes)}")
         return tuple(sizes)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -125,6 +149,12 @@ class Permute(Primitive):
             raise self.refuse(shape, f"{len(axes)} axes")
         return tuple(shape[axis] for axis in axes)
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach(layout=tuple((axis,) for axis in arguments["axes"]))
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torchvision.ops import Permute
 
@@ -137,6 +167,7 @@ class ChannelShuffle(Primitive):
     doc = "Deals the channels of several groups out in turns, so that the groups mix."
     source = "https://arxiv.org/abs/1707.01083"
     rule = "unchanged: C×H×W; `groups` divides the channels"
+    pointwise = True
     arguments = (Argument("groups", integer(1), doc="groups of channels"),)
     examples = ("channel_shuffle: 2",)
 
@@ -146,6 +177,9 @@ class ChannelShuffle(Primitive):
             message = f"`groups` ({groups}) of `channel_shuffle` does not divide its {channels} channels"
             raise Fault("input-shape", message)
         return shape
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
@@ -158,6 +192,7 @@ class ChannelSlice(Primitive):
     doc = "The channels from `start` up to but not including `stop`."
     source = "https://arxiv.org/abs/1807.11164"
     rule = "C×H×W → (stop − start)×H×W; F → stop − start"
+    pointwise = True
     arguments = (
         Argument("start", integer(0), 0, "the first channel that is kept"),
         Argument("stop", either(integer(1), {"type": "null"}), None, "the channel to stop before; none: the end"),
@@ -176,6 +211,9 @@ class ChannelSlice(Primitive):
             raise Fault("input-shape", f"`channel_slice` from {start} to {stop} is not within its {shape[0]} channels")
         return start, stop
 
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn
 
@@ -193,8 +231,12 @@ class Scale(Primitive):
     doc = "Multiplies by a constant."
     source = "https://arxiv.org/abs/1602.07261"
     rule = "unchanged"
+    pointwise = True
     arguments = (Argument("factor", number(), doc="the constant"),)
     examples = ("scale: 0.1",)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn
@@ -213,12 +255,16 @@ class LayerScale(Primitive):
     doc = "Multiplies each channel of a feature map, or each feature, by a learned value."
     source = "https://arxiv.org/abs/2103.17239"
     rule = "unchanged"
+    pointwise = True
     arguments = (Argument("value", number(-1, 1), 1e-6, "the factors to begin with"),)
     weights = ("weight",)
     examples = ("layer_scale", "layer_scale: 0.1")
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         return {"weight": (shape[0], *[1] * (len(shape) - 1)) if len(shape) > 2 else (shape[-1],)}
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch
@@ -254,6 +300,15 @@ class Reduce(Primitive):
         if len(shape) == 1 and not arguments["keep"]:
             raise self.refuse(shape, "a second axis that is left", "leave `keep: false` out")
         return *shape[:axis], *([1] if arguments["keep"] else []), *shape[axis + 1 :]
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        axis = arguments["axis"]
+        kept = [(one,) if one != axis else () for one in range(len(shape)) if one != axis or arguments["keep"]]
+        return Reach(layout=tuple(kept))
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        both = arguments["by"] not in ("mean", "sum")
+        return Kept(input=both, output=both)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from archspec.foundation.arguments import Argument, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show
+from archspec.layers.kept import NOTHING, VIEW, Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.reach import Reach
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,6 +38,12 @@ class Tokens(Primitive):
         channels, height, width = self.feature_map(shape)
         return height * width, channels
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach(layout=((1, 2), ()))
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn
 
@@ -52,6 +60,7 @@ class FeatureMap(_OnTokens):
     source = "https://arxiv.org/abs/2103.14030"
     rule = "H·W×C → C×H×W"
     arguments = (Argument("size", pair(1), doc="height and width"),)
+    fixed_size = True
     examples = ("feature_map: 4", "feature_map: [2, 8]")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -60,6 +69,12 @@ class FeatureMap(_OnTokens):
         if height * width != count:
             raise Fault("input-shape", f"`feature_map` cannot lay out {count} tokens as {show((height, width))}")
         return features, height, width
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach(split=True)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn
@@ -88,6 +103,12 @@ class ClassToken(_OnTokens):
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         return {"weight": (1, 1, shape[1])}
 
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach()
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch
         from torch import Tensor, nn
@@ -108,6 +129,7 @@ class PositionEmbedding(_OnTokens):
     doc = "Adds a learned vector to each token, by its position."
     source = "https://arxiv.org/abs/2010.11929"
     rule = "unchanged: T×F"
+    pointwise = True
     arguments = (Argument("std", number(0), 0.02, "standard deviation of the initial values"),)
     weights = ("weight",)
     examples = ("position_embedding",)
@@ -117,6 +139,9 @@ class PositionEmbedding(_OnTokens):
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         return {"weight": (1, *shape)}
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch
@@ -146,6 +171,12 @@ class Token(_OnTokens):
         if arguments["index"] >= count:
             raise Fault("input-shape", f"there is no token {arguments['index']} among {count}, counted from 0")
         return (features,)
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return Reach(layout=((1,),))
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return VIEW
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import Tensor, nn

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from archspec.foundation.arguments import Argument, choice, integer, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width
+from archspec.layers.kept import Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
 from archspec.layers.primitives.attention import LARGEST, check_heads, relative_positions
+from archspec.layers.reach import Reach, blocks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,6 +39,7 @@ class WindowAttention(Primitive):
         "out.weight",
         "out.bias",
     )
+    fixed_size = True
     examples = ("window_attention: {heads: 2}", "window_attention: {heads: 4, window: 8, shift: 4, version: v2}")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -72,6 +75,22 @@ class WindowAttention(Primitive):
         windows = _Windows(arguments, shape)
         masks = windows.count if any(windows.shift) else 0
         return (8 + 4 * masks) * windows.size**2
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        laid = _Windows(arguments, shape)
+        return Reach({i: blocks(*axis) for i, axis in enumerate(zip(laid.window, laid.shift, strict=True), 1)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        channels, heads, windows = shape[0], arguments["heads"], _Windows(arguments, shape)
+        positions = windows.count * windows.size
+        matches, heights = heads * positions * windows.size, height_width(arguments["window"])
+        if arguments["version"] == "v1":
+            # with one head, key and value are kept where they lie, in one tensor with the query
+            return Kept(values=(5 if heads > 1 else 6) * positions * channels + matches)
+        table = (2 * heights[0] - 1) * (2 * heights[1] - 1)
+        biases = table * HIDDEN + heads * (windows.size**2 + 1)
+        tensors = 8 if heads > 1 else 7
+        return Kept(values=positions * (tensors * channels + 4 * heads) + 2 * matches, once=biases)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         return traced(_window_attention(arguments, shape))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from archspec.plan.graph import GraphWire
+from archspec.plan.graph import GraphGroup, GraphWire
 from archspec.views.drawing.labels import Line
 from archspec.views.drawing.measure import Extent, Measure, is_load
 from archspec.views.drawing.outline import Outline, Part
@@ -79,10 +79,15 @@ class Placing(Measure):
         wire = part.item
         assert isinstance(wire, GraphWire)
         assert wire.saved is not None
-        return Port(self.owner(wire.sources[0]).id, (), skip=True, lane=self.lanes.get((wire.saved, wire.id)))
+        return self.arc(wire.saved, wire.id)
 
-    def owner(self, node: int) -> Box:
-        """The box that a node is shown in."""
+    def arc(self, save: int, load: int) -> Port:
+        """A saved tensor, on its way to where it is loaded."""
+        owner = self.owner(self.outline.graph.nodes[load].sources[0])
+        return Port(NOWHERE if owner is None else owner.id, (), skip=True, lane=self.lanes.get((save, load)))
+
+    def owner(self, node: int) -> Box | None:
+        """The box that a node is shown in; `None` where only a part of the picture is laid out, to measure it."""
         for part in self.repeats:
             if node in part:
                 node = part.start + (node - part.start) % ((part.stop - part.start) // part.count)
@@ -91,7 +96,7 @@ class Placing(Measure):
             for box in self.scene.boxes
             if node in box.part and (box.part.kind != "merge" or node == box.part.stop - 1)
         ]
-        return min(inside, key=lambda box: box.part.stop - box.part.start)
+        return min(inside, key=lambda box: box.part.stop - box.part.start, default=None)
 
     def place_frame(self, part: Part, x: float, y: float, port: Port) -> Port:
         room = self.extent(part)
@@ -106,33 +111,43 @@ class Placing(Measure):
         self.scene.frames.append(Frame(part, *place, TITLE_X + (room.left if beside else 0)))
 
     def place_box(self, part: Part, x: float, y: float, port: Port) -> Port:
+        """Draw a layer or a closed group, and the lines of all tensors that it takes from outside."""
         room = self.box_extent(part)
-        return self.finish(part, self.lines_of(part), (x - room.left, y, 2 * room.left, room.height), port)
+        taken = port if self.takes(part, port) else Port(NOWHERE, ())
+        out = self.finish(part, self.lines_of(part), (x - room.left, y, 2 * room.left, room.height), taken)
+        for save, load in self.outline.skips:
+            if load in part and save not in part:
+                self.connect(self.arc(save, load), self.scene.boxes[out.source], self.scene.boxes[out.source].middle)
+        group = part.item if isinstance(part.item, GraphGroup) else None
+        if group and group.result not in part and part.kind == "group":  # it ends in a tensor that was saved before
+            owner = self.owner(group.result)
+            return Port(NOWHERE if owner is None else owner.id, (), skip=True)
+        return out
+
+    def takes(self, part: Part, port: Port) -> bool:
+        """Whether a closed group uses the tensor that reaches it: one that begins with a `load` may not."""
+        if not isinstance(part.item, GraphGroup) or port.source < 0:
+            return True
+        nodes = self.outline.graph.nodes
+        sources = {id for node in nodes[part.start : part.stop] for id in node.sources if id not in part}
+        return any((owner := self.owner(id)) is not None and owner.id == port.source for id in sources)
 
     def finish(self, part: Part, lines: tuple[Line, ...], place: tuple[float, float, float, float], port: Port) -> Port:
         """Draw a box, the line that leads to it and the shape below it."""
         box = Box(part, *place, len(self.scene.boxes), lines)
         self.scene.boxes.append(box)
         x = box.middle[0]
-        if port.source != NOWHERE:
-            end = (x, box.y)
-            if port.sideways:
-                port, end = port.via((port.points[-1][0], box.middle[1])), (box.x, box.middle[1])
-            self.connect(port, box, end)
-        if part.kind != "merge":
-            self.connect_loads(box)
+        end = (x, box.y)
+        if port.sideways and port.points:
+            port, end = port.via((port.points[-1][0], box.middle[1])), (box.x, box.middle[1])
+        self.connect(port, box, end)
         if label := self.label_of(part):
             self.scene.labels.append(Label(label, x + 6, box.bottom + 9, box.id))
         return Port(box.id, ((x, box.bottom),))
 
-    def connect_loads(self, box: Box) -> None:
-        """Draw the arcs of tensors that are saved elsewhere and loaded within a closed group."""
-        for save, load in self.outline.skips:
-            if load in box.part and save not in box.part:
-                source = self.owner(self.outline.graph.nodes[load].sources[0])
-                self.connect(Port(source.id, (), skip=True, lane=self.lanes.get((save, load))), box, box.middle)
-
     def connect(self, port: Port, box: Box, end: Point) -> None:
+        if port.source == NOWHERE:
+            return
         if port.skip:
             if all((edge.source, edge.target) != (port.source, box.id) for edge in self.scene.edges):
                 self.scene.edges.append(Edge(port.source, box.id, [], True, port.lane))

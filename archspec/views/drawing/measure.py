@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
 from archspec.foundation.shapes import Shape, show
 from archspec.views.drawing.labels import Line, cut, text_width
@@ -47,8 +48,10 @@ class Measure:
     def __init__(self, outline: Outline, is_open: Callable[[Part], bool]) -> None:
         self.outline, self.is_open = outline, is_open
         self.extents: dict[Part, Extent] = {}
+        self.frames: dict[Part, bool] = {}
         sizes = [max(node.output[1:]) for node in outline.graph.nodes if len(node.output) > 1]
         self.coarsest = max(min(sizes, default=1), 1)
+        self.finest = max(max(sizes, default=1), 1)
 
     def bent(self, parts: Sequence[Part], bend: tuple[int, int]) -> Extent:
         """The room of a U; its axis is that of the left arm."""
@@ -68,6 +71,11 @@ class Measure:
 
     def framed(self, part: Part) -> bool:
         """Whether an open group has a frame: where it would hold but one box, or frames alone, it has none."""
+        if part not in self.frames:
+            self.frames[part] = self.needs_frame(part)
+        return self.frames[part]
+
+    def needs_frame(self, part: Part) -> bool:
         if part is self.outline.root or (part.kind == "side"):
             return part.kind == "side"
         inner = [one for one in self.shown(part.children) if one.kind != "save"]
@@ -88,13 +96,17 @@ class Measure:
         return found
 
     def bend(self, parts: Sequence[Part]) -> tuple[int, int] | None:
-        """Where a column is bent to a U: the first part of its bottom, and that of the arm that leads up again."""
+        """Where a column is bent to a U: the first part of its bottom, and that of the arm that leads up again.
+
+        It is, where saved tensors become smaller and smaller, and are taken up again in the reverse order.
+        """
         skips = self.across(parts)
         if len(skips) < 2:
             return None
         last, first = max(start for start, *_ in skips), min(end for _, end, *_ in skips)
         saves = sorted(skips, key=lambda skip: skip[2])
-        nested = all(one[3] > two[3] for one, two in pairwise(saves))
+        sizes = [prod(self.outline.graph.nodes[save].output[1:]) for _, _, save, _ in saves]
+        nested = all(one[3] > two[3] for one, two in pairwise(saves)) and all(a > b for a, b in pairwise(sizes))
         return (max(last + 1, first - 1), first) if nested and last < first else None
 
     # how large it is --------------------------------------------------------------------------------------------
@@ -202,6 +214,13 @@ class Measure:
         right = max(width / 2, 6 + text_width(label, SHAPE) if label else 0)
         return Extent(width / 2, right, height)
 
+    def coarseness(self, shape: Shape) -> int:
+        """How often the resolution was halved since the finest; 0 of what has none."""
+        size, halvings = max(shape[1:]) if len(shape) > 2 else self.finest, 0
+        while size * 2 <= self.finest:
+            size, halvings = size * 2, halvings + 1
+        return halvings
+
     def resolution_width(self, shape: Shape) -> float:
         """The least width of a box: the finer its input, the wider."""
         size = max(shape[1:]) if len(shape) > 2 else 0
@@ -276,12 +295,8 @@ class Measure:
         _, width = self.sign(merge)
         label = self.label_of(merge)
         right = max(room.right, width / 2, 6 + text_width(label, SHAPE) if label else 0)
-        height = room.height + (self.fork(merge) + BUS + 8 if room.height else 6)
+        height = room.height + (2 * BUS + 8 if room.height else 6)
         return Extent(max(room.left, width / 2), right, height + CIRCLE)
-
-    def fork(self, merge: Part) -> float:
-        """The room above a merge's branches, where the line forks."""
-        return BUS
 
 
 def is_load(branch: Sequence[Part]) -> bool:

@@ -91,9 +91,10 @@ class Outline:
         plan, graph = self.plan, self.graph
         body = self._parts(graph.root, "")
         whole = body[0] if len(body) == 1 and body[0].kind == "group" and not body[0].block else None
+        whole = whole if whole and whole.count == 1 else None
         inner = (lambda: whole.children) if whole else (lambda: body)
         return Part(
-            "group", (Line(cut(plan.name)),), "block", "", 0, len(graph.nodes), plan.input, plan.output,
+            "group", (Line(cut(plan.name)),), "block", "", 1, len(graph.nodes), plan.input, plan.output,
             plan.params, plan.macs, plan.root.layers, make=inner,
         )  # fmt: skip
 
@@ -116,15 +117,19 @@ class Outline:
             return [self._merge(item)]
         if item.kind == "aux":
             body = self._children(item)
-            whole = body[0].make if len(body) == 1 else None
+            whole = body[0].make if len(body) == 1 and body[0].count == 1 else None
             side = self._group(item, "side", (Line(cut(item.node.name)),))
             return [replace(side, make=whole or side.make)]
+        if all(isinstance(node, GraphWire) for node in self._nodes(item)):
+            return self._children(item)
+        if item.kind == "block" and item.result == item.source:
+            return [self._group(item, "side", block_lines(item.node))]
         if item.kind == "block":
-            if not any(isinstance(node, GraphLayer) for node in self._nodes(item)):
-                return self._children(item)
             return [self._group(item, "group", block_lines(item.node))]
         if not key or key.isdecimal():
             return self._children(item)
+        if item.result == item.source:  # it leads to outputs alone
+            return [self._group(item, "side", (Line(cut(key)),))]
         return [self._group(item, "group", (Line(cut(key)),))]
 
     def _nodes(self, item: GraphGroup) -> Sequence[GraphNode]:
@@ -146,7 +151,7 @@ class Outline:
         parts: list[Part] = []
         for child, inner in passes:
             if whole and inner and isinstance(child, GraphGroup):
-                parts.append(self._group(child, "group", (Line(cut(child.path)),)))
+                parts.append(replace(self._group(child, "group", (Line(cut(child.path)),)), make=partial(list, inner)))
             else:
                 parts += inner
         return sides(list(self._folded(parts, similar=loop.kind == "repeat")))
@@ -188,9 +193,11 @@ class Outline:
         first, last = run[0], run[-1]
         items = [_node(one.item) for one in run if one.item is not None]
         equal = len({self.signature(item, True) for item in items}) == 1
+        equal = equal and all(one.equal or one.count == 1 for one in run)
+        count = sum(one.count for one in run)
         return Part(
             first.kind, first.lines, first.family, first.path, first.start, last.stop, first.input, last.output,
-            sum(one.params for one in run), sum(one.macs for one in run), sum(one.layers for one in run), len(run),
+            sum(one.params for one in run), sum(one.macs for one in run), sum(one.layers for one in run), count,
             equal, first.cell, first.block, first.mark, first.item, first.make if equal else (lambda: run),
         )  # fmt: skip
 
@@ -206,10 +213,11 @@ class Outline:
                     node.kind,
                     node.block,
                     inner,
+                    node.share,
                     *((node.input, node.output, node.frozen_arguments) if exact else ()),
                 )
             elif isinstance(node, Layer):
-                value = (node.primitive, *((node.frozen_arguments, node.input) if exact else ()))
+                value = (node.primitive, node.share, *((node.frozen_arguments, node.input) if exact else ()))
             else:
                 value = (node.kind, node.name)
             known = (node, self._numbers.setdefault(value, len(self._numbers)))  # the node is kept, and so is its id
@@ -219,8 +227,8 @@ class Outline:
     def _layer(self, item: GraphLayer) -> Part:
         layer = item.layer
         return Part(
-            "layer", cell_lines([layer]), family(layer), item.path, item.id, item.id + 1, layer.input, layer.output,
-            layer.params, layer.macs, 1, mark=layer.mark, item=item,
+            "layer", cell_lines([layer]) + _shared(layer), family(layer), item.path, item.id, item.id + 1, layer.input,
+            layer.output, layer.params, layer.macs, 1, mark=layer.mark, item=item,
         )  # fmt: skip
 
     def _wire(self, wire: GraphWire) -> Part:
@@ -243,11 +251,17 @@ class Outline:
         heavy = sum(family(one) in HEAVY for one in layers[: MAX_CELL + 1])
         cell = kind == "group" and heavy <= 1 and len(layers) == item.stop - item.start <= MAX_CELL
         cell = cell and not any(family(one) in ("pooling", "resampling") and one.output[1:] != (1, 1) for one in layers)
+        lines = cell_lines(layers) if cell else lines
         return Part(
-            kind, cell_lines(layers) if cell else lines, family(_main(layers)) if cell else "block", item.path,
+            kind, lines + _shared(node), family(_main(layers)) if cell else "block", item.path,
             item.start, item.stop, node.input, node.output, node.params, node.macs, node.layers, cell=cell,
             block=item.kind == "block", mark=node.mark, item=item, make=lambda: self._children(item),
         )  # fmt: skip
+
+
+def _shared(node: Node) -> tuple[Line, ...]:
+    """The line that says which nodes are one module."""
+    return (Line(f"shared: {cut(node.share)}"),) if node.share else ()
 
 
 def _is_noise(node: Node) -> bool:

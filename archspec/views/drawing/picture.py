@@ -39,7 +39,8 @@ class Layout(Placing):
         first = Part("input", (), "end", "", 0, 1, plan.input, plan.input)
         end = Part("end", (), "end", "", -1, -1, plan.output, plan.output)
         root = outline.root
-        parts = [first, *self.shown(root.children if is_open(root) else [root]), end]
+        closed = not is_open(root) and outline.graph.output in root  # else it passes its input on
+        parts = [first, *self.shown([root] if closed else root.children), end]
         if self.across(parts):
             self.place_column(parts, 0, 0, Port(NOWHERE, ()))
         else:

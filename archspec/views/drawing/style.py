@@ -23,9 +23,15 @@ COLOURS = {
 }
 """Fill and border of each family. Who cannot tell the hues apart still has the words in the boxes."""
 
+SHADES = ("#fbfcfd", "#f2f5f8", "#e9eef3", "#dfe6ee", "#d5dee8", "#cbd6e2")
+"""Fills of blocks, from the finest resolution to coarser ones, each half as fine."""
+
 
 def describe(part: Part) -> str:
     """A part in a few words, for who points at it or cannot see it."""
+    name = {"input": "input", "end": "output"}.get(part.kind)
+    if name:
+        return f"{name} · {show(part.output)}"
     words = [part.path or part.title, f"{show(part.input)} → {show(part.output)}"]
     if part.params:
         words.append(f"{part.params:,} parameters")

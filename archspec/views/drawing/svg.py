@@ -10,12 +10,14 @@ from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import count, text_width
 from archspec.views.drawing.picture import Layout, lay_out
-from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, Box, Edge, Frame, Point
-from archspec.views.drawing.style import COLOURS, describe
+from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, TITLE_X, Box, Edge, Frame, Point
+from archspec.views.drawing.style import COLOURS, SHADES, describe
 
 FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 MARGIN = 14.0  # around the picture
-INK, GREY = "#1b1f24", "#5b6470"
+INK, GREY, FRAME_INK = "#1b1f24", "#5b6470", "#44546a"
+AT_RIGHT = 'text-anchor="end" font-weight="700"'
+COUNT_X = 8.0  # from a count to the border of its box
 CAPTION = 34.0  # the height of its name and figures
 ROUND = 6.0  # radius of a line's corners
 
@@ -41,10 +43,10 @@ def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
     height = scene.height + above + 2 * MARGIN
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
-        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img" aria-labelledby="title desc" font-family="{FONT}">'
+        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img" aria-label="{escape(plan.title)}" font-family="{FONT}">'
     )
-    yield f'<title id="title">{escape(plan.title)}</title>'
-    yield f'<desc id="desc">{escape(figures)}. {escape(plan.description)}</desc>'
+    yield f"<title>{escape(plan.title)}</title>"
+    yield f"<desc>{escape(figures)}. {escape(plan.description)}</desc>"
     yield (
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" '
         'orient="auto"><path d="M0 0.8 8 4 0 7.2z" fill="#5b6470"/></marker></defs>'
@@ -60,7 +62,7 @@ def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
     for edge in scene.edges:
         yield _edge(edge)
     for box in scene.boxes:
-        yield from _box(box)
+        yield from _box(box, layout)
     for label in scene.labels:
         yield _text(label.x, label.y + 3, SHAPE, escape(label.text), GREY)
     yield "</g>"
@@ -77,11 +79,15 @@ def _n(number: float) -> str:
 
 def _frame(frame: Frame, layout: Layout) -> str:
     title, times = layout.frame_title(frame.part)
-    text = escape(title) + (f' <tspan font-weight="600">{times}</tspan>' if times else "")
+    text = _text(frame.x + frame.indent, frame.y + 13, SMALL, escape(title), FRAME_INK)
+    if times:
+        text += _text(
+            frame.right - TITLE_X, frame.y + 13, SMALL, times, FRAME_INK, 'text-anchor="end" font-weight="700"'
+        )
     return (
         f'<rect x="{_n(frame.x)}" y="{_n(frame.y)}" width="{_n(frame.width)}" height="{_n(frame.height)}" rx="7" '
         f'fill="#44546a" fill-opacity="0.05" stroke="#9aa5b4" stroke-width="0.8"/>'
-    ) + _text(frame.x + frame.indent, frame.y + 13, SMALL, text, "#44546a")
+    ) + text
 
 
 def _edge(edge: Edge) -> str:
@@ -113,9 +119,11 @@ def _towards(start: Point, end: Point, by: float) -> Point:
     return start[0] + (end[0] - start[0]) * by / length, start[1] + (end[1] - start[1]) * by / length
 
 
-def _box(box: Box) -> Iterator[str]:
+def _box(box: Box, layout: Layout) -> Iterator[str]:
     part = box.part
     fill, border = COLOURS[part.family]
+    if part.family == "block":
+        fill = SHADES[min(layout.coarseness(part.input), len(SHADES) - 1)]
     ink = "#ffffff" if part.family == "end" else "#1b1f24"
     radius = box.height / 2 if part.kind in ("merge", "input", "end", "output") else 4
     yield f"<g><title>{escape(describe(part))}</title>"
@@ -128,8 +136,11 @@ def _box(box: Box) -> Iterator[str]:
     for line in box.lines:
         size = SMALL if line.small else TITLE
         y += LINE[line.small]
-        text = escape(line.text)
+        down = y - LINE[line.small] / 2 + size * 0.35
         if part.count > 1 and not line.small:
-            text += f' <tspan font-weight="700">×{part.count}</tspan>'
-        yield _text(middle, y - LINE[line.small] / 2 + size * 0.35, size, text, ink, 'text-anchor="middle"')
+            times = f"×{part.count}"
+            yield _text(box.right - COUNT_X, down, size, times, ink, AT_RIGHT)
+            middle = (box.x + box.right - COUNT_X - text_width(times, size)) / 2
+        yield _text(middle, down, size, escape(line.text), ink, 'text-anchor="middle"')
+        middle = box.middle[0]
     yield "</g>"

@@ -22,6 +22,12 @@ def _mermaid(plan: Plan, depth: int | None, columns: int | None) -> bytes:
     return mermaid(plan, depth).encode()
 
 
+def _html(plan: Plan, depth: int | None, columns: int | None) -> bytes:
+    from archspec.views.drawing.html import html
+
+    return html(plan, depth).encode()
+
+
 def _png(plan: Plan, depth: int | None, columns: int | None) -> bytes:
     data: bytes = _cairosvg("svg2png")(bytestring=_svg(plan, depth, columns), scale=PNG_SCALE)
     return data
@@ -36,6 +42,7 @@ PNG_SCALE = 3
 """Pixels of a PNG for each of the SVG's: some 290 to the inch."""
 FORMATS: dict[str, Callable[[Plan, int | None, int | None], bytes]] = {
     ".svg": _svg,
+    ".html": _html,
     ".png": _png,
     ".pdf": _pdf,
     ".mmd": _mermaid,
@@ -73,12 +80,13 @@ def _cairosvg(function: str) -> Callable[..., bytes]:
     except ImportError:
         raise UsageError(
             "PNG and PDF are made by CairoSVG, which is not installed",
-            help="install it by `pip install 'archspec-nets[draw]'`, or draw SVG, which needs nothing",
+            help="install it by `pip install 'archspec-nets[draw]'`, or draw SVG or HTML, which need nothing",
         ) from None
     except OSError:
         raise UsageError(
             "PNG and PDF are made by CairoSVG, which does not find the library cairo",
-            help="install it by the system's packages (`apt install libcairo2`, `brew install cairo`), or draw SVG",
+            help="install it by the system's packages (`apt install libcairo2`, `brew install cairo`), or draw SVG or "
+            "HTML, which need nothing",
         ) from None
     made: Callable[..., bytes] = getattr(cairosvg, function)
     return made

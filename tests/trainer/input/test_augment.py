@@ -117,7 +117,7 @@ def test_crops_are_drawn_as_torchvision_draws_them(
 ) -> None:
     count, drawn = 4000, {}
 
-    def watched(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
+    def watched(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, mode: str) -> Tensor:
         drawn.update(top=top, left=left, height=height, width=width)
         return images
 
@@ -195,7 +195,9 @@ def test_magnitudes_are_drawn_alike_and_of_either_sign(monkeypatch: pytest.Monke
 
     images, classes = torch.zeros(6200, 1, 2, 2, dtype=torch.uint8), labels(6200)
     for name, signed in (("trivial_augment", True), ("trivial_augment", False), ("rand_augment", True)):
-        monkeypatch.setattr(augment_batch, "_operations", lambda _, wide, signed=signed: [(watched, 0.0, 30.0, signed)])
+        monkeypatch.setattr(
+            augment_batch, "_operations", lambda _, wide, masks, signed=signed: [(watched, 0.0, 30.0, signed)]
+        )
         drawn.clear()
         augmentation([name], (1, 2, 2), 10)(images, classes)
         sizes = drawn[0].abs().round().long().bincount(minlength=31)

@@ -26,6 +26,8 @@ from trainer.session import train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
+LABEL = torch.tensor(0)
+
 
 # --- small sets in memory, large ones as streams -------------------------------------------------------------------
 
@@ -118,13 +120,15 @@ def test_every_augmentation_streams(name: str) -> None:
         "rotation": {"degrees": [20, -20]},
         "erasing": {"p": 1.0},
     }
-    changed = [transform([AppliedAugmentation(name, arguments.get(name, {}))], (3, 16, 16))(image) for _ in range(20)]
+    changed = [
+        transform([AppliedAugmentation(name, arguments.get(name, {}))], (3, 16, 16))(image, LABEL)[0] for _ in range(20)
+    ]
     assert {(tuple(one.shape), one.dtype) for one in changed} == {((3, 16, 16), torch.uint8)}
     kinds = len({tuple(one.flatten().tolist()) for one in changed})
     assert kinds == {"mixup": 1, "cutmix": 1, "horizontal_flip": 2, "vertical_flip": 2}.get(name, kinds)
     assert kinds > 5 or name in ("mixup", "cutmix", "horizontal_flip", "vertical_flip")
     erasing = AppliedAugmentation("erasing", {"p": 1.0, "scale": [0.3, 0.33]})
-    noise = transform([erasing], (3, 16, 16))(torch.zeros(3, 16, 16).byte())
+    noise = transform([erasing], (3, 16, 16))(torch.zeros(3, 16, 16).byte(), LABEL)[0]
     assert len(noise.unique()) > 30
 
 
@@ -132,9 +136,9 @@ def test_crops_of_streams_are_cut_from_the_files_own_pixels() -> None:
     """A large image's crop is not of the resized image, which would be blurred; after other changes it is."""
     checkers = ((torch.arange(64)[:, None] + torch.arange(64)) % 2 * 255).byte().expand(3, -1, -1)
     small = AppliedAugmentation("random_resized_crop", {"scale": [8 * 8 / 64**2, 8 * 8 / 64**2], "ratio": [1, 1]})
-    sharp = transform([AppliedAugmentation("horizontal_flip"), small], (3, 8, 8))(checkers)
+    sharp = transform([AppliedAugmentation("horizontal_flip"), small], (3, 8, 8))(checkers, LABEL)[0]
     assert set(sharp.flatten().tolist()) == {0, 255}
-    blurred = transform([AppliedAugmentation("rotation"), small], (3, 8, 8))(checkers)
+    blurred = transform([AppliedAugmentation("rotation"), small], (3, 8, 8))(checkers, LABEL)[0]
     assert blurred.max() < 255
 
 
@@ -310,11 +314,11 @@ def test_a_folder_is_trained_on(memory: int, tmp_path: Path, monkeypatch: pytest
     assert ready.spec.plan.output == (2,)
     result = train(ready, tmp_path / "runs", progress=False)
     assert result.data == str(root)
-    assert 0 <= result.test_accuracy <= 1
+    assert 0 <= result.metrics["test_accuracy"] <= 1
     without = replace(ready, validation=ready.test.at(torch.tensor([]).long())) if memory else None
     if without:
         result = train(without, tmp_path / "runs", progress=False)
-        assert (result.val_accuracy, result.best_epoch) == (None, 2)
+        assert (result.metrics["val_accuracy"], result.best_epoch) == (None, 2)
 
 
 def test_train_takes_a_folder(run: Callable[..., Any], tmp_path: Path, own_cache: Path) -> None:

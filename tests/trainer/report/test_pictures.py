@@ -12,12 +12,13 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearns
 
 from archspec.spec import from_dict
+from trainer import drawing
 from trainer.input.datasets import InMemory
 from trainer.report import pictures
 from trainer.runs.evaluation import evaluate
 from trainer.runs.job import prepare
 from trainer.session import train
-from trainer.tasks.classification import TASK, Evaluation
+from trainer.tasks.classification import TASK, ClassEvaluation
 
 SPEC = {
     "archspec": 1,
@@ -32,7 +33,7 @@ SPEC = {
 def test_the_confusion_matrix_is_scikit_learns() -> None:
     labels, predicted = torch.randint(0, 7, (2, 500), generator=torch.Generator().manual_seed(0))
     assert np.array_equal(
-        pictures.confusion_matrix(predicted, labels, 8).numpy(), sklearns(labels, predicted, labels=range(8))
+        drawing.confusion_matrix(predicted, labels, 8).numpy(), sklearns(labels, predicted, labels=range(8))
     )
 
 
@@ -40,7 +41,7 @@ def test_the_worst_mistakes_are_the_surest() -> None:
     labels = torch.tensor([0, 1, 2, 3, 4])
     predicted = torch.tensor([0, 2, 2, 1, 0])
     probability = torch.tensor([0.99, 0.5, 0.9, 0.8, 0.6])
-    assert pictures.worst(Evaluation(predicted, probability, labels, 0.0)).tolist() == [3, 4, 1]
+    assert ClassEvaluation(predicted, probability, labels, 0.0, 3).worst().tolist() == [3, 4, 1]
 
 
 def test_a_runs_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,7 +56,7 @@ def test_a_runs_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             assert len(np.unique(np.asarray(image.convert("L")))) > 10
     found = drawn["found"]
     assert torch.equal(found.labels, ready.data.test.labels)
-    assert float((found.predicted == found.labels).double().mean()) == result.test_accuracy
+    assert float((found.predicted == found.labels).double().mean()) == result.metrics["test_accuracy"]
     assert bool(((found.probability > 0.1) & (found.probability <= 1)).all())
 
 

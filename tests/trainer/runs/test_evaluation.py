@@ -53,7 +53,7 @@ def test_predict_decodes_as_test_does(tmp_path: Path) -> None:
     result = train(prepare(spec, tmp_path), tmp_path / "runs", Options(pictures=False))
     run = folders.find(result.folder, tmp_path)
     evaluated = evaluate(load_network(run).module, load_job(run, None).test)
-    predicted = [answer[0] for _, answer in predict(run, [test / f"{number}.png" for number in range(6)], top=1)]
+    predicted = [answer["top"][0] for _, answer in predict(run, [test / f"{number}.png" for number in range(6)], top=1)]
 
     assert [one["index"] for one in predicted] == evaluated.predicted.tolist()
     probabilities = [one["probability"] for one in predicted]

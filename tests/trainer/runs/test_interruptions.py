@@ -149,7 +149,7 @@ def test_leftovers_of_killed_processes_are_removed_at_the_next_start(net: Path) 
     wait_for((folder / "checkpoints" / "last.ckpt").exists)
     process.kill()
     process.wait()
-    for name in ("checkpoints/.last.ckpt.123", "checkpoints/.best.ckpt.4567", ".results.json.123"):
+    for name in ("checkpoints/.last.ckpt.123", "checkpoints/.best.ckpt.4567", ".results.json.123", ".metrics.csv.9"):
         (folder / name).write_text("half")
     with subprocess.Popen(command("train", "--resume", "net"), cwd=net, stdout=subprocess.PIPE, text=True) as again:
         assert again.stdout is not None

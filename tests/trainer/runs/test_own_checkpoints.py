@@ -79,9 +79,9 @@ def test_without_the_best_weights_the_last_are_tested_under_their_own_score(tmp_
     job, network = load_job(run, None), load_network(run)
     assert network.weights.name == "last.ckpt"
     with torch.inference_mode():
-        for score, part in ((result.val_accuracy, job.validation), (result.test_accuracy, job.test)):
+        for score, part in (("val_accuracy", job.validation), ("test_accuracy", job.test)):
             found = network.module(part.images).argmax(1) == part.labels  # type: ignore[union-attr]
-            assert score == pytest.approx(found.float().mean().item(), abs=1e-6)
+            assert result.metrics[score] == pytest.approx(found.float().mean().item(), abs=1e-6)
     assert result.best_epoch == 3
 
 
@@ -99,7 +99,7 @@ def test_best_weights_that_are_gone_are_replaced_by_the_best_to_come(tmp_path: P
     assert run is not None
     assert (load_network(run).weights.name, result.best_epoch) == ("best.ckpt", 4)
     again = evaluate(load_network(run).module, load_job(run, None).validation)
-    assert again.accuracy == pytest.approx(result.val_accuracy, abs=1e-6)
+    assert again.metrics["accuracy"] == pytest.approx(result.metrics["val_accuracy"], abs=1e-6)
 
 
 # --- files of others -------------------------------------------------------------------------------------------------

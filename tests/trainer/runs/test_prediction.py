@@ -95,5 +95,5 @@ def test_many_images_are_predicted_in_batches(runs: Path, tmp_path: Path, monkey
         found = list(prediction.predict(find("net", runs), files, 1))
         assert [file for file, _ in found] == files
         assert found[3][1] == "not an image"
-        answers[size] = [answer[0]["probability"] for i, (_, answer) in enumerate(found) if i != 3]
+        answers[size] = [answer["top"][0]["probability"] for i, (_, answer) in enumerate(found) if i != 3]
     assert all(one == pytest.approx(answers[1], rel=1e-5) for one in answers.values())

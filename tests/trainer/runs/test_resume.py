@@ -25,6 +25,7 @@ from trainer.runs import checkpoints, folders as run_folders
 from trainer.runs.job import prepare
 from trainer.session import Options, resume_run, train
 from trainer.steps.module import SpecModule
+from trainer.tasks.classification import Classification
 
 pytestmark = pytest.mark.slow
 
@@ -153,7 +154,7 @@ def test_a_signal_in_a_validation_waits_for_one_batch_of_it(
     name: str, ordinal: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In each epoch's, the last of which may be cut short."""
-    monkeypatch.setattr(session, "EVALUATION_BATCH", 50)
+    monkeypatch.setattr(Classification, "evaluation_batch", lambda task, recipe: 50)
     whole = Path(train(job(tmp_path, RECIPES[name]), tmp_path / "whole").folder)
     if ordinal > json.loads((whole / "results.json").read_text())["epochs"]:
         return  # it stopped early

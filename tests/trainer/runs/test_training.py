@@ -141,7 +141,7 @@ def test_a_checkpoint_rebuilds_the_network_by_itself(tmp_path: Path) -> None:
     test = ready.data.test
     with torch.inference_mode():
         right = (module(test.images).argmax(1) == test.labels).float().mean().item()
-    assert right == pytest.approx(result.test_accuracy, abs=1e-6)
+    assert right == pytest.approx(result.metrics["test_accuracy"], abs=1e-6)
 
 
 def test_images_that_are_no_bytes_are_refused() -> None:
@@ -182,6 +182,8 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
         ".lock",
         "augmentation.png",
         "checkpoints",
+        "classes.csv",
+        "confusion.csv",
         "confusion.png",
         "curves.png",
         "environment.json",
@@ -189,23 +191,26 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
         "hparams.yaml",
         "metrics.csv",
         "mistakes.png",
+        "predictions.csv",
         "recipe.yaml",
         "results.json",
         "spec.yaml",
     }
     assert {file.name for file in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     kept = json.loads((folder / "results.json").read_text())
-    assert kept["test_accuracy"] == result.test_accuracy
+    assert kept["test_accuracy"] == result.metrics["test_accuracy"]
     assert kept["params"] == 650
     assert load(str(folder / "spec.yaml")).plan.params == 650
     with open(folder / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
-    accuracies = [float(row["val_accuracy"]) for row in rows if row["val_accuracy"]]
-    assert len(accuracies) == 2
-    assert max(accuracies) == pytest.approx(result.val_accuracy, abs=1e-6)
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(all(row.values()) for row in rows)  # no figure is missing in any row
+    assert list(rows[0]) == ["epoch", "step", "lr-AdamW", "val_loss", "val_accuracy", "train_loss"]
+    accuracies = [float(row["val_accuracy"]) for row in rows]
+    assert max(accuracies) == pytest.approx(result.metrics["val_accuracy"], abs=1e-6)
     again = train(job(tmp_path), tmp_path / "runs", progress=False)
     assert again.folder == str(tmp_path / "runs" / "linear-2")
-    assert again.test_accuracy == result.test_accuracy
+    assert again.metrics["test_accuracy"] == result.metrics["test_accuracy"]
 
 
 @pytest.mark.parametrize("name", ["googlenet", "resnet", "preact", "densenet"])
@@ -219,7 +224,7 @@ def test_cifar_networks_train_by_their_recipe(name: str, data_folder: Path, tmp_
     before = SpecModule(module.hparams["spec"]).network
     changed = [not torch.equal(a, b) for a, b in zip(before.parameters(), module.network.parameters(), strict=True)]
     assert sum(changed) >= len(changed) - 1
-    assert 0 <= result.test_accuracy <= 1
+    assert 0 <= result.metrics["test_accuracy"] <= 1
 
 
 def test_a_bare_train_reaches_97_percent_on_digits(run: Callable, tmp_path: Path) -> None:
@@ -234,7 +239,7 @@ def test_several_specs_are_compared_in_one_table(run: Callable, tmp_path: Path) 
     done = run("train", "digits", "resnet", "--data", "digits", "--epochs", "1", "--set", "train.validation=0.2")
     assert (done.returncode, done.stderr) == (0, "")
     table = done.stdout[done.stdout.index("trained on digits") :]
-    for column in ("val accuracy", "test accuracy", "parameters", "GMACs", "time"):
+    for column in ("val accuracy", "test accuracy", "parameters", "MACs", "time"):
         assert column in table
     assert "308,074" in table
     assert "272,378" in table

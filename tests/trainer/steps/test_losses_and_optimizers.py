@@ -101,7 +101,7 @@ def test_a_network_with_side_classifiers_is_evaluated_by_its_output(tmp_path: Pa
     assert json.loads((tmp_path / "runs" / "sided" / "results.json").read_text())["test_accuracy"] == pytest.approx(
         right, abs=1e-6
     )
-    assert result.test_accuracy == pytest.approx(right, abs=1e-6)
+    assert result.metrics["test_accuracy"] == pytest.approx(right, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -232,16 +232,16 @@ def test_a_training_can_be_counted_in_steps(tmp_path: Path) -> None:
 def test_without_validation_the_last_weights_are_tested(tmp_path: Path) -> None:
     result, module, steps = trained(tmp_path, validation=0, epochs=2, batch_size=1437)
     assert len(steps[0].labels) == 1437
-    assert (result.val_accuracy, result.best_epoch) == (None, 2)
+    assert (result.metrics["val_accuracy"], result.best_epoch) == (None, 2)
     assert {file.name for file in (Path(result.folder) / "checkpoints").iterdir()} == {"last.ckpt"}
-    assert accuracy(module, tmp_path) == pytest.approx(result.test_accuracy, abs=1e-6)
+    assert accuracy(module, tmp_path) == pytest.approx(result.metrics["test_accuracy"], abs=1e-6)
     from rich.console import Console
 
     from trainer.report.tables import print_table
 
     console = Console(record=True, width=120)
     print_table([result], console)
-    assert f"│ small │ - │ {result.test_accuracy:.2%} │" in " ".join(console.export_text().split())
+    assert f"│ small │ - │ {result.metrics['test_accuracy']:.2%} │" in " ".join(console.export_text().split())
 
 
 def accuracy(module: SpecModule, folder: Path) -> float:
@@ -286,7 +286,7 @@ def test_the_average_of_weights_is_validated_kept_and_tested(tmp_path: Path) -> 
         torch.testing.assert_close(one, average[name])
     best = Path(result.folder) / "checkpoints" / "best.ckpt"
     tested = SpecModule.load_from_checkpoint(best, weights_only=True).eval()
-    assert accuracy(tested, tmp_path) == pytest.approx(result.test_accuracy, abs=1e-6)
+    assert accuracy(tested, tmp_path) == pytest.approx(result.metrics["test_accuracy"], abs=1e-6)
     # the weights that the next step would have gone on from are another thing
     bare = copy.deepcopy(tested)
     current = torch.load(best, weights_only=True)["current_model_state"]
@@ -300,7 +300,7 @@ def test_until_there_is_an_average_the_weights_are_validated_kept_and_tested(tmp
     averaged, module, steps = trained(tmp_path / "averaged", epochs=2, ema={"every": 500})
     assert len(steps) < 500
     assert same_weights(module.network, without.network)
-    assert (averaged.val_accuracy, averaged.test_accuracy) == (plain.val_accuracy, plain.test_accuracy)
+    assert averaged.metrics == plain.metrics
 
 
 @pytest.mark.slow

@@ -1,0 +1,45 @@
+"""What a layer keeps from its forward pass for its backward pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a layer keeps for its backward pass beside its own parameters and buffers, on a CPU.
+
+    Example:
+        ```python
+        Kept(input=True, once=2 * channels)  # batch_norm: its input, and a mean and a deviation for each channel
+        ```
+    """
+
+    input: bool = False
+    """Whether it keeps the tensor that it takes."""
+    output: bool = False
+    """Whether it keeps the tensor that it gives."""
+    values: int = 0
+    """Further floating-point values, for each sample."""
+    indices: int = 0
+    """Further integers of eight bytes, for each sample."""
+    once: int = 0
+    """Further floating-point values that do not grow with the batch."""
+    view: bool = False
+    """Whether what it gives lies in the memory of what it takes, and is no tensor of its own."""
+
+    def is_sound(self, limit: int) -> bool:
+        """Whether its figures are whole numbers.
+
+        Args:
+            limit: What they must be below.
+        """
+        figures = (self.values, self.indices, self.once)
+        flags = (self.input, self.output, self.view)
+        return all(type(one) is int and 0 <= one < limit for one in figures) and set(map(type, flags)) == {bool}
+
+
+NOTHING = Kept()
+INPUT = Kept(input=True)
+OUTPUT = Kept(output=True)
+VIEW = Kept(view=True)

@@ -1,0 +1,113 @@
+"""A plan as a page of its own: what is folded opens by a click, what is pointed at is explained. It loads nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from archspec.foundation.frozen import as_json
+from archspec.foundation.shapes import show
+from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
+from archspec.plan.plan import Plan
+from archspec.views.drawing.labels import count
+from archspec.views.drawing.measure import Measure
+from archspec.views.drawing.outline import Outline, Part, open_to
+from archspec.views.drawing.scene import SIGNS
+from archspec.views.drawing.style import COLOURS
+
+PAGE = Path(__file__).parent / "page.html"
+
+
+def html(plan: Plan, depth: int | None = None) -> str:
+    """A plan as a self-contained HTML page.
+
+    Args:
+        plan: The network.
+        depth: How many levels of groups are open at first; without it, as many as make some thirty boxes.
+    """
+    outline = Outline(plan)
+    pages = _Page(Measure(outline, open_to(outline, depth)))
+    parts = [
+        {"kind": "end", "lines": [["input", 0]], "out": show(plan.input)},
+        *pages.column(outline.root.children),
+        {"kind": "end", "lines": [["output", 0], [show(plan.output), 1]], "out": ""},
+    ]
+    bend = pages.measure.bend(outline.root.children)
+    data = {"parts": parts, "bend": [at + 1 for at in bend] if bend else None}
+    figures = f"{show(plan.input)} → {show(plan.output)} · {plan.params:,} parameters · {count(plan.macs)} MACs"
+    values = {
+        "TITLE": escape(plan.title),
+        "FIGURES": escape(figures),
+        "ABOUT": escape(plan.description),
+        "SOURCE": f'<a href="{escape(plan.source)}">source</a>' if plan.source.startswith("https://") else "",
+        "COLOURS": "\n".join(
+            f".{name} {{ --fill: {fill}; --line: {line} }}" for name, (fill, line) in COLOURS.items() if name != "wire"
+        ),
+        "DATA": json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"),
+    }
+    head, *rest = PAGE.read_text(encoding="utf-8").split("@@")
+    return head + "".join(values.get(text, text) for text in rest)
+
+
+class _Page:
+    """Parts as the page's script takes them."""
+
+    def __init__(self, measure: Measure) -> None:
+        self.measure = measure
+
+    def column(self, parts: Sequence[Part]) -> list[dict[str, Any]]:
+        return [self.part(inner) for part in parts for inner in self.plain(part)]
+
+    def plain(self, part: Part) -> list[Part]:
+        """A part, or the only thing that it holds where that says as much."""
+        if part.kind == "group" and part.count == 1 and len(part.children) == 1 and part.children[0].kind != "merge":
+            return self.plain(part.children[0])
+        return [part]
+
+    def part(self, part: Part) -> dict[str, Any]:
+        """What is known of a part, keys without a value left out."""
+        found: dict[str, Any] = {
+            "kind": part.kind,
+            "lines": [[line.text, int(line.small)] for line in part.lines],
+            "family": part.family,
+            "path": part.path,
+            "in": show(part.input),
+            "out": show(part.output),
+            "count": part.count if part.count > 1 else 0,
+            "params": part.params,
+            "macs": part.macs,
+            "layers": part.layers,
+            "args": _arguments(part),
+            "word": _word(part),
+            "line": f"{part.mark.text.name}:{part.mark.line}" if part.mark else "",
+        }
+        if isinstance(part.item, GraphWire):
+            found["id"] = part.item.id if part.kind == "save" else part.item.saved
+        if part.kind == "merge":
+            found["branches"] = [self.column(branch) for branch in part.branches]
+            found["lines"] = [[SIGNS.get(part.title, part.title), 1]]
+        elif part.make is not None:
+            found["parts"] = self.column(part.children)
+            found["bend"] = self.measure.bend(part.children)
+            found |= {"open": int(self.measure.is_open(part)), "small": int(part.small)}
+        return {key: value for key, value in found.items() if value not in ("", 0, None)}
+
+
+def _word(part: Part) -> str:
+    """The primitive, block or merge that a part is, as specs call it."""
+    if isinstance(part.item, GraphLayer):
+        return part.item.layer.primitive
+    return part.item.node.block or part.item.kind if isinstance(part.item, GraphGroup) else ""
+
+
+def _arguments(part: Part) -> str:
+    if isinstance(part.item, GraphLayer):
+        given = part.item.layer.arguments
+    elif isinstance(part.item, GraphGroup):
+        given = part.item.node.arguments
+    else:
+        return ""
+    return ", ".join(f"{name}: {json.dumps(value)}" for name, value in as_json(given).items())

@@ -1,0 +1,220 @@
+"""When each tensor of a network lives: what a pass holds at its fullest moment, in bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+
+from archspec.foundation.shapes import Shape
+from archspec.layers import merges
+from archspec.layers.kept import Kept
+from archspec.layers.registry import primitives
+from archspec.plan.graph import Graph, GraphGroup, GraphLayer, GraphNode
+from archspec.plan.plan import Plan
+from archspec.views.kept import KeptTensors, kept_by, kept_tensors, owners
+
+
+class Sizes:
+    """The bytes of tensors, for a batch and a number of bytes for each value."""
+
+    def __init__(self, graph: Graph, batch: int, value: int) -> None:
+        self.graph = graph
+        self.batch = batch
+        self.value = value
+
+    def tensor(self, id: int) -> int:
+        """What a node gives."""
+        return self.batch * self.value * prod(self.graph.nodes[id].output)
+
+    def extra(self, kept: Kept) -> int:
+        """What a layer keeps beside its input and output."""
+        return self.batch * (self.value * kept.values + 8 * kept.indices) + self.value * kept.once
+
+    def parameters(self, node: GraphNode) -> int:
+        """The gradients of a layer's parameters."""
+        return self.value * node.params if isinstance(node, GraphLayer) else 0
+
+
+class Forward:
+    """A forward pass; what `kept` keeps stays."""
+
+    def __init__(
+        self, graph: Graph, sizes: Sizes, kept: KeptTensors | None = None, span: tuple[int, int] | None = None
+    ) -> None:
+        self.peak = 0
+        start, stop = span or (1, len(graph.nodes))
+        owner = kept.owner if kept else owners(graph, training=False)
+        stays = {id for ids in kept.tensors.values() for id in ids} if kept else set()
+        ends = _ends(graph, owner)
+        live: dict[int, int] = {}
+        extras = 0
+        for node in graph.nodes[start:stop]:
+            id = node.id
+            if owner[id] == id:
+                live[id] = sizes.tensor(id)
+            extra = sizes.extra(kept.extras[id]) if kept and id in kept.extras else 0
+            extras += extra
+            passing = _passing(node, sizes, training=kept is not None)
+            self.peak = max(self.peak, sum(live.values()) + extras + passing)
+            for one in [one for one in live if ends[one] <= id + 1 and one not in stays]:
+                del live[one]
+        self.left = sum(live.values()) + extras
+
+
+def _passing(node: GraphNode, sizes: Sizes, *, training: bool) -> int:
+    """What a layer makes and lets go again while it runs, beside what it keeps in training."""
+    if not isinstance(node, GraphLayer) or (primitives()[node.layer.primitive].training_only and not training):
+        return 0
+    if is_convolution(node):  # oneDNN's work in a layout of their own: channels in groups of 16
+        taken, given = (_in_groups(shape, sizes) for shape in (node.layer.input, node.output))
+        taken = taken if node.layer.input[0] >= 8 else 0
+        return max(taken + sizes.parameters(node) + given - sizes.tensor(node.id), given)
+    return 0 if training else sizes.extra(kept_by(node, {}))
+
+
+def _in_groups(shape: Shape, sizes: Sizes) -> int:
+    return sizes.batch * sizes.value * -(-shape[0] // 16) * 16 * prod(shape[1:])
+
+
+def is_convolution(node: GraphNode) -> bool:
+    """Whether a node has weights that slide over positions."""
+    return isinstance(node, GraphLayer) and node.macs > 0 and len(node.output) > 2
+
+
+def _ends(graph: Graph, owner: tuple[int, ...]) -> list[int]:
+    """Of each tensor, the node before which nothing holds it any more.
+
+    A module that calls its parts holds what it gives to a part until that part is done.
+    """
+    chains: dict[int | None, tuple[GraphGroup, ...]] = {None: ()}
+    for group in graph.groups:
+        chains[group.id] = (*chains[group.parent], group)
+    ends = [node.id + 1 for node in graph.nodes]
+    for node in graph.nodes:
+        for source in node.sources:
+            theirs = chains[graph.nodes[source].parent]
+            ours = chains[node.parent]
+            shared = sum(1 for _ in _common(theirs, ours))
+            stop = ours[shared].stop if shared < len(ours) else node.id + 1
+            ends[owner[source]] = max(ends[owner[source]], stop)
+            if owner[node.id] != node.id:
+                ends[owner[source]] = max(ends[owner[source]], ends[node.id])
+    last = len(graph.nodes)
+    for id in (graph.output, *(id for _, id in graph.named_outputs)):
+        ends[owner[id]] = last + 1
+    return ends
+
+
+def _common(one: tuple[GraphGroup, ...], other: tuple[GraphGroup, ...]) -> list[GraphGroup]:
+    found = []
+    for a, b in zip(one, other, strict=False):
+        if a.id != b.id:
+            break
+        found.append(a)
+    return found
+
+
+class Backward:
+    """A backward pass, from the last node to the first: gradients come, and what was kept goes."""
+
+    def __init__(self, plan: Plan, sizes: Sizes, kept: KeptTensors, held: int) -> None:
+        self.plan = plan
+        self.graph = plan.graph
+        self.sizes = sizes
+        self.held = held
+        self.peak = held
+        self.users: Counter[int] = Counter(id for ids in kept.tensors.values() for id in ids)
+        self.gradients: dict[int, int] = {}
+        """Of each node whose gradient there is, the storage that it lies in."""
+        self.storages: dict[int, list[int]] = {}
+        """Of each storage, its bytes and how many gradients lie in it."""
+        self.walk(kept)
+
+    def walk(self, kept: KeptTensors) -> None:
+        starts = {stop - 1: (start, stop) for start, stop in kept.regions}
+        inside: KeptTensors | None = None
+        span = (0, 0)
+        ends = {self.graph.output, *(id for _, id in self.graph.named_outputs)}
+        for node in reversed(self.graph.nodes[1:]):
+            if node.id in starts:
+                span = starts[node.id]
+                inside = kept_tensors(self.plan, again=span)
+                self.enter(inside, span)
+            if node.id in ends and node.id not in self.gradients:
+                self.new(node.id)
+            here = inside if inside is not None and span[0] <= node.id < span[1] else kept
+            self.step(node, here)
+            if inside is not None and node.id == span[0]:
+                self.release(kept.tensors.get(span[0], ()))
+                inside = None
+
+    def enter(self, inside: KeptTensors, span: tuple[int, int]) -> None:
+        """Compute a part again."""
+        again = Forward(self.graph, self.sizes, inside, span)
+        self.peak = max(self.peak, self.held + again.peak)
+        for id in range(*span):
+            for one in inside.tensors.get(id, ()):
+                if one >= span[0] and not self.users[one]:
+                    self.held += self.sizes.tensor(one)
+                self.users[one] += 1
+            if id in inside.extras:
+                self.held += self.sizes.extra(inside.extras[id])
+
+    def step(self, node: GraphNode, kept: KeptTensors) -> None:
+        """The backward pass of one node: the gradients of its sources, then what it held goes."""
+        if node.id not in self.gradients:
+            return
+        learns = node.id in kept.extras
+        passing = 0
+        if learns:
+            passing += self.give(node, kept)
+            self.held += self.sizes.parameters(node)
+            if is_convolution(node):  # oneDNN's weights and their gradient, in a layout of their own
+                passing += self.sizes.parameters(node)
+        self.peak = max(self.peak, self.held + passing)
+        self.drop(node.id)
+        if learns:
+            self.release(kept.tensors[node.id])
+            self.held -= self.sizes.extra(kept.extras[node.id])
+
+    def give(self, node: GraphNode, kept: KeptTensors) -> int:
+        """Make the gradients of a node's sources; the bytes that are needed only meanwhile."""
+        passing = self.sizes.batch * self.sizes.value * kept.extras[node.id].values if node.kind == "layer" else 0
+        joins = node.kind in ("add", "concat") or (
+            kept.owner[node.id] != node.id and prod(node.output) == prod(self.graph.nodes[node.sources[0]].output)
+        )
+        for source in node.sources:
+            if source not in kept.learns:
+                continue
+            if node.kind in merges.MERGE_RULES and not joins:
+                passing = max(passing, self.sizes.tensor(node.id))
+            if source in self.gradients:
+                # added to the gradient that there is
+                passing += self.sizes.tensor(source) * (1 if not joins else 0)
+                if self.storages[self.gradients[source]][1] > 1:
+                    self.drop(source)
+                    self.new(source)
+            elif joins:
+                self.gradients[source] = self.gradients[node.id]
+                self.storages[self.gradients[source]][1] += 1
+            else:
+                self.new(source)
+        return passing
+
+    def new(self, id: int) -> None:
+        self.gradients[id] = id
+        self.storages[id] = [self.sizes.tensor(id), 1]
+        self.held += self.storages[id][0]
+
+    def drop(self, id: int) -> None:
+        """Let a gradient go, and its memory with the last that lies in it."""
+        storage = self.gradients.pop(id)
+        self.storages[storage][1] -= 1
+        if not self.storages[storage][1]:
+            self.held -= self.storages.pop(storage)[0]
+
+    def release(self, ids: tuple[int, ...]) -> None:
+        for id in ids:
+            self.users[id] -= 1
+            if not self.users[id] and id:
+                self.held -= self.sizes.tensor(id)

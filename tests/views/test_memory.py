@@ -1,0 +1,229 @@
+"""What is kept for the backward pass against what torch saves, and peaks against torch's own account of memory."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd.graph import saved_tensors_hooks
+from torch.profiler import ProfilerActivity, profile
+
+import archspec
+from archspec.assembly.assemble import assemble
+from archspec.foundation.errors import UsageError
+from archspec.language.finder import bundled, variants
+from archspec.layers.registry import primitives
+from archspec.plan.plan import Plan
+from archspec.recipe.optimizers import OPTIMIZERS
+from archspec.views.memory import inference_memory, kept_bytes, training_memory
+
+SPEC = """archspec: 1
+name: Kept
+input: [3, 32, 32]
+defaults: {act: relu, norm: batch_norm}
+network:
+  - conv_norm_act: {out: 16, stride: 2}
+  - conv_norm_act: {out: 16}
+    recompute: true
+  - add:
+      shortcut: []
+      main: [conv_norm_act: {out: 16}, squeeze_excite: {width: 4}]
+    repeat: 2
+    recompute: true
+  - aux:
+      name: early
+      weight: 0.3
+      body: [global_avg_pool, flatten, linear: 5]
+  - multiply:
+      one: []
+      two: [conv: {out: 16, kernel: 1}, sigmoid]
+      three: [global_avg_pool]
+  - maximum:
+      left: [max_pool: {kernel: 3, stride: 1, padding: 1}]
+      right: [gelu, dropout: 0.1]
+  - mean: {one: [scale: 2], two: [local_response_norm]}
+  - tokens
+  - layer_norm
+  - class_token
+  - attention: {heads: 4, dropout: 0.1}
+  - attention: 2
+    recompute: true
+  - stochastic_depth: 0.1
+  - token
+  - dropout: 0.0
+  - linear: 10
+"""
+
+
+def saved(module: nn.Module, input: torch.Tensor) -> int:
+    """The bytes of all storages that torch saves in a forward pass, beside those of parameters and buffers."""
+    own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
+    storages: dict[int, Any] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            storages[storage._cdata] = storage
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = module(input)
+    total = sum(storage.nbytes() for storage in storages.values())
+    del result
+    return total
+
+
+def saved_by_torch(plan: Plan, batch: int) -> int:
+    """The same of a whole network, with tensors that have no memory."""
+    module = assemble(plan, "meta").train()
+    with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for part in module.modules():
+            for name, parameter in list(part._parameters.items()):
+                if parameter is not None:
+                    part._parameters[name] = nn.Parameter(torch.empty(parameter.shape))
+            for name, buffer in list(part._buffers.items()):
+                if buffer is not None:
+                    part._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
+        return saved(module, torch.empty(batch, *plan.input))
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_kept_bytes_are_those_that_torch_saves(batch: int, tmp_path: Path) -> None:
+    (tmp_path / "kept.yaml").write_text(SPEC)
+    spec = archspec.load(str(tmp_path / "kept.yaml"))
+    assert kept_bytes(spec.plan, batch) == saved(spec.build().train(), torch.rand(batch, *spec.plan.input))
+
+
+@pytest.mark.parametrize(
+    ("name", "index"), [(name, i) for name, one in primitives().items() for i in range(len(one.examples))]
+)
+def test_each_layer_keeps_what_it_says(name: str, index: int, tmp_path: Path) -> None:
+    one = primitives()[name]
+    head = {1: "linear: 6", 2: "linear: 8", 3: "conv: {out: 8, kernel: 1}", 4: "conv_3d: {out: 4, kernel: 1}"}
+    first = head[len(one.example_input)] if not name.endswith("_1d") else "conv_1d: {out: 8, kernel: 1}"
+    lines = ["archspec: 1", "name: One", f"input: {list(one.example_input)}", "network:"]
+    text = "\n".join([*lines, f"  - {first}", f"  - {one.examples[index]}", ""])
+    (tmp_path / "one.yaml").write_text(text)
+    spec = archspec.load(str(tmp_path / "one.yaml"))
+    for batch in (2, 3):
+        assert kept_bytes(spec.plan, batch) == saved(spec.build().train(), torch.rand(batch, *spec.plan.input))
+
+
+FAST = {"digits", "googlenet", "resnet18", "vit_b_32", "swin_t", "mobilenet_v3_small"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in (*bundled(), *variants())],
+)
+def test_kept_bytes_of_the_zoo_are_those_that_torch_saves(name: str) -> None:
+    plan = archspec.load(name).plan
+    assert kept_bytes(plan, 2) == saved_by_torch(plan, 2)
+
+
+def peak(function: Callable[[], Any]) -> int:
+    """The most bytes that a function holds beside those that there were, by torch's account."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+        function()
+    events = [event for event in watched.profiler.kineto_results.events() if event.name() == "[memory]"]
+    total = most = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        total += event.nbytes()
+        most = max(most, total)
+    return most
+
+
+def held(*tensors: Any) -> int:
+    return sum(one.numel() * one.element_size() for one in tensors if isinstance(one, torch.Tensor))
+
+
+NETWORKS = [
+    ("digits", 32),
+    ("resnet", 8),
+    ("googlenet", 4),
+    pytest.param("densenet", 4, marks=pytest.mark.slow),
+    pytest.param("mobilenet_v2", 4, marks=pytest.mark.slow),
+    pytest.param("resnet18", 4, marks=pytest.mark.slow),
+    pytest.param("swin_t", 2, marks=pytest.mark.slow),
+    pytest.param("vit_b_16", 2, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("name", "batch"), NETWORKS)
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_peaks_are_those_that_torch_measures(name: str, batch: int, optimizer: str) -> None:
+    spec = archspec.load(name)
+    module, images = spec.build(), torch.rand(batch, *spec.plan.input)
+    module.eval()
+    with torch.inference_mode():
+        module(images)  # what torch makes once
+        measured = peak(lambda: module(images)) + held(images, *module.parameters(), *module.buffers())
+    assert inference_memory(spec.plan, batch) == pytest.approx(measured, rel=0.05)
+    module.train()
+    kinds = {
+        "sgd": torch.optim.SGD(module.parameters(), 0.01, momentum=0.9),
+        "adamw": torch.optim.AdamW(module.parameters()),
+    }
+    chosen = kinds[optimizer]
+    labels = torch.zeros(batch, dtype=torch.long)
+
+    def step() -> None:
+        chosen.zero_grad()
+        nn.functional.cross_entropy(module(images), labels).backward()
+        chosen.step()
+
+    step()
+    chosen.zero_grad()
+    state = [value for one in chosen.state.values() for value in one.values()]
+    measured = peak(step) + held(images, *module.parameters(), *module.buffers(), *state)
+    said = training_memory(spec.plan, batch, optimizer, {"momentum": 0.9} if optimizer == "sgd" else {})
+    assert said.peak == pytest.approx(measured, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        *((name, {}) for name in OPTIMIZERS),
+        ("sgd", {"momentum": 0.9, "nesterov": True}),
+        ("adam", {"amsgrad": True}),
+        ("rmsprop", {"momentum": 0.9, "centered": True}),
+    ],
+)
+def test_states_of_optimizers_are_torchs(name: str, arguments: dict[str, Any]) -> None:
+    spec = archspec.load("digits")
+    module = spec.build()
+    kinds = {kind.lower(): getattr(torch.optim, kind) for kind in dir(torch.optim)}
+    optimizer = kinds[name](module.parameters(), **({"lr": 0.1} if name == "sgd" else {}), **arguments)
+    module(torch.rand(2, *spec.plan.input)).sum().backward()
+    optimizer.step()
+    state = [value for one in optimizer.state.values() for value in one.values() if torch.is_tensor(value)]
+    # numbers of steps aside
+    assert training_memory(spec.plan, 2, name, arguments).optimizer == held(*(one for one in state if one.dim()))
+
+
+def test_memory_grows_with_batch_and_falls_with_precision_and_recomputation() -> None:
+    plan = archspec.load("resnet").plan
+    one, four = training_memory(plan, 1), training_memory(plan, 4)
+    assert (one.parameters, four.parameters) == (4 * 272_378, 4 * 272_378)
+    assert four.input == 4 * one.input == 4 * 4 * 3 * 32 * 32
+    assert training_memory(plan, 64, precision="bf16-mixed").peak < 0.6 * training_memory(plan, 64).peak
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precision": "8"}, "there is no precision `8`"),
+        ({"optimizer": "adan"}, "there is no optimizer `adan`"),
+    ],
+)
+def test_unknown_names_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        training_memory(archspec.load("digits").plan, **arguments)
+    assert caught.value.message == message

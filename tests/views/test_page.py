@@ -1,0 +1,157 @@
+"""The HTML picture, in a real browser: Debian's Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import archspec
+from archspec.language.finder import bundled
+from archspec.views.drawing.html import html
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.mark.parametrize("name", bundled())
+def test_a_page_holds_every_layer_and_loads_nothing(name: str) -> None:
+    plan = archspec.load(name).plan
+    page = html(plan)
+    assert re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?(?!#)([^"')> ]+)""", page) == [plan.source] * bool(plan.source)
+    held = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert held
+
+    def layers(parts: list[dict[str, Any]]) -> int:
+        inner = sum(layers(branch) for part in parts for branch in part.get("branches", []))
+        loose = sum(layers(part["parts"]) for part in parts if part["kind"] == "side" and not part["lines"])
+        return inner + loose + sum(part.get("layers", 0) for part in parts)
+
+    assert layers(json.loads(held[1])["parts"]) == len(plan.layers)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """A network's page in a browser, and what went wrong there."""
+
+    def __init__(self, browser: Any, folder: Path, name: str, width: int = 1200, **options: Any) -> None:
+        self.wrong: list[str] = []
+        self.page = browser.new_page(viewport={"width": width, "height": 900}, **options)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("request", lambda request: self.wrong.append(request.url) if self.loaded else None)
+        self.loaded = False
+        file = folder / "net.html"
+        file.write_text(html(archspec.load(name).plan), encoding="utf-8")
+        self.page.goto(file.as_uri())
+        self.loaded = True
+
+    def texts(self, selector: str = ".box") -> list[str]:
+        return [text.replace("\n", " ") for text in self.page.locator(selector).all_inner_texts()]
+
+
+@pytest.mark.slow
+def test_groups_open_and_close_by_a_click_and_by_keys(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, "resnet50")
+    page = opened.page
+    boxes = opened.texts()
+    assert boxes[:4] == ["input", "conv 7×7, 64, /2 batch norm · relu", "max pool 3×3, /2", "bottleneck width 64"]
+    page.locator(".box", has_text="bottleneck").first.click()
+    inside = ["conv 1×1, 64 batch norm · relu", "conv 3×3, 64 batch norm · relu", "conv 1×1, 256 batch norm"]
+    assert opened.texts()[3:6] == inside
+    page.keyboard.press("ArrowLeft")  # what was opened has the focus still
+    assert opened.texts() == boxes
+    page.keyboard.press("ArrowRight")
+    assert opened.texts()[3:6] == inside
+    page.locator(".head", has_text="bottleneck").first.click()
+    assert opened.texts() == boxes
+    page.keyboard.press("[")
+    assert opened.texts()[3:5] == ["stages.0", "stages.1"]
+    page.keyboard.press("]")
+    assert opened.texts() == boxes
+    assert opened.wrong == []
+
+
+@pytest.mark.slow
+def test_what_is_pointed_at_is_explained(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, "resnet50")
+    opened.page.locator(".box", has_text="max pool").hover()
+    assert opened.page.locator("#about").inner_text().split("\n") == [
+        "max pool 3×3, /2 stem.1 64×112×112 → 64×56×56 specs/imagenet/resnet.yaml:11",
+        "max_pool: {kernel: 3, stride: 2, padding: 1, dilation: 1, ceil_mode: false}",
+    ]
+
+
+@pytest.mark.slow
+def test_search_opens_what_it_finds(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, "resnet50")
+    page = opened.page
+    page.keyboard.press("/")
+    page.keyboard.type("stages.3 conv 3x3")
+    assert page.locator("#found").inner_text() == "1 of 4"
+    assert opened.texts(".hit") == ["conv 3×3, 512, /2 batch norm · relu"]
+    page.keyboard.press("Enter")
+    assert page.locator("#found").inner_text() == "2 of 4"
+    page.fill("#search", "nothing of the kind")
+    assert page.locator("#found").inner_text() == "none"
+    assert opened.wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unet", "imagenet/fpn"])
+def test_saved_tensors_lead_straight_across(browser: Any, tmp_path: Path, name: str) -> None:
+    opened = Opened(browser, tmp_path, name)
+    saves, loads = (opened.page.locator(f".box.{kind}").all() for kind in ("save", "load"))
+    heights = {one.inner_text().split()[-1]: one.bounding_box()["y"] for one in saves}
+    across = [one for one in loads if one.inner_text().split()[-1] != "merged"]
+    assert len(across) == (4 if name == "unet" else 3)
+    for one in across:
+        assert abs(heights[one.inner_text().split()[-1]] - one.bounding_box()["y"]) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet50", "unet", "imagenet/fpn", "imagenet/googlenet", "swin_t", "inception_v3"])
+@pytest.mark.parametrize("levels", [0, 2])
+def test_no_box_covers_another_and_no_text_leaves_its_box(browser: Any, tmp_path: Path, name: str, levels: int) -> None:
+    opened = Opened(browser, tmp_path, name)
+    for _ in range(levels):
+        opened.page.keyboard.press("]")
+    wrong = opened.page.evaluate(
+        """() => {
+          const boxes = [...document.querySelectorAll(".box")], wrong = [];
+          const places = boxes.map(one => one.getBoundingClientRect());
+          boxes.forEach((one, at) => {
+            if (one.scrollWidth > one.clientWidth + 1) wrong.push(one.innerText);
+            for (let other = 0; other < at; other++) {
+              const a = places[at], b = places[other];
+              if (a.left < b.right - .5 && b.left < a.right - .5 && a.top < b.bottom - .5 && b.top < a.bottom - .5)
+                wrong.push(one.innerText + " covers " + boxes[other].innerText);
+            }
+          });
+          return wrong;
+        }"""
+    )
+    assert wrong == []
+    assert opened.wrong == []
+
+
+@pytest.mark.slow
+def test_a_phone_shows_the_whole_width_and_the_dark_is_dark(browser: Any, tmp_path: Path) -> None:
+    opened = Opened(browser, tmp_path, "imagenet/googlenet", width=390, color_scheme="dark")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
+    assert opened.page.locator(".box").first.is_visible()

@@ -1,0 +1,149 @@
+"""Pictures, as PNG and SVG files: curves, confusion matrices, images side by side. What they show is the caller's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional
+
+from trainer.figures import BLUE, GREY, VERMILLION, figure_of, fonts_for, save, short
+from trainer.input.augment_batch import Augmentation
+from trainer.input.datasets import InMemory
+from trainer.input.loaders import Stream
+from trainer.runs.folders import read_log
+
+DRAWS = 7
+"""How often the augmentation of an image is drawn."""
+_TILE, _TALL = 160, 206
+NUMBERED = 20
+"""Up to how many classes a confusion matrix is written out."""
+NAMED = 100
+"""Up to how many classes each is named; of more, so many."""
+LONGEST_NAME, LONGEST_LINE = 24, 28
+"""How many characters of a class's name, and of a line above an image, are shown."""
+
+
+def images_at(part: InMemory | Stream, positions: list[int]) -> Tensor:
+    """Some images of a part, uint8 `(N, C, H, W)`; those of a stream at the network's size."""
+    if isinstance(part, InMemory):
+        return part.images[positions]
+    if not positions:
+        return torch.empty(0, *part.shape, dtype=torch.uint8)
+    batch = part[0, positions]
+    if not isinstance(batch, tuple):
+        raise batch
+    return batch[0]
+
+
+def files_at(part: InMemory | Stream, positions: list[int]) -> list[str]:
+    """What some images of a part are called: the paths of their files, or their numbers, as in `predictions.csv`."""
+    names = part.names if isinstance(part, InMemory) else part.files.paths
+    return [names[position] if names else f"image {position}" for position in positions]
+
+
+def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """How often images of a class (row) are taken for a class (column): int64 `(classes, classes)`."""
+    return torch.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def curves(log: Path, file: Path, metric: str, heading: str, *, best: int | None = None, percent: bool = False) -> None:
+    """The losses and a metric by epoch, of a `metrics.csv`: the metric's name there, and what it is called.
+
+    `best` is the epoch whose weights were chosen, counted from 1; `percent`, whether the metric is a share.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    rows = read_log(log)
+    figure, (left, right) = figure_of(7.2, 2.8, 2)
+    for axes, name, label, colour, style in (
+        (left, "train_loss", "training", BLUE, "-"),
+        (left, "val_loss", "validation", VERMILLION, "--"),
+        (right, metric, "validation", VERMILLION, "--"),
+    ):
+        points = [(row["epoch"] + 1, row[name]) for row in rows if name in row]
+        if points:
+            mark = "o" if len(points) < 30 else None
+            axes.plot(*zip(*points, strict=True), style, color=colour, label=label, marker=mark, markersize=3)
+    for axes, label in ((left, "loss"), (right, heading)):
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.grid(alpha=0.25, linewidth=0.5)
+        axes.spines[["top", "right"]].set_visible(False)
+        if best is not None and axes.lines:
+            axes.axvline(best, color=GREY, linestyle=":", linewidth=1, label=f"best: epoch {best}")
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8)
+    if percent:
+        low, high = right.get_ylim()
+        right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if high - low > 0.03 else 1))
+    save(figure, file)
+
+
+def confusion(matrix: Tensor, names: Sequence[str], file: Path) -> None:
+    """A confusion matrix, each row by its sum; of very many classes, `NAMED` are named."""
+    count, shown = len(names), [short(name, LONGEST_NAME) for name in names]
+    cell = 0.34 if count <= NUMBERED else 0.13
+    margin = 0.9 + 0.06 * max(map(len, shown))
+    size = max(2.2, min(cell * count, 0.13 * NAMED))
+    with fonts_for(shown):
+        figure, (axes,) = figure_of(size + margin + 0.7, size + margin, 1)
+        shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1)
+        image = axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
+        axes.set(xlabel="taken for", ylabel="class")
+        every = range(0, count, math.ceil(count / NAMED))
+        letters = 8 if count <= NUMBERED else 6
+        axes.set_xticks(
+            every, [shown[i] for i in every], rotation=90 if max(map(len, shown)) > 2 else 0, fontsize=letters
+        )
+        axes.set_yticks(every, [shown[i] for i in every], fontsize=letters)
+        for row, column in matrix.nonzero().tolist() if count <= NUMBERED else ():
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, int(matrix[row, column]), ha="center", va="center", color=colour, fontsize=7)
+        bar = figure.colorbar(image, ax=axes, fraction=0.046, label="share of the class's test images")
+        bar.ax.tick_params(labelsize=7)
+        save(figure, file)
+
+
+def samples(augmentation: Augmentation, images: Tensor, file: Path) -> None:
+    """Training images `(N, C, H, W)` of the network's size, each followed by what augmentation makes of it."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        labels = torch.zeros(len(images), dtype=torch.int64)
+        show_draws(images, [augmentation(images.clone(), labels)[0] for _ in range(DRAWS)], file)
+
+
+def show_draws(images: Tensor, draws: Sequence[Tensor], file: Path) -> None:
+    """Training images `(N, C, H, W)`, each followed by its `DRAWS` draws of the augmentation, of the same shape."""
+    drawn = torch.stack([images, *draws], 1)
+    titles = ["image", *[""] * DRAWS] + [""] * ((len(images) - 1) * (DRAWS + 1))
+    grid(drawn.flatten(0, 1), titles, file, DRAWS + 1, "training images, and draws of their augmentation")
+
+
+def grid(images: Tensor, titles: Sequence[str], file: Path, columns: int, title: str) -> None:
+    """uint8 images `(N, C, H, W)`, one at least, side by side, each below its title of three lines at most.
+
+    There are up to `columns` in a row, and rows are about equally long.
+    """
+    rows = math.ceil(len(images) / columns)
+    columns = math.ceil(len(images) / rows)
+    lines = max(len(text.splitlines()) for text in titles)
+    tall = _TILE + (_TALL - _TILE) * lines // 3
+    titles = ["\n".join(short(line, LONGEST_LINE) for line in text.splitlines()) for text in titles]
+    # one picture of all: a part of a figure for each would take matplotlib seconds
+    whole = torch.full((tall * rows, _TILE * columns, 3), 255, dtype=torch.uint8)
+    with fonts_for(titles):
+        figure, (axes,) = figure_of(1.5 * columns, 1.5 * tall / _TILE * rows + 0.4, 1)
+        tiles = functional.resize(images.cpu(), [_TILE - 8, _TILE - 8], InterpolationMode.NEAREST).permute(0, 2, 3, 1)
+        for number, (tile, text) in enumerate(zip(tiles, titles, strict=True)):
+            top, left = tall * (number // columns) + tall - _TILE, _TILE * (number % columns)
+            whole[top : top + _TILE - 8, left + 4 : left + _TILE - 4] = tile
+            axes.text(left + _TILE / 2, top - 4, text, ha="center", va="bottom", fontsize=6)
+        axes.imshow(whole.numpy(), interpolation="nearest")
+        axes.set_title(title, fontsize=9)
+        axes.axis("off")
+        save(figure, file)
