@@ -53,7 +53,7 @@ PARTS = """network:
   stages: {for: {width: [8, 16]}, body: [conv: {out: =width, kernel: 3}]}
   head: [global_avg_pool, flatten, linear: 4]"""
 """A network whose parts recipes may name."""
-RUN = {"check", "explain", "list", "diff"}
+RUN = {"compare", "fit", "summary", "check", "explain", "list", "diff"}
 """The commands whose output is held to what the documentation shows."""
 NOT_RUN = {"build", "draw", "train", "schema", "runs", "test", "predict"}
 """The others; those of the tutorial are run in their order, as a reader does."""

@@ -24,6 +24,8 @@ def run(code: str) -> str:
         ["check", "resnet152", "googlenet", "densenet201"],
         ["check", "googlenet", "--format", "json"],
         ["check", "resnet50", "--layers"],
+        ["summary", "resnet50"],
+        ["summary", "resnet50", "--format", "json"],
         ["list"],
         ["explain", "conv"],
         ["explain", "dense"],

@@ -212,7 +212,9 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     module = make_module(job)
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint), checkpoint)
     monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
-    best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric)
+    best = checkpoints.BestCheckpoint(
+        run.folder / "checkpoints", job.task.metric, job.task.metric_of(recipe.monitor, "monitor")
+    )
     with memory.keep_freed_memory(), resume.Signals(run.folder) as signals:
         engine = make_engine(
             recipe,

@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 @click.argument("spec")
 @variant_option
 @set_option
-@click.option("--summary", is_flag=True, help="Print torchinfo's table of the module under the plan's totals.")
-@click.option("--depth", type=click.IntRange(1), default=4, show_default=True, help="Levels of the summary's table.")
+@click.option("--summary", is_flag=True, help="Print the network's tree with its figures, as `archspec summary` does.")
+@click.option("--torchinfo", is_flag=True, help="Print torchinfo's table of the module.")
+@click.option("--depth", type=click.IntRange(1), metavar="N", help="Show at most N levels of these.")
 @click.option("--no-aux", "aux", flag_value=False, default=True, help="Leave auxiliary classifiers out.")
 @click.option(
     "--weights",
@@ -61,7 +62,8 @@ def command(
     variant: str | None,
     settings: tuple[str, ...],
     summary: bool,
-    depth: int,
+    torchinfo: bool,
+    depth: int | None,
     origin: str | None,
     partial: bool,
     adapt: bool,
@@ -72,8 +74,9 @@ def command(
     """Assemble SPEC as a torch module."""
     from archspec.spec import load
 
-    if summary and output_format == "json":
-        raise UsageError("--summary is for people: it does not go with --format json")
+    for option, given in (("--summary", summary), ("--torchinfo", torchinfo)):
+        if given and output_format == "json":
+            raise UsageError(f"{option} is for people: it does not go with --format json")
     for option, given in (("--partial", partial), ("--adapt", adapt)):
         if given and origin is None:
             raise UsageError(f"{option} says how weights are loaded: it needs --weights")
@@ -89,7 +92,7 @@ def command(
             from archspec.weights.origins import load_from
 
             weights = load_from(origin, module, loaded.plan.input, partial=partial, adapt=adapt)
-        table = _table(module, loaded.plan, depth) if summary else None
+        table = _torchinfo(module, loaded.plan, 4 if depth is None else depth) if torchinfo else None
         saved, note = (None, None) if save is None else _save(module, save, loaded.plan, origin, weights)
     except (SpecError, UsageError) as error:
         if output_format == "json":
@@ -102,7 +105,12 @@ def command(
         if note is not None:
             click.echo(f"note: {note}", err=True)
         return
-    click.echo(lines([plan])[0])
+    if summary:
+        from archspec.commands._summary import as_text
+
+        click.echo(as_text(plan, depth=depth), nl=False)
+    else:
+        click.echo(lines([plan])[0])
     for text in (weights and weights.render(), table, saved, note and f"  note: {note}"):
         if text:
             click.echo(text)
@@ -195,7 +203,7 @@ def _memory_limits(root: str = "/sys/fs/cgroup", groups: str = "/proc/self/cgrou
             yield "/".join([folder, *steps[:count], name])
 
 
-def _table(module: nn.Module, plan: Plan, depth: int) -> str:
+def _torchinfo(module: nn.Module, plan: Plan, depth: int) -> str:
     """torchinfo's table, checked against the plan: parameters and output shape are equal, or it is our fault."""
     from torchinfo import summary
 

@@ -6,7 +6,7 @@ JSON Schema and the mapping of defaults are made from them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -26,7 +26,25 @@ LOSSES: Mapping[str, Option] = {
         {"label_smoothing": number(0, 1)},
         source="https://arxiv.org/abs/2110.00476",
     ),
+    "dice": Option(
+        "Of masks: one less the overlap of prediction and truth, a mean over images and classes.",
+        {"smooth": number(above=0)},
+        source="https://arxiv.org/abs/1606.04797",
+    ),
+    "focal": Option(
+        "Cross-entropy times `(1 - p)^gamma`, which weighs what is already right less.",
+        {"gamma": number(0)},
+        source="https://arxiv.org/abs/1708.02002",
+    ),
+    "tversky": Option(
+        "As `dice`, with `alpha` times what is wrongly found and `beta` times what is missed.",
+        {"alpha": number(0), "beta": number(0), "smooth": number(above=0)},
+        source="https://arxiv.org/abs/1706.05721",
+    ),
 }
+"""Each is a mean over images; `trainer.tasks` says which of them a task takes."""
+
+_FACTOR = {"factor": number(above=0)}
 
 _INTERPOLATION = choice("bilinear", "bicubic")
 
@@ -175,11 +193,34 @@ class _Choice:
 
 
 @dataclass(frozen=True)
-class Loss(_Section):
-    """The loss, a mean over images."""
+class Loss(_Choice):
+    """The loss, a mean over images; or the sum of several, its `terms`, each times its `factor`."""
 
-    name: str
-    label_smoothing: float = 0.0
+    terms: tuple[Loss, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any] | Sequence[str | Mapping[str, Any]]) -> Self:
+        if isinstance(data, Mapping):
+            return super().from_dict(data)
+        return cls("sum", terms=tuple(cls.from_dict({"name": one} if isinstance(one, str) else one) for one in data))
+
+    def to_dict(self) -> Any:
+        return [one.to_dict() for one in self.terms] if self.terms else super().to_dict()
+
+    @property
+    def parts(self) -> tuple[Loss, ...]:
+        """The losses that are added up: itself where it is no sum."""
+        return self.terms or (self,)
+
+    @property
+    def factor(self) -> float:
+        """What it is multiplied by in a sum."""
+        return float(self.arguments.get("factor", 1.0))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its arguments, its factor aside."""
+        return {name: value for name, value in self.arguments.items() if name != "factor"}
 
 
 class Optimizer(_Choice):
@@ -308,6 +349,13 @@ _NORMALIZE: Schema = {
         ),
     ],
 }
+_TERM = choose(None, {name: one | {"properties": one["properties"] | _FACTOR} for name, one in OPTIONS["loss"].items()})
+_LOSS_SCHEMA: Schema = {
+    "if": {"type": "array"},
+    "then": {"title": "a list of one or more losses", "type": "array", "items": _TERM, "minItems": 1},
+    "else": choose(_LOSS.name, OPTIONS["loss"])
+    | {"title": "a name, `{name: NAME, …}` with arguments, or a list of these"},
+}
 _OPTIMIZER = Optimizer("adamw", {"lr": 1e-3, "weight_decay": 1e-4})
 
 
@@ -344,6 +392,12 @@ class Recipe:
             either(integer(0), number(above=0, below=1)),
         ),
     ] = 0.1
+    monitor: Annotated[
+        str | None,
+        _Key(
+            "what chooses the best weights: `val_loss`, or a metric of the task, its first one if not given", _MONITOR
+        ),
+    ] = None
     weights: Annotated[
         str | None,
         _Key(
@@ -390,7 +444,12 @@ class Recipe:
             {"type": "array", "items": augmentations.SCHEMA},
         ),
     ] = ()
-    loss: Annotated[Loss, _Key("the loss, with `label_smoothing`", choose(_LOSS.name, OPTIONS["loss"]))] = _LOSS
+    loss: Annotated[
+        Loss,
+        _Key(
+            "a loss, with its arguments, or a list of several, each with a `factor`, which are added up", _LOSS_SCHEMA
+        ),
+    ] = _LOSS
     optimizer: Annotated[
         Optimizer, _Key("an optimizer, with its arguments", choose(_OPTIMIZER.name, OPTIONS["optimizer"]))
     ] = _OPTIMIZER
@@ -455,8 +514,8 @@ class Recipe:
         made = dict(written)
         for key, default in _CHOICES.items():
             value = {"name": made[key]} if isinstance(made.get(key), str) else made.get(key)
-            if value is not None:
-                made[key] = value if default is None or "name" in value else default.to_dict() | value
+            if isinstance(value, Mapping):
+                made[key] = value if default is None or "name" in value else {**default.to_dict(), **value}
         for key, form in _FORMS.items():
             if made.get(key) is not None:
                 made[key] = form.from_dict(made[key])
@@ -489,7 +548,7 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
+_LATER = ("task", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
 """Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
 default."""
 
@@ -526,7 +585,14 @@ SCHEMA: Schema = (
         "allOf": [
             {
                 "if": {"properties": {"validation": {"not": {"const": 0}}}},
-                "else": {"properties": {"early_stopping": _exclude("has no meaning without validation images")}},
+                "else": {
+                    "properties": {
+                        "early_stopping": _exclude("has no meaning without validation images"),
+                        "monitor": refuse(
+                            {"type": "string"}, "key-unknown", "has no meaning without validation images"
+                        ),
+                    }
+                },
             },
             {
                 "if": {"required": ["weights"], "properties": {"weights": {"type": "string"}}},
@@ -543,9 +609,10 @@ SCHEMA: Schema = (
 )
 """`validation` is a share of the training set below 1, or a number of samples; 0 for none."""
 
+_PARTIAL_LOSS: Schema = {"type": ["string", "object", "array"]}
 PARTIAL: Schema = section(
     **_KEYS
-    | {key: {"type": ["string", "object", "null"]} for key in OPTIONS}
+    | {key: _PARTIAL_LOSS if key == "loss" else {"type": ["string", "object", "null"]} for key in OPTIONS}
     | {key: {"type": ["object", "null"]} for key in ("warmup", "early_stopping")}
 )
 """A recipe that is to be laid over another one, whose choices may leave out what the other one says."""

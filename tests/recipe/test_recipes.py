@@ -58,6 +58,7 @@ PLAIN = {
 
 LATER = {
     "task": None,
+    "monitor": None,
     "weights": None,
     "partial": False,
     "adapt": False,
@@ -82,6 +83,10 @@ WITHOUT_EPOCHS = {key: value for key, value in PLAIN.items() if key != "epochs"}
         ({"optimizer": {"lr": 1}}, PLAIN | {"optimizer": {"name": "adamw", "lr": 1, "weight_decay": 0.0001}}),
         ({"loss": {"label_smoothing": 0.1}}, PLAIN | {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}}),
         ({"loss": "binary_cross_entropy"}, PLAIN | {"loss": {"name": "binary_cross_entropy"}}),
+        (
+            {"loss": ["cross_entropy", {"name": "dice", "factor": 2, "smooth": 1}]},
+            PLAIN | {"loss": [{"name": "cross_entropy"}, {"name": "dice", "factor": 2, "smooth": 1}]},
+        ),
         ({"schedule": "cosine"}, PLAIN | {"schedule": {"name": "cosine"}}),
         ({"augment": ["rotation", {"mixup": {"p": 1}}]}, PLAIN | {"augment": [{"rotation": {}}, {"mixup": {"p": 1}}]}),
         ({"clip": {"value": 1}}, PLAIN | {"clip": {"value": 1}}),
@@ -169,7 +174,7 @@ def test_what_is_written_is_read() -> None:
     assert recipe.augment == (AppliedAugmentation("rotation"), AppliedAugmentation("mixup", {"p": 0.5}))
     assert recipe.augment[0].arguments == {"degrees": 15, "interpolation": "bilinear"}
     assert recipe.augment[1].arguments == {"alpha": 1.0, "p": 0.5}
-    assert recipe.loss == Loss("cross_entropy", 0.1)
+    assert recipe.loss == Loss("cross_entropy", {"label_smoothing": 0.1})
     assert recipe.optimizer == Optimizer("sgd", {"lr": 0.1, "momentum": 0.9})
     assert recipe.clip == Clip(norm=2)
     assert (recipe.clip.algorithm, recipe.clip.limit) == ("norm", 2)
@@ -315,7 +320,7 @@ def test_a_recipe_is_the_same_after_it_was_written_and_read(written: dict[str, A
 @settings(max_examples=100, deadline=None)
 def test_what_the_schema_admits_has_the_types_of_the_fields(written: dict[str, Any]) -> None:
     recipe = Recipe.from_dict(written)
-    parts = (recipe, recipe.loss, recipe.clip, recipe.warmup, recipe.ema, recipe.early_stopping)
+    parts = (recipe, recipe.clip, recipe.warmup, recipe.ema, recipe.early_stopping)
     for one in filter(None, parts):
         hints = get_type_hints(type(one))
         for part in fields(one):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,9 +131,13 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ignore_pillow_warnings() -> Any:
-    """A context manager that ignores Pillow's warnings of odd but readable files."""
-    return warnings.catch_warnings(action="ignore", category=UserWarning)
+@contextmanager
+def ignore_pillow_warnings() -> Iterator[None]:
+    """Ignore Pillow's warnings of odd or large, but readable files inside the `with` block."""
+    with warnings.catch_warnings():
+        for category in (UserWarning, Image.DecompressionBombWarning):
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def decode(file: Path) -> Tensor:
@@ -162,6 +168,9 @@ def describe_failure(error: Exception) -> str:
     """Why a file cannot be read, in a line, by what its decoder raised."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
+    if isinstance(error, Image.DecompressionBombError):
+        pixels, most = re.findall(r"\d+", str(error))[:2]
+        return f"it has {int(pixels):,} pixels, and {int(most):,} are read at most"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

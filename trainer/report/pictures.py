@@ -50,7 +50,7 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
         positions = list(range(count))
         draws = [batch[0] for seed in range(drawing.DRAWS) if isinstance(batch := job.train[seed, positions], tuple)]
         if len(draws) == drawing.DRAWS:  # all files are still there
-            images = drawing.images_at(replace(job.train, augment=None), positions)
+            images = drawing.batch_at(replace(job.train, augment=None), positions)[0]
             drawing.show_draws(images, draws, folder / "augmentation.png")
 
 

@@ -126,6 +126,7 @@ def prepare(
     if "num_classes" in dict(spec.plan.vars).keys() - spec.unused_vars and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.channels, spec.plan.input, images.name)
+    tasks.refuse_detection(spec.plan)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
     check_norms(spec.plan, recipe.batch_size, devices.processes)
     Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
@@ -164,8 +165,15 @@ def prepare(
 def _complete(spec: Spec, task: Task) -> Recipe:
     """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
     recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
+    mixing = [one.name for one in recipe.augment if one.kind.mixes]
+    if mixing and not task.mixes:
+        raise UsageError(
+            f"`{mixing[0]}` mixes the targets of images, and those of {task.name} cannot be mixed",
+            help="leave it out of `train.augment`",
+        )
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor)
+    task.metric_of(recipe.monitor, "monitor")
     # what recipes without a task have always meant is not written: runs are found by their recipe
     return replace(recipe, task=None if task.name == tasks.DEFAULT else task.name)
 
@@ -207,7 +215,7 @@ def load_start_again(job: Job, run: Run) -> Job:
 
 def load_test(run: Run, source: str, shape: Shape, resize: Resize, data_folder: Path | None) -> InMemory | Stream:
     """The images of another data set to test a run's network on, whose input has this shape. Raises `UsageError`."""
-    if source in data.names():
+    if source in data.names() or image_folder.has_masks(Path(source)):
         images = data.load(source, data_folder or Path(run.recorded("data_folder")))
         _check_classes(run, images)
         check_fit(images.test.channels, shape, images.name)
