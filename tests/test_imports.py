@@ -126,9 +126,10 @@ FLOORS = [
     {"trainer.runs", "trainer.module"},
     {"trainer.report"},
     {"trainer.session"},
+    {"trainer.rehearsal"},
     {"trainer"},
     {"archspec.commands"},
-    {"archspec.installation"},
+    {"archspec.installation", "archspec.threads"},
     {"archspec.cli"},
     {"archspec.__main__"},
 ]
