@@ -69,17 +69,22 @@ def _files(characters: Sequence[str]) -> list[str]:
     first = str(font_manager.findfont(DEFAULT_FONT))
     if all(ord(one) in _characters(first) for one in characters if _drawn(one)):
         return [first]
-    return [first, *(str(one.fname) for one in font_manager.fontManager.ttflist)]
+    return [first, *(str(font.fname) for font in _installed())]
+
+
+def _installed() -> list[Any]:
+    """The fonts there are, but for those that have a box for every character, as matplotlib's own `Last Resort`."""
+    from matplotlib import font_manager
+
+    return [font for font in font_manager.fontManager.ttflist if "Last Resort" not in font.name]
 
 
 def _more_fonts(characters: frozenset[str]) -> list[str]:
     """The families that have what the default font lacks; few where one has much."""
-    from matplotlib import font_manager
-
     files = _files(sorted(characters))
     missing = {ord(one) for one in characters if _drawn(one)} - _characters(files[0])
     families = []
-    for font in font_manager.fontManager.ttflist if missing else ():
+    for font in _installed() if missing else ():
         if missing & _characters(str(font.fname)):
             families.append(font.name)
             missing -= _characters(str(font.fname))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
+from archspec.recipe import Resize
 from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.images import fit_to_input
+from trainer.input.resizing import STRETCH
 
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """What the names of image files end in, in whatever case."""
@@ -76,16 +80,16 @@ class Files:
         """An image, uint8 `(C, H, W)`, and its target. Raises `Unreadable`."""
         return decode(self.file(position)), self.labels[position]
 
-    def fitted(self, position: int, shape: Shape) -> tuple[Tensor, Tensor]:
+    def fitted(self, position: int, shape: Shape, resize: Resize = STRETCH) -> tuple[Tensor, Tensor]:
         """An image, uint8 of a network's input shape, and its target. Raises `Unreadable`."""
         image, target = self.decode(position)
-        return fit_to_input(image[None], shape)[0], target
+        return fit_to_input(image[None], shape, resize)[0], target
 
     def empty_targets(self, shape: Shape) -> Tensor:
         """Memory for the targets of all images, which a network of this input shape is trained with."""
         return torch.empty_like(self.labels)
 
-    def decoded(self, shape: Shape) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
+    def decoded(self, shape: Shape, resize: Resize = STRETCH) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
         """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn.
 
         Several threads decode.
@@ -93,7 +97,7 @@ class Files:
 
         def read(position: int) -> tuple[Tensor, Tensor] | Unreadable:
             try:
-                return self.fitted(position, shape)
+                return self.fitted(position, shape, resize)
             except Unreadable as error:
                 return error
 
@@ -127,9 +131,13 @@ def usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ignore_pillow_warnings() -> Any:
-    """A context manager that ignores Pillow's warnings of odd but readable files."""
-    return warnings.catch_warnings(action="ignore", category=UserWarning)
+@contextmanager
+def ignore_pillow_warnings() -> Iterator[None]:
+    """Ignore Pillow's warnings of odd or large, but readable files inside the `with` block."""
+    with warnings.catch_warnings():
+        for category in (UserWarning, Image.DecompressionBombWarning):
+            warnings.simplefilter("ignore", category)
+        yield
 
 
 def decode(file: Path) -> Tensor:
@@ -160,6 +168,9 @@ def describe_failure(error: Exception) -> str:
     """Why a file cannot be read, in a line, by what its decoder raised."""
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
+    if isinstance(error, Image.DecompressionBombError):
+        pixels, most = re.findall(r"\d+", str(error))[:2]
+        return f"it has {int(pixels):,} pixels, and {int(most):,} are read at most"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -47,7 +47,7 @@ DIFFERENCES = "settings"
 """The heading of what tells trainings of one name apart."""
 TEXTS = ("spec", "data", DIFFERENCES)
 """The headings of columns that are aligned to the left."""
-LEAST = ("images/s", "time", "GMACs", "epochs", "parameters")
+LEAST = ("images/s", "time", "MACs", "epochs", "parameters")
 """What is left out of a table that is too wide, in this order."""
 
 

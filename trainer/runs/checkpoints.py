@@ -188,15 +188,18 @@ class SafeCheckpointIO(CheckpointIO):
 
 
 class BestCheckpoint(Checkpoint):
-    """Keeps the weights of the best epoch in `best.ckpt`: that of the best value of a metric on the validation images.
+    """Keeps the weights of the best epoch in `best.ckpt`: that of the best value on the validation images.
 
-    Of several epochs with the same value, that of the least loss is the best. The state names no folder, so that a run
-    that was moved can be resumed.
+    `monitor` is what is compared, `metric` what is kept of the best epoch. Of several epochs with the same value, that
+    of the least loss is the best. The state names no folder, so that a run that was moved can be resumed.
     """
 
-    def __init__(self, folder: Path, metric: MetricSpec) -> None:
+    def __init__(self, folder: Path, metric: MetricSpec, monitor: MetricSpec) -> None:
         self.path = folder / "best.ckpt"
         self.metric = metric
+        self.monitor = monitor
+        self.value: float | None = None
+        """The best value of `monitor`."""
         self.score: float | None = None
         self.loss = math.inf
         self.epoch = 0
@@ -207,18 +210,19 @@ class BestCheckpoint(Checkpoint):
         return BEST_KEY
 
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
-        score, loss = (float(trainer.callback_metrics[name]) for name in (self.metric.log_name, "val_loss"))
-        if self._is_better(score, loss):
-            self.score, self.loss, self.epoch = score, loss, trainer.current_epoch + 1
+        names = (self.monitor.log_name, self.metric.log_name, "val_loss")
+        value, score, loss = (float(trainer.callback_metrics[name]) for name in names)
+        if self._is_better(value, loss):
+            self.value, self.score, self.loss, self.epoch = value, score, loss, trainer.current_epoch + 1
             trainer.save_checkpoint(self.path)
 
-    def _is_better(self, score: float, loss: float) -> bool:
-        if self.score is None or math.isnan(self.score):
+    def _is_better(self, value: float, loss: float) -> bool:
+        if self.value is None or math.isnan(self.value):
             return True
-        return self.metric.is_better(score, self.score) or (score == self.score and loss < self.loss)
+        return self.monitor.is_better(value, self.value) or (value == self.value and loss < self.loss)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"score": self.score, "loss": self.loss, "epoch": self.epoch}
+        return {"value": self.value, "score": self.score, "loss": self.loss, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if self.path.exists():  # what is kept no longer is no match for what comes

@@ -230,6 +230,16 @@ def test_images_are_turned_upright(orientation: int, tmp_path: Path) -> None:
     assert torch.equal(decode(file), upright[orientation])
 
 
+@pytest.mark.filterwarnings("error")
+def test_images_of_very_many_pixels_are_read_quietly_or_refused_in_words(tmp_path: Path) -> None:
+    Image.new("1", (10_000, 10_000)).save(tmp_path / "large.png")  # above Pillow's limit for a warning
+    Image.new("1", (20_000, 20_000)).save(tmp_path / "bomb.png")
+    files = Files(tmp_path, ("large.png", "bomb.png"), torch.zeros(2, dtype=torch.int64))
+    large, bomb = files.decoded((1, 8, 8))
+    assert tuple(large[0].shape) == (1, 8, 8)
+    assert str(bomb) == "it has 400,000,000 pixels, and 178,956,970 are read at most"
+
+
 def test_of_an_animation_the_first_picture_counts(tmp_path: Path) -> None:
     frames = [Image.fromarray(np.full((5, 5), value, np.uint8)) for value in (50, 200)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])

@@ -176,4 +176,4 @@ def test_callbacks_keep_their_names_in_checkpoints(tmp_path: Path) -> None:
     assert resume.LastCheckpoint(tmp_path, signals, SINGLE_PROCESS, "key").state_key == "Last"
     assert resume.RandomStates().state_key == "Randomness"
     assert TrainingMonitor(1, SINGLE_PROCESS, TASK.metric).state_key == "Epochs"
-    assert BestCheckpoint(tmp_path, TASK.metric).state_key == "Best"
+    assert BestCheckpoint(tmp_path, TASK.metric, TASK.metric).state_key == "Best"

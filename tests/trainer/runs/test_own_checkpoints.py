@@ -68,6 +68,22 @@ def test_of_epochs_with_the_same_accuracy_the_one_of_the_least_loss_is_best(tmp_
     assert checkpoints.load(folder / "checkpoints" / "best.ckpt")["epoch"] + 1 == most[2]
 
 
+def test_the_best_weights_can_be_chosen_by_the_loss(tmp_path: Path) -> None:
+    recipe = {"validation": 10, "epochs": 12, "optimizer": {"name": "adamw", "lr": 0.03}}
+    folder = trained(tmp_path, finished=True, monitor="val_loss", **recipe)
+    with open(folder / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    results = json.loads((folder / "results.json").read_text())
+    assert results["best_epoch"] == int(best["epoch"]) + 1
+    assert results["val_accuracy"] == pytest.approx(float(best["val_accuracy"]), abs=1e-6)
+    with pytest.raises(UsageError) as caught:
+        trained(tmp_path, monitor="val_acc")
+    assert str(caught.value) == (
+        "`train.monitor` is `val_acc`, which classification does not measure\n  help: did you mean `val_accuracy`?"
+    )
+
+
 def test_without_the_best_weights_the_last_are_tested_under_their_own_score(tmp_path: Path) -> None:
     folder = trained(tmp_path, optimizer={"name": "sgd", "lr": 0.001})
     (folder / "checkpoints" / "best.ckpt").unlink()

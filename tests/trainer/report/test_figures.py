@@ -1,0 +1,135 @@
+"""Pictures fit for print: what is drawn in them, read back from their SVG files and from matplotlib's own objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
+
+from trainer import drawing, figures
+from trainer.report import pictures
+
+LOG = "epoch,step,val_loss,val_accuracy,train_loss\n" + "".join(
+    f"{i},{i},{2 - 0.1 * i},{0.5 + 0.04 * i},{3 - 0.2 * i}\n" for i in range(9)
+)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that are saved, laid out."""
+    found: list[Any] = []
+    inner = figures.save
+
+    def save(figure: Any, file: Path) -> None:
+        inner(figure, file)
+        figure.canvas.draw()
+        found.append(figure)
+
+    monkeypatch.setattr(drawing, "save", save)
+    return found
+
+
+def overlaps(texts: Sequence[Any]) -> list[tuple[str, str]]:
+    """Pairs of texts whose boxes overlap."""
+    boxes = [(one.get_text(), one.get_window_extent()) for one in texts if one.get_text() and one.get_visible()]
+    return [(a, b) for i, (a, one) in enumerate(boxes) for b, other in boxes[i + 1 :] if one.overlaps(other)]
+
+
+def test_curves_mark_the_best_epoch_at_whole_ticks(tmp_path: Path, drawn: list[Any]) -> None:
+    (tmp_path / "metrics.csv").write_text(LOG)
+    drawing.curves(
+        tmp_path / "metrics.csv", tmp_path / "curves.png", "val_accuracy", "validation accuracy", best=7, percent=True
+    )
+    left, right = drawn[0].axes
+    for axes in (left, right):
+        assert all(tick == round(tick) for tick in axes.get_xticks())
+        assert not overlaps(axes.get_xticklabels())
+        (best,) = [line for line in axes.lines if line.get_label() == "best: epoch 7"]
+        assert list(best.get_xdata()) == [7, 7]
+    assert [line.get_label() for line in left.lines] == ["training", "validation", "best: epoch 7"]
+    assert list(left.lines[0].get_ydata()) == pytest.approx([3 - 0.2 * i for i in range(9)])
+    assert right.get_yticklabels()[1].get_text().endswith("%")
+    # told apart without colour: one line is dashed, and their lightness differs
+    assert left.lines[0].get_linestyle() != left.lines[1].get_linestyle()
+    assert (tmp_path / "curves.svg").read_text().startswith("<?xml")
+    with Image.open(tmp_path / "curves.png") as image:
+        assert image.width >= 7 * figures.DPI
+
+
+def test_colours_are_told_apart_with_colour_blindness() -> None:
+    """Seen by somebody without red or green cones (Viénot 1999), the two lines stay far apart."""
+    for cones in (
+        [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+        [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+    ):
+        seen = [torch.tensor(cones) @ torch.tensor(to_rgb(one)) for one in (figures.BLUE, figures.VERMILLION)]
+        assert float((seen[0] - seen[1]).norm()) > 0.4
+
+
+@pytest.mark.parametrize("count", [2, 20, 21, 60, 100])
+def test_every_class_is_named_and_no_texts_overlap(count: int, tmp_path: Path, drawn: list[Any]) -> None:
+    names = [f"class {i}" if i % 5 else f"a long name of species {i}" for i in range(count)]
+    matrix = torch.eye(count, dtype=torch.int64) * 30 + 1
+    drawing.confusion(matrix, names, tmp_path / "confusion.png")
+    axes = drawn[0].axes[0]
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [label.get_text() for label in labels] == [figures.short(name, 24) for name in names]
+        assert not overlaps(labels)
+    assert len(axes.texts) == (count**2 if count <= 20 else 0)
+    # nothing is outside of the picture
+    box = drawn[0].get_tightbbox()
+    with Image.open(tmp_path / "confusion.png") as image:
+        assert image.width >= box.width * figures.DPI
+
+
+def test_of_very_many_classes_some_are_named(tmp_path: Path, drawn: list[Any]) -> None:
+    names = [f"class {i}" for i in range(250)]
+    drawing.confusion(torch.eye(250, dtype=torch.int64), names, tmp_path / "confusion.png")
+    labels = drawn[0].axes[0].get_yticklabels()
+    assert [label.get_text() for label in labels[:3]] == ["class 0", "class 3", "class 6"]
+    assert not overlaps(labels)
+
+
+@pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (5, (1, 5)), (7, (2, 4)), (13, (3, 5)), (24, (4, 6))])
+def test_rows_of_images_are_about_equally_long(
+    count: int, shape: tuple[int, int], tmp_path: Path, drawn: list[Any]
+) -> None:
+    title = "some/very/long/path/of/an/image/IMG_0001.jpg\nan animal with a long name, taken for\nanother (87%)"
+    drawing.grid(torch.zeros(count, 3, 8, 8, dtype=torch.uint8), [title] * count, tmp_path / "grid.png", 6, "title")
+    (axes,) = drawn[0].axes
+    rows, columns, _ = axes.images[0].get_array().shape
+    assert (rows // drawing._TALL, columns // drawing._TILE) == shape
+    assert not overlaps([*axes.texts, axes.title])
+
+
+# --- characters ------------------------------------------------------------------------------------------------------
+
+
+def test_characters_are_drawn_by_a_font_that_has_them(tmp_path: Path) -> None:
+    """𝒜 (U+1D49C) is not in DejaVu Sans, but in STIX, which comes with matplotlib."""
+    import matplotlib
+
+    with figures.fonts_for(["dog", "\U0001d49c"]):
+        families = matplotlib.rcParams["font.family"]
+    assert families[0] == "DejaVu Sans"
+    assert len(families) == 2
+    assert figures.without_glyphs(["dog", "\U0001d49c", "собака"]) == []
+
+
+def test_classes_that_no_font_can_write_are_numbered_and_noted_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    odd = "\U0001f9ff\U00012345"  # an emoji, cuneiform
+    missing = figures.without_glyphs([odd])
+    assert missing
+    assert pictures._legible(["cat", odd, "dog"]) == ["cat", "class 1", "dog"]
+    assert capsys.readouterr().err.startswith(f"note: no font has the characters `{missing[0]}`")
+    drawing.confusion(torch.eye(2, dtype=torch.int64), ["cat", odd], tmp_path / "confusion.png")
+    assert not recwarn.list
+    assert pictures._legible(["cat", "dog"]) == ["cat", "dog"]
+    assert capsys.readouterr().err == ""
