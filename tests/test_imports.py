@@ -26,6 +26,8 @@ def run(code: str) -> str:
         ["check", "resnet50", "--layers"],
         ["summary", "resnet50"],
         ["summary", "resnet50", "--format", "json"],
+        ["compare", "resnet50", "vgg16"],
+        ["fit", "densenet121", "--vary", "growth", "--params", "5M"],
         ["list"],
         ["explain", "conv"],
         ["explain", "dense"],
