@@ -15,7 +15,7 @@ from trainer.figures import BLUE, GREY, VERMILLION, figure_of, fonts_for, save, 
 from trainer.input.augment_batch import Augmentation
 from trainer.input.datasets import InMemory
 from trainer.input.loaders import Stream
-from trainer.runs.folders import read_log
+from trainer.logs import read_log
 
 DRAWS = 7
 """How often the augmentation of an image is drawn."""
