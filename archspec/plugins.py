@@ -18,9 +18,9 @@ from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
 from archspec.language.finder import explain_unreadable
 from archspec.language.names import check_block
-from archspec.layers.kept import Kept
+from archspec.layers.kept import Kept, is_sound
 from archspec.layers.primitive import Arguments, Primitive
-from archspec.layers.reach import Reach
+from archspec.layers.reach import Reach, fits
 from archspec.layers.registry import primitives, register
 
 if TYPE_CHECKING:
@@ -254,14 +254,14 @@ class _Foreign(Primitive):
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept | None:
         kept = self._call_view(self.inner.kept, arguments, shape, output)
-        if kept is not None and not (isinstance(kept, Kept) and kept.is_sound(MAX_NUMBER)):
+        if kept is not None and not (isinstance(kept, Kept) and is_sound(kept, MAX_NUMBER)):
             message = f"`{self.name}` of the plugin {self.what} gives {_show_value(kept)} as what it keeps"
             raise UsageError(message, help="`Kept` has whole numbers that are not negative; `None` says nothing")
         return kept
 
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         reach = self._call_view(self.inner.reach, arguments, shape, output)
-        if not isinstance(reach, Reach) or not reach.fits(shape, output):
+        if not isinstance(reach, Reach) or not fits(reach, shape, output):
             message = f"`{self.name}` of the plugin {self.what} gives {_show_value(reach)} as its reach"
             raise UsageError(message, help=f"`Reach` names axes of its input ({show(shape)})")
         return reach

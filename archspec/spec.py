@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping as ABCMapping, Sequence
+from collections.abc import Iterator, Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import find_uses, report_unused
 from archspec.plugins import load_installed
-from archspec.recipe import Recipe
+from archspec.recipe import Recipe, images, parts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -49,7 +49,7 @@ MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single opera
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A valid spec, with its variant and settings chosen.
+    """A valid spec, with its variant and settings choose.
 
     `load` and `from_dict` make it. It is never changed: `replace` and `without_aux` give another one.
     """
@@ -57,7 +57,7 @@ class Spec:
     file: str
     """The file it was read from, as errors show it."""
     variant: str | None
-    """The variant that was chosen, or `None` for the file as it stands."""
+    """The variant that was choose, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
     recipe: Recipe
@@ -253,6 +253,8 @@ class SpecFile:
         if shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
+        for wrong in _faults_of_recipe(sections, plan):
+            report.add(wrong, frames=frames)
         if report.count > before:
             return None
         resolved = plain(root) | {"name": plan.name}
@@ -296,6 +298,21 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
+
+
+def _faults_of_recipe(sections: Sections, plan: Plan) -> Iterator[Fault]:
+    """What the recipe says of the network's parts and input that they do not fit."""
+    recipe, section = sections.recipe, sections.root.get("train")
+    yield from images.faults_in(section, recipe, plan.input)
+    if recipe.freeze is None and recipe.lr_scale is None:
+        return
+    known = primitives()
+    layers = []
+    for one in plan.layers:
+        buffers = known[one.layer.primitive].buffers(one.layer.arguments, one.input)
+        layers.append((one.path, [name for name, _ in one.layer.parameters], buffers > 0))
+    merges = {group.path for group in plan.graph.groups if group.node.is_merge}
+    yield from parts.faults_in(section, recipe.freeze, recipe.lr_scale, parts.Outline(layers, merges))
 
 
 def _spell_use(name: str, document: Document, specs: list[Spec]) -> str:
@@ -368,7 +385,7 @@ def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
     """Load a spec from data: what `Spec.resolved` holds, or a spec file's content as Python values.
 
     Args:
-        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refused.
+        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refuse.
         name: What errors call it, and the network's name where `data` has none.
 
     Raises:
@@ -426,4 +443,4 @@ def _picture(plan: Plan) -> str:
     return svg(plan)
 
 
-Plan.picture = staticmethod(_picture)
+Plan._picture = staticmethod(_picture)

@@ -21,7 +21,7 @@ from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.merges import MERGE_RULES
 from archspec.layers.registry import primitives
-from archspec.recipe import AUGMENTATIONS, LOSSES, OPTIMIZERS, Option
+from archspec.recipe import AUGMENTATIONS, LOSSES, OPTIMIZERS, RESIZES, Option
 
 MARKED = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SECTIONS = {  # of the same page: where more is said
@@ -122,7 +122,13 @@ def _recipe() -> str:
     return table(["key", "meaning", "value", "default"], rows)
 
 
-_RECIPE_LINKS = {"data": "[Data](data.md)", "augment": "[Augmentations](#augmentations)"}
+_RECIPE_LINKS = {
+    "data": "[Data](data.md)",
+    "weights": "[Fine-tuning](fine-tuning.md)",
+    "freeze": "[Frozen parts](fine-tuning.md#frozen-parts)",
+    "lr_scale": "[Rates of their own](fine-tuning.md#rates-of-their-own)",
+    "augment": "[Augmentations](#augmentations)",
+}
 
 
 def _yaml(value: object) -> str:
@@ -173,6 +179,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "initialisers": _initialisers,
     "expect-keys": lambda: _forms("key", keywords.EXPECT_KEYS),
     "recipe-keys": _recipe,
+    "resizes": lambda: _options("resize", RESIZES.items()),
     "losses": lambda: _options("loss", LOSSES.items()),
     "optimizers": lambda: _options("optimizer", OPTIMIZERS.items(), "lr"),
     "augmentations": lambda: table(

@@ -28,16 +28,16 @@ LONGEST_NAME, LONGEST_LINE = 24, 28
 """How many characters of a class's name, and of a line above an image, are shown."""
 
 
-def images_at(part: InMemory | Stream, positions: list[int]) -> Tensor:
-    """Some images of a part, uint8 `(N, C, H, W)`; those of a stream at the network's size."""
+def batch_at(part: InMemory | Stream, positions: list[int]) -> tuple[Tensor, Tensor]:
+    """Some images of a part, uint8 `(N, C, H, W)`, and their targets; those of a stream at the network's size."""
     if isinstance(part, InMemory):
-        return part.images[positions]
+        return part[positions]
     if not positions:
-        return torch.empty(0, *part.shape, dtype=torch.uint8)
+        return torch.empty(0, *part.shape, dtype=torch.uint8), torch.empty(0)
     batch = part[0, positions]
     if not isinstance(batch, tuple):
         raise batch
-    return batch[0]
+    return batch
 
 
 def files_at(part: InMemory | Stream, positions: list[int]) -> list[str]:
@@ -84,8 +84,11 @@ def curves(log: Path, file: Path, metric: str, heading: str, *, best: int | None
     save(figure, file)
 
 
-def confusion(matrix: Tensor, names: Sequence[str], file: Path) -> None:
-    """A confusion matrix, each row by its sum; of very many classes, `NAMED` are named."""
+def confusion(matrix: Tensor, names: Sequence[str], file: Path, what: str = "images") -> None:
+    """A confusion matrix, each row by its sum; of very many classes, `NAMED` are named.
+
+    Where numbers are large, they are written as percent of the row. `what` is what was counted.
+    """
     count, shown = len(names), [short(name, LONGEST_NAME) for name in names]
     cell = 0.34 if count <= NUMBERED else 0.13
     margin = 0.9 + 0.06 * max(map(len, shown))
@@ -94,7 +97,8 @@ def confusion(matrix: Tensor, names: Sequence[str], file: Path) -> None:
         figure, (axes,) = figure_of(size + margin + 0.7, size + margin, 1)
         shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1)
         image = axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="Blues", interpolation="nearest")
-        axes.set(xlabel="taken for", ylabel="class")
+        in_percent = int(matrix.max()) > 9999
+        axes.set(xlabel=f"taken for{' (%)' * in_percent}", ylabel="class")
         every = range(0, count, math.ceil(count / NAMED))
         letters = 8 if count <= NUMBERED else 6
         axes.set_xticks(
@@ -103,8 +107,10 @@ def confusion(matrix: Tensor, names: Sequence[str], file: Path) -> None:
         axes.set_yticks(every, [shown[i] for i in every], fontsize=letters)
         for row, column in matrix.nonzero().tolist() if count <= NUMBERED else ():
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, int(matrix[row, column]), ha="center", va="center", color=colour, fontsize=7)
-        bar = figure.colorbar(image, ax=axes, fraction=0.046, label="share of the class's test images")
+            share = f"{100 * shares[row, column]:.0f}" if shares[row, column] >= 0.005 else ""
+            text = share if in_percent else str(int(matrix[row, column]))
+            axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7)
+        bar = figure.colorbar(image, ax=axes, fraction=0.046, label=f"share of the class's test {what}")
         bar.ax.tick_params(labelsize=7)
         save(figure, file)
 
@@ -124,10 +130,17 @@ def show_draws(images: Tensor, draws: Sequence[Tensor], file: Path) -> None:
     grid(drawn.flatten(0, 1), titles, file, DRAWS + 1, "training images, and draws of their augmentation")
 
 
-def grid(images: Tensor, titles: Sequence[str], file: Path, columns: int, title: str) -> None:
+def grid(
+    images: Tensor,
+    titles: Sequence[str],
+    file: Path,
+    columns: int,
+    title: str,
+    legend: Sequence[tuple[str, str]] = (),
+) -> None:
     """uint8 images `(N, C, H, W)`, one at least, side by side, each below its title of three lines at most.
 
-    There are up to `columns` in a row, and rows are about equally long.
+    There are up to `columns` in a row, and rows are about equally long. A `legend` says what colours stand for.
     """
     rows = math.ceil(len(images) / columns)
     columns = math.ceil(len(images) / rows)
@@ -136,14 +149,20 @@ def grid(images: Tensor, titles: Sequence[str], file: Path, columns: int, title:
     titles = ["\n".join(short(line, LONGEST_LINE) for line in text.splitlines()) for text in titles]
     # one picture of all: a part of a figure for each would take matplotlib seconds
     whole = torch.full((tall * rows, _TILE * columns, 3), 255, dtype=torch.uint8)
-    with fonts_for(titles):
-        figure, (axes,) = figure_of(1.5 * columns, 1.5 * tall / _TILE * rows + 0.4, 1)
+    with fonts_for([*titles, *(name for name, _ in legend)]):
+        figure, (axes,) = figure_of(1.5 * columns, 1.5 * tall / _TILE * rows + (0.8 if legend else 0.4), 1)
         tiles = functional.resize(images.cpu(), [_TILE - 8, _TILE - 8], InterpolationMode.NEAREST).permute(0, 2, 3, 1)
         for number, (tile, text) in enumerate(zip(tiles, titles, strict=True)):
             top, left = tall * (number // columns) + tall - _TILE, _TILE * (number % columns)
             whole[top : top + _TILE - 8, left + 4 : left + _TILE - 4] = tile
             axes.text(left + _TILE / 2, top - 4, text, ha="center", va="bottom", fontsize=6)
         axes.imshow(whole.numpy(), interpolation="nearest")
+        if legend:
+            from matplotlib.patches import Patch
+
+            patches = [Patch(color=colour, label=short(name, LONGEST_NAME)) for name, colour in legend]
+            place = {"loc": "outside lower center", "ncols": min(len(patches), 2 * columns), "frameon": False}
+            figure.legend(handles=patches, fontsize=8, **place)
         axes.set_title(title, fontsize=9)
         axes.axis("off")
         save(figure, file)

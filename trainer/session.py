@@ -29,11 +29,13 @@ from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
+from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
-from trainer.runs.job import Job, load_job
+from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
+from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
 from trainer.tasks import PREDICTIONS, Evaluation
 
@@ -90,6 +92,9 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
+        "resize": job.recipe.resize.to_dict(),
+        "input": list(job.spec.plan.input[1:]),
+        "weights": job.start and job.start.record(),
         "key": fingerprint(job),
         "machine": asdict(group.devices),
     }
@@ -121,7 +126,35 @@ def resume_run(
         group.broadcast(lambda: checkpoints.remove_leftovers(run.folder))
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
+        group.broadcast(lambda: _say_where(job, run, checkpoint, say))
+        if checkpoint is None:
+            job = group.rank_zero_first(lambda: load_start_again(job, run))
         return _fit_and_test(job, run, options, checkpoint)
+
+
+def extend_run(
+    run: Run, epochs: int, data_folder: Path | None, out: Path, options: Options, say: Callable[[str], None]
+) -> Result:
+    """Go on with a run, finished or not, until it has been trained for more epochs, in a new folder below `out`.
+
+    On a CPU, the results are the same, bit for bit, as if it had been trained for so many epochs from the beginning;
+    where a run of these is finished already, its result is returned. `say` takes notes for the user.
+    Raises `UsageError` where the training would have gone otherwise with more epochs, as it does by some schedules.
+    """
+    group = options.group
+    with mute_libraries(), ExitStack() as stack:
+        group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices))
+        checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
+        job = extended(job, run, checkpoint, epochs)
+        before = group.broadcast(lambda: run_folders.find_finished(out, fingerprint(job)))
+        if before is not None and before.result is not None:
+            say(f"already trained: this is the result of {before.folder}")
+            return before.result
+        longer = group.broadcast(lambda: _begin(job, out, group, stack))
+        checkpoint = group.broadcast(lambda: copy_state(run, longer, _resolved(job)))
+        group.broadcast(lambda: _say_where(job, longer, checkpoint, say))
+        return _fit_and_test(job, longer, options, checkpoint)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
@@ -132,10 +165,14 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
             "that of the run",
             help="give it the data that it had (--data, or --data-folder for a set by name), or train anew",
         )
-    checkpoint = checkpoints.latest(run.folder / "checkpoints", say)
+    return checkpoints.latest(run.folder / "checkpoints", say)
+
+
+def _say_where(job: Job, run: Run, checkpoint: Path | None, say: Callable[[str], None]) -> None:
+    """Say where a training goes on. Raises `UsageError` where the checkpoint is another run's."""
     if checkpoint is None:
         say("there is no checkpoint yet: training from the start")
-        return None
+        return
     content = checkpoints.load_own(checkpoint, run.recorded("key"), _resolved(job))
     epoch, batch, step = resume.position(content, checkpoint)
     done = epoch == job.recipe.epochs or step == job.recipe.steps
@@ -145,11 +182,10 @@ def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
     if isinstance(best, dict) and best.get("score") is not None and not file.exists():
         then = "the last weights are tested" if done else "the best of the epochs to come are kept"
         say(f"{file}, the best weights so far, is no longer there: {then}")
-    return checkpoint
 
 
 def fingerprint(job: Job) -> str:
-    """Identifies a training by its spec, recipe, classes and images: by what they are, wherever they lie."""
+    """Identifies a training by its spec, recipe, classes, images and first weights, wherever these lie."""
     digest = hashlib.sha256(repr(job.data.class_names).encode())
     for split in (job.train, job.validation, job.test):
         if isinstance(split, Stream):
@@ -157,6 +193,8 @@ def fingerprint(job: Job) -> str:
         else:
             digest.update(split.images.numpy().data)
             digest.update(split.labels.numpy().data)
+    if job.start is not None:
+        digest.update(job.start.digest.encode())
     spec = _resolved(job)
     if job.data_path is not None:
         spec = spec | {"train": {name: value for name, value in spec["train"].items() if name != "data"}}
@@ -186,7 +224,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             job.task,
             step=step,
             start=(epoch, batch),
-            unused_parameters=bool(job.spec.plan.outputs),
+            unused_parameters=bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws),
         )
         device = engine.strategy.root_device
         loading: dict[str, Any] = {"group": group, "workers": options.workers}
@@ -208,6 +246,8 @@ def _make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
+    if job.start is not None:
+        job.start.put_into(module.network)
     if isinstance(job.train, Stream):
         module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # the workers augment
     return module
@@ -232,7 +272,8 @@ def _make_callbacks(
     )
     validated: list[Callback] = [best] if len(job.validation) else []
     bars: list[Callback] = [Bar(job.recipe, monitor) if options.progress else Heartbeat(job.recipe, monitor)]
-    return [monitor, resume.RandomStates(), *validated, last, *bars]
+    frozen: list[Callback] = [Freezing(job.recipe.freeze)] if job.recipe.freeze else []
+    return [*frozen, monitor, resume.RandomStates(), *validated, last, *bars]
 
 
 @contextmanager

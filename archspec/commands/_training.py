@@ -39,6 +39,15 @@ def resume_named_run(
     return resume_run(run, data_folder, options, _note, source=source)
 
 
+def extend_named_run(name: str, epochs: int, data_folder: Path | None, out: Path, options: Options) -> Result:
+    """Go on with a run until it has been trained for more epochs, and return the result."""
+    from trainer.runs.folders import find
+    from trainer.session import extend_run
+
+    run = options.group.broadcast(lambda: find(name, out))
+    return extend_run(run, epochs, data_folder, out, options, _note)
+
+
 @dataclass(frozen=True)
 class DataOptions:
     """Options of how data sets are found and read."""
@@ -89,6 +98,8 @@ def train_all(
             f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
             f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
+        for line in job.described():
+            click.echo(escape(line))
         before = None if force else group.broadcast(partial(_finished, out, job))
         if before is not None and before.result is not None:
             click.echo(f"already trained: this is the result of {before.folder}; --force trains it again")

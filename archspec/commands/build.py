@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 @click.argument("spec")
 @variant_option
 @set_option
-@click.option("--summary", is_flag=True, help="Print torchinfo's table of the module under the plan's totals.")
-@click.option("--depth", type=click.IntRange(1), default=4, show_default=True, help="Levels of the summary's table.")
+@click.option("--summary", is_flag=True, help="Print the network's tree with its figures, as `archspec summary` does.")
+@click.option("--torchinfo", is_flag=True, help="Print torchinfo's table of the module.")
+@click.option("--depth", type=click.IntRange(1), metavar="N", help="Show at most N levels of these.")
 @click.option("--no-aux", "aux", flag_value=False, default=True, help="Leave auxiliary classifiers out.")
 @click.option(
     "--weights",
@@ -61,7 +62,8 @@ def command(
     variant: str | None,
     settings: tuple[str, ...],
     summary: bool,
-    depth: int,
+    torchinfo: bool,
+    depth: int | None,
     origin: str | None,
     partial: bool,
     adapt: bool,
@@ -72,8 +74,9 @@ def command(
     """Assemble SPEC as a torch module."""
     from archspec.spec import load
 
-    if summary and output_format == "json":
-        raise UsageError("--summary is for people: it does not go with --format json")
+    for option, given in (("--summary", summary), ("--torchinfo", torchinfo)):
+        if given and output_format == "json":
+            raise UsageError(f"{option} is for people: it does not go with --format json")
     for option, given in (("--partial", partial), ("--adapt", adapt)):
         if given and origin is None:
             raise UsageError(f"{option} says how weights are loaded: it needs --weights")
@@ -84,8 +87,12 @@ def command(
         echo_notes(loaded.notes)
         loaded = loaded if aux else loaded.without_aux()
         module = _build_module(loaded)
-        weights = None if origin is None else _load(module, loaded.plan, origin, partial, adapt)
-        table = _table(module, loaded.plan, depth) if summary else None
+        weights = None
+        if origin is not None:
+            from archspec.weights.origins import load_from
+
+            weights = load_from(origin, module, loaded.plan.input, partial=partial, adapt=adapt)
+        table = _torchinfo(module, loaded.plan, 4 if depth is None else depth) if torchinfo else None
         saved, note = (None, None) if save is None else _save(module, save, loaded.plan, origin, weights)
     except (SpecError, UsageError) as error:
         if output_format == "json":
@@ -98,7 +105,12 @@ def command(
         if note is not None:
             click.echo(f"note: {note}", err=True)
         return
-    click.echo(lines([plan])[0])
+    if summary:
+        from archspec.commands._summary import as_text
+
+        click.echo(as_text(plan, depth=depth), nl=False)
+    else:
+        click.echo(lines([plan])[0])
     for text in (weights and weights.render(), table, saved, note and f"  note: {note}"):
         if text:
             click.echo(text)
@@ -108,12 +120,19 @@ def _save(
     module: nn.Module, path: str, plan: Plan, origin: str | None, loaded: Loaded | None
 ) -> tuple[str, str | None]:
     """Write the weights, with what is known of their images; what was done, and what was left out, in words."""
-    from archspec.weights import metadata, save
+    from archspec.weights import save
+    from archspec.weights.origins import metadata_of
 
-    known = metadata(origin) if origin is not None and loaded is not None and os.path.isfile(origin) else {}
+    # what torchvision says of its weights is published, and not lost
+    lasting = path.endswith(".safetensors") or (origin is not None and os.path.exists(origin))
+    known = metadata_of(origin) if origin is not None and loaded is not None and lasting else {}
     lengths = {"mean": plan.input[0], "std": plan.input[0], "classes": plan.output[0]}
     whole = loaded is not None and all(one.reason == "unknown" for one in loaded.skipped)
-    fitting = {name: text for name, text in known.items() if whole and len(json.loads(text)) == lengths[name]}
+    fitting = {
+        name: json.dumps(value, ensure_ascii=False)
+        for name, value in known.items()
+        if whole and len(value) == lengths.get(name, len(value))
+    }
     kept = fitting if path.endswith(".safetensors") else {}
     save(module, path, kept)
     said = f"{'initial weights' if loaded is None else 'weights'} saved to {escape_line(path)}"
@@ -133,28 +152,6 @@ def _build_module(spec: Spec) -> nn.Module:
     if count != plan.params:
         raise AssertionError(f"the plan has {plan.params:,} parameters, but the module {count:,}")
     return module
-
-
-def _load(module: nn.Module, plan: Plan, origin: str, partial: bool, adapt: bool) -> Loaded:
-    """Raises `UsageError` where the weights cannot be had or do not fit; the module is then as it was."""
-    from archspec import weights
-
-    kind, _, name = origin.partition(":")
-    if kind == "torchvision" and name:
-        if adapt:
-            raise UsageError(
-                "--adapt makes the tensors of files over, not those of torchvision",
-                help="save them first for the size that they have (--weights torchvision:NAME --save w.safetensors), "
-                "then load that file (--weights w.safetensors --adapt)",
-            )
-        return weights.transplant_torchvision(name, module, plan.input, partial=partial)
-    if not os.path.exists(origin) and re.fullmatch(r"[a-z][a-z0-9_]*(\.[A-Z][A-Z0-9_]*)?", origin):
-        raise UsageError(
-            f"cannot read {escape_line(origin)}: there is no such file",
-            help=f"torchvision's published weights are loaded by --weights torchvision:{origin}",
-        )
-    state = weights.read(origin)
-    return weights.load(module, state, partial=partial, adapt=adapt, source=origin, input_shape=plan.input)
 
 
 def _check_memory(plan: Plan) -> None:
@@ -206,7 +203,7 @@ def _memory_limits(root: str = "/sys/fs/cgroup", groups: str = "/proc/self/cgrou
             yield "/".join([folder, *steps[:count], name])
 
 
-def _table(module: nn.Module, plan: Plan, depth: int) -> str:
+def _torchinfo(module: nn.Module, plan: Plan, depth: int) -> str:
     """torchinfo's table, checked against the plan: parameters and output shape are equal, or it is our fault."""
     from torchinfo import summary
 

@@ -84,7 +84,8 @@ def _table(plan: Plan) -> list[str]:
     for row in rows(plan):
         line = str(row.line) if row.file == plan.file else f"{escape_line(row.file)}:{row.line}"
         macs = "-" if row.aux else show_macs_in_column(row.macs)
-        table.append((row.path, row.kind, line, show(row.output), f"{row.params:,}", macs))
+        params = f"{row.params:,}" if row.module == row.path else f"of {row.module}"
+        table.append((row.path, row.kind, line, show(row.output), params, macs))
     return [f"  {line}" for line in aligned(table, "<<><>>")]
 
 

@@ -20,6 +20,12 @@ from archspec.foundation.errors import escape, escape_line
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to show.")
 @click.option(
+    "--save",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write predictions that are images there: the masks of a segmentation, over no other file.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
 )
 @click.option(
@@ -30,10 +36,10 @@ from archspec.foundation.errors import escape, escape_line
     help="For people, or for programs; csv has a row for each image.",
 )
 @plugin_option
-def command(run: str, images: tuple[Path, ...], top: int, out: Path, output_format: str) -> None:
+def command(run: str, images: tuple[Path, ...], top: int, save: Path | None, out: Path, output_format: str) -> None:
     """Say what each IMAGE shows by the best weights of RUN, a run's folder or its name below --out.
 
-    In place of a folder, the images in it and in its subfolders are classified. Images that cannot be read are named,
+    In place of a folder, the images in it and in its subfolders are taken. Images that cannot be read are named,
     and make the exit status 2.
     """
     from trainer.runs.folders import find
@@ -44,7 +50,7 @@ def command(run: str, images: tuple[Path, ...], top: int, out: Path, output_form
     files = find_images(images)
     errors: list[tuple[Path, str]] = []
     progress = sys.stderr.isatty() and (output_format == "json" or not sys.stdout.isatty())
-    answers = _readable(predict(found, files, top, progress=progress), errors)
+    answers = _readable(predict(found, files, top, save, progress=progress), errors)
     if output_format == "json":
         results = [{"image": str(image), **answer} for image, answer in answers]
         failures = [{"image": str(image), "message": message} for image, message in errors]

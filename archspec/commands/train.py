@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from click.core import ParameterSource
 from archspec.commands._common import echo_notes, plugin_option, set_option, variants_option
 from archspec.commands._training import (
     DataOptions,
+    extend_named_run,
     is_first,
     report_errors_once,
     resume_named_run,
@@ -46,6 +48,13 @@ if TYPE_CHECKING:
 )
 @click.option("--download", is_flag=True, help="Download the data set there if it is missing.")
 @click.option("--skip-unreadable", is_flag=True, help="Skip images that cannot be read, rather than stop.")
+@click.option(
+    "--weights",
+    metavar="SOURCE",
+    help="Start from weights: those of a FILE, of a RUN by its folder, or torchvision's (torchvision:resnet18).",
+)
+@click.option("--partial", is_flag=True, help="Leave out weights that do not fit, a head for example, and say which.")
+@click.option("--adapt", is_flag=True, help="Make a file's weights over for another size or number of channels.")
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs.")
 @click.option(
     "--compile",
@@ -58,6 +67,12 @@ if TYPE_CHECKING:
 )
 @click.option("--name", metavar="NAME", help="What the run is called, and its folder; the spec's name by default.")
 @click.option("--resume", metavar="RUN", help="Resume a run that was stopped: its folder, or its name below --out.")
+@click.option(
+    "--from",
+    "previous",
+    metavar="RUN",
+    help="Go on with a run, in a folder of its own, until it has been trained for --epochs in all.",
+)
 @click.option("--force", is_flag=True, help="Train again even if there is a finished run.")
 @click.option(
     "--repeat",
@@ -115,12 +130,16 @@ def command(
     data_folder: Path,
     download: bool,
     skip_unreadable: bool,
+    weights: str | None,
+    partial: bool,
+    adapt: bool,
     epochs: int | None,
     compile: bool,
     settings: tuple[str, ...],
     out: Path,
     name: str | None,
     resume: str | None,
+    previous: str | None,
     force: bool,
     repeat: int,
     save_steps: int | None,
@@ -134,12 +153,20 @@ def command(
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
     if resume is not None:
-        _check_resume(context)
+        _check_kept(context, "--resume")
+    if previous is not None:
+        _check_kept(context, "--from")
+        if epochs is None:
+            raise UsageError("--from goes on with a run for more epochs: --epochs says for how many in all")
     specs = specs or ("digits",)
     if variants and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
     if data is not None and resume is None:
         settings = (*settings, f"train.data={data}")
+    if weights is not None:
+        settings = (*settings, f"train.weights={json.dumps(weights)}")
+    for key, given in (("partial", partial), ("adapt", adapt)):
+        settings = (*settings, *([f"train.{key}=true"] if given else []))
     if task is not None:
         settings = (*settings, f"train.task={task}")
     if epochs is not None:
@@ -147,9 +174,10 @@ def command(
     if compile:
         settings = (*settings, "train.compile=true", "train.channels_last=true")
     with report_errors_once():
-        loaded = [] if resume else [_loaded(*one, recipe, settings) for one in _chosen(specs, variants)]
+        chosen = [] if resume or previous else _chosen(specs, variants)
+        loaded = [_loaded(*one, recipe, settings) for one in chosen]
     if name is not None:
-        _check_name(name, len(loaded))
+        _check_name(name, 1 if previous else len(loaded))
     if is_first():
         echo_notes(note for spec in loaded for note in spec.notes)
     if print_config:
@@ -160,9 +188,11 @@ def command(
         from trainer.session import Options
 
         options = Options(_interactive(), save_steps, save_minutes, workers=workers, group=group)
+        there = data_folder if context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE else None
         if resume is not None:
-            chosen = context.get_parameter_source("data_folder") is ParameterSource.COMMANDLINE
-            results = [resume_named_run(resume, data_folder if chosen else None, out, options, data)]
+            results = [resume_named_run(resume, there, out, options, data)]
+        elif previous is not None and epochs is not None:
+            results = [extend_named_run(previous, epochs, there, out, options)]
         else:
             from trainer.runs.job import DataCache
 
@@ -190,16 +220,17 @@ def _check_name(name: str, trainings: int) -> None:
         )
 
 
-def _check_resume(context: click.Context) -> None:
-    """Raises `UsageError` where `--resume` is given together with options that would change the run."""
+def _check_kept(context: click.Context, option: str) -> None:
+    """Raises `UsageError` where `--resume` or `--from` is given together with options that would change the run."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    free = {"resume", "data", "data_folder", "out", "save_steps", "save_minutes", "plugins"}
+    free = {"resume", "data"} if option == "--resume" else {"previous", "epochs"}
+    free |= {"data_folder", "out", "save_steps", "save_minutes", "plugins"}
     free |= {"devices", "num_nodes", "strategy", "accelerator", "workers"}
     changing = [_OPTION_NAMES.get(name, f"--{name.replace('_', '-')}") for name in sorted(given - free)]
     if changing:
         raise UsageError(
-            f"--resume keeps the settings of the run, and cannot be combined with {', '.join(changing)}",
-            help="leave that out, or train anew without --resume",
+            f"{option} keeps the settings of the run, and cannot be combined with {', '.join(changing)}",
+            help=f"leave that out, or train anew without {option}",
         )
 
 
@@ -232,7 +263,7 @@ def _show_results(results: Sequence[Result], out: Path) -> None:
         click.echo(f"the table: {', '.join(map(str, write_tables(results, out)))}")
 
 
-_OPTION_NAMES = {"specs": "SPEC", "settings": "--set", "variants": "--variant"}
+_OPTION_NAMES = {"specs": "SPEC", "settings": "--set", "variants": "--variant", "previous": "--from"}
 
 
 def _devices(value: str | None) -> int | None:
@@ -259,5 +290,5 @@ def _config(spec: Spec) -> str:
     """A spec and its complete recipe, as YAML."""
     import yaml
 
-    data = spec.resolved | {"train": spec.recipe.to_dict()}
+    data = spec.resolved | {"train": spec.recipe.complete()}
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120))

@@ -27,7 +27,7 @@ CODES = {
     "loop-columns": "the columns or rows of a `for` differ in length, or a row in its columns",
     "mapping-for-list": "a mapping of layers stands where a list of nodes was meant",
     "name-reserved": "the name is taken by the language, a primitive or torch's modules",
-    "name-unknown": "no primitive, block or role has this name",
+    "name-unknown": "no primitive, block, role or part of the network has this name",
     "node-form": "what stands here is not a node",
     "out-of-range": "a value lies outside its permitted range",
     "plugin-failed": "a primitive of a plugin failed, or does not keep to the contract",

@@ -394,10 +394,15 @@ def same_padding(kernel: Any, dilation: Any = 1) -> Any:
     """The padding at each side by which a window of an odd size, at stride 1, keeps its input's height and width."""
     if _is_integer(kernel) and _is_integer(dilation):
         return dilation * (kernel // 2)
-    axes = [[one, one] if _is_integer(one) else one for one in (kernel, dilation)]
-    if any(not isinstance(axis, list) or len(axis) != 2 or not all(map(_is_integer, axis)) for axis in axes):
+    return [step * (size // 2) for size, step in zip(_pair(kernel), _pair(dilation), strict=True)]
+
+
+def _pair(value: Any) -> list[int]:
+    """An integer for both axes, height and width, as a list of two; a list of two as it is."""
+    axes = [value, value] if _is_integer(value) else value
+    if not isinstance(axes, list) or len(axes) != 2 or not all(map(_is_integer, axes)):
         raise ValueError
-    return [step * (size // 2) for size, step in zip(*axes, strict=True)]
+    return axes
 
 
 def _kind_of(value: Any) -> str:
@@ -450,12 +455,13 @@ FUNCTIONS: dict[str, Function] = {
         "same_padding(kernel), same_padding(kernel, dilation)",
         "The padding that keeps height and width at stride 1, for an odd kernel; of integers or lists of two.",
     ),
+    "pair": Function(_pair, "pair(x)", "An integer for height and width as a list of two; a list of two as it is."),
     "str": Function(_str, "str(x)", "The number as a text, to make a name: `'stage' + str(index)`."),
 }
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
-    if name in ("len", "str", "same_padding"):
+    if name in ("len", "pair", "str", "same_padding"):
         numbers = []
     elif name in ("sum", "min", "max") and len(arguments) == 1 and isinstance(arguments[0], list):
         numbers = arguments[0]

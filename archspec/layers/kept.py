@@ -28,11 +28,12 @@ class Kept:
     view: bool = False
     """Whether what it gives lies in the memory of what it takes, and is no tensor of its own."""
 
-    def is_sound(self, limit: int) -> bool:
-        """Whether its figures are whole numbers from 0 to below a limit."""
-        figures = (self.values, self.indices, self.once)
-        flags = (self.input, self.output, self.view)
-        return all(type(one) is int and 0 <= one < limit for one in figures) and set(map(type, flags)) == {bool}
+
+def is_sound(kept: Kept, limit: int) -> bool:
+    """Whether its figures are whole numbers from 0 to below a limit."""
+    figures = (kept.values, kept.indices, kept.once)
+    flags = (kept.input, kept.output, kept.view)
+    return all(type(one) is int and 0 <= one < limit for one in figures) and set(map(type, flags)) == {bool}
 
 
 NOTHING = Kept()

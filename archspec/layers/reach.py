@@ -44,15 +44,15 @@ class Reach:
     split: bool = False
     """Whether the first axis becomes the last two, row by row."""
 
-    def fits(self, shape: Shape, output: Shape) -> bool:
-        """Whether it speaks of axes that the input and the output have."""
-        steps = self.axes.values()
-        if not all(isinstance(step, AxisReach) and len(step.first) == len(step.last) > 0 for step in steps):
-            return False
-        named = {*self.axes, *(axis for part in self.layout or () for axis in part)}
-        spread = len(output) if self.layout is None else len(self.layout)
-        same = self.whole or self.split or self.layout is not None or len(output) == len(shape)
-        return same and spread == len(output) and named <= set(range(len(shape)))
+
+def fits(reach: Reach, shape: Shape, output: Shape) -> bool:
+    """Whether it speaks of axes that the input and the output have."""
+    if not all(isinstance(step, AxisReach) and len(step.first) == len(step.last) > 0 for step in reach.axes.values()):
+        return False
+    named = {*reach.axes, *(axis for part in reach.layout or () for axis in part)}
+    spread = len(output) if reach.layout is None else len(reach.layout)
+    same = reach.whole or reach.split or reach.layout is not None or len(output) == len(shape)
+    return same and spread == len(output) and named <= set(range(len(shape)))
 
 
 LOCAL = Reach()
@@ -61,7 +61,19 @@ WHOLE = Reach(whole=True)
 
 
 def windows(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -> AxisReach:
-    """Windows that slide over an axis."""
+    """The windows of a convolution or pooling along an axis.
+
+    Args:
+        kernel: The window's length in taps.
+        stride: Positions from one window to the next.
+        padding: Positions added at the start.
+        dilation: Positions from one tap to the next.
+
+    Example:
+        ```python
+        Reach({1: windows(3, stride=2, padding=1), 2: windows(3, stride=2, padding=1)})
+        ```
+    """
     return AxisReach((-padding,), (dilation * (kernel - 1) - padding,), stride)
 
 

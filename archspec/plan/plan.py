@@ -49,7 +49,7 @@ class Plan:
     vars: Pairs = ()
     """The values of the file's variables, as pairs of name and value."""
 
-    picture: ClassVar[Callable[[Plan], str] | None] = None
+    _picture: ClassVar[Callable[[Plan], str] | None] = None
     """What draws it as SVG: `archspec.spec` sets it, since what draws plans stands above them."""
 
     @property
@@ -73,7 +73,7 @@ class Plan:
 
     def _repr_svg_(self) -> str | None:
         """How a notebook shows it."""
-        picture = type(self).picture
+        picture = type(self)._picture
         return picture(self) if picture else None
 
     @property

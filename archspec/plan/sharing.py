@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
 from archspec.foundation.shapes import Shape, show
@@ -14,7 +14,6 @@ from archspec.layers.registry import primitives
 from archspec.plan.nodes import Group, Layer, Node, Wire
 
 if TYPE_CHECKING:
-    from archspec.plan.binding import Context
     from archspec.plan.graph import Graph
 
 
@@ -23,7 +22,8 @@ class Use:
     """The first node of its name, and how often it is used."""
 
     node: SyntaxNode
-    context: Context
+    context: Any
+    """The elaboration's context where it stands."""
     result: Node | None
     """What became of it; `None` where there is no layer in its place, or it is wrong."""
     mark: Mark

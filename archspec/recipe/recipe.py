@@ -6,7 +6,7 @@ JSON Schema and the mapping of defaults are made from them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
@@ -15,6 +15,7 @@ from archspec.recipe import augmentations
 from archspec.recipe.augmentations import AppliedAugmentation
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option, choose, refuse, section
+from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 
 LOSSES: Mapping[str, Option] = {
     "cross_entropy": Option(
@@ -25,6 +26,43 @@ LOSSES: Mapping[str, Option] = {
         {"label_smoothing": number(0, 1)},
         source="https://arxiv.org/abs/2110.00476",
     ),
+    "dice": Option(
+        "Of masks: one less the overlap of prediction and truth, a mean over images and classes.",
+        {"smooth": number(above=0)},
+        source="https://arxiv.org/abs/1606.04797",
+    ),
+    "focal": Option(
+        "Cross-entropy times `(1 - p)^gamma`, which weighs what is already right less.",
+        {"gamma": number(0)},
+        source="https://arxiv.org/abs/1708.02002",
+    ),
+    "tversky": Option(
+        "As `dice`, with `alpha` times what is wrongly found and `beta` times what is missed.",
+        {"alpha": number(0), "beta": number(0), "smooth": number(above=0)},
+        source="https://arxiv.org/abs/1706.05721",
+    ),
+}
+"""Each is a mean over images; `trainer.tasks` says which of them a task takes."""
+
+_FACTOR = {"factor": number(above=0)}
+
+_INTERPOLATION = choice("bilinear", "bicubic")
+
+RESIZES: Mapping[str, Option] = {
+    "stretch": Option(
+        "Each image is brought to the input's height and width, whatever its own ratio is.",
+        {"interpolation": _INTERPOLATION},
+    ),
+    "crop": Option(
+        "The shorter side is brought to `size` pixels, 8/7 of the input's if not given, and the centre is cut out.",
+        {"size": integer(1), "interpolation": _INTERPOLATION},
+    ),
+    "pad": Option(
+        "The image is brought into the input whole, and centred; what it leaves is filled with the grey level `fill`, "
+        "black if not given.",
+        {"fill": integer(0, 255), "interpolation": _INTERPOLATION},
+    ),
+    "weights": Option("As `weights` were trained or published with."),
 }
 
 _GAMMA = number(above=0)
@@ -64,7 +102,7 @@ SCHEDULES: Mapping[str, Option] = {
 
 OPTIONS: dict[str, dict[str, Schema]] = {
     key: {name: one.schema for name, one in options.items()}
-    for key, options in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES))
+    for key, options in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES), ("resize", RESIZES))
 }
 """What `name` chooses among in the sections that choose: the arguments of each."""
 
@@ -155,11 +193,34 @@ class _Choice:
 
 
 @dataclass(frozen=True)
-class Loss(_Section):
-    """The loss, a mean over images."""
+class Loss(_Choice):
+    """The loss, a mean over images; or the sum of several, its `terms`, each times its `factor`."""
 
-    name: str
-    label_smoothing: float = 0.0
+    terms: tuple[Loss, ...] = ()
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any] | Sequence[str | Mapping[str, Any]]) -> Self:
+        if isinstance(data, Mapping):
+            return super().from_dict(data)
+        return cls("sum", terms=tuple(cls.from_dict({"name": one} if isinstance(one, str) else one) for one in data))
+
+    def to_dict(self) -> Any:
+        return [one.to_dict() for one in self.terms] if self.terms else super().to_dict()
+
+    @property
+    def parts(self) -> tuple[Loss, ...]:
+        """The losses that are added up: itself where it is no sum."""
+        return self.terms or (self,)
+
+    @property
+    def factor(self) -> float:
+        """What it is multiplied by in a sum."""
+        return float(self.arguments.get("factor", 1.0))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its arguments, its factor aside."""
+        return {name: value for name, value in self.arguments.items() if name != "factor"}
 
 
 class Optimizer(_Choice):
@@ -168,6 +229,25 @@ class Optimizer(_Choice):
 
 class Schedule(_Choice):
     """A schedule of the learning rate."""
+
+
+class Resize(_Choice):
+    """How images are brought to the input's height and width."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and standard deviation of each channel, of values 0 to 1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Moments:
+        return cls(tuple(data["mean"]), tuple(data["std"]))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"mean": list(self.mean), "std": list(self.std)}
 
 
 @dataclass(frozen=True)
@@ -250,6 +330,32 @@ _WARMUP = (
     | {"allOf": [{"if": {"not": {"required": ["steps"]}}, "then": _EPOCHS}]}
 )
 _LOSS = Loss("cross_entropy")
+_RESIZE = Resize("stretch")
+_NAMED_WEIGHTS: Schema = {
+    "anyOf": [
+        {"const": "weights"},
+        {"type": "object", "required": ["name"], "properties": {"name": {"const": "weights"}}},
+    ]
+}
+_NORMALIZE: Schema = {
+    "title": "true, false, or one of `data`, `weights`, `imagenet`, or `{mean: […], std: […]}`",
+    "anyOf": [
+        boolean(),
+        choice("data", "weights", "imagenet"),
+        section(
+            ["mean", "std"],
+            mean={"type": "array", "items": number(0, 1), "minItems": 1},
+            std={"type": "array", "items": number(above=0), "minItems": 1},
+        ),
+    ],
+}
+_TERM = choose(None, {name: one | {"properties": one["properties"] | _FACTOR} for name, one in OPTIONS["loss"].items()})
+_LOSS_SCHEMA: Schema = {
+    "if": {"type": "array"},
+    "then": {"title": "a list of one or more losses", "type": "array", "items": _TERM, "minItems": 1},
+    "else": choose(_LOSS.name, OPTIONS["loss"])
+    | {"title": "a name, `{name: NAME, …}` with arguments, or a list of these"},
+}
 _OPTIMIZER = Optimizer("adamw", {"lr": 1e-3, "weight_decay": 1e-4})
 
 
@@ -292,8 +398,44 @@ class Recipe:
             "what chooses the best weights: `val_loss`, or a metric of the task, its first one if not given", _MONITOR
         ),
     ] = None
+    weights: Annotated[
+        str | None,
+        _Key(
+            "the weights to start from: a file, a run's folder, or `torchvision:NAME`; initial ones if not given",
+            either({"type": "string", "pattern": "."}, {"type": "null"}),
+        ),
+    ] = None
+    partial: Annotated[bool, _Key("whether weights that do not fit are left out, and said")] = False
+    adapt: Annotated[bool, _Key("whether a file's weights are made over for another size or number of channels")] = (
+        False
+    )
+    freeze: Annotated[
+        Freeze | None,
+        _Key(
+            "the parts that keep their weights and statistics, by their paths: a list, or `{path: epochs}` for those "
+            "that are trained after so many epochs",
+            FREEZE,
+        ),
+    ] = None
+    lr_scale: Annotated[
+        LrScale | None,
+        _Key(
+            "by what the learning rate of parts is multiplied, by their paths; with `{decay: N}`, that of each part "
+            "below a path is N times that of the next",
+            LR_SCALE,
+        ),
+    ] = None
+    resize: Annotated[
+        Resize, _Key("how images are brought to the input's size", choose(_RESIZE.name, OPTIONS["resize"]))
+    ] = _RESIZE
     normalize: Annotated[
-        bool, _Key("whether each channel is standardised by the training images' mean and standard deviation")
+        bool | Literal["data", "weights", "imagenet"] | Moments,
+        _Key(
+            "the mean and standard deviation that each channel is standardised by: `data`, the training images'; "
+            "`weights`, what the weights were trained with; true, the latter where it is known, else the former; "
+            "`imagenet`, or `{mean: […], std: […]}`; false for none",
+            _NORMALIZE,
+        ),
     ] = True
     augment: Annotated[
         tuple[AppliedAugmentation, ...],
@@ -302,7 +444,12 @@ class Recipe:
             {"type": "array", "items": augmentations.SCHEMA},
         ),
     ] = ()
-    loss: Annotated[Loss, _Key("the loss, with `label_smoothing`", choose(_LOSS.name, OPTIONS["loss"]))] = _LOSS
+    loss: Annotated[
+        Loss,
+        _Key(
+            "a loss, with its arguments, or a list of several, each with a `factor`, which are added up", _LOSS_SCHEMA
+        ),
+    ] = _LOSS
     optimizer: Annotated[
         Optimizer, _Key("an optimizer, with its arguments", choose(_OPTIMIZER.name, OPTIONS["optimizer"]))
     ] = _OPTIMIZER
@@ -346,7 +493,7 @@ class Recipe:
         EarlyStopping | None,
         _Key(
             "`{patience: N}`: training ends after `patience` epochs without improvement by more than `min_delta` of "
-            "what is chosen by `monitor`",
+            "what is choose by `monitor`",
             _or_none("`{patience: N}`", _section(EarlyStopping)),
         ),
     ] = None
@@ -365,25 +512,35 @@ class Recipe:
     def from_dict(cls, written: Mapping[str, Any]) -> Recipe:
         """Of a `train` section that fits `SCHEMA`, as it is written: complete or not, names alone or with arguments."""
         made = dict(written)
-        for key, default in (("loss", _LOSS), ("optimizer", _OPTIMIZER), ("schedule", None)):
+        for key, default in _CHOICES.items():
             value = {"name": made[key]} if isinstance(made.get(key), str) else made.get(key)
-            if value is not None:
-                made[key] = value if default is None or "name" in value else default.to_dict() | value
+            if isinstance(value, Mapping):
+                made[key] = value if default is None or "name" in value else {**default.to_dict(), **value}
         for key, form in _FORMS.items():
             if made.get(key) is not None:
                 made[key] = form.from_dict(made[key])
+        if isinstance(made.get("normalize"), Mapping):
+            made["normalize"] = Moments.from_dict(made["normalize"])
         made["augment"] = tuple(map(AppliedAugmentation.from_data, made.get("augment", ())))
         return cls(**made)
 
     def to_dict(self) -> dict[str, Any]:
-        """A mapping of every key, `epochs` or `steps`, as runs keep it: `from_dict` makes the same of it."""
+        """The mapping that runs are found by, of which `from_dict` makes the same recipe: `complete`, less the keys
+        that came after runs were kept, where they have their default."""
+        made = self.complete()
+        for key in _LATER:
+            if getattr(self, key) == getattr(type(self), key):
+                del made[key]
+        return made
+
+    def complete(self) -> dict[str, Any]:
+        """A mapping of every key, `epochs` or `steps`, of which `from_dict` makes the same recipe."""
         made = {one.name: getattr(self, one.name) for one in fields(self)}
         for key in _FORMS:
             made[key] = made[key] and made[key].to_dict()
         made["augment"] = [one.to_dict() for one in self.augment]
-        for key in _LATER:
-            if made[key] is None:
-                del made[key]
+        if isinstance(self.normalize, Moments):
+            made["normalize"] = self.normalize.to_dict()
         steps = made.pop("steps")
         if steps is not None:
             del made["epochs"]
@@ -391,10 +548,19 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "monitor")
-"""Keys that came after runs were kept, which know themselves by their recipe: left out where they are not given."""
+_LATER = ("task", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
+"""Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
+default."""
 
-_FORMS: dict[str, type[_Section | _Choice]] = {
+_CHOICES: dict[str, _Section | _Choice | None] = {
+    "loss": _LOSS,
+    "optimizer": _OPTIMIZER,
+    "schedule": None,
+    "resize": _RESIZE,
+}
+"""What is meant where no name is written."""
+
+_FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale]] = {
     "loss": Loss,
     "optimizer": Optimizer,
     "clip": Clip,
@@ -402,9 +568,12 @@ _FORMS: dict[str, type[_Section | _Choice]] = {
     "warmup": Warmup,
     "ema": Ema,
     "early_stopping": EarlyStopping,
+    "freeze": Freeze,
+    "lr_scale": LrScale,
+    "resize": Resize,
 }
 
-DEFAULTS = Recipe().to_dict()
+DEFAULTS = Recipe().complete()
 """What a recipe that does not say otherwise does."""
 
 _KEYS = {name: one.schema for name, one in keys(Recipe).items()}
@@ -424,15 +593,26 @@ SCHEMA: Schema = (
                         ),
                     }
                 },
-            }
+            },
+            {
+                "if": {"required": ["weights"], "properties": {"weights": {"type": "string"}}},
+                "else": {
+                    "properties": {
+                        key: refuse({"const": value}, "key-unknown", "has no meaning without `weights`")
+                        for key, value in (("partial", True), ("adapt", True), ("normalize", "weights"))
+                    }
+                    | {"resize": refuse(_NAMED_WEIGHTS, "key-unknown", "has no meaning without `weights`")}
+                },
+            },
         ]
     }
 )
 """`validation` is a share of the training set below 1, or a number of samples; 0 for none."""
 
+_PARTIAL_LOSS: Schema = {"type": ["string", "object", "array"]}
 PARTIAL: Schema = section(
     **_KEYS
-    | {key: {"type": ["string", "object", "null"]} for key in OPTIONS}
+    | {key: _PARTIAL_LOSS if key == "loss" else {"type": ["string", "object", "null"]} for key in OPTIONS}
     | {key: {"type": ["object", "null"]} for key in ("warmup", "early_stopping")}
 )
 """A recipe that is to be laid over another one, whose choices may leave out what the other one says."""

@@ -53,7 +53,7 @@ def kept_tensors(plan: Plan, *, again: tuple[int, int] | None = None) -> KeptTen
     owner = owners(graph)
     for node in graph.nodes:
         kept = kept_by(node, unknown)
-        if not learns.isdisjoint(node.sources) or (isinstance(node, GraphLayer) and node.params):
+        if not learns.isdisjoint(node.sources) or (isinstance(node, GraphLayer) and node.layer.params):
             learns.add(node.id)
         if node.id not in learns or node.id in inside:
             continue

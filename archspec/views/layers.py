@@ -17,7 +17,7 @@ class Row:
     """A layer, or a merge that computes. Shapes and MACs are those of one sample."""
 
     path: str
-    """Its path, dotted: a layer's is its path in the module."""
+    """Its path, dotted: a layer's is its path in the module, unless it shares another's."""
     kind: str
     """The primitive's name, or the merge's."""
     file: str
@@ -29,10 +29,12 @@ class Row:
     """Those that the network's total counts: none of an auxiliary classifier."""
     aux: str | None
     """The auxiliary classifier that it belongs to."""
+    module: str
+    """Its path in the module: an earlier layer's where they are shared, and its parameters are not counted again."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
-        fields = {name: getattr(self, name) for name in ("path", "kind", "file", "line")}
+        fields = {name: getattr(self, name) for name in ("path", "module", "kind", "file", "line")}
         figures = {"output": list(self.output), "params": self.params, "macs": self.macs, "aux": self.aux}
         return fields | figures
 
@@ -47,7 +49,8 @@ def rows(plan: Plan) -> list[Row]:
         mark = place(plan, node.mark, node.calls)
         kind, params = (node.layer.primitive, node.params) if isinstance(node, GraphLayer) else (node.kind, 0)
         counted = 0 if node.aux else macs
-        found.append(Row(node.path, kind, mark.text.name, mark.line, node.output, params, counted, node.aux))
+        module = node.module if isinstance(node, GraphLayer) else node.path
+        found.append(Row(node.path, kind, mark.text.name, mark.line, node.output, params, counted, node.aux, module))
     return found
 
 

@@ -21,6 +21,7 @@ class Sizes:
         self.graph = graph
         self.batch = batch
         self.value = value
+        self._last = {node.module: node.id for node in graph.layers}  # of layers that are shared, the last use
 
     def tensor(self, id: int) -> int:
         """What a node gives."""
@@ -31,8 +32,12 @@ class Sizes:
         return self.batch * (self.value * kept.values + 8 * kept.indices) + self.value * kept.once
 
     def parameters(self, node: GraphNode) -> int:
-        """The gradients of a layer's parameters."""
-        return self.value * node.params if isinstance(node, GraphLayer) else 0
+        """A layer's parameters, or their gradients."""
+        return self.value * node.layer.params if isinstance(node, GraphLayer) else 0
+
+    def gradients(self, node: GraphNode) -> int:
+        """The gradients that stay from a layer on in the backward pass, which comes to its last use first."""
+        return self.parameters(node) if isinstance(node, GraphLayer) and self._last[node.module] == node.id else 0
 
 
 class Forward:
@@ -168,7 +173,8 @@ class Backward:
         passing = 0
         if learns:
             passing += self.give(node, kept)
-            self.held += self.sizes.parameters(node)
+            self.held += self.sizes.gradients(node)
+            passing += self.sizes.parameters(node) - self.sizes.gradients(node)  # added to those that are there
             if is_convolution(node):  # oneDNN's weights and their gradient, in a layout of their own
                 passing += self.sizes.parameters(node)
         self.peak = max(self.peak, self.held + passing)

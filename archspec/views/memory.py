@@ -139,7 +139,7 @@ def _parameters(plan: Plan, precision: str) -> int:
 
 
 def _buffers(plan: Plan) -> int:
-    layers = [node.layer for node in plan.layers]
+    layers = [node.layer for node in plan.layers if node.module == node.path]
     return sum(primitives()[one.primitive].buffers(one.arguments, one.input) for one in layers)
 
 
@@ -161,7 +161,8 @@ _STATES: Mapping[str, int] = {
 
 def _optimizer(plan: Plan, name: str, arguments: Mapping[str, Any], size: int) -> tuple[int, int]:
     """The bytes of an optimizer's state, and those that it needs for the largest parameter while it steps."""
-    shapes = [shape for node in plan.layers for _, shape in node.layer.parameters]
+    own = [node.layer for node in plan.layers if node.module == node.path]
+    shapes = [shape for layer in own for _, shape in layer.parameters]
     largest = max(map(prod, shapes), default=0)
     if name == "adafactor":
         return size * sum(map(_factored, shapes)), 2 * size * largest

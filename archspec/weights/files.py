@@ -1,4 +1,4 @@
-"""Weights: read from files and from torchvision, loaded into networks, saved.
+"""Weights: read from files, loaded into networks, saved.
 
 Files are `.safetensors`, or what `torch.save` wrote. Nothing in them is ever run: of pickles, tensors and plain values
 alone are read. What does not fit is said before anything is loaded, so no network is ever half loaded.
@@ -11,25 +11,22 @@ import json
 import os
 import re
 import secrets
-import socket
-import sys
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
-from urllib.parse import urlparse
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from archspec.foundation.errors import UsageError, did_you_mean, escape_line, join_words
+from archspec.foundation.errors import UsageError, escape_line
 from archspec.weights.adapt import adapt_tensor
 from archspec.weights.align import renamed, without_prefix
 from archspec.weights.match import SHOWN, Skipped
 from archspec.weights.trace import TransplantError, format_tensor
-from archspec.weights.transplant import Loaded, not_finite, transplant
+from archspec.weights.transplant import Loaded, not_finite
 
 __all__ = [
     "Loaded",
@@ -39,8 +36,6 @@ __all__ = [
     "metadata",
     "read",
     "save",
-    "transplant",
-    "transplant_torchvision",
 ]
 
 SAFETENSORS = ".safetensors"
@@ -99,7 +94,7 @@ def _read_safetensors(path: str) -> Any:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"cannot read {path}: it is damaged, or no safetensors file: {_first_line(error)}") from None
+        raise UsageError(f"cannot read {path}: it is damaged, or no safetensors file: {first_line(error)}") from None
 
 
 def _read_torch(path: str) -> Any:
@@ -151,8 +146,9 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """What a file says of its weights beside themselves, as texts of JSON.
 
     Args:
-        path: A checkpoint of `archspec train`, of which it is the `mean` and `std` of the images and the run's
-            `classes`; a `.safetensors` file, of which it is these of its metadata; or another file, which says nothing.
+        path: A checkpoint of `archspec train`, of which it is the `mean` and `std` of the images, the run's `classes`,
+            and how (`resize`) images were brought to which size (`input`, height and width); a `.safetensors` file, of
+            which it is these of its metadata; or another file, which says nothing.
 
     Raises:
         UsageError: The file cannot be read.
@@ -167,9 +163,9 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         try:
             with safe_open(path, "pt") as file:
                 found = file.metadata() or {}
-            return {name: found[name] for name in METADATA if _is_list(found.get(name))}
+            return {name: found[name] for name, kind in METADATA.items() if _is_json(found.get(name), kind)}
         except (SafetensorError, OSError, ValueError) as error:
-            raise UsageError(f"cannot read {escape_line(path)}: {_first_line(error)}") from None
+            raise UsageError(f"cannot read {escape_line(path)}: {first_line(error)}") from None
     content = _read_torch(path)
     if not isinstance(content, Mapping) or "pytorch-lightning_version" not in content:
         return {}
@@ -181,19 +177,20 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     beside = os.path.join(os.path.dirname(os.path.abspath(path)), os.pardir, "environment.json")
     with contextlib.suppress(OSError, ValueError, AttributeError):
         with open(beside, encoding="utf-8") as file:
-            classes = json.load(file).get("classes")
-        if isinstance(classes, list):
-            found["classes"] = json.dumps(classes, ensure_ascii=False)
+            known = json.load(file)
+        for name in ("classes", "resize", "input"):
+            if isinstance(known.get(name), METADATA[name]):
+                found[name] = json.dumps(known[name], ensure_ascii=False)
     return found
 
 
-def _is_list(text: str | None) -> bool:
+def _is_json(text: str | None, kind: type) -> bool:
     with contextlib.suppress(ValueError):
-        return isinstance(json.loads(text or ""), list)
+        return isinstance(json.loads(text or ""), kind)
     return False
 
 
-METADATA = ("mean", "std", "classes")
+METADATA: dict[str, type] = {"mean": list, "std": list, "classes": list, "resize": dict, "input": list}
 """What weights need beside themselves to tell what is in an image."""
 
 
@@ -233,7 +230,7 @@ def save(module: nn.Module, path: str, metadata: Mapping[str, str] | None = None
             if made is not None:
                 os.remove(beside)
         reason = made.error if made is not None and made.error is not None else error
-        words = reason.strerror if isinstance(reason, OSError) and reason.strerror else _first_line(reason)
+        words = reason.strerror if isinstance(reason, OSError) and reason.strerror else first_line(reason)
         raise UsageError(
             f"cannot write {escape_line(path)}: {words}", help="save it where there is room, and where you may write"
         ) from None
@@ -385,116 +382,6 @@ def _other_names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:
     )
 
 
-# --- torchvision -----------------------------------------------------------------------------------------------------
-
-
-def transplant_torchvision(
-    name: str, target: nn.Module, input_shape: tuple[int, ...], *, partial: bool = False
-) -> Loaded:
-    """Transplant the published weights of a torchvision model into a network of its architecture.
-
-    Weights that torch's hub folder does not hold yet are downloaded to it. They expect images normalised as torchvision
-    does it, by ImageNet's mean and standard deviation; googlenet and inception_v3 by a mean and standard deviation of
-    0.5.
-
-    Args:
-        name: A model of torchvision, `"resnet50"`, or one of its sets of weights, `"resnet50.IMAGENET1K_V2"`.
-        target: The network, which is changed in place.
-        input_shape: The shape of one sample of `target`, `(channels, height, width)`, as `Plan.input` has it.
-        partial: Whether to load the layers that fit and leave out the others, as `transplant` does.
-
-    Returns:
-        What was loaded, and with `partial` what was not.
-
-    Raises:
-        UsageError: There is no such model or set of weights, or it cannot be downloaded.
-        TransplantError: The model has another architecture than `target`.
-
-    Example:
-        ```python
-        spec = archspec.load("resnet50")
-        model = spec.build()
-        transplant_torchvision("resnet50", model, spec.plan.input)
-        ```
-    """
-    from torchvision import models
-
-    model, _, entry = name.partition(".")
-    known = models.list_models(module=models)
-    if model not in known:
-        hint = did_you_mean(model, known) or "torchvision's documentation lists them: resnet50, densenet121, …"
-        raise UsageError(f"torchvision has no model `{model}` of images", help=hint)
-    entries = models.get_model_weights(model)
-    if entry and entry not in entries.__members__:
-        raise UsageError(
-            f"torchvision has no weights `{entry}` of `{model}`",
-            help=f"it has {join_words(one.name for one in entries)}",
-        )
-    weights = entries[entry or "DEFAULT"]
-    source = _published(model, weights)
-    if getattr(source, "aux_logits", False) and _count(target) < _count(source):
-        source.aux_logits = False  # type: ignore[assignment]
-        for side in {"aux1", "aux2", "AuxLogits"} & dict(source.named_children()).keys():
-            setattr(source, side, None)
-    full_name = f"torchvision:{model}.{weights.name}"
-    shape = (3, *input_shape[1:])
-    return transplant(source, target, input_shape, source_example=shape, partial=partial, name=full_name)
-
-
-def _count(module: nn.Module) -> int:
-    """How many parameters a module has, as tensors."""
-    return len(list(module.parameters()))
-
-
-def _published(model: str, weights: Any) -> nn.Module:
-    """The model with its weights, from the hub folder or, where that does not hold them, from the network."""
-    from torchvision import models
-
-    file = os.path.join(torch.hub.get_dir(), "checkpoints", os.path.basename(urlparse(weights.url).path))
-    cached = os.path.exists(file)
-    # these two would otherwise change their input, which is no part of the architecture, or drop what was trained
-    options = {"aux_logits": True, "transform_input": False} if model in ("googlenet", "inception_v3") else {}
-    try:
-        with _careful():
-            built: nn.Module = models.get_model(model, weights=weights, progress=sys.stderr.isatty(), **options)
-            return built
-    except Exception as error:
-        if cached:
-            reason = _first_line(error)
-            try:
-                read(file)
-            except UsageError as clearer:  # torch's own words advise to run what is in the file
-                reason = _first_line(clearer)
-            raise UsageError(
-                f"the weights of {model}.{weights.name} are not those that torchvision published: {reason}",
-                help=f"remove {file}; it is then downloaded again",
-            ) from None
-        raise UsageError(
-            f"cannot download the weights of {model}.{weights.name}: {_first_line(error)}\n"
-            f"    from {weights.url}\n    to {file}, where they are not yet",
-            help="download them on a machine with a network and put them there; TORCH_HOME chooses another folder",
-        ) from None
-
-
-@contextlib.contextmanager
-def _careful() -> Iterator[None]:
-    """Loads tensors alone, waits for no server for ever, draws no random numbers, and keeps standard output clean."""
-    setting, patience = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", socket.getdefaulttimeout()
-    before = os.environ.get(setting)
-    os.environ[setting] = "1"
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        with torch.random.fork_rng(devices=[]), contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        socket.setdefaulttimeout(patience)
-        if before is None:
-            del os.environ[setting]
-        else:
-            os.environ[setting] = before
-
-
 def _described(value: Any) -> str:
     if isinstance(value, Mapping) and not value:
         return "nothing"
@@ -502,5 +389,6 @@ def _described(value: Any) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

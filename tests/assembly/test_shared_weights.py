@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from archspec.cli import cli
 from archspec.spec import Spec, from_dict
+from archspec.weights import transplant
 
 
 def load(network: Any, input: tuple[int, ...], **sections: Any) -> Spec:
@@ -265,3 +266,12 @@ def test_build_and_its_summary_count_shared_weights_once(tmp_path: Any) -> None:
     assert "Total params: 148" in done.output
     done = CliRunner().invoke(cli, ["build", str(file), "--weights", str(weights)])
     assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(("sections", "written", "input"), CASES)
+def test_weights_of_a_module_written_by_hand_carry_over(sections: Any, written: Any, input: Any) -> None:
+    ours, theirs = load(sections["network"], input, blocks=sections.get("blocks", {})).build(), written()
+    transplant(theirs, ours, input)
+    images = torch.randn(2, *input)
+    found, wanted = (tensors(one.eval()(images)) for one in (ours, theirs))
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))

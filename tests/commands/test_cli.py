@@ -100,8 +100,8 @@ def test_json_has_both_keys_always(run: Callable, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_summary_is_torchinfos_table_of_the_real_module(run: Callable) -> None:
-    done = run("build", "googlenet", "--summary")
+def test_torchinfos_table_is_of_the_real_module(run: Callable) -> None:
+    done = run("build", "googlenet", "--torchinfo")
     assert (done.returncode, done.stderr) == (0, "")
     first, *table = done.stdout.splitlines()
     assert first == "GoogLeNet (small)  -  3×32×32 → 10  260,650 parameters  79.6 MMACs"

@@ -51,14 +51,14 @@ def test_every_word_is_explained(word: str) -> None:
             "use (a form of a node): The layer, block or role of this name, which a formula may give.\n\n"
             "takes: a layer's name, or a formula that gives one\n"
             "its own key: `with`\n"
-            "beside it: `name`, `repeat`, `when`, `init`, `recompute`\n\n"
+            "beside it: `name`, `repeat`, `when`, `init`, `recompute`, `share`\n\n"
             "example:\n  - {use: =gate, with: {out: 8, kernel: 1}}\n",
         ),
         (
             "add",
             "add (a form of a node): The sum of the branches.\n\n"
             "takes: branches: a list, or a mapping that names them, or made by a `for` or by a `load` of several\n"
-            "beside it: `name`, `repeat`, `when`, `init`, `recompute`\n\n"
+            "beside it: `name`, `repeat`, `when`, `init`, `recompute`, `share`\n\n"
             "example:\n  - add: {main: [relu, tanh], shortcut: []}\n",
         ),
         (
@@ -131,7 +131,7 @@ def test_every_word_is_explained(word: str) -> None:
         ),
         (
             "name-unknown",
-            "error[name-unknown]: no primitive, block or role has this name\n\n"
+            "error[name-unknown]: no primitive, block, role or part of the network has this name\n\n"
             "wrong:\n  network: [rellu]\n\nright:\n  network: [relu]\n",
         ),
         (

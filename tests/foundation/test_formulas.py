@@ -207,5 +207,21 @@ def test_the_functions_are_those_of_the_language() -> None:
         "floor",
         "divisible",
         "same_padding",
+        "pair",
         "str",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("pair(3)", [3, 3]), ("pair([3, 5])", [3, 5]), ("pair(n)[1] + pair([1, 2])[0]", 8)]
+)
+def test_a_pair_is_a_list_of_two(text: str, value: object) -> None:
+    assert parse(text).evaluate({"n": 7}) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["pair(2.5)", "pair(true)", "pair([1])", "pair([1, 2, 3])", "pair('3')", "pair([1, 'a'])"]
+)
+def test_what_is_no_pair_is_refused(text: str) -> None:
+    with pytest.raises(Fault, match="`pair` cannot be computed of"):
+        parse(text).evaluate({})

@@ -107,6 +107,18 @@ BEYOND = {
     "load of a tensor whose save was left out",
     "an output within an auxiliary classifier's block",
     "floats for axes",  # to JSON Schema, 1.0 is an integer
+    # what a recipe says of the network's parts and input
+    "a frozen part that there is not",
+    "a frozen part below one that there is",
+    "a frozen part that formulas name, in a network of numbered parts",
+    "a path that leads into a layer",
+    "nothing left to train",
+    "a rate of what does not learn",
+    "a rate of a part that there is not",
+    "rates that fall over branches",
+    "rates that fall within one layer",
+    "a normalisation of other channels",
+    "a size that cannot be cut",
     "shared nodes with other weights",
     "shared nodes with other arguments",
     "a shared linear layer on vectors of other lengths",

@@ -37,7 +37,7 @@ def test_block_is_documented(name: str) -> None:
 def test_example_runs_as_planned(name: str) -> None:
     spec = from_dict(example_spec(library_block(name)))
     module = spec.build()
-    output = module(torch.randn(2, *spec.plan.input))
+    output = module(torch.randn(2, *spec.plan.input, requires_grad=True))
     assert tuple(output.shape) == (2, *spec.plan.output)
     assert sum(p.numel() for p in module.parameters()) == spec.plan.params
     output.sum().backward()

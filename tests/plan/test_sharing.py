@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from archspec.foundation.errors import SpecError
+from archspec.layers.primitive import Primitive
+from archspec.plugins import _Foreign
 from archspec.spec import Spec, from_dict
 
 
@@ -152,3 +154,30 @@ def test_pictures_and_differences_say_what_is_shared() -> None:
         ("3", (("weights of", "1", "2"),)),
     ]
     assert [change.arguments for change in compare(one.plan, apart.plan).changes] == [(("shared", True, False),)] * 4
+
+
+def test_the_table_of_layers_names_the_module_whose_parameters_count() -> None:
+    from archspec.views.layers import rows
+
+    plan = load([{**conv(3), "share": "step", "repeat": 2}, "relu"]).plan
+    assert [(row.path, row.module, row.params) for row in rows(plan)] == [
+        ("0.0", "0.0", 3 * 3 * 9 + 3),
+        ("0.1", "0.0", 0),
+        ("1", "1", 0),
+    ]
+
+
+def test_the_graph_in_tensorboard_has_a_node_for_each_use() -> None:
+    from archspec.views.graph import graph
+
+    drawn = graph(load([{**conv(3), "share": "step", "repeat": 2}]).plan)
+    nodes = {node.name: node for node in drawn.node}
+    assert list(nodes) == ["input", "0/0", "0/1", "output"]
+    assert (nodes["0/0"].attr["parameters"].s, nodes["0/1"].attr["parameters"].s) == (b"84", b"0")
+    assert ("shared with" in nodes["0/0"].attr, nodes["0/1"].attr["shared with"].s) == (False, b"0.0")
+
+
+@pytest.mark.parametrize(("said", "fixed"), [({}, True), ({"fixed_size": False}, False), ({"fixed_size": True}, True)])
+def test_a_plugin_is_of_a_fixed_size_unless_it_says_otherwise(said: dict[str, bool], fixed: bool) -> None:
+    made = type("Made", (Primitive,), {"name": "made", "doc": "Made.", "module": lambda *_: None, **said})
+    assert _Foreign(made(), "made.py").fixed_size is fixed

@@ -61,6 +61,21 @@ network:
 """
 
 
+SHARED = """archspec: 1
+name: Shared
+input: [8, 16, 16]
+network:
+  - {conv: {out: 8, kernel: 3, padding: 1}, share: step}
+  - relu
+  - {batch_norm: , share: norm}
+  - max_pool: 2
+  - {share: step}
+  - {share: norm}
+  - {share: step, repeat: 2, recompute: true}
+  - gelu
+"""
+
+
 def saved(module: nn.Module, input: torch.Tensor) -> int:
     """The bytes of all storages that torch saves in a forward pass, beside those of parameters and buffers."""
     own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
@@ -95,8 +110,9 @@ def saved_by_torch(plan: Plan, batch: int) -> int:
 
 
 @pytest.mark.parametrize("batch", [2, 5])
-def test_kept_bytes_are_those_that_torch_saves(batch: int, tmp_path: Path) -> None:
-    (tmp_path / "kept.yaml").write_text(SPEC)
+@pytest.mark.parametrize("text", [SPEC, SHARED], ids=["all", "shared"])
+def test_kept_bytes_are_those_that_torch_saves(text: str, batch: int, tmp_path: Path) -> None:
+    (tmp_path / "kept.yaml").write_text(text)
     spec = archspec.load(str(tmp_path / "kept.yaml"))
     assert kept_bytes(spec.plan, batch) == saved(spec.build().train(), torch.rand(batch, *spec.plan.input))
 

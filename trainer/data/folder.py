@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
+from trainer.data import _masks
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
@@ -31,7 +32,7 @@ Paths = dict[str, list[str]]
 
 
 def load(folder: Path, *, download: bool = False) -> DataSet:
-    """The images below `folder`, which keep their classes' names; nothing is decoded yet. Raises `UsageError`.
+    """The images below `folder`, with their classes' names or masks; nothing is decoded yet. Raises `UsageError`.
 
     Without folders for the parts, a fifth of each class is kept for the test: always the same images, whatever the
     seed, and hardly others where some are added. Without one for the test, what `val` holds is the test set.
@@ -56,6 +57,11 @@ def load_test(folder: Path, names: tuple[str, ...]) -> Files:
         return _files(root, found, names)
 
 
+def has_masks(folder: Path) -> bool:
+    """Whether a folder holds images and masks of them."""
+    return _masks.is_masked(folder.expanduser())
+
+
 @contextmanager
 def _readable(root: Path) -> Iterator[Path]:
     """Raises `UsageError` where `root` is no folder, or what is in it cannot be read."""
@@ -71,6 +77,8 @@ def _readable(root: Path) -> Iterator[Path]:
 
 
 def _load(root: Path) -> DataSet:
+    if _masks.is_masked(root):
+        return _masks.load(root)
     parts = _parts(root, _subfolders(root, Path()))
     if parts:
         images = {part: _images(root, Path(name)) for part, name in parts.items()}

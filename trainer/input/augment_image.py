@@ -13,14 +13,15 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
 from archspec.foundation.shapes import Shape
-from archspec.recipe import AppliedAugmentation
+from archspec.recipe import AppliedAugmentation, Resize
 from trainer.input.augment_batch import Augmentation, Range
+from trainer.input.resizing import STRETCH, bring_to_size
 
 FLIPS = {"horizontal_flip", "vertical_flip"}
 
 
 def transform(
-    augment: Sequence[AppliedAugmentation], shape: Shape
+    augment: Sequence[AppliedAugmentation], shape: Shape, resize: Resize = STRETCH
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """What changes a uint8 image `(C, H, W)` of any size into one of `shape`, by random numbers of torch's generator.
 
@@ -34,7 +35,7 @@ def transform(
     steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in known]
     moves = [one.name in _MOVES for one in known]
     if not cuts_first(augment):
-        steps.insert(0, _Fit(shape[1:], antialias=True))
+        steps.insert(0, _Fit(shape[1:], resize))
         moves.insert(0, True)
     compose = v2.Compose(steps)
 
@@ -55,15 +56,23 @@ def _nearest(mask: Tensor, size: Sequence[int]) -> Any:
     return tv_tensors.Mask(resized[0])
 
 
-class _Fit(v2.Resize):  # type: ignore[misc]
-    """Resizes masks by pixels' centres, as images are; torchvision's own is off by up to half a pixel."""
+class _Fit(v2.Transform):  # type: ignore[misc]
+    """Brings images and masks to a size as everywhere."""
+
+    def __init__(self, size: Sequence[int], resize: Resize) -> None:
+        super().__init__()
+        self.size, self.resize = size, resize
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return _nearest(inpt, self.size) if isinstance(inpt, tv_tensors.Mask) else super().transform(inpt, params)
+        if isinstance(inpt, tv_tensors.Mask):  # which is inverted
+            mask = bring_to_size(~inpt.as_subclass(Tensor)[None, None], self.size, self.resize, masks=True)
+            return tv_tensors.Mask(~mask[0, 0])
+        made = bring_to_size(inpt.as_subclass(Tensor)[None], self.size, self.resize)[0]
+        return tv_tensors.Image(made) if isinstance(inpt, tv_tensors.Image) else made
 
 
 class _Crop(v2.RandomResizedCrop):  # type: ignore[misc]
-    """Likewise."""
+    """Resizes masks by pixels' centres, as images are; torchvision's own is off by up to half a pixel."""
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         if isinstance(inpt, tv_tensors.Mask):

@@ -20,8 +20,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
+from archspec.recipe import Resize
 from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.images import fit_to_input
+from trainer.input.resizing import STRETCH
 
 SUFFIXES = {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 """What the names of image files end in, in whatever case."""
@@ -78,16 +80,16 @@ class Files:
         """An image, uint8 `(C, H, W)`, and its target. Raises `Unreadable`."""
         return decode(self.file(position)), self.labels[position]
 
-    def fitted(self, position: int, shape: Shape) -> tuple[Tensor, Tensor]:
+    def fitted(self, position: int, shape: Shape, resize: Resize = STRETCH) -> tuple[Tensor, Tensor]:
         """An image, uint8 of a network's input shape, and its target. Raises `Unreadable`."""
         image, target = self.decode(position)
-        return fit_to_input(image[None], shape)[0], target
+        return fit_to_input(image[None], shape, resize)[0], target
 
     def empty_targets(self, shape: Shape) -> Tensor:
         """Memory for the targets of all images, which a network of this input shape is trained with."""
         return torch.empty_like(self.labels)
 
-    def decoded(self, shape: Shape) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
+    def decoded(self, shape: Shape, resize: Resize = STRETCH) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
         """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn.
 
         Several threads decode.
@@ -95,7 +97,7 @@ class Files:
 
         def read(position: int) -> tuple[Tensor, Tensor] | Unreadable:
             try:
-                return self.fitted(position, shape)
+                return self.fitted(position, shape, resize)
             except Unreadable as error:
                 return error
 

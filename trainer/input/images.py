@@ -5,41 +5,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
-from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
+from archspec.recipe import Resize
+from trainer.input.resizing import STRETCH, bring_to_size
 
 
-def fit_to_input(images: Tensor, shape: Shape) -> Tensor:
-    """Fit images `(N, C, H, W)` to a network's input `shape`: resized, grey to colour or colour to grey."""
+def fit_to_input(images: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
+    """Fit images `(N, C, H, W)` to a network's input `shape`: resized, grey to colour or colour to grey.
+
+    Images that fit already, since they were fitted before, are left as they are.
+    """
     channels, *size = shape
     if images.shape[1] == 1 and channels == 3:
         images = images.expand(-1, 3, -1, -1)
     elif images.shape[1] == 3 and channels == 1:
         images = functional.rgb_to_grayscale(images)
-    if torch.compiler.is_exporting() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+    exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if exported and resize == STRETCH:
         # what is traced must do for images of other sizes too, also where the example needs no resizing
         resized = images if images.device.type == "cpu" else images.float()
         resized = interpolate(resized, size, mode="bilinear", antialias=True)
         return resized if resized.dtype == images.dtype else resized.round_().to(images.dtype)
-    if list(images.shape[-2:]) != size:
-        images = functional.resize(images, size, InterpolationMode.BILINEAR, antialias=True)
-    return images
+    return bring_to_size(images, size, resize)
 
 
-def fit_masks(masks: Tensor, shape: Shape) -> Tensor:
+def fit_masks(masks: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
     """Fit masks `(N, H, W)` to a network's input `shape`: each pixel has the class of the one that lies nearest."""
-    size = list(shape[1:])
-    if list(masks.shape[-2:]) != size:
-        masks = functional.resize(masks[:, None], size, InterpolationMode.NEAREST_EXACT)[:, 0]
-    return masks
+    return bring_to_size(masks[:, None], shape[1:], resize, masks=True)[:, 0]
 
 
-def fit_targets(targets: Tensor, shape: Shape) -> Tensor:
+def fit_targets(targets: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
     """Fit the targets of images to a network's input `shape`: masks `(N, H, W)` are resized, others stay."""
-    return fit_masks(targets, shape) if targets.ndim == 3 and targets.dtype == torch.uint8 else targets
+    return fit_masks(targets, shape, resize) if targets.ndim == 3 and targets.dtype == torch.uint8 else targets
 
 
 def check_fit(channels: int, shape: Shape, name: str) -> None:

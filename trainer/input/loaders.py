@@ -14,12 +14,13 @@ from torch.utils.data import DataLoader, Sampler
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe import AppliedAugmentation
+from archspec.recipe import AppliedAugmentation, Resize
 from trainer.input.augment_batch import Augmentation
 from trainer.input.augment_image import transform
 from trainer.input.datasets import InMemory
 from trainer.input.files import Files, Unreadable, ignore_pillow_warnings, usable_cpus
 from trainer.input.images import fit_targets, fit_to_input
+from trainer.input.resizing import STRETCH
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
 MOST_WORKERS = 8
@@ -105,6 +106,7 @@ class Stream:
     augment: Sequence[AppliedAugmentation] | None = None
     """The recipe's augmentations, for training images."""
     classes: int = 0
+    resize: Resize = STRETCH
 
     def __len__(self) -> int:
         return len(self.files)
@@ -121,7 +123,7 @@ class Stream:
         seed, positions = key
         with torch.random.fork_rng(devices=[]), ignore_pillow_warnings():
             torch.default_generator.manual_seed(seed)
-            change = transform(self.augment, self.shape) if self.augment is not None else None
+            change = transform(self.augment, self.shape, self.resize) if self.augment is not None else None
             images, targets = [], []
             for position in positions:
                 try:
@@ -132,7 +134,8 @@ class Stream:
                         help="leave the images alone while they are used",
                     )
                 size = self.shape if change is None else (self.shape[0], *image.shape[-2:])
-                image, target = fit_to_input(image[None], size)[0], fit_targets(target[None], size)[0]
+                image = fit_to_input(image[None], size, self.resize)[0]
+                target = fit_targets(target[None], size, self.resize)[0]
                 image, target = (image, target) if change is None else change(image, target)
                 images.append(image)
                 targets.append(target)

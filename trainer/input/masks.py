@@ -12,8 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from archspec.foundation.shapes import Shape
+from archspec.recipe import Resize
 from trainer.input.files import Files, Unreadable, decode, describe_failure
 from trainer.input.images import fit_masks, fit_to_input
+from trainer.input.resizing import STRETCH
 
 IGNORED = 255
 """What a mask says of pixels whose class is unknown: they count neither in losses nor in metrics."""
@@ -121,9 +123,9 @@ class MaskFiles(Files):
             )
         return image, mask
 
-    def fitted(self, position: int, shape: Shape) -> tuple[Tensor, Tensor]:
+    def fitted(self, position: int, shape: Shape, resize: Resize = STRETCH) -> tuple[Tensor, Tensor]:
         image, mask = self.decode(position)
-        return fit_to_input(image[None], shape)[0], fit_masks(mask[None], shape)[0]
+        return fit_to_input(image[None], shape, resize)[0], fit_masks(mask[None], shape, resize)[0]
 
     def empty_targets(self, shape: Shape) -> Tensor:
         return torch.empty((len(self), *shape[1:]), dtype=torch.uint8)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape
-from archspec.recipe import Recipe
+from archspec.recipe import Recipe, Resize
 from trainer.input.augment_image import cuts_first
 from trainer.input.cache import read_cache, write_cache
 from trainer.input.datasets import DataSet, InMemory
@@ -22,6 +22,7 @@ from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
 from trainer.input.parts import missing_classes, shared_images
+from trainer.input.resizing import STRETCH
 
 MEMORY_LIMIT = 1_000_000_000
 """Bytes: a training set in files that needs more as decoded images is streamed, not held in memory."""
@@ -54,13 +55,17 @@ class DecodeCache:
     """Decodes image files and keeps the result, so that each is decoded once for a shape."""
 
     def __init__(self) -> None:
-        self._decoded: dict[tuple[Path, str, Shape], tuple[Tensor, Tensor] | Unreadable] = {}
+        self._decoded: dict[tuple[Path, str, Shape, str], tuple[Tensor, Tensor] | Unreadable] = {}
 
-    def images(self, files: Files, shape: Shape) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
+    def images(
+        self, files: Files, shape: Shape, resize: Resize = STRETCH
+    ) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
         """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn."""
-        keys = [(files.root, path, shape) for path in files.paths]
+        keys = [(files.root, path, shape, repr(resize)) for path in files.paths]
         new = [position for position, key in enumerate(keys) if key not in self._decoded]
-        for position, image in zip(new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape), strict=True):
+        for position, image in zip(
+            new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape, resize), strict=True
+        ):
             self._decoded[keys[position]] = image
         return (self._decoded[key] for key in keys)
 
@@ -77,11 +82,12 @@ def prepare_splits(
     # the statistics depend on the files, on which of them are trained with, and on the size they are resized to
     sizes = [len(one) for one in splits]
     key = {"version": 2, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
+    key |= {} if recipe.resize == STRETCH else {"resize": repr(recipe.resize)}
     files = [one for one in splits if isinstance(one, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY_LIMIT:
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
     faults: Faults = []
-    train, validation, test = (_in_memory(one, shape, faults, decoder) for one in splits)
+    train, validation, test = (_in_memory(one, shape, recipe.resize, faults, decoder) for one in splits)
     notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize else None
     notes += _missing(data, train.labels, validation.labels, test.labels)
@@ -92,7 +98,7 @@ def prepare_splits(
     sound = splits[0].at(torch.tensor([i for i in range(len(splits[0])) if splits[0].file(i) not in damaged]).long())
     if cuts_first(recipe.augment) and sound.differ_from(shape[1:]):
         # crops are cut from the files' own pixels, as those of larger sets are
-        stream = Stream(sound, shape).augmented(recipe.augment, data.classes)
+        stream = Stream(sound, shape, resize=recipe.resize).augmented(recipe.augment, data.classes)
         return Splits(stream, validation, test, measured, notes)
     return Splits(train, validation, test, measured, notes)
 
@@ -128,12 +134,15 @@ def _named(*parts: T) -> dict[str, T]:
     return dict(zip(("training", "validation", "test"), parts, strict=True))
 
 
-def _in_memory(one: InMemory | Files, shape: Shape, faults: Faults, decoder: DecodeCache | None) -> InMemory:
+def _in_memory(
+    one: InMemory | Files, shape: Shape, resize: Resize, faults: Faults, decoder: DecodeCache | None
+) -> InMemory:
     if isinstance(one, InMemory):
         return one
     images, targets = torch.empty((len(one), *shape), dtype=torch.uint8), one.empty_targets(shape)
     read: list[int] = []
-    for position, found in enumerate(decoder.images(one, shape) if decoder else one.decoded(shape)):
+    decoded = decoder.images(one, shape, resize) if decoder else one.decoded(shape, resize)
+    for position, found in enumerate(decoded):
         if isinstance(found, Unreadable):
             faults.append((one.file(position), str(found)))
         else:
@@ -159,7 +168,7 @@ def _streamed(
     key |= {"streamed": True}
     cached = read_cache(key) if key["data"] else None
     if cached is None:
-        cached = _measure(splits, shape)
+        cached = _measure(splits, shape, recipe.resize)
         if key["data"]:
             write_cache(key, cached)
     broken: list[dict[int, str]] = [dict(faults) for faults in cached["unreadable"]]
@@ -173,13 +182,13 @@ def _streamed(
     notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
     notes += _missing(data, *(one.labels for one in sound))
     notes += tuple(cached["shared"])
-    train, validation, test = (Stream(files, shape) for files in sound)
+    train, validation, test = (Stream(files, shape, resize=recipe.resize) for files in sound)
     train = train.augmented(recipe.augment, data.classes)
     measured = torch.tensor(cached["mean"]), torch.tensor(cached["std"])
     return Splits(train, validation, test, measured if recipe.normalize else None, notes)
 
 
-def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
+def _measure(splits: list[Files], shape: Shape, resize: Resize) -> dict[str, Any]:
     """Decode all images once for the training images' statistics and each split's unreadable files (JSON types)."""
     count = sum(map(len, splits))
     print(
@@ -190,7 +199,7 @@ def _measure(splits: list[Files], shape: Shape) -> dict[str, Any]:
     counts = torch.zeros(shape[0], 256, dtype=torch.int64)
     unreadable: list[list[tuple[int, str]]] = [[] for _ in splits]
     for number, one in enumerate(splits):
-        for position, found in enumerate(one.decoded(shape)):
+        for position, found in enumerate(one.decoded(shape, resize)):
             if isinstance(found, Unreadable):
                 unreadable[number].append((position, str(found)))
             elif number == 0:

@@ -44,12 +44,13 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     shape, count = job.spec.plan.input, min(SAMPLES, len(job.train))
     if isinstance(job.train, InMemory):
         augmentation = Augmentation(job.recipe.augment, shape, job.data.classes)
-        drawing.samples(augmentation, fit_to_input(job.train.images[:count], shape), folder / "augmentation.png")
+        images = fit_to_input(job.train.images[:count], shape, job.recipe.resize)
+        drawing.samples(augmentation, images, folder / "augmentation.png")
     else:
         positions = list(range(count))
         draws = [batch[0] for seed in range(drawing.DRAWS) if isinstance(batch := job.train[seed, positions], tuple)]
         if len(draws) == drawing.DRAWS:  # all files are still there
-            images = drawing.images_at(replace(job.train, augment=None), positions)
+            images = drawing.batch_at(replace(job.train, augment=None), positions)[0]
             drawing.show_draws(images, draws, folder / "augmentation.png")
 
 

@@ -45,6 +45,11 @@ def check_devices(recipe: Recipe, devices: Devices) -> None:
                 "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part",
                 help="clip by value, --set train.clip={value: 1} for example, or --strategy ddp",
             )
+        if recipe.freeze is not None and recipe.freeze.thaws:
+            raise UsageError(
+                "the strategy `fsdp` cannot train parts later that it does not train from the first epoch on",
+                help="freeze them for good, `freeze: [PATH, …]`, or --strategy ddp",
+            )
         if recipe.ema is not None:
             raise UsageError(
                 "the strategy `fsdp` cannot average weights, of which each process has a part",

@@ -87,7 +87,7 @@ def evaluate(
     with torch.inference_mode(), explain_dead_workers():
         for images, labels in shown:
             output = module(images.to(module.device))
-            labels = fit_targets(labels.to(module.device), module.shape)
+            labels = fit_targets(labels.to(module.device), module.shape, module.recipe.resize)
             total += float(module.loss(output, labels)) * len(labels)
             count += len(labels)
             evaluator.update(output, labels)
@@ -105,12 +105,13 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     `source` is another folder of images: its test set, or all its images if it has no parts.
     """
     trained = load_network(run)
-    name, images = (
-        (source, load_test(run, source, trained.module.shape, data_folder)) if source else _test_set(run, data_folder)
-    )
-    task = trained.module.task
-    found = evaluate(trained.module, images, batch_size=task.evaluation_batch(trained.module.recipe))
-    return {"data": name, "weights": trained.weights.name, "images": found.count, **test_values(task, found)}
+    module = trained.module
+    if source is None:
+        name, images = _test_set(run, data_folder)
+    else:
+        name, images = source, load_test(run, source, module.shape, module.recipe.resize, data_folder)
+    found = evaluate(module, images, batch_size=module.task.evaluation_batch(module.recipe))
+    return {"data": name, "weights": trained.weights.name, "images": found.count, **test_values(module.task, found)}
 
 
 def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
-from archspec.recipe import Recipe
+from archspec.recipe import Recipe, Resize
 from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
@@ -24,6 +25,7 @@ from trainer.processes.devices import Devices
 from trainer.processes.group import SINGLE_PROCESS
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
+from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.norms import check_norms
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
@@ -55,6 +57,12 @@ class Job:
     """The folder of images; `None` for a data set by name."""
     given_name: str | None = None
     """What the user calls the run."""
+    start: Start | None = None
+    """The weights that it starts from; `None` for initial ones."""
+
+    def described(self) -> list[str]:
+        """Lines on what the training starts from, freezes and learns at rates of its own; none by default."""
+        return list(described(self.spec.plan, self.recipe, self.start, self.data.class_names))
 
     @property
     def name(self) -> str:
@@ -82,7 +90,7 @@ class DataCache:
     def splits(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Splits:
         """Its splits for a network of input `shape` (`trainer.input.splits.prepare_splits`). Raises `UsageError`."""
         # all that the splits depend on; of streamed ones, augmentation is a part
-        drawn = (recipe.seed, recipe.validation, recipe.normalize, repr(recipe.augment))
+        drawn = (recipe.seed, recipe.validation, recipe.normalize, repr((recipe.augment, recipe.resize)))
         key = (id(images), shape, *drawn, skip_unreadable)
         if key not in self._splits:
             self._splits[key] = prepare_splits(
@@ -102,11 +110,13 @@ def prepare(
     cache: DataCache | None = None,
     source: str | None = None,
     name: str | None = None,
+    start: Start | None = None,
 ) -> Job:
     """Check that a spec fits its data set, and load that; `num_classes` follows the data set unless it was given.
 
     `source` is where the data set lies, instead of where the recipe says. A `cache` that holds the data set spares
-    reading it again. Raises `UsageError` where spec, data and devices do not fit together.
+    reading it again. The weights that the recipe starts from are loaded, unless `start` says what a run that has begun
+    knows of them. Raises `UsageError` where spec, data, weights and devices do not fit together.
     """
     check_devices(spec.recipe, devices)
     cache = cache or DataCache()
@@ -116,12 +126,17 @@ def prepare(
     if "num_classes" in dict(spec.plan.vars).keys() - spec.unused_vars and not num_classes_given:
         spec = spec.replace(vars={"num_classes": images.classes})
     check_fit(images.train.channels, spec.plan.input, images.name)
+    tasks.refuse_detection(spec.plan)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
     check_norms(spec.plan, recipe.batch_size, devices.processes)
     Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
     _check_size(recipe, count)  # before any image is decoded
-    splits = cache.splits(images, spec.plan.input, recipe, skip_unreadable=skip_unreadable)
+    start = start or load_start(spec)
+    recipe = with_resize(recipe, start)
+    moments = known_moments(recipe, start)
+    measured = replace(recipe, normalize=moments is None and recipe.normalize is not False)
+    splits = cache.splits(images, spec.plan.input, measured, skip_unreadable=skip_unreadable)
     if 0 < len(splits.validation) < devices.processes:
         raise UsageError(
             f"a validation set of {len(splits.validation)} cannot be divided among {devices.processes} processes",
@@ -138,17 +153,24 @@ def prepare(
         splits.test,
         recipe,
         data_folder,
-        splits.statistics,
+        splits.statistics if moments is None else (torch.tensor(moments.mean), torch.tensor(moments.std)),
         splits.notes,
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
         name,
+        start,
     )
 
 
 def _complete(spec: Spec, task: Task) -> Recipe:
     """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
     recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
+    mixing = [one.name for one in recipe.augment if one.kind.mixes]
+    if mixing and not task.mixes:
+        raise UsageError(
+            f"`{mixing[0]}` mixes the targets of images, and those of {task.name} cannot be mixed",
+            help="leave it out of `train.augment`",
+        )
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor)
     task.metric_of(recipe.monitor, "monitor")
@@ -174,19 +196,33 @@ def load_job(
         source = kept
     cache = DataCache()
     _check_classes(run, cache.load(source or spec.recipe.data, folder, download=False))
-    return prepare(spec, folder, True, skip_unreadable=skip, devices=devices, cache=cache, source=source)
+    start = Start.recorded(run.environment["weights"]) if run.environment.get("weights") else None
+    return prepare(spec, folder, True, skip_unreadable=skip, devices=devices, cache=cache, source=source, start=start)
 
 
-def load_test(run: Run, source: str, shape: Shape, data_folder: Path | None) -> InMemory | Stream:
+def load_start_again(job: Job, run: Run) -> Job:
+    """The job of a run that has no checkpoint yet, with the weights that it began with. Raises `UsageError`."""
+    if job.start is None:
+        return job
+    start = load_start(job.spec)
+    if start is None or start.digest != job.start.digest:
+        raise UsageError(
+            f"the run {run.folder} cannot be resumed: {job.start.origin} holds other weights than it began with",
+            help="train anew",
+        )
+    return replace(job, start=start)
+
+
+def load_test(run: Run, source: str, shape: Shape, resize: Resize, data_folder: Path | None) -> InMemory | Stream:
     """The images of another data set to test a run's network on, whose input has this shape. Raises `UsageError`."""
-    if source in data.names():
+    if source in data.names() or image_folder.has_masks(Path(source)):
         images = data.load(source, data_folder or Path(run.recorded("data_folder")))
         _check_classes(run, images)
         check_fit(images.test.channels, shape, images.name)
         part = images.test
     else:
         part = image_folder.load_test(Path(source).expanduser(), tuple(run.recorded("classes")))
-    return Stream(part, shape) if isinstance(part, Files) else part
+    return Stream(part, shape, resize=resize) if isinstance(part, Files) else part
 
 
 def _check_classes(run: Run, images: DataSet) -> None:

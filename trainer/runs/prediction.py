@@ -1,4 +1,4 @@
-"""Predict the classes of image files by a trained network."""
+"""Predict what image files show by a trained network: classes, or masks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from trainer.data.folder import LEFT_OUT
-from trainer.input.files import SUFFIXES, Files, Unreadable
+from trainer.input.files import SUFFIXES, Files, Unreadable, decode
 from trainer.runs.evaluation import load_network
 from trainer.runs.folders import Run
+from trainer.steps.module import SpecModule
+from trainer.tasks import Task
 
 BATCH = 64
 """How many images are predicted at once."""
@@ -48,17 +50,19 @@ def _images_below(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-def predict(run: Run, images: Sequence[Path], top: int, *, progress: bool = False) -> Iterator[tuple[Path, Any]]:
+def predict(
+    run: Run, images: Sequence[Path], top: int, save: Path | None = None, *, progress: bool = False
+) -> Iterator[tuple[Path, Any]]:
     """Each image file with what the run's network predicts (`Task.predict`), or why it cannot be read (a text).
 
-    Files are decoded as for training and testing, and predicted in batches. Raises `UsageError` where the run has no
-    sound weights.
+    Files are decoded as for training and testing, and predicted in batches. Predictions that are images, as masks are,
+    are written into the folder `save`. Raises `UsageError` where the run has no sound weights, or predicts no images.
     """
     module = load_network(run).module
     names = run.environment.get("classes")
     files = Files(Path(), tuple(map(str, images)), torch.zeros(len(images), dtype=torch.int64))
     decoded = track(
-        files.decoded(module.shape),
+        files.decoded(module.shape, module.recipe.resize),
         "predicting",
         total=len(images),
         console=Console(stderr=True),
@@ -69,13 +73,17 @@ def predict(run: Run, images: Sequence[Path], top: int, *, progress: bool = Fals
     for file, found in zip(images, decoded, strict=True):
         held.append((file, found if isinstance(found, Unreadable) else found[0]))
         if len(held) == BATCH or len(held) == len(images):
-            yield from _predicted(module, held, names, top)
+            yield from _predicted(module, held, names, top, save)
             held = []
-    yield from _predicted(module, held, names, top)
+    yield from _predicted(module, held, names, top, save)
 
 
 def _predicted(
-    module: Any, held: Sequence[tuple[Path, Tensor | Unreadable]], names: Sequence[str] | None, top: int
+    module: SpecModule,
+    held: Sequence[tuple[Path, Tensor | Unreadable]],
+    names: Sequence[str] | None,
+    top: int,
+    save: Path | None,
 ) -> Iterator[tuple[Path, Any]]:
     readable = [image for _, image in held if isinstance(image, Tensor)]
     outputs: Iterator[Tensor] = iter(())
@@ -86,4 +94,29 @@ def _predicted(
         if isinstance(image, Unreadable):
             yield file, str(image)
         else:
-            yield file, module.task.predict(next(outputs), names, top)
+            output = next(outputs)
+            answer = module.task.predict(output, names, top)
+            yield file, answer if save is None else answer | {"saved": str(_save(module.task, output, file, save))}
+
+
+def _save(task: Task, output: Tensor, image: Path, folder: Path) -> Path:
+    """Write a prediction as a PNG file that is not there yet, of the image's size. Raises `UsageError`."""
+    height, width = decode(image).shape[-2:]
+    picture = task.picture(output, (height, width))
+    if picture is None:
+        raise UsageError(f"{task.name} predicts no images that could be saved", help="leave --save out")
+    number = 1
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            file = folder / (f"{image.stem}.png" if number == 1 else f"{image.stem}-{number}.png")
+            try:
+                with open(file, "xb") as target:
+                    picture.save(target, "PNG")
+                return file
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into {folder}: {error.strerror}", help="choose another folder by --save"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import WeightAveraging
 from torch import Tensor
@@ -42,7 +43,10 @@ class MovingAverage(WeightAveraging):
 
     def _average(self, averaged: Any, current: Any, _: Tensor | int) -> None:
         kept = min(self.decay, (1 + self.count) / (10 + self.count))
-        get_ema_multi_avg_fn(kept)(averaged, current, self.count)  # type: ignore[no-untyped-call]
+        if averaged[0].is_floating_point():
+            get_ema_multi_avg_fn(kept)(averaged, current, self.count)  # type: ignore[no-untyped-call]
+        else:  # counts of batches: their average would be rounded down, also where they stay as they are
+            torch._foreach_copy_(averaged, current)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.exists:

@@ -91,7 +91,11 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return _split_outputs(self.network(self.normalize(fit_to_input(images, self.shape))))[0]
+        return _split_outputs(self.network(self.normalize(self.fit_images(images))))[0]
+
+    def fit_images(self, images: Tensor) -> Tensor:
+        """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says."""
+        return fit_to_input(images, self.shape, self.recipe.resize)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Normalise images for `network`.
@@ -116,8 +120,8 @@ class SpecModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         images, labels = batch
-        labels = fit_targets(labels, self.shape)
-        images, labels = self.augmentation(fit_to_input(images, self.shape), labels)
+        labels = fit_targets(labels, self.shape, self.recipe.resize)
+        images, labels = self.augmentation(self.fit_images(images), labels)
         logits, aux_logits = _split_outputs(self.network(self.normalize(images)))
         loss: Tensor = self.loss(logits, labels)
         for name, weight in self.aux.items():
@@ -133,9 +137,9 @@ class SpecModule(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         images, labels = batch
-        labels = fit_targets(labels, self.shape)
+        labels = fit_targets(labels, self.shape, self.recipe.resize)
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
-        logits = _split_outputs(self.network.forward(self.normalize(fit_to_input(images, self.shape))))[0]
+        logits = _split_outputs(self.network.forward(self.normalize(self.fit_images(images))))[0]
         for score in self.scores.values():
             score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))

@@ -15,19 +15,34 @@ from archspec.recipe import Recipe, Warmup
 
 
 def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
-    """The recipe's optimizer of all parameters; with `decay: weights`, weight decay acts on some of them alone."""
+    """The recipe's optimizer of all parameters but those that are frozen for good.
+
+    With `decay: weights`, weight decay acts on some of them alone; by `lr_scale`, parts learn at rates of their own.
+    """
     # pairs: torch takes `(0.0, 0.99)`, and not `[0, 0.99]`
     arguments = {key: _floats(value) for key, value in recipe.optimizer.arguments.items()}
     kind: Callable[..., Optimizer] = _OPTIMIZERS[recipe.optimizer.name]
-    if recipe.decay == "all":
-        return kind(network.parameters(), **arguments)
-    no_decay = {id(parameter) for parameter in _norms_and_biases(network)}
-    groups: list[dict[str, Any]] = [
-        {"params": [one for one in network.parameters() if id(one) not in no_decay]},
-        {"params": [one for one in network.parameters() if id(one) in no_decay], "weight_decay": 0.0},
-    ]
-    divided: Optimizer = kind([group for group in groups if group["params"]], **arguments)
-    return divided
+    names = dict(network.named_parameters())
+    factors = recipe.lr_scale.factors(list(names)) if recipe.lr_scale else {}
+    no_decay = {id(one) for one in _norms_and_biases(network)} if recipe.decay == "weights" else set()
+    grouped: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    # what is shared has several names
+    everywhere = network.named_parameters(remove_duplicate=False) if recipe.freeze else ()
+    frozen = {id(parameter) for name, parameter in everywhere if recipe.freeze and recipe.freeze.holds(name)}
+    for name, parameter in names.items():
+        if id(parameter) not in frozen:
+            grouped.setdefault((factors.get(name, 1.0), id(parameter) in no_decay), []).append(parameter)
+    groups = dict(sorted(grouped.items(), key=lambda group: group[0][1]))  # those without decay come last
+    optimizer = kind(
+        [
+            {"params": parameters} | ({"weight_decay": 0.0} if spared else {})
+            for (_, spared), parameters in groups.items()
+        ],
+        **arguments,
+    )
+    for (factor, _), group in zip(groups, optimizer.param_groups, strict=True):
+        group["lr"] *= factor
+    return optimizer
 
 
 def _floats(value: Any) -> Any:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.plan.plan import Plan
 from trainer.extensions import extensions, load_extension
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Task
 
@@ -23,6 +25,7 @@ __all__ = [
     "choose",
     "load",
     "names",
+    "refuse_detection",
 ]
 
 GROUP = "archspec.tasks"
@@ -72,3 +75,17 @@ def choose(name: str | None, targets: str, data: str) -> Task:
             help=f"say which is meant: --set train.task={found[0]}" if found else f"there are {join_words(names())}",
         )
     return load(found[0])
+
+
+def refuse_detection(plan: Plan) -> None:
+    """Raises `UsageError` for a network whose outputs have names of a detector's: they would not be trained."""
+    heads = [
+        name for name in (*plan.outputs, *plan.aux) if re.search("box|bbox|anchor|objectness|detect", name.lower())
+    ]
+    if heads:
+        raise UsageError(
+            f"{plan.title} has the output{'s' * (len(heads) > 1)} {join_words(heads)} of a detector, and detection is "
+            "out of archspec's scope: no task trains it",
+            help="build the network and train it elsewhere, or leave these outputs out; "
+            f"the tasks are {join_words(names())}",
+        )

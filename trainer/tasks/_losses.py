@@ -1,9 +1,17 @@
-"""Losses that torch does not have."""
+"""Losses that torch does not have.
+
+Of masks, pixels whose target is `IGNORED` do not count.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from trainer.input.masks import IGNORED
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -19,3 +27,81 @@ class BinaryCrossEntropy(nn.Module):
         targets = functional.one_hot(labels, classes) if labels.ndim == 1 else labels
         targets = targets.to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
         return functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+class Sum(nn.Module):
+    """Losses, each times its factor, added up."""
+
+    def __init__(self, terms: Sequence[nn.Module], factors: Sequence[float]) -> None:
+        super().__init__()
+        self.terms = nn.ModuleList(terms)
+        self.factors = list(factors)
+
+    def forward(self, output: Tensor, targets: Tensor) -> Tensor:
+        parts = [factor * term(output, targets) for factor, term in zip(self.factors, self.terms, strict=True)]
+        return torch.stack(parts).sum()
+
+
+class Focal(nn.Module):
+    """Cross-entropy times `(1 - p)^gamma`, p the probability of the right class (https://arxiv.org/abs/1708.02002)."""
+
+    def __init__(self, gamma: float = 2.0) -> None:
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`."""
+        log = logits.log_softmax(1)
+        targets = functional.one_hot(labels, logits.shape[1]) if labels.ndim == 1 else labels
+        return -(targets * (1 - log.exp()) ** self.gamma * log).sum(1).mean()
+
+
+class OfPixels(nn.Module):
+    """A loss of each pixel on its own: the mean over all whose class is known, 0 where there is none."""
+
+    def __init__(self, gamma: float = 0.0, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.gamma = gamma
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """The loss of logits `(N, classes, H, W)` and masks `(N, H, W)`: cross-entropy, with a `gamma` focal."""
+        targets = masks.long()
+        losses = functional.cross_entropy(
+            logits, targets, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        if self.gamma:
+            losses = (1 - (-losses).exp()) ** self.gamma * losses
+        return losses.sum() / (targets != IGNORED).sum().clamp(min=1)
+
+
+class Tversky(nn.Module):
+    """One less the overlap of the probabilities and the masks, of each class in each image (https://arxiv.org/abs/1706.05721).
+
+    The overlap is `hits / (hits + alpha * wrongly found + beta * missed)`; with both one half, it is Dice's
+    (https://arxiv.org/abs/1606.04797). To numerator and denominator are added `smooth` pixels, so that a class which
+    an image does not hold costs what is wrongly found of it.
+    """
+
+    def __init__(self, alpha: float = 0.3, beta: float = 0.7, smooth: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.beta = beta
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """The loss of logits `(N, classes, H, W)` and masks `(N, H, W)`, a mean over images and classes."""
+        known = (masks != IGNORED)[:, None]
+        truth = functional.one_hot(masks.long() * known[:, 0], logits.shape[1]).movedim(-1, 1) * known
+        found = logits.float().softmax(1) * known
+        hits = (found * truth).sum((2, 3))
+        wrong, missed = found.sum((2, 3)) - hits, truth.sum((2, 3)) - hits
+        overlap = (hits + self.smooth) / (hits + self.alpha * wrong + self.beta * missed + self.smooth)
+        return (1 - overlap).mean()
+
+
+class Dice(Tversky):
+    """One less Dice's overlap (https://arxiv.org/abs/1606.04797), `(2 hits + smooth) / (found + truth + smooth)`."""
+
+    def __init__(self, smooth: float = 1.0) -> None:
+        super().__init__(0.5, 0.5, smooth / 2)

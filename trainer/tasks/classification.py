@@ -135,7 +135,8 @@ class Classification(Task):
     doc = "Each image is of one class, to which the network gives the greatest logit."
     targets = "classes"
     metrics = (MetricSpec("accuracy", "max", ".2%"),)
-    losses = ("cross_entropy", "binary_cross_entropy")
+    losses = ("cross_entropy", "binary_cross_entropy", "focal")
+    mixes = True
 
     def evaluation_batch(self, recipe: Recipe) -> int:
         return 256
@@ -157,15 +158,18 @@ class Classification(Task):
                     help="end its body in `- linear: =num_classes`",
                 )
 
-    def make_loss(self, recipe: Recipe) -> nn.Module:
-        """The recipe's loss of logits `(N, classes)` and labels: classes `(N,)`, or their shares `(N, classes)`."""
+    def make_term(self, name: str, options: dict[str, Any]) -> nn.Module:
+        """A loss of logits `(N, classes)` and labels: classes `(N,)`, or their shares `(N, classes)`."""
         from torch import nn
 
-        from trainer.tasks._losses import BinaryCrossEntropy
+        from trainer.tasks._losses import BinaryCrossEntropy, Focal
 
-        if recipe.loss.name == "cross_entropy":
-            return nn.CrossEntropyLoss(label_smoothing=recipe.loss.label_smoothing)
-        return BinaryCrossEntropy(recipe.loss.label_smoothing)
+        kinds: dict[str, type[nn.Module]] = {
+            "cross_entropy": nn.CrossEntropyLoss,
+            "binary_cross_entropy": BinaryCrossEntropy,
+            "focal": Focal,
+        }
+        return kinds[name](**options)
 
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:
         """The share of images whose class is right."""
@@ -204,7 +208,7 @@ class Classification(Task):
         ]
         if wrong:
             title = "the surest of the wrong answers"
-            drawing.grid(drawing.images_at(part, wrong), titles, folder / "mistakes.png", 6, title)
+            drawing.grid(drawing.batch_at(part, wrong)[0], titles, folder / "mistakes.png", 6, title)
 
 
 TASK = Classification()

@@ -17,6 +17,7 @@ from archspec.recipe import Loss, Recipe
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from PIL.Image import Image
     from torch import Tensor, nn
     from torchmetrics import Metric
 
@@ -115,6 +116,8 @@ class Task(ABC):
     """Its metrics, of validation and test. The first one chooses the best weights of a run."""
     losses: tuple[str, ...]
     """The names of the losses that it can be trained by. The first one is its own, where a recipe names none."""
+    mixes: bool = False
+    """Whether its targets can be mixed, as mixup and cutmix do."""
 
     @property
     def metric(self) -> MetricSpec:
@@ -140,11 +143,12 @@ class Task(ABC):
         """The recipe, with this task's own loss where none is `given`. Raises `UsageError` for another task's loss."""
         from dataclasses import replace
 
-        if not given and recipe.loss.name not in self.losses:
-            recipe = replace(recipe, loss=Loss(self.losses[0]))
-        if recipe.loss.name not in self.losses:
+        wrong = [one.name for one in recipe.loss.parts if one.name not in self.losses]
+        if wrong and not given:
+            return replace(recipe, loss=Loss(self.losses[0]))
+        if wrong:
             raise UsageError(
-                f"the loss `{recipe.loss.name}` does not fit the task {self.name}",
+                f"the loss `{wrong[0]}` does not fit the task {self.name}",
                 help=f"--set train.loss={self.losses[0]}; {join_words(self.losses)} would fit",
             )
         return recipe
@@ -157,9 +161,18 @@ class Task(ABC):
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
         """Raises `UsageError` where a network's outputs do not fit a data set."""
 
-    @abstractmethod
     def make_loss(self, recipe: Recipe) -> nn.Module:
         """The recipe's loss of a network's output and the targets, a mean over the images."""
+        if not recipe.loss.terms:
+            return self.make_term(recipe.loss.name, recipe.loss.options)
+        from trainer.tasks._losses import Sum
+
+        terms = [self.make_term(one.name, one.options) for one in recipe.loss.terms]
+        return Sum(terms, [one.factor for one in recipe.loss.terms])
+
+    @abstractmethod
+    def make_term(self, name: str, options: dict[str, Any]) -> nn.Module:
+        """One of the task's losses by its name, with those of its arguments that are given."""
 
     @abstractmethod
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:
@@ -176,6 +189,10 @@ class Task(ABC):
     @abstractmethod
     def describe(self, prediction: Mapping[str, Any]) -> str:
         """A prediction in a line."""
+
+    def picture(self, output: Tensor, size: tuple[int, int]) -> Image | None:
+        """A prediction as an image file, for an image of this height and width; `None` where it is none."""
+        return None
 
     def draw(  # noqa: B027 - there may be none
         self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]

@@ -48,6 +48,7 @@ class Measure:
     def __init__(self, outline: Outline, is_open: Callable[[Part], bool]) -> None:
         self.outline, self.is_open = outline, is_open
         self.extents: dict[Part, Extent] = {}
+        self.frames: dict[Part, bool] = {}
         sizes = [max(node.output[1:]) for node in outline.graph.nodes if len(node.output) > 1]
         self.coarsest = max(min(sizes, default=1), 1)
         self.finest = max(max(sizes, default=1), 1)
@@ -70,6 +71,11 @@ class Measure:
 
     def framed(self, part: Part) -> bool:
         """Whether an open group has a frame: where it would hold but one box, or frames alone, it has none."""
+        if part not in self.frames:
+            self.frames[part] = self.needs_frame(part)
+        return self.frames[part]
+
+    def needs_frame(self, part: Part) -> bool:
         if part is self.outline.root or (part.kind == "side"):
             return part.kind == "side"
         inner = [one for one in self.shown(part.children) if one.kind != "save"]

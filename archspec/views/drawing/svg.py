@@ -43,10 +43,10 @@ def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
     height = scene.height + above + 2 * MARGIN
     yield (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
-        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img" aria-labelledby="title desc" font-family="{FONT}">'
+        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img" aria-label="{escape(plan.title)}" font-family="{FONT}">'
     )
-    yield f'<title id="title">{escape(plan.title)}</title>'
-    yield f'<desc id="desc">{escape(figures)}. {escape(plan.description)}</desc>'
+    yield f"<title>{escape(plan.title)}</title>"
+    yield f"<desc>{escape(figures)}. {escape(plan.description)}</desc>"
     yield (
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="6" markerHeight="6" '
         'orient="auto"><path d="M0 0.8 8 4 0 7.2z" fill="#5b6470"/></marker></defs>'

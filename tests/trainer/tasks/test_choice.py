@@ -101,6 +101,18 @@ def test_a_run_is_the_same_whether_its_task_is_named_or_guessed(tmp_path: Path) 
     assert "task" not in guessed.recipe.to_dict()  # as in the runs of versions that knew one task
 
 
+def test_detectors_are_refused(tmp_path: Path) -> None:
+    heads = ["flatten", {"save": "features"}, {"linear": 4}, {"output": "boxes"}, {"load": "features"}]
+    spec = recipe() | {"name": "Detector", "network": [*heads, {"linear": "=num_classes"}]}
+    with pytest.raises(UsageError) as caught:
+        prepare(from_dict(spec), tmp_path)
+    assert str(caught.value) == (
+        "Detector has the output `boxes` of a detector, and detection is out of archspec's scope: no task trains it\n"
+        "  help: build the network and train it elsewhere, or leave these outputs out; the tasks are `classification`, "
+        "`segmentation`"
+    )
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Callable[[str, str], Path]:
     """Installs a package in the folder `site`, with entry points of both groups."""
