@@ -14,7 +14,7 @@ from trainer.figures import without_glyphs
 from trainer.input.augment_batch import Augmentation
 from trainer.input.datasets import InMemory
 from trainer.input.images import fit_to_input
-from trainer.runs.folders import read_log
+from trainer.logs import read_log
 from trainer.runs.job import Job
 from trainer.tasks import Evaluation
 

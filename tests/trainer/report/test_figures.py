@@ -12,8 +12,8 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from trainer import drawing, figures
+from trainer.logs import read_log
 from trainer.report import pictures
-from trainer.runs.folders import read_log
 
 LOG = "epoch,step,val_loss,val_accuracy,train_loss\n" + "".join(
     f"{i},{i},{2 - 0.1 * i},{0.5 + 0.04 * i},{3 - 0.2 * i}\n" for i in range(9)
