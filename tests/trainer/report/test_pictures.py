@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearns
 
+from archspec.recipe import Recipe
 from archspec.spec import from_dict
 from trainer import drawing
 from trainer.input.datasets import InMemory
@@ -77,6 +78,8 @@ def test_probabilities_are_those_of_the_choice() -> None:
         """Says of two images what is given here."""
 
         task = TASK
+        shape = (1, 1, 1)
+        recipe = Recipe()
         device = torch.device("cpu")
         loss = torch.nn.CrossEntropyLoss()
 
