@@ -82,6 +82,8 @@ def test_probabilities_are_those_of_the_choice() -> None:
         recipe = Recipe()
         device = torch.device("cpu")
         loss = torch.nn.CrossEntropyLoss()
+        shape = (1, 1, 1)
+        recipe = Recipe()
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.tensor([[0.0, 1.0], [2.0, 0.0]])
