@@ -178,7 +178,8 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
     result = train(job(tmp_path), tmp_path / "runs", progress=False)
     folder = tmp_path / "runs" / "linear"
     assert result.folder == str(folder)
-    assert {file.name.split(".out")[0] for file in folder.iterdir()} == {
+    pictures = ("augmentation", "confusion", "curves", "mistakes")
+    assert {file.name.split(".out")[0] for file in folder.iterdir()} == {f"{name}.svg" for name in pictures} | {
         ".lock",
         "augmentation.png",
         "checkpoints",
