@@ -15,6 +15,7 @@ import click
 from archspec import __version__
 from archspec.foundation.errors import ArchspecError, escape, escape_line
 from archspec.installation import require_own_packages
+from archspec.threads import spin_briefly
 
 # what modules make as they load is never garbage: looking for some took a twentieth of a short command's time
 gc.set_threshold(50_000, 20, 20)
@@ -61,6 +62,7 @@ def cli() -> None:
 def main() -> NoReturn:
     """Run a command and exit: 0 done, 1 a spec is at fault, 2 usage or files, 70 our own fault, 130 or 143 signals."""
     sys.stdout, sys.stderr = _output(sys.stdout), _output(sys.stderr)
+    spin_briefly()
     try:
         require_own_packages()
         status = cli.main(standalone_mode=False)

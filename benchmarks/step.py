@@ -198,13 +198,13 @@ def main() -> None:
             titles = ["fetch", "augment", "normalize", "forward", "forward_backward", "optimize", "whole"]
             for title in [*titles, *(["optimize_fused", "augment_compiled"] if given.more else [])]:
                 print(f"  {title:<18}{milliseconds(getattr(parts, title), given.steps):8.2f}", flush=True)
-            if GPU:
+            print(f"  {'archspec train':<18}{trained(name, folder, settings):8.2f}", flush=True)
+            if GPU:  # last: a process that was profiled launches more slowly from then on
                 counts, top = launches(parts)
                 print("  calls a step: " + ", ".join(f"{key} {count}" for key, count in counts.most_common(8)))
                 print(f"  host, ms a step: {top}")
                 skips = torch._dynamo.utils.counters["inductor"]
                 print("  inductor: " + ", ".join(f"{key} {count}" for key, count in skips.items() if "graph" in key))
-            print(f"  {'archspec train':<18}{trained(name, folder, settings):8.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from pytorch_lightning import LightningModule, Trainer, seed_everything
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -196,7 +197,13 @@ def theirs(turn: Connection, name: str, epochs: int, folder: Path, settings: Ite
         # as in a script: this process was spawned, and its workers would be too, each loading torch anew
         multiprocessing_context="fork" if "fork" in torch.multiprocessing.get_all_start_methods() else None,
     )
-    trainer = Trainer(max_epochs=epochs, callbacks=[Turns(turn)], default_root_dir=str(folder / f"theirs-{name}"))
+    trainer = Trainer(
+        max_epochs=epochs,
+        callbacks=[Turns(turn)],
+        default_root_dir=str(folder / f"theirs-{name}"),
+        # or Lightning looks for MPI's processes, where mpi4py is installed, which may wait for a network for ever
+        plugins=[LightningEnvironment()],
+    )
     trainer.fit(Classifier(spec), batches)
 
 
@@ -298,7 +305,7 @@ def measured(
                     seconds, _ = turns[one].recv()
                     if epoch >= WARM_UP:
                         times[one].append(seconds / (given.steps - SKIPPED))
-        except EOFError:
+        except (EOFError, ConnectionError):
             ended = [process.join(5) or process.exitcode for process in processes]
             failed = next(kind for kind, code in zip(kinds, ended, strict=True) if code)
             raise SystemExit(f"{failed}, {name}:\n{(folder / f'{failed}.log').read_text()}") from None

@@ -209,7 +209,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     """Train in a run's folder, from a checkpoint where there is one, then test."""
     group, recipe = options.group, job.recipe
     seed_everything(recipe.seed, verbose=False)
-    module = _make_module(job)
+    module = make_module(job)
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint), checkpoint)
     monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
     best = checkpoints.BestCheckpoint(
@@ -235,13 +235,13 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             batch_size = job.task.evaluation_batch(recipe)
             validation = loader(move_to_device(job.validation, device), batch_size, **loading)
         optimize_execution(module.network, recipe, device)
-        with _translate_errors(job, run.folder, device), explain_dead_workers():
+        with translate_errors(job, run.folder, device), explain_dead_workers():
             with _refuse_unusable(checkpoint, monitor):
                 engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
             return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor))
 
 
-def _make_module(job: Job) -> SpecModule:
+def make_module(job: Job) -> SpecModule:
     module = SpecModule(_resolved(job))
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
@@ -277,7 +277,7 @@ def _make_callbacks(
 
 
 @contextmanager
-def _translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[None]:
+def translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[None]:
     """Add advice to `Diverged`, and make `UsageError` of running out of memory."""
     try:
         yield

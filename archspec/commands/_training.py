@@ -111,6 +111,44 @@ def train_all(
     return results
 
 
+def rehearse_all(specs: Sequence[Spec], source: DataOptions, options: Options) -> None:
+    """Try each training out, and say what it takes. Nothing is kept."""
+    from trainer.rehearsal import rehearse
+
+    for spec in specs:
+        job = source.job(spec, options.group)
+        for note in job.notes:
+            _note(note)
+        for line in job.described():
+            click.echo(escape(line))
+        found = rehearse(job, options.group, options.workers)
+        click.echo(
+            f"{job.spec.plan.title}, {job.spec.plan.params:,} parameters, on {job.data.name}, on {found.device}\n"
+            f"  loss of the first batch   {found.loss:.4f}\n"
+            f"  a batch of {job.recipe.batch_size:<14} {1e3 * found.batch_seconds:,.1f} ms "
+            f"({job.recipe.batch_size / found.batch_seconds:,.0f} images/s); the first one {_time(found.first_seconds)}"
+        )
+        if found.validations:
+            click.echo(f"  a validation              {_time(found.validation_seconds)}")
+        click.echo(
+            f"  memory                    {found.memory_bytes / 2**30:,.2f} GiB at most\n"
+            f"  the whole training        about {_time(found.seconds)}: {found.batches:,} batches, "
+            f"{found.validations:,} validations"
+        )
+        if found.without_gradient:
+            _note(f"the loss does not depend on these parameters: {', '.join(found.without_gradient)}")
+    click.echo("nothing was written: without --dry-run, it is trained")
+
+
+def _time(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 1:
+        return f"{1e3 * seconds:,.0f} ms"
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 36_000 else f"{seconds / 3600:,.0f} h"
+
+
 def _finished(out: Path, job: Job) -> Run | None:
     from trainer.runs.folders import find_finished
     from trainer.session import fingerprint

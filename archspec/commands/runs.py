@@ -109,7 +109,7 @@ def _row(run: Run, fields: Sequence[str]) -> dict[str, Any]:
 
 def _so_far(run: Run) -> dict[str, Any]:
     """Of a run that is not finished, the epochs that it has trained, and the best value of its metric in validation."""
-    from trainer.runs.folders import read_log
+    from trainer.logs import read_log
 
     rows = [row for row in read_log(run.folder / "metrics.csv") if "train_loss" in row]
     found: dict[str, Any] = {"epochs": int(max((row["epoch"] for row in rows), default=-1)) + 1}

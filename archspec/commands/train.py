@@ -17,6 +17,7 @@ from archspec.commands._training import (
     DataOptions,
     extend_named_run,
     is_first,
+    rehearse_all,
     report_errors_once,
     resume_named_run,
     train_all,
@@ -117,6 +118,9 @@ if TYPE_CHECKING:
     metavar="N",
     help="Number of processes that read images which do not fit into memory; by default one for each CPU, up to 8.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything, train with a few batches, say what it will take, and stop."
+)
 @click.option("--print-config", is_flag=True, help="Print the spec and recipe that would be trained, and stop.")
 @plugin_option
 @click.pass_context
@@ -149,6 +153,7 @@ def command(
     strategy: str,
     accelerator: str,
     workers: int | None,
+    dry_run: bool,
     print_config: bool,
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
@@ -184,7 +189,7 @@ def command(
         click.echo("---\n".join(map(_config, loaded)), nl=False)
         return
 
-    with _processes(accelerator, devices, num_nodes, strategy) as group:
+    with _processes(accelerator, devices, num_nodes, strategy, dry_run) as group:
         from trainer.session import Options
 
         options = Options(_interactive(), save_steps, save_minutes, workers=workers, group=group)
@@ -198,6 +203,9 @@ def command(
 
             given = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
             source = DataOptions(data_folder, given, download, skip_unreadable, DataCache(), name)
+            if dry_run:
+                rehearse_all(loaded, source, options)
+                return
             results = train_all(loaded, repeat, source, out, options, force=force)
         if group.rank == 0:
             _show_results(results, out)
@@ -239,8 +247,10 @@ def _interactive() -> bool:
 
 
 @contextmanager
-def _processes(accelerator: str, devices: int | None, num_nodes: int | None, strategy: str) -> Iterator[ProcessGroup]:
-    """The processes on the requested devices, connected. Raises `UsageError`."""
+def _processes(
+    accelerator: str, devices: int | None, num_nodes: int | None, strategy: str, dry_run: bool
+) -> Iterator[ProcessGroup]:
+    """The processes on the requested devices, connected; of a dry run, a single one. Raises `UsageError`."""
     if _interactive():
         click.echo("loading torch …", err=True)
     from trainer.processes.devices import DeviceRequest
@@ -248,6 +258,11 @@ def _processes(accelerator: str, devices: int | None, num_nodes: int | None, str
 
     with report_errors_once():
         available = DeviceRequest(accelerator, devices, num_nodes, strategy).resolve()
+        if dry_run and available.processes > 1:
+            raise UsageError(
+                f"--dry-run tries out one process, and {available.processes} are asked for",
+                help="leave --devices and --num-nodes out, and set the share of one process: --set train.batch_size=32",
+            )
     with process_group(available) as group:
         yield group
 

@@ -246,6 +246,7 @@ class _Elaborator:
         children: list[tuple[str, Node]] = []
         valid = shape is not None
         values: dict[str, Any] = {}  # of `let`, for the steps after it
+        named = False  # whether a formula has named a step
         for key, node, seen in nodes:
             here = (seen.seeing(values) if values else seen).at(shape)
             if isinstance(node.body, Let) and node.body.body is None:
@@ -256,10 +257,10 @@ class _Elaborator:
                 valid, shape = False, None
             elif not isinstance(result, _Absent):
                 if kind == "sequence" and isinstance(node.body, Aux) and isinstance(result, Group) and key.isdigit():
-                    key = result.name  # a formula gave it
+                    key, named = result.name, True
                 children.append((key, result))
                 shape = result.output
-        if kind == "sequence" and len({key for key, _ in children}) < len(children):
+        if named and len({key for key, _ in children}) < len(children):
             raise _same_name(children, [node for _, node, _ in nodes])
         return self.group(kind, mark, children, context, shape) if valid and shape is not None else None
 

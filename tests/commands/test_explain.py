@@ -84,7 +84,9 @@ def test_every_word_is_explained(word: str) -> None:
         (
             "pair",
             "pair (a type of a block's argument): An integer, or a list of two (height, width); from 0 if no "
-            "`minimum` is given.\n",
+            "`minimum` is given.\n\n"
+            "pair (a function of formulas): An integer for height and width as a list of two; a list of two as it is.\n\n"
+            "calls: pair(x)\n",
         ),
         ("c_in", "c_in (a variable of formulas): The channels (or first axis) of the tensor that reaches the node.\n"),
         ("none", "none (a constant of formulas): Nothing: null, or no layer.\n"),

@@ -57,6 +57,8 @@ def test_a_layer_gives_on_a_gpu_what_it_gives_on_a_cpu(primitive: Primitive, dat
         primitive.output(arguments, shape)
     except Fault:
         return
+    if "eps" in arguments:  # a smallest one divides by the rounding of zero, which differs
+        arguments["eps"] = max(arguments["eps"], 1e-5)
     torch.manual_seed(0)
     module = primitive.module(arguments, shape).double()
     images = torch.randn(2, *shape, dtype=torch.float64)

@@ -80,7 +80,7 @@ def archspec(folder: Path, *arguments: str, **environment: str) -> str:
     return done.stdout
 
 
-def tested(folder: Path, run: str, **environment: str) -> Any:
+def evaluation(folder: Path, run: str, **environment: str) -> Any:
     (result,) = json.loads(archspec(folder, "test", run, "--format", "json", **environment))["results"]
     return result
 
@@ -112,7 +112,7 @@ def test_a_training_learns_and_its_run_works_without_a_gpu(options: str, tmp_pat
     assert result["test_accuracy"] > 0.9
 
     for environment in ({}, HIDDEN):  # on the GPU again, and on a CPU, which rounds otherwise
-        again = tested(tmp_path, "digits", **environment)
+        again = evaluation(tmp_path, "digits", **environment)
         assert again["test_accuracy"] == pytest.approx(result["test_accuracy"], abs=1.5 / 360)
         assert again["test_loss"] == pytest.approx(result["test_loss"], rel=0.02)
 
@@ -170,7 +170,7 @@ def test_stopped_and_killed_and_resumed_it_ends_as_if_it_had_not_been(
             del one[name]
     assert results[0] == results[1]
     # the checkpoint is whole: another strategy, or none, reads it
-    assert tested(parts, "small")["test_accuracy"] == pytest.approx(results[1]["test_accuracy"], abs=1e-6)
+    assert evaluation(parts, "small")["test_accuracy"] == pytest.approx(results[1]["test_accuracy"], abs=1e-6)
 
 
 def test_images_that_are_streamed_reach_the_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

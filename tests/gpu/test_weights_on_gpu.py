@@ -39,7 +39,7 @@ def test_transplanted_weights_give_torchvisions_logits(
     for parameter in theirs.parameters():
         if not parameter.any():  # heads that begin as zeros would give zeros, whatever comes before them
             torch.nn.init.normal_(parameter, std=0.02)
-    spec = archspec.load(name)
+    spec = archspec.load("imagenet/googlenet" if name == "googlenet" else name)
     ours = spec.build().eval()
     transplant(theirs, ours, spec.plan.input)
     images = torch.randn(2, *spec.plan.input).cuda().contiguous(memory_format=layout)

@@ -192,6 +192,9 @@ LOOPS: list[Any] = [
 ]
 
 
+SHARED = ["a", "a", "a", "b", "='a'", "=width", None]
+
+
 def node(random: Random, depth: int) -> Any:
     choice = random.random()
     if depth > 4 or choice < 0.3:
@@ -217,10 +220,14 @@ def node(random: Random, depth: int) -> Any:
         made = {"aux": {"name": name, "weight": 0.3, "body": sequence(random, depth + 1)}}
     elif choice < 0.96:
         made = {"let": random.choice([{"n": random.choice(VALUES)}, {"width": 3}, {}, 3])}
+    elif choice < 0.98:
+        made = {"share": random.choice(SHARED)}
     else:
         made = sequence(random, depth + 1)
     if isinstance(made, dict) and random.random() < 0.15:
         made[random.choice(["when", "repeat", "checkpoint", "init", "name"])] = random.choice(VALUES)
+    if isinstance(made, dict) and random.random() < 0.15:
+        made["share"] = random.choice(SHARED)
     return made
 
 

@@ -271,6 +271,7 @@ WORDS = [
     "aux",
     "init",
     "recompute",
+    "share",
     "when",
     "repeat",
     "name",
@@ -297,6 +298,7 @@ ODD: list[Any] = [
     "act",
 ]
 ODD += [{"save": "x"}, {"load": "x"}, {"output": "x"}, {"aux": {"name": "x", "weight": 1, "body": ["flatten"]}}]
+ODD += [{"share": "x"}, {"conv": {"out": "=c_in", "kernel": 1}, "share": "x"}, {"relu": None, "share": "x"}]
 ODD += [{"relu": None, "recompute": True}, {"conv": {"out": 2, "kernel": 1}, "init": {"conv": {"weight": 0}}}]
 
 

@@ -173,6 +173,8 @@ NEW: list[Any] = [
     {"save": "x"},
     {"load": "x"},
     {"relu": None, "recompute": True},
+    {"share": "x"},
+    {"relu": None, "share": "x"},
     {"with": {}},
     {"repeat": 2},
 ]
@@ -220,7 +222,11 @@ FORMS: dict[str, Any] = {
             {"concat": [[], {"load": "a"}]},
             {"concat": [[], {"concat": {"load": ["a", "=n[:0] + 'a'"]}}]},
             {"concat": [[], {"load": ["a", "a"], "when": False}, {"load": "=['a']"}]},
+            {"conv": {"out": "=c_in", "kernel": 1}, "share": "c"},
+            {"share": "=n[:0] + 'c'", "repeat": 2, "recompute": True},
+            [{"share": "c"}],
         ],
+        "again": {"share": "c"},
     },
 }
 

@@ -148,13 +148,23 @@ class SpecModule(LightningModule):
             self.log(metric.log_name, self.scores[metric.name])  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> Any:
-        optimizer = make_optimizer(self.recipe, self.network)
+        optimizer = make_optimizer(self.recipe, self.network, fused=self._can_fuse())
         self.trainer.fit_loop.setup_data()  # so that the batches of an epoch are known
         batches = int(self.trainer.num_training_batches)
         schedule = make_schedule(self.recipe, optimizer, *count_steps(self.recipe, batches))
         if schedule is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _can_fuse(self) -> bool:
+        """Whether the optimizer may step by one kernel: on a GPU, of which results are promised but for rounding.
+
+        Not where torch or Lightning refuse it: gradients that are scaled (float16) and clipped, or shared out by FSDP.
+        """
+        from pytorch_lightning.strategies import FSDPStrategy
+
+        scaled, shared = self.recipe.precision == "16-mixed", isinstance(self.trainer.strategy, FSDPStrategy)
+        return self.device.type == "cuda" and not scaled and not shared
 
 
 def _split_outputs(output: Any) -> tuple[Tensor, dict[str, Tensor]]:

@@ -14,14 +14,17 @@ from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe, Warmup
 
 
-def make_optimizer(recipe: Recipe, network: nn.Module) -> Optimizer:
+def make_optimizer(recipe: Recipe, network: nn.Module, *, fused: bool = False) -> Optimizer:
     """The recipe's optimizer of all parameters but those that are frozen for good.
 
     With `decay: weights`, weight decay acts on some of them alone; by `lr_scale`, parts learn at rates of their own.
+    `fused`: it steps by one kernel for all tensors, where torch has one; numbers are rounded otherwise.
     """
     # pairs: torch takes `(0.0, 0.99)`, and not `[0, 0.99]`
     arguments = {key: _floats(value) for key, value in recipe.optimizer.arguments.items()}
     kind: Callable[..., Optimizer] = _OPTIMIZERS[recipe.optimizer.name]
+    if fused and recipe.optimizer.name in _FUSED:
+        arguments["fused"] = True
     names = dict(network.named_parameters())
     factors = recipe.lr_scale.factors(list(names)) if recipe.lr_scale else {}
     no_decay = {id(one) for one in _norms_and_biases(network)} if recipe.decay == "weights" else set()
@@ -49,6 +52,7 @@ def _floats(value: Any) -> Any:
     return tuple(one if one is None else float(one) for one in value) if isinstance(value, list) else value
 
 
+_FUSED = ("sgd", "adam", "adamw")
 _OPTIMIZERS: dict[str, Any] = {name.lower(): getattr(torch.optim, name) for name in torch.optim.__all__}
 
 

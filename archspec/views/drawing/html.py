@@ -63,7 +63,8 @@ class _Page:
 
     def plain(self, part: Part) -> list[Part]:
         """A part, or the only thing that it holds where that says as much."""
-        if part.kind == "group" and part.count == 1 and len(part.children) == 1 and part.children[0].kind != "merge":
+        alone = part.kind == "group" and part.count == 1 and not part.is_pass and len(part.children) == 1
+        if alone and part.children[0].kind != "merge":
             return self.plain(part.children[0])
         return [part]
 

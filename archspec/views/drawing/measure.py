@@ -130,10 +130,12 @@ class Measure:
         part = parts[at]
         if part.kind in ("save", "load"):
             return 0
+        following = next((one for one in parts[at + 1 :] if one.kind not in ("save", "load")), None)
+        if following is None:
+            return self.below(part)
         if self.label_of(part):
             return SHAPE_GAP
-        following = next((one for one in parts[at + 1 :] if one.kind not in ("save", "load")), None)
-        beside = following is not None and following.kind in ("output", "side")
+        beside = following.kind in ("output", "side")
         return GAP / 2 if part.kind in ("output", "side") or beside else GAP
 
     def below(self, part: Part) -> float:

@@ -228,7 +228,7 @@ class Outline:
         layer = item.layer
         return Part(
             "layer", cell_lines([layer]) + _shared(layer), family(layer), item.path, item.id, item.id + 1, layer.input,
-            layer.output, layer.params, layer.macs, 1, mark=layer.mark, item=item,
+            layer.output, item.params, layer.macs, 1, mark=layer.mark, item=item,
         )  # fmt: skip
 
     def _wire(self, wire: GraphWire) -> Part:
@@ -247,14 +247,16 @@ class Outline:
 
     def _group(self, item: GraphGroup, kind: str, lines: tuple[Line, ...]) -> Part:
         node = item.node
-        layers = [one.layer for one in self._nodes(item) if isinstance(one, GraphLayer)]
+        nodes = [one for one in self._nodes(item) if isinstance(one, GraphLayer)]
+        layers = [one.layer for one in nodes]
+        params = sum(one.params for one in nodes)  # those of a shared layer are counted where it is first used
         heavy = sum(family(one) in HEAVY for one in layers[: MAX_CELL + 1])
         cell = kind == "group" and heavy <= 1 and len(layers) == item.stop - item.start <= MAX_CELL
         cell = cell and not any(family(one) in ("pooling", "resampling") and one.output[1:] != (1, 1) for one in layers)
         lines = cell_lines(layers) if cell else lines
         return Part(
             kind, lines + _shared(node), family(_main(layers)) if cell else "block", item.path,
-            item.start, item.stop, node.input, node.output, node.params, node.macs, node.layers, cell=cell,
+            item.start, item.stop, node.input, node.output, params, node.macs, node.layers, cell=cell,
             block=item.kind == "block", mark=node.mark, item=item, make=lambda: self._children(item),
         )  # fmt: skip
 

@@ -146,3 +146,18 @@ def test_a_run_predicts_as_it_was_tested(run: Callable, photos: Path) -> None:
     answers = [one["top"][0]["class"] for one in found["results"]]
     right = sum(answer == Path(name).parent.name for answer, name in zip(answers, names, strict=True))
     assert right / len(files) == accuracy
+
+
+@pytest.mark.parametrize("resize", [Resize("stretch"), Resize("crop"), Resize("pad", {"fill": 200})])
+def test_a_mask_goes_where_its_image_goes(resize: Resize) -> None:
+    """An image with a bright corner, and its mask; where nothing of the image is, the mask is ignored (255)."""
+    bright = torch.zeros(1, 1, 60, 100, dtype=torch.uint8)
+    bright[..., :33, 41:] = 255
+    made = bring_to_size(bright, (32, 32), resize)
+    mask = bring_to_size((bright > 0).to(torch.uint8), (32, 32), resize, masks=True)
+    outside = mask == 255
+    assert outside.any() == (resize.name == "pad")
+    assert torch.equal(made[outside], torch.full_like(made[outside], 200))
+    inside = ~outside & ((made < 90) | (made > 165))  # but for the edge, which is blurred
+    assert inside.float().mean() > 0.5
+    assert torch.equal(mask[inside] == 1, made[inside] > 127)

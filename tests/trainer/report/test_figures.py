@@ -12,6 +12,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from trainer import drawing, figures
+from trainer.logs import read_log
 from trainer.report import pictures
 
 LOG = "epoch,step,val_loss,val_accuracy,train_loss\n" + "".join(
@@ -43,7 +44,12 @@ def overlaps(texts: Sequence[Any]) -> list[tuple[str, str]]:
 def test_curves_mark_the_best_epoch_at_whole_ticks(tmp_path: Path, drawn: list[Any]) -> None:
     (tmp_path / "metrics.csv").write_text(LOG)
     drawing.curves(
-        tmp_path / "metrics.csv", tmp_path / "curves.png", "val_accuracy", "validation accuracy", best=7, percent=True
+        read_log(tmp_path / "metrics.csv"),
+        tmp_path / "curves.png",
+        "val_accuracy",
+        "validation accuracy",
+        best=7,
+        percent=True,
     )
     left, right = drawn[0].axes
     for axes in (left, right):

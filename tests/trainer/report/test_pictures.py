@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import confusion_matrix as sklearns
 
+from archspec.recipe import Recipe
 from archspec.spec import from_dict
 from trainer import drawing
 from trainer.input.datasets import InMemory
@@ -80,6 +81,8 @@ def test_probabilities_are_those_of_the_choice() -> None:
         shape = (1, 1, 1)
         device = torch.device("cpu")
         loss = torch.nn.CrossEntropyLoss()
+        shape = (1, 1, 1)
+        recipe = Recipe()
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.tensor([[0.0, 1.0], [2.0, 0.0]])

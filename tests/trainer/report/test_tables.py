@@ -16,8 +16,9 @@ from rich.console import Console
 from sklearn.metrics import precision_recall_fscore_support
 
 from archspec.spec import from_dict
+from trainer.logs import read_log
 from trainer.report.tables import compared, print_table
-from trainer.runs.folders import Result, read_log
+from trainer.runs.folders import Result
 from trainer.runs.job import prepare
 from trainer.session import Options, train
 from trainer.tasks.classification import ClassEvaluation

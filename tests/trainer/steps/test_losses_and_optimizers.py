@@ -213,6 +213,26 @@ def test_each_optimizer_steps_as_torchs_does(name: str) -> None:
     assert not torch.equal(ours[0].weight, nn.Linear(4, 8).weight)
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_fused_step_is_the_same_but_for_rounding(name: str) -> None:
+    """torch has fused kernels for some; the others step as they do."""
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    quick = copy.deepcopy(plain)
+    momentum = {"momentum": 0.9, "weight_decay": 0.1} if name == "sgd" else {}
+    recipe = Recipe.from_dict({"optimizer": {"name": name, "lr": 0.01, **momentum}})
+    pairs = (plain, make_optimizer(recipe, plain)), (quick, make_optimizer(recipe, quick, fused=True))
+    assert bool(pairs[1][1].defaults.get("fused")) is (name in ("sgd", "adam", "adamw"))
+    images = torch.randn(5, 4)
+    for network, optimizer in pairs:
+        for _ in range(5):
+            optimizer.zero_grad()
+            network(images).square().mean().backward()
+            optimizer.step()
+    for one, other in zip(plain.parameters(), quick.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
 def test_decay_can_leave_norms_and_biases_out() -> None:
     network = from_dict(
         {

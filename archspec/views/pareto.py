@@ -1,0 +1,48 @@
+"""Two figures of several networks against each other, and which networks no other one beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+Point = tuple[float, float, str]
+"""Two figures of a network, and its name."""
+
+
+def best(points: Sequence[Point], *, larger: bool = False) -> list[Point]:
+    """Those that none beats in both figures (the Pareto front), by the first one.
+
+    Args:
+        points: The networks.
+        larger: Whether more is better in the second figure; of the first one, less is.
+    """
+    sign = -1 if larger else 1
+    front: list[Point] = []
+    for point in sorted(points, key=lambda one: (one[0], sign * one[1])):
+        if not front or sign * point[1] < sign * front[-1][1]:
+            front.append(point)
+    return front
+
+
+def draw(points: Sequence[Point], line: Sequence[Point], file: Path, axes: tuple[str, str]) -> None:
+    """Draw them into a file, whose suffix says how, with a line through the best."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    from matplotlib.ticker import EngFormatter
+
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "archspec"}):
+        figure, plot = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+        plot.plot([x for x, *_ in line], [y for _, y, _ in line], color="tab:blue", linewidth=1, alpha=0.6)
+        kept = set(line)
+        for x, y, name in points:
+            plot.scatter([x], [y], s=25, color="tab:blue" if (x, y, name) in kept else "tab:gray")
+            plot.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        for axis, heading in zip((plot.xaxis, plot.yaxis), axes, strict=True):
+            axis.set_label_text(heading)
+            axis.set_major_formatter(EngFormatter())
+        plot.grid(alpha=0.3)
+        plot.margins(0.12)
+        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+        pyplot.close(figure)
