@@ -78,7 +78,6 @@ def test_probabilities_are_those_of_the_choice() -> None:
         """Says of two images what is given here."""
 
         task = TASK
-        shape = (1, 1, 1)
         device = torch.device("cpu")
         loss = torch.nn.CrossEntropyLoss()
         shape = (1, 1, 1)
