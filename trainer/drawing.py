@@ -15,7 +15,6 @@ from trainer.figures import BLUE, GREY, VERMILLION, figure_of, fonts_for, save, 
 from trainer.input.augment_batch import Augmentation
 from trainer.input.datasets import InMemory
 from trainer.input.loaders import Stream
-from trainer.runs.folders import read_log
 
 DRAWS = 7
 """How often the augmentation of an image is drawn."""
@@ -51,14 +50,21 @@ def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
     return torch.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def curves(log: Path, file: Path, metric: str, heading: str, *, best: int | None = None, percent: bool = False) -> None:
-    """The losses and a metric by epoch, of a `metrics.csv`: the metric's name there, and what it is called.
+def curves(
+    rows: Sequence[dict[str, float]],
+    file: Path,
+    metric: str,
+    heading: str,
+    *,
+    best: int | None = None,
+    percent: bool = False,
+) -> None:
+    """The losses and a metric by epoch, from the rows of a `metrics.csv`: the metric's name there and its heading.
 
     `best` is the epoch whose weights were chosen, counted from 1; `percent`, whether the metric is a share.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    rows = read_log(log)
     figure, (left, right) = figure_of(7.2, 2.8, 2)
     for axes, name, label, colour, style in (
         (left, "train_loss", "training", BLUE, "-"),

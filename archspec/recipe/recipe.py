@@ -288,8 +288,7 @@ class Ema(_Section):
 
 _MONITOR: Schema = {
     "title": "`val_loss`, or `val_` and the name of a metric",
-    "type": "string",
-    "pattern": "^val_[a-z0-9_]+$",
+    "anyOf": [{"type": "string", "pattern": "^val_[a-z0-9_]+$"}, {"type": "null"}],
 }
 
 

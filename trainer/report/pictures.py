@@ -14,6 +14,7 @@ from trainer.figures import without_glyphs
 from trainer.input.augment_batch import Augmentation
 from trainer.input.datasets import InMemory
 from trainer.input.images import fit_to_input
+from trainer.runs.folders import read_log
 from trainer.runs.job import Job
 from trainer.tasks import Evaluation
 
@@ -33,7 +34,7 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
         json.loads((folder / "results.json").read_text(encoding="utf-8"))["best_epoch"] if len(job.validation) else None
     )
     drawing.curves(
-        folder / "metrics.csv",
+        read_log(folder / "metrics.csv"),
         folder / "curves.png",
         metric.log_name,
         f"validation {metric.heading}",

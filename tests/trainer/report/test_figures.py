@@ -43,7 +43,12 @@ def overlaps(texts: Sequence[Any]) -> list[tuple[str, str]]:
 def test_curves_mark_the_best_epoch_at_whole_ticks(tmp_path: Path, drawn: list[Any]) -> None:
     (tmp_path / "metrics.csv").write_text(LOG)
     drawing.curves(
-        tmp_path / "metrics.csv", tmp_path / "curves.png", "val_accuracy", "validation accuracy", best=7, percent=True
+        read_log(tmp_path / "metrics.csv"),
+        tmp_path / "curves.png",
+        "val_accuracy",
+        "validation accuracy",
+        best=7,
+        percent=True,
     )
     left, right = drawn[0].axes
     for axes in (left, right):
