@@ -129,11 +129,11 @@ def _runs(out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
 
     best: dict[tuple[Any, ...], dict[str, Any]] = {}
     for run in list_runs(out, lambda message: click.echo(escape(f"note: {message}"), err=True)):
-        if (one := run.result) is None:
-            continue
+        if (one := run.result) is None or (accuracy := one.metrics.get("test_accuracy")) is None:
+            continue  # not finished, or of a task without accuracies
         key = (Path(one.spec).name, one.variant, one.params, one.macs)
-        if key not in best or best[key]["test_accuracy"] < one.test_accuracy:
-            best[key] = {name: getattr(one, name) for name in RUNS}
+        if key not in best or best[key]["test_accuracy"] < accuracy:
+            best[key] = {name: one.metrics[name] if name in one.metrics else getattr(one, name) for name in RUNS}
     return best
 
 
