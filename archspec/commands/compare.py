@@ -132,8 +132,11 @@ def _runs(out: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
         if (one := run.result) is None:
             continue
         key = (Path(one.spec).name, one.variant, one.params, one.macs)
-        if key not in best or best[key]["test_accuracy"] < one.test_accuracy:
-            best[key] = {name: getattr(one, name) for name in RUNS}
+        accuracy = one.metrics.get("test_accuracy")
+        if accuracy is None:  # another task's
+            continue
+        if key not in best or best[key]["test_accuracy"] < accuracy:
+            best[key] = {name: one.metrics[name] if name in one.metrics else getattr(one, name, None) for name in RUNS}
     return best
 
 
