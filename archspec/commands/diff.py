@@ -10,6 +10,7 @@ import click
 
 from archspec.commands._common import echo_notes, format_option, note_measured, plugin_option
 from archspec.foundation.errors import UsageError, escape_line
+from archspec.foundation.figures import show_macs, show_macs_in_column
 from archspec.foundation.shapes import show
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _lines(old: Plan, new: Plan, difference: Difference) -> list[str]:
 
     names = [escape_line(plan.title) for plan in (old, new)]
     if not difference.changes:
-        lines = [f"{names[0]} and {names[1]} compute the same: {new.params:,} parameters, {new.macs / 1e9:.3f} GMACs"]
+        lines = [f"{names[0]} and {names[1]} compute the same: {new.params:,} parameters, {show_macs(new.macs)}"]
         if difference.renamed:
             first, second = difference.renamed[0]
             more = f", and {len(difference.renamed) - 1} more" if len(difference.renamed) > 1 else ""
@@ -120,7 +121,9 @@ def _lines(old: Plan, new: Plan, difference: Difference) -> list[str]:
     for what, before, after in (("input", old.input, new.input), ("output", old.output, new.output)):
         lines.append(f"{what:<12}{show(before)}" + ("" if before == after else f" → {show(after)}"))
     lines.append(f"{'parameters':<12}{old.params:,}" + _growth(old.params, new.params, f"{new.params:,}"))
-    lines.append(f"{'GMACs':<12}{old.macs / 1e9:.3f}" + _growth(old.macs, new.macs, f"{new.macs / 1e9:.3f}"))
+    lines.append(
+        f"{'MACs':<12}{show_macs_in_column(old.macs)}" + _growth(old.macs, new.macs, show_macs_in_column(new.macs))
+    )
     lines.append(
         f"{'layers':<12}{old.root.layers:,}" + _growth(old.root.layers, new.root.layers, f"{new.root.layers:,}")
     )
@@ -145,9 +148,11 @@ def _line(group: list[Change]) -> str:
     count = f" ×{len(group)}" if len(group) > 1 else ""
     facts = [f"{name} {_value(old)} → {_value(new)}" for name, old, new in change.arguments]
     signed = change.kind not in ("added", "removed")
-    for figure, unit in ((sum(c.params for c in group), "parameters"), (sum(c.macs for c in group), "MACs")):
+    params, macs = sum(one.params for one in group), sum(one.macs for one in group)
+    for figure, shown in ((params, f"{abs(params):,} parameters"), (macs, show_macs(abs(macs)))):
         if figure:
-            facts.append(f"{figure:{'+' if signed else ''},} {unit}")
+            sign = ("+" if figure > 0 else "−") if signed else ""
+            facts.append(sign + shown)
     return f"{SIGNS[change.kind]} {where}  {change.what}{count}" + (f"  {', '.join(facts)}" if facts else "")
 
 

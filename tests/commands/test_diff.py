@@ -26,13 +26,13 @@ def test_a_variant_against_its_file(run: Run, tmp_path: Path) -> None:
     done = run("diff", "net.yaml", "net.yaml@wide")
     assert done.stdout == (
         "Net → Net (wide)\n"
-        "~ stem.0  conv  out 4 → 8, +112 parameters, +6,912 MACs\n"
+        "~ stem.0  conv  out 4 → 8, +112 parameters, +6.91 KMACs\n"
         "= head.2  linear  input [4] → [8], +40 parameters, +40 MACs\n"
         "\n"
         "input       3×8×8\n"
         "output      10\n"
         "parameters  162 → 314 (+93.8%)\n"
-        "GMACs       0.000 → 0.000 (+100.0%)\n"
+        "MACs        6.95 K → 13.9 K (+100.0%)\n"
         "layers      5\n"
         "weights     1 of NEW load from OLD by name and shape; "
         "3 have another shape (stem.0.weight, stem.0.bias, head.2.weight)\n"
@@ -45,7 +45,7 @@ def test_another_text_of_the_same_network(run: Run, tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text(NET.replace("stem:", "begin:  # the first layers\n    "))
     done = run("diff", "net.yaml", "other.yaml")
     assert done.stdout == (
-        "Net and Net compute the same: 162 parameters, 0.000 GMACs\n"
+        "Net and Net compute the same: 162 parameters, 6.95 KMACs\n"
         "layers with other paths: stem.0 → begin.0, and 1 more\n"
         "weights     2 of NEW load from OLD by name and shape; 2 are new (begin.0.weight, begin.0.bias); "
         "2 of OLD are left out (stem.0.weight, stem.0.bias)\n"
