@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from trainer.input.datasets import DataSet, InMemory
     from trainer.input.loaders import Stream
-    from trainer.steps.module import SpecModule
 
 WORST = 24
 """How many images are drawn at most, those whose numbers are furthest off."""
@@ -105,8 +104,8 @@ class Regression(Task):
     doc = "Each image has one number or several, which the network gives."
     targets = "numbers"
     metrics = (
-        MetricSpec("mae", "min", ".4g", "MAE"),
-        MetricSpec("rmse", "min", ".4g", "RMSE"),
+        MetricSpec("mae", "min", ".5g", "MAE"),
+        MetricSpec("rmse", "min", ".5g", "RMSE"),
         MetricSpec("r2", "max", ".4f", "R²"),
     )
     losses = ("mean_squared_error", "mean_absolute_error", "smooth_l1")
@@ -160,17 +159,17 @@ class Regression(Task):
 
         return InUnits(plan.output[0])
 
-    def fit_answer(self, module: SpecModule, targets: Tensor) -> None:
+    def fit_answer(self, answer: nn.Module | None, loss: nn.Module, targets: Tensor) -> None:
         """Take mean and standard deviation of the training targets; 1 where that is 0."""
         from trainer.tasks._numbers import InDeviations, InUnits
 
-        assert isinstance(module.answer, InUnits)
-        assert isinstance(module.loss, InDeviations)
+        assert isinstance(answer, InUnits)
+        assert isinstance(loss, InDeviations)
         exact = targets.double()
         std = exact.std(0, correction=0).float()
         std[std == 0] = 1
-        module.answer.mean, module.answer.std = exact.mean(0).float(), std
-        module.loss.std = std.clone()
+        answer.mean, answer.std = exact.mean(0).float(), std
+        loss.std = std.clone()
 
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:
         """MAE, RMSE and R² of all images together, means over the numbers."""
@@ -187,7 +186,7 @@ class Regression(Task):
         return {"numbers": {name: shorten(value) for name, value in zip(names, output.tolist(), strict=True)}}
 
     def describe(self, prediction: Mapping[str, Any]) -> str:
-        return ", ".join(f"{name} {value:.4g}" for name, value in prediction["numbers"].items())
+        return ", ".join(f"{name} {value:.6g}" for name, value in prediction["numbers"].items())
 
     def draw(self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]) -> None:
         """Each number against its prediction, and the images that are furthest off."""
@@ -199,7 +198,7 @@ class Regression(Task):
         worst = found.worst()
         shown = range(min(2, len(class_names)))
         titles = [
-            "\n".join([file, *(f"{found.targets[i, k]:.4g}, answer {found.output[i, k]:.4g}" for k in shown)])
+            "\n".join([file, *(f"{found.targets[i, k]:.6g}, answer {found.output[i, k]:.6g}" for k in shown)])
             for i, file in zip(worst, drawing.files_at(part, worst), strict=True)
         ]
         title = "the test images whose numbers are furthest off"

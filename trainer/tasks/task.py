@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from trainer.input.datasets import DataSet, InMemory
     from trainer.input.loaders import Stream
-    from trainer.steps.module import SpecModule
 
 Rows = Sequence[Sequence[Any]]
 """A table: its headings, then its rows."""
@@ -182,7 +181,9 @@ class Task(ABC):
         """What makes of a network's output that of the trained module, if anything; it is given to loss and metrics."""
         return None
 
-    def fit_answer(self, module: SpecModule, targets: Tensor) -> None:  # noqa: B027 - there may be nothing to fit
+    def fit_answer(  # noqa: B027 - there may be nothing to fit
+        self, answer: nn.Module | None, loss: nn.Module, targets: Tensor
+    ) -> None:
         """Set what `make_answer` and `make_loss` have made by the training targets, before the first step."""
 
     @abstractmethod

@@ -194,7 +194,7 @@ def test_a_network_is_trained_tested_listed_and_predicts_numbers(run: Callable[.
     with open(folder / "metrics.csv") as text:
         logged = [float(row["val_mae"]) for row in csv.DictReader(text) if row["val_mae"]]
     assert min(logged) == pytest.approx(kept["val_mae"], rel=1e-5)  # the least error is the best
-    figures = f"MAE {kept['test_mae']:.4g}, test RMSE {kept['test_rmse']:.4g}, test R² {kept['test_r2']:.4f}"
+    figures = f"MAE {kept['test_mae']:.5g}, test RMSE {kept['test_rmse']:.5g}, test R² {kept['test_r2']:.4f}"
     assert run("test", "net").stdout == (
         f"net, best.ckpt, on the 160 test images of {squares}: test {figures}, test loss {kept['test_loss']:.4f}\n"
     )
@@ -220,7 +220,7 @@ def test_a_network_is_trained_tested_listed_and_predicts_numbers(run: Callable[.
     image = squares / rows[0]["file"]
     numbers = json.loads(run("predict", "net", image, "--format", "json").stdout)["results"][0]["numbers"]
     assert [numbers["area"], numbers["grey"]] == pytest.approx(given[0], rel=1e-5)
-    assert run("predict", "net", image).stdout == (f"{image}: area {numbers['area']:.4g}, grey {numbers['grey']:.4g}\n")
+    assert run("predict", "net", image).stdout == (f"{image}: area {numbers['area']:.6g}, grey {numbers['grey']:.6g}\n")
     header, line = run("predict", "net", image, "--format", "csv").stdout.splitlines()
     assert header == "file,area,grey"
     assert [float(one) for one in line.split(",")[1:]] == pytest.approx(given[0], rel=1e-5)
