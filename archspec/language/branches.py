@@ -1,0 +1,203 @@
+"""The grammar of merges: their branches, written one by one, by a loop, or by a `load` of several tensors."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import replace
+
+from archspec.foundation.errors import Fault, Mark, did_you_mean
+from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.language.keywords import BRANCH_KEYS
+from archspec.language.loops import LoopGrammar, count_rows
+from archspec.language.names import MODIFIER_WORDS, check_part, check_tensor
+from archspec.language.syntax import Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
+
+
+class BranchGrammar(LoopGrammar):
+    """Parses merges, whose branches are bodies."""
+
+    @abstractmethod
+    def parse(self, key: str, mark: Mark, value: Value) -> SyntaxNode:
+        """A body."""
+
+    @abstractmethod
+    def _is_node(self, mapping: Mapping) -> bool:
+        """Whether a mapping as a body is one node."""
+
+    @abstractmethod
+    def _reads_as_layer(self, key: str, value: Value) -> bool:
+        """Whether a part is named like a layer and holds arguments or branches where nodes should stand."""
+
+    @abstractmethod
+    def _drop_repeated(self, nodes: list[SyntaxNode]) -> tuple[SyntaxNode, ...]:
+        """The nodes without those whose name an earlier one has."""
+
+    @abstractmethod
+    def _parse_modifier(self, word: str, mapping: Mapping) -> Expression | None:
+        """What stands beside a node under a modifier's name."""
+
+    def _parse_merge(self, mark: Mark, node_word: str, value: Value) -> Merge | Invalid:
+        if not (isinstance(value, Mapping) and "for" in value.entries and self._is_node(value)):
+            return Merge(mark, node_word, self._parse_branches(mark, node_word, value))
+        for word in MODIFIER_WORDS:
+            if word in value.entries:
+                message = f"`{word}` has no meaning beside a `for` that makes branches"
+                help = f"put it beside `{node_word}`, or within `body`"
+                raise Fault("key-unknown", message, value.entries[word][0], help=help)
+        loop = self._parse_node("", value)
+        if isinstance(loop.body, Invalid):
+            return loop.body
+        assert isinstance(loop.body, For)
+        if count_rows(loop.body) == {1}:
+            self.report.add(self._explain_single(node_word, mark, None))
+        return Merge(mark, node_word, (loop,), looped=True)
+
+    def _parse_branches(self, mark: Mark, node_word: str, value: Value) -> tuple[SyntaxNode, ...]:
+        if isinstance(value, Mapping) and list(value.entries) == ["load"]:
+            loads = self._parse_branch("", mark, value)
+            if isinstance(loads.body, Wire) and loads.body.name.constant and not _names_several(loads.body):
+                self.report.add(self._explain_single(node_word, mark, None))
+            return (loads,)
+        if isinstance(value, List):
+            entries = [(str(i), item.mark, item) for i, item in enumerate(value.items)]
+        elif isinstance(value, Mapping) and not self._is_node(value):
+            parts = self._list_branches(value)
+            if parts is None:
+                return ()
+            entries = parts
+        else:
+            raise Fault("node-form", f"`{node_word}` needs branches: a list, or a mapping that names them", value.mark)
+        if not entries:
+            raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
+        branches = [self._parse_branch(*entry) for entry in entries]
+        single = len(branches) == 1 and branches[0].when is None
+        if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
+            self.report.add(self._explain_single(node_word, mark, branches[0]))
+        different = node_word in _OF_DIFFERENT or (node_word == "multiply" and len(branches) > 2)  # of two, a square
+        if different and (again := _find_again(branches)):
+            message = f"`{node_word}` joins the same tensor twice"
+            self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
+        return self._drop_repeated(branches)
+
+    def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
+        """The fault of a merge whose one branch has nothing to be joined with."""
+        help = f"what reaches `{node_word}` is no branch by itself: write `[]` for a branch that leaves it as it is"
+        notes = []
+        if branch and isinstance(branch.body, Sequence) and len(branch.body.nodes) == 1:
+            branch = branch.body.nodes[0]
+        if branch and (isinstance(branch.body, For) or branch.repeat):
+            notes = ["a loop makes no branches: its passes follow one another"]
+            written = f"`{node_word}: {{for: {{kernel: [1, 3, 5]}}, body: […]}}`"
+            help = f"for a branch of each pass, write {written}, without `- `"
+        return Fault(
+            "branch-missing", f"`{node_word}` has one branch, and joins two or more", mark, notes=notes, help=help
+        )
+
+    def _list_branches(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
+        for key, (mark, value) in mapping.entries.items():
+            signature = self.vocabulary.signature(key)
+            needy = signature is not None and any(argument.required for argument in signature.arguments)
+            if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
+                help = f"write `{key}: []` for a branch that changes nothing"
+                raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
+            if key == "let":
+                help = "put `- let: …` before the merge, in the same list"
+                raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
+            if self._reads_as_layer(key, value):
+                raise Fault(
+                    "mapping-for-list",
+                    f"a mapping names the branches of a merge, but `{key}` is a layer",
+                    mark,
+                    help=f"make it a list: put `- ` before `{key}` and the others",
+                )
+            check_part(key, mark)
+        return [(key, mark, value) for key, (mark, value) in mapping.entries.items()]
+
+    def _parse_branch(self, key: str, mark: Mark, value: Value) -> SyntaxNode:
+        """A branch: a body, or `{when: …, body: …}`."""
+        if isinstance(value, Mapping) and "body" in value.entries and "for" not in value.entries:
+            for word, (at, _) in value.entries.items():
+                if word not in BRANCH_KEYS:
+                    hint = did_you_mean(word, BRANCH_KEYS)
+                    self.report.add(Fault("key-unknown", f"`{word}` has no meaning in a branch", at, help=hint))
+            try:
+                when = self._parse_modifier("when", value)
+            except Fault as fault:
+                self.report.add(fault, value.mark)
+                when = None
+            node = self.parse(key, mark, value.entries["body"][1])
+            if node.when and when:
+                message = "a branch has one `when`, but a second one stands here"
+                self.report.add(Fault("key-unknown", message, node.when.mark))
+            return replace(node, when=when or node.when)
+        if isinstance(value, Mapping) and isinstance(value.get("load"), List) and self._is_node(value):
+            return self._parse_loads(key, value)
+        return self.parse(key, mark, value)
+
+    def _parse_loads(self, key: str, mapping: Mapping) -> SyntaxNode:
+        """A `load` of a list of names, each of which is a branch."""
+        mark, names = mapping.entries["load"]
+        before = self.report.count
+        when = None
+        try:
+            for word in mapping.entries:
+                if word not in ("load", "when"):
+                    message = f"`{word}` has no meaning beside a `load` of several tensors"
+                    raise Fault("key-unknown", message, mapping.entries[word][0], help="beside it may stand `when`")
+            when, made = self._parse_modifier("when", mapping), self._parse_expression(names)
+            for item in names.items if isinstance(names, List) else ():
+                if not (isinstance(item, Scalar) and isinstance(item.value, str)):
+                    raise Fault("type-mismatch", "`load` needs a list of names", item.mark)
+                if not item.value.startswith("="):
+                    check_tensor(item.value, item.mark)
+            if self.report.count == before:
+                return SyntaxNode(key, mark, Wire(mark, "load", made), when)
+        except Fault as fault:
+            self.report.add(fault, mark)
+        return SyntaxNode(key, mark, make_invalid(mark, mapping))
+
+
+_OF_DIFFERENT = ("add", "subtract", "mean", "maximum")
+"""Merges that nobody writes of one tensor and itself: twice its value, zero, or the tensor as it is."""
+
+
+def _find_again(branches: list[SyntaxNode]) -> SyntaxNode | None:
+    """The first branch that is the tensor of an earlier one: both leave theirs as it is, or load the same."""
+    seen: set[str] = set()
+    for branch in branches:
+        body = branch.body
+        if isinstance(body, Sequence) and len(body.nodes) == 1:
+            body = body.nodes[0].body
+        name = None
+        if isinstance(body, Sequence) and not body.nodes:
+            name = ""
+        elif isinstance(body, Wire) and body.kind == "load" and isinstance(body.name.data, str):
+            name = body.name.data
+        if branch.when is None and name is not None:
+            if name in seen:
+                return branch
+            seen.add(name)
+    return None
+
+
+def _names_several(load: Wire) -> bool:
+    """Whether a `load` may take more than one tensor: a list does, and a formula can give one."""
+    return load.kind == "load" and (
+        load.name.is_formula or (isinstance(load.name.data, list) and len(load.name.data) > 1)
+    )
+
+
+def make_invalid(mark: Mark, value: Value) -> Invalid:
+    """What stands in the place of a value that is no node, with the tensors that it would have saved or loaded."""
+    names: set[str | None] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, List):
+            waiting += one.items
+        for key, (_, inner) in one.entries.items() if isinstance(one, Mapping) else ():
+            waiting.append(inner)
+            if key in ("save", "load"):
+                name = inner.value if isinstance(inner, Scalar) else None
+                names.add(name if isinstance(name, str) and not name.startswith("=") else None)
+    return Invalid(mark, frozenset(names))
