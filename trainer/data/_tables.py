@@ -43,9 +43,9 @@ class _Table:
         return self.kind == LABEL_SETS and self.columns == ("labels",)
 
 
-def is_tabled(root: Path) -> bool:
-    """Whether a folder, or one of its parts, has a CSV file of targets."""
-    return bool(_files(root))
+def kind_of(root: Path) -> str | None:
+    """The kind of targets that a folder, or its parts, have a CSV file of; `None` where there is none."""
+    return next(iter(_files(root).values()), None)
 
 
 def load(root: Path) -> DataSet:
@@ -74,11 +74,10 @@ def load(root: Path) -> DataSet:
     )
 
 
-def load_test(root: Path, names: tuple[str, ...]) -> tuple[str, Files]:
-    """The kind of targets, and the images to test on: those of the part `test`, or all. Raises `UsageError`."""
+def load_test(root: Path, names: tuple[str, ...]) -> Files:
+    """The images to test a network on: those of the part `test`, or all. Raises `UsageError`."""
     parts = _parts(root)
-    table = parts.get("test") or parts.get("val") or parts["train"]
-    return table.kind, _with_targets(root, table, names)
+    return _with_targets(root, parts.get("test") or parts.get("val") or parts["train"], names)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

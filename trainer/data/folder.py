@@ -38,11 +38,13 @@ def load_test(folder: Path, names: tuple[str, ...], targets: str = "classes") ->
     Raises `UsageError`, also where there are other classes, or another kind of `targets`.
     """
     with _readable(folder.absolute()) as root:
-        kind, found_files = _tables.load_test(root, names) if _tables.is_tabled(root) else ("classes", None)
-        if kind != targets:
-            raise UsageError(f"{root} has {kind}, but the run was trained with {targets}", help="choose other images")
-        if found_files is not None:
-            return found_files
+        kind = _tables.kind_of(root)
+        if (kind or "classes") != targets:
+            raise UsageError(
+                f"{root} has {kind or 'classes'}, but the run was trained with {targets}", help="choose other images"
+            )
+        if kind is not None:
+            return _tables.load_test(root, names)
         parts = _parts(root, subfolders(root, Path()), needed=())
         if parts and not parts.keys() & {"test", "val"}:
             raise UsageError(f"{root} has a folder `{parts['train']}`, and none to test on", help=LAYOUT)
@@ -74,7 +76,7 @@ def _readable(root: Path) -> Iterator[Path]:
 def _load(root: Path) -> DataSet:
     if _masks.is_masked(root):
         return _masks.load(root)
-    if _tables.is_tabled(root):
+    if _tables.kind_of(root):
         return _tables.load(root)
     parts = _parts(root, subfolders(root, Path()))
     if parts:

@@ -42,7 +42,7 @@ class InDeviations(nn.Module):
 
 def number_scores(output: Tensor, targets: Tensor) -> dict[str, Tensor]:
     """MAE, RMSE and R² of each number, doubles `(K,)`, of `(N, K)`; R² is NaN where all targets are the same."""
-    found, meant = output.double().cpu(), targets.double().cpu()
+    found, meant = output.cpu().double(), targets.cpu().double()
     errors = found - meant
     spread = ((meant - meant.mean(0)) ** 2).sum(0)
     return {

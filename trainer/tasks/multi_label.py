@@ -154,23 +154,22 @@ class MultiLabel(Task):
         return LabelEvaluator()
 
     def predict(self, output: Tensor, class_names: Sequence[str] | None, top: int) -> dict[str, Any]:
-        """The labels whose probability is above one half, the likeliest first."""
+        """The labels whose probability is above one half, and the likeliest ones with their probabilities."""
         probabilities = output.float().sigmoid().cpu().tolist()
-        order = sorted(range(len(probabilities)), key=lambda number: (-probabilities[number], number))
+        names = list(class_names or map(str, range(len(probabilities))))
+        order = sorted(range(len(names)), key=lambda number: (-probabilities[number], number))
         return {
+            "labels": [names[number] for number in order if probabilities[number] > THRESHOLD],
             "top": [
-                {
-                    "class": class_names[number] if class_names else str(number),
-                    "index": number,
-                    "probability": probabilities[number],
-                }
+                {"class": names[number], "index": number, "probability": probabilities[number]}
                 for number in order[:top]
-                if probabilities[number] > THRESHOLD
-            ]
+            ],
         }
 
     def describe(self, prediction: Mapping[str, Any]) -> str:
-        return ", ".join(f"{one['class']} {one['probability']:.1%}" for one in prediction["top"]) or "no label"
+        """All labels, and the probability of those that are among the likeliest."""
+        known = {one["class"]: f" {one['probability']:.1%}" for one in prediction["top"]}
+        return ", ".join(f"{name}{known.get(name, '')}" for name in prediction["labels"]) or "no label"
 
     def draw(self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]) -> None:
         """The surest mistakes."""

@@ -207,14 +207,19 @@ def test_a_network_is_trained_tested_listed_and_predicts_labels(
 
     image = pairs / rows[0]["file"]
     result = json.loads(run("predict", "net", image, "--format", "json").stdout)["results"][0]
-    assert {one["class"] for one in result["top"]} == set(rows[0]["answer"].split())
+    assert set(result["labels"]) == set(rows[0]["answer"].split())
+    assert [one["class"] for one in result["top"][: len(result["labels"])]] == result["labels"]
     assert result["top"][0]["probability"] == pytest.approx(max(given[0]), abs=1e-4)
-    first = result["top"][0]
-    assert run("predict", "net", image).stdout.startswith(f"{image}: {first['class']} {first['probability']:.1%}")
+    shown = ", ".join(f"{one['class']} {one['probability']:.1%}" for one in result["top"] if one["probability"] > 0.5)
+    assert run("predict", "net", image).stdout == f"{image}: {shown or 'no label'}\n"
+    several = run("predict", "net", *(pairs / row["file"] for row in rows[:9]), "--format", "csv", "--top", "1").stdout
+    table = list(csv.DictReader(several.splitlines()))
+    assert list(table[0]) == ["file", "labels", "class", "probability"]
+    assert [sorted(row["labels"].split()) for row in table] == [sorted(row["answer"].split()) for row in rows[:9]]
     other = run("test", "net", "--data", "digits")
-    assert (other.returncode, other.stderr.splitlines()[0]) == (
+    assert (other.returncode, other.stderr) == (
         2,
-        "error: digits has classes, but the run was trained with label sets",
+        "error: digits has classes, but the run was trained with label sets\n  help: choose other images\n",
     )
 
 
