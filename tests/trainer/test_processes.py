@@ -262,7 +262,7 @@ TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "
             ["--devices", "2", "--set", "train.validation=1"],
             {},
             "error: a validation set of 1 cannot be divided among 2 processes\n"
-            "  help: --set train.validation=0.1, or train on fewer devices\n",
+            "  help: --set train.validation=2, or train on fewer devices\n",
         ),
         (
             ["--devices", "3"],

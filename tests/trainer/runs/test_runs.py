@@ -310,22 +310,31 @@ def test_the_last_finite_weights_are_kept_when_a_training_diverges(
         f"the last finite weights, of epoch 1, are in {last}"
     )
     content = torch.load(last, weights_only=True)
-    assert position(content) == (1, 0, 17)
+    assert position(content, last) == (1, 0, 17)
     assert all(tensor.isfinite().all() for tensor in content["state_dict"].values())
 
 
-def test_weights_that_are_not_finite_replace_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("hook", "steps"),
+    [
+        ("on_validation_epoch_end", {"last": 17, "best": 17}),  # before the best weights are written
+        ("on_train_epoch_end", {"last": 17, "best": 34}),  # after that, and before the last ones are
+    ],
+)
+def test_weights_that_are_not_finite_replace_no_checkpoint(
+    hook: str, steps: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def spoil(self: SpecModule) -> None:
         if self.current_epoch == 1:
             with torch.no_grad():
                 self.network[-1].weight[0, 0] = float("nan")
 
-    monkeypatch.setattr(SpecModule, "on_train_epoch_end", spoil)
+    monkeypatch.setattr(SpecModule, hook, spoil)
     with pytest.raises(UsageError, match=r"the weights `network\.1\.weight` are not finite after step 34"):
         train(job(tmp_path), tmp_path / "runs")
-    for name in ("last", "best"):
+    for name, step in steps.items():
         content = torch.load(tmp_path / "runs" / "linear" / "checkpoints" / f"{name}.ckpt", weights_only=True)
-        assert content["global_step"] == 17
+        assert content["global_step"] == step
         assert all(tensor.isfinite().all() for tensor in content["state_dict"].values())
 
 

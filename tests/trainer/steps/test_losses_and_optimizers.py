@@ -394,5 +394,5 @@ def test_losses_are_their_formulas(smoothing: float, mixed: bool) -> None:
     p = 1 / (1 + (-logits).exp())
     binary = -(target * p.log() + (1 - target) * (1 - p).log()).mean()
     for name, expected in (("cross_entropy", cross_entropy), ("binary_cross_entropy", binary)):
-        recipe = Recipe(loss=Loss(name, smoothing))
+        recipe = Recipe(loss=Loss(name, {"label_smoothing": smoothing}))
         torch.testing.assert_close(TASK.make_loss(recipe)(logits, labels), expected)
