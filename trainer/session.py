@@ -246,6 +246,8 @@ def make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
+    targets = job.train.files.labels if isinstance(job.train, Stream) else job.train.labels
+    job.task.fit_answer(module.answer, module.loss, targets)
     if job.start is not None:
         job.start.put_into(module.network)
     if isinstance(job.train, Stream):

@@ -89,9 +89,18 @@ def _write_csv(answers: Iterator[tuple[Path, dict[str, Any]]]) -> None:
 
 
 def _flat(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer as columns: of a list of mappings, `class`, then `class_2`, `class_3`, …"""
+    """An answer as columns: of a mapping, its own; of a list of mappings, `class`, then `class_2`, `class_3`, …
+
+    Texts of a list, of which each answer may have another number, share a column.
+    """
     columns: dict[str, Any] = {}
     for name, value in answer.items():
+        if isinstance(value, dict):
+            columns |= value
+            continue
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            columns[name] = " ".join(value)
+            continue
         if not isinstance(value, list):
             columns[name] = value
             continue

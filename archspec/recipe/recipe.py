@@ -36,6 +36,13 @@ LOSSES: Mapping[str, Option] = {
         {"gamma": number(0)},
         source="https://arxiv.org/abs/1708.02002",
     ),
+    "mean_squared_error": Option("The mean of the squared differences from numbers, in their standard deviations."),
+    "mean_absolute_error": Option("The mean of the absolute differences from numbers, in their standard deviations."),
+    "smooth_l1": Option(
+        "As `mean_squared_error` below a difference of `beta` standard deviations, as `mean_absolute_error` above.",
+        {"beta": number(above=0)},
+        source="https://arxiv.org/abs/1504.08083",
+    ),
     "tversky": Option(
         "As `dice`, with `alpha` times what is wrongly found and `beta` times what is missed.",
         {"alpha": number(0), "beta": number(0), "smooth": number(above=0)},

@@ -183,7 +183,7 @@ def test_a_plugins_fault_is_the_plugins(
 ) -> None:
     (tmp_path / "odd.py").write_text(PLUGIN.replace("OUTPUT", output).replace("MACS", macs))
     (tmp_path / "net.yaml").write_text(NET.replace("relu", "odd"))
-    done = run("build", "net.yaml", "--summary", "--plugin", "odd.py")
+    done = run("build", "net.yaml", "--torchinfo", "--plugin", "odd.py")
     assert done.returncode == status
     assert says in done.stderr
     assert "fault of archspec" not in done.stderr

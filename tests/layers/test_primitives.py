@@ -263,6 +263,7 @@ def test_large_buffers_are_announced(name: str, arguments: dict[str, Any], size:
 @pytest.mark.parametrize(
     "primitive", [one for one in primitives().values() if not one.fixed_size], ids=lambda one: str(one.name)
 )
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's own
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_module_of_no_fixed_size_serves_for_other_sizes(primitive: Primitive, data: st.DataObject) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 import torchvision
-from conftest import with_history
+from conftest import ROOT, with_history
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -367,13 +368,15 @@ def test_a_plan_is_json_and_knows_where_everything_comes_from(name: str, variant
 
     plan = spec_of(name, variant).plan
     data = json.loads(json.dumps(plan.to_dict()))
+    extended = re.findall(r"^extends: (\S+)", (ROOT / "specs" / f"{name}.yaml").read_text(), re.M)
+    files = {f"specs/{name}.yaml", *(f"specs/{one}" for one in extended)}
     assert sum(layer["params"] for layer in data["layers"]) == data["params"] == plan.params
     assert sum(layer["macs"] for layer in data["layers"] if layer["aux"] is None) == data["macs"] == plan.macs
     shape = data["input"]
     for layer in data["layers"]:
         assert layer["line"] >= 1
         assert layer["file"].endswith(".yaml")
-        assert layer["calls"] or layer["file"] == f"specs/{name}.yaml"
+        assert layer["calls"] or layer["file"] in files
         assert all(size > 0 for size in [*layer["input"], *layer["output"]])
     assert data["layers"][0]["input"] == shape
     assert data["layers"][-1]["output"] == data["output"]

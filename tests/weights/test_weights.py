@@ -352,7 +352,7 @@ def test_in_part_layers_that_could_stand_in_several_places_are_refused() -> None
     says = refusal(target, dict(source.state_dict()), partial=True)
     assert says == (
         "layers cannot be aligned: the list `network` has 6 entries with weights here and 4 in the source, and several "
-        "are alike, so which of them are new cannot be told\n"
+        "are alike, so which are new cannot be told\n"
         "  help: choose them in Python: `network.load_state_dict({name: tensor, …}, strict=False)`, with this network's "
         "names and the tensors of `archspec.weights.read(FILE)`"
     )

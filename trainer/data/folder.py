@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,20 +9,12 @@ from pathlib import Path
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data import _masks
+from trainer.data import _masks, _tables
+from trainer.data._listing import PARTS, entries, held_out, is_image, subfolders, walk
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet
 from trainer.input.files import SUFFIXES, Files
 
-TEST_SHARE = 0.2
-PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""What folders of the parts are called, in whatever case."""
-LEFT_OUT = "__MACOSX"
-"""What macOS adds to archives: files of these names that are no images."""
 LAYOUT = "give each class a subfolder with its images, or make such subfolders in train, val and test"
 
 Paths = dict[str, list[str]]
@@ -42,13 +32,20 @@ def load(folder: Path, *, download: bool = False) -> DataSet:
         return _load(root)
 
 
-def load_test(folder: Path, names: tuple[str, ...]) -> Files:
+def load_test(folder: Path, names: tuple[str, ...], targets: str = "classes") -> Files:
     """The images below `folder` to test a network of these classes on: those of its part `test`, or all it has.
 
-    Raises `UsageError`, also where there are other classes.
+    Raises `UsageError`, also where there are other classes, or another kind of `targets`.
     """
     with _readable(folder.absolute()) as root:
-        parts = _parts(root, _subfolders(root, Path()), needed=())
+        kind = _tables.kind_of(root)
+        if (kind or "classes") != targets:
+            raise UsageError(
+                f"{root} has {kind or 'classes'}, but the run was trained with {targets}", help="choose other images"
+            )
+        if kind is not None:
+            return _tables.load_test(root, names)
+        parts = _parts(root, subfolders(root, Path()), needed=())
         if parts and not parts.keys() & {"test", "val"}:
             raise UsageError(f"{root} has a folder `{parts['train']}`, and none to test on", help=LAYOUT)
         below = Path(parts.get("test") or parts.get("val") or "")
@@ -79,7 +76,9 @@ def _readable(root: Path) -> Iterator[Path]:
 def _load(root: Path) -> DataSet:
     if _masks.is_masked(root):
         return _masks.load(root)
-    parts = _parts(root, _subfolders(root, Path()))
+    if _tables.kind_of(root):
+        return _tables.load(root)
+    parts = _parts(root, subfolders(root, Path()))
     if parts:
         images = {part: _images(root, Path(name)) for part, name in parts.items()}
     else:
@@ -109,7 +108,7 @@ def _load(root: Path) -> DataSet:
 def _parts(root: Path, top: list[str], needed: tuple[str, ...] = ("train",)) -> dict[str, str]:
     """The folder of each part; empty where the folders are classes. Raises `UsageError` where that is not clear."""
     named = [name for name in top if name.lower() in PARTS]
-    inner = {name: set(_subfolders(root, Path(name))) for name in named}
+    inner = {name: set(subfolders(root, Path(name))) for name in named}
     if not any(inner.values()):
         return {}  # classes of these names
     parts: dict[str, str] = {}
@@ -124,7 +123,7 @@ def _parts(root: Path, top: list[str], needed: tuple[str, ...] = ("train",)) -> 
             raise UsageError(f"{root} has {join_words(named)}, but no folder `{part}`", help=LAYOUT)
     others = [name for name in top if name not in named]
     classes = inner[parts["train"]] if "train" in parts else set()
-    if others and len(named) == 1 and not any(classes & set(_subfolders(root, Path(name))) for name in others):
+    if others and len(named) == 1 and not any(classes & set(subfolders(root, Path(name))) for name in others):
         return {}  # a class `train` among others, whose images lie in folders within
     if others:
         raise UsageError(
@@ -134,52 +133,20 @@ def _parts(root: Path, top: list[str], needed: tuple[str, ...] = ("train",)) -> 
     return parts
 
 
-def _entries(root: Path, below: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(root / below) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".") and entry.name != LEFT_OUT]
-    return sorted(shown, key=lambda entry: entry.name)
-
-
-def _subfolders(root: Path, below: Path) -> list[str]:
-    return [entry.name for entry in _entries(root, below) if entry.is_dir()]
-
-
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
-
-
 def _images(root: Path, below: Path) -> tuple[Paths, int]:
     """The images of each class below a folder, in order, and how many other files there are."""
     others, found = 0, {}
-    for entry in _entries(root, below):
+    for entry in entries(root, below):
         if entry.is_dir():
-            found[entry.name], more = _walk(root, below / entry.name, frozenset())
+            found[entry.name], more = walk(root, below / entry.name, frozenset())
             others += more
-        elif _is_image(entry.name):
+        elif is_image(entry.name):
             raise UsageError(
                 f"{root / below / entry.name} lies in no class's folder", help="move it into one, or remove it"
             )
         else:
             others += 1
     return found, others
-
-
-def _walk(root: Path, below: Path, above: frozenset[str]) -> tuple[list[str], int]:
-    """The images in a folder and in those within it, and how many other files; `above` holds the folders around it."""
-    real = os.path.realpath(root / below)
-    if real in above:  # a link that leads back
-        return [], 0
-    images, others = [], 0
-    for entry in _entries(root, below):
-        if entry.is_dir():
-            inner, more = _walk(root, below / entry.name, above | {real})
-            images += inner
-            others += more
-        elif _is_image(entry.name):
-            images.append((below / entry.name).as_posix())
-        else:
-            others += 1
-    return images, others
 
 
 def _check(place: Path, found: Paths, names: tuple[str, ...], *, is_train: bool) -> None:
@@ -211,8 +178,7 @@ def _split(root: Path, found: Paths) -> tuple[Paths, Paths]:
                 f"the class `{name}` in {root} has one image: none could be tested",
                 help="add some, or make folders train and test",
             )
-        order = sorted(images, key=lambda path: hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest())
-        kept = set(order[: max(1, round(TEST_SHARE * len(images)))])
+        kept = held_out(images)
         train[name] = [path for path in images if path not in kept]
         test[name] = [path for path in images if path in kept]
     return train, test

@@ -9,10 +9,18 @@ from torch import Tensor
 
 from trainer.input.files import Files
 
+LABEL_SETS = "label sets"
+"""Targets float32 `(N, labels)`: 1 for each label that an image has, 0 for the others."""
+NUMBERS = "numbers"
+"""Targets float32 `(N, numbers)`."""
+
 
 @dataclass(frozen=True)
 class InMemory:
-    """Images as uint8 `(N, C, H, W)` and their classes as int64 `(N,)`, in memory."""
+    """Images as uint8 `(N, C, H, W)` and their targets in memory: classes as int64 `(N,)`, for example.
+
+    Sets of labels and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`.
+    """
 
     images: Tensor
     labels: Tensor
@@ -46,6 +54,7 @@ class DataSet:
 
     name: str
     class_names: tuple[str, ...]
+    """Of the classes or labels, or what the numbers are called."""
     train: InMemory | Files
     test: InMemory | Files
     validation: InMemory | Files | None = None
@@ -58,7 +67,7 @@ class DataSet:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """How many classes there are, or labels, or numbers."""
         return len(self.class_names)
 
 

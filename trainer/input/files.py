@@ -38,7 +38,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Files:
-    """Image files below a folder and their classes, int64 `(N,)`."""
+    """Image files below a folder and their classes, int64 `(N,)`, or other targets, floats `(N, K)`."""
 
     root: Path
     paths: tuple[str, ...]

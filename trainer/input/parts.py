@@ -23,10 +23,10 @@ _File = tuple[str, Path]
 
 
 def missing_classes(parts: Mapping[str, Tensor], names: Sequence[str]) -> list[str]:
-    """Notes of the parts that lack classes, by each part's labels `(N,)`; of empty parts nothing is said."""
+    """Notes of the parts that lack classes, by each part's labels `(N,)` or `(N, classes)`; of empty parts none."""
     notes = []
     for part, labels in parts.items():
-        there = torch.bincount(labels, minlength=len(names))
+        there = labels.sum(0) if labels.ndim == 2 else torch.bincount(labels, minlength=len(names))
         lacking = [name for name, count in zip(names, there.tolist(), strict=True) if not count]
         if lacking and len(labels):
             which = join_words(lacking) if len(lacking) <= NAMED else f"{len(lacking)} of the {len(names)} classes"

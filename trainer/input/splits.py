@@ -17,7 +17,7 @@ from archspec.foundation.shapes import Shape
 from archspec.recipe import Recipe, Resize
 from trainer.input.augment_image import cuts_first
 from trainer.input.cache import read_cache, write_cache
-from trainer.input.datasets import DataSet, InMemory
+from trainer.input.datasets import LABEL_SETS, DataSet, InMemory
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
@@ -127,7 +127,8 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
 
 
 def _missing(data: DataSet, *labels: Tensor) -> tuple[str, ...]:
-    return tuple(missing_classes(_named(*labels), data.class_names)) if data.targets == "classes" else ()
+    told = data.targets in ("classes", LABEL_SETS)
+    return tuple(missing_classes(_named(*labels), data.class_names)) if told else ()
 
 
 def _named(*parts: T) -> dict[str, T]:

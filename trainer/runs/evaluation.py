@@ -116,4 +116,6 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
 
 def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:
     job = load_job(run, data_folder)
-    return job.data.name, job.test
+    trained_on = run.recorded("data")  # a path as it was given, where that leads to the same folder from here
+    same = Path(trained_on).resolve() == Path(job.data.name).resolve()
+    return trained_on if same else job.data.name, job.test

@@ -217,11 +217,17 @@ def load_test(run: Run, source: str, shape: Shape, resize: Resize, data_folder: 
     """The images of another data set to test a run's network on, whose input has this shape. Raises `UsageError`."""
     if source in data.names() or image_folder.has_masks(Path(source)):
         images = data.load(source, data_folder or Path(run.recorded("data_folder")))
+        if images.targets != run.task.targets:
+            raise UsageError(
+                f"{source} has {images.targets}, but the run was trained with {run.task.targets}",
+                help="choose other images",
+            )
         _check_classes(run, images)
         check_fit(images.test.channels, shape, images.name)
         part = images.test
     else:
-        part = image_folder.load_test(Path(source).expanduser(), tuple(run.recorded("classes")))
+        names, targets = tuple(run.recorded("classes")), run.task.targets
+        part = image_folder.load_test(Path(source).expanduser(), names, targets)
     return Stream(part, shape, resize=resize) if isinstance(part, Files) else part
 
 

@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError
-from trainer.data.folder import LEFT_OUT
+from trainer.data._listing import LEFT_OUT
 from trainer.input.files import SUFFIXES, Files, Unreadable, decode
 from trainer.runs.evaluation import load_network
 from trainer.runs.folders import Run

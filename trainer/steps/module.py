@@ -54,7 +54,8 @@ class SpecModule(LightningModule):
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
         self.task = tasks.load(self.recipe.task)
-        self.loss = self.task.make_loss(self.recipe)
+        self.loss = self.task.make_loss(self.recipe, classes)
+        self.answer = self.task.make_answer(loaded.plan)
         self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
         # of the validation images: the task's metrics, and the mean loss
         self.scores = torch.nn.ModuleDict(self.task.make_metrics(loaded.plan))
@@ -91,7 +92,7 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return _split_outputs(self.network(self.normalize(self.fit_images(images))))[0]
+        return self._answered(self.network(self.normalize(self.fit_images(images))))[0]
 
     def fit_images(self, images: Tensor) -> Tensor:
         """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says."""
@@ -122,7 +123,7 @@ class SpecModule(LightningModule):
         images, labels = batch
         labels = fit_targets(labels, self.shape, self.recipe.resize)
         images, labels = self.augmentation(self.fit_images(images), labels)
-        logits, aux_logits = _split_outputs(self.network(self.normalize(images)))
+        logits, aux_logits = self._answered(self.network(self.normalize(images)))
         loss: Tensor = self.loss(logits, labels)
         for name, weight in self.aux.items():
             loss = loss + weight * self.loss(aux_logits[name], labels)
@@ -139,7 +140,7 @@ class SpecModule(LightningModule):
         images, labels = batch
         labels = fit_targets(labels, self.shape, self.recipe.resize)
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
-        logits = _split_outputs(self.network.forward(self.normalize(self.fit_images(images))))[0]
+        logits = self._answered(self.network.forward(self.normalize(self.fit_images(images))))[0]
         for score in self.scores.values():
             score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
@@ -156,6 +157,13 @@ class SpecModule(LightningModule):
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def _answered(self, output: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """A network's output as its logits, or what the task makes of it, and those of its auxiliary classifiers."""
+        own, others = output if isinstance(output, tuple) else (output, {})
+        if self.answer is None:
+            return own, others
+        return self.answer(own), {name: self.answer(one) for name, one in others.items()}
+
     def _can_fuse(self) -> bool:
         """Whether the optimizer may step by one kernel: on a GPU, of which results are promised but for rounding.
 
@@ -165,11 +173,6 @@ class SpecModule(LightningModule):
 
         scaled, shared = self.recipe.precision == "16-mixed", isinstance(self.trainer.strategy, FSDPStrategy)
         return self.device.type == "cuda" and not scaled and not shared
-
-
-def _split_outputs(output: Any) -> tuple[Tensor, dict[str, Tensor]]:
-    """A network's output as its logits, and those of its auxiliary classifiers by name."""
-    return output if isinstance(output, tuple) else (output, {})
 
 
 class Mean(Metric):

@@ -161,8 +161,11 @@ class Task(ABC):
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
         """Raises `UsageError` where a network's outputs do not fit a data set."""
 
-    def make_loss(self, recipe: Recipe) -> nn.Module:
-        """The recipe's loss of a network's output and the targets, a mean over the images."""
+    def make_loss(self, recipe: Recipe, outputs: int = 1) -> nn.Module:
+        """The recipe's loss of a network's output and the targets, a mean over the images.
+
+        `outputs` is how many channels or numbers the network gives.
+        """
         if not recipe.loss.terms:
             return self.make_term(recipe.loss.name, recipe.loss.options)
         from trainer.tasks._losses import Sum
@@ -173,6 +176,15 @@ class Task(ABC):
     @abstractmethod
     def make_term(self, name: str, options: dict[str, Any]) -> nn.Module:
         """One of the task's losses by its name, with those of its arguments that are given."""
+
+    def make_answer(self, plan: Plan) -> nn.Module | None:
+        """What makes of a network's output that of the trained module, if anything; it is given to loss and metrics."""
+        return None
+
+    def fit_answer(  # noqa: B027 - there may be nothing to fit
+        self, answer: nn.Module | None, loss: nn.Module, targets: Tensor
+    ) -> None:
+        """Set what `make_answer` and `make_loss` have made by the training targets, before the first step."""
 
     @abstractmethod
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:
