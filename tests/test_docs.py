@@ -32,7 +32,7 @@ from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MERGES, MOD
 from archspec.language.vocabulary import library_names
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.registry import primitives
-from archspec.plan import elaborate
+from archspec.plan import calls, elaborate
 from archspec.recipe import OPTIONS, SCHEMA, Recipe
 from archspec.spec import MAX_STEPS, SpecFile, load
 from trainer import recipes
@@ -445,7 +445,7 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{MAX_STEPS:,}",
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
-        {2**40: "2⁴⁰"}[elaborate.MAX_VALUES],
+        {2**40: "2⁴⁰"}[calls.MAX_VALUES],
         f"{document.MAX_KEYS}",
         f"{errors.MAX_DIAGNOSTICS}",
     ]
