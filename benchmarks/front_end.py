@@ -52,7 +52,7 @@ def elaboration(runs: int) -> list[float]:
     for _ in range(runs):
         report = Report()
         began = time.perf_counter()
-        plan = elaborate(sections.compute(root, report), report)
+        plan = elaborate(sections.compute_sections(root, report), report)
         times.append(time.perf_counter() - began)
         assert plan is not None
         assert plan.params == 60_192_808
