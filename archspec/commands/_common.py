@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -56,6 +57,12 @@ def _only(names: Sequence[str]) -> str | None:
     if len(names) > 1:
         raise click.BadParameter(f"one variant is built, not {len(names)}.")
     return names[0] if names else None
+
+
+def split_variant(target: str) -> tuple[str, str | None]:
+    """`SPEC@VARIANT` as a spec and its variant; a file of such a name, and git's `HEAD@{1}:FILE`, name none."""
+    name, at, variant = target.rpartition("@")
+    return (target, None) if not at or ":" in variant or os.path.exists(target) else (name, variant)
 
 
 def _load_plugins(files: Sequence[str]) -> None:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.commands._common import diagnostics, echo_json, echo_notes, note_measured, plugin_option, result
+from archspec.commands._common import (
+    diagnostics,
+    echo_json,
+    echo_notes,
+    note_measured,
+    plugin_option,
+    result,
+    split_variant,
+)
 from archspec.foundation.errors import UsageError, did_you_mean, escape, escape_line, join_words
 
 if TYPE_CHECKING:
@@ -86,9 +94,7 @@ def command(
 def _load(name: str) -> list[Spec]:
     from archspec.spec import load, open_file
 
-    path, at, variant = name.rpartition("@")
-    if not at:
-        return [load(name)]
+    path, variant = split_variant(name)
     if variant != "*":
         return [load(path, variant)]
     from archspec.foundation.errors import SpecError

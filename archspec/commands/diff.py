@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.commands._common import echo_notes, format_option, note_measured, plugin_option
+from archspec.commands._common import echo_notes, format_option, note_measured, plugin_option, result, split_variant
 from archspec.foundation.errors import UsageError, escape_line
 from archspec.foundation.figures import show_macs, show_macs_in_column
 from archspec.foundation.shapes import show
@@ -60,15 +60,15 @@ def _load(target: str) -> Spec:
     """The spec of `SPEC`, `SPEC@VARIANT` or `REVISION:FILE`. Raises `UsageError`, `SpecError`."""
     from archspec.spec import load, open_file
 
-    name, separator, variant = (target, "", "") if os.path.exists(target) else target.partition("@")
+    name, variant = split_variant(target)
     revision, colon, path = name.partition(":")
     if not colon or os.path.exists(name):
-        return load(name, variant=variant if separator else None)
+        return load(name, variant)
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         file, _ = open_file(_from_git(revision, path, folder))
-        return file.spec(variant if separator else None)
+        return file.spec(variant)
 
 
 def _from_git(revision: str, path: str, folder: str) -> Any:
@@ -157,9 +157,9 @@ def _line(group: list[Change]) -> str:
 
 
 def _value(value: Any) -> str:
-    from archspec.plan.frames import _short
+    from archspec.plan.frames import short_value
 
-    return "none" if value is None else escape_line(_short(value))
+    return escape_line(short_value(value))
 
 
 def _weights(difference: Difference) -> list[str]:
@@ -179,19 +179,8 @@ def _weights(difference: Difference) -> list[str]:
 def _data(old: Plan, new: Plan, difference: Difference) -> dict[str, Any]:
     weights = difference.weights
     return {
-        **{
-            side: {
-                "spec": plan.file,
-                "name": plan.name,
-                "variant": plan.variant,
-                "input": list(plan.input),
-                "output": list(plan.output),
-                "params": plan.params,
-                "macs": plan.macs,
-                "layers": plan.root.layers,
-            }
-            for side, plan in (("old", old), ("new", new))
-        },
+        "old": result(old, old.file),
+        "new": result(new, new.file),
         "same": not difference.changes,
         "changes": [change.to_dict() for change in difference.changes],
         "renamed": [{"old": first, "new": second} for first, second in difference.renamed],

@@ -19,7 +19,7 @@ def frames_into(group: Group, index: int) -> tuple[Frame, ...]:
 
 
 def block_frame(name: str, arguments: dict[str, Any], mark: Mark) -> Frame:
-    shown = ", ".join(f"{key}={_short(value)}" for key, value in islice(arguments.items(), MAX_SHOWN))
+    shown = ", ".join(f"{key}={short_value(value)}" for key, value in islice(arguments.items(), MAX_SHOWN))
     return Frame(f"block `{name}` ({shown})" if shown else f"block `{name}`", mark)
 
 
@@ -31,13 +31,14 @@ MAX_SHOWN = 40  # values, in a line about a call
 MAX_SHOWN_TEXT = 80  # characters of one
 
 
-def _short(value: Any) -> str:
+def short_value(value: Any) -> str:
+    """A value as YAML writes it, in one line, cut where it is long."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        text = "[" + ", ".join(map(_short, value[:MAX_SHOWN])) + "]"
+        text = "[" + ", ".join(map(short_value, value[:MAX_SHOWN])) + "]"
     elif isinstance(value, dict):
-        text = "{" + ", ".join(f"{key}: {_short(inner)}" for key, inner in islice(value.items(), MAX_SHOWN)) + "}"
+        text = "{" + ", ".join(f"{key}: {short_value(inner)}" for key, inner in islice(value.items(), MAX_SHOWN)) + "}"
     else:
         text = str(value)
     return cut(text, MAX_SHOWN_TEXT)

@@ -213,7 +213,8 @@ class Graph:
         return tuple(GroupWires(_ordered(one), _ordered(other)) for one, other in zip(takes, gives, strict=True))
 
 
-def _join(path: str, key: str) -> str:
+def join_path(path: str, key: str) -> str:
+    """The path of what stands in a part under a key; either may be empty."""
     return f"{path}.{key}" if path and key else path or key
 
 
@@ -295,7 +296,7 @@ class _Walk:
         children = []
         last = source
         for index, (key, child) in enumerate(group.children):
-            path, module = (_join(one, key) for one in (position.path, position.module))
+            path, module = (join_path(one, key) for one in (position.path, position.module))
             inner = _Position(path, module, id, (*position.calls, *frames_into(group, index)), aux, saved, shared)
             children.append(self.add(child, inner, source if group.is_merge else last))
             last = children[-1].result

@@ -9,7 +9,7 @@ from typing import Any
 
 from archspec.foundation.frozen import as_json, freeze
 from archspec.foundation.shapes import Shape
-from archspec.plan.graph import GraphLayer, GraphNode, GraphWire
+from archspec.plan.graph import GraphLayer, GraphNode, GraphWire, join_path
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.plan import Plan
 
@@ -193,8 +193,8 @@ class _Comparison:
             self.changes.append(change)
 
     def children(self, old: Group, new: Group, old_path: str, new_path: str) -> None:
-        olds = [(_join(old_path, key), key, child) for key, child in old.children]
-        news = [(_join(new_path, key), key, child) for key, child in new.children]
+        olds = [(join_path(old_path, key), key, child) for key, child in old.children]
+        news = [(join_path(new_path, key), key, child) for key, child in new.children]
         for path, other, child in _reordered(olds, news):
             self.changes.append(
                 Change(
@@ -219,7 +219,7 @@ class _Comparison:
         if isinstance(first, Group) and isinstance(second, Group):
             for (key, before), (other, after) in zip(first.children, second.children, strict=True):
                 if before is not after:
-                    self.resized(before, after, _join(old_path, key), _join(new_path, other))
+                    self.resized(before, after, join_path(old_path, key), join_path(new_path, other))
         elif isinstance(first, Layer) and isinstance(second, Layer) and first.parameters != second.parameters:
             shapes = (("input", first.input, second.input),)
             grown = (second.params - first.params, second.macs - first.macs)
@@ -243,10 +243,6 @@ class _Whole(Change):
 
 Child = tuple[str, str, Node]
 """A child of a group: its path, its key, and what it is."""
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path and key else path or key
 
 
 def _align(olds: list[Child], news: list[Child], content: Any) -> Iterable[tuple[Child | None, Child | None]]:
@@ -355,7 +351,7 @@ def _compare_weights(old: Plan, new: Plan) -> Weights:
 
 def _parameters(plan: Plan) -> dict[str, Shape]:
     """The shapes of all parameters, by their names in the module's `state_dict`."""
-    return {_join(node.module, name): shape for node in plan.layers for name, shape in node.layer.parameters}
+    return {join_path(node.module, name): shape for node in plan.layers for name, shape in node.layer.parameters}
 
 
 def fold(changes: Sequence[Change]) -> list[list[Change]]:

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 NET = """archspec: 1
 name: Net
 input: [3, 8, 8]
@@ -40,6 +42,14 @@ def test_a_variant_against_its_file(run: Run, tmp_path: Path) -> None:
     assert (done.stderr, done.returncode) == ("", 1)
 
 
+@pytest.mark.parametrize("command", ["diff", "compare"])
+def test_a_file_whose_name_has_an_at_sign(command: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net@2.yaml").write_text(NET)
+    done = run(command, "net@2.yaml", "net@2.yaml@wide")
+    assert (done.stderr, done.returncode) == ("", 1 if command == "diff" else 0)
+    assert "wide" in done.stdout
+
+
 def test_another_text_of_the_same_network(run: Run, tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(NET)
     (tmp_path / "other.yaml").write_text(NET.replace("stem:", "begin:  # the first layers\n    "))
@@ -68,6 +78,12 @@ def test_a_revision_of_git(run: Run, tmp_path: Path) -> None:
         ("added", "tanh", None, "stem.1"),
     ]
     assert (found["same"], done.returncode) == (False, 1)
+    done = run("diff", "HEAD@{0}:net.yaml@wide", "HEAD@{0}:net.yaml")
+    assert (done.stdout.splitlines()[0], done.stderr, done.returncode) == (
+        "HEAD@{0}:net (wide) → HEAD@{0}:net",
+        "",
+        1,
+    )
     done = run("diff", "HEAD:none.yaml", "net.yaml")
     assert done.stderr == "error: cannot read HEAD:none.yaml: the revision has no such spec file\n"
     done = run("diff", "never:net.yaml", "net.yaml")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -14,12 +13,12 @@ import numpy as np
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
+from trainer.data._listing import held_out
 from trainer.input import files
 from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.datasets import DataSet
 from trainer.input.masks import IGNORED, SUFFIXES, Legend, MaskFiles, read_mask
 
-TEST_SHARE = 0.2
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 LAYOUT = "put images and masks of the same names in `images` and `masks`, or such folders in train, val and test"
 CLASSES = "classes.txt"
@@ -156,9 +155,8 @@ def _split(root: Path, pairs: Pairs) -> tuple[Pairs, Pairs]:
     """Training and test images. Which an image belongs to depends on its path, and hardly on what else there is."""
     if len(pairs) < 2:
         raise UsageError(f"{root} holds one image: none could be tested", help="add some")
-    order = sorted(pairs, key=lambda pair: hashlib.sha256(pair[0].encode("utf-8", "surrogateescape")).digest())
-    kept = set(order[: max(1, round(TEST_SHARE * len(pairs)))])
-    return [pair for pair in pairs if pair not in kept], [pair for pair in pairs if pair in kept]
+    kept = held_out([image for image, _ in pairs])
+    return [pair for pair in pairs if pair[0] not in kept], [pair for pair in pairs if pair[0] in kept]
 
 
 # --- classes ----------------------------------------------------------------------------------------------------------
