@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 Pairs = tuple[tuple[str, Any], ...]
@@ -15,6 +16,13 @@ def freeze(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(freeze, value))
     return (type(value), value)
+
+
+def key_of(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Some values as a hashable key, in which `1`, `1.0` and `true` differ."""
+    values = tuple(values)
+    kinds = tuple(map(type, values))
+    return (kinds, tuple(map(freeze, values))) if list in kinds or dict in kinds else (kinds, values)
 
 
 def freeze_pairs(values: dict[str, Any]) -> Pairs:

@@ -37,8 +37,9 @@ class Expression:
         """
         if self.constant:
             return self.data
+        data = self.data
         try:
-            value = _fill(self.data, scope)
+            value = data.evaluate(scope) if isinstance(data, Formula) else _fill(data, scope)
             if isinstance(value, (list, dict)):
                 count = count_items(value, MAX_VALUES)
                 spend(count)

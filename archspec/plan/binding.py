@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping as ABCMapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from archspec.foundation.arguments import Signature, is_node
 from archspec.foundation.errors import Fault, Frame, Mark, join_words
 from archspec.foundation.formulas import describe
-from archspec.foundation.frozen import freeze
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
 from archspec.language.names import INCOMING, ROLES
@@ -95,7 +93,7 @@ class InvalidValue(Exception):
     """Raised where a value depends on something that is wrong already, so that no second error is made of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take twice the time; none is ever changed
 class Context:
     """Where elaboration stands: what formulas see, the tensor that arrives, and the way here."""
 
@@ -120,7 +118,6 @@ class Binder:
 
     def __init__(self, sections: Sections) -> None:
         self.sections = sections
-        self.valid_calls: set[Any] = set()  # argument sets that fit their types
 
     def is_variable(self, name: str, scope: Scope) -> bool:
         """Whether a name means the file's own variable where formulas see `scope`."""
@@ -132,11 +129,13 @@ class Binder:
 
     def value(self, expression: Expression, context: Context) -> Any:
         """A template's value. Raises `Fault`, or `InvalidValue` where it depends on an unknown shape."""
+        if expression.constant:
+            return expression.data
         if depends_on_invalid(expression.names, context.scope):
             raise InvalidValue
-        used = expression.names.intersection(INCOMING)
-        if not used:
+        if expression.names.isdisjoint(INCOMING):
             return expression.evaluate(context.scope)
+        used = expression.names.intersection(INCOMING)
         shape = context.shape
         if shape is None:
             raise InvalidValue
@@ -163,10 +162,11 @@ class Binder:
     ) -> dict[str, Any]:
         """The complete arguments of a call, checked against their types. Raises `Fault` or `InvalidValue`."""
         signature = found.signature
-        for name, fault in signature.check_names(list(given)).items():
-            raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
+        if not given.keys() <= signature.by_name.keys():
+            for name, fault in signature.check_names(list(given)).items():
+                raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
         defaults = self.sections.defaults.get(found.name, {})
-        missing = [a.name for a in signature.arguments if a.required and a.name not in given and a.name not in defaults]
+        missing = [name for name in signature.required if name not in given and name not in defaults]
         if missing:
             hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
             raise Fault("argument-missing", f"`{found.name}` needs {join_words(missing)}", mark, help=hint or None)
@@ -183,11 +183,15 @@ class Binder:
                 values[name] = argument.default
             if values[name] is INVALID:
                 raise InvalidValue
-            if is_node(argument.schema):
+            if argument.is_node:
                 values[name] = self.node_value(
                     values[name], name, found.name, given[name][0] if name in given else mark
                 )
-        self.check_types(signature, values, given, mark)
+        if problem := signature.problem(values):
+            name, fault = problem
+            at, _, computed = given.get(name, (mark, None, False))
+            code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
+            raise Fault(code, fault.message, at, help=fault.help)
         return values
 
     def node_value(self, value: Any, name: str, owner: str, mark: Mark) -> Any:
@@ -198,17 +202,3 @@ class Binder:
         if isinstance(word, str) and word not in ROLES and self.sections.vocabulary.find(word) is None:
             raise Fault("name-unknown", f"`{name}` of `{owner}`: there is no primitive or block `{word}`", mark)
         return value
-
-    def check_types(
-        self, signature: Signature, values: dict[str, Any], given: dict[str, tuple[Mark, Any, bool]], mark: Mark
-    ) -> None:
-        key = (signature.owner, freeze(values))
-        if key in self.valid_calls:
-            return
-        problem = signature.problem(values)
-        if problem:
-            name, fault = problem
-            at, _, computed = given.get(name, (mark, None, False))
-            code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
-            raise Fault(code, fault.message, at, help=fault.help)
-        self.valid_calls.add(key)

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from archspec.foundation.arguments import Schema
 from archspec.foundation.errors import Fault, Mark, Report, join_words
 from archspec.foundation.formulas import describe
-from archspec.foundation.frozen import freeze, freeze_pairs
+from archspec.foundation.frozen import freeze_pairs, key_of
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
 from archspec.language.names import ROLES
@@ -51,11 +50,6 @@ class _Open:
     values: dict[str, Any]
     falling: frozenset[str]
     """The arguments that have become smaller with each call of the block within itself."""
-
-
-def _is_bounded(schema: Schema) -> bool:
-    """Whether an argument is an integer that has a least value."""
-    return schema.get("type") == "integer" and "minimum" in schema
 
 
 class CallElaborator(ABC):
@@ -164,7 +158,7 @@ class CallElaborator(ABC):
     def block(self, block: Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
         falling = self.falling(block, values, mark)
         own = self.sections.vocabulary.own.get(block.name) is block
-        key = (block.name, freeze(values), context.shape, context.init.key)
+        key = (block.name, key_of(values.values()), context.shape, context.init.key)
         if key in self.blocks:
             known = self.blocks[key]
             return None if known is None else self.make_call(block, values, mark, context, known)
@@ -198,7 +192,7 @@ class CallElaborator(ABC):
 
         Raises `Fault` where there are none: nothing proves that such calls end.
         """
-        bounded = frozenset(a.name for a in block.signature.arguments if _is_bounded(a.schema))
+        bounded = block.signature.bounded
         around = next((one for one in reversed(self.open) if one.block == block.name), None)
         if around is None:
             return bounded
