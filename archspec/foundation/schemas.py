@@ -47,6 +47,8 @@ def compiled(schema: Schema) -> Callable[[Any], bool]:
 
     The forms that arguments have become one closure each; `fits` decides the others.
     """
+    if not isinstance(schema, dict):
+        return lambda value: bool(schema)  # `true` and `false` are schemas too
     keywords = schema.keys() - {"title", "description"}
     if keywords == {"anyOf"}:
         alternatives = tuple(compiled(one) for one in schema["anyOf"])
