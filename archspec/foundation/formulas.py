@@ -48,6 +48,12 @@ def budget() -> Iterator[None]:
         _work.reset(token)
 
 
+def spent() -> int:
+    """The work that a `budget` has counted so far."""
+    done = _work.get(None)
+    return done[0] if done is not None else 0
+
+
 def spend(work: int) -> None:
     """Count operations, or items that are handled. Raises `Exhausted` where a `budget` is used up."""
     done = _work.get(None)

@@ -27,6 +27,8 @@ def key_of(values: Iterable[Any]) -> tuple[Any, ...]:
 
 def freeze_pairs(values: dict[str, Any]) -> Pairs:
     """Arguments as they stand in a plan: lists are tuples."""
+    if list not in map(type, values.values()):
+        return tuple(values.items())
     return tuple((name, _tupled(value)) for name, value in values.items())
 
 

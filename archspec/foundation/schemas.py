@@ -65,6 +65,9 @@ def compiled(schema: Schema) -> Callable[[Any], bool]:
         return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
     if isinstance(kind, str) and keywords == {"type"}:
         return _TYPES[kind]
+    if kind == "object" and keywords <= {"type", "minProperties", "maxProperties"}:
+        few, many = schema.get("minProperties", 0), schema.get("maxProperties", math.inf)
+        return lambda value: isinstance(value, dict) and few <= len(value) <= many
     if kind == "array" and keywords <= {"type", "items", "minItems", "maxItems"}:
         low, high, one = schema.get("minItems", 0), schema.get("maxItems", math.inf), compiled(schema.get("items", {}))
         return lambda value: isinstance(value, list) and low <= len(value) <= high and all(map(one, value))
