@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "archspec"
-BACK_END = {"assembly", "weights"}  # modules and their weights
+BACK_END = {"assembly", "weights", "modules"}  # modules and their weights
 
 
 def run(code: str) -> str:
