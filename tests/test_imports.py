@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "archspec"
-BACK_END = {"assembly", "weights", "_proving"}  # modules, their weights, and proofs of exports
+BACK_END = {"assembly", "weights", "modules", "_proving"}  # modules, their weights, and proofs of exports
 
 
 def run(code: str) -> str:
