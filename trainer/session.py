@@ -246,7 +246,7 @@ def make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
-    targets = job.train.files.labels if isinstance(job.train, Stream) else job.train.labels
+    targets = (job.train.files if isinstance(job.train, Stream) else job.train).measured_targets()
     job.task.fit_answer(module.answer, module.loss, targets)
     job.task.fit_weights(module.loss, targets, job.data.class_names)
     if job.start is not None:

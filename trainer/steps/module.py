@@ -46,6 +46,7 @@ class SpecModule(LightningModule):
         self.save_hyperparameters()
         loaded = from_dict(spec)
         self.shape = loaded.plan.input
+        self.output = loaded.plan.output
         self.recipe = loaded.recipe
         self.network = loaded.build()
         self.network.to(memory_format=self.layout)
