@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import Callback
 from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
-from trainer.errors import Diverged
+from trainer.errors import Diverged, OutOfMemory
 from trainer.input.augment_batch import Augmentation
 from trainer.input.files import content_fingerprint
 from trainer.input.loaders import Stream, explain_dead_workers, loader
@@ -387,7 +387,7 @@ def _out_of_memory_error(recipe: Recipe, device: torch.device) -> UsageError:
         cures.insert(0, f"halve the batch at the same gradient: {half}")
     if device.type == "cuda" and recipe.precision == "32-true":
         cures.append("compute in half precision: --set train.precision=bf16-mixed")
-    return UsageError(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
+    return OutOfMemory(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
 
 
 def _divergence_hint(recipe: Recipe) -> str:
