@@ -247,10 +247,10 @@ class SpecFile:
                 if prepared is None or found is None:
                     return None
                 spec = self._complete(variant, *found, report)
+                self._report_unused(prepared.document, [spec], report, whole=not prepared.document.variants)
         except (Fault, TooManyDiagnostics, BudgetExceeded):
             return None
-        given = prepared.set_names | self.vars.keys()
-        return None if report.count or given & spec.unused_vars else replace(spec, notes=prepared.notes)
+        return None if report.count else replace(spec, notes=prepared.notes + report.notes)
 
     def _settings(self, document: Document) -> list[Setting]:
         """All settings but those of `vars`, in the order in which they are laid over the file. Raises `Fault`."""

@@ -78,7 +78,7 @@ def command(
             raise
         echo_json([], diagnostics(error))
         raise click.exceptions.Exit(error.exit_status) from None
-    plan = _plan(file, chosen, values.setting(best.index))
+    plan = _plan(file, chosen, values.given(best.index))
     if output_format == "json":
         found = {"vary": vary, "value": values.number(best.index), "limits": limits, "exhaustive": search.exhaustive}
         tried = [_row(one, values) for _, one in sorted(search.tried.items())]
@@ -107,6 +107,9 @@ class _Values:
     def number(self, index: int) -> int | float:
         value = self.low + index * self.step
         return int(value) if value == int(value) else float(value)
+
+    def given(self, index: int) -> dict[str, int | float]:
+        return {self.name: self.number(index)}
 
     def setting(self, index: int) -> str:
         return f"{self.name}={json.dumps(self.number(index))}"
@@ -149,9 +152,9 @@ def _open(spec: str, variant: str | None, settings: tuple[str, ...]) -> tuple[Sp
     return file.with_settings(set=settings), implied if variant is None else variant
 
 
-def _plan(file: SpecFile, variant: str | None, setting: str | None = None) -> Plan:
+def _plan(file: SpecFile, variant: str | None, given: dict[str, int | float] | None = None) -> Plan:
     """Raises `SpecError` where there is no such network."""
-    return (file if setting is None else file.with_settings(set=(setting,))).spec(variant).plan
+    return file.with_settings(given).spec(variant).plan
 
 
 def _variable(file: SpecFile, variant: str | None, name: str) -> int | float:
@@ -172,7 +175,7 @@ def _search(file: SpecFile, variant: str | None, values: _Values, limits: dict[s
 
     def figures(index: int) -> Tried:
         try:
-            plan = _plan(file, variant, values.setting(index))
+            plan = _plan(file, variant, values.given(index))
         except SpecError as error:
             return Tried(index, None, error.diagnostics[0].message)
         found = {"params": plan.params, "macs": plan.macs}
