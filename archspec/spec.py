@@ -39,10 +39,11 @@ from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import find_uses, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
-from archspec.recipe import Recipe, images, parts
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from archspec.recipe import Recipe
 
 
 MAX_STEPS = 200_000  # steps of all variants of a file
@@ -64,8 +65,8 @@ class Spec:
     """The variant that was choose, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
-    recipe: Recipe
-    """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
+    train: dict[str, Any] = field(repr=False)
+    """Its `train` section with formulas computed. Internal: use `recipe`."""
     root: Mapping = field(repr=False)
     """Its file with variant and settings merged in. Internal: use `resolved`."""
     spec_file: SpecFile
@@ -79,6 +80,13 @@ class Spec:
     def resolved(self) -> dict[str, Any]:
         """The whole spec as data (JSON types), variant and settings merged in: `from_dict` makes the same of it."""
         return {**plain(self.root), "name": self.plan.name}
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
+        from archspec.recipe import Recipe
+
+        return Recipe.from_dict(self.train)
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -297,9 +305,10 @@ class SpecFile:
         if shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
-        for wrong in _faults_of_recipe(sections, plan):
+        spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
+        for wrong in _faults_of_recipe(spec) if sections.train else ():
             report.add(wrong, frames=frames)
-        return Spec(self.file, variant, plan, sections.recipe, sections.root, self, unused_vars=sections.unused)
+        return spec
 
     def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file, in the order of the file."""
@@ -341,9 +350,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
 
 
-def _faults_of_recipe(sections: Sections, plan: Plan) -> Iterator[Fault]:
+def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    recipe, section = sections.recipe, sections.root.get("train")
+    from archspec.recipe import images, parts
+
+    plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
     if recipe.freeze is None and recipe.lr_scale is None:
         return

@@ -14,7 +14,7 @@ from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List
 from archspec.foundation.validate import faults
 from archspec.language import syntax
-from archspec.language.document import section_schemas
+from archspec.language.document import section_schema
 from archspec.language.grammar import WEIGHT
 from archspec.language.loops import faults_of_rows
 from archspec.language.names import check_part, check_tensor
@@ -175,7 +175,7 @@ class _Elaborator(CallElaborator):
     def initial(self, expression: Expression, context: Context) -> InitialValues:
         """The initialisers written at a node. Reports what is wrong with them."""
         data = self.binder.value(expression, context)
-        wrong = list(faults(expression.value, section_schemas()["init"], "init", data))
+        wrong = list(faults(expression.value, section_schema("init"), "init", data))
         for fault in wrong:
             self.report.add(fault, frames=context.frames)
         return {} if wrong else self.sections.initial_values(expression.value, data, self.report)
