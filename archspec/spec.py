@@ -54,7 +54,7 @@ MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single opera
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A valid spec, with its variant and settings choose.
+    """A valid spec, with its variant and settings chosen.
 
     `load` and `from_dict` make it. It is never changed: `replace` and `without_aux` give another one.
     """
@@ -62,7 +62,7 @@ class Spec:
     file: str
     """The file it was read from, as errors show it."""
     variant: str | None
-    """The variant that was choose, or `None` for the file as it stands."""
+    """The variant that was chosen, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
     train: dict[str, Any] = field(repr=False)
@@ -437,7 +437,7 @@ def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
     """Load a spec from data: what `Spec.resolved` holds, or a spec file's content as Python values.
 
     Args:
-        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refuse.
+        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refused.
         name: What errors call it, and the network's name where `data` has none.
 
     Raises:

@@ -131,6 +131,10 @@ class Merge:
     branches: tuple[SyntaxNode, ...]
     looped: bool = False
     """Whether its one branch is a `for`, each of whose passes is a branch."""
+    split: Expression | None = None
+    """The sizes of the parts that its branches take, or `equal`."""
+    axis: Expression | None = None
+    """The axis that it joins or splits."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -246,6 +250,8 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     elif isinstance(body, For):
         found += body.columns.values()
         found.append(body.table.rows if body.table else None)
+    elif isinstance(body, Merge):
+        found += [body.split, body.axis]
     elif isinstance(body, Let):
         found += body.values.values()
     elif isinstance(body, Wire):

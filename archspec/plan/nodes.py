@@ -109,6 +109,10 @@ class Group:
     """Whether its activations are computed again in the backward pass, not kept."""
     looped: bool = False
     """Of a merge: whether its branches are the passes of a `for`."""
+    split: tuple[int, ...] = ()
+    """Of a merge that splits what reaches it: the sizes of the parts, one for each branch."""
+    axis: int = 0
+    """Of a merge: the axis that it joins or splits."""
     share: str = ""
     """The name by which nodes of one body are one module."""
     params: int = field(init=False)
