@@ -264,7 +264,8 @@ class Grammar(BranchGrammar):
             else:
                 body = self._parse_call(node_word, mark, inner)
         if failed or isinstance(body, Invalid):
-            return SyntaxNode(key, mark, make_invalid(mark, value))
+            callee = body.callee if isinstance(body, Invalid) else ""
+            return SyntaxNode(key, mark, replace(make_invalid(mark, value), callee=callee))
         return SyntaxNode(key, mark, body, when, repeat, init, recompute, share)
 
     def _read_again(self, key: str, value: Mapping) -> SyntaxNode:
