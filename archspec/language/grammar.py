@@ -264,7 +264,8 @@ class Grammar(BranchGrammar):
             else:
                 body = self._parse_call(node_word, mark, inner)
         if failed or isinstance(body, Invalid):
-            callee = body.callee if isinstance(body, Invalid) else ""
+            callee = node_word if node_word in ("aux", "save", "output") else ""
+            callee = body.callee if isinstance(body, Invalid) and body.callee else callee
             return SyntaxNode(key, mark, replace(make_invalid(mark, value), callee=callee))
         return SyntaxNode(key, mark, body, when, repeat, init, recompute, share)
 

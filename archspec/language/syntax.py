@@ -199,7 +199,7 @@ class Invalid:
     tensors: frozenset[str | None] = frozenset()
     """The names of the tensors that it would have saved or loaded; `None` for one that is not known."""
     callee: str = ""
-    """The layer, block or role whose arguments are wrong, where there is no more than that."""
+    """The layer, block, role or word of the language that is said wrongly, where there is no more than that."""
 
 
 Body = Call | Sequence | Merge | For | Let | Wire | Aux | Again | Invalid

@@ -170,8 +170,8 @@ class _Elaborator(CallElaborator):
         if isinstance(body, syntax.Wire):
             return body.kind != "load"
         callee = body.callee if isinstance(body, (Call, Invalid)) else None
-        if not isinstance(callee, str):
-            return False
+        if not isinstance(callee, str) or callee in ("aux", "save", "output"):
+            return isinstance(callee, str)
         found = self.sections.role_layers.get(callee) if callee in ROLES else self.sections.vocabulary.find(callee)
         return isinstance(found, Primitive) and found.keeps_shape
 
