@@ -11,12 +11,12 @@ from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.formulas import MAX_VALUES, count_items, describe
 from archspec.foundation.schemas import is_as_written
-from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List, Mapping, Scalar, Value, locate, plain
 from archspec.foundation.validate import faults
 from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schemas
 from archspec.language.grammar import Grammar
+from archspec.language.inputs import Input, read_inputs
 from archspec.language.names import ROLES, check_variable
 from archspec.language.syntax import Call, Expression, Invalid, SyntaxNode, parse_expression
 from archspec.language.vocabulary import Vocabulary, define_blocks
@@ -50,11 +50,11 @@ InitialValues = dict[str, dict[str, tuple[Mark, Init]]]
 
 @dataclass(frozen=True)
 class Sections:
-    """A file's sections. `None` for an input or network means that it is wrong, as reported."""
+    """A file's sections. No inputs, or `None` for a network, means that it is wrong, as reported."""
 
     root: Mapping
     vars: dict[str, Any]
-    input: Shape | None
+    inputs: tuple[Input, ...]
     roles: dict[str, Call | None]
     defaults: dict[str, dict[str, Default]]
     vocabulary: Vocabulary
@@ -112,12 +112,12 @@ def compute_sections(root: Mapping, report: Report) -> Sections:
     grammar = Grammar(vocabulary, variables, report)
     network = root.get("network")
     section = _SectionReader(root, variables, report, used)
-    shape = section.data("input")
+    inputs = read_inputs(root.get("input"), section.data("input"), report)
     init_data = section.data("init")
     sections = Sections(
         root=root,
         vars=variables,
-        input=tuple(shape) if shape else None,
+        inputs=inputs,
         roles=_roles(root.get("defaults"), grammar, report),
         defaults=_defaults(root.get("defaults"), vocabulary, variables, report, used),
         vocabulary=vocabulary,
