@@ -300,14 +300,14 @@ class SpecFile:
             name=sections.line("name") or self.name,
             variant=variant,
             file=self.file,
-            input=sections.input or (),
+            takes=sections.inputs,
             root=node,
             description=sections.line("description"),
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
         loads, shares = find_uses(node)
-        if loads:
+        if loads or len(plan.takes) > 1:
             report_unused(plan.graph, report)
         if shares:
             report_crossed(plan.graph, report)

@@ -73,8 +73,11 @@ def elaborate(
     elaborator = _Elaborator(sections, report, memo, recorder)
     before = report.count
     try:
-        tensors = Tensors(elaborator.written_saves(sections.network), report, depth=len(frames))
-        context = Context(sections.vars, sections.input, frames, Initializers(sections.init), tensors)
+        written, inputs = elaborator.written_saves(sections.network), sections.inputs
+        given = {one.name: (one.shape, one.mark) for one in inputs if one.name}
+        tensors = Tensors(written, report, inputs=given if inputs else None, depth=len(frames))
+        shape = inputs[0].shape if inputs else None
+        context = Context(sections.vars, shape, frames, Initializers(sections.init), tensors)
         result = elaborator.elaborate_scope(sections.network, context)
         _refuse_whole_recompute(result, "the network")
     except Fault as fault:
@@ -444,7 +447,8 @@ class _Elaborator(CallElaborator):
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
         depth = len(context.frames)
-        tensors = Tensors(self.written_saves(aux.body), self.report, around=context.tensors, depth=depth)
+        written = self.written_saves(aux.body)
+        tensors = Tensors(written, self.report, inputs={}, around=context.tensors, depth=depth)
         body = self.elaborate_scope(aux.body, replace(context, tensors=tensors))
         if body is None or context.shape is None:
             self.after = context.shape
