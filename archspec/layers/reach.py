@@ -77,11 +77,6 @@ def windows(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -
     return AxisReach((-padding,), (dilation * (kernel - 1) - padding,), stride)
 
 
-def same_windows(kernel: int, dilation: int = 1) -> AxisReach:
-    """Windows that keep the size: torch puts the odd row of the padding at the end."""
-    return windows(kernel, 1, dilation * (kernel - 1) // 2, dilation)
-
-
 def transposed_windows(kernel: int, stride: int, padding: int, dilation: int) -> AxisReach:
     """Windows that slide over the output."""
     reach = dilation * (kernel - 1)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show, window_count
+from archspec.layers import same
 from archspec.layers.kept import INPUT, Kept
 from archspec.layers.primitive import Arguments, Primitive, traced
-from archspec.layers.reach import Reach, same_windows, transposed_windows, windows
+from archspec.layers.reach import Reach, transposed_windows, windows
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 class Conv(Primitive):
     name = "conv"
     doc = "A 2-d convolution."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
-    rule = "C×H×W → out×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same` keeps H×W"
+    rule = "C×H×W → out×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same`: ⌈H / stride⌉"
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument("out", integer(1), doc="output channels"),
         Argument("kernel", pair(1), doc="window size"),
         Argument("stride", pair(1), 1, "step of the window"),
-        Argument("padding", either(pair(0), choice("same")), 0, "zeros around the input; `same` keeps its size"),
+        Argument(
+            "padding",
+            either(pair(0), choice("same")),
+            0,
+            "zeros around the input; `same` keeps its size, or divides it by the stride",
+        ),
         Argument("dilation", pair(1), 1, "step between the window's taps"),
         Argument("groups", integer(1), 1, "independent groups of channels"),
         Argument("bias", boolean(), True, "add a learned constant to each output channel"),
@@ -35,6 +42,7 @@ class Conv(Primitive):
         "conv: {out: 64, kernel: 3, padding: 1}",
         "conv: {out: 16, kernel: [1, 7], padding: same, bias: false}",
         "conv: {out: 8, kernel: 3, stride: 2, padding: 1, groups: 8}",
+        "conv: {out: 8, kernel: [3, 4], stride: 2, padding: same}",
     )
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -43,9 +51,7 @@ class Conv(Primitive):
         check_groups(self.name, arguments["groups"], channels, out)
         stride, padding = height_width(arguments["stride"]), arguments["padding"]
         if padding == "same":
-            if stride != (1, 1):
-                raise Fault("input-shape", f"`padding: same` of `{self.name}` needs stride 1")
-            return out, height, width
+            return out, *same.counts((height, width), stride)
         return out, *self._windows(arguments, (height, width))
 
     def _windows(self, arguments: Arguments, size: tuple[int, int]) -> tuple[int, int]:
@@ -70,29 +76,20 @@ class Conv(Primitive):
 
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         kernel, dilation = height_width(arguments["kernel"]), height_width(arguments["dilation"])
+        stride = height_width(arguments["stride"])
         if arguments["padding"] == "same":
-            return Reach({i: same_windows(*axis) for i, axis in enumerate(zip(kernel, dilation, strict=True), 1)})
-        stride, padding = height_width(arguments["stride"]), height_width(arguments["padding"])
+            return same.reach(shape[1:], kernel, stride, dilation)
+        padding = height_width(arguments["padding"])
         axes = zip(kernel, stride, padding, dilation, strict=True)
         return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return INPUT
+        return same.kept(arguments, shape, height_width)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torch import nn
 
-        padding = arguments["padding"]
-        return nn.Conv2d(
-            shape[0],
-            arguments["out"],
-            height_width(arguments["kernel"]),
-            height_width(arguments["stride"]),
-            padding if isinstance(padding, str) else height_width(padding),
-            height_width(arguments["dilation"]),
-            arguments["groups"],
-            arguments["bias"],
-        )
+        return same.convolution(nn.Conv2d, arguments, shape[0], height_width)
 
 
 class WsConv(Conv):
@@ -124,13 +121,14 @@ class WsConv(Conv):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         out, fan_in = arguments["out"], self._fan_in(arguments, shape)
         gained = out * (1 + fan_in) if arguments["gain"] else 0
-        return Kept(input=True, once=out * (1 + 2 * fan_in) + gained)
+        windows = super().kept(arguments, shape, output)
+        return replace(windows, once=out * (1 + 2 * fan_in) + gained)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         import torch
-        from torch import Tensor, nn
+        from torch import nn
 
-        plain: Any = super().module(arguments, shape)
+        plain, pad = same.plain(nn.Conv2d, arguments, shape[0], height_width)
         gained, eps, factor = arguments["gain"], arguments["eps"], self._fan_in(arguments, shape) ** -0.5
 
         class WsConv(nn.Conv2d):
@@ -139,7 +137,7 @@ class WsConv(Conv):
                 weight = (self.weight - mean) * torch.rsqrt(variance + eps)
                 if gained:
                     weight = weight * (self.gain * factor)
-                output: Tensor = self._conv_forward(input, weight, self.bias)
+                output: Tensor = self._conv_forward(pad(input) if pad else input, weight, self.bias)
                 return output
 
         plain.__class__ = WsConv

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archspec.foundation.arguments import LARGEST, Argument, Schema, boolean, choice, either, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show, window_count
+from archspec.layers import same
 from archspec.layers.kept import INPUT, NOTHING, Kept
 from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.primitives.convolution import check_groups
-from archspec.layers.reach import Reach, same_windows, windows
+from archspec.layers.reach import Reach, windows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +74,7 @@ def _conv_arguments(axes: int) -> tuple[Argument, ...]:
         Argument("out", integer(1), doc="output channels"),
         Argument("kernel", _sizes(axes, 1), doc="window size"),
         Argument("stride", _sizes(axes, 1), 1, "step of the window"),
-        Argument("padding", padding, 0, "zeros around the input; `same` keeps its size"),
+        Argument("padding", padding, 0, "zeros around the input; `same` keeps its size, or divides it by the stride"),
         Argument("dilation", _sizes(axes, 1), 1, "step between the window's taps"),
         Argument("groups", integer(1), 1, "independent groups of channels"),
         Argument("bias", boolean(), True, "add a learned constant to each output channel"),
@@ -88,9 +89,7 @@ class _Conv(_OnAxes):
         size, out = self.sizes(shape), arguments["out"]
         check_groups(self.name, arguments["groups"], shape[0], out)
         if arguments["padding"] == "same":
-            if set(self.each(arguments["stride"])) != {1}:
-                raise Fault("input-shape", f"`padding: same` of `{self.name}` needs stride 1")
-            return out, *size
+            return out, *same.counts(size, self.each(arguments["stride"]))
         return out, *self.windows(arguments, size)
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
@@ -103,28 +102,18 @@ class _Conv(_OnAxes):
 
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         kernel, dilation = self.each(arguments["kernel"]), self.each(arguments["dilation"])
+        stride = self.each(arguments["stride"])
         if arguments["padding"] == "same":
-            return Reach({i: same_windows(*axis) for i, axis in enumerate(zip(kernel, dilation, strict=True), 1)})
-        stride, padding = self.each(arguments["stride"]), self.each(arguments["padding"])
+            return same.reach(shape[1:], kernel, stride, dilation)
+        padding = self.each(arguments["padding"])
         axes = zip(kernel, stride, padding, dilation, strict=True)
         return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return INPUT
+        return same.kept(arguments, shape, self.each)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        padding = arguments["padding"]
-        module: nn.Module = self.kind()(
-            shape[0],
-            arguments["out"],
-            self.each(arguments["kernel"]),
-            self.each(arguments["stride"]),
-            padding if isinstance(padding, str) else self.each(padding),
-            self.each(arguments["dilation"]),
-            arguments["groups"],
-            arguments["bias"],
-        )
-        return module
+        return same.convolution(self.kind(), arguments, shape[0], self.each)
 
 
 def _pool_arguments(axes: int) -> tuple[Argument, ...]:
@@ -205,7 +194,7 @@ class _BatchNorm(_OnAxes):
         return module
 
 
-_CONV_RULE = ", L′ = ⌊(L + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same` keeps the size"
+_CONV_RULE = ", L′ = ⌊(L + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same`: ⌈L / stride⌉"
 _POOL_RULE = ", L′ = ⌊(L + 2·padding − kernel) / stride⌋ + 1; `ceil_mode` rounds up"
 _TORCH = "https://docs.pytorch.org/docs/stable/generated/torch.nn."
 
@@ -216,7 +205,11 @@ class Conv1d(_Conv):
     source = f"{_TORCH}Conv1d.html"
     rule = _WINDOWS[1].format("out") + _CONV_RULE
     arguments = _conv_arguments(1)
-    examples = ("conv_1d: {out: 16, kernel: 7, stride: 2, padding: 3}", "conv_1d: {out: 8, kernel: 3, padding: same}")
+    examples = (
+        "conv_1d: {out: 16, kernel: 7, stride: 2, padding: 3}",
+        "conv_1d: {out: 8, kernel: 3, padding: same}",
+        "conv_1d: {out: 8, kernel: 4, stride: 3, padding: same}",
+    )
     example_input = (8, 32)
 
 
