@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archspec.foundation.shapes import Shape
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.primitive import Arguments, traced
+from archspec.layers.primitive import Arguments
 from archspec.layers.reach import Reach, windows
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 Steps = Sequence[int]
 """A number for each axis of positions."""
@@ -42,55 +39,14 @@ def reach(size: Shape, kernel: Steps, stride: Steps, dilation: Steps) -> Reach:
     return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
 
 
-def padder(kernel: Steps, stride: Steps, dilation: Steps) -> Callable[[Tensor], Tensor]:
-    """What pads a batch, of any size: a function that `torch.fx` can trace."""
-    import torch
-    from torch.nn.functional import pad
-
-    def padded(input: Tensor) -> Tensor:
-        sides: list[Any] = []
-        for axis in reversed(range(len(kernel))):
-            total: Any = dilation[axis] * (kernel[axis] - 1)
-            if stride[axis] > 1:
-                total = torch.sym_max(total - (input.shape[axis + 2] - 1) % stride[axis], 0)
-            sides += [total // 2, total - total // 2]
-        return pad(input, sides)
-
-    return padded
-
-
 def kept(arguments: Arguments, shape: Shape, each: Each) -> Kept:
     """What a convolution keeps: its input, or what was padded of it."""
-    stride = each(arguments["stride"])
-    if arguments["padding"] != "same" or max(stride) == 1:
+    if not pads(arguments, each):
         return INPUT
-    added = totals(shape[1:], each(arguments["kernel"]), stride, each(arguments["dilation"]))
+    added = totals(shape[1:], *(each(arguments[name]) for name in ("kernel", "stride", "dilation")))
     return Kept(values=shape[0] * prod(size + total for size, total in zip(shape[1:], added, strict=True)))
 
 
-def plain(
-    kind: type[Any], arguments: Arguments, channels: int, each: Each
-) -> tuple[Any, Callable[[Tensor], Tensor] | None]:
-    """A convolution of one of torch's classes, and what pads for it: torch does not for `same` with a stride."""
-    kernel, stride, dilation = (each(arguments[name]) for name in ("kernel", "stride", "dilation"))
-    padding = arguments["padding"]
-    pads = padding == "same" and max(stride) > 1
-    zeros = 0 if pads else padding if isinstance(padding, str) else each(padding)
-    more = (dilation, arguments["groups"], arguments["bias"])
-    module = kind(channels, arguments["out"], kernel, stride, zeros, *more)
-    return module, padder(kernel, stride, dilation) if pads else None
-
-
-def convolution(kind: type[Any], arguments: Arguments, channels: int, each: Each) -> nn.Module:
-    """A convolution as one module: torch's own, where that can pad."""
-    made, pad = plain(kind, arguments, channels, each)
-    module: nn.Module = made
-    if pad is None:
-        return module
-
-    def forward(self: Any, input: Tensor) -> Tensor:
-        output: Tensor = self._conv_forward(pad(input), self.weight, self.bias)
-        return output
-
-    module.__class__ = type(f"Same{kind.__name__}", (kind,), {"forward": forward})
-    return traced(module)
+def pads(arguments: Arguments, each: Each) -> bool:
+    """Whether a convolution pads by the size of its input, which torch's do not for a stride."""
+    return arguments["padding"] == "same" and max(each(arguments["stride"])) > 1

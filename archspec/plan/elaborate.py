@@ -38,6 +38,7 @@ from archspec.layers import merges
 from archspec.plan.binding import Chain, Context, Initializers, InvalidValue, Row, Scope
 from archspec.plan.calls import EMPTY, LEFT_OUT, Absent, CallElaborator, Result
 from archspec.plan.frames import pass_frame
+from archspec.plan.memo import Memo
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.sharing import Use, check_closed
 from archspec.plan.splits import axis_of, part_of, parts_of
@@ -53,11 +54,17 @@ class _TooManySteps(Exception):
     """Raised where elaboration has taken more steps than any network needs."""
 
 
-def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()) -> Node | None:
-    """The root of the plan, or `None` where the network is wrong. Reports what is."""
+def elaborate(
+    sections: Sections, report: Report, frames: tuple[Frame, ...] = (), memo: Memo | None = None
+) -> Node | None:
+    """The root of the plan, or `None` where the network is wrong. Reports what is.
+
+    Parts of plans that `memo` keeps are taken up, and what was elaborated without a fault is added to it.
+    """
     if sections.network is None:
         return None
-    elaborator = _Elaborator(sections, report)
+    elaborator = _Elaborator(sections, report, memo)
+    before = report.count
     try:
         tensors = Tensors(elaborator.written_saves(sections.network), report, depth=len(frames))
         context = Context(sections.vars, sections.input, frames, Initializers(sections.init), tensors)
@@ -78,13 +85,14 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
     if isinstance(result, Absent):
         report.add(Fault("node-form", "the network is empty", sections.network.mark))
         return None
+    if memo is not None and report.count == before:
+        memo.keep(elaborator.kept)
     return result
 
 
 class _Elaborator(CallElaborator):
-    def __init__(self, sections: Sections, report: Report) -> None:
-        super().__init__(sections, report)
-        self.steps = 0
+    def __init__(self, sections: Sections, report: Report, memo: Memo | None) -> None:
+        super().__init__(sections, report, memo)
         self.saves: dict[int, WrittenSaves] = {}  # by the body's id
 
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
@@ -97,6 +105,18 @@ class _Elaborator(CallElaborator):
 
     def node(self, node: SyntaxNode, context: Context) -> Result:
         """A node in its place, with its modifiers. Reports what is wrong with it."""
+        key = self.memo.key(node, context) if self.memo is not None and not self.open else None
+        if key is None:
+            return self.make_node(node, context)
+        if (part := self.recall(key)) is not None:
+            return part.node
+        before = self.done()
+        result = self.make_node(node, context)
+        if isinstance(result, (Layer, Group)):
+            self.kept[key] = self.part(result, before)
+        return result
+
+    def make_node(self, node: SyntaxNode, context: Context) -> Result:
         self.count(1)
         try:
             if node.when is not None and not self.binder.typed(node.when, bool, "`when`", context):

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import Any, ClassVar
 
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show, window_count
 from archspec.layers import same
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import Reach, transposed_windows, windows
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
-
-class Conv(Primitive):
+class Conv(Called):
     name = "conv"
     doc = "A 2-d convolution."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
@@ -86,10 +84,9 @@ class Conv(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return same.kept(arguments, shape, height_width)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return same.convolution(nn.Conv2d, arguments, shape[0], height_width)
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        kind = "SameConv2d" if same.pads(arguments, height_width) else "nn.Conv2d"
+        return call(kind, shape[0], arguments["out"], **_windows_named(arguments))
 
 
 class WsConv(Conv):
@@ -121,32 +118,15 @@ class WsConv(Conv):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         out, fan_in = arguments["out"], self._fan_in(arguments, shape)
         gained = out * (1 + fan_in) if arguments["gain"] else 0
-        windows = super().kept(arguments, shape, output)
-        return replace(windows, once=out * (1 + 2 * fan_in) + gained)
+        return replace(super().kept(arguments, shape, output), once=out * (1 + 2 * fan_in) + gained)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import nn
-
-        plain, pad = same.plain(nn.Conv2d, arguments, shape[0], height_width)
-        gained, eps, factor = arguments["gain"], arguments["eps"], self._fan_in(arguments, shape) ** -0.5
-
-        class WsConv(nn.Conv2d):
-            def forward(self, input: Tensor) -> Tensor:
-                variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
-                weight = (self.weight - mean) * torch.rsqrt(variance + eps)
-                if gained:
-                    weight = weight * (self.gain * factor)
-                output: Tensor = self._conv_forward(pad(input) if pad else input, weight, self.bias)
-                return output
-
-        plain.__class__ = WsConv
-        if gained:
-            plain.gain = nn.Parameter(torch.ones(arguments["out"], 1, 1, 1))
-        return traced(plain)
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = _windows_named(arguments) | {"gain": arguments["gain"], "eps": arguments["eps"]}
+        kind = "SameWsConv" if same.pads(arguments, height_width) else "WsConv"
+        return call(kind, shape[0], arguments["out"], **named)
 
 
-class ConvTranspose(Primitive):
+class ConvTranspose(Called):
     name = "conv_transpose"
     doc = "A 2-d transposed convolution, which enlarges by its stride."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html"
@@ -203,20 +183,26 @@ class ConvTranspose(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = _windows_named(arguments) | {"output_padding": height_width(arguments["output_padding"])}
+        return call("nn.ConvTranspose2d", shape[0], arguments["out"], **named)
 
-        return nn.ConvTranspose2d(
-            shape[0],
-            arguments["out"],
-            height_width(arguments["kernel"]),
-            height_width(arguments["stride"]),
-            height_width(arguments["padding"]),
-            height_width(arguments["output_padding"]),
-            arguments["groups"],
-            arguments["bias"],
-            height_width(arguments["dilation"]),
-        )
+
+def _windows_named(arguments: Arguments) -> dict[str, Any]:
+    """What torch's convolutions take by name."""
+    padding = arguments["padding"]
+    return {
+        "kernel_size": height_width(arguments["kernel"]),
+        "stride": height_width(arguments["stride"]),
+        "padding": 0 if same.pads(arguments, height_width) else _padding(padding),
+        "dilation": height_width(arguments["dilation"]),
+        "groups": arguments["groups"],
+        "bias": arguments["bias"],
+    }
+
+
+def _padding(padding: Any) -> str | tuple[int, int]:
+    return padding if isinstance(padding, str) else height_width(padding)
 
 
 def check_groups(name: str, groups: int, channels: int, out: int) -> None:
