@@ -12,4 +12,5 @@ class SameConv1d(nn.Conv1d):
 
     def forward(self, input: Tensor) -> Tensor:
         padded = pad_same(input, self.kernel_size, self.stride, self.dilation)
-        return self._conv_forward(padded, self.weight, self.bias)
+        output: Tensor = self._conv_forward(padded, self.weight, self.bias)
+        return output
