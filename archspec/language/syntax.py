@@ -130,6 +130,8 @@ class Merge:
     """The sizes of the parts that its branches take, or `equal`."""
     axis: Expression | None = None
     """The axis that it joins or splits."""
+    heads: Expression | None = None
+    """Of `attend`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,7 +248,7 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
         found += body.columns.values()
         found.append(body.table.rows if body.table else None)
     elif isinstance(body, Merge):
-        found += [body.split, body.axis]
+        found += [body.split, body.axis, body.heads]
     elif isinstance(body, Let):
         found += body.values.values()
     elif isinstance(body, Wire):

@@ -127,3 +127,8 @@ def interpolated(size: int, output: int, taps: int, *, corners: bool = False) ->
         first.append(at - (1 if taps == 4 and spare else 0))
         last.append(at + (taps // 2 if spare and taps > 1 else 0))
     return AxisReach(tuple(first), tuple(last), size if exact else size * period // output)
+
+
+def along(axis: int, shape: Shape) -> Reach:
+    """Each position depends on all that lie with it along an axis."""
+    return Reach(layout=tuple((one,) if one != axis else () for one in range(len(shape))))
