@@ -23,6 +23,6 @@ class RotaryPositions(nn.Module):
         self.register_buffer("sine", angle.sin().float(), persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        first, second = input.unflatten(-1, (self.heads, -1, 2)).unbind(-1)
+        first, second = torch.unflatten(input, -1, (self.heads, -1, 2)).unbind(-1)
         turned = (first * self.cosine - second * self.sine, second * self.cosine + first * self.sine)
         return torch.stack(turned, -1).flatten(2)
