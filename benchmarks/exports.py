@@ -1,8 +1,8 @@
 """The tables of docs/export.md: bundled networks exported to each format, and what was proven of each file.
 
 Of every bundled spec, the variant with the fewest parameters is exported, on an input of 64×64 or a little more where
-the network takes it (the operations are the same, and the proof runs faster); `--all` takes every variant. Each row is
-made in a process of its own and kept in FILE, a line of JSON; rows that are there already are not made again.
+the network takes it (the operations are the same, and the proof runs faster); `--all` takes every variant. Each row
+is kept in a file as a line of JSON when it is made; rows that are there already are not made again.
 
     python benchmarks/exports.py rows.jsonl && python benchmarks/exports.py rows.jsonl --table
 """
@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from archspec import exports
+from archspec.exports import Images, Model, Options
 from archspec.exports._sizes import at_input
 from archspec.foundation.errors import ArchspecError
 from archspec.foundation.figures import show_bytes
@@ -55,24 +56,26 @@ def small_input(spec: Spec) -> tuple[int, ...]:
 
 
 def export_row(name: str, variant: str | None, format: str) -> dict[str, Any]:
-    """A network exported: what `archspec export --format json` says of it, or its error, and the seconds it took."""
+    """A network exported with initial weights: what was proven, or why nothing was, and the seconds it took."""
     spec = load(name, variant)
     shape = small_input(spec)
-    options = ["--variant", variant] if variant else []
     if shape != spec.plan.input:
-        options += ["--set", f"input={list(shape)}"]
+        spec = load(name, variant, set=[f"input={list(shape)}"])
+    spec = spec.without_aux()
+    model = Model(spec, "initial weights", Images(), lambda: spec.build().eval())
+    row: dict[str, Any] = {"spec": name, "variant": variant, "to": format, "input": list(shape)}
+    start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        suffix = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}[format]
-        command = [sys.executable, "-m", "archspec", "export", name, *options, "--to", format]
-        command += ["-o", str(Path(folder, f"net{suffix}")), "--format", "json"]
-        start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - start
-    try:
-        found = json.loads(done.stdout)
-    except ValueError:
-        found = {"results": [], "errors": [{"message": done.stderr.strip()}]}
-    return {"spec": name, "variant": variant, "to": format, "input": list(shape), "seconds": round(seconds, 1), **found}
+        kind = exports.load(format)
+        file = Path(folder, f"net{kind.suffix}")
+        try:
+            written = kind.write(model, str(file), Options())
+        except ArchspecError as error:
+            row["error"] = str(error)
+        else:
+            assert written.proof is not None
+            row |= {"bytes": file.stat().st_size, "proof": written.proof.to_dict(), **written.facts}
+    return row | {"seconds": round(time.perf_counter() - start, 1)}
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
@@ -84,12 +87,12 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         name = row["variant"] or row["spec"]
         start = f"| `{name}` | {show(tuple(row['input']))} |"
-        for result in row["results"]:
-            difference = result["proof"]["difference"]
-            shown = f"{difference:.0e}" if difference else "0"
-            lines.append(f"{start} {result['dynamic']} | {row['to']} | {show_bytes(result['bytes'])} | {shown} |")
-        for error in row["errors"]:
-            lines.append(f"{start} | {row['to']} | none: {error['message'].splitlines()[0]} | |")
+        if "error" in row:
+            lines.append(f"{start} | {row['to']} | none: {row['error'].splitlines()[0]} | |")
+            continue
+        difference = row["proof"]["difference"]
+        shown = f"{difference:.0e}" if difference else "0"
+        lines.append(f"{start} {row['dynamic']} | {row['to']} | {show_bytes(row['bytes'])} | {shown} |")
     return lines
 
 
@@ -112,7 +115,7 @@ def main() -> None:
             row = export_row(name, variant, format)
             with open(given.file, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
-            print(name, variant, format, row["seconds"], row["errors"] or "proven", file=sys.stderr, flush=True)
+            print(name, variant, format, row["seconds"], row.get("error", "proven"), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

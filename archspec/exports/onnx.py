@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from archspec import __version__
 from archspec.exports._format import Format, Model, Options, Written
 from archspec.foundation.errors import UsageError
 
@@ -91,10 +92,12 @@ def _translate(traced: Traced) -> Any:
     assert program is not None
     model: Any = program.model
     weights = set(traced.module.state_dict())
+    model.producer_name, model.producer_version = "archspec", __version__
     optimizer.inline(model)
     # formulas of shapes alone: what weights go into must keep taking them, since they are exchanged
     keep = lambda node: False if any(one is not None and one.name in weights for one in node.inputs) else None  # noqa: E731
     optimizer.fold_constants_ir(model, should_fold=keep)
+    _name_nodes(model.graph)
     for tidy in (
         common.CommonSubexpressionEliminationPass(),
         common.OutputFixPass(),
@@ -125,6 +128,19 @@ def _name(model: Any, traced: Traced) -> None:
     graph.inputs[0].name = "images"
     for output, name in zip(graph.outputs, traced.outputs, strict=True):
         output.name = name
+
+
+def _name_nodes(graph: Any) -> None:
+    """Give nodes the paths of the layers that they come from: `stem.0.conv/Conv`."""
+    import ast
+
+    taken: dict[str, int] = {}
+    for node in graph:
+        scopes = ast.literal_eval(node.metadata_props.get("pkg.torch.onnx.name_scopes", "[]"))
+        path = next((scope for scope in reversed(scopes[:-1]) if scope), "")
+        name = f"{path}/{node.op_type}" if path else node.op_type
+        taken[name] = taken.get(name, 0) + 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
 
 
 def _renamed(size: str, symbols: Mapping[str, str]) -> str:
