@@ -45,11 +45,6 @@ def files_at(part: InMemory | Stream, positions: list[int]) -> list[str]:
     return [names[position] if names else f"image {position}" for position in positions]
 
 
-def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """How often images of a class (row) are taken for a class (column): int64 `(classes, classes)`."""
-    return torch.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
 def curves(
     rows: Sequence[dict[str, float]],
     file: Path,
