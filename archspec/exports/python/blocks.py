@@ -12,8 +12,8 @@ from archspec.exports.python.explain import NAMES, Scope, literal
 from archspec.exports.python.flow import Body, Writer
 from archspec.exports.python.layout import INDENT, Bracket, statement
 from archspec.exports.python.tree import Forest, Tree, parts
-from archspec.exports.python.unify import ANY, Function, Mismatch, Template
-from archspec.foundation.arguments import REQUIRED
+from archspec.exports.python.unify import ANY, Function, Mismatch
+from archspec.foundation.arguments import REQUIRED, is_node
 from archspec.language.vocabulary import library_block, library_names
 from archspec.plan.graph import GraphGroup
 
@@ -165,10 +165,21 @@ def offered(groups: Sequence[GraphGroup]) -> tuple[Scope, frozenset[str]]:
             scope.offer(NAMES.get(name, name), tuple(row))
         elif all(isinstance(one, (int, tuple)) for one in row):
             scope.offer(NAMES.get(name, name), tuple(_pair(one) for one in row))
-        else:
+        elif is_option(groups[0].node.block, name):
             options.add(name)
-    scope.kept = frozenset(NAMES.get(name, name) for name in required(groups[0].node.block, rows))
+    scope.kept = frozenset(NAMES.get(name, name) for name in required(groups[0].node.block, rows)) | {
+        "in_channels",
+        "in_features",
+    }
+    scope.kept &= scope.known.keys()
     return scope, frozenset(options)
+
+
+def is_option(block: str, name: str) -> bool:
+    """Whether an argument of a block says what one of its parts is."""
+    if block not in library_names():
+        return True
+    return any(one.name == name and is_node(one.schema) for one in library_block(block).signature.arguments)
 
 
 def _pair(value: Any) -> Any:

@@ -60,8 +60,11 @@ class Maker:
             self.texts[id(template), "function"] = name
             if template.is_optional:
                 self.tests[id(template)] = f"{name} is not None"
-        for inner_key, child in template.children:
+        # what is always there first: it has values for what may be absent
+        for inner_key, child in sorted(template.children, key=lambda one: one[1].is_optional):
             self.resolve(child, inner_key or key, scope)
+        if template.table:
+            self.resolve(template.table, key, scope)
 
     def _count(self, template: Template, row: tuple[Any, ...], scope: Scope) -> str:
         if template.name != "rest":
@@ -77,7 +80,8 @@ class Maker:
                 present = tuple(
                     one if there else ANY for one, there in zip(child.present, template.present, strict=True)
                 )
-                self.tests[id(child)] = scope.test(inner_key, present, self.options)
+                name = inner_key if not inner_key.isdigit() else snake(child.name)
+                self.tests[id(child)] = scope.test(name, present, self.options)
             self.decide(child, inner_key or key, scope)
 
     # --- expressions ---------------------------------------------------------------------------------------------
@@ -186,26 +190,32 @@ class Maker:
             loop = Loop(element, "i" if uses else "_", f"range({count})")
             return Named("*", Bracket("", (loop,), "[]"))
         if template.kind == "table":
-            return self.table(template)
+            return Named("*", self.table(template, self.module(template.children[0][1])))
         return self.module(template)
 
-    def table(self, template: Template) -> Expression:
-        element, scope = self.module(template.children[0][1]), self.scopes[id(template)]
-        names = list(scope.used)
+    def table(self, template: Template, element: Expression) -> Expression:
+        """A list of what a loop makes, pass by pass."""
+        scope = self.scopes[id(template)]
+        names = sorted(scope.used, key=lambda name: not name.startswith(("in_", "out_")))
         count = template.slots[0][1][0]
         if not names:
-            return Named("*", Bracket("", (Loop(element, "_", f"range({count})"),), "[]"))
+            return Bracket("", (Loop(element, "_", f"range({count})"),), "[]")
         rows: list[Expression] = []
         for i in range(count):
             values = [self.scope_literal(scope.known[name][i]) for name in names]
             rows.append(values[0] if len(values) == 1 else Bracket("", tuple(values)))
-        loop = Loop(element, ", ".join(names), Bracket("", tuple(rows)))
-        return Named("*", Bracket("", (loop,), "[]"))
+        return Bracket("", (Loop(element, ", ".join(names), Bracket("", tuple(rows))),), "[]")
 
     def scope_literal(self, value: Any) -> str:
         if value is ANY:
             return "None"
         return "num_classes" if isinstance(value, Classes) and self.scope.is_root else literal(value)
+
+
+def snake(name: str) -> str:
+    """The name of a class as one of a flag."""
+    words = name.rpartition(".")[2]
+    return "".join(f"_{one.lower()}" if one.isupper() else one for one in words).lstrip("_") or "extended"
 
 
 def is_listed(template: Template) -> bool:

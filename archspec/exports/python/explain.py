@@ -11,7 +11,14 @@ from archspec.exports.python import series
 from archspec.exports.python.tree import Classes
 from archspec.exports.python.unify import ANY, Function, Mismatch, Row
 
-NAMES = {"out": "out_channels", "kernel": "kernel_size", "in_features": "in_features", "num_features": "in_channels"}
+NAMES = {
+    "out": "out_channels",
+    "kernel": "kernel_size",
+    "num_features": "in_channels",
+    "normalized_shape": "in_channels",
+    "p": "drop",
+}
+"""What arguments of blocks and layers are called in the file, where their own name is not the field's."""
 _EXACT = (
     "kernel",
     "stride",
@@ -27,7 +34,11 @@ _EXACT = (
     "mode",
     "by",
 )
+_INPUTS = ("in_channels", "in_features")
 _RESERVED = {"self", "x", "i", "nn", "torch", "F", "Tensor", "math"}
+
+
+_Test = tuple[str, tuple[str, ...], Row]
 
 
 class Scope:
@@ -40,6 +51,8 @@ class Scope:
         self.known: dict[str, Row] = {}
         self.used: dict[str, None] = {}
         self.outer: set[str] = set()
+        self.added: set[str] = set()
+        """Names that are no argument of the block."""
 
     def offer(self, name: str, row: Row) -> None:
         """A name that may be used."""
@@ -58,6 +71,7 @@ class Scope:
                 break
             given, number = f"{name}{number}", number + 1
         self.known[given] = row
+        self.added.add(given)
         return self.use(given)
 
     def value(self, slot: str, row: Row) -> str:
@@ -90,12 +104,24 @@ class Scope:
         for name in (wanted, *self.known):
             row = self.known.get(name)
             # a size that the block was given stands for itself
-            if row and name in self.kept and all(one == value and type(one) is type(value) for one in row):
+            is_kept = name in self.kept and related(slot, name) and not (name in _INPUTS and "out" in slot)
+            if row and is_kept and all(one == value and type(one) is type(value) for one in row):
                 return self.use(name)
-        return literal(value)
+        is_size = type(value) is int and ("channels" in slot or "features" in slot)
+        return (self.multiple(slot, value) if is_size else None) or literal(value)
 
     kept: frozenset[str] = frozenset()
     """Names that are used even where they never differ."""
+
+    def multiple(self, slot: str, value: int) -> str | None:
+        """A size as a small multiple of one that the block was given."""
+        for name in self.kept:
+            row = self.known[name]
+            if ANY not in row and self.is_size(name) and len(set(row)) == 1 and name != "in_channels":
+                for factor in (2, 3, 4):
+                    if factor * row[0] == value:
+                        return f"{factor} * {self.use(name)}"
+        return None
 
     def explained(self, slot: str, row: Row) -> str | None:
         """The simplest expression in known names that gives a row."""
@@ -130,8 +156,13 @@ class Scope:
     def exact(self, slot: str, row: Row) -> str | None:
         wanted = safe(NAMES.get(slot, slot))
         others = [name for name in self.known if name != wanted]
-        for name in ([wanted] if wanted in self.known else []) + [one for one in others if related(slot, one)]:
+        names = ([wanted] if wanted in self.known else []) + [one for one in others if related(slot, one)]
+        for name in names:
             if matches(row, self.known[name]):
+                return self.use(name)
+        for name in names:
+            if name in self.added and (both := merged(row, self.known[name])):
+                self.known[name] = both
                 return self.use(name)
         return None
 
@@ -152,9 +183,9 @@ class Scope:
 
     def test(self, key: str, present: Row, options: frozenset[str] = frozenset()) -> str:
         """A condition that is true where a part is there."""
-        if key in options:
-            return self.add(key, present)
-        for text, names, value in conditions(self):
+        if key in options or self.is_table:
+            return self.add("extended" if key.isdigit() else key, present)
+        for text, names, value in conditions(self, key):
             if all(bool(one) == wanted for one, wanted in zip(value, present, strict=True)):
                 for name in names:
                     self.use(name)
@@ -169,6 +200,7 @@ def safe(name: str) -> str:
 
 def related(slot: str, name: str) -> bool:
     """Whether a slot may take the value of a name: a stride is never a number of channels."""
+    slot = NAMES.get(slot, slot)
     kind = next((word for word in _EXACT if word in slot), None)
     other = next((word for word in _EXACT if word in name), None)
     return kind == other
@@ -184,6 +216,15 @@ def matches(row: Row, known: Row | None) -> bool:
     )
 
 
+def merged(row: Row, known: Row) -> Row | None:
+    """One row of two, each of which has values where the other has none; `None` where they differ, or never meet."""
+    pairs = list(zip(row, known, strict=True))
+    both = [(a, b) for a, b in pairs if a is not ANY and b is not ANY]
+    if not both or any(type(a) is not type(b) or a != b for a, b in both):
+        return None
+    return tuple(b if a is ANY else a for a, b in pairs)
+
+
 def derived(row: Row, function: Any) -> Row | None:
     values = tuple(ANY if one is ANY else function(one) for one in row)
     return None if any(one is None for one in values) else values
@@ -195,6 +236,8 @@ def literal(value: Any) -> str:
         return value.name
     if isinstance(value, str):
         return f'"{value}"'
+    if isinstance(value, float):
+        return repr(value).replace("e-0", "e-").replace("e+0", "e+")
     if isinstance(value, tuple):
         inner = ", ".join(map(literal, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"
@@ -232,7 +275,7 @@ def _each(rows: list[tuple[Any, Any]], function: Any) -> Row:
     return tuple(-1 if one is None else one for one in values)
 
 
-def conditions(scope: Scope) -> Iterator[tuple[str, tuple[str, ...], Row]]:
+def conditions(scope: Scope, key: str) -> Iterator[tuple[str, tuple[str, ...], Row]]:
     """What may be asked of arguments, the simplest first."""
     known = {name: row for name, row in scope.known.items() if ANY not in row}
     flags = [(name, (name,), row) for name, row in known.items() if all(isinstance(one, bool) for one in row)]
@@ -247,7 +290,7 @@ def conditions(scope: Scope) -> Iterator[tuple[str, tuple[str, ...], Row]]:
         if "stride" in name and len(set(row)) > 1
     ]
     sizes = [(name, row) for name, row in known.items() if name in scope.used and scope.is_size(name)]
-    inputs = [(name, row) for name, row in known.items() if name in ("in_channels", "channels")]
+    inputs = [(name, row) for name, row in known.items() if name in _INPUTS]
     changes = []
     for name, row in inputs:
         compared = [(other, (other,), more) for other, more in sizes if other != name]
@@ -257,8 +300,15 @@ def conditions(scope: Scope) -> Iterator[tuple[str, tuple[str, ...], Row]]:
             if len(set(differ)) > 1:
                 changes.append((f"{name} != {text}", (name, *names), differ))
     simple = [*flags, *counts, *strides, *changes]
+    if "shortcut" in key:
+        yield from _of_both(strides, changes, counts)
     yield from simple
     yield from [_negated(one) for one in simple]
+    yield from _of_both(strides, changes, counts)
+
+
+def _of_both(strides: list[_Test], changes: list[_Test], counts: list[_Test]) -> Iterator[_Test]:
+    """Whether a shortcut has something to do, or a block has one."""
     for first in strides:
         for second in changes:
             both = (f"{first[0]} or {second[0]}", (*first[1], *second[1]), _or(first[2], second[2]))

@@ -111,7 +111,13 @@ class Writer:
             return self.expression(template.children[0][1])
         if not is_open(template, self.depth_of(template)):
             return self.maker.module(template)
+        if inner := inner_module(template, self.depth_of(template)):
+            return self.maker.module(inner)
         children = [(key, child) for key, child in template.children if has_modules(child)]
+        if template.table and _counts(children) and len(children) == len(template.children):
+            element = template.table.children[0][1]
+            if all(form(child) == form(element) for _, child in children):
+                return Bracket("nn.ModuleList", (self.maker.table(template.table, self.expression(element)),))
         return Bracket("nn.ModuleList" if _counts(children) else "nn.ModuleDict", (self.holder_items(template),))
 
     def holder_items(self, template: Template) -> Expression:
@@ -163,6 +169,15 @@ class Writer:
         if template.kind in MERGES:
             return self.merge(template, ref, x, depth)
         result: Expression = x
+        if depth and inner_module(template, depth):
+            for _, child in template.children:
+                if child.kind == "load":
+                    x = self.variables[child.name]
+            result = f"{ref}({x})"
+            for _, child in template.children:
+                if child.kind in ("save", "output"):
+                    result = self.keep(child, result)
+            return result
         for key, child in template.children:
             if child.kind in ("save", "output"):
                 result = self.keep(child, result)
@@ -287,6 +302,34 @@ def joined(kind: str, branches: list[Expression]) -> Expression:
     for one in branches[1:]:
         result = Bracket("torch.maximum", (result, one))
     return result
+
+
+def inner_module(template: Template, depth: int) -> Template | None:
+    """The parts of a sequence that are one module, where tensors are led elsewhere before and after them alone."""
+    children = list(template.children)
+    if template.kind != "sequence" or template.recompute or not depth:
+        return None
+    start, stop = 0, len(children)
+    while start < stop and children[start][1].kind == "load":
+        start += 1
+    while stop > start and children[stop - 1][1].kind in ("save", "output"):
+        stop -= 1
+    inner = children[start:stop]
+    if not inner or len(inner) == len(children):
+        return None
+    if any(is_open(child, depth + 1) or not child.is_plain or child.recompute for _, child in inner):
+        return None
+    return Template("sequence", "", template.present, [], inner)
+
+
+def form(template: Template, depth: int = 2) -> object:
+    """How the modules of a part are called: by which keys of which lists and dictionaries."""
+    if not is_open(template, depth) or inner_module(template, depth):
+        return "module"
+    children = [(key, child) for key, child in template.children if has_modules(child)]
+    if any(child.is_optional for _, child in children):
+        return id(template)
+    return _counts(children), tuple((key, form(child)) for key, child in children)
 
 
 def has_modules(template: Template) -> bool:

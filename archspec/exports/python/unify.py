@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
 
 from archspec.exports.python import series
-from archspec.exports.python.tree import Tree, defaults
+from archspec.exports.python.tree import POSITIONAL, Tree, defaults
 
 
 class Mismatch(Exception):
@@ -52,6 +53,8 @@ class Template:
     """The class, where it differs."""
     is_identity: bool = False
     """Whether it does nothing where it is absent, but has its place."""
+    table: Template | None = None
+    """Of a loop whose passes are called one by one: what they have in common."""
 
     @property
     def is_plain(self) -> bool:
@@ -135,6 +138,10 @@ def _call(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
                     raise Mismatch
                 row.append(standard[name])
         template.slots.append((name, tuple(row)))
+    if "." in template.name:
+        names = [*POSITIONAL.get(template.name, ()), *defaults(template.name)]
+        order = {name: place for place, name in enumerate(names)}
+        template.slots.sort(key=lambda slot: order.get(slot[0], -1))
     return template
 
 
@@ -190,7 +197,19 @@ def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
                 continue
             return template
     template.children = _in_order(trees)
+    if len(there) == 1 and longest > 2 and not there[0].is_plain:
+        with contextlib.suppress(Mismatch):
+            element = unify([stripped(child) for _, child in there[0].children])
+            template.table = Template("table", "", (True,), [("count", (longest,))], [("", element)])
     return template
+
+
+def stripped(tree: Tree) -> Tree:
+    """A tree without the names of the tensors that it leads elsewhere."""
+    children = tuple((key, stripped(child)) for key, child in tree.children)
+    if tree.kind in ("save", "load", "output", "shared"):
+        return Tree(tree.kind)
+    return replace(tree, children=children)
 
 
 def _range(lists: Sequence[list[Tree] | None]) -> Template:

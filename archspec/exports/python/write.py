@@ -93,8 +93,8 @@ def _rows(template: unify.Template) -> Iterable[tuple[object, ...]]:
 
 
 def _described(plan: Plan) -> list[str]:
-    output = show(plan.output)
-    lines = [f"{plan.title}: `(N, {', '.join(map(str, plan.input))})` to {output}."]
+    input, output = (", ".join(map(str, shape)) for shape in (plan.input, plan.output))
+    lines = [f"{plan.title}: `(N, {input})` → `(N, {output})`."]
     if plan.outputs:
         lines.append(f"Returns the main output and, by name, {', '.join(plan.outputs)}.")
     elif plan.aux:
@@ -178,9 +178,10 @@ def _own_layers() -> set[str]:
 
 
 def _class_name(plan: Plan) -> str:
-    words = re.findall(r"[A-Za-z0-9]+", plan.variant or plan.name)
-    name = "".join(word[:1].upper() + word[1:] for word in words)
-    family = "".join(re.findall(r"[A-Za-z0-9]+", plan.name))
+    name, family = (
+        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", one))
+        for one in (plan.variant or plan.name, plan.name)
+    )
     if name.lower().startswith(family.lower()):
         rest = name[len(family) :]
         name = family + rest[:1].upper() + rest[1:]

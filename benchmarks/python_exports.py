@@ -1,6 +1,6 @@
 """Proves exports to Python: every spec and variant, in a process that cannot import archspec.
 
-    python benchmarks/exports.py [NAME…] [--most 100M]
+    python benchmarks/python_exports.py [NAME…] [--most 100M]
 
 Each network gets random weights and statistics. Outputs, gradients and statistics, in evaluation and in training, must
 be those of the module that archspec builds, bit for bit. Prints a table as Markdown.
