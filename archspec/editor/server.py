@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from typing import Any
 
 from lsprotocol import types
 from pygls import uris
@@ -342,6 +342,8 @@ def _check_name(document: Document, found: names.Occurrence, name: str) -> None:
         raise JsonRpcInvalidParams(fault.message) from None
 
 
-def serve(**options: Any) -> None:
+def serve() -> None:
     """Speak the protocol on standard input and output until the client ends it."""
-    server.start_io(**options)
+    # copies, since the end of a session closes them, and the command line writes to its own afterwards
+    with os.fdopen(os.dup(0), "rb") as read, os.fdopen(os.dup(1), "wb") as write:
+        server.start_io(read, write)
