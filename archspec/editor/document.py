@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from archspec.editing import check_text
 from archspec.foundation import source
 from archspec.foundation.errors import LIBRARY, ArchspecError, Diagnostic, Fault, Mark, Note, SpecError
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.language import vocabulary
-from archspec.language.extends import resolve_extends
 from archspec.language.finder import folder
-from archspec.spec import Spec, SpecFile
+from archspec.plan.partial import PartialPlan
+from archspec.plan.plan import Plan
+from archspec.spec import Checked, Spec
 
 Path = tuple[str | int, ...]
 
@@ -54,45 +56,42 @@ class Document:
         return self.text.splitlines()
 
     @cached_property
-    def _read(self) -> tuple[Value | None, tuple[Diagnostic, ...]]:
-        try:
-            return source.read(self.text.encode("utf-8", errors="replace"), self.name), ()
-        except Fault as fault:
-            return None, (fault.diagnostic(),)
-
-    @property
     def tree(self) -> Value | None:
         """What the text itself holds, without the file that it extends; `None` where it is not YAML."""
-        return self._read[0]
+        try:
+            return source.read(self.text.encode("utf-8", errors="replace"), self.name)
+        except Fault:
+            return None
 
     @cached_property
-    def _checked(self) -> tuple[tuple[Spec, ...], tuple[Diagnostic, ...], tuple[Note, ...]]:
-        if self.tree is None:
-            return (), self._read[1], ()
+    def _checked(self) -> Checked:
         try:
-            whole = resolve_extends(self.tree, self.path, self.name)
-            found = SpecFile(self.name, self.name.rsplit(".", 1)[0], whole).check()
-        except Fault as fault:
-            return (), (fault.diagnostic(),), ()
+            return check_text(self.text.encode("utf-8", errors="replace"), self.path, shown=self.name)
         except SpecError as error:
-            return (), error.diagnostics, ()
+            return Checked((), error.diagnostics, ())
         except ArchspecError as error:  # the file that it extends cannot be read
-            return (), (Diagnostic("usage", error.message, help=error.help),), ()
-        return found.specs, found.diagnostics, found.notes
+            return Checked((), (Diagnostic("usage", error.message, help=error.help),), ())
 
     @property
     def specs(self) -> tuple[Spec, ...]:
         """The file and its variants, as far as they are valid."""
-        return self._checked[0]
+        return self._checked.specs
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What is wrong, as `archspec check` says it."""
-        return self._checked[1]
+        return self._checked.diagnostics
 
     @property
     def notes(self) -> tuple[Note, ...]:
-        return self._checked[2]
+        return self._checked.notes
+
+    @cached_property
+    def plan(self) -> Plan | PartialPlan | None:
+        """The file without a variant, or what is known of it although something is wrong."""
+        if self.specs and self.specs[0].variant is None:
+            return self.specs[0].plan
+        return next(iter(self._checked.partial), None)
 
     @cached_property
     def spots(self) -> tuple[Spot, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archspec.editor.document import Document, Spot
-from archspec.editor.hints import Hint, hints
+from archspec.editor.hints import calls, hints
 from archspec.editor.names import Occurrence, is_node, names_in_formula, occurrence_at
 from archspec.foundation.errors import Report
 from archspec.foundation.source import Scalar
@@ -11,7 +11,6 @@ from archspec.language.blocks import Block
 from archspec.language.glossary import Meaning, describe_argument, format_value, meanings
 from archspec.language.vocabulary import Vocabulary, define_blocks
 from archspec.layers.primitive import Primitive
-from archspec.plan.graph import GraphGroup, GraphLayer
 
 MAX_VALUES = 6  # of an argument or variable, where they differ
 
@@ -105,26 +104,13 @@ def _meaning(one: Meaning) -> str:
 
 
 def _line(document: Document, line: int) -> str | None:
-    """What the line makes in the first sound network of the file, and with which arguments."""
-    for spec in document.specs[:1]:
-        hint = hints(document, spec.plan).get(line)
-        if hint is not None:
-            return "\n\n".join(filter(None, [f"here: {hint.label}", _arguments(hint)]))
-    return None
-
-
-def _arguments(hint: Hint) -> str | None:
-    """The arguments of the layers or blocks of a line; where these differ, all values of each."""
-    calls = [
-        item.node.arguments if isinstance(item, GraphGroup) else item.layer.arguments
-        for item in hint.items
-        if isinstance(item, GraphLayer) or (isinstance(item, GraphGroup) and item.kind == "block")
-    ]
-    if not calls or any(call.keys() != calls[0].keys() for call in calls):
+    """What the line makes, and with which arguments: where calls differ in one, all its values."""
+    made = hints(document).get(line)
+    if made is None:
         return None
-    rows = []
-    for name in calls[0]:
-        values = list(dict.fromkeys(format_value(call[name]) for call in calls))
+    given, rows = calls(document, line), []
+    for name in given[0] if given and all(one.keys() == given[0].keys() for one in given) else ():
+        values = list(dict.fromkeys(format_value(one[name]) for one in given))
         more = ", …" if len(values) > MAX_VALUES else ""
         rows.append(f"{name} = {', '.join(values[:MAX_VALUES])}{more}")
-    return "```\n" + "\n".join(rows) + "\n```" if rows else None
+    return f"here: {made}" + ("\n\n```\n" + "\n".join(rows) + "\n```" if rows else "")

@@ -42,9 +42,7 @@ class Lens:
 
 def symbols(document: Document) -> tuple[Symbol, ...]:
     """The outline of a file; empty where it is no YAML."""
-    details = (
-        {line: hint.label for line, hint in hints(document, document.specs[0].plan).items()} if document.specs else {}
-    )
+    details = hints(document)
     return tuple(_symbols(document, document.tree, (), details)) if isinstance(document.tree, Mapping) else ()
 
 

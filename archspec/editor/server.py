@@ -226,13 +226,11 @@ def _hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
 @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
 def _hints(ls: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
     document = ls.document(params.text_document.uri)
-    if not document.specs:
-        return []
     found = []
-    for line, hint in sorted(hints(document, document.specs[0].plan).items()):
+    for line, hint in sorted(hints(document).items()):
         if params.range.start.line <= line - 1 <= params.range.end.line:
             end = _position(document, line, len(document.lines[line - 1]) + 1)
-            found.append(types.InlayHint(end, hint.label, padding_left=True))
+            found.append(types.InlayHint(end, hint, padding_left=True))
     return found
 
 
