@@ -91,7 +91,8 @@ def applied(text: str, edits: Any) -> str:
     lines = text.splitlines(True)
 
     def offset(place: types.Position) -> int:
-        units = lines[place.line].encode("utf-16-le")[: 2 * place.character].decode("utf-16-le")
+        line = lines[place.line] if place.line < len(lines) else ""
+        units = line.encode("utf-16-le")[: 2 * place.character].decode("utf-16-le")
         return sum(map(len, lines[: place.line])) + len(units)
 
     for one in sorted(edits, key=lambda edit: offset(edit.range.start), reverse=True):

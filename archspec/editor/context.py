@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 _KEY = re.compile(r"""\s*((?:-\s+)*)(["']?)([\w.-]+)\2\s*:(?:\s|$)""")
 _LAST_KEY = re.compile(r"""(?:^|[\s,{\[])(["']?)([\w.-]+)\1\s*:\s*$""")
-_FORMULA = re.compile(r"""(?:[:,{\[]\s+|-\s+|[\[{])["']?=([^"]*)$""")
+_QUOTED_FORMULA = re.compile(r"""(?:^|[\s,{\[])(["'])=(?:(?!\1).)*$""")
+_FORMULA = re.compile(r"(?:^\s*|:\s+|-\s+)=.*$")
 _WORD = re.compile(r"[\w.]*$")
 
 
@@ -36,7 +37,8 @@ def context_at(lines: list[str], line: int, column: int) -> Context:
     typed = word[0] if word else ""
     before = rest[: len(rest) - len(typed)]
     last = _LAST_KEY.search(before)
-    return Context((*outer, *own), last[2] if last else None, typed, bool(_FORMULA.search(text)), item)
+    formula = bool(_QUOTED_FORMULA.search(text) or _FORMULA.search(rest))
+    return Context((*outer, *own), last[2] if last else None, typed, formula, item)
 
 
 def _indent(text: str) -> int:

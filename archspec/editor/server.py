@@ -21,6 +21,7 @@ from archspec.editor.hover import hover, vocabulary_of
 from archspec.editor.outline import Symbol, foldings, lenses, symbols
 from archspec.foundation.errors import Diagnostic, Fault, Mark, describe_way
 from archspec.language.names import check_block, check_variable
+from archspec.writing.canonical import format_spec
 
 DELAY = 0.03  # seconds without a keystroke before diagnostics are made
 SYMBOLS = {
@@ -273,6 +274,18 @@ def _completion(ls: Server, params: types.CompletionParams) -> list[types.Comple
         types.CompletionItem(one.word, kind=COMPLETIONS[one.kind], documentation=one.doc or None)
         for one in complete(document, *_place(document, params.position), ls.sound(uri))
     ]
+
+
+@server.feature(types.TEXT_DOCUMENT_FORMATTING)
+def _format(ls: Server, params: types.DocumentFormattingParams) -> list[types.TextEdit]:
+    """As `archspec fmt`; a file that it refuses is left as it is, and says why itself."""
+    document = ls.document(params.text_document.uri)
+    try:
+        text = format_spec(document.text.encode("utf-8", errors="replace"), document.name)
+    except Fault:
+        return []
+    whole = types.Range(types.Position(0, 0), types.Position(len(document.lines) + 1, 0))
+    return [types.TextEdit(whole, text)] if text != document.text else []
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -164,6 +164,33 @@ def test_mistakes_are_said_as_check_says_them_and_mended(edit: Callable[..., Non
     edit(script)
 
 
+def test_a_file_is_formatted_as_fmt_does_and_completed(edit: Callable[..., None]) -> None:
+    async def script(editor: Editor) -> None:
+        client, document = editor.client, editor.document
+        await editor.open(NET.replace("vars: {width: 16}", "vars:   { width:   16 }"))
+        asked = types.DocumentFormattingParams(document, types.FormattingOptions(2, True))
+        edits = await client.text_document_formatting_async(asked)
+        assert applied(editor.text, edits) == NET
+        cases = [
+            ("  stem: [{conv: {out: =width, ", {"kernel", "stride", "padding"}, {"relu", "width"}),
+            ("  stem: [{conv: {out: =wi", {"width", "c_in", "max"}, {"kernel"}),
+            ("  stem: [{conv_norm_act: {out: 8, act: ", {"relu", "gelu", "none"}, {"kernel"}),
+            ("  more:\n    - tw", {"twice", "conv", "for", "concat"}, {"kernel"}),
+        ]
+        for written, there, absent in cases:
+            text = NET.replace("  stem: [{conv: {out: =width, kernel: 3}}]", written)
+            await editor.change(text)
+            at = text.index(written) + len(written)
+            line = text.count("\n", 0, at)
+            place = types.Position(line, at - (text.rfind("\n", 0, at) + 1))
+            found = await client.text_document_completion_async(types.CompletionParams(document, place))
+            words = {one.label for one in found or ()}  # type: ignore[union-attr]
+            assert there <= words
+            assert not absent & words
+
+    edit(script)
+
+
 def test_each_of_many_edits_gets_the_answer_of_check(edit: Callable[..., None], tmp_path: Path) -> None:
     """Lines dropped, doubled, cut and swapped, words mistyped, and all mended again."""
     random = Random(7)
