@@ -22,6 +22,7 @@ from trainer.errors import Diverged
 from trainer.input.augment_batch import Augmentation
 from trainer.input.files import content_fingerprint
 from trainer.input.loaders import Stream, explain_dead_workers, loader
+from trainer.input.vectors import moments_shape
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
 from trainer.report.heartbeat import Heartbeat
@@ -33,6 +34,7 @@ from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.monitor import TrainingMonitor
+from trainer.runs.vectors import feature_table
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution
 from trainer.steps.freezing import Freezing
@@ -88,6 +90,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "data": job.data.name,
         "task": job.task.name,
         "classes": list(job.data.class_names),
+        "form": None if job.data.samples is None else job.data.known_form.to_dict(),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
@@ -99,6 +102,8 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "machine": asdict(group.devices),
     }
     environment |= run_folders.environment()
+    if (table := feature_table(job.data, job.train, moments_shape(job.spec.plan))) is not None:
+        run_folders.write_table(folder / "features.csv", table)
     run_folders.write_json(folder / "environment.json", environment)
     _draw_graph(job, folder)
     return Run(folder, environment, None)
@@ -330,10 +335,13 @@ def _evaluate_and_save(
     for name, rows in evaluation.tables(job.data.class_names).items():
         if name == PREDICTIONS:
             files = job.test.files.paths if isinstance(job.test, Stream) else job.test.files
-            rows = [[first, *row] for first, row in zip(["file", *files], rows, strict=True)]
+            first_heading = "file" if job.data.samples is None else "row"
+            rows = [[first, *row] for first, row in zip([first_heading, *files], rows, strict=True)]
+        elif name == "classes":
+            rows = [list(map(job.data.worded, rows[0])), *rows[1:]]
         run_folders.write_table(run.folder / f"{name}.csv", rows)
     for note in evaluation.notes(job.data.class_names):
-        print(escape(f"note: {note}"), file=sys.stderr, flush=True)
+        print(escape(f"note: {job.data.worded(note)}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)

@@ -167,7 +167,7 @@ def command(
     if variants and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
     if data is not None and resume is None:
-        settings = (*settings, f"train.data={data}")
+        settings = (*settings, f"train.data.name={json.dumps(data)}")
     if weights is not None:
         settings = (*settings, f"train.weights={json.dumps(weights)}")
     for key, given in (("partial", partial), ("adapt", adapt)):
@@ -201,8 +201,8 @@ def command(
         else:
             from trainer.runs.job import DataCache
 
-            given = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-            source = DataOptions(data_folder, given, download, skip_unreadable, DataCache(), name)
+            chosen_vars = frozenset(setting.partition("=")[0].removeprefix("vars.") for setting in settings)
+            source = DataOptions(data_folder, chosen_vars, download, skip_unreadable, DataCache(), name)
             if dry_run:
                 rehearse_all(loaded, source, options)
                 return

@@ -148,7 +148,7 @@ def _check_path(root: Mapping, setting: Setting) -> None:
     for count, key in enumerate(setting.keys):
         path = setting.keys[:count]
         if not isinstance(below, Mapping):
-            if (isinstance(below, Scalar) and below.value is None) or path in _CHOICES or _is_choice(path):
+            if (isinstance(below, Scalar) and below.value is None) or path in _NAMED or _is_choice(path):
                 return
             what = "a list" if isinstance(below, List) else f"`{below.text}`"  # type: ignore[attr-defined]
             message = f"a dotted path leads through mappings, but `{'.'.join(path)}` is {what}"
@@ -227,7 +227,7 @@ def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = (), through: tup
     for key, (mark, value) in over.entries.items():
         below = base.get(key)
         here = (*path, key)
-        if here in _CHOICES and isinstance(below, Scalar) and below.value is not None:
+        if here in _NAMED and isinstance(below, Scalar) and below.value is not None:
             below = Mapping(below.mark, {"name": (below.mark, below)})
         if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value, through):
             value = merge(below, value, here, through)
@@ -253,6 +253,8 @@ def _is_choice(path: tuple[str, ...]) -> bool:
 
 
 _CHOICES = {("train", key) for key in recipe.OPTIONS}
+_NAMED = _CHOICES | {("train", "data")}
+"""Where a name alone is short for a mapping that holds it."""
 
 
 def _find_choice(path: tuple[str, ...], section: Mapping) -> Any:

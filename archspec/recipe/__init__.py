@@ -1,6 +1,7 @@
 """The recipe of a training: its form, optimizers and augmentations, known without torch."""
 
 from archspec.recipe.augmentations import AUGMENTATIONS, AppliedAugmentation
+from archspec.recipe.columns import Columns
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option
 from archspec.recipe.parts import Freeze, LrScale
@@ -39,6 +40,7 @@ __all__ = [
     "SCHEMA",
     "AppliedAugmentation",
     "Clip",
+    "Columns",
     "EarlyStopping",
     "Ema",
     "Freeze",

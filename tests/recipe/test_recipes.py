@@ -262,7 +262,14 @@ AUGMENTS = st.one_of(
         for name, one in AUGMENTATIONS.items()
     ),
 )
+COLUMN = st.text(min_size=1, max_size=5)
+COLUMNS = st.lists(COLUMN, min_size=1, max_size=3)
 WHOLE = {
+    "data": st.text(max_size=5)
+    | st.fixed_dictionaries(
+        {"name": st.text(max_size=5), "target": COLUMN | st.lists(COLUMN, min_size=2, max_size=3)},
+        optional={"ignore": COLUMNS, "one_hot": COLUMNS},
+    ),
     "loss": choices("loss"),
     "optimizer": choices("optimizer"),
     "schedule": st.none() | choices("schedule"),
@@ -346,7 +353,8 @@ def fits(value: Any, hint: Any) -> bool:
 
 def test_defaults_fit_the_schema_and_every_key_has_one() -> None:
     assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
-    assert set(SCHEMA["properties"]) == {one.name for one in fields(Recipe)} == set(keys(Recipe))
+    # `columns` is what `data` says beside the name
+    assert set(SCHEMA["properties"]) == {one.name for one in fields(Recipe)} - {"columns"} == set(keys(Recipe))
     assert {name: one.default for name, one in keys(Recipe).items() if name != "steps"} == PLAIN | LATER == DEFAULTS
 
 

@@ -106,12 +106,18 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     """
     trained = load_network(run)
     module = trained.module
-    if source is None:
+    if source is None or _is_own_table(run, source):
         name, images = _test_set(run, data_folder)
     else:
         name, images = source, load_test(run, source, module.shape, module.recipe.resize, data_folder)
     found = evaluate(module, images, batch_size=module.task.evaluation_batch(module.recipe))
     return {"data": name, "weights": trained.weights.name, "images": found.count, **test_values(module.task, found)}
+
+
+def _is_own_table(run: Run, source: str) -> bool:
+    """Whether a data set is the table or arrays that a run was trained with: then its own test rows are meant."""
+    kept = run.environment.get("data_path")
+    return not run.has_images and kept is not None and Path(source).expanduser().resolve() == Path(kept).resolve()
 
 
 def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:

@@ -13,6 +13,7 @@ from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
 from trainer.input.images import fit_targets, fit_to_input
+from trainer.input.vectors import moments_shape, standardized, takes_images
 from trainer.steps.optim import count_steps, make_optimizer, make_schedule
 from trainer.steps.seeding import seed_generators, step_seed
 
@@ -21,7 +22,8 @@ class SpecModule(LightningModule):
     """A network with the recipe of its training: what checkpoints of `archspec train` hold.
 
     The spec is its only hyperparameter, so `load_from_checkpoint` rebuilds the network by itself. `network` is the
-    plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`.
+    plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`. Where the spec's input is a vector
+    or a sequence, samples are floats `(N, *input)`, and features stand for channels.
 
     Args:
         spec: A resolved spec, as `Spec.resolved` has it.
@@ -37,9 +39,11 @@ class SpecModule(LightningModule):
     """
 
     mean: Tensor
-    """The mean of each channel `(C,)` of the training images, whose values go from 0 to 1; 0 if not normalised."""
+    """The mean of each channel `(C,)` of the training images, whose values go from 0 to 1; 0 if not normalised.
+
+    Of vectors and tokens that of each feature `(F,)`, of sequences with channels first `(C, 1)`, in their own units."""
     std: Tensor
-    """The standard deviation of each channel `(C,)`; 1 if not normalised."""
+    """The standard deviation of the same shape; 1 if not normalised."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
@@ -49,8 +53,8 @@ class SpecModule(LightningModule):
         self.recipe = loaded.recipe
         self.network = loaded.build()
         self.network.to(memory_format=self.layout)
-        self.register_buffer("mean", torch.zeros(self.shape[0]))
-        self.register_buffer("std", torch.ones(self.shape[0]))
+        self.register_buffer("mean", torch.zeros(moments_shape(loaded.plan)))
+        self.register_buffer("std", torch.ones(moments_shape(loaded.plan)))
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
         self.task = tasks.load(self.recipe.task)
@@ -62,9 +66,15 @@ class SpecModule(LightningModule):
         self.mean_loss = Mean()
 
     @property
+    def unit(self) -> str:
+        """What it is trained with, in a word."""
+        return "images" if takes_images(self.shape) else "samples"
+
+    @property
     def layout(self) -> torch.memory_format:
         """How images and weights lie in memory. (No attribute: `torch.save` cannot write it.)"""
-        return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        last = self.recipe.channels_last and takes_images(self.shape)
+        return torch.channels_last if last else torch.contiguous_format
 
     @property
     def trainer(self) -> Any:
@@ -82,12 +92,17 @@ class SpecModule(LightningModule):
 
         Args:
             images: uint8, `(N, C, H, W)`, of any size and one or three channels. They are resized to the network's
-                input, made grey or coloured as it needs, and normalised.
+                input, made grey or coloured as it needs, and normalised. Vectors and sequences are floats
+                `(N, *input)` in the units of the training data.
 
         Raises:
             TypeError: The images are not uint8. It cannot be known how floats are scaled; `network` takes them,
-                normalised by `mean` and `std`.
+                normalised by `mean` and `std`. Or vectors are no floats.
         """
+        if not takes_images(self.shape):
+            if not images.is_floating_point():
+                raise TypeError(f"vectors and sequences are floats, not {images.dtype}")
+            return self._answered(self.network(self.normalize(images)))[0]
         if images.dtype != torch.uint8:
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
@@ -95,18 +110,22 @@ class SpecModule(LightningModule):
         return self._answered(self.network(self.normalize(self.fit_images(images))))[0]
 
     def fit_images(self, images: Tensor) -> Tensor:
-        """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says."""
+        """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says; vectors fit as they are."""
+        if not takes_images(self.shape):
+            return images
         return fit_to_input(images, self.shape, self.recipe.resize)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Normalise images for `network`.
 
         Args:
-            images: uint8, `(N, *input)`, of the network's input shape.
+            images: uint8, `(N, *input)`, of the network's input shape; floats where that is no image.
 
         Returns:
-            Floats of the same shape: scaled to 0 to 1, less `mean`, divided by `std`.
+            Floats of the same shape: images scaled to 0 to 1, less `mean`, divided by `std`.
         """
+        if not takes_images(self.shape):
+            return standardized(images, self.mean, self.std)
         normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
         return normalized.contiguous(memory_format=self.layout)
 

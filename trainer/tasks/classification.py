@@ -199,7 +199,7 @@ class Classification(Task):
         from trainer import drawing
 
         assert isinstance(found, ClassEvaluation)
-        drawing.confusion(found.counts, class_names, folder / "confusion.png")
+        drawing.confusion(found.counts, class_names, folder / "confusion.png", drawing.unit_of(part))
         wrong = found.worst().tolist()
         titles = [
             f"{file}\n{class_names[int(found.labels[i])]}, taken for\n"
