@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation import source
@@ -26,15 +27,18 @@ from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
 from archspec.language import document as documents, finder
-from archspec.language.document import Document
+from archspec.language.document import Document, Setting
 from archspec.language.extends import refuse_extends, resolve_extends
+from archspec.language.parsed import parse_sections
 from archspec.language.sections import Sections, compute_sections
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
+from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import find_uses, report_unused
 from archspec.plugins import load_installed
+from archspec.prepared import FROM_CALL, PreparedFile, prepare
 from archspec.recipe import Recipe, images, parts
 
 if TYPE_CHECKING:
@@ -49,7 +53,7 @@ MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single opera
 
 @dataclass(frozen=True, repr=False)
 class Spec:
-    """A valid spec, with its variant and settings choose.
+    """A valid spec, with its variant and settings chosen.
 
     `load` and `from_dict` make it. It is never changed: `replace` and `without_aux` give another one.
     """
@@ -57,19 +61,24 @@ class Spec:
     file: str
     """The file it was read from, as errors show it."""
     variant: str | None
-    """The variant that was choose, or `None` for the file as it stands."""
+    """The variant that was chosen, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
     recipe: Recipe
     """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
-    resolved: dict[str, Any]
-    """The whole spec as data (JSON types), variant and settings merged in: `from_dict` makes the same spec of it."""
+    root: Mapping = field(repr=False)
+    """Its file with variant and settings merged in. Internal: use `resolved`."""
     spec_file: SpecFile
     """The file with its settings, from which `replace` starts."""
     notes: tuple[Note, ...] = ()
     """What is worth saying of its file, and no error."""
     unused_vars: frozenset[str] = frozenset()
     """Variables of the file on which nothing depends, with this variant and these settings."""
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The whole spec as data (JSON types), variant and settings merged in: `from_dict` makes the same of it."""
+        return {**plain(self.root), "name": self.plan.name}
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -106,6 +115,9 @@ class Spec:
     def replace(self, vars: ABCMapping[str, Any] | None = None, set: Sequence[str] = ()) -> Spec:
         """The same file and variant with more settings laid over those that it has.
 
+        What the file holds is parsed once, and the plans that come of one spec share the parts that other values of
+        variables leave as they are: of a ResNet, thousands are made in a second.
+
         Args:
             vars: Values of the file's variables.
             set: Settings as in `load`, each `"name=value"` or `"dotted.path=value"`.
@@ -134,11 +146,13 @@ class SpecFile:
     set: tuple[str, ...] = ()
     recipe: source.Value | None = None
     """A recipe that is laid over the `train` section, below settings."""
+    prepared: PreparedFile = field(default_factory=PreparedFile, repr=False, compare=False)
+    """What is kept of it for other values of its variables."""
 
     def with_recipe(self, file: finder.FoundFile) -> SpecFile:
         """The same file with a recipe's file laid over its `train` section. Raises `UsageError`, `SpecError`."""
         try:
-            return replace(self, recipe=source.read(file.read(), file.shown))
+            return replace(self, recipe=source.read(file.read(), file.shown), prepared=PreparedFile())
         except Fault as fault:
             raise SpecError([fault.diagnostic()]) from None
 
@@ -200,7 +214,7 @@ class SpecFile:
             return
         settings = [documents.parse_setting(document, assignment) for assignment in self.set]
         given = {one.keys[1]: one.mark for one in settings if one.keys[0] == "vars" and len(one.keys) > 1}
-        given |= {name: Mark(Text("vars", ()), 1, 1) for name in self.vars}
+        given |= dict.fromkeys(self.vars, FROM_CALL)
         for name in sorted(unused & given.keys()):
             message = f"`{name}` is set, but nothing depends on it"
             report.add(Fault("usage", message, given[name], help=_spell_use(name, document, specs)))
@@ -211,21 +225,46 @@ class SpecFile:
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
+        if self.vars and (made := self._from_prepared(variant)) is not None:
+            return made
         checked = self.check([variant])
         if not checked.specs:
             raise SpecError(checked.diagnostics)
         return replace(checked.specs[0], notes=checked.notes)
 
+    def _from_prepared(self, variant: str | None) -> Spec | None:
+        """A variant as a spec; `None` where anything is out of the ordinary, of which `check` says what it is."""
+        key, report = (variant, self.set, len(primitives())), Report()
+        known = self.prepared.known
+        try:
+            with budget():
+                if key not in known:
+                    known[key] = None
+                    made = prepare(self.tree, variant, self._settings, report)
+                    known[key] = None if report.count else made
+                prepared = known[key]
+                found = prepared.elaborate(self.vars, report) if prepared else None
+                if prepared is None or found is None:
+                    return None
+                spec = self._complete(variant, *found, report)
+        except (Fault, TooManyDiagnostics, BudgetExceeded):
+            return None
+        given = prepared.set_names | self.vars.keys()
+        return None if report.count or given & spec.unused_vars else replace(spec, notes=prepared.notes)
+
+    def _settings(self, document: Document) -> list[Setting]:
+        """All settings but those of `vars`, in the order in which they are laid over the file. Raises `Fault`."""
+        recipe = [] if self.recipe is None else [Setting(("train",), self.recipe, self.recipe.mark)]
+        return recipe + [documents.parse_setting(document, assignment) for assignment in self.set]
+
     def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
         before = report.count
         try:
-            settings = [documents.parse_setting(document, assignment) for assignment in self.set]
-            if self.recipe is not None:
-                settings.insert(0, documents.Setting(("train",), self.recipe, self.recipe.mark))
+            settings = self._settings(document)
             for name, value in self.vars.items():
-                mark = Mark(Text("vars", ()), 1, 1)
-                settings.append(documents.make_setting(document, f"vars.{name}", source.from_python(value, mark), mark))
+                written = source.from_python(value, FROM_CALL)
+                settings.append(documents.make_setting(document, f"vars.{name}", written, FROM_CALL))
             root = document.resolve(variant, settings)
             for fault in documents.faults_of(root) if settings else ():
                 report.add(fault)
@@ -233,10 +272,15 @@ class SpecFile:
             report.add(fault, self.tree.mark)
             return None
         frames = (Frame(f"variant `{variant}`", document.variants[variant]),) if variant else ()
-        sections = compute_sections(root, report)
+        sections = compute_sections(parse_sections(root, report), root, report)
         node = elaborate(sections, report, frames)
-        if node is None:
-            return None
+        spec = None if node is None else self._complete(variant, sections, node, report, frames)
+        return spec if report.count == before else None
+
+    def _complete(
+        self, variant: str | None, sections: Sections, node: Node, report: Report, frames: tuple[Frame, ...] = ()
+    ) -> Spec:
+        """A spec of an elaborated network. Reports what is wrong with the whole."""
         plan = Plan(
             name=sections.line("name") or self.name,
             variant=variant,
@@ -255,10 +299,7 @@ class SpecFile:
         _check_expectations(sections, plan, report, frames)
         for wrong in _faults_of_recipe(sections, plan):
             report.add(wrong, frames=frames)
-        if report.count > before:
-            return None
-        resolved = plain(root) | {"name": plan.name}
-        return Spec(self.file, variant, plan, sections.recipe, resolved, self, unused_vars=sections.unused)
+        return Spec(self.file, variant, plan, sections.recipe, sections.root, self, unused_vars=sections.unused)
 
     def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file, in the order of the file."""
@@ -385,7 +426,7 @@ def from_dict(data: dict[str, Any], name: str = "spec") -> Spec:
     """Load a spec from data: what `Spec.resolved` holds, or a spec file's content as Python values.
 
     Args:
-        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refuse.
+        data: The keys of a spec file; texts that begin with `=` are formulas. `extends` is refused.
         name: What errors call it, and the network's name where `data` has none.
 
     Raises:

@@ -24,8 +24,11 @@ def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tenso
             case "layer":
                 (tensor,) = given
                 tensor = module.get_submodule(node["module"])(tensor)
+            case "split":
+                (whole,) = given
+                tensor = whole.narrow(node["axis"] + 1, node["start"], node["stop"] - node["start"])
             case "concat":
-                tensor = torch.cat(given, 1)
+                tensor = torch.cat(given, node["axis"] + 1)
             case "add":
                 tensor = reduce(operator.add, given)
             case "subtract":

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 
 PACKAGE = ROOT / "archspec"
-BACK_END = {"assembly", "weights"}  # modules and their weights
+BACK_END = {"assembly", "weights", "modules", "_proving"}  # modules, their weights, and proofs of exports
 
 
 def run(code: str) -> str:
@@ -38,6 +38,8 @@ def run(code: str) -> str:
         ["--help"],
         ["train", "--help"],
         ["build", "--help"],
+        ["export", "--help"],
+        ["export", "resnet50", "--to", "list"],
     ],
     ids=" ".join,
 )
@@ -111,12 +113,13 @@ def test_only_the_back_end_imports_torch(file: Path) -> None:
 
 FLOORS = [
     {"archspec.foundation"},
-    {"archspec.layers", "archspec.recipe"},
+    {"archspec.layers", "archspec.recipe", "archspec.writing"},
     {"archspec.language"},
     {"archspec.plan"},
     {"archspec.plugins", "archspec.views", "archspec.assembly"},
     {"archspec.weights"},
     {"archspec.spec"},
+    {"archspec.exports"},
     {"archspec", "archspec.primitive", "archspec.arguments"},
     {
         "trainer.errors",

@@ -50,11 +50,6 @@ def unit_of(part: InMemory | Stream) -> str:
     return "images" if not isinstance(part, InMemory) or part.are_images else "samples"
 
 
-def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """How often images of a class (row) are taken for a class (column): int64 `(classes, classes)`."""
-    return torch.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
 def curves(
     rows: Sequence[dict[str, float]],
     file: Path,

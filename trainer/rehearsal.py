@@ -23,7 +23,7 @@ from trainer.runs.engine import make_engine
 from trainer.runs.job import Job
 from trainer.session import make_module, translate_errors
 from trainer.steps import memory
-from trainer.steps.compute import move_to_device, optimize_execution
+from trainer.steps.compute import move_to_device, optimize_execution, training_loader
 from trainer.steps.freezing import Freezing
 
 BATCHES, SECONDS = 20, 3.0
@@ -76,7 +76,7 @@ def rehearse(job: Job, group: ProcessGroup, workers: int | None = None) -> Rehea
         engine.limit_val_batches = VALIDATED
         device = engine.strategy.root_device
         loading: dict[str, Any] = {"group": group, "workers": workers}
-        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, **loading)
+        training = training_loader(job.train, recipe, device, **loading)
         validation = None
         if len(job.validation):
             evaluated = job.task.evaluation_batch(recipe)

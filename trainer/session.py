@@ -36,7 +36,7 @@ from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.monitor import TrainingMonitor
 from trainer.runs.vectors import feature_table
 from trainer.steps import memory
-from trainer.steps.compute import move_to_device, optimize_execution
+from trainer.steps.compute import move_to_device, optimize_execution, training_loader
 from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
 from trainer.tasks import PREDICTIONS, Evaluation
@@ -233,7 +233,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
         )
         device = engine.strategy.root_device
         loading: dict[str, Any] = {"group": group, "workers": options.workers}
-        training = loader(move_to_device(job.train, device), recipe.batch_size, shuffle_by=recipe.seed, **loading)
+        training = training_loader(job.train, recipe, device, **loading)
         training.sampler.start_at(epoch, batch)  # type: ignore[attr-defined]
         validation = None
         if len(job.validation):
@@ -253,6 +253,7 @@ def make_module(job: Job) -> SpecModule:
         module.mean, module.std = (one.clone() for one in job.statistics)
     targets = job.train.files.labels if isinstance(job.train, Stream) else job.train.labels
     job.task.fit_answer(module.answer, module.loss, targets)
+    job.task.fit_weights(module.loss, targets, job.data.class_names)
     if job.start is not None:
         job.start.put_into(module.network)
     if isinstance(job.train, Stream):

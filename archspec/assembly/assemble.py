@@ -21,7 +21,7 @@ from torch import fx, nn
 from archspec.assembly.modules import in_training, recomputed, with_named
 from archspec.layers.initializers import Init
 from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphWire
-from archspec.plan.nodes import Layer, NamedOutput
+from archspec.plan.nodes import Group, Layer, NamedOutput
 from archspec.plan.plan import Plan
 
 
@@ -154,8 +154,20 @@ def _is_aux(item: GraphItem) -> bool:
     return isinstance(item, GraphGroup) and item.kind == "aux"
 
 
-def _concat(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
-    return graph.call_function(torch.cat, (branches,), {"dim": 1})
+def _concat(graph: fx.Graph, branches: list[fx.Node], axis: int = 0) -> fx.Node:
+    return graph.call_function(torch.cat, (branches,), {"dim": axis + 1})
+
+
+def _split(graph: fx.Graph, tensor: fx.Node, group: Group) -> list[fx.Node]:
+    """What each branch takes: a part of the tensor, or all of it."""
+    if not group.split:
+        return [tensor] * len(group.children)
+    parts = graph.call_function(torch.split, (tensor, list(group.split)), {"dim": group.axis + 1})
+    return [graph.call_function(operator.getitem, (parts, index)) for index in range(len(group.split))]
+
+
+def _join(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
+    return _concat(graph, branches, group.axis) if group.kind == "concat" else MERGES[group.kind](graph, branches)
 
 
 def _fold(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx.Node]], fx.Node]:
@@ -192,14 +204,12 @@ class _Wiring:
 
     def add_all(self, group: GraphGroup, parts: Iterable[_Part], tensor: fx.Node) -> fx.Node:
         """Add all parts of a group that gets a tensor; the tensor that comes of it."""
-        branches = []
+        if group.node.is_merge:
+            taken = _split(self.graph, tensor, group.node)
+            return _join(self.graph, [self.add(*one) for one in zip(parts, taken, strict=True)], group.node)
         for part in parts:
-            result = self.add(part, tensor)
-            if group.node.is_merge:
-                branches.append(result)
-            else:
-                tensor = result
-        return MERGES[group.kind](self.graph, branches) if group.node.is_merge else tensor
+            tensor = self.add(part, tensor)
+        return tensor
 
     def add(self, part: _Part, tensor: fx.Node) -> fx.Node:
         """Add a part that gets a tensor; the tensor that comes of it."""

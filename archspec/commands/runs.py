@@ -81,16 +81,18 @@ def metrics_of(runs: Sequence[Run]) -> dict[str, tuple[str, Callable[[Any], str]
     from trainer import tasks
 
     found: dict[str, tuple[str, Callable[[Any], str]]] = {}
+    unlisted = {"test_loss"}
     for name in dict.fromkeys(run.task_name for run in runs) or (tasks.DEFAULT,):
         try:
             metrics = tasks.load(name).metrics
         except UsageError:  # a package's, which is not installed here
             continue
         found[metrics[0].log_name] = f"val {metrics[0].heading}", metrics[0].show
-        found |= {one.test_name: (f"test {one.heading}", one.show) for one in metrics}
+        found |= {one.test_name: (f"test {one.heading}", one.show) for one in metrics if one.listed}
+        unlisted |= {one.test_name for one in metrics if not one.listed}
     for run in runs:
         for name in run.metrics:
-            if name not in found and name != "test_loss":
+            if name not in found and name not in unlisted:
                 found[name] = name.replace("_", " "), lambda value: f"{value:.4g}"
     return found
 

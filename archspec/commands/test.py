@@ -36,7 +36,11 @@ def command(run: str, data: str | None, data_folder: Path | None, out: Path, out
     if output_format == "json":
         click.echo(json.dumps({"results": [{"run": str(trained.folder), **results}], "errors": []}, indent=2))
     else:
-        measured = [(f"test {one.heading}", one.show(results[one.test_name])) for one in trained.task.metrics]
+        measured = [
+            (f"test {one.heading}", one.show(results[one.test_name]))
+            for one in trained.task.metrics
+            if one.test_name in results
+        ]
         measured.append(("test loss", f"{results['test_loss']:.4f}"))
         what = "images" if trained.has_images else "samples"
         click.echo(

@@ -6,14 +6,14 @@ checked against them by `schemas`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from archspec.foundation.errors import Fault, did_you_mean, join_words
 from archspec.foundation.formulas import describe
-from archspec.foundation.schemas import Schema as Schema, fits
+from archspec.foundation.schemas import Schema as Schema, compiled, fits
 
 
 class _Required:
@@ -162,6 +162,16 @@ class Argument:
         """Whether it has no default."""
         return self.default is REQUIRED
 
+    @cached_property
+    def is_node(self) -> bool:
+        """Whether its value is a layer."""
+        return is_node(self.schema)
+
+    @cached_property
+    def fits(self) -> Callable[[Any], bool]:
+        """Whether a value has its type."""
+        return compiled(self.schema)
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -179,25 +189,34 @@ class Signature:
         return self.arguments[0] if self.arguments else None
 
     @cached_property
+    def required(self) -> tuple[str, ...]:
+        """The names of the arguments without a default."""
+        return tuple(a.name for a in self.arguments if a.required)
+
+    @cached_property
+    def bounded(self) -> frozenset[str]:
+        """The names of the arguments that are integers and have a least value."""
+        schemas = {a.name: a.schema for a in self.arguments}
+        return frozenset(name for name, one in schemas.items() if one.get("type") == "integer" and "minimum" in one)
+
+    @cached_property
     def schema(self) -> Schema:
         """The JSON Schema of a complete set of argument values."""
         return {
             "type": "object",
             "properties": {a.name: a.schema for a in self.arguments},
-            "required": [a.name for a in self.arguments if a.required],
+            "required": list(self.required),
             "additionalProperties": False,
         }
 
     def problem(self, values: Mapping[str, Any]) -> tuple[str, Fault] | None:
         """The first argument whose value has the wrong type or range, with the fault; `None` if all are valid."""
-        if fits(values, self.schema):
-            return None
         for argument in self.arguments:
-            if argument.name in values:
+            if argument.name in values and not argument.fits(values[argument.name]):
                 fault = fault_in(values[argument.name], argument.schema, f"`{argument.name}` of `{self.owner}`")
                 if fault:
                     return argument.name, fault
-        raise AssertionError(values)
+        return None
 
     def check_names(self, names: Sequence[str]) -> dict[str, Fault]:
         """The faults in the names of given arguments, by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -103,12 +103,33 @@ class Mark:
         return self.text.name.startswith(LIBRARY)
 
 
-@dataclass(frozen=True, slots=True)
 class Frame:
-    """One step of the way to a place: a block that was called, or a pass of a loop."""
+    """One step of the way to a place: a block that was called, or a pass of a loop, which has no place."""
 
-    label: str
-    mark: Mark | None = None  # where a block was called; loops have none
+    __slots__ = ("_label", "mark")
+
+    def __init__(self, label: str | Callable[[], str], mark: Mark | None = None) -> None:
+        self._label = label
+        self.mark = mark
+
+    @property
+    def label(self) -> str:
+        """What it is, in words, which are made when they are first asked for: of most frames nobody does."""
+        if not isinstance(self._label, str):
+            self._label = self._label()
+        return self._label
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frame) and (self.label, self.mark) == (other.label, other.mark)
+
+    def __hash__(self) -> int:
+        return hash((self.label, self.mark))
+
+    def __repr__(self) -> str:
+        return f"Frame({self.label!r}, {self.mark!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Frame, (self.label, self.mark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,12 @@ def budget() -> Iterator[None]:
         _work.reset(token)
 
 
+def spent() -> int:
+    """The work that a `budget` has counted so far."""
+    done = _work.get(None)
+    return done[0] if done is not None else 0
+
+
 def spend(work: int) -> None:
     """Count operations, or items that are handled. Raises `Exhausted` where a `budget` is used up."""
     done = _work.get(None)
@@ -63,14 +69,14 @@ class Formula:
 
     text: str
     names: frozenset[str]
-    tree: ast.expr
+    compute: Compute
     size: int
 
     def evaluate(self, scope: Mapping[str, Any]) -> Any:
         """The formula's value where `scope` holds its variables. Raises `Fault` where it has none."""
         spend(self.size)
         try:
-            return _value(self.tree, scope)
+            return self.compute(scope)
         except Fault as fault:
             raise Fault(fault.code, f"{_shown(self.text)}: {fault.message}", help=fault.help) from None
 
@@ -90,7 +96,7 @@ def parse(text: str) -> Formula:
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula") from None
     names: set[str] = set()
     size = _check(tree, text, names, 0)
-    return Formula(text.strip(), frozenset(names), tree, size)
+    return Formula(text.strip(), frozenset(names), _compile(tree), size)
 
 
 def _shown(text: str) -> str:
@@ -170,54 +176,97 @@ def _fail(message: str, help: str | None = None) -> Fault:
 _MISSING: Any = object()
 
 
-def _value(node: ast.AST | None, scope: Mapping[str, Any]) -> Any:
+Compute = Callable[[Mapping[str, Any]], Any]
+"""What computes a part of a formula where a scope holds its variables."""
+
+
+def _compile(node: ast.AST) -> Compute:
+    """What computes a node that `_check` has found valid."""
     match node:
-        case None:
-            return None
         case ast.Constant(value=value):
-            return _bounded(value)
+            if value is None or (isinstance(value, (int, float)) and abs(value) <= MAX_INTEGER):
+                return lambda scope: value
+            return lambda scope: _bounded(value)
         case ast.Name(id=name):
-            value = scope.get(name, _MISSING)
-            if value is not _MISSING:
-                return value
-            if name in CONSTANTS:
-                return CONSTANTS[name]
-            raise Fault("variable-unknown", f"there is no variable `{name}` here", help=did_you_mean(name, scope))
+            return _compile_name(name)
         case ast.BinOp(left=left, op=op, right=right):
-            return _bounded(_binary(type(op), _value(left, scope), _value(right, scope)))
+            first, second, kind = _compile(left), _compile(right), type(op)
+            return lambda scope: _bounded(_binary(kind, first(scope), second(scope)))
         case ast.UnaryOp(op=op, operand=operand):
-            value = _value(operand, scope)
+            inner = _compile(operand)
             if isinstance(op, ast.Not):
-                return not value
-            number = _number(value)
-            return -number if isinstance(op, ast.USub) else number
+                return lambda scope: not inner(scope)
+            if isinstance(op, ast.USub):
+                return lambda scope: -_number(inner(scope))
+            return lambda scope: _number(inner(scope))
         case ast.BoolOp(op=op, values=values):
-            value = _value(values[0], scope)
-            for other in values[1:]:
-                if bool(value) is isinstance(op, ast.Or):
-                    return value
-                value = _value(other, scope)
-            return value
+            return _compile_logic(isinstance(op, ast.Or), [_compile(one) for one in values])
         case ast.Compare(left=left, ops=ops, comparators=comparators):
-            value = _value(left, scope)
-            for comparison, comparator in zip(ops, comparators, strict=True):
-                other = _value(comparator, scope)
-                if not _compare(type(comparison), value, other):
-                    return False
-                value = other
-            return True
+            steps = [(type(one), _compile(right)) for one, right in zip(ops, comparators, strict=True)]
+            return _compile_comparison(_compile(left), steps)
         case ast.IfExp(test=test, body=body, orelse=orelse):
-            condition = _value(test, scope)
-            if condition == "none":
-                raise _fail("the text 'none' is a condition, and counts as true", "for no value, write `null` in YAML")
-            return _value(body if condition else orelse, scope)
+            return _compile_choice(_compile(test), _compile(body), _compile(orelse))
         case ast.List(elts=elements):
-            return _bounded([_value(element, scope) for element in elements])
+            items = [_compile(element) for element in elements]
+            return lambda scope: _bounded([item(scope) for item in items])
+        case ast.Subscript(value=value, slice=ast.Slice() as cut):
+            whole = _compile(value)
+            bounds = [_compile(one) if one else None for one in (cut.lower, cut.upper, cut.step)]
+            return lambda scope: _slice(whole(scope), [one and one(scope) for one in bounds])
         case ast.Subscript(value=value, slice=index):
-            return _item(_value(value, scope), index, scope)
+            whole, place = _compile(value), _compile(index)
+            return lambda scope: _item(whole(scope), place(scope))
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _bounded(_call(name, [_value(argument, scope) for argument in arguments]))
+            given = [_compile(argument) for argument in arguments]
+            return lambda scope: _bounded(_call(name, [argument(scope) for argument in given]))
     raise AssertionError(node)
+
+
+def _compile_name(name: str) -> Compute:
+    def compute(scope: Mapping[str, Any]) -> Any:
+        value = scope.get(name, _MISSING)
+        if value is not _MISSING:
+            return value
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        raise Fault("variable-unknown", f"there is no variable `{name}` here", help=did_you_mean(name, scope))
+
+    return compute
+
+
+def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
+    def compute(scope: Mapping[str, Any]) -> Any:
+        value = parts[0](scope)
+        for other in parts[1:]:
+            if bool(value) is is_or:
+                return value
+            value = other(scope)
+        return value
+
+    return compute
+
+
+def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compute]]) -> Compute:
+    def compute(scope: Mapping[str, Any]) -> bool:
+        value = first(scope)
+        for comparison, right in steps:
+            other = right(scope)
+            if not _compare(comparison, value, other):
+                return False
+            value = other
+        return True
+
+    return compute
+
+
+def _compile_choice(test: Compute, body: Compute, orelse: Compute) -> Compute:
+    def compute(scope: Mapping[str, Any]) -> Any:
+        condition = test(scope)
+        if condition == "none":
+            raise _fail("the text 'none' is a condition, and counts as true", "for no value, write `null` in YAML")
+        return body(scope) if condition else orelse(scope)
+
+    return compute
 
 
 def _bounded(value: Any) -> Any:
@@ -346,23 +395,28 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _item(value: Any, index: ast.expr, scope: Mapping[str, Any]) -> Any:
-    if not isinstance(value, (list, str)):
-        raise _fail(f"only lists and strings have items, not {describe(value)}")
-    if isinstance(index, ast.Slice):
-        bounds = [_value(bound, scope) for bound in (index.lower, index.upper, index.step)]
-        for bound in bounds:
-            if bound is not None and not _is_integer(bound):
-                raise _fail(f"a slice needs integers, not {describe(bound)}")
-        if bounds[2] == 0:
-            raise _fail("the step of a slice cannot be 0")
-        return _bounded(value[slice(*bounds)])
-    position = _value(index, scope)
+def _slice(value: Any, bounds: list[Any]) -> Any:
+    _refuse_no_sequence(value)
+    for bound in bounds:
+        if bound is not None and not _is_integer(bound):
+            raise _fail(f"a slice needs integers, not {describe(bound)}")
+    if bounds[2] == 0:
+        raise _fail("the step of a slice cannot be 0")
+    return _bounded(value[slice(*bounds)])
+
+
+def _item(value: Any, position: Any) -> Any:
+    _refuse_no_sequence(value)
     if not _is_integer(position):
         raise _fail(f"an index is an integer, not {describe(position)}")
     if not -len(value) <= position < len(value):
         raise _fail(f"there is no item {position}: the length is {len(value)}")
     return value[position]
+
+
+def _refuse_no_sequence(value: Any) -> None:
+    if not isinstance(value, (list, str)):
+        raise _fail(f"only lists and strings have items, not {describe(value)}")
 
 
 def _is_integer(value: Any) -> bool:

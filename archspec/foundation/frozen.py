@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 Pairs = tuple[tuple[str, Any], ...]
@@ -17,8 +18,17 @@ def freeze(value: Any) -> Any:
     return (type(value), value)
 
 
+def key_of(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Some values as a hashable key, in which `1`, `1.0` and `true` differ."""
+    values = tuple(values)
+    kinds = tuple(map(type, values))
+    return (kinds, tuple(map(freeze, values))) if list in kinds or dict in kinds else (kinds, values)
+
+
 def freeze_pairs(values: dict[str, Any]) -> Pairs:
     """Arguments as they stand in a plan: lists are tuples."""
+    if list not in map(type, values.values()):
+        return tuple(values.items())
     return tuple((name, _tupled(value)) for name, value in values.items())
 
 

@@ -7,6 +7,7 @@ check, so it is loaded where one of the two is needed.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from functools import cache
@@ -39,6 +40,38 @@ def fits(value: Any, schema: Schema, *, formulas: bool = False) -> bool:
         return _fits(value, schema, formulas)
     except _Unknown:
         return bool(validator(schema, formulas=formulas).is_valid(value))
+
+
+def compiled(schema: Schema) -> Callable[[Any], bool]:
+    """What decides as `fits` does, for a schema that many values are held against.
+
+    The forms that arguments have become one closure each; `fits` decides the others.
+    """
+    if not isinstance(schema, dict):
+        return lambda value: bool(schema)  # `true` and `false` are schemas too
+    keywords = schema.keys() - {"title", "description"}
+    if keywords == {"anyOf"}:
+        alternatives = tuple(compiled(one) for one in schema["anyOf"])
+        if len(alternatives) == 2:
+            first, second = alternatives
+            return lambda value: first(value) or second(value)
+        return lambda value: any(fitting(value) for fitting in alternatives)
+    if keywords == {"enum"} and all(isinstance(one, str) for one in schema["enum"]):
+        words = frozenset(schema["enum"])
+        return lambda value: isinstance(value, str) and value in words
+    kind = schema.get("type")
+    if kind == "integer" and keywords <= {"type", "minimum", "maximum"}:
+        least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+        return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+    if isinstance(kind, str) and keywords == {"type"}:
+        return _TYPES[kind]
+    if kind == "object" and keywords <= {"type", "minProperties", "maxProperties"}:
+        few, many = schema.get("minProperties", 0), schema.get("maxProperties", math.inf)
+        return lambda value: isinstance(value, dict) and few <= len(value) <= many
+    if kind == "array" and keywords <= {"type", "items", "minItems", "maxItems"}:
+        low, high, one = schema.get("minItems", 0), schema.get("maxItems", math.inf), compiled(schema.get("items", {}))
+        return lambda value: isinstance(value, list) and low <= len(value) <= high and all(map(one, value))
+    return lambda value: fits(value, schema)
 
 
 def validator(schema: Schema, *, formulas: bool = False) -> Validator:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
+from typing import Any
 
+from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean
+from archspec.foundation.formulas import describe
 from archspec.foundation.source import List, Mapping, Scalar, Value
-from archspec.language.keywords import BRANCH_KEYS
+from archspec.language.keywords import BRANCH_KEYS, COMPANIONS
 from archspec.language.loops import LoopGrammar, count_rows
 from archspec.language.names import MODIFIER_WORDS, check_part, check_tensor
 from archspec.language.syntax import Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
@@ -25,6 +28,10 @@ class BranchGrammar(LoopGrammar):
         """Whether a mapping as a body is one node."""
 
     @abstractmethod
+    def _names_node(self, value: Scalar) -> bool:
+        """Whether a value is the name of a layer or block, or a formula."""
+
+    @abstractmethod
     def _reads_as_layer(self, key: str, value: Value) -> bool:
         """Whether a part is named like a layer and holds arguments or branches where nodes should stand."""
 
@@ -36,9 +43,32 @@ class BranchGrammar(LoopGrammar):
     def _parse_modifier(self, word: str, mapping: Mapping) -> Expression | None:
         """What stands beside a node under a modifier's name."""
 
-    def _parse_merge(self, mark: Mark, node_word: str, value: Value) -> Merge | Invalid:
+    def _parse_merge(self, mark: Mark, node_word: str, value: Value, beside: Mapping) -> Merge | Invalid:
+        """A merge, with the `split` and `axis` that stand beside it."""
+        before = self.report.count
+        split, axis = self._parse_beside("split", beside), self._parse_beside("axis", beside)
+        if axis and not split and node_word != "concat" and self.report.count == before:
+            message = f"`axis` has no meaning beside `{node_word}` without `split`"
+            help = "`reduce: {by: mean, axis: 1}` takes the mean along an axis" if node_word == "mean" else None
+            self.report.add(Fault("key-unknown", message, beside.entries["axis"][0], help=help))
+        failed = self.report.count > before
+        merge = self._parse_joined(mark, node_word, value, is_split=split is not None)
+        if failed or isinstance(merge, Invalid):
+            return Invalid(mark)
+        return replace(merge, split=split, axis=axis)
+
+    def _parse_beside(self, word: str, beside: Mapping) -> Expression | None:
+        value = beside.get(word)
+        if value is None:
+            return None
+        made = self._parse_expression(value)
+        if made.constant and (fault := find_fault_beside(word, made.data)):
+            self.report.add(fault, value.mark)
+        return made
+
+    def _parse_joined(self, mark: Mark, node_word: str, value: Value, *, is_split: bool) -> Merge | Invalid:
         if not (isinstance(value, Mapping) and "for" in value.entries and self._is_node(value)):
-            return Merge(mark, node_word, self._parse_branches(mark, node_word, value))
+            return Merge(mark, node_word, self._parse_branches(mark, node_word, value, is_split=is_split))
         for word in MODIFIER_WORDS:
             if word in value.entries:
                 message = f"`{word}` has no meaning beside a `for` that makes branches"
@@ -52,7 +82,7 @@ class BranchGrammar(LoopGrammar):
             self.report.add(self._explain_single(node_word, mark, None))
         return Merge(mark, node_word, (loop,), looped=True)
 
-    def _parse_branches(self, mark: Mark, node_word: str, value: Value) -> tuple[SyntaxNode, ...]:
+    def _parse_branches(self, mark: Mark, node_word: str, value: Value, *, is_split: bool) -> tuple[SyntaxNode, ...]:
         if isinstance(value, Mapping) and list(value.entries) == ["load"]:
             loads = self._parse_branch("", mark, value)
             if isinstance(loads.body, Wire) and loads.body.name.constant and not _names_several(loads.body):
@@ -74,7 +104,7 @@ class BranchGrammar(LoopGrammar):
         if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
         different = node_word in _OF_DIFFERENT or (node_word == "multiply" and len(branches) > 2)  # of two, a square
-        if different and (again := _find_again(branches)):
+        if different and not is_split and (again := _find_again(branches)):
             message = f"`{node_word}` joins the same tensor twice"
             self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
         return self._drop_repeated(branches)
@@ -100,6 +130,9 @@ class BranchGrammar(LoopGrammar):
             if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
+            if key in ("split", "axis") and isinstance(value, Scalar) and not self._names_node(value):
+                help = f"indent it as the merge itself: `- {{concat: […], {key}: {value.text}}}`"
+                raise Fault("key-unknown", f"`{key}` stands beside a merge, not among its branches", mark, help=help)
             if key == "let":
                 help = "put `- let: …` before the merge, in the same list"
                 raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
@@ -155,6 +188,15 @@ class BranchGrammar(LoopGrammar):
         except Fault as fault:
             self.report.add(fault, mark)
         return SyntaxNode(key, mark, make_invalid(mark, mapping))
+
+
+def find_fault_beside(word: str, value: Any) -> Fault | None:
+    """What is wrong with the value of `split` or `axis`."""
+    fault = fault_in(value, COMPANIONS[word].schema, f"`{word}`")
+    if fault is None or word == "axis":
+        return fault
+    help = "the parts are as many as the branches" if isinstance(value, int) else None
+    return Fault(fault.code, f"`split` is `equal`, or a list of sizes from 1, not {describe(value)}", help=help)
 
 
 _OF_DIFFERENT = ("add", "subtract", "mean", "maximum")

@@ -248,7 +248,7 @@ class Grammar(BranchGrammar):
             failed = self.report.count > before
             body: Body
             if node_word in MERGES:
-                body = self._parse_merge(mark, node_word, inner)
+                body = self._parse_merge(mark, node_word, inner, value)
             elif node_word == "for":
                 body = self._parse_for(mark, inner, value)
             elif node_word in WIRES:

@@ -114,7 +114,7 @@ NODE_KEYWORDS: Keywords = {
         "- let: {width: =2 * c_in}\n- conv: {out: =width, kernel: 3}\n- conv: {out: =width, kernel: 1}",
     ),
     **{
-        name: Keyword(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL)
+        name: Keyword(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL, companions=("split", "axis"))
         for name, rule in MERGE_RULES.items()
     },
     "save": Keyword("Keeps the tensor, under this name.", "a name", "- save: features", modifiers=("when",)),
@@ -143,6 +143,18 @@ COMPANIONS: Keywords = {
     "with": Keyword("The arguments of what `use` names.", "a mapping of arguments"),
     "body": Keyword(
         "What is repeated: the nodes of a `for`.", "a list of nodes, one node, or a mapping of named parts"
+    ),
+    "split": Keyword(
+        "What reaches a merge is split, and each branch takes a part of it, in order.",
+        "`equal`, or a list of sizes, one for each branch; `none` for no split",
+        "- concat: {passed: [], new: [{conv: {out: 8, kernel: 1}}]}\n  split: equal",
+        either(choice("equal", "none"), {"type": "array", "minItems": 1, "items": integer(1)}, {"type": "null"}),
+    ),
+    "axis": Keyword(
+        "The axis that `concat` joins and `split` splits; the first, if not given.",
+        "an integer from 0",
+        "- concat: [[], {avg_pool: {kernel: 3, stride: 1, padding: 1}}]\n  axis: 2",
+        integer(0, 3),
     ),
 }
 """The keys that belong to one form of a node."""

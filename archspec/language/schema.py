@@ -314,6 +314,7 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
     companions: dict[str, Schema] = {
         "with": _describe(COMPANIONS["with"], {"type": "object"}),
         "body": _ref("place"),
+        **{word: _describe(COMPANIONS[word], _or_formula(COMPANIONS[word].schema)) for word in ("split", "axis")},
     }
     # one key that is no modifier: as many keys as modifiers, and one
     one_other: list[Schema] = [
@@ -334,6 +335,10 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         "properties": {**words, **companions, **modifiers},
         "not": {"anyOf": [{"required": [former, now]} for former, now in FORMER.items()]},
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
+        "dependentSchemas": {
+            "split": {"anyOf": [{"required": [merge]} for merge in MERGES]},
+            "axis": {"anyOf": [{"required": ["concat"]}, {"required": ["split"]}]},
+        },
         "if": {"anyOf": one_word},
         "then": {"oneOf": one_word, "propertyNames": {"enum": [*words, *companions, *modifiers]}, "allOf": limited},
         "else": {

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping as ABCMapping
+from collections.abc import Callable, Iterable, Mapping as ABCMapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, Report, join_words
 from archspec.foundation.formulas import MAX_VALUES, count_items, describe
-from archspec.foundation.schemas import is_as_written
+from archspec.foundation.frozen import key_of
 from archspec.foundation.shapes import Shape
-from archspec.foundation.source import List, Mapping, Scalar, Value, locate, plain
+from archspec.foundation.source import List, Mapping, Scalar, Value, locate
 from archspec.foundation.validate import faults
 from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schemas
-from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES, check_variable
-from archspec.language.syntax import Call, Expression, Invalid, SyntaxNode, parse_expression
-from archspec.language.vocabulary import Vocabulary, define_blocks
+from archspec.language.parsed import Parsed
+from archspec.language.syntax import Call, Expression, SyntaxNode, parse_expression
+from archspec.language.vocabulary import Vocabulary
 from archspec.layers.initializers import Init, resolve as resolve_init
 from archspec.layers.primitive import Primitive
 from archspec.recipe import Recipe
+
+_T = TypeVar("_T")
+
+MAX_KNOWN = 10_000
+"""Results of sections that are kept, before all are let go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,10 @@ INVALID: Any = _Invalid()
 
 
 def depends_on_invalid(names: Iterable[str], scope: ABCMapping[str, Any]) -> bool:
-    return any(scope.get(name) is INVALID for name in names)
+    for name in names:  # noqa: SIM110 - a generator takes three times as long
+        if scope.get(name) is INVALID:
+            return True
+    return False
 
 
 InitialValues = dict[str, dict[str, tuple[Mark, Init]]]
@@ -101,37 +109,39 @@ class Sections:
         return str(value.value) if isinstance(value, Scalar) and value.value is not None else ""
 
 
-def compute_sections(root: Mapping, report: Report) -> Sections:
-    """Compute the sections of a resolved file. Reports what is wrong, and goes on without it."""
-    used: set[str] = set()
+def compute_sections(parsed: Parsed, root: Mapping, report: Report) -> Sections:
+    """Compute the sections of a resolved file, of which all but the values of variables is parsed already.
+
+    Reports what is wrong, and goes on without it.
+    """
     depend: dict[str, frozenset[str]] = {}
     variables = _variables(root.get("vars"), report, depend)
-    own = define_blocks(root.get("blocks"), report)
-    vocabulary = Vocabulary(own)
-    bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
-    grammar = Grammar(vocabulary, variables, report)
-    network = root.get("network")
-    section = _SectionReader(root, variables, report, used)
+    used = set(parsed.used)
+    for name in reversed(variables):
+        used |= depend.get(name, frozenset()) if name in used else frozenset()
+    section = _SectionReader(parsed, root, variables, report)
     shape = section.data("input")
-    init_data = section.data("init")
     sections = Sections(
         root=root,
         vars=variables,
         input=tuple(shape) if shape else None,
-        roles=_roles(root.get("defaults"), grammar, report),
-        defaults=_defaults(root.get("defaults"), vocabulary, variables, report, used),
-        vocabulary=vocabulary,
-        bodies=bodies,
-        network=grammar.parse("", network.mark, network) if network else None,
+        roles=parsed.roles,
+        defaults=section.of_layers("defaults", lambda: _defaults(parsed, variables, report)),
+        vocabulary=parsed.vocabulary,
+        bodies=parsed.bodies,
+        network=parsed.network,
         init={},
         expect=section.data("expect") or {},
-        recipe=Recipe.from_dict(section.data("train") or {}),
+        recipe=section.remembered(
+            "recipe", section.names("train"), lambda: Recipe.from_dict(section.data("train") or {})
+        ),
+        unused=frozenset(variables) - used,
     )
-    used |= grammar.used
-    for name in reversed(variables):
-        used |= depend.get(name, frozenset()) if name in used else frozenset()
-    init = sections.initial_values(root.get("init"), init_data, report)
-    return replace(sections, init=init, unused=frozenset(variables) - used)
+
+    def initial_values() -> InitialValues:
+        return sections.initial_values(root.get("init"), section.data("init"), report)
+
+    return replace(sections, init=section.of_layers("initial values", initial_values))
 
 
 def _variables(section: Value | None, report: Report, depend: dict[str, frozenset[str]]) -> dict[str, Any]:
@@ -170,25 +180,53 @@ def _names_at(value: Value, mark: Mark) -> frozenset[str]:
 
 
 class _SectionReader:
-    """Computes the formulas of sections that are data, and holds the results to their schemas."""
+    """Computes the formulas of sections, and holds the results to their schemas.
 
-    def __init__(self, root: Mapping, variables: dict[str, Any], report: Report, used: set[str]) -> None:
-        self.used = used
+    What is sound is kept with the parsed sections, and not computed again where the variables in it have the same
+    values.
+    """
+
+    def __init__(self, parsed: Parsed, root: Mapping, variables: dict[str, Any], report: Report) -> None:
+        self.parsed = parsed
         self.root = root
         self.variables = variables
         self.report = report
 
     def data(self, key: str) -> Any:
         """A section's data; `None` where it is absent or wrong."""
-        value = self.root.get(key)
-        if value is None or (is_as_written(section_schemas()[key]) and not isinstance(value, Mapping)):  # as reported
-            return None
+        expression = self.parsed.data[key]
+        return expression and self.remembered(key, expression.names, lambda: self._compute(key, expression))
+
+    def names(self, key: str) -> Iterable[str]:
+        """The variables that a section's formulas use."""
+        expression = self.parsed.data[key]
+        return expression.names if expression else ()
+
+    def of_layers(self, what: str, make: Callable[[], _T]) -> _T:
+        """What depends on the variables that layers depend on wherever they stand."""
+        return self.remembered(what, self.parsed.layer_names, make)
+
+    def remembered(self, what: str, names: Iterable[str], make: Callable[[], _T]) -> _T:
+        """What follows from the variables of these names."""
+        key = (what, key_of(self.variables[name] for name in names))
+        known = self.parsed.known
+        if key in known:
+            made: _T = known[key]
+            return made
+        before = self.report.count
+        made = make()
+        if self.report.count == before:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            known[key] = made
+        return made
+
+    def _compute(self, key: str, expression: Expression) -> Any:
+        value = expression.value
         try:
-            made = parse_formula(value, self.variables)
-            self.used |= made.names
-            if depends_on_invalid(made.names, self.variables):
+            if depends_on_invalid(expression.names, self.variables):
                 return None
-            data = made.evaluate(self.variables)
+            data = expression.evaluate(self.variables)
         except Fault as fault:
             self.report.add(fault, value.mark)
             return None
@@ -243,66 +281,23 @@ def read_initial_values(section: Value | None, data: Any, report: Report) -> Ini
     return made
 
 
-def _roles(section: Value | None, grammar: Grammar, report: Report) -> dict[str, Call | None]:
-    """What the roles stand for: a call, or nothing where the file says `none`."""
-    roles: dict[str, Call | None] = {}
-    for name in ROLES:
-        value = section.get(name) if isinstance(section, Mapping) else None
-        if value is None:
-            continue
-        if plain(value) in (None, "none"):
-            roles[name] = None
-            continue
-        node = grammar.parse(name, value.mark, value)
-        if not isinstance(node.body, Call) or node.modified or node.body.callee in ROLES:
-            if not isinstance(node.body, Invalid):
-                message = f"`{name}` must be a layer's name, or `{{name: arguments}}`"
-                report.add(Fault("type-mismatch", message, value.mark))
-            roles[name] = None
-            continue
-        roles[name] = node.body
-    return roles
-
-
-def _defaults(
-    section: Value | None, vocabulary: Vocabulary, variables: dict[str, Any], report: Report, used: set[str]
-) -> dict[str, dict[str, Default]]:
+def _defaults(parsed: Parsed, variables: dict[str, Any], report: Report) -> dict[str, dict[str, Default]]:
     made: dict[str, dict[str, Default]] = {}
-    for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
-        if name in ROLES:
-            continue
-        found = vocabulary.find(name)
-        if found is None:
-            hint = did_you_mean(name, vocabulary.words())
-            report.add(Fault("name-unknown", f"there is no primitive, block or role `{name}`", mark, help=hint))
-            continue
-        signature = found.signature
-        given: Iterable[tuple[str, Mark, Value]]
-        if isinstance(value, Mapping):
-            given = [(key, at, inner) for key, (at, inner) in value.entries.items()]
-        elif signature.main:
-            given = [(signature.main.name, mark, value)]
-        else:
-            report.add(Fault("argument-unknown", f"`{name}` takes no arguments", value.mark))
-            continue
-        unknown = signature.check_names([key for key, _, _ in given])
+    for name, given in parsed.defaults.items():
+        found = parsed.vocabulary.find(name)
+        assert found is not None
         made[name] = {}
-        for key, at, inner in given:
+        for key, one in given.items():
+            made[name][key] = Default(one.mark, INVALID)
+            if one.value is None or depends_on_invalid(one.value.names, variables):
+                continue
             try:
-                if key in unknown:
-                    raise unknown[key]
-                made_value = parse_formula(inner, variables)
-                used |= made_value.names
-                if depends_on_invalid(made_value.names, variables):
-                    made[name][key] = Default(inner.mark, INVALID)
-                    continue
-                computed = made_value.evaluate(variables)
-                fault = fault_in(computed, signature.by_name[key].schema, f"`{key}` of `{name}`")
+                computed = one.value.evaluate(variables)
+                fault = fault_in(computed, found.signature.by_name[key].schema, f"`{key}` of `{name}`")
                 if fault:
-                    fault.mark = inner.mark
+                    fault.mark = one.mark
                     raise fault
-                made[name][key] = Default(inner.mark, computed)
+                made[name][key] = Default(one.mark, computed)
             except Fault as fault:
-                made[name][key] = Default(inner.mark, INVALID)
-                report.add(fault, at)
+                report.add(fault, one.at)
     return made

@@ -21,6 +21,8 @@ class Expression:
     names: frozenset[str]
     constant: bool
     """Whether no formula is in it."""
+    name: str | None = None
+    """Of a formula that is no more than a name: that name."""
 
     @property
     def mark(self) -> Mark:
@@ -37,8 +39,9 @@ class Expression:
         """
         if self.constant:
             return self.data
+        data = self.data
         try:
-            value = _fill(self.data, scope)
+            value = data.evaluate(scope) if isinstance(data, Formula) else _fill(data, scope)
             if isinstance(value, (list, dict)):
                 count = count_items(value, MAX_VALUES)
                 spend(count)
@@ -54,7 +57,8 @@ def parse_expression(value: Value) -> Expression:
     """Parse a value that may hold formulas. Raises `Fault` (formula-syntax)."""
     names: set[str] = set()
     data = _parse(value, names)
-    return Expression(value, data, frozenset(names), not _holds_formula(data))
+    name = data.text if isinstance(data, Formula) and data.text in names else None
+    return Expression(value, data, frozenset(names), not _holds_formula(data), name)
 
 
 def _parse(value: Value, names: set[str]) -> Any:
@@ -122,6 +126,10 @@ class Merge:
     branches: tuple[SyntaxNode, ...]
     looped: bool = False
     """Whether its one branch is a `for`, each of whose passes is a branch."""
+    split: Expression | None = None
+    """The sizes of the parts that its branches take, or `equal`."""
+    axis: Expression | None = None
+    """The axis that it joins or splits."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,10 +219,16 @@ class SyntaxNode:
 
 def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
     """All that stands in a node, itself included, less the bodies of auxiliary classifiers."""
+    return (one.body for one in iterate_nodes(node))
+
+
+def iterate_nodes(node: SyntaxNode) -> Iterator[SyntaxNode]:
+    """A node and all nodes in it, less those of auxiliary classifiers."""
     waiting = [node]
     while waiting:
-        body = waiting.pop().body
-        yield body
+        one = waiting.pop()
+        body = one.body
+        yield one
         if isinstance(body, (For, Let)):
             waiting += [body.body] if body.body else []
         elif isinstance(body, (Sequence, Merge)):
@@ -231,6 +245,8 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     elif isinstance(body, For):
         found += body.columns.values()
         found.append(body.table.rows if body.table else None)
+    elif isinstance(body, Merge):
+        found += [body.split, body.axis]
     elif isinstance(body, Let):
         found += body.values.values()
     elif isinstance(body, Wire):

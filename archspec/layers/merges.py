@@ -10,10 +10,10 @@ from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.shapes import Shape, show
 
 
-def _concatenated(shapes: list[Shape]) -> Shape | None:
-    if len({shape[1:] for shape in shapes}) > 1:
+def _concatenated(shapes: list[Shape], axis: int = 0) -> Shape | None:
+    if len({(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}) > 1 or axis >= len(shapes[0]):
         return None
-    return sum(shape[0] for shape in shapes), *shapes[0][1:]
+    return *shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :]
 
 
 def _added(shapes: list[Shape]) -> Shape | None:
@@ -62,7 +62,9 @@ class MergeRule:
 
 MERGE_RULES: Mapping[str, MergeRule] = {
     "concat": MergeRule(
-        "The branches, joined along the first axis, the channels.", "equal shapes but for the channels", _concatenated
+        "The branches, joined along the first axis, the channels, or along another.",
+        "equal shapes but for the channels, or the `axis`",
+        _concatenated,
     ),
     "add": MergeRule("The sum of the branches.", "equal shapes", _added),
     "subtract": MergeRule("The first branch minus the second.", "two branches of equal shapes", _subtracted),
@@ -83,9 +85,40 @@ _OF_EQUALS = ("add", "subtract", "mean", "maximum")
 """Those whose branches must have one shape."""
 
 
-def output(kind: str, shapes: list[Shape]) -> Shape | None:
-    """The shape of what a merge gives; `None` where the branches do not fit."""
-    return MERGE_RULES[kind].output(shapes)
+def output(kind: str, shapes: list[Shape], axis: int = 0) -> Shape | None:
+    """The shape of what a merge gives; `None` where the branches do not fit. `axis` is that of `concat`."""
+    return _concatenated(shapes, axis) if kind == "concat" else MERGE_RULES[kind].output(shapes)
+
+
+def split(shape: Shape, axis: int, sizes: list[int] | None, count: int) -> tuple[int, ...]:
+    """The sizes of the parts of a tensor, one for each of `count` branches: `sizes`, or equal ones.
+
+    Raises:
+        Fault: They are not as many as the branches, or do not make up the axis.
+    """
+    if axis >= len(shape):
+        raise Fault(
+            "input-shape", f"`split` along axis {axis} needs more than {axis} axes, but its input is {show(shape)}"
+        )
+    length = shape[axis]
+    whole = f"the {length} channels" if axis == 0 and len(shape) != 2 else f"axis {axis}, which is {length}"
+    if sizes is None:
+        if length % count:
+            help = f"give a size for each: `split: {_nearly_equal(length, count)}`" if length >= count else None
+            raise Fault("input-shape", f"`split` cannot make {count} equal parts of {whole}", help=help)
+        return (length // count,) * count
+    if len(sizes) != count:
+        parts = f"{len(sizes)} part{'s' * (len(sizes) != 1)}"
+        message = f"`split` makes {parts} for {count} branches: each branch takes one"
+        raise Fault("input-shape", message, help="give one size for each branch, or `split: equal`")
+    if sum(sizes) != length:
+        total = " + ".join(map(str, sizes))
+        raise Fault("input-shape", f"the sizes of `split` do not add up to {whole}: {total} is {sum(sizes)}")
+    return tuple(sizes)
+
+
+def _nearly_equal(length: int, count: int) -> list[int]:
+    return [length // count + (i < length % count) for i in range(count)]
 
 
 def macs(kind: str, shapes: list[Shape]) -> int:
@@ -94,18 +127,24 @@ def macs(kind: str, shapes: list[Shape]) -> int:
 
 
 def mismatch(
-    kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark, empty: list[bool]
+    kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark, empty: list[bool], axis: int = 0
 ) -> Fault:
     """The fault of a merge whose branches, each with its key and place, do not fit; some may be `empty`."""
+    if kind == "concat" and (low := min(map(len, shapes))) <= axis:
+        message = f"`concat` along axis {axis} needs more than {axis} axes, but its branches have {low}"
+        return Fault("shape-mismatch", message, mark, help=f"the first axis is 0, the last {low - 1}")
     shown = [show(shape) for shape in shapes]
     width, room = max(map(len, keys)), max(map(len, shown))
     notes = [f"{key:<{width}}  {text:>{room}}   {at}" for key, text, at in zip(keys, shown, marks, strict=True)]
-    message = f"`{kind}` needs {MERGE_RULES[kind].needed}, but its branches give"
-    return Fault("shape-mismatch", message, mark, notes=notes, help=_hint(kind, shapes, empty))
+    needed = MERGE_RULES[kind].needed
+    if kind == "concat":
+        needed = f"equal shapes but for {f'axis {axis}' if axis else 'the channels'}"
+    message = f"`{kind}` needs {needed}, but its branches give"
+    return Fault("shape-mismatch", message, mark, notes=notes, help=_hint(kind, shapes, empty, axis))
 
 
-def _hint(kind: str, shapes: list[Shape], empty: list[bool]) -> str | None:
-    if kind == "matmul" or len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
+def _hint(kind: str, shapes: list[Shape], empty: list[bool], axis: int) -> str | None:
+    if kind == "matmul" or axis or len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
         return None
     (c, *size), (d, *other) = shapes
     if kind == "multiply" and [1, 1] in (size, other):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archspec.foundation.arguments import Argument, Signature
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show
+from archspec.layers.calls import Call
 from archspec.layers.kept import Kept
 from archspec.layers.reach import LOCAL, WHOLE, Reach
 
@@ -163,6 +164,15 @@ class Primitive(ABC):
             shape: The input's shape. The module takes batches `(N, *shape)`.
         """
 
+    def call(self, arguments: Arguments, shape: Shape) -> Call | None:
+        """The call that makes its module, for an export to Python; `None`, where it does not say.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+        """
+        return None
+
     def refuse(self, shape: Shape, needed: str, help: str | None = None) -> Fault:
         """The fault of an input that the layer cannot take, to be raised by `output`.
 
@@ -185,6 +195,16 @@ class Primitive(ABC):
         if len(shape) != 3:
             raise self.refuse(shape, "a feature map (channels×height×width)")
         return shape[0], shape[1], shape[2]
+
+
+class Called(Primitive):
+    """A primitive whose module is one call of a class, by which it is made and exported."""
+
+    @abstractmethod
+    def call(self, arguments: Arguments, shape: Shape) -> Call: ...
+
+    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+        return self.call(arguments, shape).make()
 
 
 def traced(module: nn.Module) -> nn.Module:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping as ABCMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from archspec.foundation.arguments import Signature, is_node
+from archspec.foundation.arguments import REQUIRED, Argument
 from archspec.foundation.errors import Fault, Frame, Mark, join_words
-from archspec.foundation.formulas import describe
-from archspec.foundation.frozen import freeze
+from archspec.foundation.formulas import describe, spend
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
 from archspec.language.names import INCOMING, ROLES
 from archspec.language.sections import INVALID, InitialValues, Sections, depends_on_invalid
-from archspec.language.syntax import Expression
+from archspec.language.syntax import Call, Expression
 from archspec.layers.primitive import Primitive
 from archspec.plan.tensors import Tensors
 
@@ -95,7 +94,7 @@ class InvalidValue(Exception):
     """Raised where a value depends on something that is wrong already, so that no second error is made of it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take twice the time; none is ever changed
 class Context:
     """Where elaboration stands: what formulas see, the tensor that arrives, and the way here."""
 
@@ -111,16 +110,30 @@ class Context:
     def seeing(self, scope: Scope) -> Context:
         return Context(Chain(scope, self.scope), self.shape, self.frames, self.init, self.tensors)
 
+    def outside(self, scope: Scope) -> Context:
+        return Context(scope, self.shape, self.frames, self.init, self.tensors)
+
     def within(self, scope: Scope, frame: Frame) -> Context:
         return Context(Chain(scope, self.scope), self.shape, (*self.frames, frame), self.init, self.tensors)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A call as it is written, of which all is done that is the same wherever it is elaborated."""
+
+    found: Primitive | Block
+    fixed: dict[str, Any]
+    """The values of all arguments, in order; `None` for those that are computed."""
+    computed: tuple[tuple[Argument, Expression, bool], ...]
+    """The arguments that formulas give; `True` for a formula of the block's own, which sees its arguments."""
 
 
 class Binder:
     """Computes formulas and binds arguments, within a file's sections."""
 
-    def __init__(self, sections: Sections) -> None:
+    def __init__(self, sections: Sections, sites: dict[Any, Site | None]) -> None:
         self.sections = sections
-        self.valid_calls: set[Any] = set()  # argument sets that fit their types
+        self.sites = sites
 
     def is_variable(self, name: str, scope: Scope) -> bool:
         """Whether a name means the file's own variable where formulas see `scope`."""
@@ -132,11 +145,18 @@ class Binder:
 
     def value(self, expression: Expression, context: Context) -> Any:
         """A template's value. Raises `Fault`, or `InvalidValue` where it depends on an unknown shape."""
+        if expression.constant:
+            return expression.data
+        if expression.name is not None:  # most formulas are
+            value = context.scope.get(expression.name)
+            if type(value) is int or type(value) is bool:
+                spend(1)
+                return value
         if depends_on_invalid(expression.names, context.scope):
             raise InvalidValue
-        used = expression.names.intersection(INCOMING)
-        if not used:
+        if expression.names.isdisjoint(INCOMING):
             return expression.evaluate(context.scope)
+        used = expression.names.intersection(INCOMING)
         shape = context.shape
         if shape is None:
             raise InvalidValue
@@ -158,15 +178,69 @@ class Binder:
 
     # --- arguments -----------------------------------------------------------------------------------------------
 
+    def bind_site(self, call: Call, callee: str, context: Context) -> tuple[Primitive | Block, dict[str, Any]] | None:
+        """What a call names, with the arguments that `bind` gives; `None` where that has something to refuse."""
+        key = (call, callee)
+        if key not in self.sites:
+            self.sites[key] = self._site(call, callee)
+        site = self.sites[key]
+        if site is None:
+            return None
+        values = site.fixed.copy()
+        try:
+            for argument, expression, own in site.computed:
+                value = self.value(expression, context.outside(values) if own else context)
+                if argument.is_node:
+                    value = self.node_value(value, argument.name, callee, call.mark)
+                if not argument.fits(value):
+                    return None
+                values[argument.name] = value
+        except (Fault, InvalidValue):
+            return None
+        return site.found, values
+
+    def _site(self, call: Call, callee: str) -> Site | None:
+        found = self.sections.vocabulary.find(callee)
+        if found is None or (call.main is not None and found.signature.main is None):
+            return None
+        defaults = self.sections.defaults.get(callee, {})
+        own = found.defaults if isinstance(found, Block) else {}
+        given = {name: one.value for name, one in call.arguments.items()}
+        if call.main is not None and found.signature.main is not None:
+            given[found.signature.main.name] = call.main
+        fixed: dict[str, Any] = {}
+        computed: list[tuple[Argument, Expression, bool]] = []
+        for argument in found.signature.arguments:
+            name = argument.name
+            expression, value = given.pop(name, None), argument.default
+            fixed[name] = None
+            if expression is not None:
+                value = expression.data
+            elif name in defaults:
+                value = defaults[name].value
+            else:
+                expression = own.get(name)
+            if expression is not None and not expression.constant:
+                computed.append((argument, expression, name in own and expression is own[name]))
+                continue
+            try:
+                fixed[name] = self.node_value(value, name, callee, call.mark) if argument.is_node else value
+            except Fault:
+                return None
+            if value is REQUIRED or not argument.fits(fixed[name]):
+                return None
+        return None if given else Site(found, fixed, tuple(computed))
+
     def bind(
         self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, context: Context
     ) -> dict[str, Any]:
         """The complete arguments of a call, checked against their types. Raises `Fault` or `InvalidValue`."""
         signature = found.signature
-        for name, fault in signature.check_names(list(given)).items():
-            raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
+        if not given.keys() <= signature.by_name.keys():
+            for name, fault in signature.check_names(list(given)).items():
+                raise Fault(fault.code, fault.message, given[name][0], help=fault.help)
         defaults = self.sections.defaults.get(found.name, {})
-        missing = [a.name for a in signature.arguments if a.required and a.name not in given and a.name not in defaults]
+        missing = [name for name in signature.required if name not in given and name not in defaults]
         if missing:
             hint = "; ".join(f"`{name}`: {doc}" for name in missing if (doc := signature.by_name[name].doc))
             raise Fault("argument-missing", f"`{found.name}` needs {join_words(missing)}", mark, help=hint or None)
@@ -178,16 +252,20 @@ class Binder:
             elif name in defaults:
                 values[name] = defaults[name].value
             elif isinstance(found, Block) and name in found.defaults:
-                values[name] = self.value(found.defaults[name], replace(context, scope=values))
+                values[name] = self.value(found.defaults[name], context.outside(values))
             else:
                 values[name] = argument.default
             if values[name] is INVALID:
                 raise InvalidValue
-            if is_node(argument.schema):
+            if argument.is_node:
                 values[name] = self.node_value(
                     values[name], name, found.name, given[name][0] if name in given else mark
                 )
-        self.check_types(signature, values, given, mark)
+        if problem := signature.problem(values):
+            name, fault = problem
+            at, _, computed = given.get(name, (mark, None, False))
+            code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
+            raise Fault(code, fault.message, at, help=fault.help)
         return values
 
     def node_value(self, value: Any, name: str, owner: str, mark: Mark) -> Any:
@@ -198,17 +276,3 @@ class Binder:
         if isinstance(word, str) and word not in ROLES and self.sections.vocabulary.find(word) is None:
             raise Fault("name-unknown", f"`{name}` of `{owner}`: there is no primitive or block `{word}`", mark)
         return value
-
-    def check_types(
-        self, signature: Signature, values: dict[str, Any], given: dict[str, tuple[Mark, Any, bool]], mark: Mark
-    ) -> None:
-        key = (signature.owner, freeze(values))
-        if key in self.valid_calls:
-            return
-        problem = signature.problem(values)
-        if problem:
-            name, fault = problem
-            at, _, computed = given.get(name, (mark, None, False))
-            code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
-            raise Fault(code, fault.message, at, help=fault.help)
-        self.valid_calls.add(key)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from archspec.foundation.arguments import Schema
 from archspec.foundation.errors import Fault, Mark, Report, join_words
-from archspec.foundation.formulas import describe
-from archspec.foundation.frozen import freeze, freeze_pairs
+from archspec.foundation.formulas import describe, spend, spent
+from archspec.foundation.frozen import freeze_pairs, key_of
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
 from archspec.language.names import ROLES
@@ -21,6 +20,7 @@ from archspec.layers import initializers
 from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Binder, Context, InvalidValue
 from archspec.plan.frames import block_frame
+from archspec.plan.memo import MAX_HEIGHT, LayerFigures, Memo, Part
 from archspec.plan.nodes import Group, Layer, Node
 from archspec.plan.tensors import Tensors, WrittenSaves
 
@@ -43,7 +43,7 @@ Result = Node | Absent | None
 """`None` is a node that is wrong, as reported: nothing is known of its output."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
     """A call of a block that is being elaborated."""
 
@@ -51,21 +51,35 @@ class _Open:
     values: dict[str, Any]
     falling: frozenset[str]
     """The arguments that have become smaller with each call of the block within itself."""
+    inner: set[str] = field(default_factory=set)
+    """The blocks that are called in it."""
+    height: int = 0
+    """Calls of blocks within one another in it."""
 
 
-def _is_bounded(schema: Schema) -> bool:
-    """Whether an argument is an integer that has a least value."""
-    return schema.get("type") == "integer" and "minimum" in schema
+def _compute_figures(primitive: Primitive, values: dict[str, Any], shape: Shape, mark: Mark) -> LayerFigures:
+    """Raises `Fault` where a layer cannot take this input."""
+    output = primitive.output(values, shape)
+    parameters = primitive.parameters(values, shape)
+    for tensor in (output, *parameters.values()):
+        if prod(tensor) > MAX_VALUES:
+            raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
+    return LayerFigures(output, tuple(parameters.items()), primitive.macs(values, shape, output), freeze_pairs(values))
 
 
 class CallElaborator(ABC):
     """Elaborates calls within a file's sections."""
 
-    def __init__(self, sections: Sections, report: Report) -> None:
+    def __init__(self, sections: Sections, report: Report, memo: Memo | None) -> None:
         self.sections = sections
         self.report = report
-        self.blocks: dict[Any, Node | None] = {}  # by name, arguments and input: equal calls give one node
-        self.binder = Binder(sections)
+        self.memo = memo
+        self.steps = 0
+        self.blocks: dict[Any, Part | None] = {}  # by name, arguments and input: equal calls give one node
+        self.kept: dict[Any, Part] = {}  # what the memo gets, if all is sound
+        self._repeated = [0, 0]  # steps and work of the parts that were taken up, had they been elaborated again
+        self.layers: dict[Any, LayerFigures] = {} if memo is None else memo.layers
+        self.binder = Binder(sections, {} if memo is None else memo.sites)
         self.open: list[_Open] = []  # the blocks being elaborated, outermost first
 
     @abstractmethod
@@ -84,90 +98,110 @@ class CallElaborator(ABC):
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
         """Where a body saves tensors."""
 
-    def call(self, call: Call, context: Context) -> Result:
-        """A primitive, block or role with its arguments. Raises `Fault` or `InvalidValue`."""
+    def call(self, call: Call, context: Context, role: Mark | None = None) -> Result:
+        """A primitive, block or role with its arguments, at a role's place. Raises `Fault` or `InvalidValue`."""
         callee: Any = call.callee
-        given: dict[str, tuple[Mark, Any, bool]] = {}
-        main: tuple[Mark, Any, bool] | None = None
+        mark = role or call.mark
         if isinstance(callee, Expression):
             callee = self.binder.value(callee, context)
-            if isinstance(callee, dict) and len(callee) == 1:
-                ((callee, inner),) = callee.items()
-                if isinstance(inner, dict):
-                    given = {name: (call.mark, value, True) for name, value in inner.items()}
-                elif inner is not None:
-                    main = (call.mark, inner, True)
-            if callee is None or callee == "none":
-                return EMPTY
-            if not isinstance(callee, str):
-                raise Fault("formula-type", f"a node must be a layer's name, not {describe(callee)}", call.mark)
+        plain = isinstance(callee, str) and callee not in ROLES and callee != "none"
+        if plain and (bound := self.binder.bind_site(call, callee, context)):
+            return self.open_call(*bound, mark, context)
+        return self.bind_anew(call, callee, mark, context)
+
+    def open_call(self, found: Primitive | Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
+        self.count(max(0, len(values) - MANY_ARGUMENTS) // 2)
+        return (
+            self.block(found, values, mark, context)
+            if isinstance(found, Block)
+            else self.layer(found, values, mark, context)
+        )
+
+    def bind_anew(self, call: Call, callee: Any, mark: Mark, context: Context) -> Result:
+        """A call that names a role, or gives its arguments by a formula, or has something wrong."""
+        given: dict[str, tuple[Mark, Any, bool]] = {}
+        main: tuple[Mark, Any, bool] | None = None
+        if isinstance(callee, dict) and len(callee) == 1:
+            ((callee, inner),) = callee.items()
+            if isinstance(inner, dict):
+                given = {name: (mark, value, True) for name, value in inner.items()}
+            elif inner is not None:
+                main = (mark, inner, True)
+        if callee is None or callee == "none":
+            return EMPTY
+        if not isinstance(callee, str):
+            raise Fault("formula-type", f"a node must be a layer's name, not {describe(callee)}", mark)
         if callee in ROLES:
             if given or main or call.arguments or call.main:
                 help = "say in `defaults` what it stands for, or name the layer itself"
-                raise Fault("argument-unknown", f"`{callee}` takes no arguments here", call.mark, help=help)
-            return self.role(callee, call, context)
+                raise Fault("argument-unknown", f"`{callee}` takes no arguments here", mark, help=help)
+            return self.role(callee, mark, context)
         for name, argument in call.arguments.items():
-            given[name] = (argument.value.mark, self.binder.value(argument.value, context), argument.value.is_formula)
+            value = argument.value
+            given[name] = (value.mark, self.binder.value(value, context), value.is_formula)
         if call.main is not None:
             main = (call.main.mark, self.binder.value(call.main, context), call.main.is_formula)
         found = self.sections.vocabulary.find(callee)
         if found is None:
-            raise Fault("name-unknown", f"there is no primitive or block `{callee}`", call.mark)
+            raise Fault("name-unknown", f"there is no primitive or block `{callee}`", mark)
         if main is not None:
             if found.signature.main is None:
                 raise Fault("argument-unknown", f"`{callee}` takes no arguments", main[0])
             given[found.signature.main.name] = main
-        self.count(max(0, len(found.signature.arguments) - MANY_ARGUMENTS) // 2)
         try:
-            values = self.binder.bind(found, given, call.mark, context)
+            values = self.binder.bind(found, given, mark, context)
         except Fault as fault:
             if fault.code == "out-of-range" and any(one.block == found.name for one in self.open):
                 fault.help = "a `when` beside the call ends what a block does within itself: `when: =depth > 0`, say"
             raise
-        if isinstance(found, Block):
-            return self.block(found, values, call.mark, context)
-        return self.layer(found, values, call.mark, context)
+        return self.open_call(found, values, mark, context)
 
-    def role(self, role: str, call: Call, context: Context) -> Result:
+    def role(self, role: str, mark: Mark, context: Context) -> Result:
         if role not in self.sections.roles:
             example = {"act": "relu", "norm": "batch_norm"}[role]
             help = f"add `defaults: {{{role}: {example}}}` to the file"
-            raise Fault("name-unknown", f"the file does not say what `{role}` stands for", call.mark, help=help)
+            raise Fault("name-unknown", f"the file does not say what `{role}` stands for", mark, help=help)
         meant = self.sections.roles[role]
         if meant is None:
             return EMPTY
-        outside = replace(context, scope=self.sections.vars)
+        outside = context.outside(self.sections.vars)
         if isinstance(meant.callee, Expression) and (word := self.binder.value(meant.callee, outside)) in ROLES:
             raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.callee.mark)
-        return self.call(Call(call.mark, meant.callee, meant.arguments, meant.main), outside)
+        return self.call(meant, outside, mark)
 
     def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, context: Context) -> Result:
         shape = context.shape
         if shape is None:
             return None
-        output = primitive.output(values, shape)
-        parameters = primitive.parameters(values, shape)
+        key = (primitive.name, key_of(values.values()), shape)
+        known = self.layers.get(key)
+        if known is None:
+            known = self.layers[key] = _compute_figures(primitive, values, shape, mark)
         init = []
-        for name, (at, one) in context.init.values.get(primitive.name, {}).items():
-            if name in parameters:
-                initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name], at)
-                init.append((name, one))
-        macs = primitive.macs(values, shape, output)
-        for tensor in (output, *parameters.values()):
-            if prod(tensor) > MAX_VALUES:
-                raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
-        frozen_arguments = freeze_pairs(values)
+        if given := context.init.values.get(primitive.name):
+            parameters = dict(known.parameters)
+            for name, (at, one) in given.items():
+                if name in parameters:
+                    initializers.check(one, f"`{name}` of `{primitive.name}`", parameters[name], at)
+                    init.append((name, one))
         return Layer(
-            primitive.name, frozen_arguments, shape, output, tuple(parameters.items()), macs, mark, tuple(init)
+            primitive.name, known.arguments, shape, known.output, known.parameters, known.macs, mark, tuple(init)
         )
 
     def block(self, block: Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
         falling = self.falling(block, values, mark)
         own = self.sections.vocabulary.own.get(block.name) is block
-        key = (block.name, freeze(values), context.shape, context.init.key)
+        key = (block.name, key_of(values.values()), context.shape, context.init.key)
         if key in self.blocks:
-            known = self.blocks[key]
-            return None if known is None else self.make_call(block, values, mark, context, known)
+            part = self.blocks[key]
+            if part is not None:
+                self._repeated[0] += part.steps
+                self._repeated[1] += part.work
+                self._note_call(part)
+            return None if part is None else self.make_call(block, values, mark, context, part.node)
+        if (part := self.recall(key)) is not None:
+            self._note_call(part)
+            return self.make_call(block, values, mark, context, part.node)
         body = self.sections.bodies.get(block.name) if own else library_body(block.name)
         if body is None:
             return None
@@ -176,7 +210,8 @@ class CallElaborator(ABC):
         depth = len(context.frames) + 1
         tensors = Tensors(self.written_saves(body), self.report, block=block.name, depth=depth)
         inside = Context(scope, context.shape, (*context.frames, frame), context.init, tensors)
-        self.open.append(_Open(block.name, values, falling))
+        opened, before = _Open(block.name, values, falling), self.done()
+        self.open.append(opened)
         try:
             for name, expression in block.let.items():
                 scope[name] = self.binder.value(expression, inside)
@@ -190,15 +225,49 @@ class CallElaborator(ABC):
             self.open.pop()
         if isinstance(result, Absent):
             result = self.group("sequence", mark, [], context, context.shape) if context.shape else None
-        self.blocks[key] = result
-        return None if result is None else self.make_call(block, values, mark, context, result)
+        if result is None:
+            self.blocks[key] = None
+            return None
+        made = self.part(result, before, frozenset({block.name} | opened.inner), opened.height + 1)
+        self.blocks[key] = made
+        self._note_call(made)
+        if made.blocks.isdisjoint(one.block for one in self.open):  # else it depends on the calls around it
+            self.kept[key] = made
+        return self.make_call(block, values, mark, context, result)
+
+    # --- what is kept from one plan to the next ------------------------------------------------------------------
+
+    def recall(self, key: Any) -> Part | None:
+        """A part of another plan of the file, whose steps and work are counted; `None` where there is none."""
+        part = self.memo.parts.get(key) if self.memo else None
+        if part is None or len(self.open) + part.height > MAX_HEIGHT:
+            return None
+        if not part.blocks.isdisjoint(one.block for one in self.open):
+            return None
+        self.count(part.steps)
+        spend(part.work)
+        return part
+
+    def done(self) -> tuple[int, int]:
+        """The steps and the work that were counted so far, those of parts that were taken up included."""
+        return self.steps + self._repeated[0], spent() + self._repeated[1]
+
+    def part(self, node: Node, before: tuple[int, int], blocks: frozenset[str] = frozenset(), height: int = 0) -> Part:
+        steps, work = self.done()
+        return Part(node, steps - before[0], work - before[1], blocks, height)
+
+    def _note_call(self, part: Part) -> None:
+        """Tell the block that is open of a call in it."""
+        if self.open:
+            self.open[-1].inner |= part.blocks
+            self.open[-1].height = max(self.open[-1].height, part.height)
 
     def falling(self, block: Block, values: dict[str, Any], mark: Mark) -> frozenset[str]:
         """The arguments that have become smaller with each call of a block within itself, and cannot do so for ever.
 
         Raises `Fault` where there are none: nothing proves that such calls end.
         """
-        bounded = frozenset(a.name for a in block.signature.arguments if _is_bounded(a.schema))
+        bounded = block.signature.bounded
         around = next((one for one in reversed(self.open) if one.block == block.name), None)
         if around is None:
             return bounded

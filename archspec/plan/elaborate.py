@@ -38,8 +38,10 @@ from archspec.layers import merges
 from archspec.plan.binding import Chain, Context, Initializers, InvalidValue, Row, Scope
 from archspec.plan.calls import EMPTY, LEFT_OUT, Absent, CallElaborator, Result
 from archspec.plan.frames import pass_frame
+from archspec.plan.memo import Memo
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.sharing import Use, check_closed
+from archspec.plan.splits import axis_of, part_of, parts_of
 from archspec.plan.tensors import Tensors, WrittenSaves
 
 MAX_NODES = 100_000  # of a plan, groups counted
@@ -52,11 +54,17 @@ class _TooManySteps(Exception):
     """Raised where elaboration has taken more steps than any network needs."""
 
 
-def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()) -> Node | None:
-    """The root of the plan, or `None` where the network is wrong. Reports what is."""
+def elaborate(
+    sections: Sections, report: Report, frames: tuple[Frame, ...] = (), memo: Memo | None = None
+) -> Node | None:
+    """The root of the plan, or `None` where the network is wrong. Reports what is.
+
+    Parts of plans that `memo` keeps are taken up, and what was elaborated without a fault is added to it.
+    """
     if sections.network is None:
         return None
-    elaborator = _Elaborator(sections, report)
+    elaborator = _Elaborator(sections, report, memo)
+    before = report.count
     try:
         tensors = Tensors(elaborator.written_saves(sections.network), report, depth=len(frames))
         context = Context(sections.vars, sections.input, frames, Initializers(sections.init), tensors)
@@ -77,13 +85,14 @@ def elaborate(sections: Sections, report: Report, frames: tuple[Frame, ...] = ()
     if isinstance(result, Absent):
         report.add(Fault("node-form", "the network is empty", sections.network.mark))
         return None
+    if memo is not None and report.count == before:
+        memo.keep(elaborator.kept)
     return result
 
 
 class _Elaborator(CallElaborator):
-    def __init__(self, sections: Sections, report: Report) -> None:
-        super().__init__(sections, report)
-        self.steps = 0
+    def __init__(self, sections: Sections, report: Report, memo: Memo | None) -> None:
+        super().__init__(sections, report, memo)
         self.saves: dict[int, WrittenSaves] = {}  # by the body's id
 
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
@@ -96,6 +105,18 @@ class _Elaborator(CallElaborator):
 
     def node(self, node: SyntaxNode, context: Context) -> Result:
         """A node in its place, with its modifiers. Reports what is wrong with it."""
+        key = self.memo.key(node, context) if self.memo is not None and not self.open else None
+        if key is None:
+            return self.make_node(node, context)
+        if (part := self.recall(key)) is not None:
+            return part.node
+        before = self.done()
+        result = self.make_node(node, context)
+        if isinstance(result, (Layer, Group)):
+            self.kept[key] = self.part(result, before)
+        return result
+
+    def make_node(self, node: SyntaxNode, context: Context) -> Result:
         self.count(1)
         try:
             if node.when is not None and not self.binder.typed(node.when, bool, "`when`", context):
@@ -304,27 +325,38 @@ class _Elaborator(CallElaborator):
             (node,) = merge.branches
             assert isinstance(node.body, For)
             entries = self.passes(node.body, context)
+        axis = axis_of(merge, self.binder, context)
+        split = parts_of(merge, len(entries), axis, self.binder, context)
+        if split and context.shape is not None:
+            parts = [part_of(context.shape, axis, size) for size in split]
+            entries = [(key, node, seen.at(part)) for (key, node, seen), part in zip(entries, parts, strict=True)]
         results = [(key, node.body.mark, self.node(node, seen)) for key, node, seen in entries]
         if any(result is None for _, _, result in results) or context.shape is None:
             return None
-        if any(result is EMPTY for _, _, result in results):
-            identity = self.group("sequence", merge.mark, [], context, context.shape)
-            results = [(key, mark, identity if result is EMPTY else result) for key, mark, result in results]
+        for at, (_, _, result) in enumerate(results):
+            if result is EMPTY:
+                seen = entries[at][2]
+                assert seen.shape is not None
+                results[at] = (*results[at][:2], self.group("sequence", merge.mark, [], seen, seen.shape))
+            elif split and isinstance(result, Absent):
+                message = f"part {at + 1} of `split` goes nowhere: the `when` of its branch is false"
+                raise Fault("branch-missing", message, results[at][1], help="`split: none` splits nothing")
         branches = [(key, mark, result) for key, mark, result in results if isinstance(result, Node)]
         if not branches:
             why = "its `for` has no rows" if not entries else "each `when` is false"
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
         keys, marks, nodes = map(list, zip(*branches, strict=True))
         shapes = [node.output for node in nodes]
-        output = merges.output(merge.kind, shapes)
+        output = merges.output(merge.kind, shapes, axis)
         if output is None:
-            fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, [_is_empty(node) for node in nodes])
+            empty = [not split and _is_empty(node) for node in nodes]
+            fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis)
             if any(_uses_channels(node) for node in merge.branches):
                 moved = "`c_in` is that of the node where it stands: keep an earlier one by `- let: {channels: =c_in}`"
                 fault.help = f"{moved}; {fault.help}" if fault.help else moved
             raise fault
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
-        return replace(group, looped=True) if merge.looped else group
+        return replace(group, looped=merge.looped, split=split, axis=axis)
 
     def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""

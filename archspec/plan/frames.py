@@ -19,8 +19,11 @@ def frames_into(group: Group, index: int) -> tuple[Frame, ...]:
 
 
 def block_frame(name: str, arguments: dict[str, Any], mark: Mark) -> Frame:
-    shown = ", ".join(f"{key}={short_value(value)}" for key, value in islice(arguments.items(), MAX_SHOWN))
-    return Frame(f"block `{name}` ({shown})" if shown else f"block `{name}`", mark)
+    def label() -> str:
+        shown = ", ".join(f"{key}={short_value(value)}" for key, value in islice(arguments.items(), MAX_SHOWN))
+        return f"block `{name}` ({shown})" if shown else f"block `{name}`"
+
+    return Frame(label, mark)
 
 
 def pass_frame(kind: str, index: int, count: int) -> Frame:

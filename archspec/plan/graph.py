@@ -15,12 +15,12 @@ from archspec.plan.nodes import Group, Layer, NamedOutput, Node, Wire
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """The input, a layer, a merge or a wire, in its place. Only the first three make tensors: a wire leads one on."""
+    """The input, a layer, a merge, a part or a wire, in its place. A wire makes no tensor, but leads one on."""
 
     id: int
     """Its number in `Graph.nodes`."""
     kind: str
-    """`input`, `layer`, `concat`, `add`, `multiply`, `save`, `load` or `output`."""
+    """`input`, `layer`, that of a merge (`concat`, `add`, …), `split`, `save`, `load` or `output`."""
     path: str
     """Its part of the network, dotted: a layer's is its path in the module, a merge's that of its group."""
     sources: tuple[int, ...]
@@ -100,6 +100,18 @@ class GraphWire(GraphNode):
 
 
 @dataclass(frozen=True, slots=True)
+class GraphPart(GraphNode):
+    """A part of a tensor that reaches a merge, which the branch of its path takes: a view of its one source."""
+
+    axis: int
+    """The axis of the source that is split."""
+    start: int
+    """The first position of the part along it."""
+    stop: int
+    """The position after its last."""
+
+
+@dataclass(frozen=True, slots=True)
 class GraphGroup:
     """A group in its place. Its nodes are `Graph.nodes[start:stop]`, those of the groups in it included."""
 
@@ -122,6 +134,8 @@ class GraphGroup:
     """The auxiliary classifier that it belongs to, or is."""
     module: str
     """Its path in the module: its own, or where it is shared, that of the first node of its name."""
+    parts: tuple[GraphPart, ...] = field(default=(), repr=False)
+    """Of a merge that splits what reaches it: what each of its branches takes."""
 
     @property
     def kind(self) -> str:
@@ -294,11 +308,16 @@ class _Walk:
         saved = {} if group.kind == "block" else dict(position.saved) if group.kind == "aux" else position.saved
         shared = {} if group.kind in ("block", "aux") else position.shared
         children = []
+        parts: list[GraphPart] = []
         last = source
         for index, (key, child) in enumerate(group.children):
             path, module = (join_path(one, key) for one in (position.path, position.module))
             inner = _Position(path, module, id, (*position.calls, *frames_into(group, index)), aux, saved, shared)
-            children.append(self.add(child, inner, source if group.is_merge else last))
+            taken = source if group.is_merge else last
+            if group.split:
+                parts.append(self.part(group, index, inner, source))
+                taken = parts[-1].id
+            children.append(self.add(child, inner, taken))
             last = children[-1].result
         if group.is_merge:
             last = len(self.nodes)
@@ -310,7 +329,17 @@ class _Walk:
             last = source
         span = (start, len(self.nodes), tuple(children), source, last)
         self.groups[id] = GraphGroup(
-            id, group, position.path, position.parent, *span, position.calls, aux, position.module
+            id, group, position.path, position.parent, *span, position.calls, aux, position.module, tuple(parts)
         )
         item: GraphGroup = self.groups[id]
         return item
+
+    def part(self, group: Group, index: int, position: _Position, source: int) -> GraphPart:
+        """What the branch of a number takes of a merge's input."""
+        start = sum(group.split[:index])
+        stop = start + group.split[index]
+        output = (*group.input[: group.axis], stop - start, *group.input[group.axis + 1 :])
+        common = (output, position.parent, position.calls, position.aux, group.mark)
+        part = GraphPart(len(self.nodes), "split", position.path, (source,), *common, group.axis, start, stop)
+        self.nodes.append(part)
+        return part

@@ -109,6 +109,10 @@ class Group:
     """Whether its activations are computed again in the backward pass, not kept."""
     looped: bool = False
     """Of a merge: whether its branches are the passes of a `for`."""
+    split: tuple[int, ...] = ()
+    """Of a merge that splits what reaches it: the sizes of the parts, one for each branch."""
+    axis: int = 0
+    """Of a merge: the axis that it joins or splits."""
     share: str = ""
     """The name by which nodes of one body are one module."""
     params: int = field(init=False)
@@ -123,24 +127,39 @@ class Group:
 
     def __post_init__(self) -> None:
         nodes = [node for _, node in self.children]
-        params, shared = sum(node.params for node in nodes), _NOTHING
-        if any(node.shared for node in nodes):
-            shared = dict(item for node in nodes for item in node.shared.items())
-            params += sum(shared.values()) - sum(sum(node.shared.values()) for node in nodes)
-        if self.kind in ("block", "aux"):  # a body of its own
+        params = macs = layers = depth = 0
+        size = 1
+        shared = _NOTHING
+        named_outputs: tuple[NamedOutput, ...] = ()
+        for node in nodes:
+            params += node.params
+            macs += node.macs
+            size += node.size
+            layers += node.layers
+            if node.depth > depth:
+                depth = node.depth
+            if node.named_outputs:
+                named_outputs += node.named_outputs
+            if node.shared:
+                params -= sum(node.shared.values())
+                shared = {**shared, **node.shared}
+        params += sum(shared.values())
+        own_body = self.kind in ("block", "aux")
+        if own_body:
             shared = _NOTHING
-        object.__setattr__(self, "params", params)
-        object.__setattr__(self, "shared", {self.share: params} if self.share else shared)
-        own = merges.macs(self.kind, [node.output for node in nodes]) if self.is_merge else 0
-        object.__setattr__(self, "macs", own + sum(node.macs for node in nodes) if self.kind != "aux" else 0)
-        object.__setattr__(self, "size", 1 + sum(node.size for node in nodes))
-        object.__setattr__(self, "layers", sum(node.layers for node in nodes))
-        level = 0 if self.kind in ("block", "aux") else 1
-        object.__setattr__(self, "depth", level + max((node.depth for node in nodes), default=0))
-        named_outputs = tuple(one for node in nodes for one in node.named_outputs)
+        if self.is_merge:
+            macs += merges.macs(self.kind, [node.output for node in nodes])
         if self.kind == "aux":
+            macs = 0
             named_outputs = (NamedOutput(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
-        object.__setattr__(self, "named_outputs", named_outputs)
+        give = object.__setattr__
+        give(self, "params", params)
+        give(self, "shared", {self.share: params} if self.share else shared)
+        give(self, "macs", macs)
+        give(self, "size", size)
+        give(self, "layers", layers)
+        give(self, "depth", depth if own_body else depth + 1)
+        give(self, "named_outputs", named_outputs)
 
     @property
     def arguments(self) -> dict[str, Any]:

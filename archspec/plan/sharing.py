@@ -147,6 +147,9 @@ def _compare(first: Node, here: Node, path: str) -> _Difference | None:
         if keys != own:
             what = f"but its uses are not made of the same parts{where}"
             return _Difference(what, join_words(keys) or "no parts", join_words(own) or "no parts")
+        if (first.split, first.axis) != (here.split, here.axis):
+            given, taken = (_joined_as(one) for one in (first, here))
+            return _Difference(f"but its uses differ{where}", given, taken)
         for (key, child), (_, other) in zip(first.children, here.children, strict=True):
             if path and key:
                 key = f"{path}.{key}"
@@ -162,6 +165,10 @@ def _compare(first: Node, here: Node, path: str) -> _Difference | None:
     if isinstance(first, Wire) and isinstance(here, Wire) and (first.kind, first.name) == (here.kind, here.name):
         return None
     return _Difference(f"but its uses are not the same{where}", _name(first), _name(here))
+
+
+def _joined_as(group: Group) -> str:
+    return f"split: {list(group.split) or 'none'}, axis: {group.axis}"
 
 
 def _compare_layers(first: Layer, here: Layer, where: str) -> _Difference | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archspec.foundation.errors import Fault, Frame, Report
-from archspec.plan.graph import Graph, GraphLayer, GraphWire
+from archspec.plan.graph import Graph, GraphLayer, GraphPart, GraphWire
 from archspec.plan.nodes import Group, Node, Wire
 
 
@@ -20,6 +20,14 @@ def report_unused(graph: Graph, report: Report) -> None:
             name = node.layer.primitive if isinstance(node, GraphLayer) else node.kind
             if node.mark.in_library:
                 name = next((frame.label.split("`")[1] for frame in reversed(node.calls) if _is_own(frame)), name)
+            if isinstance(node, GraphPart):
+                place = node.path.rpartition(".")[2]
+                message = (
+                    f"part `{place}` of `split` goes nowhere: `load` at {taken.mark} takes another tensor in its place"
+                )
+                help = "let the branch begin with its part, and load in a merge within it; or give it no part"
+                report.add(Fault("tensor-unused", message, node.mark, help=help), frames=node.calls)
+                continue
             message = f"the result of `{name}` goes nowhere: `load` at {taken.mark} takes another tensor in its place"
             help = "save it or join it by a merge; or leave the layers out whose results are not needed"
             report.add(Fault("tensor-unused", message, node.mark, help=help), frames=node.calls)

@@ -18,9 +18,18 @@ from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option, choose, refuse, section
 from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 
+_CLASS_WEIGHTS: Schema = {
+    "title": "`balanced`, or `{class: weight}`, weights above 0",
+    "anyOf": [
+        choice("balanced"),
+        {"type": "object", "minProperties": 1, "additionalProperties": number(above=0)},
+    ],
+}
+
 LOSSES: Mapping[str, Option] = {
     "cross_entropy": Option(
-        "The negative log-likelihood of the right class under softmax.", {"label_smoothing": number(0, 1)}
+        "The negative log-likelihood of the right class under softmax.",
+        {"label_smoothing": number(0, 1), "weight": _CLASS_WEIGHTS},
     ),
     "binary_cross_entropy": Option(
         "Binary cross-entropy for each class, averaged over images and classes.",
@@ -34,7 +43,7 @@ LOSSES: Mapping[str, Option] = {
     ),
     "focal": Option(
         "Cross-entropy times `(1 - p)^gamma`, which weighs what is already right less.",
-        {"gamma": number(0)},
+        {"gamma": number(0), "weight": _CLASS_WEIGHTS},
         source="https://arxiv.org/abs/1708.02002",
     ),
     "mean_squared_error": Option("The mean of the squared differences from numbers, in their standard deviations."),
@@ -397,6 +406,13 @@ class Recipe:
     steps: Annotated[int | None, _Key("the number of the optimizer's steps, in place of `epochs`", integer(1))] = None
     batch_size: Annotated[int, _Key("images per batch", integer(1))] = 64
     accumulate: Annotated[int, _Key("batches whose gradients are accumulated for one step", integer(1))] = 1
+    sampler: Annotated[
+        Literal["balanced"] | None,
+        _Key(
+            "`balanced`: each epoch draws images of every class equally often; null, each image once",
+            either(choice("balanced"), {"type": "null"}),
+        ),
+    ] = None
     seed: Annotated[
         int, _Key("the seed of every random choice: initial weights, order, augmentation, dropout", integer(0))
     ] = 42
@@ -570,7 +586,7 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
+_LATER = ("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
 """Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
 default."""
 

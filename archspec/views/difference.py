@@ -9,7 +9,7 @@ from typing import Any
 
 from archspec.foundation.frozen import as_json, freeze
 from archspec.foundation.shapes import Shape
-from archspec.plan.graph import GraphLayer, GraphNode, GraphWire, join_path
+from archspec.plan.graph import GraphLayer, GraphNode, GraphPart, GraphWire, join_path
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.plan import Plan
 
@@ -110,7 +110,9 @@ def _signature(plan: Plan) -> list[Any]:
 
 
 def _kind(node: GraphNode) -> Any:
-    return _content(node.layer, {}) if isinstance(node, GraphLayer) else node.kind
+    if isinstance(node, GraphPart):
+        return node.kind, node.axis, node.start, node.stop
+    return _content(node.layer, {}) if isinstance(node, GraphLayer) else (node.kind, node.output)
 
 
 def _content(node: Node, known: dict[int, Any]) -> Any:
@@ -125,7 +127,14 @@ def _content(node: Node, known: dict[int, Any]) -> Any:
         else:
             kind = "sequence" if node.kind in CHAINS else node.kind
             own = (node.name, node.arguments["weight"]) if node.kind == "aux" else ()
-            content = (kind, node.recompute, own, *(_content(child, known) for _, child in node.children))
+            content = (
+                kind,
+                node.recompute,
+                own,
+                node.split,
+                node.axis,
+                *(_content(child, known) for _, child in node.children),
+            )
         known[id(node)] = ("shared", content) if node.share else content
     return known[id(node)]
 

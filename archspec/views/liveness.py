@@ -195,8 +195,8 @@ class Backward:
             if node.kind in merges.MERGE_RULES and not joins:
                 passing = max(passing, self.sizes.tensor(node.id))
             if source in self.gradients:
-                # added to the gradient that there is
-                passing += self.sizes.tensor(source) * (1 if not joins else 0)
+                # added to the gradient that there is; those of parts are laid side by side
+                passing += self.sizes.tensor(source) * (1 if not joins and node.kind != "split" else 0)
                 if self.storages[self.gradients[source]][1] > 1:
                     self.drop(source)
                     self.new(source)

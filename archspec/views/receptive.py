@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from math import gcd
 
 from archspec.foundation.shapes import Shape
 from archspec.layers.reach import AxisReach, Reach
 from archspec.layers.registry import primitives
-from archspec.plan.graph import Graph, GraphLayer, GraphNode
+from archspec.plan.graph import Graph, GraphLayer, GraphNode, GraphPart
 from archspec.plan.plan import Plan
 
 _MANY = 1024
@@ -32,7 +33,8 @@ class ReceptiveField:
     first: tuple[tuple[int, ...], ...]
     last: tuple[tuple[int, ...], ...]
     """Along each axis, the first and the last position that each position sees, cut off at the input's borders. Near a
-    border, where a dilated window steps over padding, this may be more than there is."""
+    border, where a dilated window steps over padding, and at that of a part of a tensor, this may be more than there
+    is."""
 
     def __str__(self) -> str:
         """`483`, `11×5` or `all`."""
@@ -72,7 +74,12 @@ class _Field:
             seen = [(0, length - 1)] if axis is None else [axis.at(i) for i in range(min(count, axis.period))]
             widest = max(b - a + 1 for a, b in seen)
             size.append(None if axis is None or _covers(axis, length) else widest)
-            stride.append(None if axis is None or count == 1 or not axis.shift else Fraction(axis.shift, axis.period))
+            is_even = axis is not None and all(a <= b for a, b in pairwise(axis.first[:count]))
+            stride.append(
+                None
+                if axis is None or not is_even or count == 1 or not axis.shift
+                else Fraction(axis.shift, axis.period)
+            )
             whole = [(0, length - 1)] * count if axis is None else [axis.at(i) for i in range(count)]
             first.append(tuple(max(a, 0) for a, _ in whole))
             last.append(tuple(min(b, length - 1) for _, b in whole))
@@ -90,11 +97,18 @@ def _fields(graph: Graph) -> list[_Field]:
         if not node.sources:
             fields.append(_input_field(graph))
         elif isinstance(node, GraphLayer):
-            fields.append(_through(fields[node.sources[0]], node))
+            fields.append(_through(fields[node.sources[0]], _reach(node), node.output))
+        elif isinstance(node, GraphPart):
+            reach = Reach({node.axis: AxisReach((node.start,), (node.start,), 1)})
+            fields.append(_through(fields[node.sources[0]], reach, node.output))
         else:
             joined = fields[node.sources[0]]
             for source in node.sources[1:]:
-                joined = _joined(joined, fields[source], node, graph.nodes[0].output)
+                if node.kind == "concat" and node.parent is not None:
+                    axis = graph.groups[node.parent].node.axis
+                    joined = _appended(joined, fields[source], axis, node, graph.nodes[0].output)
+                else:
+                    joined = _joined(joined, fields[source], node, graph.nodes[0].output)
             fields.append(joined)
     return fields
 
@@ -122,22 +136,21 @@ def _reach(node: GraphLayer) -> Reach:
     return primitives()[layer.primitive].reach(layer.arguments, layer.input, layer.output)
 
 
-def _through(field: _Field, node: GraphLayer) -> _Field:
-    """What is seen through a layer."""
-    reach = _reach(node)
+def _through(field: _Field, reach: Reach, output: Shape) -> _Field:
+    """What is seen through a layer, or in a part of a tensor."""
     axes, sizes = list(field.axes), list(field.sizes)
     if reach.whole:
-        return _Field(((),) * len(node.output), tuple(map(_union, axes, sizes)), (1,) * len(sizes), field.first_axis)
+        return _Field(((),) * len(output), tuple(map(_union, axes, sizes)), (1,) * len(sizes), field.first_axis)
     for axis, step in reach.axes.items():
         for one in field.layout[axis]:
             if len(field.layout[axis]) > 1:
                 axes[one], sizes[one] = _union(axes[one], sizes[one]), 1
             else:
-                sizes[one] = node.output[axis]
+                sizes[one] = output[axis]
                 axes[one] = _composed(axes[one], step, sizes[one])
     layout = field.layout
     if reach.split:
-        layout = _split(field, node.output)
+        layout = _split(field, output)
     elif reach.layout is not None:
         layout = tuple(tuple(one for axis in part for one in field.layout[axis]) for part in reach.layout)
     numbered = {one for part in layout for one in part}
@@ -176,6 +189,33 @@ def _composed(axis: AxisReach | None, step: AxisReach, count: int) -> AxisReach 
         first.append(min(one for one, _ in seen))
         last.append(max(one for _, one in seen))
     return AxisReach(tuple(first[:-1]), tuple(last[:-1]), first[-1] - first[0])
+
+
+def _appended(one: _Field, other: _Field, axis: int, node: GraphNode, input: Shape) -> _Field:
+    """What is seen through two tensors of which the second follows the first along an axis."""
+    if not one.layout[axis] and not other.layout[axis]:
+        return _joined(one, other, node, input)
+    if one.layout != other.layout or len(one.layout[axis]) > 1:  # where their positions lie is not kept
+        return _joined(_flat(one, axis), _flat(other, axis), node, input)
+    (at,) = one.layout[axis]
+    joined = _joined(one, other, node, input)
+    axes, sizes = list(joined.axes), list(joined.sizes)
+    first, second = one.axes[at], other.axes[at]
+    axes[at], sizes[at] = None, one.sizes[at] + other.sizes[at]
+    if first is not None and second is not None:
+        seen = [first.at(i) for i in range(one.sizes[at])] + [second.at(i) for i in range(other.sizes[at])]
+        begins, ends = zip(*seen, strict=True)
+        axes[at] = AxisReach(begins, ends, max(ends) - min(begins) + 1)  # what would follow lies outside the input
+    return _Field(joined.layout, tuple(axes), tuple(sizes), joined.first_axis)
+
+
+def _flat(field: _Field, axis: int) -> _Field:
+    """A field along whose axis each position is taken to see what all of them see."""
+    layout = tuple(() if at == axis else part for at, part in enumerate(field.layout))
+    axes, sizes = list(field.axes), list(field.sizes)
+    for at in field.layout[axis]:
+        axes[at], sizes[at] = _union(axes[at], sizes[at]), 1
+    return _Field(layout, tuple(axes), tuple(sizes), field.first_axis)
 
 
 def _joined(one: _Field, other: _Field, node: GraphNode, input: Shape) -> _Field:

@@ -56,8 +56,8 @@ LEAVES = KEEPING | st.sampled_from(
         {"load": "a"},
     ]
 )
-MERGES: dict[str, Callable[[list[Tensor]], Tensor]] = {
-    "concat": lambda given: torch.cat(given, 1),
+MERGES: dict[str, Callable[..., Tensor]] = {
+    "concat": torch.cat,
     "add": lambda given: reduce(operator.add, given),
     "subtract": lambda given: given[0] - given[1],
     "multiply": lambda given: reduce(operator.mul, given),
@@ -73,6 +73,22 @@ def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     branches = st.lists(lists | nodes, min_size=1, max_size=3)
     named = st.dictionaries(st.sampled_from(["left", "right", "input", "main"]), lists | nodes, min_size=1, max_size=3)
     merges = st.builds(lambda kind, parts: {kind: parts}, st.sampled_from(list(MERGES)), branches | named)
+    split = st.builds(
+        lambda kind, parts, beside: {kind: parts, **beside},
+        st.sampled_from(list(MERGES)),
+        branches,
+        st.sampled_from(
+            [
+                {"split": "equal"},
+                {"split": "=[c_in - 1, 1]"},
+                {"split": [1, 2]},
+                {"split": "equal", "axis": 1},
+                {"split": "=[h_in - 1, 1]", "axis": 1},
+                {"split": "none"},
+            ]
+        ),
+    )
+    joined = st.builds(lambda parts, axis: {"concat": parts, "axis": axis}, branches | named, st.integers(0, 2))
     repeats = st.builds(
         lambda body, count: {"use": "mine", "with": {"width": 4}, "repeat": count}, lists, st.integers(0, 3)
     )
@@ -81,7 +97,7 @@ def wider(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         lists,
         st.lists(st.integers(1, 4), min_size=1, max_size=3),
     )
-    return lists | merges | repeats | loops | wires(nodes) | modified(nodes) | sharing(nodes)
+    return lists | merges | split | joined | repeats | loops | wires(nodes) | modified(nodes) | sharing(nodes)
 
 
 def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -246,16 +262,17 @@ def walk(
     shared = {} if node.kind in ("block", "aux") else shared
     results = []
     after = tensor
-    for key, child in node.children:
+    parts = tensor.split(node.split, node.axis + 1) if node.split else [tensor] * len(node.children)
+    for (key, child), part in zip(node.children, parts, strict=True):
         merge = node.kind in MERGES
         inner = f"{path}.{key}".strip(".")
-        after = walk(module, child, inner, tensor if merge else after, own, shared, beside)
+        after = walk(module, child, inner, part if merge else after, own, shared, beside)
         results.append(after)
     if node.kind == "aux":
         beside[node.arguments["name"]] = after
         return tensor
     if node.kind in MERGES:
-        return MERGES[node.kind](results)
+        return MERGES[node.kind](results, **({"dim": node.axis + 1} if node.kind == "concat" else {}))
     return after
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from archspec.foundation import schemas
-from archspec.foundation.schemas import as_written, fits, validator
+from archspec.foundation.schemas import as_written, compiled, fits, validator
+from archspec.language.vocabulary import library_block, library_names
+from archspec.layers.registry import primitives
 
 KEYS = st.sampled_from(["a", "b", "name"])
 SCALARS = st.one_of(
@@ -69,6 +71,16 @@ SCHEMAS = st.recursive(st.one_of(st.booleans(), schema_of(st.booleans())), schem
 @example({"prefixItems": [True], "items": False}, [1], False)
 def test_what_fits_is_what_jsonschema_takes(schema: Any, value: Any, formulas: bool) -> None:
     assert fits(value, schema, formulas=formulas) == validator(schema, formulas=formulas).is_valid(value)
+
+
+ARGUMENTS = [a.schema for one in primitives().values() for a in one.arguments]
+ARGUMENTS += [a.schema for name in library_names() for a in library_block(name).signature.arguments]
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.one_of(SCHEMAS.filter(lambda one: isinstance(one, dict)), st.sampled_from(ARGUMENTS)), VALUES)
+def test_what_is_compiled_decides_as_fits(schema: Any, value: Any) -> None:
+    assert compiled(schema)(value) == fits(value, schema)
 
 
 def test_every_keyword_of_fits_is_tried() -> None:

@@ -32,7 +32,9 @@ Batch = tuple[Tensor, Tensor]
 class Batches(Sampler[Any]):
     """Yields the positions of the images of each batch.
 
-    With a seed, they are shuffled, in another order each epoch, and a last partial batch is dropped.
+    With a seed, they are shuffled, in another order each epoch, and a last partial batch is dropped. With `labels`,
+    int64 `(N,)`, an epoch has as many images as otherwise, but those of every class equally often: of a class that has
+    more, some; of one that has fewer, each several times.
 
     The order depends on the seed and the epoch alone, not on other random numbers. With `seeded`, each batch
     is a pair of a seed for its augmentation, which depends on the same, and its positions.
@@ -47,6 +49,7 @@ class Batches(Sampler[Any]):
         batch_size: int,
         seed: int | None,
         *,
+        labels: Tensor | None = None,
         seeded: bool = False,
         rank: int = 0,
         size: int = 1,
@@ -54,6 +57,8 @@ class Batches(Sampler[Any]):
         self.count = count
         self.batch_size = batch_size
         self.seed = seed
+        kinds = [] if labels is None else sorted(set(labels.tolist()))
+        self.members = [(labels == one).nonzero()[:, 0] for one in kinds]
         self.seeded = seeded
         self.rank = rank
         self.size = size
@@ -79,11 +84,25 @@ class Batches(Sampler[Any]):
             batches, seeds = self._divided(), [0] * len(self)
         else:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            order = torch.randperm(self.count, generator=generator).tolist()
-            batches = self._shared(order)
+            batches = self._shared(self._order(generator).tolist())
             seeds = torch.randint(2**62, (len(self), self.size), generator=generator)[:, self.rank].tolist()
         for number in range(first, len(self)):
             yield (seeds[number], batches[number]) if self.seeded else batches[number]
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """The positions of an epoch's images, in the order in which they are trained with."""
+        order = torch.randperm(self.count, generator=generator)
+        if not self.members:
+            return order
+        drawn, kinds = [], len(self.members)
+        # the classes that are drawn once more than the others, where they cannot all be drawn equally often
+        once_more = torch.randperm(kinds, generator=generator)[: self.count % kinds].tolist()
+        for number, members in enumerate(self.members):
+            wanted = self.count // kinds + (number in once_more)
+            rounds = -(-wanted // len(members))
+            again = [members[torch.randperm(len(members), generator=generator)] for _ in range(rounds)]
+            drawn += [torch.cat(again)[:wanted]] if again else []
+        return torch.cat(drawn)[order]
 
     def _shared(self, order: list[int]) -> list[list[int]]:
         """This process's share of each batch."""
@@ -193,16 +212,22 @@ def loader(
     batch_size: int,
     *,
     shuffle_by: int | None = None,
+    balanced: bool = False,
     group: ProcessGroup = SINGLE_PROCESS,
     workers: int | None = None,
 ) -> DataLoader[Any]:
     """Whole batches, from memory at once or through workers; for training, shuffled by a seed.
 
+    `balanced`: images of every class are drawn equally often.
+
     `workers` says how many there are for a stream; `None`: as many as CPUs, up to `MOST_WORKERS`. Of several processes,
     each has its own (`Batches`).
     """
     streamed = isinstance(split, Stream)
-    batches = Batches(len(split), batch_size, shuffle_by, seeded=streamed, rank=group.rank, size=group.size)
+    labels = (split.files.labels if isinstance(split, Stream) else split.labels.cpu()) if balanced else None
+    batches = Batches(
+        len(split), batch_size, shuffle_by, labels=labels, seeded=streamed, rank=group.rank, size=group.size
+    )
     if workers is None:
         workers = min(max(1, usable_cpus() // group.devices.devices), MOST_WORKERS)
     workers = min(workers, len(batches)) if streamed else 0

@@ -55,7 +55,7 @@ def metric_columns(results: Iterable[Result]) -> list[Column]:
     """The columns of what the tasks of some runs measure, of each task in its order."""
     columns: dict[str, Column] = {}
     for name in dict.fromkeys(result.task for result in results):
-        metrics = tasks.load(name).metrics
+        metrics = [one for one in tasks.load(name).metrics if one.listed]
         shown = [(f"val {metrics[0].heading}", metrics[0].log_name, metrics[0])]
         for heading, key, metric in [*shown, *((f"test {one.heading}", one.test_name, one) for one in metrics)]:
             columns.setdefault(heading, _metric_column(heading, key, metric))

@@ -96,7 +96,8 @@ def evaluate(
 
 def test_values(task: Task, found: Evaluation) -> dict[str, float]:
     """The metrics of the test images and their mean loss, by the names under which runs keep them."""
-    return {one.test_name: found.metrics[one.name] for one in task.metrics} | {"test_loss": found.loss}
+    measured = {one.test_name: found.metrics[one.name] for one in task.metrics if one.name in found.metrics}
+    return measured | {"test_loss": found.loss}
 
 
 def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, Any]:

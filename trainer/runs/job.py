@@ -179,6 +179,10 @@ def _prepare(
         check_shape(images.samples, spec.plan, images.name, images.form.features if images.form else ())
     tasks.refuse_detection(spec.plan)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
+    if recipe.early_stopping is not None:
+        task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
+    task.metric_of(recipe.monitor, "monitor", spec.plan)
+    task.check_weights(recipe, images.class_names)
     check_norms(spec.plan, recipe.batch_size, devices.processes)
     Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
@@ -241,9 +245,12 @@ def _complete(spec: Spec, task: Task, images: DataSet) -> Recipe:
             f"`{mixing[0]}` mixes the targets of images, and those of {task.name} cannot be mixed",
             help="leave it out of `train.augment`",
         )
-    if recipe.early_stopping is not None:
-        task.metric_of(recipe.early_stopping.monitor)
-    task.metric_of(recipe.monitor, "monitor")
+    if recipe.sampler is not None and not task.balances:
+        raise UsageError(
+            f"`sampler: {recipe.sampler}` draws images of each class equally often, and {task.name} knows no class of "
+            "an image",
+            help="leave `train.sampler` out",
+        )
     # what recipes of images without a task have always meant is not written: runs are found by their recipe
     return replace(recipe, task=None if task.name == tasks.DEFAULT and images.samples is None else task.name)
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from trainer.input.datasets import InMemory
-from trainer.input.loaders import Stream
+from trainer.input.loaders import Stream, loader
+from trainer.processes.group import ProcessGroup
 
 
 def optimize_execution(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
@@ -46,3 +49,12 @@ def move_to_device(split: InMemory | Stream, device: torch.device) -> InMemory |
     if split.images.nbytes > torch.cuda.mem_get_info(device)[0] // 4:
         return split
     return replace(split, images=split.images.to(device), labels=split.labels.to(device))
+
+
+def training_loader(
+    split: InMemory | Stream, recipe: Recipe, device: torch.device, *, group: ProcessGroup, workers: int | None
+) -> DataLoader[Any]:
+    """The batches that a recipe trains with, in the order of its seed."""
+    shown = move_to_device(split, device)
+    balanced = recipe.sampler == "balanced"
+    return loader(shown, recipe.batch_size, shuffle_by=recipe.seed, balanced=balanced, group=group, workers=workers)

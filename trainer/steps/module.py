@@ -164,8 +164,8 @@ class SpecModule(LightningModule):
             score(logits, labels)
         self.mean_loss(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
-        for metric in self.task.metrics:
-            self.log(metric.log_name, self.scores[metric.name])  # type: ignore[arg-type]
+        for name in self.scores:
+            self.log(f"val_{name}", self.scores[name])  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> Any:
         optimizer = make_optimizer(self.recipe, self.network, fused=self._can_fuse())

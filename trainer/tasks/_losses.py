@@ -5,13 +5,55 @@ Of masks, pixels whose target is `IGNORED` do not count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.input.masks import IGNORED
+
+
+class ClassWeights(nn.Module):
+    """How much each class counts in a loss, `values` `(classes,)`: 1 until they are fitted.
+
+    `given` are weights by names of classes, the others 1; or `balanced`: the inverse of how many training images a
+    class has, such that their mean over the images is 1.
+    """
+
+    values: Tensor
+
+    def __init__(self, given: str | Mapping[str, float], classes: int) -> None:
+        super().__init__()
+        self.given = given
+        self.register_buffer("values", torch.ones(classes))
+
+    def fit(self, labels: Tensor, class_names: Sequence[str]) -> None:
+        """Set the weights by the names of the classes and the labels `(N,)` of the training images."""
+        if isinstance(self.given, str):
+            counts = torch.bincount(labels, minlength=len(class_names)).double()
+            balanced = len(labels) / ((counts > 0).sum() * counts)
+            self.values.copy_(torch.where(counts > 0, balanced, 1.0))
+        else:
+            self.values.copy_(torch.tensor([float(self.given.get(name, 1.0)) for name in class_names]))
+
+
+class WeightedCrossEntropy(nn.Module):
+    """Cross-entropy times the weight of the right class: the mean over images, however a batch is divided.
+
+    `torch.nn.CrossEntropyLoss` divides by the weights of the batch instead.
+    """
+
+    def __init__(self, weight: ClassWeights, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.weight = weight
+        self.label_smoothing = label_smoothing
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`."""
+        return functional.cross_entropy(
+            logits, labels, self.weight.values, label_smoothing=self.label_smoothing, reduction="none"
+        ).mean()
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -45,33 +87,44 @@ class Sum(nn.Module):
 class Focal(nn.Module):
     """Cross-entropy times `(1 - p)^gamma`, p the probability of the right class (https://arxiv.org/abs/1708.02002)."""
 
-    def __init__(self, gamma: float = 2.0) -> None:
+    def __init__(self, gamma: float = 2.0, weight: ClassWeights | None = None) -> None:
         super().__init__()
         self.gamma = gamma
+        self.weight = weight
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """The loss of logits `(N, classes)` and labels `(N,)` or `(N, classes)`."""
         log = logits.log_softmax(1)
         targets = functional.one_hot(labels, logits.shape[1]) if labels.ndim == 1 else labels
+        if self.weight is not None:
+            targets = targets * self.weight.values
         return -(targets * (1 - log.exp()) ** self.gamma * log).sum(1).mean()
 
 
 class OfPixels(nn.Module):
     """A loss of each pixel on its own: the mean over all whose class is known, 0 where there is none."""
 
-    def __init__(self, gamma: float = 0.0, label_smoothing: float = 0.0) -> None:
+    def __init__(self, gamma: float = 0.0, label_smoothing: float = 0.0, weight: ClassWeights | None = None) -> None:
         super().__init__()
         self.gamma = gamma
         self.label_smoothing = label_smoothing
+        self.weight = weight
 
     def forward(self, logits: Tensor, masks: Tensor) -> Tensor:
         """The loss of logits `(N, classes, H, W)` and masks `(N, H, W)`: cross-entropy, with a `gamma` focal."""
         targets = masks.long()
         losses = functional.cross_entropy(
-            logits, targets, ignore_index=IGNORED, label_smoothing=self.label_smoothing, reduction="none"
+            logits,
+            targets,
+            self.weight.values if self.weight and not self.gamma else None,
+            ignore_index=IGNORED,
+            label_smoothing=self.label_smoothing,
+            reduction="none",
         )
         if self.gamma:
             losses = (1 - (-losses).exp()) ** self.gamma * losses
+            if self.weight is not None:
+                losses = losses * self.weight.values[targets * (targets != IGNORED)]
         return losses.sum() / (targets != IGNORED).sum().clamp(min=1)
 
 

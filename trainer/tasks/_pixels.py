@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -15,6 +15,7 @@ from trainer.input.datasets import InMemory
 from trainer.input.images import fit_targets, fit_to_input
 from trainer.input.loaders import Stream
 from trainer.input.masks import IGNORED
+from trainer.tasks._confusion import SCORES
 
 
 def resized(output: Tensor, size: Sequence[int]) -> Tensor:
@@ -39,25 +40,6 @@ def confusions(found: Tensor, masks: Tensor, classes: int) -> Tensor:
     codes = truth * classes + found + torch.arange(count, device=masks.device)[:, None, None] * classes**2
     counted = torch.bincount(codes[truth != IGNORED], minlength=count * classes**2)
     return counted.reshape(count, classes, classes)
-
-
-def class_scores(confusion: Tensor) -> dict[str, Tensor]:
-    """IoU, Dice, precision and recall of each class, doubles `(classes,)`; NaN where there is nothing to divide by."""
-    matrix = confusion.double()
-    hits, truth, found = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
-    return {
-        "IoU": hits / (truth + found - hits),
-        "Dice": 2 * hits / (truth + found),
-        "precision": hits / found,
-        "recall": hits / truth,
-    }
-
-
-SCORES: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "mean_iou": lambda confusion: class_scores(confusion)["IoU"].nanmean().nan_to_num(),
-    "dice": lambda confusion: class_scores(confusion)["Dice"].nanmean().nan_to_num(),
-}
-"""The scores of a confusion matrix: means over the classes that masks or predictions hold."""
 
 
 class PixelScore(Metric):

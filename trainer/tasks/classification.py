@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MISTAKES = 24
 """How many mistakes are drawn at most."""
+TOP_FROM = 11
+"""From how many classes on it is measured how often the right one is among the five likeliest."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class ClassEvaluation(Evaluation):
     loss: float
     classes: int
     """How many classes there are."""
+    in_top: Tensor | None = None
+    """Whether the true class is among the five likeliest, bool `(N,)`; `None` where that is not measured."""
 
     @property
     def count(self) -> int:
@@ -50,17 +54,31 @@ class ClassEvaluation(Evaluation):
 
     @property
     def metrics(self) -> Mapping[str, float]:  # type: ignore[override]
-        return {"accuracy": self.accuracy}
+        from trainer.tasks._classes import calibration_error
+        from trainer.tasks._confusion import SCORES
+
+        further = {name: float(SCORES[name](self.counts)) for name in ("balanced_accuracy", "f1")}
+        top = {} if self.in_top is None else {"top5": int(self.in_top.sum()) / self.count}
+        return {"accuracy": self.accuracy, **further, **top, "ece": float(calibration_error(self.bins))}
+
+    @property
+    def bins(self) -> Tensor:
+        """The answers by their probability (`trainer.tasks._classes.binned`), doubles."""
+        from trainer.tasks._classes import binned
+
+        return binned(self.probability.double(), self.predicted == self.labels)
 
     @property
     def counts(self) -> Tensor:
         """How often images of a class (row) are taken for a class (column): int64 `(classes, classes)`."""
-        from trainer.drawing import confusion_matrix
+        from trainer.tasks._confusion import confusion_matrix
 
         return confusion_matrix(self.predicted, self.labels, self.classes)
 
     def tables(self, class_names: Sequence[str]) -> Mapping[str, Rows]:
-        """The prediction for each image, the confusion matrix, and figures of each class."""
+        """The prediction for each image, the confusion matrix, figures of each class, and of each probability."""
+        from trainer.tasks._classes import calibration_rows
+
         names = list(class_names)
         answers = zip(self.labels.tolist(), self.predicted.tolist(), self.probability.tolist(), strict=True)
         matrix = self.counts.tolist()
@@ -71,6 +89,7 @@ class ClassEvaluation(Evaluation):
             ],
             "confusion": [("truth", *names), *((name, *row) for name, row in zip(names, matrix, strict=True))],
             "classes": [("class", "images", "precision", "recall", "f1"), *self._figures(names)],
+            "calibration": [("from", "to", "images", "probability", "right"), *calibration_rows(self.bins)],
         }
 
     def _figures(self, names: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -110,7 +129,7 @@ class ClassEvaluation(Evaluation):
 
 
 class ClassEvaluator(Evaluator):
-    """Keeps of each image the likeliest class, its probability, and the true class."""
+    """Keeps of each image the likeliest class, its probability, the true class, and whether that is near the top."""
 
     def __init__(self) -> None:
         self.batches: list[tuple[Tensor, ...]] = []
@@ -119,13 +138,18 @@ class ClassEvaluator(Evaluator):
     def update(self, output: Tensor, targets: Tensor) -> None:
         self.classes = output.shape[1]
         probability, predicted = output.float().softmax(1).max(1)
-        self.batches.append(tuple(one.cpu() for one in (predicted, probability, targets)))
+        found = [predicted, probability, targets]
+        if self.classes >= TOP_FROM:
+            from trainer.tasks._classes import in_top
+
+            found.append(in_top(output, targets))
+        self.batches.append(tuple(one.cpu() for one in found))
 
     def compute(self, loss: float) -> ClassEvaluation:
         import torch
 
-        predicted, probability, labels = (torch.cat(part) for part in zip(*self.batches, strict=True))
-        return ClassEvaluation(predicted, probability, labels, loss, self.classes)
+        predicted, probability, labels, *top = (torch.cat(part) for part in zip(*self.batches, strict=True))
+        return ClassEvaluation(predicted, probability, labels, loss, self.classes, *top)
 
 
 class Classification(Task):
@@ -134,9 +158,20 @@ class Classification(Task):
     name = "classification"
     doc = "Each image is of one class, to which the network gives the greatest logit."
     targets = "classes"
-    metrics = (MetricSpec("accuracy", "max", ".2%"),)
+    metrics = (
+        MetricSpec("accuracy", "max", ".2%"),
+        MetricSpec("balanced_accuracy", "max", ".2%", listed=False),
+        MetricSpec("f1", "max", ".2%", "F1", listed=False),
+        MetricSpec("top5", "max", ".2%", "top-5 accuracy", listed=False),
+        MetricSpec("ece", "min", ".2%", "calibration error", listed=False),
+    )
     losses = ("cross_entropy", "binary_cross_entropy", "focal")
     mixes = True
+    balances = True
+
+    def measured(self, plan: Plan) -> tuple[MetricSpec, ...]:
+        """All, but for the top-5 accuracy of few classes, which would say little."""
+        return tuple(one for one in self.metrics if one.name != "top5" or plan.output[0] >= TOP_FROM)
 
     def evaluation_batch(self, recipe: Recipe) -> int:
         return 256
@@ -162,20 +197,31 @@ class Classification(Task):
         """A loss of logits `(N, classes)` and labels: classes `(N,)`, or their shares `(N, classes)`."""
         from torch import nn
 
-        from trainer.tasks._losses import BinaryCrossEntropy, Focal
+        from trainer.tasks._losses import BinaryCrossEntropy, Focal, WeightedCrossEntropy
 
         kinds: dict[str, type[nn.Module]] = {
-            "cross_entropy": nn.CrossEntropyLoss,
+            "cross_entropy": WeightedCrossEntropy if "weight" in options else nn.CrossEntropyLoss,
             "binary_cross_entropy": BinaryCrossEntropy,
             "focal": Focal,
         }
         return kinds[name](**options)
 
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:
-        """The share of images whose class is right."""
+        """How often the right class is answered, and is among the likeliest, and by how much answers are too sure."""
         from torchmetrics.classification import MulticlassAccuracy
 
-        return {"accuracy": MulticlassAccuracy(plan.output[0], average="micro")}
+        from trainer.tasks._classes import TOP, CalibrationError, ClassScore
+
+        classes = plan.output[0]
+        made: dict[str, Metric] = {
+            "accuracy": MulticlassAccuracy(classes, average="micro"),
+            "balanced_accuracy": ClassScore(classes, "balanced_accuracy"),
+            "f1": ClassScore(classes, "f1"),
+            "ece": CalibrationError(),
+        }
+        if classes >= TOP_FROM:
+            made["top5"] = MulticlassAccuracy(classes, top_k=TOP, average="micro")
+        return made
 
     def evaluator(self) -> ClassEvaluator:
         return ClassEvaluator()
@@ -195,10 +241,12 @@ class Classification(Task):
         return ", ".join(f"{one['class']} {one['probability']:.1%}" for one in prediction["top"])
 
     def draw(self, folder: Path, found: Evaluation, part: InMemory | Stream, class_names: Sequence[str]) -> None:
-        """The confusion matrix, and the surest mistakes."""
+        """The confusion matrix, how sure answers are and how often right, and the surest mistakes."""
         from trainer import drawing
+        from trainer.tasks._classes import draw_reliability
 
         assert isinstance(found, ClassEvaluation)
+        draw_reliability(found.bins, folder / "reliability.png", drawing.unit_of(part))
         drawing.confusion(found.counts, class_names, folder / "confusion.png", drawing.unit_of(part))
         wrong = found.worst().tolist()
         titles = [

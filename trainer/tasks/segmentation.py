@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
+from archspec.recipe import Recipe
 from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ class PixelEvaluation(Evaluation):
 
     @property
     def metrics(self) -> Mapping[str, float]:  # type: ignore[override]
-        from trainer.tasks._pixels import SCORES
+        from trainer.tasks._confusion import SCORES
 
-        return {name: float(score(self.confusion)) for name, score in SCORES.items()}
+        return {one.name: float(SCORES[one.name](self.confusion)) for one in TASK.metrics}
 
     def tables(self, class_names: Sequence[str]) -> Mapping[str, Rows]:
         """`classes.csv`: IoU, Dice, precision and recall of each class, and its pixels."""
-        from trainer.tasks._pixels import class_scores
+        from trainer.tasks._confusion import class_scores
 
         scores = class_scores(self.confusion)
         rows = [
@@ -71,14 +72,13 @@ class PixelEvaluator(Evaluator):
         self.masks: dict[int, Tensor] = {}
 
     def update(self, output: Tensor, targets: Tensor) -> None:
+        from trainer.tasks._confusion import SCORES
         from trainer.tasks._pixels import confusions, predicted_masks
 
         found = predicted_masks(output, targets.shape[1:])
         counts = confusions(found, targets, output.shape[1])
         total = counts.sum(0).cpu()
         self.confusion = total if self.confusion is None else self.confusion + total
-        from trainer.tasks._pixels import SCORES
-
         first = len(self.scores)
         self.scores += [float(SCORES["mean_iou"](one)) for one in counts.cpu()]
         self.masks |= {first + number: mask for number, mask in enumerate(found.byte().cpu())}
@@ -131,6 +131,15 @@ class Segmentation(Task):
             return Resized(OfPixels(**{"gamma": 2.0, **options}))
         kinds: dict[str, type[nn.Module]] = {"cross_entropy": OfPixels, "dice": Dice, "tversky": Tversky}
         return Resized(kinds[name](**options))
+
+    def check_weights(self, recipe: Recipe, class_names: Sequence[str]) -> None:
+        """Raises `UsageError` where a loss weighs classes that there are not, or by how many images they have."""
+        if any(one.options.get("weight") == "balanced" for one in recipe.loss.parts):
+            raise UsageError(
+                "`weight: balanced` counts the images of each class, and an image has pixels of several",
+                help="give the weight of each class, `--set 'train.loss.weight={NAME: 2}'` for example",
+            )
+        super().check_weights(recipe, class_names)
 
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:
         """Mean IoU and Dice of all pixels together, means over the classes that occur."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Loss, Recipe
 
@@ -43,6 +44,8 @@ class MetricSpec:
     """The format specification of its values."""
     title: str = ""
     """What it is called in tables and pictures, where that is not its name."""
+    listed: bool = True
+    """Whether tables of runs show it, which would have too many columns otherwise."""
 
     @property
     def log_name(self) -> str:
@@ -72,7 +75,7 @@ class Evaluation(ABC):
     loss: float
     """The mean loss of the images."""
     metrics: Mapping[str, float]
-    """The value of each metric of the task, by its name."""
+    """The value of each metric that is measured, by its name."""
 
     @property
     @abstractmethod
@@ -118,23 +121,33 @@ class Task(ABC):
     """The names of the losses that it can be trained by. The first one is its own, where a recipe names none."""
     mixes: bool = False
     """Whether its targets can be mixed, as mixup and cutmix do."""
+    balances: bool = False
+    """Whether its targets are classes, which `sampler: balanced` can draw equally often."""
 
     @property
     def metric(self) -> MetricSpec:
         """The metric that chooses the best weights of a run."""
         return self.metrics[0]
 
-    def metric_of(self, monitor: str | None, key: str = "early_stopping.monitor") -> MetricSpec:
+    def measured(self, plan: Plan) -> tuple[MetricSpec, ...]:
+        """Those of its metrics that are measured of a network."""
+        return self.metrics
+
+    def metric_of(
+        self, monitor: str | None, key: str = "early_stopping.monitor", plan: Plan | None = None
+    ) -> MetricSpec:
         """The metric of a name in logs, `val_…`; the task's first one for `None`. Raises `UsageError`.
 
-        `key` is where in the recipe the name stands.
+        `key` is where in the recipe the name stands; with a `plan`, it has to be measured of that network.
         """
-        known = {one.log_name: one for one in self.metrics} | {"val_loss": MetricSpec("loss", "min", ".4f")}
+        measured = self.metrics if plan is None else self.measured(plan)
+        known = {one.log_name: one for one in measured} | {"val_loss": MetricSpec("loss", "min", ".4f")}
         if monitor is None:
             return self.metric
         if monitor not in known:
+            of = f" of {show(plan.output)}" if plan and monitor in (one.log_name for one in self.metrics) else ""
             raise UsageError(
-                f"`train.{key}` is `{monitor}`, which {self.name} does not measure",
+                f"`train.{key}` is `{monitor}`, which {self.name}{of} does not measure",
                 help=did_you_mean(monitor, known) or f"choose one of {join_words(known)}",
             )
         return known[monitor]
@@ -166,16 +179,24 @@ class Task(ABC):
 
         `outputs` is how many channels or numbers the network gives.
         """
-        if not recipe.loss.terms:
-            return self.make_term(recipe.loss.name, recipe.loss.options)
-        from trainer.tasks._losses import Sum
+        from trainer.tasks._losses import ClassWeights, Sum
 
-        terms = [self.make_term(one.name, one.options) for one in recipe.loss.terms]
-        return Sum(terms, [one.factor for one in recipe.loss.terms])
+        def make(one: Loss) -> nn.Module:
+            options = one.options
+            if "weight" in options:
+                options["weight"] = ClassWeights(options["weight"], outputs)
+            return self.make_term(one.name, options)
+
+        if not recipe.loss.terms:
+            return make(recipe.loss)
+        return Sum([make(one) for one in recipe.loss.terms], [one.factor for one in recipe.loss.terms])
 
     @abstractmethod
     def make_term(self, name: str, options: dict[str, Any]) -> nn.Module:
-        """One of the task's losses by its name, with those of its arguments that are given."""
+        """One of the task's losses by its name, with those of its arguments that are given.
+
+        The weights of classes are a `trainer.tasks._losses.ClassWeights`.
+        """
 
     def make_answer(self, plan: Plan) -> nn.Module | None:
         """What makes of a network's output that of the trained module, if anything; it is given to loss and metrics."""
@@ -185,6 +206,25 @@ class Task(ABC):
         self, answer: nn.Module | None, loss: nn.Module, targets: Tensor
     ) -> None:
         """Set what `make_answer` and `make_loss` have made by the training targets, before the first step."""
+
+    def check_weights(self, recipe: Recipe, class_names: Sequence[str]) -> None:
+        """Raises `UsageError` where a loss weighs classes that there are not."""
+        for one in recipe.loss.parts:
+            weight = one.options.get("weight")
+            unknown = [name for name in weight if name not in class_names] if isinstance(weight, Mapping) else []
+            if unknown:
+                raise UsageError(
+                    f"`train.loss` weighs the class `{unknown[0]}`, which the data set does not have",
+                    help=did_you_mean(unknown[0], class_names) or f"the classes are {join_words(class_names)}",
+                )
+
+    def fit_weights(self, loss: nn.Module, targets: Tensor, class_names: Sequence[str]) -> None:
+        """Set the weights of classes in what `make_loss` has made, by the training targets, before the first step."""
+        from trainer.tasks._losses import ClassWeights
+
+        for part in loss.modules():
+            if isinstance(part, ClassWeights):
+                part.fit(targets, class_names)
 
     @abstractmethod
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:

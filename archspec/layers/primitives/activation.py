@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from archspec.foundation.arguments import Argument, boolean, choice, number
 from archspec.foundation.shapes import Shape
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, OUTPUT, Kept
-from archspec.layers.primitive import Arguments, Primitive
-
-if TYPE_CHECKING:
-    from torch import nn
+from archspec.layers.primitive import Arguments, Called
 
 
-class _Activation(Primitive):
+class _Activation(Called):
     rule = "unchanged"
     pointwise = True
     torch_class: ClassVar[str]
@@ -24,11 +22,8 @@ class _Activation(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return OUTPUT if self.keeps_output else INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        module: nn.Module = getattr(nn, self.torch_class)(**arguments)
-        return module
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call(f"nn.{self.torch_class}", **arguments)
 
 
 class Relu(_Activation):
@@ -125,7 +120,7 @@ class Sigmoid(_Activation):
     examples = ("sigmoid",)
 
 
-class Prelu(Primitive):
+class Prelu(Called):
     name = "prelu"
     doc = "x where it is positive, a learned multiple of x elsewhere."
     source = "https://arxiv.org/abs/1502.01852"
@@ -149,13 +144,12 @@ class Prelu(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        channels = 1 if arguments["shared"] else shape[0]
+        return call("nn.PReLU", num_parameters=channels, init=arguments["init"])
 
-        return nn.PReLU(1 if arguments["shared"] else shape[0], arguments["init"])
 
-
-class Softmax(Primitive):
+class Softmax(Called):
     name = "softmax"
     doc = "Exponentials that sum to 1: over the channels of a feature map, the features of a vector or token."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html"
@@ -166,7 +160,5 @@ class Softmax(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return OUTPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Softmax(dim=2 if len(shape) == 2 else 1)
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.Softmax", dim=2 if len(shape) == 2 else 1)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, choice, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import WHOLE, Reach, blocks
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
 
 LARGEST = 64
 """The largest window: its positions are counted in pairs of pairs, so one of 64 takes 128 MiB by itself."""
 
 
-class Attention(Primitive):
+class Attention(Called):
     name = "attention"
     doc = "Multi-head self-attention: each token takes from all tokens, weighed by how well they match."
     source = "https://arxiv.org/abs/1706.03762"
@@ -56,19 +52,9 @@ class Attention(Primitive):
             return Kept(values=tokens * (7 * width + 3 * arguments["heads"] * tokens))
         return Kept(values=tokens * (5 * width + arguments["heads"]))
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        class Attention(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.heads = nn.MultiheadAttention(shape[1], arguments["heads"], arguments["dropout"], batch_first=True)
-
-            def forward(self, input: Tensor) -> Tensor:
-                output: Tensor = self.heads(input, input, input, need_weights=False)[0]
-                return output
-
-        return traced(Attention())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        dropout = {"dropout": arguments["dropout"]} if arguments["dropout"] else {}
+        return call("Attention", shape[1], arguments["heads"], **dropout)
 
 
 def check_heads(name: str, heads: int, width: int) -> None:
@@ -77,17 +63,7 @@ def check_heads(name: str, heads: int, width: int) -> None:
         raise Fault("input-shape", f"`heads` ({heads}) of `{name}` does not divide its {width} features")
 
 
-def relative_positions(window: tuple[int, int]) -> Tensor:
-    """For each pair of a window's positions, the row of the table of biases that holds theirs; one after the other."""
-    import torch
-
-    rows, columns = torch.meshgrid(*map(torch.arange, window), indexing="ij")
-    down = rows.flatten()[:, None] - rows.flatten() + window[0] - 1
-    right = columns.flatten()[:, None] - columns.flatten() + window[1] - 1
-    return (down * (2 * window[1] - 1) + right).flatten()
-
-
-class MultiAxisAttention(Primitive):
+class MultiAxisAttention(Called):
     name = "multi_axis_attention"
     doc = "Multi-head self-attention within windows, or among positions spread evenly over the feature map (MaxViT)."
     source = "https://arxiv.org/abs/2204.01697"
@@ -143,42 +119,5 @@ class MultiAxisAttention(Primitive):
         # with one head, query and value are kept where they lie, in one tensor with the key
         return Kept(values=(5 if heads > 1 else 6) * prod(shape) + matches)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        return traced(_multi_axis_attention(arguments, shape))
-
-
-def _multi_axis_attention(arguments: Arguments, shape: Shape) -> nn.Module:
-    import torch
-    from torch import nn
-
-    channels, height, width = shape
-    size, head_size = arguments["size"], arguments["head_size"]
-    heads, count, groups = channels // head_size, size**2, height * width // size**2
-    if arguments["by"] == "window":
-        split, order = (height // size, size, width // size, size), (0, 1, 3, 2, 4, 5)
-    else:
-        split, order = (size, height // size, size, width // size), (0, 2, 4, 1, 3, 5)
-    back = tuple(sorted(range(6), key=order.__getitem__))
-    laid_out = (1, *split, channels)
-    ordered = tuple(laid_out[axis] for axis in order[1:])
-
-    class MultiAxisAttention(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.qkv = nn.Linear(channels, 3 * channels)
-            self.bias_table = nn.Parameter(nn.init.trunc_normal_(torch.empty((2 * size - 1) ** 2, heads), std=0.02))
-            self.out = nn.Linear(channels, channels)
-            self.position: Tensor
-            self.register_buffer("position", relative_positions((size, size)), persistent=False)
-
-        def forward(self, input: Tensor) -> Tensor:
-            x = input.permute(0, 2, 3, 1).reshape(-1, *split, channels).permute(order)
-            qkv = self.qkv(x.reshape(-1, groups, count, channels)).reshape(-1, groups, count, 3, heads, head_size)
-            query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)
-            bias = self.bias_table[self.position].view(count, count, heads).permute(2, 0, 1).contiguous()
-            match = query @ (key * channels**-0.5).transpose(-2, -1) + bias
-            x = (match.softmax(-1) @ value).transpose(2, 3).reshape(-1, groups, count, channels)
-            x = torch.reshape(self.out(x), (-1, *ordered)).permute(back)
-            return x.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
-
-    return MultiAxisAttention()
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("MultiAxisAttention", *shape, **dict(arguments))

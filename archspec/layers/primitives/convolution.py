@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show, window_count
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import Reach, same_windows, transposed_windows, windows
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class Conv(Primitive):
+class Conv(Called):
     name = "conv"
     doc = "A 2-d convolution."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
@@ -79,20 +77,8 @@ class Conv(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        padding = arguments["padding"]
-        return nn.Conv2d(
-            shape[0],
-            arguments["out"],
-            height_width(arguments["kernel"]),
-            height_width(arguments["stride"]),
-            padding if isinstance(padding, str) else height_width(padding),
-            height_width(arguments["dilation"]),
-            arguments["groups"],
-            arguments["bias"],
-        )
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.Conv2d", shape[0], arguments["out"], **_windows_named(arguments))
 
 
 class WsConv(Conv):
@@ -126,29 +112,12 @@ class WsConv(Conv):
         gained = out * (1 + fan_in) if arguments["gain"] else 0
         return Kept(input=True, once=out * (1 + 2 * fan_in) + gained)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-
-        plain: Any = super().module(arguments, shape)
-        gained, eps, factor = arguments["gain"], arguments["eps"], self._fan_in(arguments, shape) ** -0.5
-
-        class WsConv(nn.Conv2d):
-            def forward(self, input: Tensor) -> Tensor:
-                variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
-                weight = (self.weight - mean) * torch.rsqrt(variance + eps)
-                if gained:
-                    weight = weight * (self.gain * factor)
-                output: Tensor = self._conv_forward(input, weight, self.bias)
-                return output
-
-        plain.__class__ = WsConv
-        if gained:
-            plain.gain = nn.Parameter(torch.ones(arguments["out"], 1, 1, 1))
-        return traced(plain)
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = _windows_named(arguments) | {"gain": arguments["gain"], "eps": arguments["eps"]}
+        return call("WsConv", shape[0], arguments["out"], **named)
 
 
-class ConvTranspose(Primitive):
+class ConvTranspose(Called):
     name = "conv_transpose"
     doc = "A 2-d transposed convolution, which enlarges by its stride."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html"
@@ -205,20 +174,22 @@ class ConvTranspose(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = _windows_named(arguments) | {"output_padding": height_width(arguments["output_padding"])}
+        return call("nn.ConvTranspose2d", shape[0], arguments["out"], **named)
 
-        return nn.ConvTranspose2d(
-            shape[0],
-            arguments["out"],
-            height_width(arguments["kernel"]),
-            height_width(arguments["stride"]),
-            height_width(arguments["padding"]),
-            height_width(arguments["output_padding"]),
-            arguments["groups"],
-            arguments["bias"],
-            height_width(arguments["dilation"]),
-        )
+
+def _windows_named(arguments: Arguments) -> dict[str, Any]:
+    """What torch's convolutions take by name."""
+    padding = arguments["padding"]
+    return {
+        "kernel_size": height_width(arguments["kernel"]),
+        "stride": height_width(arguments["stride"]),
+        "padding": padding if isinstance(padding, str) else height_width(padding),
+        "dilation": height_width(arguments["dilation"]),
+        "groups": arguments["groups"],
+        "bias": arguments["bias"],
+    }
 
 
 def check_groups(name: str, groups: int, channels: int, out: int) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archspec.foundation.arguments import Argument, number
 from archspec.foundation.shapes import Shape
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, OUTPUT, Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
-
-if TYPE_CHECKING:
-    from torch import nn
+from archspec.layers.primitive import Arguments, Called
 
 
-class Power(Primitive):
+class Power(Called):
     name = "power"
     doc = "Each value to a constant power; not a number where it is negative and the power is no integer."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.pow.html"
@@ -25,19 +21,11 @@ class Power(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-
-        exponent: float = arguments["exponent"]
-
-        class Power(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                return input.pow(exponent)
-
-        return traced(Power())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("Power", arguments["exponent"])
 
 
-class Sqrt(Primitive):
+class Sqrt(Called):
     name = "sqrt"
     doc = "The square root of each value; not a number where it is negative."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.sqrt.html"
@@ -48,17 +36,11 @@ class Sqrt(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return OUTPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-
-        class Sqrt(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                return input.sqrt()
-
-        return traced(Sqrt())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("Sqrt")
 
 
-class LearnedFactor(Primitive):
+class LearnedFactor(Called):
     name = "learned_factor"
     doc = "Multiplies by one learned number (ReZero, SkipInit)."
     source = "https://arxiv.org/abs/2003.04887"
@@ -74,16 +56,5 @@ class LearnedFactor(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-
-        class LearnedFactor(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.weight = nn.Parameter(torch.tensor(float(arguments["value"])))
-
-            def forward(self, input: Tensor) -> Tensor:
-                return input * self.weight
-
-        return traced(LearnedFactor())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("LearnedFactor", arguments["value"])

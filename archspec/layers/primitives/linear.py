@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archspec.foundation.arguments import Argument, boolean, integer
 from archspec.foundation.shapes import Shape
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import LOCAL, Reach
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class Linear(Primitive):
+class Linear(Called):
     name = "linear"
     doc = "A fully connected layer on the last axis of a vector or a token sequence."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Linear.html"
@@ -46,7 +42,5 @@ class Linear(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Linear(shape[-1], arguments["out"], arguments["bias"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.Linear", shape[-1], arguments["out"], bias=arguments["bias"])

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, boolean, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import LOCAL, WHOLE, Reach
-
-if TYPE_CHECKING:
-    from torch import nn
 
 NO_CHANNELS = "it takes no channels: they follow from the tensor"
 EPS = Argument("eps", number(above=0, below=1), 1e-5, "added to the variance", NO_CHANNELS)
 AFFINE = Argument("affine", boolean(), True, "scale and shift the result by learned values")
 
 
-class _Norm(Primitive):
+class _Norm(Called):
     weights = ("weight", "bias")
 
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
@@ -53,11 +50,8 @@ class BatchNorm(_Norm):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, once=2 * shape[0])
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        kind = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
-        return kind(shape[0], arguments["eps"], arguments["momentum"], arguments["affine"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call(f"nn.BatchNorm{2 if len(shape) == 3 else 1}d", shape[0], **arguments)
 
 
 class GroupNorm(_Norm):
@@ -84,13 +78,12 @@ class GroupNorm(_Norm):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, values=2 * arguments["groups"])
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = {name: arguments[name] for name in ("eps", "affine")}
+        return call("nn.GroupNorm", arguments["groups"], shape[0], **named)
 
-        return nn.GroupNorm(arguments["groups"], shape[0], arguments["eps"], arguments["affine"])
 
-
-class LayerNorm(Primitive):
+class LayerNorm(Called):
     name = "layer_norm"
     doc = "Normalises each sample over all of a feature map or vector, and each token over its features."
     source = "https://arxiv.org/abs/1607.06450"
@@ -112,10 +105,10 @@ class LayerNorm(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, values=2 * (shape[0] if len(shape) == 2 else 1))
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.LayerNorm(self._normalized(shape), arguments["eps"], arguments["affine"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        size = self._normalized(shape)
+        named = {"eps": arguments["eps"], "elementwise_affine": arguments["affine"]}
+        return call("nn.LayerNorm", size[0] if len(size) == 1 else size, **named)
 
 
 class LayerNorm2d(_Norm):
@@ -134,16 +127,8 @@ class LayerNorm2d(_Norm):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, values=2 * shape[1] * shape[2])
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-        from torch.nn.functional import layer_norm
-
-        class LayerNorm2d(nn.LayerNorm):
-            def forward(self, input: Tensor) -> Tensor:
-                last = input.permute(0, 2, 3, 1)
-                return layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps).permute(0, 3, 1, 2)
-
-        return traced(LayerNorm2d(shape[0], arguments["eps"], arguments["affine"]))
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("LayerNorm2d", shape[0], eps=arguments["eps"], elementwise_affine=arguments["affine"])
 
 
 class InstanceNorm(_Norm):
@@ -166,13 +151,11 @@ class InstanceNorm(_Norm):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, values=(3 if arguments["affine"] else 2) * shape[0])
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.InstanceNorm2d(shape[0], arguments["eps"], affine=arguments["affine"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.InstanceNorm2d", shape[0], **arguments)
 
 
-class LocalResponseNorm(Primitive):
+class LocalResponseNorm(Called):
     name = "local_response_norm"
     doc = "Divides each value by a power of the mean square over neighbouring channels (AlexNet)."
     source = "https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
@@ -195,13 +178,11 @@ class LocalResponseNorm(Primitive):
         padded = channels + arguments["size"] - 1
         return Kept(input=True, values=(padded + 2 * channels) * height * width)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.LocalResponseNorm(arguments["size"], arguments["alpha"], arguments["beta"], arguments["k"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.LocalResponseNorm", **arguments)
 
 
-class GlobalResponseNorm(Primitive):
+class GlobalResponseNorm(Called):
     name = "global_response_norm"
     doc = "Adds to each channel itself times its norm over all positions, relative to the mean norm of the channels."
     source = "https://arxiv.org/abs/2301.00808"
@@ -219,22 +200,5 @@ class GlobalResponseNorm(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, values=prod(shape) + 2 * shape[0] + 1)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-
-        eps: float = arguments["eps"]
-
-        class GlobalResponseNorm(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.weight = nn.Parameter(torch.zeros(shape[0]))
-                self.bias = nn.Parameter(torch.zeros(shape[0]))
-
-            def forward(self, input: Tensor) -> Tensor:
-                norm = torch.linalg.vector_norm(input, dim=(2, 3), keepdim=True)
-                relative = norm / (norm.mean(dim=1, keepdim=True) + eps)
-                scaled: Tensor = self.weight.view(1, -1, 1, 1) * (input * relative)
-                return input + self.bias.view(1, -1, 1, 1) + scaled
-
-        return traced(GlobalResponseNorm())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("GlobalResponseNorm", shape[0], eps=arguments["eps"])

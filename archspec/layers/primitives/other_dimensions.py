@@ -7,18 +7,16 @@ alone could not tell which is meant.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from archspec.foundation.arguments import LARGEST, Argument, Schema, boolean, choice, either, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show, window_count
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, NOTHING, Kept
-from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.primitives.convolution import check_groups
 from archspec.layers.reach import Reach, same_windows, windows
-
-if TYPE_CHECKING:
-    from torch import nn
 
 _AXES = {1: "a sequence (channels×length)", 3: "a volume (channels×depth×height×width)"}
 _WINDOWS = {1: "C×L → {0}×L′", 3: "C×D×H×W → {0}×D′×H′×W′"}
@@ -30,7 +28,7 @@ def _sizes(axes: int, minimum: int) -> Schema:
     return one if axes == 1 else either(one, {"type": "array", "items": one, "minItems": axes, "maxItems": axes})
 
 
-class _OnAxes(Primitive):
+class _OnAxes(Called):
     axes: ClassVar[int]
     torch_class: ClassVar[str]
     """Its class in `torch.nn`, less the number of its axes."""
@@ -45,10 +43,8 @@ class _OnAxes(Primitive):
         """An integer for all axes, or a list, as one integer for each axis."""
         return (value,) * self.axes if isinstance(value, int) else tuple(value)
 
-    def kind(self) -> Any:
-        from torch import nn
-
-        return getattr(nn, f"{self.torch_class}{self.axes}d")
+    def kind(self) -> str:
+        return f"nn.{self.torch_class}{self.axes}d"
 
     def windows(self, arguments: Arguments, size: Shape) -> Shape:
         """How many windows fit along each axis. Raises `Fault` where none does."""
@@ -112,19 +108,12 @@ class _Conv(_OnAxes):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named: dict[str, Any] = {name: self.each(arguments[name]) for name in ("kernel", "stride", "dilation")}
         padding = arguments["padding"]
-        module: nn.Module = self.kind()(
-            shape[0],
-            arguments["out"],
-            self.each(arguments["kernel"]),
-            self.each(arguments["stride"]),
-            padding if isinstance(padding, str) else self.each(padding),
-            self.each(arguments["dilation"]),
-            arguments["groups"],
-            arguments["bias"],
-        )
-        return module
+        named["padding"] = padding if isinstance(padding, str) else self.each(padding)
+        kernel, groups = named.pop("kernel"), arguments["groups"]
+        return call(self.kind(), shape[0], arguments["out"], kernel, **named, groups=groups, bias=arguments["bias"])
 
 
 def _pool_arguments(axes: int) -> tuple[Argument, ...]:
@@ -153,15 +142,11 @@ class _Pool(_OnAxes):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, indices=prod(output)) if self.torch_class == "MaxPool" else INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
         kernel, stride = self.each(arguments["kernel"]), arguments["stride"]
-        module: nn.Module = self.kind()(
-            kernel,
-            kernel if stride is None else self.each(stride),
-            self.each(arguments["padding"]),
-            ceil_mode=arguments["ceil_mode"],
-        )
-        return module
+        stride = None if stride is None or self.each(stride) == kernel else self.each(stride)
+        padding, ceil_mode = self.each(arguments["padding"]), arguments["ceil_mode"]
+        return call(self.kind(), kernel, stride=stride, padding=padding, ceil_mode=ceil_mode)
 
 
 class _GlobalAvgPool(_OnAxes):
@@ -174,9 +159,8 @@ class _GlobalAvgPool(_OnAxes):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        module: nn.Module = self.kind()(1)
-        return module
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call(self.kind(), 1)
 
 
 class _BatchNorm(_OnAxes):
@@ -200,9 +184,8 @@ class _BatchNorm(_OnAxes):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, once=2 * shape[0])
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        module: nn.Module = self.kind()(shape[0], arguments["eps"], arguments["momentum"], arguments["affine"])
-        return module
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call(self.kind(), shape[0], **arguments)
 
 
 _CONV_RULE = ", L′ = ⌊(L + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same` keeps the size"

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from math import comb, prod
-from typing import TYPE_CHECKING
+from math import prod
+from typing import ClassVar
 
 from archspec.foundation.arguments import Argument, Schema, boolean, either, integer, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, sees_padding_only, show, window_count
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, NOTHING, Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import Reach, cells, windows
-
-if TYPE_CHECKING:
-    from torch import nn
 
 OPTIONAL_PAIR: Schema = either(pair(1), {"type": "null"})
 KERNEL = Argument("kernel", pair(1), doc="window size")
@@ -22,7 +20,8 @@ PADDING = Argument("padding", pair(0), 0, "added around the input, at most half 
 CEIL_MODE = Argument("ceil_mode", boolean(), False, "round the output size up, not down")
 
 
-class _Pool(Primitive):
+class _Pool(Called):
+    torch_class: ClassVar[str]
     rule = "C×H×W → C×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `ceil_mode` rounds up"
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -62,9 +61,16 @@ class _Pool(Primitive):
     def stride(self, arguments: Arguments) -> tuple[int, int]:
         return height_width(arguments["kernel"] if arguments["stride"] is None else arguments["stride"])
 
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        kernel, stride = height_width(arguments["kernel"]), self.stride(arguments)
+        named = {name: one for name, one in arguments.items() if name in ("ceil_mode", "count_include_pad")}
+        named |= {name: height_width(arguments[name]) for name in ("padding", "dilation") if name in arguments}
+        return call(self.torch_class, kernel_size=kernel, stride=None if stride == kernel else stride, **named)
+
 
 class MaxPool(_Pool):
     name = "max_pool"
+    torch_class = "nn.MaxPool2d"
     doc = "The largest value of each window."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
     arguments = (
@@ -79,20 +85,10 @@ class MaxPool(_Pool):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, indices=prod(output))
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.MaxPool2d(
-            height_width(arguments["kernel"]),
-            self.stride(arguments),
-            height_width(arguments["padding"]),
-            height_width(arguments["dilation"]),
-            ceil_mode=arguments["ceil_mode"],
-        )
-
 
 class AvgPool(_Pool):
     name = "avg_pool"
+    torch_class = "nn.AvgPool2d"
     doc = "The mean of each window."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html"
     arguments = (
@@ -107,19 +103,8 @@ class AvgPool(_Pool):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
 
-        return nn.AvgPool2d(
-            height_width(arguments["kernel"]),
-            self.stride(arguments),
-            height_width(arguments["padding"]),
-            arguments["ceil_mode"],
-            arguments["count_include_pad"],
-        )
-
-
-class AdaptiveAvgPool(Primitive):
+class AdaptiveAvgPool(Called):
     name = "adaptive_avg_pool"
     doc = "The mean of each cell of a grid of a given size, whatever the input's size."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html"
@@ -136,13 +121,11 @@ class AdaptiveAvgPool(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING if height_width(arguments["size"]) == (1, 1) else INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveAvgPool2d(height_width(arguments["size"]))
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.AdaptiveAvgPool2d", height_width(arguments["size"]))
 
 
-class GlobalAvgPool(Primitive):
+class GlobalAvgPool(Called):
     name = "global_avg_pool"
     doc = "The mean of each channel over all positions; `flatten` then makes a vector of it."
     source = "https://arxiv.org/abs/1312.4400"
@@ -155,13 +138,11 @@ class GlobalAvgPool(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveAvgPool2d(1)
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.AdaptiveAvgPool2d", 1)
 
 
-class AdaptiveMaxPool(Primitive):
+class AdaptiveMaxPool(Called):
     name = "adaptive_max_pool"
     doc = "The largest value of each cell of a grid of a given size, whatever the input's size."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html"
@@ -178,13 +159,11 @@ class AdaptiveMaxPool(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, indices=prod(output))
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveMaxPool2d(height_width(arguments["size"]))
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.AdaptiveMaxPool2d", height_width(arguments["size"]))
 
 
-class GlobalMaxPool(Primitive):
+class GlobalMaxPool(Called):
     name = "global_max_pool"
     doc = "The largest value of each channel over all positions; `flatten` then makes a vector of it."
     source = "https://arxiv.org/abs/1807.06521"
@@ -197,16 +176,14 @@ class GlobalMaxPool(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, indices=prod(output))
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.AdaptiveMaxPool2d(1)
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.AdaptiveMaxPool2d", 1)
 
 
 ODD: Schema = {"type": "integer", "enum": [3, 5, 7]}
 
 
-class BlurPool(Primitive):
+class BlurPool(Called):
     name = "blur_pool"
     doc = "Every stride-th position of a feature map blurred by fixed binomial weights; its edges are reflected."
     source = "https://arxiv.org/abs/1904.11486"
@@ -235,24 +212,5 @@ class BlurPool(Primitive):
         around = arguments["kernel"] // 2 * 2
         return Kept(input=True, values=shape[0] * (shape[1] + around) * (shape[2] + around))
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-        from torch.nn.functional import conv2d, pad
-
-        channels, size, stride = shape[0], arguments["kernel"], arguments["stride"]
-        reach = size // 2
-
-        class BlurPool(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                row = torch.tensor([comb(size - 1, tap) for tap in range(size)], dtype=torch.float32)
-                weight = torch.outer(row, row) / 4 ** (size - 1)
-                self.weight: Tensor
-                self.register_buffer("weight", weight.expand(channels, 1, size, size).clone(), persistent=False)
-
-            def forward(self, input: Tensor) -> Tensor:
-                around = pad(input, (reach, reach, reach, reach), "reflect")
-                return conv2d(around, self.weight, stride=stride, groups=channels)
-
-        return traced(BlurPool())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("BlurPool", shape[0], arguments["kernel"], arguments["stride"])

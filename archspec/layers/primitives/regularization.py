@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from archspec.foundation.arguments import Argument, choice, number
 from archspec.foundation.shapes import Shape
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import VIEW, Kept
-from archspec.layers.primitive import Arguments, Primitive
+from archspec.layers.primitive import Arguments, Called
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 SHARE = "it is a share of the values: 0.2 for 20 %; at 1, nothing would pass in training"
 
 
-class Dropout(Primitive):
+class Dropout(Called):
     name = "dropout"
     doc = "Sets each value to zero with probability p in training, and scales the others up."
     source = "https://jmlr.org/papers/v15/srivastava14a.html"
@@ -29,13 +30,11 @@ class Dropout(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(values=prod(shape)) if arguments["p"] else VIEW  # the mask, as factors
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Dropout(arguments["p"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.Dropout", arguments["p"])
 
 
-class StochasticDepth(Primitive):
+class StochasticDepth(Called):
     name = "stochastic_depth"
     doc = "Sets whole samples to zero with probability p in training, and scales the others up."
     source = "https://arxiv.org/abs/1603.09382"
@@ -52,6 +51,10 @@ class StochasticDepth(Primitive):
         if not arguments["p"]:
             return VIEW
         return Kept(values=1) if arguments["mode"] == "row" else Kept(once=1)
+
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = {} if arguments["mode"] == "row" else {"mode": arguments["mode"]}
+        return call("StochasticDepth", arguments["p"], **named)
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torchvision.ops import StochasticDepth

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, NOTHING, Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import AxisReach, Reach, interpolated, repeated, windows
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class Upsample(Primitive):
+class Upsample(Called):
     name = "upsample"
     doc = "A feature map enlarged by interpolation."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Upsample.html"
@@ -47,19 +43,19 @@ class Upsample(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
         size = arguments["size"]
-        return nn.Upsample(
+        factor = tuple(map(float, height_width(arguments["scale"]))) if size is None else None
+        return call(
+            "nn.Upsample",
             size=None if size is None else height_width(size),
-            scale_factor=tuple(map(float, height_width(arguments["scale"]))) if size is None else None,
+            scale_factor=factor,
             mode=arguments["mode"],
             align_corners=None if arguments["mode"] == "nearest" else arguments["align_corners"],
         )
 
 
-class Pad(Primitive):
+class Pad(Called):
     name = "pad"
     doc = "Rows and columns added around a feature map."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pad.html"
@@ -104,14 +100,12 @@ class Pad(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT if arguments["mode"] in ("reflect", "replicate") else NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
         sides = self._sides(arguments)
         if arguments["mode"] == "constant":
-            return nn.ConstantPad2d(sides, arguments["value"])
-        kinds = {"reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d, "circular": nn.CircularPad2d}
-        return kinds[arguments["mode"]](sides)
+            return call("nn.ConstantPad2d", sides, value=arguments["value"])
+        kinds = {"reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}
+        return call(f"nn.{kinds[arguments['mode']]}Pad2d", sides)
 
 
 def _filled(mode: str, size: int, before: int, after: int) -> AxisReach:
@@ -126,7 +120,7 @@ def _filled(mode: str, size: int, before: int, after: int) -> AxisReach:
     return AxisReach(found, found, size)
 
 
-class PixelShuffle(Primitive):
+class PixelShuffle(Called):
     name = "pixel_shuffle"
     doc = "Channels laid out as a finer grid of positions."
     source = "https://arxiv.org/abs/1609.05158"
@@ -149,13 +143,11 @@ class PixelShuffle(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.PixelShuffle(arguments["factor"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.PixelShuffle", arguments["factor"])
 
 
-class PatchMerging(Primitive):
+class PatchMerging(Called):
     name = "patch_merging"
     doc = "The four positions of each 2×2 patch, joined on their channels; an odd size is filled up with zeros (Swin)."
     source = "https://arxiv.org/abs/2103.14030"
@@ -173,17 +165,5 @@ class PatchMerging(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-        from torch.nn.functional import pad
-
-        _, height, width = shape
-
-        class PatchMerging(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                even = pad(input, (0, width % 2, 0, height % 2)) if height % 2 or width % 2 else input
-                # down each column of the patch, then the next one
-                return torch.cat([even[:, :, i::2, j::2] for j in (0, 1) for i in (0, 1)], dim=1)
-
-        return traced(PatchMerging())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("PatchMerging", shape[1], shape[2])

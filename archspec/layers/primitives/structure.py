@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from archspec.foundation.arguments import Argument, Schema, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, NOTHING, VIEW, Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import Reach, windows
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Identity(Primitive):
+class Identity(Called):
     name = "identity"
     doc = "The input, unchanged."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Identity.html"
@@ -28,13 +29,11 @@ class Identity(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Identity()
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.Identity")
 
 
-class Flatten(Primitive):
+class Flatten(Called):
     name = "flatten"
     doc = "All values of a sample as one vector."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Flatten.html"
@@ -50,13 +49,11 @@ class Flatten(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Flatten()
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.Flatten")
 
 
-class Subsample(Primitive):
+class Subsample(Called):
     name = "subsample"
     doc = "Every stride-th row and column; new channels, after the old ones, hold zeros (ResNet's shortcut A)."
     source = "https://arxiv.org/abs/1512.03385"
@@ -82,18 +79,16 @@ class Subsample(Primitive):
         windows = shape[0] * prod(output[1:])
         return Kept(input=True, indices=windows)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
         # a window of one pixel takes every stride-th value as it is; the third axis of ZeroPad3d is the channels
-        pick = nn.MaxPool2d(kernel_size=1, stride=height_width(arguments["stride"]))
-        return nn.Sequential(pick, nn.ZeroPad3d((0, 0, 0, 0, 0, arguments["out"] - shape[0])))
+        pick = call("nn.MaxPool2d", kernel_size=1, stride=height_width(arguments["stride"]))
+        return call("nn.Sequential", pick, call("nn.ZeroPad3d", (0, 0, 0, 0, 0, arguments["out"] - shape[0])))
 
 
 _REST: Schema = {"type": "integer", "enum": [-1]}
 
 
-class Reshape(Primitive):
+class Reshape(Called):
     name = "reshape"
     doc = "The same values in the same order, in another shape."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.reshape.html"
@@ -122,10 +117,8 @@ class Reshape(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.Sequential(nn.Flatten(), nn.Unflatten(1, self.output(arguments, shape)))
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.Sequential", call("nn.Flatten"), call("nn.Unflatten", 1, self.output(arguments, shape)))
 
 
 _ORDERS: Schema = {
@@ -135,7 +128,7 @@ _ORDERS: Schema = {
 }
 
 
-class Permute(Primitive):
+class Permute(Called):
     name = "permute"
     doc = "The axes of a sample in another order."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
@@ -155,6 +148,9 @@ class Permute(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("Permute", 0, *(axis + 1 for axis in arguments["axes"]))
+
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         from torchvision.ops import Permute
 
@@ -162,7 +158,7 @@ class Permute(Primitive):
         return module
 
 
-class ChannelShuffle(Primitive):
+class ChannelShuffle(Called):
     name = "channel_shuffle"
     doc = "Deals the channels of several groups out in turns, so that the groups mix."
     source = "https://arxiv.org/abs/1707.01083"
@@ -181,13 +177,11 @@ class ChannelShuffle(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import nn
-
-        return nn.ChannelShuffle(arguments["groups"])
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("nn.ChannelShuffle", arguments["groups"])
 
 
-class ChannelSlice(Primitive):
+class ChannelSlice(Called):
     name = "channel_slice"
     doc = "The channels from `start` up to but not including `stop`."
     source = "https://arxiv.org/abs/1807.11164"
@@ -214,19 +208,11 @@ class ChannelSlice(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-
-        start, stop = self._bounds(arguments, shape)
-
-        class ChannelSlice(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                return input[:, start:stop]
-
-        return traced(ChannelSlice())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("ChannelSlice", *self._bounds(arguments, shape))
 
 
-class Scale(Primitive):
+class Scale(Called):
     name = "scale"
     doc = "Multiplies by a constant."
     source = "https://arxiv.org/abs/1602.07261"
@@ -238,19 +224,11 @@ class Scale(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-
-        factor: float = arguments["factor"]
-
-        class Scale(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                return input * factor
-
-        return traced(Scale())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("Scale", arguments["factor"])
 
 
-class LayerScale(Primitive):
+class LayerScale(Called):
     name = "layer_scale"
     doc = "Multiplies each channel of a feature map, or each feature, by a learned value."
     source = "https://arxiv.org/abs/2103.17239"
@@ -266,22 +244,12 @@ class LayerScale(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-
-        class LayerScale(nn.Module):
-            def __init__(self, size: Shape) -> None:
-                super().__init__()
-                self.weight = nn.Parameter(torch.full(size, float(arguments["value"])))
-
-            def forward(self, input: Tensor) -> Tensor:
-                return self.weight * input
-
-        return traced(LayerScale(self.parameters(arguments, shape)["weight"]))
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        size = self.parameters(arguments, shape)["weight"]
+        return call("LayerScale", *size, value=arguments["value"])
 
 
-class Reduce(Primitive):
+class Reduce(Called):
     name = "reduce"
     doc = "The mean, sum, largest or smallest value, or Euclidean norm, along one axis."
     source = "https://docs.pytorch.org/docs/stable/torch.html#reduction-ops"
@@ -310,18 +278,6 @@ class Reduce(Primitive):
         both = arguments["by"] not in ("mean", "sum")
         return Kept(input=both, output=both)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-
-        by: str = arguments["by"]
-        kinds = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}
-        take = kinds.get(by, torch.linalg.vector_norm)
-        axis, keep = arguments["axis"] + 1, arguments["keep"]
-
-        class Reduce(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                reduced: Tensor = take(input, dim=axis, keepdim=keep)
-                return reduced
-
-        return traced(Reduce())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = {} if arguments["keep"] else {"keep": False}
+        return call("Reduce", arguments["by"], arguments["axis"] + 1, **named)

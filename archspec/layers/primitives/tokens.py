@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from archspec.foundation.arguments import Argument, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import NOTHING, VIEW, Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import Reach
 
-if TYPE_CHECKING:
-    from torch import nn
 
-
-class _OnTokens(Primitive):
+class _OnTokens(Called):
     example_input = (16, 8)
 
     def tokens(self, shape: Shape) -> tuple[int, int]:
@@ -27,7 +23,7 @@ class _OnTokens(Primitive):
         return shape[0], shape[1]
 
 
-class Tokens(Primitive):
+class Tokens(Called):
     name = "tokens"
     doc = "A feature map as a sequence of tokens, one for each position, row by row."
     source = "https://arxiv.org/abs/2010.11929"
@@ -44,14 +40,8 @@ class Tokens(Primitive):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-
-        class Tokens(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                return input.flatten(2).transpose(1, 2)
-
-        return traced(Tokens())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("Tokens")
 
 
 class FeatureMap(_OnTokens):
@@ -76,16 +66,8 @@ class FeatureMap(_OnTokens):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-
-        features, *size = self.output(arguments, shape)
-
-        class FeatureMap(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                return input.transpose(1, 2).reshape(-1, features, *size)
-
-        return traced(FeatureMap())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("FeatureMap", *self.output(arguments, shape))
 
 
 class ClassToken(_OnTokens):
@@ -109,19 +91,8 @@ class ClassToken(_OnTokens):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-
-        class ClassToken(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.weight = nn.Parameter(torch.zeros(1, 1, shape[1]))
-
-            def forward(self, input: Tensor) -> Tensor:
-                return torch.cat([self.weight.expand(input.shape[0], -1, -1), input], dim=1)
-
-        return traced(ClassToken())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("ClassToken", shape[1])
 
 
 class PositionEmbedding(_OnTokens):
@@ -143,19 +114,8 @@ class PositionEmbedding(_OnTokens):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        import torch
-        from torch import Tensor, nn
-
-        class PositionEmbedding(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.weight = nn.Parameter(torch.empty(1, *shape).normal_(std=arguments["std"]))
-
-            def forward(self, input: Tensor) -> Tensor:
-                return input + self.weight
-
-        return traced(PositionEmbedding())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("PositionEmbedding", *shape, std=arguments["std"])
 
 
 class Token(_OnTokens):
@@ -178,13 +138,5 @@ class Token(_OnTokens):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        from torch import Tensor, nn
-
-        index: int = arguments["index"]
-
-        class Token(nn.Module):
-            def forward(self, input: Tensor) -> Tensor:
-                return input[:, index]
-
-        return traced(Token())
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        return call("Token", arguments["index"])

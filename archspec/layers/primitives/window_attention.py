@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
-
 from archspec.foundation.arguments import Argument, choice, integer, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width
+from archspec.layers.calls import Call, call
 from archspec.layers.kept import Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
-from archspec.layers.primitives.attention import LARGEST, check_heads, relative_positions
+from archspec.layers.primitive import Arguments, Called
+from archspec.layers.primitives.attention import LARGEST, check_heads
 from archspec.layers.reach import Reach, blocks
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
-
-class WindowAttention(Primitive):
+class WindowAttention(Called):
     name = "window_attention"
     doc = "Multi-head self-attention within each window of a feature map, biased by relative position (Swin)."
     source = "https://arxiv.org/abs/2103.14030"
@@ -92,8 +87,11 @@ class WindowAttention(Primitive):
         tensors = 8 if heads > 1 else 7
         return Kept(values=positions * (tensors * channels + 4 * heads) + 2 * matches, once=biases)
 
-    def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
-        return traced(_window_attention(arguments, shape))
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        name = "WindowAttention" if arguments["version"] == "v1" else "WindowAttentionV2"
+        window, shift = height_width(arguments["window"]), height_width(arguments["shift"])
+        moved = {"shift": shift} if any(shift) else {}
+        return call(name, *shape, arguments["heads"], window, **moved)
 
 
 HIDDEN = 512
@@ -112,110 +110,3 @@ class _Windows:
         self.padded = (self.rows * self.window[0], self.columns * self.window[1])
         moved = zip(height_width(arguments["shift"]), (self.rows, self.columns), strict=True)
         self.shift = tuple(shift if count > 1 else 0 for shift, count in moved)
-
-    def split(self, images: Tensor) -> Tensor:
-        """`(N, C, H, W)` → `(N·windows, positions, C)`."""
-        import torch
-        from torch.nn.functional import pad
-
-        x = images.permute(0, 2, 3, 1)
-        x = pad(x, (0, 0, 0, self.padded[1] - self.width, 0, self.padded[0] - self.height))
-        if any(self.shift):
-            x = torch.roll(x, (-self.shift[0], -self.shift[1]), (1, 2))
-        x = x.reshape(-1, self.rows, self.window[0], self.columns, self.window[1], self.channels)
-        return x.permute(0, 1, 3, 2, 4, 5).reshape(-1, self.size, self.channels)
-
-    def join(self, x: Tensor) -> Tensor:
-        """`(N·windows, positions, C)` → `(N, C, H, W)`."""
-        import torch
-
-        x = x.view(-1, self.rows, self.columns, *self.window, self.channels)
-        x = x.permute(0, 1, 3, 2, 4, 5).reshape(-1, *self.padded, self.channels)
-        if any(self.shift):
-            x = torch.roll(x, self.shift, (1, 2))
-        return x[:, : self.height, : self.width].contiguous().permute(0, 3, 1, 2)
-
-    def mask(self) -> Tensor:
-        """−100 where two positions of a moved window come from opposite ends of the map, else 0."""
-        import torch
-
-        regions = []
-        for size, one, moved in zip(self.padded, self.window, self.shift, strict=True):
-            region = torch.zeros(size)
-            if moved:
-                region[-one:-moved] = 1
-                region[-moved:] = 2
-            regions.append(region)
-        region = (regions[0][:, None] * 3 + regions[1]).view(self.rows, self.window[0], self.columns, self.window[1])
-        region = region.permute(0, 2, 1, 3).reshape(self.count, 1, -1)
-        return (region != region.transpose(1, 2)).float().mul(-100.0)[:, None]
-
-
-def _window_attention(arguments: Arguments, shape: Shape) -> nn.Module:
-    import torch
-    from torch import nn
-    from torch.nn.functional import linear, normalize
-
-    channels, heads, cosine = shape[0], arguments["heads"], arguments["version"] == "v2"
-    windows = _Windows(arguments, shape)
-    size = windows.size
-
-    class WindowAttention(nn.Module):
-        position: Tensor
-        offsets: Tensor
-        keys: Tensor
-        mask: Tensor
-
-        def __init__(self) -> None:
-            super().__init__()
-            if cosine:
-                self.temperature = nn.Parameter(torch.log(10 * torch.ones(heads, 1, 1)))
-            else:
-                table = torch.empty((2 * windows.window[0] - 1) * (2 * windows.window[1] - 1), heads)
-                self.bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
-            self.qkv = nn.Linear(channels, 3 * channels)
-            self.out = nn.Linear(channels, channels)
-            self.register_buffer("position", relative_positions(windows.window), persistent=False)
-            if cosine:
-                self.bias_network = nn.Sequential(nn.Linear(2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, heads, bias=False))
-                self.register_buffer("offsets", _log_offsets(windows.window), persistent=False)
-                # keys have no bias: it would be the same for all of them
-                keys = torch.tensor([False, True, False]).repeat_interleave(channels)
-                self.register_buffer("keys", keys, persistent=False)
-                with torch.no_grad():
-                    self.qkv.bias.masked_fill_(self.keys, 0)
-            if any(windows.shift):
-                self.register_buffer("mask", windows.mask(), persistent=False)
-
-        def bias(self) -> Tensor:
-            table = self.bias_network(self.offsets).view(-1, heads) if cosine else self.bias_table
-            bias: Tensor = table[self.position].view(size, size, heads).permute(2, 0, 1).contiguous()
-            return 16 * torch.sigmoid(bias) if cosine else bias
-
-        def forward(self, input: Tensor) -> Tensor:
-            bias = self.bias()
-            x = windows.split(input)
-            qkv_bias = self.qkv.bias.clone().masked_fill_(self.keys, 0) if cosine else self.qkv.bias
-            qkv = linear(x, self.qkv.weight, qkv_bias)
-            query, key, value = qkv.reshape(-1, size, 3, heads, channels // heads).permute(2, 0, 3, 1, 4).unbind(0)
-            if cosine:
-                match = normalize(query, dim=-1) @ normalize(key, dim=-1).transpose(-2, -1)
-                match = match * torch.clamp(self.temperature, max=math.log(100.0)).exp()
-            else:
-                match = (query * (channels // heads) ** -0.5) @ key.transpose(-2, -1)
-            match = match + bias
-            if any(windows.shift):
-                match = match.view(-1, windows.count, heads, size, size) + self.mask
-                match = match.view(-1, heads, size, size)
-            return windows.join(self.out((match.softmax(-1) @ value).transpose(1, 2).reshape(-1, size, channels)))
-
-    return WindowAttention()
-
-
-def _log_offsets(window: tuple[int, int]) -> Tensor:
-    """The distances between positions, `(2·height − 1, 2·width − 1, 2)`, on a logarithmic scale from −1 to 1."""
-    import torch
-
-    axes = [torch.arange(-(size - 1), size, dtype=torch.float32) / (size - 1) * 8 for size in window]
-    offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
-    return torch.sign(offsets) * torch.log2(torch.abs(offsets) + 1.0) / 3.0

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 
 from archspec.foundation.errors import Mark
 from archspec.foundation.shapes import Shape
-from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphNode, GraphWire
+from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphNode, GraphPart, GraphWire
 from archspec.plan.nodes import Group, Layer, Node
 from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import HEAVY, Line, block_lines, cell_lines, cut, family
@@ -214,6 +214,7 @@ class Outline:
                     node.block,
                     inner,
                     node.share,
+                    *((node.split, node.axis) if exact else (bool(node.split), node.axis)),
                     *((node.input, node.output, node.frozen_arguments) if exact else ()),
                 )
             elif isinstance(node, Layer):
@@ -238,12 +239,20 @@ class Outline:
     def _merge(self, item: GraphGroup) -> Part:
         node = item.node
         pairs = zip(node.children, item.children, strict=True)
-        branches = tuple(sides(list(self._folded(self._parts(child, ""), similar=False))) for _, child in pairs)
+        inner = [sides(list(self._folded(self._parts(child, ""), similar=False))) for _, child in pairs]
+        taken = [[self._taken(part, node.input)] for part in item.parts] or [[] for _ in inner]
+        branches = tuple([*part, *branch] for part, branch in zip(taken, inner, strict=True))
         own = node.macs - sum(child.macs for _, child in node.children)
         return Part(
             "merge", (Line(node.kind),), "merge", item.path, item.start, item.stop, node.input, node.output,
             0, own, 0, mark=node.mark, item=item, branches=branches,
         )  # fmt: skip
+
+    def _taken(self, part: GraphPart, whole: Shape) -> Part:
+        """The part of a tensor that a branch takes."""
+        axis = f", axis {part.axis}" if part.axis else ""
+        place = (part.path, part.id, part.id + 1, whole, part.output)
+        return Part("part", (Line(f"{part.start}–{part.stop - 1}{axis}", small=True),), "wire", *place, mark=part.mark)
 
     def _group(self, item: GraphGroup, kind: str, lines: tuple[Line, ...]) -> Part:
         node = item.node

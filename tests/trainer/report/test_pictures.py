@@ -13,12 +13,12 @@ from sklearn.metrics import confusion_matrix as sklearns
 
 from archspec.recipe import Recipe
 from archspec.spec import from_dict
-from trainer import drawing
 from trainer.input.datasets import InMemory
 from trainer.report import pictures
 from trainer.runs.evaluation import evaluate
 from trainer.runs.job import prepare
 from trainer.session import train
+from trainer.tasks._confusion import confusion_matrix
 from trainer.tasks.classification import TASK, ClassEvaluation
 
 SPEC = {
@@ -33,9 +33,7 @@ SPEC = {
 
 def test_the_confusion_matrix_is_scikit_learns() -> None:
     labels, predicted = torch.randint(0, 7, (2, 500), generator=torch.Generator().manual_seed(0))
-    assert np.array_equal(
-        drawing.confusion_matrix(predicted, labels, 8).numpy(), sklearns(labels, predicted, labels=range(8))
-    )
+    assert np.array_equal(confusion_matrix(predicted, labels, 8).numpy(), sklearns(labels, predicted, labels=range(8)))
 
 
 def test_the_worst_mistakes_are_the_surest() -> None:

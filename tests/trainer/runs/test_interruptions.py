@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from forks import Command
 from pictures import SPEC as PHOTOS, photos
 
 from archspec.spec import from_dict
@@ -108,13 +109,7 @@ def test_a_worker_that_is_killed_is_named_with_the_likely_cause(tmp_path: Path) 
     recipe = {"data": "./photos", "batch_size": 4, "augment": ["random_resized_crop"], "epochs": 10_000}
     spec = PHOTOS | {"train": PHOTOS["train"] | recipe}  # type: ignore[operator]
     (tmp_path / "net.yaml").write_text(yaml.safe_dump(spec))
-    process = subprocess.Popen(
-        command("train", "net.yaml", "--workers", "1"),
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = Command(["train", "net.yaml", "--workers", "1"], tmp_path)
     wait_for((tmp_path / "runs" / "net" / "checkpoints" / "last.ckpt").exists)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
@@ -144,11 +139,11 @@ def test_the_number_of_workers_can_be_chosen(workers: int, tmp_path: Path, monke
 
 
 def test_leftovers_of_killed_processes_are_removed_at_the_next_start(net: Path) -> None:
-    process = subprocess.Popen(command(*LONG), cwd=net, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Command(LONG, net)
     folder = net / "runs" / "net"
     wait_for((folder / "checkpoints" / "last.ckpt").exists)
     process.kill()
-    process.wait()
+    process.wait(60)
     for name in ("checkpoints/.last.ckpt.123", "checkpoints/.best.ckpt.4567", ".results.json.123", ".metrics.csv.9"):
         (folder / name).write_text("half")
     with subprocess.Popen(command("train", "--resume", "net"), cwd=net, stdout=subprocess.PIPE, text=True) as again:
@@ -165,10 +160,10 @@ def test_a_finished_run_keeps_one_best_and_one_last_checkpoint(tmp_path: Path) -
 
 def test_a_command_repeated_after_a_stop_is_told_of_the_run_that_was_stopped(run: Callable, net: Path) -> None:
     arguments = ["train", "net.yaml", "--epochs", "12"]
-    process = subprocess.Popen(command(*arguments, "--save-steps", "1"), cwd=net, stdout=subprocess.DEVNULL)
+    process = Command([*arguments, "--save-steps", "1"], net)
     wait_for((net / "runs" / "net" / "checkpoints" / "last.ckpt").exists)
     process.kill()
-    process.wait()
+    process.wait(60)
     done = run(*arguments)
     assert (done.returncode, done.stderr) == (
         0,

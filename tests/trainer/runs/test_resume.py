@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from forks import Command
 
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
@@ -209,21 +210,14 @@ def test_the_order_goes_on_where_it_was() -> None:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    def process(*arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "archspec", "train", *arguments],
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONIOENCODING": "utf-8"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+def start(tmp_path: Path) -> Callable[..., Command]:
+    def process(*arguments: str) -> Command:
+        return Command(["train", *arguments], tmp_path)
 
     return process
 
 
-def wait_for_progress(process: subprocess.Popen[str], last: Path) -> None:
+def wait_for_progress(process: Command, last: Path) -> None:
     """Until a process has written a checkpoint, or ended."""
     before = last.stat().st_mtime_ns if last.exists() else 0
     while process.poll() is None and (not last.exists() or last.stat().st_mtime_ns == before):

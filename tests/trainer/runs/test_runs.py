@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from forks import run_forked
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -48,8 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def said(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "archspec", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    return run_forked(list(arguments), folder)
 
 
 # --- the folder ----------------------------------------------------------------------------------------------------

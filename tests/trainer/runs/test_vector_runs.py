@@ -161,7 +161,7 @@ def test_a_table_is_trained_tested_and_predicted_by_the_command_line(tmp_path: P
     assert len(rows) == 12
     assert all(truth[int(row) - 1]["buys"] == said for row, said, *_ in rows)
     assert (folder / "classes.csv").read_text().startswith("class,samples,precision,recall,f1\n")
-    assert {one.name for one in folder.glob("*.png")} == {"curves.png", "confusion.png"}
+    assert {one.name for one in folder.glob("*.png")} == {"curves.png", "confusion.png", "reliability.png"}
 
     own = evaluate_run(folders.find(str(folder), tmp_path), None, None)
     assert own["images"] == 12

@@ -1,0 +1,134 @@
+"""What `archspec export` exports: a spec with weights, or a run of `archspec train` with its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from archspec.commands._common import echo_notes
+from archspec.exports import Images, Model
+from archspec.foundation.errors import UsageError, escape_line
+from archspec.spec import Spec, load
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from trainer.runs.folders import Run
+
+
+def find_model(
+    name: str, out: Path, variant: str | None, settings: tuple[str, ...], origin: str | None, *, weights: bool
+) -> Model:
+    """What a person names: a run's folder, a spec's file or name, or a run's name below `out`.
+
+    `weights` says whether they are wanted: without, torch is not imported. Raises `SpecError` and `UsageError`.
+    """
+    run = _find_run(name, out)
+    if run is None:
+        return _of_spec(load(name, variant, set=settings), origin, weights=weights)
+    for option, given in (("--variant", variant), ("--set", settings), ("--weights", origin)):
+        if given:
+            raise UsageError(
+                f"{option} does not go with a run: {escape_line(str(run.folder))} has its own spec and weights",
+                help="export its spec with other weights: name the spec, and give --weights",
+            )
+    return _of_run(run, weights=weights)
+
+
+def _find_run(name: str, out: Path) -> Run | None:
+    """The run of a name, `None` where it is a spec's. A spec goes before a run of its name below `out`."""
+    from archspec.language.finder import SUFFIXES, bundled, variants
+
+    if name.endswith(SUFFIXES) and not os.path.isdir(name):
+        return None
+    is_spec = name in bundled() or name in variants()
+    inside = out / name
+    if is_spec and not os.path.isdir(name):
+        if (inside / "environment.json").is_file():
+            click.echo(f"note: `{name}` is the bundled spec; the run of this name is {inside}", err=True)
+        return None
+    if not os.path.isdir(name) and not inside.is_dir():
+        return None
+    from trainer.runs.folders import find
+
+    return find(name, out)
+
+
+def _of_spec(spec: Spec, origin: str | None, *, weights: bool) -> Model:
+    echo_notes(spec.notes)
+    spec = spec.without_aux()
+    images = _images_of_recipe(spec)
+    if origin is not None and weights:
+        from archspec.weights.origins import metadata_of
+
+        images = _images(metadata_of(origin), spec, images)
+
+    def make() -> nn.Module:
+        module = spec.build().eval()
+        if origin is not None:
+            from archspec.weights.origins import load_from
+
+            load_from(origin, module, spec.plan.input)
+        return module
+
+    whose = "initial weights" if origin is None else f"weights of {origin}"
+    return Model(spec, whose, images, make, name=_name(spec))
+
+
+def _name(spec: Spec) -> str:
+    """The variant's name where it begins with the file's, else both."""
+    stem, variant = Path(spec.file).stem, spec.variant
+    return stem if variant is None else variant if variant.startswith(stem) else f"{stem}-{variant}"
+
+
+def _of_run(run: Run, *, weights: bool) -> Model:
+    spec = load(str(run.folder / "spec.yaml")).without_aux()
+    classes = run.environment.get("classes")
+    if not weights:
+        return Model(spec, "", _images({"classes": classes}, spec), spec.build, name=run.folder.name)
+    if run.status != "finished":
+        click.echo(f"note: the run {run.folder} is {run.status}: these are its best weights so far", err=True)
+    import torch
+
+    from trainer.runs.evaluation import load_network
+
+    trained = load_network(run, torch.device("cpu"))
+    known = {"mean": trained.module.mean.tolist(), "std": trained.module.std.tolist(), "classes": classes}
+    resize = trained.module.recipe.resize.to_dict()
+    answer = trained.module.answer
+
+    def make() -> nn.Module:
+        module = spec.build()
+        own = module.state_dict()
+        module.load_state_dict({n: t for n, t in trained.module.network.state_dict().items() if n in own})
+        return module.eval()
+
+    images = _images({**known, "resize": resize}, spec)
+    epoch = "" if trained.epoch is None else f", epoch {trained.epoch}"
+    return Model(spec, f"best weights of {run.folder}{epoch}", images, make, answer, run.folder.name)
+
+
+def _images_of_recipe(spec: Spec) -> Images:
+    """What a recipe itself says of images."""
+    from archspec.recipe.images import IMAGENET
+    from archspec.recipe.recipe import Moments
+
+    given = spec.recipe.normalize
+    moments = IMAGENET if given == "imagenet" else given
+    return Images(moments.mean, moments.std) if isinstance(moments, Moments) else Images()
+
+
+def _images(known: dict[str, Any], spec: Spec, otherwise: Images = Images()) -> Images:  # noqa: B008 - it is frozen
+    """What is known of images, as far as it fits the network."""
+    channels, outputs = spec.plan.input[0], spec.plan.output[0]
+    mean, std, classes = known.get("mean"), known.get("std"), known.get("classes")
+    fits = mean is not None and std is not None and len(mean) == len(std) == channels
+    return Images(
+        tuple(mean) if mean and fits else otherwise.mean,
+        tuple(std) if std and fits else otherwise.std,
+        tuple(map(str, classes)) if classes and len(classes) == outputs else None,
+        known.get("resize"),
+    )

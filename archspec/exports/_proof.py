@@ -1,0 +1,44 @@
+"""What a proof of an export says: which runs of the written file were compared, and how far they differed at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from archspec.foundation.shapes import Shape, show
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The comparisons of a file that was read back with the module that it was made of."""
+
+    runner: str
+    """What ran the file: `onnxruntime 1.32.0`."""
+    difference: float
+    """The largest difference of any output, as a share of the largest absolute value of that output."""
+    tolerance: float
+    """What it was held to."""
+    inputs: tuple[tuple[int, Shape], ...]
+    """The batches that were compared: how many samples, of which shape."""
+    weights: tuple[str, ...]
+    """The weights with which they were."""
+
+    @property
+    def text(self) -> str:
+        """The proof in words."""
+        tried = ", ".join(f"{count}×{show(shape)}" for count, shape in self.inputs)
+        how = "bit for bit equal" if self.difference == 0 else f"largest difference {self.difference:.1e}"
+        return (
+            f"proven by {self.runner}: {how}, tolerance {self.tolerance:.0e}, with {' and '.join(self.weights)}, "
+            f"of inputs {tried}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The proof as JSON types."""
+        return {
+            "runner": self.runner,
+            "difference": self.difference,
+            "tolerance": self.tolerance,
+            "inputs": [[count, *shape] for count, shape in self.inputs],
+            "weights": list(self.weights),
+        }

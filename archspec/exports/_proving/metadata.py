@@ -1,0 +1,45 @@
+"""What a file says of its network beside the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from archspec import __version__
+from archspec.exports._format import Model, Options
+
+
+def metadata(model: Model, options: Options) -> dict[str, str]:
+    """Texts of JSON by name, which `archspec.weights.metadata` reads, and more that is archspec's own."""
+    plan, images = model.plan, model.images
+    found = {
+        "archspec": __version__,
+        "name": plan.title,
+        "spec_sha256": digest(model),
+        "input": list(plan.input[1:]),
+        "input_shape": list(plan.input),
+        "outputs": {"output": list(plan.output)} | {name: list(shape) for name, shape in plan.outputs.items()},
+        "input_values": input_values(model, options),
+        "mean": images.mean and list(images.mean),
+        "std": images.std and list(images.std),
+        "classes": images.classes and list(images.classes),
+        "resize": images.resize and dict(images.resize),
+    }
+    return {name: json.dumps(value, ensure_ascii=False) for name, value in found.items() if value is not None}
+
+
+def digest(model: Model) -> str:
+    """SHA-256 of the resolved spec, with variant and settings, less its recipe: of the network alone."""
+    spec = {key: value for key, value in model.spec.resolved.items() if key != "train"}
+    return hashlib.sha256(json.dumps(spec, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def input_values(model: Model, options: Options) -> str:
+    """What the numbers of an input mean, in words."""
+    images = model.images
+    if options.normalize:
+        return "uint8, 0 to 255; normalised inside"
+    if images.mean is None or images.std is None:
+        return "float32, normalised as in training; mean and standard deviation are not known"
+    mean, std = (", ".join(f"{one:.4g}" for one in values) for values in (images.mean, images.std))
+    return f"float32, (value / 255 - mean) / std, with mean {mean} and std {std}"

@@ -1,0 +1,108 @@
+"""Proof of a written file: it is read back, run, and compared with the module that it was made of."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from archspec.exports._proof import Proof
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import Shape, show
+
+Batches = Sequence[tuple[int, Shape]]
+"""How many samples, of which shape."""
+
+
+class Candidate(Protocol):
+    """A network in another format, with weights that can be exchanged."""
+
+    runner: str
+    """What runs its files, with its version."""
+    tolerance: float
+    """How far outputs may differ, as a share of the largest absolute value of each; 0: not in one bit."""
+
+    def write(self, path: str, state: Mapping[str, Tensor]) -> None:
+        """Write its file with these weights; an older file of this name is replaced."""
+
+    def read(self, path: str) -> tuple[Callable[[Tensor], Sequence[Tensor]], Mapping[str, Tensor]]:
+        """Read a file as a function of a batch, and the weights in it by name."""
+
+
+class ProofFailed(UsageError):
+    """A written file does not compute what the network does."""
+
+
+def prove(candidate: Candidate, path: str, module: nn.Module, randomized: nn.Module, batches: Batches) -> Proof:
+    """Write a network's file, and prove it: with random weights first, then with its own, which it keeps.
+
+    Raises `ProofFailed`.
+    """
+    largest = 0.0
+    inputs = [(shape, example(count, shape, module, seed)) for seed, (count, shape) in enumerate(batches)]
+    for one in (randomized, module):
+        candidate.write(path, one.state_dict())
+        run, kept = candidate.read(path)
+        _compare_weights(one.state_dict(), kept)
+        for shape, images in inputs:
+            largest = max(largest, _compare(one, run, images, shape, candidate.tolerance))
+    return Proof(candidate.runner, largest, candidate.tolerance, tuple(batches), ("random weights", "its own"))
+
+
+def example(count: int, shape: Shape, module: nn.Module, seed: int) -> Tensor:
+    """A random batch as the module takes it: floats, or bytes where it holds the normalisation."""
+    generator = torch.Generator().manual_seed(seed)
+    if getattr(module, "takes_bytes", False):
+        return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
+    return torch.randn((count, *shape), generator=generator)
+
+
+def randomized(module: nn.Module, shape: Shape) -> nn.Module:
+    """A copy of a module with random weights and statistics."""
+    from archspec.exports._proving.random_weights import randomize
+
+    other = copy.deepcopy(module)
+    randomize(other, example(4, shape, module, 99))
+    return other
+
+
+def tensors_of(output: Any) -> list[Tensor]:
+    """The tensors of an output: the main one, then the named ones."""
+    return [one for one in pytree.tree_leaves(output) if isinstance(one, Tensor)]
+
+
+def _compare_weights(own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+    for name, tensor in kept.items():
+        if name not in own or tensor.dtype != own[name].dtype or not torch.equal(tensor, own[name]):
+            raise ProofFailed(f"the written file is not the network's: its tensor `{name}` is not equal bit for bit")
+
+
+def _compare(
+    module: nn.Module, run: Callable[[Tensor], Sequence[Tensor]], images: Tensor, shape: Shape, tolerance: float
+) -> float:
+    """The largest difference of the outputs, as a share of the largest value of each. Raises `ProofFailed`."""
+    try:
+        with torch.no_grad():
+            expected, found = tensors_of(module(images)), list(run(images))
+    except Exception as error:
+        what = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ProofFailed(f"the written file does not run on a batch of {len(images)}×{show(shape)}: {what}") from None
+    where = f"for a batch of {len(images)}×{show(shape)}"
+    if [tuple(one.shape) for one in found] != [tuple(one.shape) for one in expected]:
+        raise ProofFailed(f"the written file gives outputs of other shapes than the network {where}")
+    largest = 0.0
+    for mine, other in zip(expected, found, strict=True):
+        if not mine.isfinite().all():
+            raise ProofFailed(f"the network's output is not finite {where}, so nothing can be compared")
+        difference = float((mine.double() - other.double()).abs().max() / mine.double().abs().max().clamp_min(1e-30))
+        if not difference <= tolerance:
+            raise ProofFailed(
+                f"the written file does not compute what the network does: {where}, its output differs by "
+                f"{difference:.1e} of the largest value; {tolerance:.0e} is allowed"
+            )
+        largest = max(largest, difference)
+    return largest

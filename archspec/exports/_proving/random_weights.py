@@ -1,0 +1,52 @@
+"""Random weights and statistics with which a proof says something: initial ones could be lost unnoticed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def randomize(module: nn.Module, images: Tensor) -> None:
+    """Give a module random weights, in place: no factor is 0 or 1, no summand 0.
+
+    Statistics of normalisations are those of `images` `(N, *input)`, but not quite, so that data keep their size from
+    layer to layer: others would drown, or lose, what a layer computes.
+    """
+    generator = torch.Generator().manual_seed(0)
+    factors = {f"{path}.weight" if path else "weight" for path, one in module.named_modules() if _is_norm(one)}
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(_random(name, parameter, name in factors, generator))
+        _set_statistics(module, images, generator)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, (_BatchNorm, nn.LayerNorm, nn.GroupNorm)) or "Norm" in type(module).__name__
+
+
+def _random(name: str, tensor: Tensor, is_factor: bool, generator: torch.Generator) -> Tensor:
+    if is_factor:
+        return torch.rand(tensor.shape, generator=generator) + 0.5
+    if tensor.ndim > 1 and name.endswith("weight"):
+        fan_in = max(1, tensor.numel() // max(1, tensor.shape[0]))
+        return torch.randn(tensor.shape, generator=generator).mul((2 / fan_in) ** 0.5)
+    return torch.randn(tensor.shape, generator=generator) * 0.3
+
+
+def _set_statistics(module: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+    norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
+    momenta = [one.momentum for one in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
+    module(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+        mean, variance = norm.running_mean, norm.running_var
+        assert mean is not None
+        assert variance is not None
+        noise = torch.rand((2, len(mean)), generator=generator)
+        mean += variance.sqrt() * (noise[0] - 0.5) * 0.2
+        variance *= 0.8 + 0.4 * noise[1]

@@ -1,0 +1,80 @@
+"""The call of a class that makes a layer's module, known without torch: it is made of, and exported as, this call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_WINDOW = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "bias": True}
+_POOL = {"stride": None, "padding": 0, "ceil_mode": False}
+_NORM = {"eps": 1e-5, "momentum": 0.1, "affine": True}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    **{f"nn.Conv{axes}d": _WINDOW for axes in (1, 2, 3)},
+    "nn.ConvTranspose2d": _WINDOW | {"output_padding": 0},
+    "nn.MaxPool2d": _POOL | {"dilation": 1},
+    "nn.AvgPool2d": _POOL | {"count_include_pad": True},
+    **{f"nn.{kind}Pool{axes}d": _POOL for kind in ("Max", "Avg") for axes in (1, 3)},
+    **{f"nn.BatchNorm{axes}d": _NORM for axes in (1, 2, 3)},
+    "nn.GroupNorm": {"eps": 1e-5, "affine": True},
+    "nn.InstanceNorm2d": {"eps": 1e-5, "affine": False},
+    "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True},
+    "nn.LocalResponseNorm": {"alpha": 1e-4, "beta": 0.75, "k": 1.0},
+    "nn.Linear": {"bias": True},
+    "nn.LeakyReLU": {"negative_slope": 0.01},
+    "nn.GELU": {"approximate": "none"},
+    "nn.ELU": {"alpha": 1.0},
+    "nn.PReLU": {"num_parameters": 1, "init": 0.25},
+    "nn.Softmax": {},
+    "nn.Upsample": {"size": None, "scale_factor": None, "mode": "nearest", "align_corners": None},
+}
+"""The arguments of torch's classes that may be left out, and what they are then; a test holds them to torch's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a class of `torch.nn` (`nn.Conv2d`), or of one in `archspec.layers.modules` (`LayerScale`)."""
+
+    function: str
+    positional: tuple[Any, ...] = ()
+    named: tuple[tuple[str, Any], ...] = ()
+
+    def make(self) -> nn.Module:
+        """The module."""
+        from torch import nn
+
+        from archspec.layers.primitive import traced
+
+        arguments = [one.make() if isinstance(one, Call) else one for one in self.positional]
+        room, _, name = self.function.rpartition(".")
+        if room:
+            module: nn.Module = getattr(nn, name)(*arguments, **dict(self.named))
+            return module
+        kind = getattr(import_module(f"archspec.layers.modules.{file_of(name)}"), name)
+        return traced(kind(*arguments, **dict(self.named)))
+
+
+def call(function: str, *positional: Any, **named: Any) -> Call:
+    """A call with its arguments as they would be written; those named that are torch's defaults are left out."""
+    defaults = DEFAULTS.get(function, {})
+    kept = {key: one for key, one in named.items() if not (key in defaults and _is(_short(one), defaults[key]))}
+    return Call(function, positional, tuple(kept.items()))
+
+
+def _is(value: Any, default: Any) -> bool:
+    return bool(value == default) and isinstance(value, bool) is isinstance(default, bool)
+
+
+def _short(value: Any) -> Any:
+    """One number for all axes, where they have the same."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
+
+
+@cache
+def file_of(name: str) -> str:
+    """The file in `archspec/layers/modules/` that holds a class: `layer_scale` holds `LayerScale`."""
+    return "".join(f"_{one.lower()}" if one.isupper() else one for one in name).lstrip("_")

@@ -1,0 +1,34 @@
+"""Text files that are replaced whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+
+from archspec.foundation.errors import UsageError, escape_line
+
+
+def replace(path: str, content: bytes) -> None:
+    """Put new content in a file that exists, whole or not at all; its mode stays, and a link still leads to it.
+
+    Raises:
+        UsageError: The file cannot be written.
+    """
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    beside = os.path.join(folder, f".{name}.{secrets.token_hex(8)}.part")
+    try:
+        if not os.access(target, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        with open(beside, "xb") as file:
+            os.chmod(beside, stat.S_IMODE(os.stat(target).st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.remove(beside)
+        raise UsageError(f"cannot write {escape_line(path)}: {error.strerror or error}") from None
