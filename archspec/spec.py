@@ -39,7 +39,7 @@ from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import find_uses, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
-from archspec.recipe import Recipe, images, parts
+from archspec.recipe import Recipe, images, outputs, parts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -345,6 +345,7 @@ def _faults_of_recipe(sections: Sections, plan: Plan) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
     recipe, section = sections.recipe, sections.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
+    yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return
     known = primitives()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
+from archspec.recipe.outputs import MAIN
 from archspec.views import graph
 from trainer.errors import Diverged
 from trainer.input.augment_batch import Augmentation
@@ -29,7 +30,7 @@ from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
+from trainer.runs.evaluation import Trained, evaluate, evaluate_outputs, load_network, values_of_outputs
 from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import Job, load_job, load_start_again
@@ -327,11 +328,12 @@ def _evaluate_and_save(
     """Evaluate the best weights on the test set and write the results."""
     trained = load_network(run, device)
     evaluating: dict[str, Any] = {"batch_size": job.task.evaluation_batch(job.recipe), "workers": options.workers}
-    evaluation = evaluate(trained.module, job.test, progress=options.progress, **evaluating)
+    outputs = evaluate_outputs(trained.module, job.test, progress=options.progress, **evaluating)
+    evaluation = outputs[MAIN]
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
         validation = evaluate(trained.module, job.validation, **evaluating)
         trained = replace(trained, score=validation.metrics[job.task.metric.name])
-    result = _result(job, run, monitor, trained, evaluation)
+    result = _result(job, run, monitor, trained, outputs)
     result.write()
     for name, rows in evaluation.tables(job.data.class_names).items():
         if name == PREDICTIONS:
@@ -367,13 +369,15 @@ def _draw(job: Job, folder: Path, evaluation: Evaluation) -> None:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _result(job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, evaluation: Evaluation) -> Result:
+def _result(
+    job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, outputs: Mapping[str, Evaluation]
+) -> Result:
     return Result(
         **{name: run.recorded(name) for name in ("name", "spec", "variant", "data", "seed")},
         epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        metrics={job.task.metric.log_name: trained.score, **test_values(job.task, evaluation)},
+        metrics={job.task.metric.log_name: trained.score, **values_of_outputs(job.task, outputs)},
         task=job.task.name,
         best_epoch=trained.epoch or monitor.count,
         seconds=monitor.seconds,

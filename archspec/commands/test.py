@@ -47,3 +47,7 @@ def command(run: str, data: str | None, data_folder: Path | None, out: Path, out
             f"{trained.name}, {results['weights']}, on the {results['images']:,} test {what} of {results['data']}: "
             f"{', '.join(f'{name} {value}' for name, value in measured)}"
         )
+        for output in results.get("outputs", ()):
+            keys = [(one, f"test_{output}_{one.name}") for one in trained.task.metrics]
+            shown = [f"{one.heading} {one.show(results[key])}" for one, key in keys if key in results]
+            click.echo(f"  {output}: {', '.join(shown)}, loss {results[f'test_{output}_loss']:.4f}")

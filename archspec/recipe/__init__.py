@@ -4,6 +4,7 @@ from archspec.recipe.augmentations import AUGMENTATIONS, AppliedAugmentation
 from archspec.recipe.columns import Columns
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option
+from archspec.recipe.outputs import Outputs
 from archspec.recipe.parts import Freeze, LrScale
 from archspec.recipe.recipe import (
     DEFAULTS,
@@ -49,6 +50,7 @@ __all__ = [
     "Moments",
     "Optimizer",
     "Option",
+    "Outputs",
     "Recipe",
     "Resize",
     "Schedule",

@@ -16,6 +16,7 @@ from archspec.recipe.augmentations import AppliedAugmentation
 from archspec.recipe.columns import DATA, Columns
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option, choose, refuse, section
+from archspec.recipe.outputs import OUTPUTS, Outputs
 from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 
 _CLASS_WEIGHTS: Schema = {
@@ -482,6 +483,14 @@ class Recipe:
             "a loss, with its arguments, or a list of several, each with a `factor`, which are added up", _LOSS_SCHEMA
         ),
     ] = _LOSS
+    outputs: Annotated[
+        Outputs | None,
+        _Key(
+            "outputs, by their names, that learn the same targets as the network's last one, `main`, each with the "
+            "weight of its loss",
+            OUTPUTS,
+        ),
+    ] = None
     optimizer: Annotated[
         Optimizer, _Key("an optimizer, with its arguments", choose(_OPTIMIZER.name, OPTIONS["optimizer"]))
     ] = _OPTIMIZER
@@ -586,7 +595,7 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
+_LATER = ("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize", "outputs")
 """Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
 default."""
 
@@ -598,7 +607,7 @@ _CHOICES: dict[str, _Section | _Choice | None] = {
 }
 """What is meant where no name is written."""
 
-_FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale]] = {
+_FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale | Outputs]] = {
     "loss": Loss,
     "optimizer": Optimizer,
     "clip": Clip,
@@ -609,6 +618,7 @@ _FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale]] = {
     "freeze": Freeze,
     "lr_scale": LrScale,
     "resize": Resize,
+    "outputs": Outputs,
 }
 
 DEFAULTS = Recipe().complete()

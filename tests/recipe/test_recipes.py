@@ -65,6 +65,7 @@ LATER = {
     "freeze": None,
     "lr_scale": None,
     "resize": {"name": "stretch"},
+    "outputs": None,
 }
 """Keys that came later: recipe.yaml holds them where they differ from this, so that older runs are still found."""
 
@@ -290,6 +291,7 @@ WHOLE = {
         min_size=1,
         max_size=3,
     ),
+    "outputs": st.none() | st.dictionaries(st.text(max_size=5), st.floats(0.1, 10), min_size=1, max_size=3),
     "normalize": st.booleans()
     | st.sampled_from(["data", "weights", "imagenet"])
     | st.fixed_dictionaries({"mean": st.just([0.5]), "std": st.just([0.25])}),

@@ -33,6 +33,7 @@ from trainer.runs.start import Start, described, known_moments, load_start, with
 from trainer.steps.norms import check_norms
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
+from trainer.tasks._heads import HeadPlan
 
 MOST_NAMED = 5
 """How many classes a message names."""
@@ -179,6 +180,8 @@ def _prepare(
         check_shape(images.samples, spec.plan, images.name, images.form.features if images.form else ())
     tasks.refuse_detection(spec.plan)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
+    for name in recipe.outputs.named if recipe.outputs else ():
+        task.check(HeadPlan.of(spec.plan, name), images, num_classes_given=num_classes_given)
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
     task.metric_of(recipe.monitor, "monitor", spec.plan)

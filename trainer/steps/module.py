@@ -61,6 +61,7 @@ class SpecModule(LightningModule):
         self.loss = self.task.make_loss(self.recipe, classes)
         self.answer = self.task.make_answer(loaded.plan)
         self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
+        self.outputs = self.recipe.outputs.named if self.recipe.outputs else {}
         # of the validation images: the task's metrics, and the mean loss
         self.scores = torch.nn.ModuleDict(self.task.make_metrics(loaded.plan))
         self.mean_loss = Mean()
@@ -99,15 +100,17 @@ class SpecModule(LightningModule):
             TypeError: The images are not uint8. It cannot be known how floats are scaled; `network` takes them,
                 normalised by `mean` and `std`. Or vectors are no floats.
         """
-        if not takes_images(self.shape):
-            if not images.is_floating_point():
-                raise TypeError(f"vectors and sequences are floats, not {images.dtype}")
-            return self._answered(self.network(self.normalize(images)))[0]
-        if images.dtype != torch.uint8:
+        return self.forward_all(images)[0]
+
+    def forward_all(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The output of images as `forward` gives it, and those of the outputs that the recipe trains, by name."""
+        if not takes_images(self.shape) and not images.is_floating_point():
+            raise TypeError(f"vectors and sequences are floats, not {images.dtype}")
+        if takes_images(self.shape) and images.dtype != torch.uint8:
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return self._answered(self.network(self.normalize(self.fit_images(images))))[0]
+        return self._answered(self.network(self.normalize(self.fit_images(images))))
 
     def fit_images(self, images: Tensor) -> Tensor:
         """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says; vectors fit as they are."""
@@ -144,7 +147,9 @@ class SpecModule(LightningModule):
         images, labels = self.augmentation(self.fit_images(images), labels)
         logits, aux_logits = self._answered(self.network(self.normalize(images)))
         loss: Tensor = self.loss(logits, labels)
-        for name, weight in self.aux.items():
+        if self.recipe.outputs is not None:
+            loss = self.recipe.outputs.main * loss
+        for name, weight in (self.aux | self.outputs).items():
             loss = loss + weight * self.loss(aux_logits[name], labels)
         return loss
 
@@ -177,11 +182,12 @@ class SpecModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _answered(self, output: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """A network's output as its logits, or what the task makes of it, and those of its auxiliary classifiers."""
+        """A network's output as its logits, or what the task makes of it, and those of the others that are trained."""
         own, others = output if isinstance(output, tuple) else (output, {})
+        trained = {name: others[name] for name in (*self.aux, *self.outputs) if name in others}
         if self.answer is None:
-            return own, others
-        return self.answer(own), {name: self.answer(one) for name, one in others.items()}
+            return own, trained
+        return self.answer(own), {name: self.answer(one) for name, one in trained.items()}
 
     def _can_fuse(self) -> bool:
         """Whether the optimizer may step by one kernel: on a GPU, of which results are promised but for rounding.
