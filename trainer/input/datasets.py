@@ -16,6 +16,8 @@ LABEL_SETS = "label sets"
 """Targets float32 `(N, labels)`: 1 for each label that an image has, 0 for the others."""
 NUMBERS = "numbers"
 """Targets float32 `(N, numbers)`."""
+IMAGES = "images"
+"""Targets uint8 `(N, C, H, W)`, of the height and width of the images or a multiple of them."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class InMemory:
     """Images as uint8 `(N, C, H, W)` and their targets in memory: classes as int64 `(N,)`, for example.
 
     Samples that are no images are floats: vectors `(N, features)`, or sequences `(N, tokens, features)`. Sets of labels
-    and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`.
+    and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`, target images uint8 `(N, C, H, W)`.
     """
 
     images: Tensor
@@ -49,6 +51,10 @@ class InMemory:
     def at(self, index: Tensor) -> InMemory:
         names = tuple(self.names[i] for i in torch.arange(len(self))[index].tolist()) if self.names else ()
         return InMemory(*self[index], names)
+
+    def measured_targets(self) -> Tensor:
+        """The targets that a task takes measures of before the first step."""
+        return self.labels
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -101,7 +107,7 @@ class DataSet:
 
     name: str
     class_names: tuple[str, ...]
-    """Of the classes or labels, or what the numbers are called."""
+    """Of the classes or labels, or what the numbers, or the channels of target images, are called."""
     train: InMemory | Files
     test: InMemory | Files
     validation: InMemory | Files | None = None

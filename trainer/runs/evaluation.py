@@ -136,7 +136,7 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     if source is None or _is_own_table(run, source):
         name, images = _test_set(run, data_folder)
     else:
-        name, images = source, load_test(run, source, module.shape, module.recipe.resize, data_folder)
+        name, images = source, load_test(run, source, module.shape, module.output, module.recipe.resize, data_folder)
     found = evaluate_outputs(module, images, batch_size=module.task.evaluation_batch(module.recipe))
     values = values_of_outputs(module.task, found)
     return (

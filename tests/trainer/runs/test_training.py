@@ -83,8 +83,8 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             {"train": {"data": "imagnet"}},
             "there is no data set `imagnet`\n  help: there are `breast_cancer`, `cifar10`, `cifar100`, `diabetes`, "
-            "`digit_rows`, `digit_scenes`, `digits`, `fake`, `fashion_mnist`, `folder`, `iris`, `mnist`, `svhn`, `wine`; "
-            "folders of images and tables are given by their path",
+            "`digit_rows`, `digit_scenes`, `digits`, `fake`, `fashion_mnist`, `folder`, `iris`, `mnist`, `noisy_digits`, "
+            "`oxford_pet_masks`, `oxford_pets`, `svhn`, `wine`; folders of images and tables are given by their path",
         ),
     ],
 )
