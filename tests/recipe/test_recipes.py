@@ -58,6 +58,7 @@ PLAIN = {
 
 LATER = {
     "task": None,
+    "sampler": None,
     "monitor": None,
     "weights": None,
     "partial": False,
@@ -228,6 +229,8 @@ def values(schema: Schema) -> st.SearchStrategy[Any]:
             return st.none()
         case "string":
             return st.text(max_size=5)
+        case "object":
+            return st.dictionaries(st.text(max_size=5), values(schema["additionalProperties"]), min_size=1, max_size=3)
     raise AssertionError(schema)
 
 
