@@ -492,7 +492,7 @@ class Recipe:
         Outputs | None,
         _Key(
             "outputs, by their names, that learn the same targets as the network's last one, `main`, each with the "
-            "weight of its loss",
+            "weight of its loss; or of a table, each with a `target` of its own",
             OUTPUTS,
         ),
     ] = None

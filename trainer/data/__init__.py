@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.recipe import Columns
+from archspec.recipe.outputs import HeadTargets
 from trainer.extensions import extensions, load_extension
 from trainer.input.datasets import DataSet
 
@@ -36,7 +37,13 @@ def _ours() -> list[str]:
 
 
 def load(
-    name: str, folder: Path, *, download: bool = False, columns: Columns | None = None, task: str | None = None
+    name: str,
+    folder: Path,
+    *,
+    download: bool = False,
+    columns: Columns | None = None,
+    task: str | None = None,
+    heads: Mapping[str, HeadTargets] | None = None,
 ) -> DataSet:
     """A data set by its name, or by its path: a folder of images (`trainer.data.folder`), a table or arrays.
 
@@ -48,6 +55,11 @@ def load(
     if columns is not None and columns != Columns() and (name in names() or not is_path_of_vectors(name)):
         said = join_words(columns.to_dict())
         raise UsageError(f"`{name}` is no table, of which `train.data` could name columns", help=f"leave {said} out")
+    if heads and (name in names() or not is_path_of_vectors(name)):
+        raise UsageError(
+            f"`train.outputs` names targets, columns of a table, and `{name}` is none",
+            help="give the outputs weights, `outputs: {NAME: 0.4}`, to learn the same targets",
+        )
     if name in _ours():
         module = importlib.import_module(f"trainer.data.{name}")
         return cast(Callable[..., DataSet], module.load)(folder, download=download)
@@ -59,7 +71,7 @@ def load(
     if is_path_of_vectors(name):
         from trainer.data import _vectors
 
-        return replace(_vectors.load(path, columns or Columns(), task), name=name)
+        return replace(_vectors.load(path, columns or Columns(), task, heads), name=name)
     if len(path.parts) > 1 or name != path.name or path.is_dir():
         from trainer.data import folder as images
 

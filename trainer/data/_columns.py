@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.recipe import Columns
+from archspec.recipe.outputs import HeadTargets
 from trainer.data._rows import Table, choose
 from trainer.input.datasets import Form, InMemory
 
@@ -21,19 +22,24 @@ MOST_CLASSES = 1000
 """How many values a target has at most that is a class of each row."""
 
 
-def find_form(table: Table, columns: Columns, task: str | None) -> Form:
-    """What the columns of a training table are, by what the recipe says of them. Raises `UsageError`."""
+def find_form(table: Table, columns: Columns, task: str | None, heads: Mapping[str, HeadTargets] | None = None) -> Form:
+    """What the columns of a training table are, by what the recipe says of them. Raises `UsageError`.
+
+    With `heads`, each output has targets of its own.
+    """
     for names, key in ((columns.target, "target"), (columns.ignore, "ignore"), (columns.one_hot, "one_hot")):
         choose(table, names, f"data.{key}")
     for name in columns.ignore:
         if name in columns.target or name in columns.one_hot:
             raise UsageError(f"`data.ignore` names the column `{name}`, which is to be used too", help="name it once")
     known = [name for name in table.columns if name not in columns.ignore]
-    targets = columns.target or (_guessed(table, known, columns),)
+    forms = _of_heads(table, columns, heads) if heads else ()
+    targets = tuple(name for one in forms for name in one.targets) or columns.target
+    targets = targets or (_guessed(table, known, columns),)
     for name in targets:
         if name in columns.one_hot:
             raise UsageError(f"`data.one_hot` names the target `{name}`", help="it is for features: leave it out there")
-    classes = _classes(table, targets, task)
+    classes = None if forms else _classes(table, targets, task)
     features = tuple(name for name in known if name not in targets)
     if not features:
         raise UsageError(f"{table.file} has no column beside the target", help="add the features, a column each")
@@ -41,7 +47,23 @@ def find_form(table: Table, columns: Columns, task: str | None) -> Form:
     for name in features:
         if name not in categories and not table.is_numeric(name):
             _refuse_texts(table, name)
-    return Form(features, categories, tuple(targets), classes, columns.ignore)
+    return Form(features, categories, tuple(targets), classes, columns.ignore, forms)
+
+
+def _of_heads(table: Table, columns: Columns, heads: Mapping[str, HeadTargets]) -> tuple[Form, ...]:
+    """What the targets of each output are. Raises `UsageError`."""
+    if columns.target:
+        raise UsageError(
+            "`data.target` names a target, and `train.outputs` those of each output", help="leave `data.target` out"
+        )
+    every = [name for one in heads.values() for name in one.target]
+    for output, one in heads.items():
+        choose(table, one.target, f"outputs.{output}.target")
+        if twice := [name for name in one.target if every.count(name) > 1]:
+            raise UsageError(f"`train.outputs` names the target `{twice[0]}` twice", help="name it at one output")
+    return tuple(
+        Form((), {}, one.target, _classes(table, one.target, one.task), output=output) for output, one in heads.items()
+    )
 
 
 def _guessed(table: Table, known: Sequence[str], columns: Columns) -> str:
@@ -154,7 +176,9 @@ def features_of(table: Table, form: Form) -> Tensor:
 
 
 def _targets(table: Table, form: Form) -> Tensor:
-    """Classes int64 `(N,)`, or numbers float32 `(N, K)`. Raises `UsageError`."""
+    """Classes int64 `(N,)`, or numbers float32 `(N, K)`; of several outputs all side by side. Raises `UsageError`."""
+    if form.heads:
+        return torch.cat([_targets(table, one).float().reshape(table.count, -1) for one in form.heads], 1)
     if form.classes is None:
         columns = [table.numbers(name, "the target is a number") for name in form.targets]
         return torch.from_numpy(np.stack(columns, 1).astype(np.float32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,11 @@ from torch import Tensor
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import show
 from archspec.recipe import Columns
+from archspec.recipe.outputs import HeadTargets
 from trainer.data import _arrays, _columns, _rows
 from trainer.data._listing import PARTS, TEST_SHARE
 from trainer.input.cache import files_fingerprint
-from trainer.input.datasets import NUMBERS, DataSet, Form, InMemory
+from trainer.input.datasets import NUMBERS, TARGETS, DataSet, Form, InMemory
 
 
 @dataclass(frozen=True)
@@ -57,14 +58,19 @@ def _parts(folder: Path) -> dict[str, Path]:
     return parts
 
 
-def _source(path: Path, columns: Columns, task: str | None) -> _Source:
+def _source(path: Path, columns: Columns, task: str | None, heads: Mapping[str, HeadTargets]) -> _Source:
     if _rows.is_table(path):
         table = _rows.read(path)
-        find = partial(_columns.find_form, table, columns, task)
+        find = partial(_columns.find_form, table, columns, task, heads)
         return _Source(path, find, partial(_columns.make_samples, table), table)
     if columns != Columns():
         raise UsageError(
             f"{path} holds arrays, of which `data` can name no columns", help=f"leave {_said(columns)} out"
+        )
+    if heads:
+        raise UsageError(
+            f"`train.outputs` names targets, columns of a table, but {path} holds arrays",
+            help="save them as a table, or train one output",
         )
     return _Source(path, partial(_arrays.find_form, path, task), partial(_arrays.make_samples, path))
 
@@ -73,7 +79,7 @@ def _said(columns: Columns) -> str:
     return join_words(columns.to_dict())
 
 
-def load(path: Path, columns: Columns, task: str | None) -> DataSet:
+def load(path: Path, columns: Columns, task: str | None, heads: Mapping[str, HeadTargets] | None = None) -> DataSet:
     """The samples of a table or arrays, or of a folder with one for each part. Raises `UsageError`.
 
     Without parts, a fifth of the samples, of each class alike, is kept for the test: always the same.
@@ -81,7 +87,7 @@ def load(path: Path, columns: Columns, task: str | None) -> DataSet:
     named = {"train": path} if _is_source(path) else _parts(path)
     if "train" not in named:
         raise UsageError(f"{path} has {join_words(one.name for one in named.values())}, and none for `train`")
-    sources = {part: _source(one, columns, task) for part, one in named.items()}
+    sources = {part: _source(one, columns, task, heads or {}) for part, one in named.items()}
     form = sources["train"].find_form()
     parts = {part: one.samples(form) for part, one in sources.items()}
     for part, one in parts.items():
@@ -98,13 +104,13 @@ def load(path: Path, columns: Columns, task: str | None) -> DataSet:
     coarse = [name for one in sources.values() if one.table for name in _columns.coarse(one.table, form)]
     return DataSet(
         str(path),
-        form.classes or form.targets,
+        form.names,
         parts["train"],
         parts["test"],
         parts.get("val"),
         files_fingerprint=files_fingerprint(_files(named.values())),
         notes=(*_coarse_note(coarse), *_constant_note(parts["train"], form)),
-        targets="classes" if form.classes else NUMBERS,
+        targets="classes" if form.classes else TARGETS if form.heads else NUMBERS,
         form=form,
     )
 

@@ -14,6 +14,8 @@ from trainer.input.files import Files
 
 LABEL_SETS = "label sets"
 """Targets float32 `(N, labels)`: 1 for each label that an image has, 0 for the others."""
+TARGETS = "targets of several outputs"
+"""Targets float32 `(N, T)`: of each output in turn the number of the class, or the numbers."""
 NUMBERS = "numbers"
 """Targets float32 `(N, numbers)`."""
 IMAGES = "images"
@@ -73,6 +75,16 @@ class Form:
     classes: tuple[str, ...] | None
     """The values of the target in order; `None` where the targets are numbers."""
     ignored: tuple[str, ...] = ()
+    heads: tuple[Form, ...] = ()
+    """Of outputs with targets of their own: each one's `targets` and `classes`, in order."""
+    output: str = ""
+    """The output that these are of."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What classes or numbers are called; those of several outputs `OUTPUT=name`."""
+        own = self.classes or self.targets
+        return tuple(f"{one.output}={name}" for one in self.heads for name in one.names) or own
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -88,6 +100,8 @@ class Form:
             "targets": list(self.targets),
             "classes": None if self.classes is None else list(self.classes),
             "ignored": list(self.ignored),
+            "heads": [one.to_dict() for one in self.heads],
+            "output": self.output,
         }
 
     @classmethod
@@ -98,6 +112,8 @@ class Form:
             tuple(made["targets"]),
             None if made["classes"] is None else tuple(made["classes"]),
             tuple(made["ignored"]),
+            tuple(map(cls.from_dict, made.get("heads", ()))),
+            made.get("output", ""),
         )
 
 

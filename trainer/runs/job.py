@@ -18,7 +18,7 @@ from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
 from trainer.input.augment_batch import Augmentation
-from trainer.input.datasets import DataSet, InMemory
+from trainer.input.datasets import TARGETS, DataSet, InMemory
 from trainer.input.files import Files
 from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
@@ -90,9 +90,10 @@ class DataCache:
 
     def load(self, recipe: Recipe, folder: Path, *, download: bool = False, source: str | None = None) -> DataSet:
         """The data set that a recipe names, or of it at `source` (`trainer.data.load`). Raises `UsageError`."""
-        key = (source or recipe.data, folder, recipe.columns, recipe.task)
+        heads = recipe.outputs.heads if recipe.outputs else {}
+        key = (source or recipe.data, folder, recipe.columns, recipe.task, repr(heads))
         if key not in self._sets:
-            found = data.load(key[0], folder, download=download, columns=recipe.columns, task=recipe.task)
+            found = data.load(key[0], folder, download=download, columns=recipe.columns, task=recipe.task, heads=heads)
             self._sets[key] = found
         return self._sets[key]
 
@@ -174,7 +175,7 @@ def _prepare(
     name: str | None,
     start: Start | None,
 ) -> Job:
-    task = tasks.choose(spec.recipe.task, images.targets, images.name)
+    task = tasks.of_outputs(spec.recipe, images) or tasks.choose(spec.recipe.task, images.targets, images.name)
     recipe = _complete(spec, task, images)
     spec = _following(spec, images, num_classes_given=num_classes_given, features_given=features_given)
     if images.samples is None:
@@ -183,8 +184,8 @@ def _prepare(
         check_shape(images.samples, spec.plan, images.name, images.form.features if images.form else ())
     tasks.refuse_detection(spec.plan)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
-    for name in recipe.outputs.named if recipe.outputs else ():
-        task.check(HeadPlan.of(spec.plan, name), images, num_classes_given=num_classes_given)
+    for output in recipe.outputs.named if recipe.outputs else ():
+        task.check(HeadPlan.of(spec.plan, output), images, num_classes_given=num_classes_given)
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
     task.metric_of(recipe.monitor, "monitor", spec.plan)
@@ -227,7 +228,8 @@ def _prepare(
 def _following(spec: Spec, images: DataSet, *, num_classes_given: bool, features_given: bool) -> Spec:
     """The spec with the variables that follow a data set, where they are used and not given."""
     used = dict(spec.plan.vars).keys() - spec.unused_vars
-    values = {"num_classes": images.classes} if "num_classes" in used and not num_classes_given else {}
+    follows = "num_classes" in used and not num_classes_given and images.targets != TARGETS
+    values = {"num_classes": images.classes} if follows else {}
     if images.samples is not None and len(images.samples) == 1 and "features" in used and not features_given:
         values["features"] = images.samples[0]
     return spec.replace(vars=values) if values else spec

@@ -13,6 +13,7 @@ from trainer.data._vectors import read_inputs
 from trainer.runs.evaluation import load_network
 from trainer.runs.folders import Run
 from trainer.runs.vectors import check_samples, form_of
+from trainer.tasks._several import rows_of
 
 BATCH = 1024
 """How many rows are predicted at once."""
@@ -36,6 +37,6 @@ def predict_rows(
         for start in range(0, len(samples), BATCH):
             with torch.inference_mode():
                 outputs = module(samples[start : start + BATCH].to(module.device))
-            for row, output in enumerate(outputs, start):
+            for row, output in enumerate(rows_of(outputs), start):
                 cells = {} if table is None else {name: table.cell(name, row) for name in table.columns}
                 yield file, row + 1, cells, module.task.predict(output, names, top)

@@ -9,6 +9,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
+from archspec.recipe.outputs import MAIN
 from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
@@ -65,6 +66,7 @@ class SpecModule(LightningModule):
         self.answer = self.task.make_answer(loaded.plan)
         self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
         self.outputs = self.recipe.outputs.named if self.recipe.outputs else {}
+        self.heads = tuple(self.recipe.outputs.heads) if self.recipe.outputs else ()
         # of the validation images: the task's metrics, and the mean loss
         self.scores = torch.nn.ModuleDict(self.task.make_metrics(loaded.plan))
         self.mean_loss = Mean()
@@ -187,6 +189,9 @@ class SpecModule(LightningModule):
     def _answered(self, output: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """A network's output as its logits, or what the task makes of it, and those of the others that are trained."""
         own, others = output if isinstance(output, tuple) else (output, {})
+        if self.heads:  # a mapping, which the task's loss and metrics take
+            assert self.answer is not None
+            return self.answer({name: own if name == MAIN else others[name] for name in self.heads}), {}
         trained = {name: others[name] for name in (*self.aux, *self.outputs) if name in others}
         if self.answer is None:
             return own, trained
