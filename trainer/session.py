@@ -32,6 +32,7 @@ from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
 from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import Job, load_job, load_start_again
+from trainer.runs.memory_need import estimate
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
@@ -127,6 +128,7 @@ def resume_run(
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
         group.broadcast(lambda: _say_where(job, run, checkpoint, say))
+        _warn_of_memory(job, group, say)
         if checkpoint is None:
             job = group.rank_zero_first(lambda: load_start_again(job, run))
         return _fit_and_test(job, run, options, checkpoint)
@@ -154,7 +156,13 @@ def extend_run(
         longer = group.broadcast(lambda: _begin(job, out, group, stack))
         checkpoint = group.broadcast(lambda: copy_state(run, longer, _resolved(job)))
         group.broadcast(lambda: _say_where(job, longer, checkpoint, say))
+        _warn_of_memory(job, group, say)
         return _fit_and_test(job, longer, options, checkpoint)
+
+
+def _warn_of_memory(job: Job, group: ProcessGroup, say: Callable[[str], None]) -> None:
+    if (warning := estimate(job, group.devices).warning()) is not None and group.rank == 0:
+        say(warning)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:

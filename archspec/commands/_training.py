@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archspec.foundation.errors import ArchspecError, escape
+from archspec.foundation.figures import show_bytes
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
@@ -107,6 +108,7 @@ def train_all(
         else:
             if (stopped := group.broadcast(partial(_stopped, out, job))) is not None:
                 _note(f"{stopped} was stopped at the same training: archspec train --resume {stopped} goes on with it")
+            _say_memory(job, group, always=True)
             results.append(train(job, out, options))
     return results
 
@@ -127,6 +129,7 @@ def rehearse_all(specs: Sequence[Spec], source: DataOptions, out: Path, options:
     from trainer.rehearsal import rehearse
 
     for job in _jobs(specs, source, options):
+        _say_memory(job, options.group, always=False)
         found = rehearse(job, options.group, options.workers)
         click.echo(
             f"{job.spec.plan.title}, {job.spec.plan.params:,} parameters, on {job.data.name}, on {found.device}\n"
@@ -137,7 +140,8 @@ def rehearse_all(specs: Sequence[Spec], source: DataOptions, out: Path, options:
         if found.validations:
             click.echo(f"  a validation              {_time(found.validation_seconds)}")
         click.echo(
-            f"  memory                    {found.memory_bytes / 2**30:,.2f} GiB at most\n"
+            f"  memory                    {show_bytes(found.memory_bytes)} at most, all of the process; by the plan, "
+            f"{_step_memory(job, options.group)}\n"
             f"  the whole training        about {_time(found.seconds)}: {found.batches:,} batches, "
             f"{found.validations:,} validations"
         )
@@ -200,6 +204,23 @@ def fit_batches(specs: Sequence[Spec], source: DataOptions, options: Options) ->
         _note(f"{job.spec.plan.title} has memory for batches of {size}, in place of {job.recipe.batch_size}")
         fitted.append(spec.replace(set=[f"train.batch_size={size}"]))
     return fitted
+
+
+def _say_memory(job: Job, group: ProcessGroup, *, always: bool) -> None:
+    """Say what a step will need, or only that it will hardly fit."""
+    from trainer.runs.memory_need import estimate
+
+    need = estimate(job, group.devices)
+    if (warning := need.warning()) is not None:
+        _note(warning)
+    elif always:
+        click.echo(f"  memory      {need.line()}")
+
+
+def _step_memory(job: Job, group: ProcessGroup) -> str:
+    from trainer.runs.memory_need import estimate
+
+    return f"a step {show_bytes(estimate(job, group.devices).needed)}"
 
 
 def _time(seconds: float) -> str:

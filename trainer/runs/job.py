@@ -18,7 +18,7 @@ from trainer.data import folder as image_folder
 from trainer.input.augment_batch import Augmentation
 from trainer.input.datasets import DataSet, InMemory
 from trainer.input.files import Files
-from trainer.input.images import check_fit
+from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
 from trainer.input.splits import DecodeCache, Splits, prepare_splits, split
 from trainer.processes.devices import Devices
@@ -120,6 +120,7 @@ def prepare(
     reading it again. The weights that the recipe starts from are loaded, unless `start` says what a run that has begun
     knows of them. Raises `UsageError` where spec, data, weights and devices do not fit together.
     """
+    check_inputs(spec.plan)
     check_devices(spec.recipe, devices)
     cache = cache or DataCache()
     images = cache.load(source or spec.recipe.data, data_folder, download=download)
