@@ -25,11 +25,11 @@ GROUPS = {
         *("imagenet/mnasnet", "imagenet/efficientnet", "imagenet/efficientnet_v2"),
     ),
     "Networks with attention for ImageNet": ("imagenet/vit", "imagenet/swin", "imagenet/swin_v2", "imagenet/maxvit"),
-    "Segmentation and detection": ("unet", "unet_small", "imagenet/fpn"),
+    "Segmentation, detection and denoising": ("unet", "unet_small", "imagenet/fpn", "dncnn", "dncnn_small"),
     "Networks for CIFAR-10 and digits": ("resnet", "preact", "densenet", "googlenet", "digits"),
-    "Networks for Fashion-MNIST": (),
+    "Networks for Fashion-MNIST": tuple(name for name in bundled() if name.startswith("fashion/")),
 }
-"""Names of bundled specs in the order of the page; those that no group names are in the last."""
+"""Names of bundled specs in the order of the page; those that no group names follow."""
 SHOWN = {"imagenet/resnet": "resnet50", "imagenet/inception": "inception_v3"}
 """Variants that are shown on the page, where it is not the first."""
 HEAD = """# Gallery
@@ -57,8 +57,8 @@ def groups() -> dict[str, list[str]]:
     """All bundled specs, in groups."""
     named = [name for group in GROUPS.values() for name in group]
     found = {heading: list(group) for heading, group in GROUPS.items()}
-    found[list(GROUPS)[-1]] += [name for name in bundled() if name not in named]
-    return found
+    others = [name for name in bundled() if name not in named]
+    return found | ({"Others": others} if others else {})
 
 
 def members(spec: str) -> list[tuple[str, str, str | None]]:

@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import Callback
 from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
-from trainer.errors import Diverged
+from trainer.errors import Diverged, OutOfMemory
 from trainer.input.augment_batch import Augmentation
 from trainer.input.files import content_fingerprint
 from trainer.input.loaders import Stream, explain_dead_workers, loader
@@ -254,7 +254,7 @@ def make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
-    targets = job.train.files.labels if isinstance(job.train, Stream) else job.train.labels
+    targets = (job.train.files if isinstance(job.train, Stream) else job.train).measured_targets()
     job.task.fit_answer(module.answer, module.loss, targets)
     job.task.fit_weights(module.loss, targets, job.data.class_names)
     if job.start is not None:
@@ -395,7 +395,7 @@ def _out_of_memory_error(recipe: Recipe, device: torch.device) -> UsageError:
         cures.insert(0, f"halve the batch at the same gradient: {half}")
     if device.type == "cuda" and recipe.precision == "32-true":
         cures.append("compute in half precision: --set train.precision=bf16-mixed")
-    return UsageError(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
+    return OutOfMemory(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
 
 
 def _divergence_hint(recipe: Recipe) -> str:

@@ -97,7 +97,7 @@ def command(
         best = search.run()
         if best is None:
             raise _nothing(search, axes)
-        plan = _plan(file, chosen, _settings(axes, best))
+        plan = _plan(file, chosen, _given(axes, best))
         if write_name is not None:
             from archspec.commands._fit_write import write_variant
 
@@ -116,6 +116,10 @@ def command(
         else:
             click.echo(f"wrote the variant {write_name} to {escape_line(file.file)}")
     note_measured()
+
+
+def _given(axes: list[Axis], place: Place) -> dict[str, Any]:
+    return {axis.name: axis.value(at) for axis, at in zip(axes, place, strict=True)}
 
 
 def _settings(axes: list[Axis], place: Place) -> tuple[str, ...]:
@@ -164,9 +168,9 @@ def _open(spec: str, variant: str | None, settings: tuple[str, ...]) -> tuple[Sp
     return file.with_settings(set=settings), implied if variant is None else variant
 
 
-def _plan(file: SpecFile, variant: str | None, settings: tuple[str, ...] = ()) -> Plan:
+def _plan(file: SpecFile, variant: str | None, given: dict[str, Any] | None = None) -> Plan:
     """Raises `SpecError` where there is no such network."""
-    return file.with_settings(set=settings).spec(variant).plan
+    return file.with_settings(given).spec(variant).plan
 
 
 def _axes(wishes: list[Wish], file: SpecFile, variant: str | None) -> list[Axis]:
@@ -195,7 +199,7 @@ def _search(
 
     def figures(place: Place) -> dict[str, int] | str:
         try:
-            plan = _plan(file, variant, _settings(axes, place))
+            plan = _plan(file, variant, _given(axes, place))
         except SpecError as error:
             return error.diagnostics[0].message
         found = {"params": plan.params, "macs": plan.macs}
