@@ -126,8 +126,7 @@ def _row(spec: Spec, best: dict[tuple[Any, ...], Result], metrics: Shown) -> dic
 
 
 def _runs(out: Path) -> tuple[Shown, dict[tuple[Any, ...], Result], set[str]]:
-    """What runs measure, each network's best finished run by its file's name, variant and figures, and of which measured
-    figures more is better."""
+    """What runs measure, each network's best finished run by file, variant and figures, and what is best large."""
     if not out.is_dir():
         return {}, {}, set()
     from archspec.commands.runs import metrics_of
