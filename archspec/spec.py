@@ -349,9 +349,10 @@ class Checked:
         """
         if self.file is None or not self.diagnostics:
             return self.partials
-        from archspec.editing import partial_plan
+        from archspec.partial import partial_plan
 
-        made = [partial_plan(self.file, variant) for variant in self.wanted]
+        file = self.file
+        made = [partial_plan(file.tree, file.name, file.file, one, file.settings_of) for one in self.wanted]
         return tuple(one for one in made if one is not None)
 
     def hidden(self) -> dict[Diagnostic, Hidden]:
@@ -428,6 +429,29 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     return SpecFile(found.shown, name_of(found.shown), tree), found.variant
+
+
+def check_text(content: bytes, path: str, variants: Sequence[str | None] | None = None) -> Checked:
+    """Check what an editor holds of a file, whether or not it is saved.
+
+    Where it is not YAML, what stands before the fault is known all the same: `Checked.partial`.
+
+    Args:
+        content: The text, in UTF-8.
+        path: Where the file lies, or will; what it extends is looked for there.
+        variants: Those to elaborate; all of them by default, and the file without one.
+
+    Raises:
+        UsageError: A file that it extends cannot be read.
+    """
+    try:
+        tree = resolve_extends(source.read(content, path), path, path)
+    except Fault as fault:
+        from archspec.partial import beginning
+
+        known = beginning(content, path, name_of(path), fault)
+        return Checked((), (fault.diagnostic(),), (), partials=() if known is None else (known,))
+    return SpecFile(path, name_of(path), tree).check(variants)
 
 
 def name_of(path: str) -> str:

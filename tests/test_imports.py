@@ -118,6 +118,7 @@ FLOORS = [
     {"archspec.plan"},
     {"archspec.plugins", "archspec.views", "archspec.assembly"},
     {"archspec.weights"},
+    {"archspec.prepared", "archspec.partial"},
     {"archspec.spec"},
     {"archspec.exports"},
     {"archspec", "archspec.primitive", "archspec.arguments"},
