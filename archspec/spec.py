@@ -36,7 +36,7 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
-from archspec.plan.unused import find_uses, report_unused
+from archspec.plan.unused import report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
 
@@ -306,10 +306,9 @@ class SpecFile:
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
-        loads, shares = find_uses(node)
-        if loads:
+        if node.loads:  # nothing else lets go of a tensor
             report_unused(plan.graph, report)
-        if shares:
+        if node.shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
         spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
