@@ -54,7 +54,8 @@ def _record(
             return None
         root = document.resolve(variant, settings_of(document) if settings_of else [])
         sections = compute_sections(parse_sections(root, report), root, report)
-        name, input = sections.line("name") or name, sections.input
+        name = sections.line("name") or name
+        input = sections.inputs[0].shape if sections.inputs else None
         elaborate(sections, report, recorder=recorder)
     return PartialPlan(name, variant, file, input, ())
 

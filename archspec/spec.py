@@ -300,13 +300,13 @@ class SpecFile:
             name=sections.line("name") or self.name,
             variant=variant,
             file=self.file,
-            input=sections.input or (),
+            takes=sections.inputs,
             root=node,
             description=sections.line("description"),
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
-        if node.loads:  # nothing else lets go of a tensor
+        if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
             report_unused(plan.graph, report)
         if node.shares:
             report_crossed(plan.graph, report)

@@ -139,6 +139,7 @@ FLOORS = [
     {"trainer.runs", "trainer.module"},
     {"trainer.report"},
     {"trainer.session"},
+    {"trainer.trial"},
     {"trainer.rehearsal"},
     {"trainer"},
     {"archspec.commands"},

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from archspec.foundation.arguments import Schema, integer, titled
+from archspec.foundation.arguments import Schema, titled
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, join_words
 from archspec.foundation.schemas import as_written
 from archspec.foundation.source import List, Mapping, Scalar, Value, read
 from archspec.foundation.validate import faults
+from archspec.language.inputs import INPUT_SCHEMA, SHAPE
 from archspec.language.keywords import EXPECT_KEYS, FILE_KEYS
 from archspec.language.names import ROLES
 from archspec.layers import initializers
@@ -24,7 +25,6 @@ _SECTIONS = tuple(key for key in FILE_KEYS if key != "extends")
 _END = "(?![\\s\\S])"  # Python's `$` also matches before a last line break
 _TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": f"^[^\\x00-\\x1f\\x7f-\\x9f]*{_END}"}
 _PARAGRAPH: Schema = {"title": "a text", "type": "string", "pattern": f"^[^\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]*{_END}"}
-_SHAPE: Schema = {"type": "array", "items": integer(1), "minItems": 1, "maxItems": 4}
 _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 
@@ -55,7 +55,7 @@ def _section_schemas(count: int, with_recipe: bool) -> dict[str, Schema]:
         "name": _TEXT,
         "description": _PARAGRAPH,
         "source": _TEXT,
-        "input": _SHAPE,
+        "input": INPUT_SCHEMA,
         "vars": as_written({"type": "object", "additionalProperties": _VALUE}),
         "defaults": as_written({"type": "object"}),
         "blocks": as_written({"type": "object"}),
@@ -64,7 +64,7 @@ def _section_schemas(count: int, with_recipe: bool) -> dict[str, Schema]:
         "expect": as_written(
             {
                 "type": "object",
-                "properties": {key: keyword.schema for key, keyword in EXPECT_KEYS.items()} | {"output": _SHAPE},
+                "properties": {key: keyword.schema for key, keyword in EXPECT_KEYS.items()} | {"output": SHAPE},
                 "additionalProperties": False,
             }
         ),

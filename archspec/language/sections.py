@@ -11,11 +11,11 @@ from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, Report, join_words
 from archspec.foundation.formulas import MAX_VALUES, count_items, describe
 from archspec.foundation.frozen import key_of
-from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List, Mapping, Scalar, Value, locate
 from archspec.foundation.validate import faults
 from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schema
+from archspec.language.inputs import Input, read_inputs
 from archspec.language.names import ROLES, check_variable
 from archspec.language.parsed import Parsed
 from archspec.language.syntax import Call, Expression, SyntaxNode, parse_expression
@@ -57,11 +57,11 @@ InitialValues = dict[str, dict[str, tuple[Mark, Init]]]
 
 @dataclass(frozen=True)
 class Sections:
-    """A file's sections. `None` for an input or network means that it is wrong, as reported."""
+    """A file's sections. No inputs, or `None` for a network, means that it is wrong, as reported."""
 
     root: Mapping
     vars: dict[str, Any]
-    input: Shape | None
+    inputs: tuple[Input, ...]
     roles: dict[str, Call | None]
     defaults: dict[str, dict[str, Default]]
     vocabulary: Vocabulary
@@ -120,11 +120,11 @@ def compute_sections(parsed: Parsed, root: Mapping, report: Report) -> Sections:
     for name in reversed(variables):
         used |= depend.get(name, frozenset()) if name in used else frozenset()
     section = _SectionReader(parsed, root, variables, report)
-    shape = section.data("input")
+    inputs = read_inputs(root.get("input"), section.data("input"), report)
     sections = Sections(
         root=root,
         vars=variables,
-        input=tuple(shape) if shape else None,
+        inputs=inputs,
         roles=parsed.roles,
         defaults=section.of_layers("defaults", lambda: _defaults(parsed, variables, report)),
         vocabulary=parsed.vocabulary,

@@ -135,6 +135,8 @@ class Merge:
     """The sizes of the parts that its branches take, or `equal`."""
     axis: Expression | None = None
     """The axis that it joins or splits."""
+    heads: Expression | None = None
+    """Of `attend`."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -253,7 +255,7 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
         found += body.columns.values()
         found.append(body.table.rows if body.table else None)
     elif isinstance(body, Merge):
-        found += [body.split, body.axis]
+        found += [body.split, body.axis, body.heads]
     elif isinstance(body, Let):
         found += body.values.values()
     elif isinstance(body, Wire):

@@ -212,7 +212,7 @@ class CallElaborator(ABC):
         frame = block_frame(block.name, values, mark)
         scope = values | dict.fromkeys(block.invalid, INVALID)
         depth = len(context.frames) + 1
-        tensors = Tensors(self.written_saves(body), self.report, block=block.name, depth=depth)
+        tensors = Tensors(self.written_saves(body), self.report, inputs={}, block=block.name, depth=depth)
         inside = Context(scope, context.shape, (*context.frames, frame), context.init, tensors)
         opened, before = _Open(block.name, values, falling), self.done()
         self.open.append(opened)

@@ -43,7 +43,7 @@ from archspec.plan.memo import Memo
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.partial import Recorder
 from archspec.plan.sharing import Use, check_closed
-from archspec.plan.splits import axis_of, part_of, parts_of
+from archspec.plan.splits import axis_and_heads, part_of, parts_of
 from archspec.plan.tensors import Tensors, WrittenSaves
 
 MAX_NODES = 100_000  # of a plan, groups counted
@@ -73,8 +73,11 @@ def elaborate(
     elaborator = _Elaborator(sections, report, memo, recorder)
     before = report.count
     try:
-        tensors = Tensors(elaborator.written_saves(sections.network), report, depth=len(frames))
-        context = Context(sections.vars, sections.input, frames, Initializers(sections.init), tensors)
+        written, inputs = elaborator.written_saves(sections.network), sections.inputs
+        given = {one.name: (one.shape, one.mark) for one in inputs if one.name}
+        tensors = Tensors(written, report, inputs=given if inputs else None, depth=len(frames))
+        shape = inputs[0].shape if inputs else None
+        context = Context(sections.vars, shape, frames, Initializers(sections.init), tensors)
         result = elaborator.elaborate_scope(sections.network, context)
         _refuse_whole_recompute(result, "the network")
     except Fault as fault:
@@ -361,7 +364,7 @@ class _Elaborator(CallElaborator):
             (node,) = merge.branches
             assert isinstance(node.body, For)
             entries = self.passes(node.body, context)
-        axis = axis_of(merge, self.binder, context)
+        axis, heads = axis_and_heads(merge, self.binder, context)
         split = parts_of(merge, len(entries), axis, self.binder, context)
         if split and context.shape is not None:
             parts = [part_of(context.shape, axis, size) for size in split]
@@ -385,7 +388,7 @@ class _Elaborator(CallElaborator):
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
         keys, marks, nodes = map(list, zip(*branches, strict=True))
         shapes = [node.output for node in nodes]
-        output = merges.output(merge.kind, shapes, axis)
+        output = merges.output(merge.kind, shapes, axis, heads)
         if output is None:
             empty = [not split and _is_empty(node) for node in nodes]
             fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis)
@@ -394,7 +397,7 @@ class _Elaborator(CallElaborator):
                 fault.help = f"{moved}; {fault.help}" if fault.help else moved
             raise fault
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
-        return replace(group, looped=merge.looped, split=split, axis=axis)
+        return replace(group, looped=merge.looped, split=split, axis=axis, heads=heads)
 
     def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""
@@ -444,7 +447,8 @@ class _Elaborator(CallElaborator):
         if fault := fault_in(weight, WEIGHT, "the `weight` of an `aux`"):
             raise Fault(fault.code, fault.message, aux.weight.mark)
         depth = len(context.frames)
-        tensors = Tensors(self.written_saves(aux.body), self.report, around=context.tensors, depth=depth)
+        written = self.written_saves(aux.body)
+        tensors = Tensors(written, self.report, inputs={}, around=context.tensors, depth=depth)
         body = self.elaborate_scope(aux.body, replace(context, tensors=tensors))
         if body is None or context.shape is None:
             self.after = context.shape
