@@ -36,7 +36,7 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
-from archspec.plan.unused import find_uses, report_unused
+from archspec.plan.unused import find_uses, report_ports, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
 from archspec.recipe import Recipe, images, parts
@@ -294,6 +294,7 @@ class SpecFile:
         loads, shares = find_uses(node)
         if loads or len(plan.takes) > 1:
             report_unused(plan.graph, report)
+            report_ports(plan.graph, report)
         if shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)

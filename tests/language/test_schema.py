@@ -23,6 +23,18 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "more tensors than a block takes",
+    "a block of two tensors that is called without them",
+    "a block that gives two tensors without names for them",
+    "names of tensors beside a block without any",
+    "names of results beside a layer",
+    "a tensor for a block that was never saved",
+    "an output of a block that its body never saves",
+    "an input of a block that its body never uses",
+    "an output of a block that nothing uses",
+    "a block whose last result is none of its outputs",
+    "a tensor saved under the name of a block's input",
+    "one name for two results",
     "an input that nothing uses",
     "a network that does not begin with its first input",
     "an input that is loaded for nothing",
