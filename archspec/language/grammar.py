@@ -320,6 +320,10 @@ class Grammar(BranchGrammar):
         found = [word for word in words if self._is_node_word(word)]
         if len(words) == 1 and found:
             return found[0]
+        named = set(found) == {"load", "save"} or any(isinstance(mapping.get(word), List) for word in found)
+        if len(words) > len(found) and named and set(found) <= {"load", "save"}:  # beside what would be a block
+            wrong = next(word for word in words if word not in found)
+            raise self._explain_unknown(wrong, mapping.entries[wrong][0])
         if len(found) == 1:
             wrong = next(word for word in words if word not in found)
             allowed = (*MODIFIERS, *COMPANIONS_BY_WORD.get(found[0], ()))
