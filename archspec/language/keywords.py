@@ -230,9 +230,10 @@ FILE_KEYS: Keywords = {
         "extends: base.yaml",
     ),
     "input": Keyword(
-        "The shape of one sample.",
-        "1 to 4 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`",
-        "input: [3, 32, 32]",
+        "The shape of one sample; of several inputs, those of each, by its name.",
+        "1 to 4 integers: `[channels, height, width]`, `[tokens, features]` or `[features]`; "
+        "or a mapping of names to these",
+        "input: {image: [3, 32, 32], depth: [1, 32, 32]}\nnetwork: [{concat: [[], {load: depth}]}]",
         needed=True,
     ),
     "network": Keyword(

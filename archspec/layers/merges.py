@@ -103,7 +103,7 @@ MERGE_RULES: Mapping[str, MergeRule] = {
 }
 
 
-_OF_EQUALS = ("add", "subtract", "mean", "maximum")
+OF_EQUALS = ("add", "subtract", "mean", "maximum")
 """Those whose branches must have one shape."""
 
 
@@ -180,7 +180,7 @@ def _hint(kind: str, shapes: list[Shape], empty: list[bool], axis: int) -> str |
     (c, *size), (d, *other) = shapes
     if kind == "multiply" and [1, 1] in (size, other):
         return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
-    if kind in _OF_EQUALS and any(empty) and not all(empty):
+    if kind in OF_EQUALS and any(empty) and not all(empty):
         wanted, given = (shapes[1], shapes[0]) if empty[0] else (shapes[0], shapes[1])
         return _beside_empty(wanted, given)
     steps = {a / b for a, b in zip(other, size, strict=True)}
@@ -189,7 +189,7 @@ def _hint(kind: str, shapes: list[Shape], empty: list[bool], axis: int) -> str |
         if step == int(step) and step > 1:
             return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`"
         return "the branches differ in height and width: give them the same strides and padding"
-    if size == other and c != d and kind in _OF_EQUALS:
+    if size == other and c != d and kind in OF_EQUALS:
         return f"end both branches in the same number of channels: {c}, or {d}"
     return "the branches differ in height and width: give them the same strides and padding"
 

@@ -48,8 +48,14 @@ class ReceptiveField:
         return shown[0] if len(set(shown)) == 1 else "×".join(shown) or "-"
 
 
-def receptive_fields(plan: Plan) -> list[ReceptiveField]:
-    """The receptive field of what each node of a plan's graph gives, in the order of its nodes."""
+def receptive_fields(plan: Plan) -> list[ReceptiveField | None]:
+    """The receptive field of what each node of a plan's graph gives, in the order of its nodes.
+
+    Of several inputs it is what is seen of any of them; `None`, where these do not have the same positions.
+    """
+    first, *others = (one.shape for one in plan.takes)
+    if any(len(other) != len(first) or other[1:] != first[1:] for other in others):
+        return [None] * len(plan.graph.nodes)
     return [field.shown(plan.input) for field in _fields(plan.graph)]
 
 
