@@ -60,7 +60,8 @@ def _record(file: SpecFile, variant: str | None, recorder: Recorder) -> PartialP
             return None
         root = document.resolve(variant, file.settings_of(document))
         sections = compute_sections(parse_sections(root, report), root, report)
-        name, input = sections.line("name") or file.name, sections.input
+        name = sections.line("name") or file.name
+        input = sections.inputs[0].shape if sections.inputs else None
         elaborate(sections, report, recorder=recorder)
     return PartialPlan(name, variant, file.file, input, ())
 
