@@ -4,7 +4,7 @@ Of every bundled spec, the variant with the fewest parameters is exported, on an
 the network takes it (the operations are the same, and the proof runs faster); `--all` takes every variant. Each row
 is kept in a file as a line of JSON when it is made; rows that are there already are not made again.
 
-    python benchmarks/exports.py rows.jsonl && python benchmarks/exports.py rows.jsonl --table
+    python benchmarks/proofs.py rows.jsonl && python benchmarks/proofs.py rows.jsonl --table
 """
 
 from __future__ import annotations
