@@ -26,6 +26,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     **{f"nn.InstanceNorm{axes}d": {"eps": 1e-5, "affine": False} for axes in (1, 2, 3)},
     "ChannelNorm": {"eps": 1e-5, "elementwise_affine": True},
     "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True},
+    "LayerNorm2d": {"eps": 1e-5, "elementwise_affine": True},
     "nn.LocalResponseNorm": {"alpha": 1e-4, "beta": 0.75, "k": 1.0},
     "nn.Linear": {"bias": True},
     "nn.LeakyReLU": {"negative_slope": 0.01},

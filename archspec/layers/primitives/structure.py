@@ -246,4 +246,5 @@ class LayerScale(Called):
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         size = self.parameters(arguments, shape)["weight"]
-        return call("LayerScale", *size, value=arguments["value"])
+        named = {} if len(size) == 3 else {"spatial_axes": len(size) - 1}
+        return call("LayerScale", size[0], arguments["value"], **named)
