@@ -59,7 +59,7 @@ class Template:
     @property
     def is_plain(self) -> bool:
         """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
-        if self.kind in ("save", "load", "output", "aux", "shared"):
+        if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind in _MERGES and self.slots):
             return False
         return not any(child.recompute or not child.is_plain for _, child in self.children)
 
@@ -87,6 +87,9 @@ def unify(trees: Sequence[Tree | None]) -> Template:
     else:
         name = _same(one.name for one in there)
         template = Template(kind, name, present)
+        for slot in _same(tuple(name for name, _ in one.slots) for one in there):  # the axis or split of a merge
+            row = tuple(ANY if one is None else dict(one.slots)[slot] for one in trees)
+            template.slots.append((slot, row))
         template.children = _named(trees) if not _numbered(there) else _in_order(trees)
     template.recompute = recompute
     template.is_identity = does_nothing
@@ -189,7 +192,7 @@ def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
     template = Template("sequence", "", present)
     lists = [None if one is None else [child for _, child in one.children] for one in trees]
     longest = max(len(one) for one in lists if one is not None)
-    if longest > 1 and all(one.is_plain for tree in there for _, one in tree.children):
+    if longest > 1 and all(one.is_plain and not one.recompute for tree in there for _, one in tree.children):
         for split in (_as_range, _first_then_range, _as_table):
             try:
                 template.children = split(lists)
