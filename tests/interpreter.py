@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+def interpreted(data: Any, module: nn.Module, *images: Tensor) -> dict[str, Tensor]:
     """The output by the name "", and what is given beside it by its name: outputs, then auxiliary classifiers."""
     graph = data["graph"]
     tensors: dict[int, Tensor] = {}
@@ -20,7 +20,7 @@ def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tenso
         given = [tensors[source] for source in node["sources"]]
         match node["kind"]:
             case "input":
-                tensor = images
+                tensor = images[list(data["inputs"]).index(node["name"])]
             case "layer":
                 (tensor,) = given
                 tensor = module.get_submodule(node["module"])(tensor)
@@ -43,6 +43,11 @@ def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tenso
             case "matmul":
                 first, second = given
                 tensor = first @ second
+            case "attend":
+                query, key, value = (one.unflatten(-1, (node["heads"], -1)).transpose(1, 2) for one in given[:3])
+                bias = given[3] if len(given) > 3 else None
+                tensor = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+                tensor = tensor.transpose(1, 2).flatten(2)
             case "save" | "load" | "output":  # nothing takes their tensors but by the node that made them
                 (tensor,) = given
                 assert tuple(tensor.shape[1:]) == tuple(node["output"])
@@ -53,7 +58,7 @@ def interpreted(data: Any, module: nn.Module, images: Tensor) -> dict[str, Tenso
     return {"": tensors[graph["output"]], **{name: tensors[id] for name, id in beside.items()}}
 
 
-def given_by(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+def given_by(module: nn.Module, *images: Tensor) -> dict[str, Tensor]:
     """The same of the module itself, in the order of execution."""
-    result = module(images)
+    result = module(*images)
     return {"": result[0], **result[1]} if isinstance(result, tuple) else {"": result}

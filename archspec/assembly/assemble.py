@@ -19,8 +19,9 @@ import torch
 from torch import fx, nn
 
 from archspec.assembly.modules import in_training, recomputed, with_named
+from archspec.language.inputs import UNNAMED
 from archspec.layers.initializers import Init
-from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphWire
+from archspec.plan.graph import Graph, GraphGroup, GraphInput, GraphItem, GraphLayer, GraphWire, Kept
 from archspec.plan.nodes import Group, Layer, NamedOutput
 from archspec.plan.plan import Plan
 
@@ -28,15 +29,16 @@ from archspec.plan.plan import Plan
 def assemble(plan: Plan, device: str | torch.device = "cpu") -> nn.Module:
     """The network of a plan, on a device, its parameters initialised once.
 
-    It maps `(N, *plan.input)` to `(N, *plan.output)`; with `outputs`, and in training with auxiliary classifiers, to
-    `(output, {name: tensor})`. Its `state_dict` keys are the plan's paths. The random numbers are drawn layer by layer
-    in the order of execution, as torch's own layers made in that order would draw them.
+    It maps `(N, *plan.input)`, or a batch of each of `plan.inputs` in their order, to `(N, *plan.output)`; with
+    `outputs`, and in training with auxiliary classifiers, to `(output, {name: tensor})`. Its `state_dict` keys are
+    the plan's paths. The random numbers are drawn layer by layer in the order of execution, as torch's own layers
+    made in that order would draw them.
     """
     return _Assembler(plan.graph, torch.device(device)).network()
 
 
 Key = int | str
-"""What tells tensors beside the main one apart: the number of a `save` in the graph, or the name of an output."""
+"""What tells tensors beside the main one apart: the number of a `save` or input in the graph, or an output's name."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class _Part:
     item: GraphItem
     module: nn.Module | None
     recompute: bool
-    inputs: tuple[GraphWire, ...]
+    inputs: tuple[Kept, ...]
     """What it takes beside its input."""
     outputs: tuple[Key, ...]
     """What it gives beside its output."""
@@ -70,7 +72,7 @@ class _Assembler:
 
     def network(self) -> nn.Module:
         root, _ = _open_blocks(self.graph.root)
-        if isinstance(root, GraphGroup) and root.node.named_outputs:
+        if isinstance(root, GraphGroup) and (root.node.named_outputs or self.beside(root)[0]):
             return self.wired(root, self.parts(root), is_root=True)
         return self.module(root)
 
@@ -104,7 +106,7 @@ class _Assembler:
                 parts.append(_Part(key, item, module, recompute, *self.beside(item)))
         return parts
 
-    def beside(self, item: GraphItem) -> tuple[tuple[GraphWire, ...], tuple[Key, ...]]:
+    def beside(self, item: GraphItem) -> tuple[tuple[Kept, ...], tuple[Key, ...]]:
         """What a part takes beside its input, and what it gives beside its output."""
         if not isinstance(item, GraphGroup):
             return (), ()
@@ -116,13 +118,13 @@ class _Assembler:
         """A module whose `forward` torch.fx writes: a merge, or a sequence that leads tensors past its parts."""
         root = nn.Module()
         wiring = _Wiring(fx.Graph())
-        tensor = wiring.graph.placeholder("input")
         inputs, outputs = self.beside(group)
-        for save in inputs:
+        tensor = wiring.begin(self.graph.inputs) if is_root else wiring.graph.placeholder("input")
+        for save in () if is_root else inputs:
             wiring.tensors[save.id] = wiring.graph.placeholder(f"saved_{save.name}")
         _install(root, parts)
         tensor = wiring.add_all(group, parts, tensor)
-        wiring.close(tensor, outputs, group.node.named_outputs if is_root else None)
+        wiring.close(tensor, outputs, (is_root and group.node.named_outputs) or None)
         name = group.kind.capitalize() if group.node.is_merge else "Sequence"
         return fx.GraphModule(root, wiring.graph, class_name=name)
 
@@ -154,8 +156,8 @@ def _is_aux(item: GraphItem) -> bool:
     return isinstance(item, GraphGroup) and item.kind == "aux"
 
 
-def _concat(graph: fx.Graph, branches: list[fx.Node], axis: int = 0) -> fx.Node:
-    return graph.call_function(torch.cat, (branches,), {"dim": axis + 1})
+Join = Callable[[fx.Graph, list[fx.Node], Group], fx.Node]
+"""How torch joins the branches of a merge, in a graph."""
 
 
 def _split(graph: fx.Graph, tensor: fx.Node, group: Group) -> list[fx.Node]:
@@ -166,24 +168,33 @@ def _split(graph: fx.Graph, tensor: fx.Node, group: Group) -> list[fx.Node]:
     return [graph.call_function(operator.getitem, (parts, index)) for index in range(len(group.split))]
 
 
-def _join(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
-    return _concat(graph, branches, group.axis) if group.kind == "concat" else MERGES[group.kind](graph, branches)
+def _concat(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
+    return graph.call_function(torch.cat, (branches,), {"dim": group.axis + 1})
 
 
-def _fold(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx.Node]], fx.Node]:
+def _fold(operation: Callable[[Any, Any], Any]) -> Join:
     """From the first branch to the last, two at a time."""
 
-    def join(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
+    def join(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
         return reduce(lambda result, other: graph.call_function(operation, (result, other)), branches)
 
     return join
 
 
-def _mean(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
-    return graph.call_function(operator.truediv, (_fold(operator.add)(graph, branches), len(branches)))
+def _mean(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
+    return graph.call_function(operator.truediv, (_fold(operator.add)(graph, branches, group), len(branches)))
 
 
-MERGES = {
+def _attend(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
+    """Of `(N, tokens, features)` each, with the features of one head after those of another."""
+    split = [graph.call_method("unflatten", (one, -1, (group.heads, -1))) for one in branches[:3]]
+    query, key, value = (graph.call_method("transpose", (one, 1, 2)) for one in split)
+    bias: dict[str, Any] = {"attn_mask": branches[3]} if len(branches) > 3 else {}
+    attended = graph.call_function(nn.functional.scaled_dot_product_attention, (query, key, value), bias)
+    return graph.call_method("flatten", (graph.call_method("transpose", (attended, 1, 2)), 2))
+
+
+MERGES: dict[str, Join] = {
     "concat": _concat,
     "add": _fold(operator.add),
     "subtract": _fold(operator.sub),
@@ -191,6 +202,7 @@ MERGES = {
     "mean": _mean,
     "maximum": _fold(torch.maximum),
     "matmul": _fold(torch.matmul),
+    "attend": _attend,
 }
 
 
@@ -202,11 +214,18 @@ class _Wiring:
         self.tensors: dict[Key, fx.Node] = {}
         self.count = 0
 
+    def begin(self, inputs: tuple[GraphInput, ...]) -> fx.Node:
+        """Take a network's inputs by their names; the tensor that it begins with."""
+        taken = [self.graph.placeholder(one.name or UNNAMED) for one in inputs]
+        self.tensors.update((one.id, tensor) for one, tensor in zip(inputs, taken, strict=True))
+        return taken[0]
+
     def add_all(self, group: GraphGroup, parts: Iterable[_Part], tensor: fx.Node) -> fx.Node:
         """Add all parts of a group that gets a tensor; the tensor that comes of it."""
         if group.node.is_merge:
             taken = _split(self.graph, tensor, group.node)
-            return _join(self.graph, [self.add(*one) for one in zip(parts, taken, strict=True)], group.node)
+            branches = [self.add(*one) for one in zip(parts, taken, strict=True)]
+            return MERGES[group.kind](self.graph, branches, group.node)
         for part in parts:
             tensor = self.add(part, tensor)
         return tensor

@@ -12,6 +12,7 @@ import click
 from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, escape_line
 from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
+from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 
 Function = Callable[..., Any]
@@ -99,6 +100,7 @@ def result(plan: Plan, spec: str) -> dict[str, Any]:
         "name": plan.name,
         "variant": plan.variant,
         "input": list(plan.input),
+        "inputs": {name: list(shape) for name, shape in plan.inputs.items()},
         "output": list(plan.output),
         "outputs": {name: list(shape) for name, shape in plan.outputs.items()},
         "aux": {name: list(one.shape) for name, one in plan.aux.items()},
@@ -114,7 +116,7 @@ def lines(plans: Sequence[Plan]) -> list[str]:
         (
             escape_line(plan.name),
             escape_line(plan.variant or "-"),
-            f"{show(plan.input)} → {show(plan.output)}",
+            f"{show_inputs(plan.takes)} → {show(plan.output)}",
             f"{plan.params:,} parameters",
             show_macs(plan.macs),
         )

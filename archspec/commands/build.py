@@ -23,6 +23,7 @@ from archspec.commands._common import (
     variant_option,
 )
 from archspec.foundation.errors import SpecError, UsageError, escape_line
+from archspec.plan.inputs import require_one_input
 from archspec.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -89,8 +90,11 @@ def command(
         module = _build_module(loaded)
         weights = None
         if origin is not None:
-            from archspec.weights.origins import load_from
+            from archspec.weights.origins import TORCHVISION, load_from
 
+            if origin.startswith(TORCHVISION):
+                cure = "load a file whose tensors have the names of this network's: --weights FILE"
+                require_one_input(loaded.plan, f"{TORCHVISION}NAME loads weights into", cure)
             weights = load_from(origin, module, loaded.plan.input, partial=partial, adapt=adapt)
         table = _torchinfo(module, loaded.plan, 4 if depth is None else depth) if torchinfo else None
         saved, note = (None, None) if save is None else _save(module, save, loaded.plan, origin, weights)
@@ -209,7 +213,7 @@ def _torchinfo(module: nn.Module, plan: Plan, depth: int) -> str:
 
     table = summary(
         module,
-        input_size=(1, *plan.input),
+        input_size=[(1, *shape) for shape in plan.inputs.values()],
         depth=depth,
         col_names=("input_size", "output_size", "num_params"),
         row_settings=("var_names",),

@@ -12,6 +12,7 @@ from archspec.commands._common import echo_notes, format_option, note_measured, 
 from archspec.foundation.errors import UsageError, escape_line
 from archspec.foundation.figures import show_macs, show_macs_in_column
 from archspec.foundation.shapes import show
+from archspec.language.inputs import show_inputs
 
 if TYPE_CHECKING:
     from archspec.plan.plan import Plan
@@ -118,8 +119,9 @@ def _lines(old: Plan, new: Plan, difference: Difference) -> list[str]:
             lines.append(f"layers with other paths: {escape_line(first)} → {escape_line(second)}{more}")
         return lines + _weights(difference)
     lines = [f"{names[0]} → {names[1]}", *(_line(group) for group in fold(difference.changes)), ""]
-    for what, before, after in (("input", old.input, new.input), ("output", old.output, new.output)):
-        lines.append(f"{what:<12}{show(before)}" + ("" if before == after else f" → {show(after)}"))
+    ends = (show_inputs(old.takes), show_inputs(new.takes)), (show(old.output), show(new.output))
+    for what, (before, after) in zip(("input", "output"), ends, strict=True):
+        lines.append(f"{what:<12}{before}" + ("" if before == after else f" → {after}"))
     lines.append(f"{'parameters':<12}{old.params:,}" + _growth(old.params, new.params, f"{new.params:,}"))
     lines.append(
         f"{'MACs':<12}{show_macs_in_column(old.macs)}" + _growth(old.macs, new.macs, show_macs_in_column(new.macs))

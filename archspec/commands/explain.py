@@ -88,13 +88,14 @@ def _primitive(primitive: Primitive) -> str:
 
 def _block(block: Block) -> str:
     from archspec.foundation.shapes import show
+    from archspec.language.inputs import show_inputs
     from archspec.spec import from_dict
 
     lines = [f"{block.name}: {block.doc}", ""]
     lines.append(_arguments(block))
     plan = from_dict(example_spec(block)).plan
     lines += ["", f"example: - {block.example}"]
-    lines.append(f"  {show(plan.input)} → {show(plan.output)}, {plan.params:,} parameters, {plan.macs:,} MACs")
+    lines.append(f"  {show_inputs(plan.takes)} → {show(plan.output)}, {plan.params:,} parameters, {plan.macs:,} MACs")
     if block.source:
         lines.append(f"source: {block.source}")
     lines += ["", f"its definition, {block.mark.text.name}:", *(f"  {line}" for line in block.mark.text.lines)]

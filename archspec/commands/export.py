@@ -88,12 +88,16 @@ def command(
         return
     try:
         format = exports.load(target)
-        options = exports.Options(dynamic, normalize)
+        options = exports.Options(dynamic, normalize, _say)
         _check_options(format, options, origin, output, output_format)
         format.check()
         from archspec.commands._models import find_model
+        from archspec.plan.inputs import require_one_input
 
         model = find_model(spec, out, variant, settings, origin, weights=format.holds_weights)
+        require_one_input(
+            model.plan, "archspec export writes", "in Python, export what `archspec.load(…).build()` gives"
+        )
         path = output or f"{model.name}{format.suffix}"
         written = _write(format, model, path, options, force=force)
     except (SpecError, UsageError) as error:
@@ -104,6 +108,12 @@ def command(
     if path != "-":
         _report(format, model, path, written, output_format)
     note_measured()
+
+
+def _say(step: str) -> None:
+    """Tell who waits at a terminal what is being done."""
+    if sys.stderr.isatty():
+        click.echo(f"{step} …", err=True)
 
 
 def _check_options(format: Format, options: Any, origin: str | None, output: str | None, output_format: str) -> None:

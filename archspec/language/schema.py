@@ -8,6 +8,7 @@ from archspec.foundation.arguments import Schema, Signature, either
 from archspec.foundation.schemas import is_as_written
 from archspec.language import blocks as block
 from archspec.language.document import VERSION, section_schemas
+from archspec.language.inputs import INPUT_SCHEMA
 from archspec.language.keywords import (
     ARGUMENT_KEYS,
     AUX_KEYS,
@@ -54,6 +55,7 @@ def spec_schema() -> Schema:
         "defaults": _defaults(),
         "blocks": {"type": "object", "additionalProperties": definition},
         "network": _ref("place"),
+        "input": _input(),
     }
     known: dict[str, Schema] = {"extends": {}} | section_schemas()
     sections = {
@@ -83,6 +85,13 @@ def spec_schema() -> Schema:
         "additionalProperties": False,
         "$defs": {f"section_{key}": one for key, one in sections.items()} | _definitions(),
     }
+
+
+def _input() -> Schema:
+    """The shape of one tensor, or the shapes of several by name."""
+    one, several = INPUT_SCHEMA["anyOf"]
+    named = _with_formulas(several) | {"minProperties": 1, "propertyNames": NAME}
+    return either(_with_formulas(one), named, FORMULA)
 
 
 def _argument() -> Schema:
@@ -314,7 +323,10 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
     companions: dict[str, Schema] = {
         "with": _describe(COMPANIONS["with"], {"type": "object"}),
         "body": _ref("place"),
-        **{word: _describe(COMPANIONS[word], _or_formula(COMPANIONS[word].schema)) for word in ("split", "axis")},
+        **{
+            word: _describe(COMPANIONS[word], _or_formula(COMPANIONS[word].schema))
+            for word in ("split", "axis", "heads")
+        },
     }
     # one key that is no modifier: as many keys as modifiers, and one
     one_other: list[Schema] = [
@@ -338,6 +350,7 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         "dependentSchemas": {
             "split": {"anyOf": [{"required": [merge]} for merge in MERGES]},
             "axis": {"anyOf": [{"required": ["concat"]}, {"required": ["split"]}]},
+            "heads": {"required": ["attend"]},
         },
         "if": {"anyOf": one_word},
         "then": {"oneOf": one_word, "propertyNames": {"enum": [*words, *companions, *modifiers]}, "allOf": limited},

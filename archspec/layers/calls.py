@@ -15,13 +15,16 @@ _POOL = {"stride": None, "padding": 0, "ceil_mode": False}
 _NORM = {"eps": 1e-5, "momentum": 0.1, "affine": True}
 DEFAULTS: dict[str, dict[str, Any]] = {
     **{f"nn.Conv{axes}d": _WINDOW for axes in (1, 2, 3)},
+    **{f"SameConv{axes}d": _WINDOW for axes in (1, 2, 3)},
+    "SameWsConv": _WINDOW,
     "nn.ConvTranspose2d": _WINDOW | {"output_padding": 0},
     "nn.MaxPool2d": _POOL | {"dilation": 1},
     "nn.AvgPool2d": _POOL | {"count_include_pad": True},
     **{f"nn.{kind}Pool{axes}d": _POOL for kind in ("Max", "Avg") for axes in (1, 3)},
     **{f"nn.BatchNorm{axes}d": _NORM for axes in (1, 2, 3)},
     "nn.GroupNorm": {"eps": 1e-5, "affine": True},
-    "nn.InstanceNorm2d": {"eps": 1e-5, "affine": False},
+    **{f"nn.InstanceNorm{axes}d": {"eps": 1e-5, "affine": False} for axes in (1, 2, 3)},
+    "ChannelNorm": {"eps": 1e-5, "elementwise_affine": True},
     "nn.LayerNorm": {"eps": 1e-5, "elementwise_affine": True},
     "LayerNorm2d": {"eps": 1e-5, "elementwise_affine": True},
     "nn.LocalResponseNorm": {"alpha": 1e-4, "beta": 0.75, "k": 1.0},

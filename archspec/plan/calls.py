@@ -75,6 +75,9 @@ class CallElaborator(ABC):
         self.report = report
         self.memo = memo
         self.steps = 0
+        self.after: Shape | None = None
+        """Behind a node that is wrong: the shape of what goes on from it, where that does not depend on the fault."""
+        self.after_blocks: dict[Any, Shape | None] = {}
         self.blocks: dict[Any, Part | None] = {}  # by name, arguments and input: equal calls give one node
         self.kept: dict[Any, Part] = {}  # what the memo gets, if all is sound
         self._repeated = [0, 0]  # steps and work of the parts that were taken up, had they been elaborated again
@@ -198,6 +201,7 @@ class CallElaborator(ABC):
                 self._repeated[0] += part.steps
                 self._repeated[1] += part.work
                 self._note_call(part)
+            self.after = self.after_blocks.get(key)
             return None if part is None else self.make_call(block, values, mark, context, part.node)
         if (part := self.recall(key)) is not None:
             self._note_call(part)
@@ -208,7 +212,7 @@ class CallElaborator(ABC):
         frame = block_frame(block.name, values, mark)
         scope = values | dict.fromkeys(block.invalid, INVALID)
         depth = len(context.frames) + 1
-        tensors = Tensors(self.written_saves(body), self.report, block=block.name, depth=depth)
+        tensors = Tensors(self.written_saves(body), self.report, inputs={}, block=block.name, depth=depth)
         inside = Context(scope, context.shape, (*context.frames, frame), context.init, tensors)
         opened, before = _Open(block.name, values, falling), self.done()
         self.open.append(opened)
@@ -218,15 +222,16 @@ class CallElaborator(ABC):
             result = self.elaborate_scope(body, inside)
         except Fault as fault:
             self.report.add(fault, mark, inside.frames)
-            result = None
+            result = self.after = None
         except InvalidValue:
-            result = None
+            result = self.after = None
         finally:
             self.open.pop()
         if isinstance(result, Absent):
             result = self.group("sequence", mark, [], context, context.shape) if context.shape else None
         if result is None:
             self.blocks[key] = None
+            self.after_blocks[key] = self.after
             return None
         made = self.part(result, before, frozenset({block.name} | opened.inner), opened.height + 1)
         self.blocks[key] = made

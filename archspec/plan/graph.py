@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from archspec.foundation.errors import Frame, Mark
 from archspec.foundation.shapes import Shape
+from archspec.language.inputs import Input
 from archspec.plan.frames import frames_into
 from archspec.plan.nodes import Group, Layer, NamedOutput, Node, Wire
 
 
 @dataclass(frozen=True, slots=True)
 class GraphNode:
-    """The input, a layer, a merge, a part or a wire, in its place. A wire makes no tensor, but leads one on."""
+    """An input, a layer, a merge, a part or a wire, in its place. A wire makes no tensor, but leads one on."""
 
     id: int
     """Its number in `Graph.nodes`."""
@@ -34,7 +35,7 @@ class GraphNode:
     aux: str | None
     """The auxiliary classifier that it belongs to, which is computed in training alone."""
     mark: Mark | None = field(repr=False)
-    """Where it is written; the input has no such place."""
+    """Where it is written."""
 
     @property
     def result(self) -> int:
@@ -45,6 +46,14 @@ class GraphNode:
     def recompute(self) -> bool:
         """Whether its activations are computed again in the backward pass; those of a group's nodes all are."""
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class GraphInput(GraphNode):
+    """An input of the network. What is loaded by its name takes it up."""
+
+    name: str
+    """Empty where the file gives none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +101,7 @@ class GraphWire(GraphNode):
 
     name: str
     saved: int | None
-    """The `save` whose tensor a `load` takes up."""
+    """The `save`, or the input, whose tensor a `load` takes up."""
 
     @property
     def result(self) -> int:
@@ -151,14 +160,19 @@ class GraphGroup:
         return self.start <= id < self.stop
 
 
+_K = TypeVar("_K", bound=GraphNode)
+
 GraphItem = GraphNode | GraphGroup
+
+Kept = GraphInput | GraphWire
+"""What may be loaded: an input by its name, or a `save`."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupWires:
-    """The `save`s outside a group whose tensors are loaded in it, and those in it whose tensors are loaded outside."""
+    """The `save`s and inputs outside a group that are loaded in it, and the `save`s in it that are loaded outside."""
 
-    takes: tuple[GraphWire, ...]
+    takes: tuple[Kept, ...]
     gives: tuple[GraphWire, ...]
 
 
@@ -171,7 +185,7 @@ class Graph:
     """
 
     nodes: tuple[GraphNode, ...] = field(repr=False)
-    """In the order of execution; the first is the input."""
+    """In the order of execution; the first are the inputs."""
     groups: tuple[GraphGroup, ...] = field(repr=False)
     """Each before the groups in it, otherwise in the order of execution."""
     root: GraphItem
@@ -184,6 +198,11 @@ class Graph:
     def output(self) -> int:
         """The node that makes the network's output."""
         return self.root.result
+
+    @cached_property
+    def inputs(self) -> tuple[GraphInput, ...]:
+        """What the network takes; it begins with the first."""
+        return tuple(node for node in self.nodes if isinstance(node, GraphInput))
 
     @cached_property
     def layers(self) -> tuple[GraphLayer, ...]:
@@ -211,19 +230,23 @@ class Graph:
     @cached_property
     def group_wires(self) -> tuple[GroupWires, ...]:
         """What saved tensors each group takes and gives, in the order of `groups`."""
-        takes: list[dict[int, GraphWire]] = [{} for _ in self.groups]
+        takes: list[dict[int, Kept]] = [{} for _ in self.groups]
         gives: list[dict[int, GraphWire]] = [{} for _ in self.groups]
         wires = [node for node in self.nodes if isinstance(node, GraphWire)]
-        saves = {wire.id: wire for wire in wires if wire.kind == "save"}
+        saves: dict[int, Kept] = {one.id: one for one in self.inputs} | {one.id: one for one in wires}
         for load in wires:
             if load.saved is None:
                 continue
             save = saves[load.saved]
-            for here, there, crossed in ((load, save, takes), (save, load, gives)):
-                for group in self.around(here):
-                    if there.id in group:
-                        break
-                    crossed[group.id][save.id] = save
+            for group in self.around(load):
+                if save.id in group:
+                    break
+                takes[group.id][save.id] = save
+            for group in self.around(save):
+                if load.id in group:
+                    break
+                assert isinstance(save, GraphWire)
+                gives[group.id][save.id] = save
         return tuple(GroupWires(_ordered(one), _ordered(other)) for one, other in zip(takes, gives, strict=True))
 
 
@@ -232,13 +255,13 @@ def join_path(path: str, key: str) -> str:
     return f"{path}.{key}" if path and key else path or key
 
 
-def _ordered(saves: dict[int, GraphWire]) -> tuple[GraphWire, ...]:
+def _ordered(saves: dict[int, _K]) -> tuple[_K, ...]:
     return tuple(saves[id] for id in sorted(saves))
 
 
-def graph(root: Node, input: Shape) -> Graph:
-    """The graph of a network that takes tensors of a shape."""
-    return _Walk(root, input).graph
+def graph(root: Node, inputs: tuple[Input, ...]) -> Graph:
+    """The graph of a network that takes some inputs."""
+    return _Walk(root, inputs).graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,12 +278,16 @@ class _Position:
 
 
 class _Walk:
-    def __init__(self, root: Node, input: Shape) -> None:
-        self.nodes: list[GraphNode] = [GraphNode(0, "input", "", (), input, None, (), None, None)]
+    def __init__(self, root: Node, inputs: tuple[Input, ...]) -> None:
+        self.nodes: list[GraphNode] = [
+            GraphInput(id, "input", "", (), one.shape, None, (), None, one.mark, one.name)
+            for id, one in enumerate(inputs)
+        ]
+        saved = {one.name: id for id, one in enumerate(inputs) if one.name}
         self.groups: list[Any] = []  # `None` until the walk leaves them
         self.named_outputs: list[tuple[NamedOutput, int]] = []
         self.shared: list[tuple[GraphLayer | GraphGroup, GraphLayer | GraphGroup]] = []
-        item = self.add(root, _Position("", "", None, (), None, {}, {}), 0)
+        item = self.add(root, _Position("", "", None, (), None, saved, {}), 0)
         self.graph = Graph(tuple(self.nodes), tuple(self.groups), item, tuple(self.named_outputs), tuple(self.shared))
 
     def add(self, node: Node, position: _Position, source: int) -> GraphItem:

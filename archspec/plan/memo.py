@@ -21,7 +21,7 @@ MAX_HEIGHT = 50
 """Calls of blocks within one another, beyond which nothing is taken up: whether they are too deep is found anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Part:
     """An elaborated part of a plan."""
 
@@ -36,7 +36,7 @@ class Part:
     """Calls of blocks within one another."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LayerFigures:
     """What a primitive says of its arguments and input."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archspec.foundation.figures import show_macs
 from archspec.foundation.frozen import Pairs, as_json
 from archspec.foundation.shapes import Shape, show
+from archspec.language.inputs import UNNAMED, Input, show_inputs
 from archspec.plan.nodes import Group, NamedOutput, Node
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ class Plan:
     """The variant of the file, or `None`."""
     file: str
     """The file that describes it."""
-    input: Shape
-    """The shape of one sample."""
+    takes: tuple[Input, ...]
+    """Its inputs. `inputs` gives their shapes."""
     root: Node
     """The network as a tree. Its classes are internal: use `layers` or `to_dict`."""
     description: str = ""
@@ -51,6 +52,16 @@ class Plan:
 
     _picture: ClassVar[Callable[[Plan], str] | None] = None
     """What draws it as SVG: `archspec.spec` sets it, since what draws plans stands above them."""
+
+    @property
+    def input(self) -> Shape:
+        """The shape of one sample; of several inputs, that of the first, with which the network begins."""
+        return self.takes[0].shape
+
+    @property
+    def inputs(self) -> dict[str, Shape]:
+        """The shapes of all inputs by name, in the order of the file; `input` is the name of one that has none."""
+        return {one.name or UNNAMED: one.shape for one in self.takes}
 
     @property
     def output(self) -> Shape:
@@ -68,7 +79,7 @@ class Plan:
         return self.root.macs
 
     def __repr__(self) -> str:
-        figures = f"{show(self.input)} → {show(self.output)}, {self.params:,} parameters, {show_macs(self.macs)}"
+        figures = f"{show_inputs(self.takes)} → {show(self.output)}, {self.params:,} parameters, {show_macs(self.macs)}"
         return f"<Plan {self.title}: {figures}>"
 
     def _repr_svg_(self) -> str | None:
@@ -86,7 +97,7 @@ class Plan:
         """Every node in its place, with its edges; made when it is first asked for."""
         from archspec.plan.graph import graph
 
-        return graph(self.root, self.input)
+        return graph(self.root, self.takes)
 
     @property
     def layers(self) -> tuple[GraphLayer, ...]:
@@ -117,6 +128,7 @@ class Plan:
             "file": self.file,
             "vars": as_json(dict(self.vars)),
             "input": list(self.input),
+            "inputs": {name: list(shape) for name, shape in self.inputs.items()},
             "output": list(self.output),
             "outputs": {name: list(shape) for name, shape in self.outputs.items()},
             "aux": {name: {"output": list(one.shape), "weight": one.weight} for name, one in self.aux.items()},
@@ -164,9 +176,8 @@ def _layer_dict(item: GraphLayer) -> dict[str, Any]:
 
 def _graph_dict(graph: Graph) -> dict[str, Any]:
     """The edges, by the numbers of nodes; what a layer is stands under its path in `layers`."""
-    axes = [group.node.axis for group in graph.groups]
     return {
-        "nodes": [_node_dict(node, axes) for node in graph.nodes],
+        "nodes": [_node_dict(node, graph.groups) for node in graph.nodes],
         "groups": [_group_dict(group) for group in graph.groups],
         "output": graph.output,
         "outputs": {one.name: id for one, id in graph.named_outputs if one.weight is None},
@@ -174,16 +185,20 @@ def _graph_dict(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _node_dict(node: GraphNode, axes: list[int]) -> dict[str, Any]:
-    from archspec.plan.graph import GraphLayer, GraphPart, GraphWire
+def _node_dict(node: GraphNode, groups: tuple[GraphGroup, ...]) -> dict[str, Any]:
+    from archspec.plan.graph import GraphInput, GraphLayer, GraphPart, GraphWire
 
     more: dict[str, Any] = {"module": node.module} if isinstance(node, GraphLayer) else {}
     if isinstance(node, GraphWire):
         more = {"name": node.name, "saved": node.saved}
+    if isinstance(node, GraphInput):
+        more = {"name": node.name or UNNAMED}
     if isinstance(node, GraphPart):
         more = {"axis": node.axis, "start": node.start, "stop": node.stop}
     if node.kind == "concat" and node.parent is not None:
-        more = {"axis": axes[node.parent]}
+        more = {"axis": groups[node.parent].node.axis}
+    if node.kind == "attend" and node.parent is not None:
+        more = {"heads": groups[node.parent].node.heads}
     return {
         "id": node.id,
         "kind": node.kind,

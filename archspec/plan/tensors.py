@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
@@ -37,21 +38,33 @@ class Tensors:
     """The tensors that one body has saved so far. An auxiliary classifier's body also sees those around it."""
 
     def __init__(
-        self, wires: WrittenSaves, report: Report, *, around: Tensors | None = None, block: str = "", depth: int = 0
+        self,
+        wires: WrittenSaves,
+        report: Report,
+        *,
+        inputs: Mapping[str, tuple[Shape | None, Mark]] | None,
+        around: Tensors | None = None,
+        block: str = "",
+        depth: int = 0,
     ) -> None:
         self.report = report
         self.depth = depth  # of calls and passes around the body
         self.around = around
         self.block = block
         self._errors = report.count
-        self._saved: dict[str, _Saved] = {}
-        self._hidden = wires.hidden
+        self._inputs = inputs or {}
+        self._saved = {name: _Saved(shape, mark, (), loaded=True) for name, (shape, mark) in self._inputs.items()}
+        self._hidden = wires.hidden if inputs is not None else {None}  # whose names are wrong, as reported
         self._wires = wires.saves
         self._helps: dict[tuple[str, Mark], str] = {}
         self.shared: Shared = Shared(report, None if around is None else around.shared)
 
     def save(self, name: str, shape: Shape | None, mark: Mark, frames: tuple[Frame, ...]) -> None:
-        """Keep a tensor; one of the same name that nothing has loaded is reported."""
+        """Keep a tensor; one of the same name that nothing has loaded is reported. Raises `Fault` at an input's."""
+        if name in self._inputs:
+            whose = f"the block `{self.block}`" if self.block else f"the network, {self._inputs[name][1]}"
+            message = f"`{name}` is an input of {whose}, which stays what it is"
+            raise Fault("duplicate-name", message, mark, help="save the tensor under another name")
         self._check_loaded(name, again=True)
         self._saved[name] = _Saved(shape, mark, frames)
 

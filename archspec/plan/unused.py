@@ -1,14 +1,20 @@
-"""Results that nothing uses: what stood before a `load`, and was neither saved, given out nor joined."""
+"""What nothing uses: inputs, and what stood before a `load`, and was neither saved, given out nor joined."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from archspec.foundation.errors import Fault, Frame, Report
-from archspec.plan.graph import Graph, GraphLayer, GraphPart, GraphWire
 from archspec.plan.nodes import Group, Node, Wire
+
+if TYPE_CHECKING:
+    from archspec.plan.graph import Graph, GraphInput
 
 
 def report_unused(graph: Graph, report: Report) -> None:
-    """Report each layer and merge whose tensor no other takes, and which is no output."""
+    """Report each input, layer and merge whose tensor no other takes, and which is no output."""
+    from archspec.plan.graph import GraphInput, GraphLayer, GraphPart, GraphWire  # known already, if a graph is
+
     used = {graph.output, *(id for _, id in graph.named_outputs)}
     used.update(*(node.sources for node in graph.nodes if not isinstance(node, GraphWire)))
     used.update(node.sources[0] for node in graph.nodes if isinstance(node, GraphWire) and node.kind == "save")
@@ -16,6 +22,9 @@ def report_unused(graph: Graph, report: Report) -> None:
     for node in reversed(graph.nodes):
         if isinstance(node, GraphWire):
             taken = node if node.kind == "load" else taken
+        elif isinstance(node, GraphInput):
+            if node.id not in used:
+                _report_input(node, report)
         elif node.id not in used and node.mark is not None and taken is not None:
             name = node.layer.primitive if isinstance(node, GraphLayer) else node.kind
             if node.mark.in_library:
@@ -31,6 +40,13 @@ def report_unused(graph: Graph, report: Report) -> None:
             message = f"the result of `{name}` goes nowhere: `load` at {taken.mark} takes another tensor in its place"
             help = "save it or join it by a merge; or leave the layers out whose results are not needed"
             report.add(Fault("tensor-unused", message, node.mark, help=help), frames=node.calls)
+
+
+def _report_input(node: GraphInput, report: Report) -> None:
+    help = f"take it up where it belongs, by `load: {node.name}`, or leave it out"
+    if node.id == 0:
+        help = f"the network begins with its first input: name another one first, or take up `load: {node.name}`"
+    report.add(Fault("tensor-unused", f"nothing uses the input `{node.name}`", node.mark, help=help))
 
 
 def _is_own(frame: Frame) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 from archspec.foundation.frozen import as_json, freeze
 from archspec.foundation.shapes import Shape
-from archspec.plan.graph import GraphLayer, GraphNode, GraphPart, GraphWire, join_path
+from archspec.language.inputs import UNNAMED
+from archspec.plan.graph import Graph, GraphInput, GraphLayer, GraphNode, GraphPart, GraphWire, join_path
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.plan import Plan
 
@@ -86,9 +87,7 @@ def compare(old: Plan, new: Plan) -> Difference:
         renamed = [(a.path, b.path) for a, b in zip(old.layers, new.layers, strict=True) if a.path != b.path]
         return Difference((), tuple(renamed), weights)
     comparison = _Comparison()
-    if old.input != new.input:
-        change = (("shape", old.input, new.input),)
-        comparison.changes.append(Change("changed", "input", "", "", change))
+    comparison.inputs(old, new)
     comparison.node(old.root, new.root, "", "")
     changes = _join_moved(comparison.changes)
     return Difference(tuple(changes or _rewired(old, new)), (), weights)
@@ -99,20 +98,25 @@ def _signature(plan: Plan) -> list[Any]:
     graph = plan.graph
     numbers: dict[int, int] = {}
     modules: dict[str, int] = {}  # the first node of each, whose weights others may share
-    nodes: list[Any] = [plan.input]
+    nodes: list[Any] = [*plan.takes]
     for node in graph.nodes:
         if not isinstance(node, GraphWire):
             numbers[node.id] = len(numbers)
             weights = modules.setdefault(node.module, node.id) if isinstance(node, GraphLayer) else node.id
-            nodes.append((_kind(node), node.aux, numbers[weights], *(numbers[source] for source in node.sources)))
+            nodes.append(
+                (_kind(node, graph), node.aux, numbers[weights], *(numbers[source] for source in node.sources))
+            )
     outputs = [(one.name, one.weight, numbers[id]) for one, id in graph.named_outputs]
     return [*nodes, numbers[graph.output], sorted(outputs, key=str), [g.kind for g in graph.groups if g.recompute]]
 
 
-def _kind(node: GraphNode) -> Any:
+def _kind(node: GraphNode, graph: Graph) -> Any:
     if isinstance(node, GraphPart):
         return node.kind, node.axis, node.start, node.stop
-    return _content(node.layer, {}) if isinstance(node, GraphLayer) else (node.kind, node.output)
+    if isinstance(node, GraphLayer):
+        return _content(node.layer, {})
+    heads = graph.groups[node.parent].node.heads if node.parent is not None else 1
+    return node.kind, node.output, heads
 
 
 def _content(node: Node, known: dict[int, Any]) -> Any:
@@ -133,6 +137,7 @@ def _content(node: Node, known: dict[int, Any]) -> Any:
                 own,
                 node.split,
                 node.axis,
+                node.heads,
                 *(_content(child, known) for _, child in node.children),
             )
         known[id(node)] = ("shared", content) if node.share else content
@@ -200,6 +205,24 @@ class _Comparison:
                 params, macs = new.params - old.params, new.macs - old.macs
                 change = Change("changed", label, old_path, new_path, tuple(arguments), params, macs)
             self.changes.append(change)
+
+    def inputs(self, old: Plan, new: Plan) -> None:
+        """What the networks take; where each takes one tensor, that stands in the place of the other's."""
+        before, after = old.inputs, new.inputs
+        if len(before) == len(after) == 1:
+            ((name, shape),), ((other, size),) = before.items(), after.items()
+            values = [("name", name, other), ("shape", shape, size)]
+            if changed := tuple(value for value in values if value[1] != value[2]):
+                self.changes.append(Change("changed", "input", "", "", changed))
+            return
+        for name in dict.fromkeys([*before, *after]):
+            if name not in after:
+                self.changes.append(Change("removed", "input", name, None))
+            elif name not in before:
+                self.changes.append(Change("added", "input", None, name))
+            elif before[name] != after[name]:
+                shapes = (("shape", before[name], after[name]),)
+                self.changes.append(Change("changed", "input", name, name, shapes))
 
     def children(self, old: Group, new: Group, old_path: str, new_path: str) -> None:
         olds = [(join_path(old_path, key), key, child) for key, child in old.children]
@@ -334,7 +357,7 @@ def _rewired(old: Plan, new: Plan) -> list[Change]:
     news: dict[str, str] = {}
     for first, second in zip(old.graph.nodes, new.graph.nodes, strict=True):
         before, after = (
-            [plan.graph.nodes[i].path or "input" for i in node.sources] for plan, node in ((old, first), (new, second))
+            [_place(plan.graph.nodes[i]) for i in node.sources] for plan, node in ((old, first), (new, second))
         )
         if first.sources != second.sources and not isinstance(first, GraphWire):
             what = second.layer.primitive if isinstance(second, GraphLayer) else second.kind
@@ -346,6 +369,11 @@ def _rewired(old: Plan, new: Plan) -> list[Change]:
                 weights = (("weights of", former, latter),)
                 changes.append(Change("changed", second.layer.primitive, first.path, second.path, weights))
     return changes or [Change("rewired", "output", "", "", (("takes", old.graph.output, new.graph.output),))]
+
+
+def _place(node: GraphNode) -> str:
+    """What a source of a tensor is called."""
+    return node.name or UNNAMED if isinstance(node, GraphInput) else node.path or "network"
 
 
 def _compare_weights(old: Plan, new: Plan) -> Weights:

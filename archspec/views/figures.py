@@ -25,8 +25,8 @@ class Figure:
 
 def depth(plan: Plan) -> int:
     """The most layers with weights, normalisations aside, on a way from the input to the output."""
-    longest = [0]
-    for node in plan.graph.nodes[1:]:
+    longest = [0] * len(plan.takes)
+    for node in plan.graph.nodes[len(longest) :]:
         deeper = isinstance(node, GraphLayer) and node.macs > 0 and node.layer.params > 0
         longest.append(max(longest[id] for id in node.sources) + deeper)
     return longest[plan.graph.output]
@@ -34,7 +34,7 @@ def depth(plan: Plan) -> int:
 
 def largest_field(plan: Plan) -> int | None:
     """The largest receptive field that is not the whole input, in positions of its longer side."""
-    found = [size for field in receptive_fields(plan) for size in field.size if size is not None]
+    found = [size for field in receptive_fields(plan) if field for size in field.size if size is not None]
     return max(found, default=None)
 
 

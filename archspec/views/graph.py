@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archspec.foundation.shapes import Shape
-from archspec.plan.graph import GraphLayer, GraphNode, GraphWire
+from archspec.plan.graph import GraphInput, GraphLayer, GraphNode, GraphWire
 from archspec.plan.plan import Plan
 
 SUFFIX = ".graph"
@@ -30,8 +30,8 @@ def graph(plan: Plan) -> Any:
     """A plan as TensorBoard's `GraphDef`.
 
     A node for each layer, called by its path with `/` for `.`, one for each merge, called by its kind within its path,
-    one for the input, and one for the output and each tensor that is given beside it. A layer that is shared has a node
-    for each use; all but the first say whose weights they have.
+    one for each input, and one for the output and each tensor that is given beside it. A layer that is shared has a
+    node for each use; all but the first say whose weights they have.
     """
     return _Drawing(plan).graph
 
@@ -52,7 +52,7 @@ class _Drawing:
             self._node(f"output_{one.name}", "output", [self.names[id]], one.shape)
 
     def _make_node(self, node: GraphNode) -> str:
-        """Draw the input, a layer or a merge; gives its name."""
+        """Draw an input, a layer or a merge; gives its name."""
         path = node.path.replace(".", "/")
         sources = [self.names[id] for id in node.sources]
         if isinstance(node, GraphLayer):
@@ -62,7 +62,8 @@ class _Drawing:
                 arguments["shared with"] = node.module
             name = path or layer.primitive
             return self._node(name, layer.primitive, sources, layer.output, arguments, reserved=True)
-        return self._node(f"{path}/{node.kind}" if path else node.kind, node.kind, sources, node.output)
+        own = node.name or node.kind if isinstance(node, GraphInput) else node.kind
+        return self._node(f"{path}/{own}" if path else own, node.kind, sources, node.output)
 
     def _node(
         self,

@@ -27,6 +27,11 @@ class Sizes:
         """What a node gives."""
         return self.batch * self.value * prod(self.graph.nodes[id].output)
 
+    @property
+    def inputs(self) -> int:
+        """The batch, of all inputs."""
+        return sum(self.tensor(one.id) for one in self.graph.inputs)
+
     def extra(self, kept: Kept) -> int:
         """What a layer keeps beside its input and output."""
         return self.batch * (self.value * kept.values + 8 * kept.indices) + self.value * kept.once
@@ -47,7 +52,7 @@ class Forward:
         self, graph: Graph, sizes: Sizes, kept: KeptTensors | None = None, span: tuple[int, int] | None = None
     ) -> None:
         self.peak = 0
-        start, stop = span or (1, len(graph.nodes))
+        start, stop = span or (len(graph.inputs), len(graph.nodes))
         owner = kept.owner if kept else owners(graph, training=False)
         stays = {id for ids in kept.tensors.values() for id in ids} if kept else set()
         ends = _ends(graph, owner)
@@ -140,7 +145,7 @@ class Backward:
         inside: KeptTensors | None = None
         span = (0, 0)
         ends = {self.graph.output, *(id for _, id in self.graph.named_outputs)}
-        for node in reversed(self.graph.nodes[1:]):
+        for node in reversed(self.graph.nodes[len(self.graph.inputs) :]):
             if node.id in starts:
                 span = starts[node.id]
                 inside = kept_tensors(self.plan, again=span)
@@ -222,5 +227,5 @@ class Backward:
     def release(self, ids: tuple[int, ...]) -> None:
         for id in ids:
             self.users[id] -= 1
-            if not self.users[id] and id:
+            if not self.users[id] and id >= len(self.graph.inputs):
                 self.held -= self.sizes.tensor(id)

@@ -74,7 +74,7 @@ def inference_memory(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     held = _parameters(plan, precision) + _buffers(plan)  # of auxiliary classifiers too
     plan = plan.without_aux()
     sizes = _sizes(plan, batch, precision)
-    return held + sizes.tensor(0) + Forward(plan.graph, sizes).peak
+    return held + sizes.inputs + Forward(plan.graph, sizes).peak
 
 
 def training_memory(
@@ -103,7 +103,7 @@ def training_memory(
     copies = plan.params * 2 if precision.endswith("-mixed") else 0
     forward = Forward(plan.graph, sizes, kept)
     backward = Backward(plan, sizes, kept, forward.left + copies)
-    still = parameters + buffers + state + sizes.tensor(0)
+    still = parameters + buffers + state + sizes.inputs
     peaks = {
         "forward": still + copies + forward.peak,
         "backward": still + backward.peak,
@@ -111,7 +111,7 @@ def training_memory(
     }
     when = max(peaks, key=peaks.__getitem__)
     whole = kept_bytes(plan, batch, precision) + copies
-    figures = (parameters, buffers, parameters, state, sizes.tensor(0), whole, peaks[when])
+    figures = (parameters, buffers, parameters, state, sizes.inputs, whole, peaks[when])
     return TrainingMemory(*figures, when, kept.unknown)
 
 

@@ -48,8 +48,14 @@ class ReceptiveField:
         return shown[0] if len(set(shown)) == 1 else "×".join(shown) or "-"
 
 
-def receptive_fields(plan: Plan) -> list[ReceptiveField]:
-    """The receptive field of what each node of a plan's graph gives, in the order of its nodes."""
+def receptive_fields(plan: Plan) -> list[ReceptiveField | None]:
+    """The receptive field of what each node of a plan's graph gives, in the order of its nodes.
+
+    Of several inputs it is what is seen of any of them; `None`, where these do not have the same positions.
+    """
+    first, *others = (one.shape for one in plan.takes)
+    if any(len(other) != len(first) or other[1:] != first[1:] for other in others):
+        return [None] * len(plan.graph.nodes)
     return [field.shown(plan.input) for field in _fields(plan.graph)]
 
 
@@ -221,7 +227,7 @@ def _flat(field: _Field, axis: int) -> _Field:
 def _joined(one: _Field, other: _Field, node: GraphNode, input: Shape) -> _Field:
     """What is seen through a merge of two tensors."""
     layout = one.layout if any(one.layout) else other.layout
-    if node.kind == "matmul":
+    if node.kind in ("matmul", "attend"):
         layout = ((),) * len(node.output)
         one, other = (_Field(layout, tuple(map(_union, f.axes, f.sizes)), f.sizes, f.first_axis) for f in (one, other))
     sizes = tuple(map(max, one.sizes, other.sizes))

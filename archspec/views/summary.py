@@ -73,7 +73,7 @@ class _Summary:
     def __init__(self, plan: Plan, by: str, depth: int | None) -> None:
         self.plan, self.graph = plan, plan.graph
         self.by, self.depth = by, depth
-        self.fields: list[ReceptiveField] = receptive_fields(plan)
+        self.fields: list[ReceptiveField | None] = receptive_fields(plan)
         self.kept = _each(plan, kept_tensors(plan))
 
     def rows(self) -> list[SummaryRow]:
@@ -108,13 +108,14 @@ class _Summary:
         nodes = [self.graph.nodes[id] for id in span]
         layers = [node for node in nodes if isinstance(node, GraphLayer)]
         mark = place(self.plan, item.node.mark if isinstance(item, GraphGroup) else item.mark, item.calls)
-        shown = self.fields[item.result]
+        field = self.fields[item.result]
+        shown, stride = (str(field), field.shown_stride) if field else ("-", "-")
         output = self.graph.nodes[item.result].output
         if isinstance(item, GraphGroup) and item.kind == "aux":
             output = item.node.children[0][1].output
         macs = sum(own_macs(self.plan, node) for node in nodes if node.aux is None)
         params, kept = sum(layer.params for layer in layers), sum(self.kept[id] for id in span)
-        figures = (output, params, macs, kept, str(shown), shown.shown_stride, item.aux, leaf)
+        figures = (output, params, macs, kept, shown, stride, item.aux, leaf)
         shape = (params, macs, output, _kind(item), tuple((n.kind, n.output) for n in nodes) if group else ())
         own = len(item.path.split(".")) - (len(above.split(".")) if above else 0)
         return SummaryRow(item.path, _kind(item), level, mark.text.name, mark.line, *figures, max(own, 0), shape=shape)

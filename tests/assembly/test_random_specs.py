@@ -229,10 +229,20 @@ BLOCKS = {
 }
 
 
-def checked(network: Any, input: tuple[int, ...], norm: str) -> Checked:
+def checked(network: Any, input: tuple[int, ...], norm: str, second: str = "") -> Checked:
+    """The network on one input; or on two of its shape, which it joins before or after all else, or within."""
+    if second:
+        other = {"concat": ["flatten", [{"load": "other"}, "flatten"]]}
+        merge = {"add": [[], {"load": "other"}]}
+        network = {
+            "before": [merge, *network],
+            "after": [*network, other],
+            "first": [{"load": "other"}, *network, {"concat": ["flatten", [{"load": "input"}, "flatten"]]}],
+            "within": [{"add": [[merge, "tanh"], {"for": {"i": [1, 2]}, "body": merge}]}, *network, other],
+        }[second]
     data = {
         "archspec": 1,
-        "input": list(input),
+        "input": {"input": list(input), "other": list(input)} if second else list(input),
         "vars": {"width": 3, "kind": "tanh"},
         "defaults": {"act": {"leaky_relu": 0.1}, "norm": norm},
         "blocks": BLOCKS,
@@ -276,9 +286,10 @@ def walk(
     return after
 
 
-def expected(module: nn.Module, plan: Plan, images: Tensor) -> dict[str, Tensor]:
+def expected(module: nn.Module, plan: Plan, *images: Tensor) -> dict[str, Tensor]:
     beside: dict[str, Tensor] = {}
-    return {"": walk(module, plan.root, "", images, {}, {}, beside), **beside}
+    saved = dict(zip(plan.inputs, images, strict=True))
+    return {"": walk(module, plan.root, "", images[0], saved, {}, beside), **beside}
 
 
 def seeded(run: Callable[..., dict[str, Tensor]], *arguments: Any) -> dict[str, Tensor]:
@@ -310,20 +321,21 @@ def gradients(module: nn.Module, results: dict[str, Tensor]) -> list[Tensor]:
     network=NETWORKS,
     input=st.sampled_from([(3, 8, 8), (2, 5, 7), (4, 1, 1), (6,)]),
     norm=st.sampled_from(["batch_norm", "none"]),
+    second=st.sampled_from(["", "", "", "before", "after", "first", "within"]),
 )
-def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], norm: str) -> None:
-    found = checked(network, input, norm)
+def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], norm: str, second: str) -> None:
+    found = checked(network, input, norm, second)
     if found.diagnostics:
         codes = {d.code for d in found.diagnostics}
         event("refused")
         at_fault = {"input-shape", "shape-mismatch", "formula-value", "out-of-range", "node-form", "branch-missing"}
         assert codes <= at_fault | {"tensor-unknown", "tensor-unused", "duplicate-name", "init-shape", *SHARING}, codes
         return
-    event("sound")
+    event(f"sound, {len(found.specs[0].plan.inputs)} inputs")
     (spec,) = found.specs
     plan = spec.plan
     module = spec.build().eval()
-    images = torch.randn(2, *input)
+    images = [torch.randn(2, *input) for _ in plan.inputs]
     seen: list[tuple[str, tuple[int, ...]]] = []
     hooks = [
         module.get_submodule(path).register_forward_hook(
@@ -331,7 +343,7 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
         )
         for path in dict.fromkeys(placed.module for placed in plan.layers)
     ]
-    evaluated = seeded(given_by, module, images)
+    evaluated = seeded(given_by, module, *images)
     assert seen == [(placed.module, placed.layer.output) for placed in plan.layers if placed.aux is None]
     for hook in hooks:
         hook.remove()
@@ -343,21 +355,21 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
         for name, (function, arguments) in placed.layer.init:
             values = module.get_submodule(placed.module).get_parameter(name)
             assert (function, values.unique().tolist()) == ("constant", [torch.tensor(dict(arguments)["val"]).item()])
-    assert_equal(evaluated, seeded(expected, module, plan, images))
+    assert_equal(evaluated, seeded(expected, module, plan, *images))
     data = json.loads(json.dumps(plan.to_dict()))
-    assert_equal(evaluated, ordered_as(evaluated, seeded(interpreted, data, module, images)))
+    assert_equal(evaluated, ordered_as(evaluated, seeded(interpreted, data, module, *images)))
     copied = pickle.loads(pickle.dumps(copy.deepcopy(module)))
-    assert_equal(evaluated, seeded(given_by, copied, images))
+    assert_equal(evaluated, seeded(given_by, copied, *images))
     module.train()
-    trained, by_hand = seeded(given_by, module, images), seeded(expected, module, plan, images)
+    trained, by_hand = seeded(given_by, module, *images), seeded(expected, module, plan, *images)
     sides = {name: one.shape for name, one in plan.aux.items()}
     assert {name: tuple(one.shape[1:]) for name, one in trained.items()} == {"": plan.output, **plan.outputs, **sides}
     assert_equal(trained, by_hand)
-    assert_equal(trained, ordered_as(trained, seeded(interpreted, data, module, images)))
+    assert_equal(trained, ordered_as(trained, seeded(interpreted, data, module, *images)))
     for ours, theirs in zip(gradients(module, trained), gradients(module, by_hand), strict=True):
         torch.testing.assert_close(ours, theirs, equal_nan=True)
     with FlopCounterMode(display=False) as counter:
-        spec.build("meta").eval()(torch.empty(1, *input, device="meta"))
+        spec.build("meta").eval()(*(torch.empty(1, *input, device="meta") for _ in plan.inputs))
     assert counter.get_total_flops() == 2 * plan.macs
     again = from_dict(spec.resolved, "net").plan
     assert [(p.path, p.layer) for p in again.layers] == [(p.path, p.layer) for p in plan.layers]
@@ -366,4 +378,4 @@ def test_the_module_is_what_the_plan_says(network: Any, input: tuple[int, ...], 
     kept = {f"{p.module}.{name}".strip(".") for p in plan.layers if not p.aux for name, _ in p.layer.parameters}
     assert {name for name, _ in bare.named_parameters()} == kept
     bare.load_state_dict(module.state_dict(), strict=False)
-    assert_equal(seeded(given_by, bare.eval(), images), seeded(given_by, module.eval(), images))
+    assert_equal(seeded(given_by, bare.eval(), *images), seeded(given_by, module.eval(), *images))

@@ -23,6 +23,11 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "an input that nothing uses",
+    "a network that does not begin with its first input",
+    "an input that is loaded for nothing",
+    "a tensor saved under an input's name",
+    "an input that is loaded in a block",
     "a loop as the only branch",
     "a repetition as the only branch",
     "a mistyped merge",

@@ -54,7 +54,7 @@ def times(layout: Layout, box: Box) -> int:
 
 def every_layer_stands_in_exactly_one_box(layout: Layout) -> None:
     plan = layout.outline.plan
-    boxes = [box for box in layout.scene.boxes if box.part.kind not in ("merge", "output", "input", "end")]
+    boxes = [box for box in layout.scene.boxes if box.part.kind not in ("merge", "output", "input", "given", "end")]
     assert sum(box.part.layers * times(layout, box) for box in boxes) == len(plan.layers)
     for box in boxes:
         assert box.part.params == sum(one.params for one in plan.layers if box.part.start <= one.id < box.part.stop)
@@ -192,10 +192,14 @@ def test_bundled_networks(name: str, depth: int | None, claim: Callable[[Layout]
 
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(network=NETWORKS, depth=st.sampled_from([None, 0, 1, 2, 99]))
-def test_random_networks(network: Any, depth: int | None) -> None:
+@given(
+    network=NETWORKS,
+    depth=st.sampled_from([None, 0, 1, 2, 99]),
+    second=st.sampled_from(["", "", "before", "after", "first", "within"]),
+)
+def test_random_networks(network: Any, depth: int | None, second: str) -> None:
     """Lines of tensors that one branch saves and another one loads may run behind a box: they are not looked at."""
-    for spec in checked(network, (3, 8, 8), "batch_norm").specs:
+    for spec in checked(network, (3, 8, 8), "batch_norm", second).specs:
         layout = lay_out(spec.plan, depth)
         for claim in CLAIMS[:-1]:
             claim(layout)

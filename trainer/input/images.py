@@ -9,6 +9,8 @@ from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
+from archspec.plan.inputs import require_one_input
+from archspec.plan.plan import Plan
 from archspec.recipe import Resize
 from trainer.input.resizing import STRETCH, bring_to_size
 
@@ -40,6 +42,12 @@ def fit_masks(masks: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
 def fit_targets(targets: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tensor:
     """Fit the targets of images to a network's input `shape`: masks `(N, H, W)` are resized, others stay."""
     return fit_masks(targets, shape, resize) if targets.ndim == 3 and targets.dtype == torch.uint8 else targets
+
+
+def check_inputs(plan: Plan) -> None:
+    """Raises `UsageError` where a network takes more than the images of a data set."""
+    cure = "train it by a loop of your own, on `archspec.load(…).build()`; or stack what has one size as channels"
+    require_one_input(plan, "archspec train trains", f"{cure}, and let branches begin with `channel_slice`")
 
 
 def check_fit(channels: int, shape: Shape, name: str) -> None:

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
-from trainer.input.images import fit_targets, fit_to_input
+from trainer.input.images import check_inputs, fit_targets, fit_to_input
 from trainer.steps.optim import count_steps, make_optimizer, make_schedule
 from trainer.steps.seeding import seed_generators, step_seed
 
@@ -28,6 +28,7 @@ class SpecModule(LightningModule):
 
     Raises:
         SpecError: The spec is wrong.
+        UsageError: The network takes several inputs.
 
     Example:
         ```python
@@ -45,7 +46,9 @@ class SpecModule(LightningModule):
         super().__init__()
         self.save_hyperparameters()
         loaded = from_dict(spec)
+        check_inputs(loaded.plan)
         self.shape = loaded.plan.input
+        self.output = loaded.plan.output
         self.recipe = loaded.recipe
         self.network = loaded.build()
         self.network.to(memory_format=self.layout)

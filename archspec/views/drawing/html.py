@@ -10,9 +10,10 @@ from typing import Any
 
 from archspec.foundation.frozen import as_json
 from archspec.foundation.shapes import show
-from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
+from archspec.language.inputs import show_inputs
+from archspec.plan.graph import GraphGroup, GraphInput, GraphLayer, GraphWire
 from archspec.plan.plan import Plan
-from archspec.views.drawing.labels import count
+from archspec.views.drawing.labels import count, cut
 from archspec.views.drawing.measure import Measure
 from archspec.views.drawing.outline import Outline, Part, open_to
 from archspec.views.drawing.scene import SIGNS
@@ -30,14 +31,17 @@ def html(plan: Plan, depth: int | None = None) -> str:
     """
     outline = Outline(plan)
     pages = _Page(Measure(outline, open_to(outline, depth)))
+    body = pages.column(outline.root.children)
     parts = [
-        {"kind": "end", "lines": [["input", 0]], "out": show(plan.input)},
-        *pages.column(outline.root.children),
+        {"kind": "end", "lines": [[cut(next(iter(plan.inputs))), 0]], "out": show(plan.input)},
+        *(pages.given(one) for one in outline.graph.inputs if one.id in dict(outline.skips)),
+        *body,
         {"kind": "end", "lines": [["output", 0], [show(plan.output), 1]], "out": ""},
     ]
     bend = pages.measure.bend(outline.root.children)
-    data = {"parts": parts, "bend": [at + 1 for at in bend] if bend else None}
-    figures = f"{show(plan.input)} → {show(plan.output)} · {plan.params:,} parameters · {count(plan.macs)} MACs"
+    before = len(parts) - len(body) - 1
+    data = {"parts": parts, "bend": [at + before for at in bend] if bend else None}
+    figures = f"{show_inputs(plan.takes)} → {show(plan.output)} · {plan.params:,} parameters · {count(plan.macs)} MACs"
     values = {
         "TITLE": escape(plan.title),
         "FIGURES": escape(figures),
@@ -57,6 +61,10 @@ class _Page:
 
     def __init__(self, measure: Measure) -> None:
         self.measure = measure
+
+    def given(self, one: GraphInput) -> dict[str, Any]:
+        """An input that is taken up by its name, as a saved tensor is."""
+        return {"kind": "save", "lines": [[cut(one.name), 1]], "family": "wire", "out": show(one.output), "id": one.id}
 
     def column(self, parts: Sequence[Part]) -> list[dict[str, Any]]:
         return [self.part(inner) for part in parts for inner in self.plain(part)]

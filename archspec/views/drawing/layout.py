@@ -68,7 +68,7 @@ class Placing(Measure):
             return self.loaded(part)
         if part.kind == "merge":
             return self.place_merge(part, x, y, port)
-        if part.kind in ("output", "side"):
+        if part.kind in ("output", "side", "given"):
             self.place_beside(part, x, y, port)
             return port
         if part.kind == "group" and self.is_open(part):
@@ -185,6 +185,10 @@ class Placing(Measure):
         """Draw a named output, an auxiliary classifier, or what leads to outputs alone."""
         room = self.extent(part)
         left = x + BESIDE
+        if part.kind == "given":
+            width = 2 * self.box_extent(part).left
+            self.finish(part, part.lines, (left, y, width, room.height), Port(NOWHERE, ()))
+            return
         if part.kind == "output":
             place = (left, y, room.right - BESIDE, room.height)
             middle = y + room.height / 2

@@ -144,7 +144,7 @@ class Measure:
 
     def label_of(self, part: Part) -> str:
         """The shape that stands beside the line that leaves a part: where it changed, and is not seen inside it."""
-        if part.kind == "input":
+        if part.kind in ("input", "given"):
             return show(part.output)
         if part.kind == "merge":
             return show(part.output) if part.family == "merge" and self.changes(part) else ""
@@ -170,6 +170,9 @@ class Measure:
         if part.kind == "output":
             width = text_width(part.title, SMALL) + 2 * PAD_X
             return Extent(0, BESIDE + width, LINE[True] + 6)
+        if part.kind == "given":
+            room = self.box_extent(part)
+            return Extent(0, BESIDE + max(2 * room.left, room.left + room.right), room.height)
         if part.kind == "side":
             inner = self.column(part.children) if self.is_open(part) else self.box_extent(part)
             if part.lines and self.is_open(part):
@@ -194,8 +197,6 @@ class Measure:
         return " · ".join(line.text for line in part.lines), f"×{part.count}" if part.count > 1 else ""
 
     def lines_of(self, part: Part) -> tuple[Line, ...]:
-        if part.kind == "input":
-            return (Line("input"),)
         if part.kind == "end":
             return (Line("output"), Line(cut(show(part.output)), small=True))
         return part.lines
@@ -208,7 +209,7 @@ class Measure:
             widths[title] += text_width(f"  ×{part.count}", TITLE) + 6
         width = max(widths, default=0) + 2 * PAD_X
         height = sum(LINE[line.small] for line in lines) + 2 * PAD_Y
-        if part.kind not in ("input", "end"):
+        if part.kind not in ("input", "given", "end"):
             width = max(width, self.resolution_width(part.input))
         else:
             height -= 4

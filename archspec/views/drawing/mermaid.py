@@ -10,7 +10,13 @@ from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import Box, Frame
 from archspec.views.drawing.style import COLOURS
 
-SHAPES = {"merge": ("((", "))"), "input": ("([", "])"), "end": ("([", "])"), "output": ("([", "])")}
+SHAPES = {
+    "merge": ("((", "))"),
+    "input": ("([", "])"),
+    "given": ("([", "])"),
+    "end": ("([", "])"),
+    "output": ("([", "])"),
+}
 
 
 def mermaid(plan: Plan, depth: int | None = None) -> str:

@@ -25,7 +25,8 @@ class Part:
     """A part of the network: a layer, a group that may be opened, a merge of branches, or a wire."""
 
     kind: str
-    """`layer`, `group`, `merge`, `side`, `save`, `load`, `output`, or `input` and `end` for the network's own ends."""
+    """`layer`, `group`, `merge`, `side`, `save`, `load`, `output`, or, for the network's own ends, `input`, `given` (an
+    input beside the first) and `end`."""
     lines: tuple[Line, ...]
     """What its box says, while it is closed."""
     family: str
@@ -94,7 +95,7 @@ class Outline:
         whole = whole if whole and whole.count == 1 else None
         inner = (lambda: whole.children) if whole else (lambda: body)
         return Part(
-            "group", (Line(cut(plan.name)),), "block", "", 1, len(graph.nodes), plan.input, plan.output,
+            "group", (Line(cut(plan.name)),), "block", "", len(plan.takes), len(graph.nodes), plan.input, plan.output,
             plan.params, plan.macs, plan.root.layers, make=inner,
         )  # fmt: skip
 
@@ -214,7 +215,7 @@ class Outline:
                     node.block,
                     inner,
                     node.share,
-                    *((node.split, node.axis) if exact else (bool(node.split), node.axis)),
+                    *((node.split, node.axis, node.heads) if exact else (bool(node.split), node.axis)),
                     *((node.input, node.output, node.frozen_arguments) if exact else ()),
                 )
             elif isinstance(node, Layer):

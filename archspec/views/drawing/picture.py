@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from archspec.plan.plan import Plan
+from archspec.views.drawing.labels import Line, cut
 from archspec.views.drawing.layout import Placing
 from archspec.views.drawing.measure import Extent
 from archspec.views.drawing.outline import Outline, Part, open_to
@@ -36,11 +37,15 @@ class Layout(Placing):
     def __init__(self, outline: Outline, is_open: Callable[[Part], bool], columns: int | None = None) -> None:
         super().__init__(outline, is_open)
         plan = outline.plan
-        first = Part("input", (), "end", "", 0, 1, plan.input, plan.input)
+        kinds = ["input", *["given"] * (len(plan.takes) - 1)]
+        inputs = [
+            Part(kind, (Line(cut(one.name or "input")),), "end", "", id, id + 1, one.shape, one.shape)
+            for id, (kind, one) in enumerate(zip(kinds, plan.takes, strict=True))
+        ]
         end = Part("end", (), "end", "", -1, -1, plan.output, plan.output)
         root = outline.root
         closed = not is_open(root) and outline.graph.output in root  # else it passes its input on
-        parts = [first, *self.shown([root] if closed else root.children), end]
+        parts = [*inputs, *self.shown([root] if closed else root.children), end]
         if self.across(parts):
             self.place_column(parts, 0, 0, Port(NOWHERE, ()))
         else:
@@ -77,7 +82,7 @@ class Layout(Placing):
         """Parts in columns, at most so many, of which the tallest is as low as can be."""
         units: list[list[Part]] = []
         for part in parts:
-            if units and part.kind in ("save", "load", "output", "side"):
+            if units and part.kind in ("save", "load", "output", "side", "given"):
                 units[-1].append(part)
             else:
                 units.append([part])

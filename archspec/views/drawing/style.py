@@ -29,8 +29,8 @@ SHADES = ("#fbfcfd", "#f2f5f8", "#e9eef3", "#dfe6ee", "#d5dee8", "#cbd6e2")
 
 def describe(part: Part) -> str:
     """A part in a few words, for who points at it or cannot see it."""
-    name = {"input": "input", "end": "output"}.get(part.kind)
-    if name:
+    if part.kind in ("input", "given", "end"):
+        name = part.title or "output"
         return f"{name} · {show(part.output)}"
     words = [part.path or part.title, f"{show(part.input)} → {show(part.output)}"]
     if part.params:

@@ -7,6 +7,7 @@ from html import escape
 from math import hypot
 
 from archspec.foundation.shapes import show
+from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import count, text_width
 from archspec.views.drawing.picture import Layout, lay_out
@@ -36,7 +37,9 @@ def svg(plan: Plan, depth: int | None = None, columns: int | None = None, *, cap
 
 def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
     scene = layout.scene
-    figures = f"{show(plan.input)} → {show(plan.output)} · {count(plan.params)} parameters · {count(plan.macs)} MACs"
+    figures = (
+        f"{show_inputs(plan.takes)} → {show(plan.output)} · {count(plan.params)} parameters · {count(plan.macs)} MACs"
+    )
     above = CAPTION if caption else 0
     least = max(text_width(plan.title, TITLE + 2), text_width(figures, SMALL)) if caption else 0
     width = max(scene.width, least) + 2 * MARGIN
@@ -125,7 +128,7 @@ def _box(box: Box, layout: Layout) -> Iterator[str]:
     if part.family == "block":
         fill = SHADES[min(layout.coarseness(part.input), len(SHADES) - 1)]
     ink = "#ffffff" if part.family == "end" else "#1b1f24"
-    radius = box.height / 2 if part.kind in ("merge", "input", "end", "output") else 4
+    radius = box.height / 2 if part.kind in ("merge", "input", "given", "end", "output") else 4
     yield f"<g><title>{escape(describe(part))}</title>"
     yield (
         f'<rect x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.width)}" height="{_n(box.height)}" rx="{_n(radius)}" '
