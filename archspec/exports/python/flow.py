@@ -217,7 +217,9 @@ class Writer:
             start = self.variable(f"{name}_input")
             result = own.run(body, ref, start, start, 2)
             own.emit(result, f"{name} = ")
-            self.lines += [f"{_TWO}{name} = None", f"{_TWO}if self.training:", f"{_TWO}{INDENT}{start} = {x}"]
+            self.lines += [f"{_TWO}{name} = None", f"{_TWO}if self.training:"]
+            if any(start in line for line in own.lines):
+                self.lines.append(f"{_TWO}{INDENT}{start} = {x}")
             self.lines += [INDENT + line for line in own.lines]
         self.outputs[template.name] = name
         self.aux.append(template.name)

@@ -128,24 +128,20 @@ def _call(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
             raise Mismatch
         template.functions = tuple(ANY if one is None else Function(one.name) for one in trees)
     for name in slots:
-        row = []
-        for one in trees:
-            given = {} if one is None else dict(one.slots)
-            if one is None:
-                row.append(ANY)
-            elif name in given:
-                row.append(given[name])
-            else:
-                standard = left_out(one.name)
-                if name not in standard:
-                    raise Mismatch
-                row.append(standard[name])
-        template.slots.append((name, tuple(row)))
+        template.slots.append((name, tuple(ANY if tree is None else _argument(tree, name) for tree in trees)))
     if "." in template.name:
-        names = [*POSITIONAL.get(template.name, ()), *defaults(template.name)]
-        order = {name: place for place, name in enumerate(names)}
+        arguments = [*POSITIONAL.get(template.name, ()), *defaults(template.name)]
+        order = {name: place for place, name in enumerate(arguments)}
         template.slots.sort(key=lambda slot: order.get(slot[0], -1))
     return template
+
+
+def _argument(tree: Tree, name: str) -> Any:
+    """An argument of a call, given or left out. Raises `Mismatch` where it has none."""
+    values = left_out(tree.name) | dict(tree.slots)
+    if name not in values:
+        raise Mismatch
+    return values[name]
 
 
 CLASSES: dict[str, dict[str, Any]] = {}
