@@ -78,7 +78,8 @@ def command(
 ) -> None:
     """Write SPEC, or RUN with its best weights, class names and normalisation, as a file that works without archspec.
 
-    A file is read back, run and compared with the network before it gets its name. Auxiliary classifiers are left out.
+    A file is read back, run and compared with the network before it gets its name. Auxiliary classifiers are left
+    out, but of Python, which is made of the spec alone.
     """
     from archspec import exports
 
@@ -90,7 +91,7 @@ def command(
         from archspec.commands._models import find_model
         from archspec.plan.inputs import require_one_input
 
-        model = find_model(spec, out, variant, settings, origin, weights=format.holds_weights)
+        model = find_model(spec, out, variant, settings, origin, weights=format.holds_weights, aux=format.keeps_aux)
         require_one_input(
             model.plan, "archspec export writes", "in Python, export what `archspec.load(…).build()` gives"
         )
