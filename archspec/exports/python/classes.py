@@ -224,7 +224,16 @@ def is_listed(template: Template) -> bool:
 
 
 _STATEFUL = ("nn.Conv", "nn.Linear", "nn.BatchNorm", "nn.GroupNorm", "nn.LayerNorm", "nn.InstanceNorm", "nn.PReLU")
-_STATELESS = ("ChannelSlice", "FeatureMap", "PatchMerging", "Permute", "Power", "Reduce", "Scale", "Sqrt")
+_STATELESS: tuple[str, ...] = (
+    "ChannelSlice",
+    "FeatureMap",
+    "PatchMerging",
+    "Permute",
+    "Power",
+    "Reduce",
+    "Scale",
+    "Sqrt",
+)
 _STATELESS += ("StochasticDepth", "Token", "Tokens")
 
 

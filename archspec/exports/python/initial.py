@@ -41,8 +41,8 @@ def initialised(layers: Iterable[GraphLayer]) -> list[str]:
         for (path, name), init in values.items():
             if init and init != found[name]:
                 by_path.setdefault(path, []).append((name, init))
-        for path, inits in by_path.items():
-            single.setdefault(tuple(inits), []).append(path)
+        for path, given in by_path.items():
+            single.setdefault(tuple(given), []).append(path)
     lines = _loop(general, kinds)
     for inits, paths in single.items():
         lines += _by_path(inits, paths)

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class RotaryPositions(nn.Module):
-    """Turns neighbouring pairs of features by the position of their token: in a sequence, or by row, then by column."""
+    """Turns neighbouring pairs of features by the position of their token: in a
+    sequence, or by row, then by column.
+    """
 
     cosine: Tensor
     sine: Tensor
