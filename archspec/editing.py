@@ -21,7 +21,9 @@ from archspec.spec import Checked, SpecFile, name_of
 MAX_CUTS = 20  # of a text that is not YAML
 
 
-def check_text(content: bytes, path: str, variants: Sequence[str | None] | None = None) -> Checked:
+def check_text(
+    content: bytes, path: str, variants: Sequence[str | None] | None = None, shown: str | None = None
+) -> Checked:
     """Check what an editor holds of a file, whether or not it is saved.
 
     Where it is not YAML, what stands before the fault is still elaborated.
@@ -30,16 +32,18 @@ def check_text(content: bytes, path: str, variants: Sequence[str | None] | None 
         content: The text, in UTF-8.
         path: Where the file lies, or will; what it extends is looked for there.
         variants: Those to elaborate; all of them by default, and the file without one.
+        shown: How messages call it, if not by its path.
 
     Raises:
         UsageError: A file that it extends cannot be read.
     """
+    shown = path if shown is None else shown
     try:
-        tree = resolve_extends(source.read(content, path), path, path)
+        tree = resolve_extends(source.read(content, shown), path, shown)
     except Fault as fault:
-        partial = _beginning(content, path, fault)
+        partial = _beginning(content, path, shown, fault)
         return Checked((), (fault.diagnostic(),), (), partials=() if partial is None else (partial,))
-    return SpecFile(path, name_of(path), tree).check(variants)
+    return SpecFile(shown, name_of(shown), tree).check(variants)
 
 
 def partial_plan(file: SpecFile, variant: str | None) -> PartialPlan | None:
@@ -69,26 +73,26 @@ def _record(file: SpecFile, variant: str | None, recorder: Recorder) -> PartialP
 _LATER = re.compile(r"^(vars|defaults|blocks|input|init)\s*:", re.MULTILINE)
 
 
-def _beginning(content: bytes, path: str, fault: Fault) -> PartialPlan | None:
+def _beginning(content: bytes, path: str, shown: str, fault: Fault) -> PartialPlan | None:
     """What is known of the part of a text before a fault in its YAML."""
     lines = content.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
-    at = fault.mark.line if fault.mark is not None and fault.mark.text.name == path else 0
+    at = fault.mark.line if fault.mark is not None and fault.mark.text.name == shown else 0
     tree = None
     for _ in range(MAX_CUTS):
         if at <= 1 or _LATER.search("\n".join(lines[at - 1 :])):  # what stands there has a part in every layer
             return None
         try:
-            tree = resolve_extends(source.read("\n".join(lines[: at - 1]).encode(), path), path, path)
+            tree = resolve_extends(source.read("\n".join(lines[: at - 1]).encode(), shown), path, shown)
             break
         except Fault as other:
-            at = min(at - 1, other.mark.line if other.mark is not None and other.mark.text.name == path else at)
+            at = min(at - 1, other.mark.line if other.mark is not None and other.mark.text.name == shown else at)
     if tree is None:
         return None
     recorder = Recorder(whole=True)
-    plan = _record(SpecFile(path, name_of(path), tree), None, recorder)
+    plan = _record(SpecFile(shown, name_of(shown), tree), None, recorder)
     if plan is None or recorder.root is None:
         return None
-    last = max((one.mark.line, one.mark.column) for one in _written(recorder.root, path))
+    last = max((one.mark.line, one.mark.column) for one in _written(recorder.root, shown))
     return replace(plan, parts=tuple(_until(recorder.root, last, "")))
 
 

@@ -386,10 +386,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
 
 def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    from archspec.recipe import images, parts
+    from archspec.recipe import images, outputs, parts
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
+    yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return
     known = primitives()
