@@ -129,6 +129,10 @@ WIRED: dict[str, list[Any]] = {
         {"multiply": [CONV, [CONV, {"maximum": [[], CONV]}]]},
         [CONV, {"matmul": [CONV, CONV]}],
     ],
+    "attend": [
+        "tokens",
+        {"attend": {"query": {"linear": 8}, "key": {"linear": 8}, "value": {"linear": 8}}, "heads": 2},
+    ],
     "splits": [
         {"concat": {"left": CONV, "right": []}, "split": "equal"},
         {"concat": [CONV, []], "split": [2, 6], "axis": 1},

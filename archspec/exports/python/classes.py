@@ -10,7 +10,7 @@ from archspec.exports.python.layout import Bracket, Chain, Expression, Loop, Nam
 from archspec.exports.python.tree import POSITIONAL, Classes, parameters
 from archspec.exports.python.unify import ANY, Function, Mismatch, Template, left_out
 
-MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul")
+MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
 
 
 @dataclass

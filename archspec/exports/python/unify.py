@@ -221,7 +221,7 @@ def _range(lists: Sequence[list[Tree] | None]) -> Template:
     return Template("range", "", tuple(one is not None for one in lists), [("count", counts)], [("", element)])
 
 
-_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul")
+_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
 
 
 def _as_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
