@@ -94,8 +94,8 @@ class Blocks:
         for some in grouped(bodies):
             name = self.class_name(block)
             written, signature = written_class(name, block, some)
-            classes.SIGNATURES[name] = signature
-            unify.CLASSES[name] = signature.defaults
+            classes.SIGNATURES.get()[name] = signature
+            unify.CLASSES.get()[name] = signature.defaults
             self.written.append(written)
             for i, (group, _) in enumerate(some):
                 slots = [
