@@ -35,6 +35,7 @@ def run(code: str) -> str:
         ["explain", "ema"],
         ["schema"],
         ["draw", "resnet50", "-o", "-"],
+        ["export", "resnet50", "--to", "python", "-o", "-"],
         ["--help"],
         ["train", "--help"],
         ["build", "--help"],

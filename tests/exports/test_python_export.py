@@ -29,7 +29,7 @@ NAMES = [
     "swin_t",
     "vit_b_16",
     "maxvit_t",
-    "fpn",
+    "imagenet/fpn",
     "unet",
 ]
 
@@ -129,6 +129,10 @@ WIRED: dict[str, list[Any]] = {
         {"multiply": [CONV, [CONV, {"maximum": [[], CONV]}]]},
         [CONV, {"matmul": [CONV, CONV]}],
     ],
+    "attend": [
+        "tokens",
+        {"attend": {"query": {"linear": 8}, "key": {"linear": 8}, "value": {"linear": 8}}, "heads": 2},
+    ],
     "splits": [
         {"concat": {"left": CONV, "right": []}, "split": "equal"},
         {"concat": [CONV, []], "split": [2, 6], "axis": 1},
@@ -151,7 +155,7 @@ WIRED: dict[str, list[Any]] = {
     ],
     "recompute": [
         {"add": [[CONV, {"dropout": 0.5}], []], "recompute": True},
-        {"for": {"i": [1, 2]}, "body": [CONV, {"save": "kept"}, "relu"], "recompute": True},
+        {"for": {"i": [1, 2]}, "body": [CONV, {"save": "kept", "when": "=last"}, "relu"], "recompute": True},
         {"multiply": [[], {"load": "kept"}]},
     ],
     "share": [{"for": {"i": [1, 2, 3]}, "body": [{**CONV, "share": "same"}, "relu"]}, {"add": [{"share": "same"}, []]}],
@@ -176,7 +180,7 @@ def test_parameters_get_the_initial_values_of_the_spec(name: str, monkeypatch: p
     calls: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def recorded(function: str) -> Any:
-        def call(parameter: Tensor, *_: Any, **arguments: Any) -> Tensor:
+        def call(parameter: Tensor | None = None, *_: Any, **arguments: Any) -> Tensor | None:
             caller = inspect.currentframe()
             assert caller
             assert caller.f_back
@@ -187,7 +191,16 @@ def test_parameters_get_the_initial_values_of_the_spec(name: str, monkeypatch: p
 
         return call
 
-    for function in ("kaiming_normal_", "kaiming_uniform_", "trunc_normal_", "normal_", "zeros_", "ones_", "constant_"):
+    for function in (
+        "kaiming_normal_",
+        "kaiming_uniform_",
+        "trunc_normal_",
+        "normal_",
+        "zeros_",
+        "ones_",
+        "constant_",
+        "xavier_uniform_",
+    ):
         monkeypatch.setattr(nn.init, function, recorded(function))
     spec = load(name)
     with torch.device("meta"):

@@ -34,6 +34,7 @@ _EXACT = (
     "mode",
     "by",
 )
+_SIZES = ("in_features", "out_channels", "width", "growth", "channels", "features")
 _INPUTS = ("in_channels", "in_features")
 _RESERVED = {"self", "x", "i", "nn", "torch", "F", "Tensor", "math"}
 
@@ -117,7 +118,7 @@ class Scope:
         """A size as a small multiple of one that the block was given."""
         for name in self.kept:
             row = self.known[name]
-            if ANY not in row and self.is_size(name) and len(set(row)) == 1 and name != "in_channels":
+            if ANY not in row and self.is_size(name) and len(set(row)) == 1 and name in _SIZES:
                 for factor in (2, 3, 4):
                     if factor * row[0] == value:
                         return f"{factor} * {self.use(name)}"

@@ -268,7 +268,7 @@ class Writer:
         taken = self.split(template, x)
         stepwise = [is_open(child, depth + 1) and child.kind not in ("load",) for _, child in children]
         optional = [None if child.is_identity else self.maker.tests.get(id(child)) for _, child in children]
-        bind = any(stepwise) or any(optional)
+        bind = any(stepwise) or any(optional) or template.kind == "attend"
         branches: list[Expression] = []
         for (key, child), source in zip(children, taken, strict=True):
             name = self.variable(key if key.isidentifier() else f"branch{key}") if bind else ""
@@ -279,17 +279,33 @@ class Writer:
             branches.append(result)
         if any(optional):
             return self.optional_merge(template, branches, optional)
+        if template.kind == "attend":
+            return self.attended(branches, self.own("heads", self.maker.texts[id(template), "heads"]))
         return joined(template.kind, branches, self.dimension(template))
+
+    def attended(self, branches: list[Expression], heads: str) -> Expression:
+        """Attention of tokens, the features of one head after those of another."""
+        names = [self.variable(name) for name in ("query", "key", "value")]
+        for name, one in zip(names, branches, strict=False):
+            self.emit(f"{one}.unflatten(-1, ({heads}, -1)).transpose(1, 2)", f"{name} = ")
+        bias = (f"attn_mask={branches[3]}",) if len(branches) > 3 else ()
+        attended = self.variable("attended")
+        self.emit(Bracket("F.scaled_dot_product_attention", (*names, *bias)), f"{attended} = ")
+        return f"{attended}.transpose(1, 2).flatten(2)"
+
+    def own(self, name: str, text: str) -> str:
+        """A value that `forward` needs: a number, or an attribute where it is an argument of the class."""
+        if not any(one.isalpha() for one in text):
+            return text
+        name = self.variable(name)
+        self.flags.append(f"{_TWO}self.{name} = {text}")
+        return f"self.{name}"
 
     def split(self, template: Template, x: str) -> list[str]:
         """What each branch of a merge takes."""
         if "split" not in dict(template.slots):
             return [x] * len(template.children)
-        sizes = self.maker.texts[id(template), "split"]
-        if any(one.isalpha() for one in sizes):  # arguments of the class
-            name = self.variable("sizes")
-            self.flags.append(f"{_TWO}self.{name} = {sizes}")
-            sizes = f"self.{name}"
+        sizes = self.own("sizes", self.maker.texts[id(template), "split"])
         names = [self.variable(f"part_{key}") for key, _ in template.children]
         self.emit(
             f"torch.split({x}, {sizes}, dim={self.dimension(template)})",

@@ -133,6 +133,8 @@ class Forest:
             children.append((key, self.tree(child, scope)))
         if group.node.is_merge:
             slots = tuple((name, one) for name, one in (("axis", group.node.axis), ("split", group.node.split)) if one)
+            if group.kind == "attend":
+                slots += (("heads", group.node.heads),)
             return Tree(group.kind, slots=slots, children=tuple(children))
         return Tree("loop" if group.kind in _LOOPS else "sequence", children=tuple(children))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -144,13 +145,14 @@ def _argument(tree: Tree, name: str) -> Any:
     return values[name]
 
 
-CLASSES: dict[str, dict[str, Any]] = {}
-"""The defaults of the classes that are written already."""
+CLASSES: ContextVar[dict[str, dict[str, Any]]] = ContextVar("CLASSES")
+"""The defaults of the classes that are written already; `write` has its own."""
 
 
 def left_out(function: str) -> dict[str, Any]:
     """The arguments of a class that may be left out, and what they are then."""
-    return CLASSES[function] if function in CLASSES else defaults(function)
+    written = CLASSES.get()
+    return written[function] if function in written else defaults(function)
 
 
 def _named(trees: Sequence[Tree | None]) -> list[tuple[str, Template]]:
@@ -221,7 +223,7 @@ def _range(lists: Sequence[list[Tree] | None]) -> Template:
     return Template("range", "", tuple(one is not None for one in lists), [("count", counts)], [("", element)])
 
 
-_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul")
+_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
 
 
 def _as_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:

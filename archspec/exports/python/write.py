@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from contextvars import copy_context
 
 from archspec.exports.python import classes, unify
 from archspec.exports.python.blocks import Blocks, WrittenClass, definition, docstring
@@ -32,8 +33,12 @@ def write(plan: Plan) -> str:
     Raises:
         UsageError: A layer of a plugin does not say how it is written.
     """
-    classes.SIGNATURES.clear()
-    unify.CLASSES.clear()
+    return copy_context().run(_written, plan)
+
+
+def _written(plan: Plan) -> str:
+    classes.SIGNATURES.set({})
+    unify.CLASSES.set({})
     forest = Forest(plan.graph, classified(plan))
     name = class_name(plan)
     taken = {name, *MERGES, *_IMPORTED, *_own_layers()}
