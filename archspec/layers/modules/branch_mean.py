@@ -24,7 +24,9 @@ class BranchMean(nn.Module):
             return parts.mean(1)
         kept = self.drop(input.new_ones((input.shape[0], self.branches)))
         kept = torch.where(kept > 0, 1.0, 0.0).type_as(input)
-        lone = functional.one_hot(torch.rand_like(kept).argmax(1), self.branches).type_as(input)
+        lone = functional.one_hot(
+            torch.rand_like(kept).argmax(1), self.branches
+        ).type_as(input)
         kept = torch.where(kept.sum(1, keepdim=True) > 0, kept, lone)
         weight = kept / kept.sum(1, keepdim=True)
         return (parts * weight[(..., *[None] * self.axes)]).sum(1)
