@@ -47,6 +47,11 @@ def files_at(part: InMemory | Stream, positions: list[int]) -> list[str]:
     return [names[position] if names else f"image {position}" for position in positions]
 
 
+def unit_of(part: InMemory | Stream) -> str:
+    """What a part holds, in a word."""
+    return "images" if not isinstance(part, InMemory) or part.are_images else "samples"
+
+
 def curves(
     rows: Sequence[dict[str, float]],
     file: Path,
@@ -143,8 +148,12 @@ def grid(
 ) -> None:
     """uint8 images `(N, C, H, W)`, one at least, side by side, each below its title of three lines at most.
 
+    Samples that are no images are not drawn.
+
     There are up to `columns` in a row, and rows are about equally long. A `legend` says what colours stand for.
     """
+    if images.dtype != torch.uint8:
+        return
     rows = math.ceil(len(images) / columns)
     columns = math.ceil(len(images) / rows)
     lines = max(len(text.splitlines()) for text in titles)
