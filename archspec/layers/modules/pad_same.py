@@ -13,7 +13,7 @@ from torch.nn import functional
 def pad_same(
     input: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> Tensor:
-    """Add zeros so that ⌈size / stride⌉ windows fit along each axis, the odd one at the end."""
+    """Add zeros so that ⌈size / stride⌉ windows fit, the odd one at the end."""
     sides: list[int] = []
     for axis in reversed(range(len(kernel))):
         total: Any = dilation[axis] * (kernel[axis] - 1)

@@ -9,7 +9,7 @@ from archspec.layers.modules.relative_positions import relative_positions
 
 
 class RelativePositionBias(nn.Module):
-    """A learned bias for each head and pair of tokens, `(N, heads, tokens, tokens)`, whatever the tokens hold."""
+    """A learned bias for each head and pair of tokens: `(N, heads, tokens, tokens)`."""
 
     position: Tensor
 

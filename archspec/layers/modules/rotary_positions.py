@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class RotaryPositions(nn.Module):
-    """Turns neighbouring pairs of features by the position of their token: in a sequence, or by row, then by column."""
+    """Turns pairs of features by the place of their token, or by its row and column."""
 
     cosine: Tensor
     sine: Tensor

@@ -9,7 +9,7 @@ from archspec.layers.modules.ws_conv import WsConv
 
 
 class SameWsConv(WsConv):
-    """A `WsConv` that adds zeros so that ⌈size / stride⌉ windows fit, the odd one at the end."""
+    """A `WsConv` that adds zeros so that ⌈size / stride⌉ windows fit."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(
