@@ -118,8 +118,9 @@ FLOORS = [
     {"archspec.plan"},
     {"archspec.plugins", "archspec.views", "archspec.assembly"},
     {"archspec.weights"},
+    {"archspec.prepared", "archspec.partial"},
     {"archspec.spec"},
-    {"archspec.exports"},
+    {"archspec.exports", "archspec.editor"},
     {"archspec", "archspec.primitive", "archspec.arguments"},
     {
         "trainer.errors",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import Fault, Frame, Report
-from archspec.plan.nodes import Group, Node, Wire
 
 if TYPE_CHECKING:
     from archspec.plan.graph import Graph, GraphInput
@@ -51,18 +50,3 @@ def _report_input(node: GraphInput, report: Report) -> None:
 
 def _is_own(frame: Frame) -> bool:
     return frame.mark is not None and not frame.mark.in_library
-
-
-def find_uses(root: Node) -> tuple[bool, bool]:
-    """Whether a saved tensor is loaded anywhere, for nothing else lets go of one; and whether nodes are shared."""
-    waiting, seen = [root], {id(root)}
-    loads = shares = False
-    while waiting:
-        node = waiting.pop()
-        loads = loads or (isinstance(node, Wire) and node.kind == "load")
-        shares = shares or bool(node.share)
-        for _, child in node.children if isinstance(node, Group) else ():
-            if id(child) not in seen:
-                seen.add(id(child))
-                waiting.append(child)
-    return loads, shares
