@@ -28,7 +28,7 @@ class Proof:
         """The proof in words."""
         tried = ", ".join(f"{count}×{show(shape)}" for count, shape in self.inputs)
         how = f"differs by {self.difference:.1e} of an output's largest value, at most; {self.tolerance:.0e} is allowed"
-        if self.tolerance == 0:
+        if self.difference == 0:
             how = "equal bit for bit"
         return f"proven by {self.runner}: {how}, with {' and '.join(self.weights)}, of inputs {tried}"
 
