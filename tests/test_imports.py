@@ -40,7 +40,7 @@ def run(code: str) -> str:
         ["train", "--help"],
         ["build", "--help"],
         ["export", "--help"],
-        ["export", "resnet50", "--to", "list"],
+        ["new", "--help"],
     ],
     ids=" ".join,
 )

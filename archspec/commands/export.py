@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("spec", metavar="SPEC|RUN")
-@click.option("--to", "target", required=True, metavar="FORMAT", help="The format; `--to list` shows those there are.")
+@click.option("--to", "target", metavar="FORMAT", help="The format: onnx, torch (.pt2), safetensors, ….")
 @click.option(
     "-o",
     "--output",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 @plugin_option
 def command(
     spec: str,
-    target: str,
+    target: str | None,
     output: str | None,
     variant: str | None,
     settings: tuple[str, ...],
@@ -83,12 +83,8 @@ def command(
     """
     from archspec import exports
 
-    if target == "list":
-        for name in exports.names():
-            click.echo(f"{name:<12} {exports.load(name).doc}")
-        return
     try:
-        format = exports.load(target)
+        format = exports.load(target or "")
         options = exports.Options(dynamic, normalize, _say)
         _check_options(format, options, origin, output, output_format)
         format.check()

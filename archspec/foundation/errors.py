@@ -35,6 +35,7 @@ CODES = {
     "share-mismatch": "nodes that share one module are not the same, or cannot be one",
     "share-unknown": "no node was shared under this name before it is used again",
     "share-unused": "a node is shared under a name that no other node has",
+    "tensor-count": "a call names more or fewer tensors than its block takes or gives",
     "tensor-unknown": "no tensor of this name was saved before it is loaded",
     "tensor-unused": "a tensor is made or saved that nothing uses",
     "too-large": "the spec exceeds a limit on size, depth or count",

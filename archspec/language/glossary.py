@@ -119,7 +119,7 @@ _CONSTANTS = {True: "The boolean true.", False: "The boolean false.", None: "Not
 
 def _keywords(table: Keywords, kind: str, owners: Mapping[str, str] | None = None) -> Iterator[tuple[Keywords, Maker]]:
     def make(word: str, keyword: Keyword) -> Meaning:
-        of = f", of `{owners[word]}`" if owners else ""
+        of = f", of {owners[word]}" if owners else ""
         facts = (("takes", keyword.takes + (", needed" if keyword.needed else "")),) if keyword.takes else ()
         return Meaning(word, kind + of, keyword.doc, facts=facts, examples=_example(keyword.example))
 
@@ -127,7 +127,12 @@ def _keywords(table: Keywords, kind: str, owners: Mapping[str, str] | None = Non
 
 
 def _owners(table: Keywords) -> dict[str, str]:
-    return {word: owner for owner, keyword in table.items() for word in keyword.companions}
+    """Of each companion, the forms that it belongs to."""
+    owners: dict[str, list[str]] = {}
+    for owner, keyword in table.items():
+        for word in keyword.companions:
+            owners.setdefault(word, []).append(owner)
+    return {word: "every merge" if len(forms) > 2 else join_words(forms) for word, forms in owners.items()}
 
 
 def _example(text: str, heading: str = "example") -> tuple[tuple[str, str], ...]:
@@ -137,7 +142,8 @@ def _example(text: str, heading: str = "example") -> tuple[tuple[str, str], ...]
 def _node_keyword(word: str, keyword: Keyword) -> Meaning:
     facts = [("takes", keyword.takes)]
     if keyword.companions:
-        facts.append(("its own key", join_words(keyword.companions)))
+        what = "its own key" if len(keyword.companions) == 1 else "its own keys"
+        facts.append((what, join_words(keyword.companions)))
     facts.append(("beside it", join_words(keyword.modifiers)))
     return Meaning(word, "a form of a node", keyword.doc, facts=tuple(facts), examples=_example(keyword.example))
 

@@ -101,6 +101,16 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True)
+class Port:
+    """A tensor that a block takes or gives by name."""
+
+    name: str
+    """Its name in the block."""
+    wire: Wire | None
+    """The `load` or `save` around the call; `None` for the tensor that reaches the call, or goes on from it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Nodes put together.
 
@@ -128,6 +138,10 @@ class Group:
     """Of `attend`."""
     share: str = ""
     """The name by which nodes of one body are one module."""
+    takes: tuple[Port, ...] = ()
+    """Of a block that takes tensors by name: these. Its body begins with the first."""
+    gives: tuple[Port, ...] = ()
+    """Of a block that gives tensors by name: these. The first goes on from it."""
     params: int = field(init=False)
     macs: int = field(init=False)
     size: int = field(init=False)
@@ -145,8 +159,8 @@ class Group:
     def __post_init__(self) -> None:
         nodes = [node for _, node in self.children]
         params = macs = layers = depth = 0
-        size = 1
-        loads, shares = False, bool(self.share)
+        size = 1 + 2 * (len(self.takes) + len(self.gives))
+        loads, shares = bool(self.takes or self.gives), bool(self.share)
         shared = _NOTHING
         named_outputs: tuple[NamedOutput, ...] = ()
         for node in nodes:
@@ -192,6 +206,11 @@ class Group:
     def name(self) -> str:
         """The name of an auxiliary classifier."""
         return str(self.arguments["name"])
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it takes or gives other tensors than the one that reaches it, or works beside the network."""
+        return self.kind == "aux" or bool(self.takes or self.gives)
 
     @property
     def is_merge(self) -> bool:

@@ -171,6 +171,7 @@ class SpecModule(LightningModule):
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
         logits = self._answered(self.network.forward(self.normalize(self.fit_images(images))))[0]
         for score in self.scores.values():
+            assert isinstance(score, Metric)
             score.update(logits, labels)  # a call would compute it of the batch as well
         self.mean_loss.update(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
