@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archspec.exports.python.classes import MERGES, Maker, is_listed
@@ -220,7 +221,7 @@ class Writer:
             self.lines += [f"{_TWO}{name} = None", f"{_TWO}if self.training:"]
             if any(start in line for line in own.lines):
                 self.lines.append(f"{_TWO}{INDENT}{start} = {x}")
-            self.lines += [INDENT + line for line in own.lines]
+            self.lines += indented(own.lines)
         self.outputs[template.name] = name
         self.aux.append(template.name)
 
@@ -233,11 +234,14 @@ class Writer:
         own.taken, own.variables, own.outputs, own.aux = self.taken, self.variables, self.outputs, self.aux
         own.flags = self.flags
         result = own.opened(template, ref, "x", "x", depth)
-        beside = [one for one in (*self.variables.values(), *self.outputs.values()) if one not in before]
+        inside = {id(one) for one in walk(template)}
+        wanted = {one.name for one in walk(self.template) if one.kind == "load" and id(one) not in inside}
+        saved = [one for name, one in self.variables.items() if name in wanted]
+        beside = [one for one in (*saved, *self.outputs.values()) if one not in before]
         beside = [one for one in dict.fromkeys(beside) if one not in (*outside[0].values(), *outside[1].values())]
         kind = "tuple[Tensor, ...]" if beside else "Tensor"
         own.emit(f"{_bare(own, result)}, {', '.join(beside)}" if beside else result, "return ")
-        self.lines += ["", f"{_TWO}def {name}(x: Tensor) -> {kind}:", *(INDENT + line for line in own.lines), ""]
+        self.lines += ["", f"{_TWO}def {name}(x: Tensor) -> {kind}:", *indented(own.lines), ""]
         call = Bracket("checkpoint", (name, x, "use_reentrant=False"))
         if not beside:
             return call
@@ -417,6 +421,18 @@ def form(template: Template, depth: int = 2) -> object:
     if any(child.is_optional for _, child in children):
         return id(template)
     return _counts(children), tuple((key, form(child)) for key, child in children)
+
+
+def indented(lines: list[str]) -> list[str]:
+    """Lines one level deeper."""
+    return [INDENT + line if line else line for line in lines]
+
+
+def walk(template: Template) -> Iterator[Template]:
+    """It and all in it."""
+    yield template
+    for _, child in template.children:
+        yield from walk(child)
 
 
 def has_modules(template: Template) -> bool:
