@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import (
-    aligned,
     diagnostics,
     echo_json,
     format_option,
-    lines,
     note_measured,
     plugin_option,
     result,
     set_option,
     variant_option,
 )
+from archspec.commands._fit_show import Progress, as_json, nothing_fits, show, values_of
 from archspec.foundation.errors import SpecError, UsageError, did_you_mean, escape_line, join_words
 
 if TYPE_CHECKING:
@@ -34,8 +33,6 @@ _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(B?)", re.IGNORECASE)
 _UNITS = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}
 MOST_OUTER = 2_000
 """Combinations of all variables but the one with the most values, at most."""
-MOST_ROWS = 20
-"""Combinations that are shown, at most."""
 
 
 @click.command("fit")
@@ -95,8 +92,9 @@ def command(
         axes = _axes(parse_wishes(vary), file, chosen)
         search = _search(file, chosen, axes, limits, batch, _most(most, limits))
         best = search.run()
+        Progress.clear()
         if best is None:
-            raise _nothing(search, axes)
+            raise nothing_fits(search, axes)
         plan = _plan(file, chosen, _given(axes, best))
         if write_name is not None:
             from archspec.commands._fit_write import write_variant
@@ -108,9 +106,9 @@ def command(
         echo_json([], diagnostics(error))
         raise click.exceptions.Exit(error.exit_status) from None
     if output_format == "json":
-        echo_json([result(plan, file.file) | _found(search, axes, best)], [])
+        echo_json([result(plan, file.file) | as_json(search, axes, best)], [])
     else:
-        _show(search, axes, plan, best)
+        show(search, axes, plan, best)
         if write_name is None:
             click.echo("use it by " + " ".join(f"--set {_quoted(one)}" for one in _settings(axes, best)))
         else:
@@ -197,7 +195,10 @@ def _search(
     from archspec.views.fit import GridSearch
     from archspec.views.memory import training_memory
 
+    progress = Progress()
+
     def figures(place: Place) -> dict[str, int] | str:
+        progress.step(values_of(axes, place))
         try:
             plan = _plan(file, variant, _given(axes, place))
         except SpecError as error:
@@ -208,74 +209,3 @@ def _search(
         return found
 
     return GridSearch(figures, limits, [axis.last for axis in axes], most)
-
-
-def _values(axes: list[Axis], place: Place) -> str:
-    return " ".join(f"{axis.name}={json.dumps(axis.value(at))}" for axis, at in zip(axes, place, strict=True))
-
-
-def _nothing(search: GridSearch, axes: list[Axis]) -> UsageError:
-    names = "no value of " + join_words([axis.name for axis in axes])
-    shown = [f"{axis.value(at)}" for axis, at in zip(axes, min(search.tried), strict=True)]
-    sound = [(place, figures) for place, figures in sorted(search.tried.items()) if not isinstance(figures, str)]
-    if not sound:
-        return UsageError(f"{names} gives a network: with {' and '.join(shown)}, {search.tried[min(search.tried)]}")
-    place, figures = sound[0]
-    values = " and ".join(f"{axis.value(at)}" for axis, at in zip(axes, place, strict=True))
-    has = ", ".join(_figure(name, figures[name]) for name in search.limits)
-    return UsageError(f"{names} keeps to the limits: with {values} there are already {has}")
-
-
-def _figure(name: str, value: int) -> str:
-    from archspec.foundation.figures import show_bytes, show_macs
-
-    return {"params": f"{value:,} parameters", "macs": show_macs(value), "memory": show_bytes(value)}[name]
-
-
-def _found(search: GridSearch, axes: list[Axis], best: Place) -> dict[str, Any]:
-    """What a search found, for programs."""
-
-    def row(place: Place, figures: Any) -> dict[str, Any]:
-        return {"values": values(place), **({"error": figures} if isinstance(figures, str) else figures)}
-
-    def values(place: Place) -> dict[str, Any]:
-        return {axis.name: axis.value(at) for axis, at in zip(axes, place, strict=True)}
-
-    return {
-        "values": values(best),
-        "limits": dict(search.limits),
-        "most": search.most,
-        "exhaustive": search.exhaustive,
-        "figures": search.tried[best],
-        "tried": [row(place, figures) for place, figures in sorted(search.tried.items())],
-    }
-
-
-def _show(search: GridSearch, axes: list[Axis], plan: Plan, best: Place) -> None:
-    """The values with their network, and what was tried."""
-    click.echo(lines([plan])[0])
-    places = sorted(search.tried)
-    names = join_words([axis.name for axis in axes])
-    if search.exhaustive:
-        click.echo(f"  the figures do not grow with {names} throughout: all {len(places):,} values were tried")
-        places = [best]
-    elif len(axes) > 1:
-        total = prod(axis.last + 1 for axis in axes)
-        places = search.best_first()
-        rest = f", and the best {MOST_ROWS} are shown" if len(places) > MOST_ROWS else ""
-        click.echo(f"  of {total:,} combinations, {len(search.tried):,} were tried{rest}")
-        places = places[:MOST_ROWS]
-    rows = []
-    for place in places:
-        found = search.tried[place]
-        mark = f"no network: {found}" if isinstance(found, str) else "fits" if search.fits(place) else "too large"
-        mark = ("← largest that fits" if len(axes) == 1 else f"← most {search.most}") if place == best else mark
-        figures = [] if isinstance(found, str) else [_figure(name, value) for name, value in found.items()]
-        figures += [""] * (2 + ("memory" in search.limits) - len(figures))
-        rows.append([_values(axes, place), *figures, escape_line(mark)])
-    for line in aligned(rows, "<" + ">" * (len(rows[0]) - 2) + "<"):
-        click.echo(f"  {line}")
-    for axis, at in zip(axes, best, strict=True):
-        if at == axis.last:
-            value = json.dumps(axis.value(at))
-            click.echo(f"note: {value} is the largest value of {axis.name} that was tried; a range allows more")

@@ -171,8 +171,9 @@ class SpecModule(LightningModule):
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
         logits = self._answered(self.network.forward(self.normalize(self.fit_images(images))))[0]
         for score in self.scores.values():
-            score(logits, labels)
-        self.mean_loss(self.loss(logits, labels), len(labels))
+            assert isinstance(score, Metric)
+            score.update(logits, labels)  # a call would compute it of the batch as well
+        self.mean_loss.update(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
         for name in self.scores:
             self.log(f"val_{name}", self.scores[name])  # type: ignore[arg-type]

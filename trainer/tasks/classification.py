@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
+from trainer.tasks._starters import CLASSIFICATION
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class Classification(Task):
         MetricSpec("ece", "min", ".2%", "calibration error", listed=False),
     )
     losses = ("cross_entropy", "binary_cross_entropy", "focal")
+    starter = CLASSIFICATION
     mixes = True
     balances = True
 
