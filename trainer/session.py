@@ -36,7 +36,7 @@ from trainer.runs.folders import Result, Run
 from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.memory_need import estimate
 from trainer.runs.monitor import TrainingMonitor
-from trainer.runs.vectors import feature_table
+from trainer.runs.vectors import digest_of, feature_table
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
 from trainer.steps.freezing import Freezing
@@ -93,6 +93,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "task": job.task.name,
         "classes": list(job.data.class_names),
         "form": None if job.data.samples is None else job.data.known_form.to_dict(),
+        "digest": digest_of(job.data),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,

@@ -19,6 +19,7 @@ from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
 from trainer.runs.job import load_job, load_test
+from trainer.runs.vectors import is_own_data
 from trainer.steps.module import SpecModule
 from trainer.tasks import Evaluation, Task
 
@@ -133,8 +134,8 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     """
     trained = load_network(run)
     module = trained.module
-    if source is None or _is_own_table(run, source):
-        name, images = _test_set(run, data_folder)
+    if source is None or is_own_data(run, module.recipe, source):
+        name, images = _test_set(run, data_folder, source)
     else:
         name, images = source, load_test(run, source, module.shape, module.output, module.recipe.resize, data_folder)
     found = evaluate_outputs(module, images, batch_size=module.task.evaluation_batch(module.recipe))
@@ -146,14 +147,8 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     )
 
 
-def _is_own_table(run: Run, source: str) -> bool:
-    """Whether a data set is the table or arrays that a run was trained with: then its own test rows are meant."""
-    kept = run.environment.get("data_path")
-    return not run.has_images and kept is not None and Path(source).expanduser().resolve() == Path(kept).resolve()
-
-
-def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:
-    job = load_job(run, data_folder)
+def _test_set(run: Run, data_folder: Path | None, source: str | None) -> tuple[str, InMemory | Stream]:
+    job = load_job(run, data_folder, source=source)
     trained_on = run.recorded("data")  # a path as it was given, where that leads to the same folder from here
     same = Path(trained_on).resolve() == Path(job.data.name).resolve()
     return trained_on if same else job.data.name, job.test

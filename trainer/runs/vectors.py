@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
+from archspec.recipe import Recipe
 from trainer import data
 from trainer.data import _vectors
 from trainer.input.datasets import DataSet, Form, InMemory
@@ -36,6 +38,30 @@ def load_test(run: Run, source: str, shape: Shape, data_folder: Path | None) -> 
         part = found.test
     check_samples(tuple(part.images.shape[1:]), shape, source)
     return part
+
+
+def digest_of(found: DataSet) -> str | None:
+    """Identifies the samples and targets of a data set, wherever they lie; `None` where these are images."""
+    if found.samples is None:
+        return None
+    digest = hashlib.sha256()
+    for part in (found.train, found.validation, found.test):
+        if isinstance(part, InMemory):
+            digest.update(part.images.numpy().tobytes())
+            digest.update(part.labels.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def is_own_data(run: Run, recipe: Recipe, source: str) -> bool:
+    """Whether a table or arrays are those that a run was trained with: then its own test samples are meant."""
+    if run.has_images or not data.is_path_of_vectors(source):
+        return False
+    heads = recipe.outputs.heads if recipe.outputs else {}
+    try:
+        found = data.load(source, Path(), columns=recipe.columns, task=recipe.task, heads=heads)
+    except UsageError:  # it may be tested, though not trained with
+        return False
+    return digest_of(found) == run.environment.get("digest")
 
 
 def check_samples(found: Shape, shape: Shape, source: object) -> None:

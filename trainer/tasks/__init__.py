@@ -52,7 +52,7 @@ def load(name: str | None = None) -> Task:
     if re.fullmatch(r"[^=,]+=\w+:\d+(,[^=,]+=\w+:\d+)*", name):
         from trainer.tasks._several import Several
 
-        return Several(name)
+        return Several(name, load)
     if os.path.isfile(os.path.join(os.path.dirname(__file__), f"{name}.py")) and name.isidentifier():
         task: Task = importlib.import_module(f"trainer.tasks.{name}").TASK
         return task
@@ -61,6 +61,11 @@ def load(name: str | None = None) -> Task:
         if not isinstance(found, Task):
             raise UsageError(f"`{point.value}`, the task `{name}` of a package, has no `Task` as its `TASK`")
         return found
+    if "detect" in name.lower():
+        raise UsageError(
+            f"detection is out of archspec's scope: there is no task `{name}`",
+            help=f"build the network and train it elsewhere; the tasks are {join_words(names())}",
+        )
     hint = did_you_mean(name, names()) or f"there are {join_words(names())}"
     raise UsageError(f"there is no task `{name}`", help=hint)
 

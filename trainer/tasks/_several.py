@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import UsageError, join_words
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from archspec.recipe.outputs import MAIN
-from trainer.tasks._heads import HeadPlan
+from trainer.tasks._heads import Head
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -23,29 +22,6 @@ if TYPE_CHECKING:
     from trainer.input.loaders import Stream
 
 
-@dataclass(frozen=True)
-class Head:
-    """An output and its task, which learns some columns of the targets."""
-
-    output: str
-    task: Task
-    start: int
-    width: int
-
-    def targets(self, every: Tensor) -> Tensor:
-        """Its own targets, as its task takes them, of those of all `(N, T)`."""
-        own = every[:, self.start : self.start + self.width]
-        return own[:, 0].long() if self.task.targets == "classes" else own
-
-    def names(self, every: Sequence[str] | None) -> list[str]:
-        """The names of its classes or numbers, of `OUTPUT=name` of all outputs."""
-        begin = f"{self.output}="
-        return [name.removeprefix(begin) for name in every or () if name.startswith(begin)]
-
-    def plan(self, plan: Plan) -> Plan:
-        return plan if self.output == MAIN else HeadPlan.of(plan, self.output)
-
-
 class Several(Task):
     """Outputs of which each has a task and targets of its own. The first one's first metric is the task's.
 
@@ -56,9 +32,8 @@ class Several(Task):
     doc = "Each output learns targets of its own."
     targets = "targets of several outputs"
 
-    def __init__(self, name: str) -> None:
-        from trainer.tasks import load
-
+    def __init__(self, name: str, load: Callable[[str], Task]) -> None:
+        """The task of a name; `load` gives that of each output by its name."""
         self.name = name
         heads: list[Head] = []
         for part in name.split(","):

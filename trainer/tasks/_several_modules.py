@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.wrappers.abstract import WrapperMetric
 
-from trainer.tasks._several import Head
+from trainer.tasks._heads import Head
 
 
 class SeveralLosses(nn.Module):

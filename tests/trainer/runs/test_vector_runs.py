@@ -166,6 +166,10 @@ def test_a_table_is_trained_tested_and_predicted_by_the_command_line(tmp_path: P
     own = evaluate_run(folders.find(str(folder), tmp_path), None, None)
     assert own["images"] == 12
     assert own == evaluate_run(folders.find(str(folder), tmp_path), None, "people.csv") | {"data": "people.csv"}
+    Path("moved.csv").write_text(file.read_text())  # the same rows: those that were kept are tested
+    assert own == evaluate_run(folders.find(str(folder), tmp_path), None, "moved.csv") | {"data": "people.csv"}
+    Path("part.csv").write_text("".join(file.read_text().splitlines(True)[:8]))
+    assert evaluate_run(folders.find(str(folder), tmp_path), None, "part.csv")["images"] == 7
     said = CliRunner().invoke(test_command.command, ["net"]).output
     assert said.startswith("net, best.ckpt, on the 12 test samples of people.csv: test accuracy ")
 

@@ -116,6 +116,16 @@ def test_detectors_are_refused(tmp_path: Path) -> None:
     )
 
 
+def test_detection_as_a_task_is_refused_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        prepare(from_dict(recipe(task="detection")), tmp_path)
+    assert str(caught.value) == (
+        "detection is out of archspec's scope: there is no task `detection`\n"
+        "  help: build the network and train it elsewhere; the tasks are `classification`, `image_regression`, "
+        "`multi_label`, `regression`, `segmentation`"
+    )
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Callable[[str, str], Path]:
     """Installs a package in the folder `site`, with entry points of both groups."""
