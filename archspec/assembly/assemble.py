@@ -21,7 +21,7 @@ from torch import fx, nn
 from archspec.assembly.modules import in_training, recomputed, with_named
 from archspec.language.inputs import UNNAMED
 from archspec.layers.initializers import Init
-from archspec.plan.graph import Graph, GraphGroup, GraphInput, GraphItem, GraphLayer, GraphWire, Kept
+from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphWire, Kept
 from archspec.plan.nodes import Group, Layer, NamedOutput
 from archspec.plan.plan import Plan
 
@@ -56,11 +56,14 @@ class _Part:
     """What it gives beside its output."""
     parts: tuple[_Part, ...] = ()
     """Of an open group, whose children are called by the module around it."""
+    block: GraphGroup | None = None
+    """The block that it is the body of, where that takes or gives tensors by name."""
 
     @property
     def is_wired(self) -> bool:
         """Whether it is more than a module that is called on the tensor before it."""
-        return bool(self.module is None or self.recompute or _is_aux(self.item) or self.inputs or self.outputs)
+        beside = bool(self.inputs or self.outputs or self.block)
+        return self.module is None or self.recompute or _is_aux(self.item) or beside
 
 
 class _Assembler:
@@ -71,21 +74,22 @@ class _Assembler:
         self.device = device
 
     def network(self) -> nn.Module:
-        root, _ = _open_blocks(self.graph.root)
+        root, _, _ = _open_blocks(self.graph.root)
         if isinstance(root, GraphGroup) and (root.node.named_outputs or self.beside(root)[0]):
             return self.wired(root, self.parts(root), is_root=True)
         return self.module(root)
 
-    def module(self, item: GraphItem) -> nn.Module:
-        """A part that is neither a wire nor a block."""
+    def module(self, item: GraphItem, block: GraphGroup | None = None) -> nn.Module:
+        """A part that is neither a wire nor a block; `block` is what it is the body of, if that has tensors by name."""
         if isinstance(item, GraphLayer):
             return _layer(item.layer, self.device)
         assert isinstance(item, GraphGroup)
         if item.kind == "aux":
             return self.module(_open_blocks(item.children[0])[0])
         parts = self.parts(item)
-        if item.node.is_merge or any(self.beside(item)) or any(part.is_wired for part in parts):
-            return self.wired(item, parts)
+        named = block is not None and bool(block.takes[1:] or block.gives)
+        if item.node.is_merge or named or any(self.beside(item)) or any(part.is_wired for part in parts):
+            return self.wired(item, parts, block)
         return nn.Sequential(OrderedDict((part.key, part.module) for part in parts if part.module is not None))
 
     def parts(self, group: GraphGroup, around: GraphGroup | None = None) -> list[_Part]:
@@ -93,7 +97,7 @@ class _Assembler:
         around = around or group
         parts = []
         for child in group.children:
-            item, recompute = _open_blocks(child)
+            item, recompute, block = _open_blocks(child)
             if isinstance(item, GraphWire):
                 parts.append(_Part("", item, None, recompute, (), ()))
             elif isinstance(item, GraphGroup) and item.id in self.graph.open_groups:
@@ -101,41 +105,54 @@ class _Assembler:
                 parts.append(_Part("", item, None, recompute, (), (), inner))
             else:
                 assert isinstance(item, (GraphLayer, GraphGroup))
-                module = self.module(item) if item.module == item.path else None
+                module = self.module(item, block) if item.module == item.path else None
                 key = item.module[len(around.module) + 1 :] if around.module else item.module
-                parts.append(_Part(key, item, module, recompute, *self.beside(item)))
+                parts.append(_Part(key, item, module, recompute, *self.beside(item, block), block=block))
         return parts
 
-    def beside(self, item: GraphItem) -> tuple[tuple[Kept, ...], tuple[Key, ...]]:
-        """What a part takes beside its input, and what it gives beside its output."""
+    def beside(self, item: GraphItem, block: GraphGroup | None = None) -> tuple[tuple[Kept, ...], tuple[Key, ...]]:
+        """What a part takes beside its input, and gives beside its output; the body of a block, by its names."""
         if not isinstance(item, GraphGroup):
             return (), ()
         crossing = self.graph.group_wires[item.id]
         named_outputs = () if item.kind == "aux" else tuple(one.name for one in item.node.named_outputs)
+        if block is not None:
+            return (), (*(port.inner for port in block.gives[1:]), *named_outputs)
         return crossing.takes, (*(save.id for save in crossing.gives), *named_outputs)
 
-    def wired(self, group: GraphGroup, parts: list[_Part], *, is_root: bool = False) -> nn.Module:
+    def wired(
+        self, group: GraphGroup, parts: list[_Part], block: GraphGroup | None = None, *, is_root: bool = False
+    ) -> nn.Module:
         """A module whose `forward` torch.fx writes: a merge, or a sequence that leads tensors past its parts."""
         root = nn.Module()
         wiring = _Wiring(fx.Graph())
-        inputs, outputs = self.beside(group)
-        tensor = wiring.begin(self.graph.inputs) if is_root else wiring.graph.placeholder("input")
+        inputs, outputs = self.beside(group, block)
+        taken = [(one.id, one.name or UNNAMED) for one in self.graph.inputs] if is_root else []
+        if block is not None:
+            ports = zip(block.takes, block.node.takes, strict=True)
+            taken = [(port.inner, one.name) for port, one in ports]
+        tensor = wiring.begin(taken) if taken else wiring.graph.placeholder("input")
         for save in () if is_root else inputs:
             wiring.tensors[save.id] = wiring.graph.placeholder(f"saved_{save.name}")
         _install(root, parts)
         tensor = wiring.add_all(group, parts, tensor)
+        tensor = wiring.tensors[block.gives[0].inner] if block and block.gives else tensor
         wiring.close(tensor, outputs, (is_root and group.node.named_outputs) or None)
         name = group.kind.capitalize() if group.node.is_merge else "Sequence"
         return fx.GraphModule(root, wiring.graph, class_name=name)
 
 
-def _open_blocks(item: GraphItem) -> tuple[GraphItem, bool]:
-    """What stands in a block's place, since a block is no level of the module; and whether it is computed again."""
+def _open_blocks(item: GraphItem) -> tuple[GraphItem, bool, GraphGroup | None]:
+    """What stands in a block's place, since a block is no level of the module; and whether it is computed again.
+
+    And the block itself, where it takes or gives tensors by name.
+    """
     recompute = item.recompute
+    block = item if isinstance(item, GraphGroup) and (item.takes or item.gives) else None
     while isinstance(item, GraphGroup) and item.kind == "block":
         (item,) = item.children
         recompute = recompute or item.recompute
-    return item, recompute
+    return item, recompute, block
 
 
 def _install(root: nn.Module, parts: Iterable[_Part]) -> None:
@@ -214,11 +231,11 @@ class _Wiring:
         self.tensors: dict[Key, fx.Node] = {}
         self.count = 0
 
-    def begin(self, inputs: tuple[GraphInput, ...]) -> fx.Node:
-        """Take a network's inputs by their names; the tensor that it begins with."""
-        taken = [self.graph.placeholder(one.name or UNNAMED) for one in inputs]
-        self.tensors.update((one.id, tensor) for one, tensor in zip(inputs, taken, strict=True))
-        return taken[0]
+    def begin(self, inputs: list[tuple[int, str]]) -> fx.Node:
+        """Take tensors by their names, as a network or block does; that with which it begins."""
+        for id, name in inputs:
+            self.tensors[id] = self.graph.placeholder(name)
+        return self.tensors[inputs[0][0]]
 
     def add_all(self, group: GraphGroup, parts: Iterable[_Part], tensor: fx.Node) -> fx.Node:
         """Add all parts of a group that gets a tensor; the tensor that comes of it."""
@@ -241,15 +258,20 @@ class _Wiring:
         if isinstance(item, GraphGroup) and not part.key:
             return self.add_all(item, part.parts, tensor)
         inputs = (tensor, *(self.tensors[save.id] for save in part.inputs))
+        if part.block and part.block.takes:
+            inputs = tuple(tensor if one.outer is None else self.tensors[one.outer] for one in part.block.takes)
         if isinstance(item, GraphGroup) and item.kind == "aux":
             self.tensors[item.node.name] = self._called(in_training, part.key, inputs)
             return tensor
         result = self._called(recomputed if part.recompute else None, part.key, inputs)
-        if not part.outputs:
-            return result
-        for index, key in enumerate(part.outputs, 1):
-            self.tensors[key] = self.graph.call_function(operator.getitem, (result, index))
-        return self.graph.call_function(operator.getitem, (result, 0))
+        if part.outputs:
+            for index, key in enumerate(part.outputs, 1):
+                self.tensors[key] = self.graph.call_function(operator.getitem, (result, index))
+            result = self.graph.call_function(operator.getitem, (result, 0))
+        for index, port in enumerate(part.block.gives if part.block else ()):
+            if port.outer is not None:
+                self.tensors[port.outer] = self.tensors[port.inner] if index else result
+        return result
 
     def _called(self, function: Callable[..., Any] | None, key: str, inputs: tuple[fx.Node, ...]) -> fx.Node:
         # names of our own: fx would name the result after the part, which may be called `self`

@@ -179,6 +179,10 @@ class Signature:
 
     owner: str
     arguments: tuple[Argument, ...]
+    inputs: tuple[str, ...] = ()
+    """Of a block that takes tensors by name: their names."""
+    outputs: tuple[str, ...] = ()
+    """Of a block that gives tensors by name: their names."""
     by_name: Mapping[str, Argument] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -35,6 +35,7 @@ CODES = {
     "share-mismatch": "nodes that share one module are not the same, or cannot be one",
     "share-unknown": "no node was shared under this name before it is used again",
     "share-unused": "a node is shared under a name that no other node has",
+    "tensor-count": "a call names more or fewer tensors than its block takes or gives",
     "tensor-unknown": "no tensor of this name was saved before it is loaded",
     "tensor-unused": "a tensor is made or saved that nothing uses",
     "too-large": "the spec exceeds a limit on size, depth or count",
@@ -157,7 +158,7 @@ class Diagnostic:
         lines = [escape_line(f"{place}error[{self.code}]: {self.message}")]
         lines += [escape_line(f"    {note}") for note in self.notes]
         lines += map(escape, self._excerpt())
-        lines += [escape_line(f"  in {step}") for step in _way(self.frames)]
+        lines += [escape_line(f"  in {step}") for step in describe_way(self.frames)]
         if self.help:
             lines.append(escape_line(f"  help: {self.help}"))
         return "\n".join(lines)
@@ -201,7 +202,7 @@ class Note:
         return escape(f"{self.mark}: note: {self.message}")
 
 
-def _way(frames: Sequence[Frame]) -> list[str]:
+def describe_way(frames: Sequence[Frame]) -> list[str]:
     """The frames as lines, innermost first; loops join the line of the block that they call."""
     lines: list[str] = []
     line = ""

@@ -19,10 +19,11 @@ from archspec.foundation.arguments import (
 )
 from archspec.foundation.errors import Fault, Mark, Report, join_words
 from archspec.foundation.schemas import as_written
-from archspec.foundation.source import Mapping, Value, plain
+from archspec.foundation.source import List, Mapping, Scalar, Value, plain
 from archspec.foundation.validate import faults
 from archspec.language.calls import Signatures
 from archspec.language.grammar import Grammar
+from archspec.language.inputs import check_input
 from archspec.language.keywords import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.names import INCOMING, check_variable
 from archspec.language.syntax import Expression, SyntaxNode, parse_expression
@@ -62,6 +63,10 @@ class Block:
     defaults: dict[str, Expression] = field(default_factory=dict)  # of arguments whose default is a formula
     let: dict[str, Expression] = field(default_factory=dict)
     invalid: frozenset[str] = frozenset()  # names whose definition is wrong, as reported
+    inputs: tuple[tuple[str, Mark], ...] = ()
+    """The tensors that it takes by name."""
+    outputs: tuple[tuple[str, Mark], ...] = ()
+    """The tensors that it gives by name."""
     body_value: Value | None = field(default=None, repr=False)
 
     def parse(self, vocabulary: Signatures, report: Report) -> SyntaxNode | None:
@@ -110,17 +115,37 @@ def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
             report.add(fault, at)
             invalid.add(key)
         seen.add(key)
+    takes, gives = (_tensor_names(name, key, value.get(key), report) for key in ("inputs", "outputs"))
     texts = {key: plain(v) for key in ("doc", "source", "example") if isinstance(v := value.get(key), Value)}
     return Block(
         name,
         mark,
-        Signature(name, tuple(arguments)),
+        Signature(name, tuple(arguments), *(tuple(one for one, _ in given) for given in (takes, gives))),
+        inputs=takes,
+        outputs=gives,
         **{key: text for key, text in texts.items() if isinstance(text, str)},
         defaults=defaults,
         let=let,
         invalid=frozenset(invalid),
         body_value=value.get("body"),
     )
+
+
+def _tensor_names(block: str, key: str, value: Value | None, report: Report) -> tuple[tuple[str, Mark], ...]:
+    """The names of the tensors that a block takes or gives. Reports what is wrong with them."""
+    found: dict[str, Mark] = {}
+    for item in value.items if isinstance(value, List) else ():
+        name = item.value if isinstance(item, Scalar) else None
+        if not isinstance(name, str):  # as the schema says
+            continue
+        try:
+            check_input(name, item.mark)
+            if name in found:
+                raise Fault("duplicate-name", f"`{name}` stands twice in `{key}` of the block `{block}`", item.mark)
+            found[name] = item.mark
+        except Fault as fault:
+            report.add(fault)
+    return tuple(found.items())
 
 
 def parse_formula(value: Value, visible: Collection[str]) -> Expression:

@@ -239,7 +239,7 @@ def make_invalid(mark: Mark, value: Value) -> Invalid:
             waiting += one.items
         for key, (_, inner) in one.entries.items() if isinstance(one, Mapping) else ():
             waiting.append(inner)
-            if key in ("save", "load"):
-                name = inner.value if isinstance(inner, Scalar) else None
+            for named in (inner.items if isinstance(inner, List) else [inner]) if key in ("save", "load") else ():
+                name = named.value if isinstance(named, Scalar) else None
                 names.add(name if isinstance(name, str) and not name.startswith("=") else None)
     return Invalid(mark, frozenset(names))

@@ -29,7 +29,7 @@ from archspec.language.names import (
     check_part,
     check_tensor,
 )
-from archspec.language.syntax import Again, Aux, Body, Expression, For, Invalid, Let, Sequence, SyntaxNode, Wire
+from archspec.language.syntax import Again, Aux, Body, Call, Expression, For, Invalid, Let, Sequence, SyntaxNode, Wire
 
 
 class Grammar(BranchGrammar):
@@ -48,8 +48,23 @@ class Grammar(BranchGrammar):
 
     def _is_node(self, mapping: Mapping) -> bool:
         """Whether a mapping as a body is one node: one key that is a node word, the others modifiers."""
-        words = _words(mapping)
+        words = self._words(mapping)
         return (len(words) == 1 and self._is_node_word(words[0])) or (not words and "share" in mapping.entries)
+
+    def _words(self, mapping: Mapping) -> list[str]:
+        """A mapping's keys without modifiers and what belongs to its node words: of a node, its node word."""
+        companions = {key for word, keys in COMPANIONS_BY_WORD.items() if word in mapping.entries for key in keys}
+        words = [key for key in mapping.entries if key not in MODIFIER_WORDS and key not in companions]
+        if len(words) > 1 and ("load" in words or "save" in words):  # the names of tensors beside a block
+            others = [word for word in words if word not in ("load", "save")]
+            if len(others) == 1 and self._has_tensors(others[0]):
+                return others
+        return words
+
+    def _has_tensors(self, word: str) -> bool:
+        """Whether it names a block that takes or gives tensors by name, or may do so."""
+        signature = self.vocabulary.signature(word)
+        return word == "use" or (signature is not None and bool(signature.inputs or signature.outputs))
 
     def _is_node_word(self, word: str) -> bool:
         return word in NODE_WORDS or word in ROLES or self.vocabulary.signature(word) is not None
@@ -58,7 +73,7 @@ class Grammar(BranchGrammar):
         """A mapping as a body: a sequence with named parts."""
         for word in MODIFIER_WORDS:
             if word in mapping.entries:
-                if _words(mapping) == ["body"]:
+                if self._words(mapping) == ["body"]:
                     self.report.add(_explain_body(mapping))
                     return make_invalid(mapping.mark, mapping)
                 message = f"`{word}` belongs to one node, but this mapping names parts"
@@ -158,7 +173,7 @@ class Grammar(BranchGrammar):
 
     def _reads_as_branches(self, mapping: Mapping) -> bool:
         plain = not any(_is_quantity(inner) for _, inner in mapping.entries.values())
-        return plain and not self._is_node(mapping) and len(_words(mapping)) == len(mapping.entries) > 1
+        return plain and not self._is_node(mapping) and len(self._words(mapping)) == len(mapping.entries) > 1
 
     def _looks_like_arguments(self, value: Value) -> bool:
         if isinstance(value, Mapping):
@@ -228,7 +243,7 @@ class Grammar(BranchGrammar):
 
     def _read_mapping(self, key: str, value: Mapping) -> SyntaxNode:
         value = self._rename_former(value)
-        if not _words(value) and "share" in value.entries:
+        if not self._words(value) and "share" in value.entries:
             return self._read_again(key, value)
         node_word = self._find_node_word(value)
         mark, inner = value.entries[node_word]
@@ -263,6 +278,8 @@ class Grammar(BranchGrammar):
                 body = self._parse_use(mark, inner, value)
             else:
                 body = self._parse_call(node_word, mark, inner)
+            if isinstance(body, Call):
+                body = self._add_names(body, value)
         if failed or isinstance(body, Invalid):
             callee = node_word if node_word in ("aux", "save", "output") else ""
             callee = body.callee if isinstance(body, Invalid) and body.callee else callee
@@ -301,10 +318,14 @@ class Grammar(BranchGrammar):
 
     def _find_node_word(self, mapping: Mapping) -> str:
         """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
-        words = _words(mapping)
+        words = self._words(mapping)
         found = [word for word in words if self._is_node_word(word)]
         if len(words) == 1 and found:
             return found[0]
+        named = set(found) == {"load", "save"} or any(isinstance(mapping.get(word), List) for word in found)
+        if len(words) > len(found) and named and set(found) <= {"load", "save"}:  # beside what would be a block
+            wrong = next(word for word in words if word not in found)
+            raise self._explain_unknown(wrong, mapping.entries[wrong][0])
         if len(found) == 1:
             wrong = next(word for word in words if word not in found)
             allowed = (*MODIFIERS, *COMPANIONS_BY_WORD.get(found[0], ()))
@@ -430,6 +451,24 @@ class Grammar(BranchGrammar):
             check_tensor(value.value, value.mark)
         return Invalid(mark) if self.report.count > before else Wire(mark, kind, name)
 
+    def _add_names(self, call: Call, mapping: Mapping) -> Call:
+        """The call with the names of tensors that stand beside it. Raises `Fault`."""
+        given: dict[str, Expression | None] = dict.fromkeys(("load", "save"))
+        for word in given:
+            value = mapping.get(word)
+            if value is None:
+                continue
+            names = value.items if isinstance(value, List) else [value]
+            if not names:
+                raise Fault("type-mismatch", f"`{word}` beside a block needs a list of names", value.mark)
+            for name in names:
+                if not (isinstance(name, Scalar) and isinstance(name.value, str)):
+                    raise Fault("type-mismatch", f"`{word}` beside a block needs a list of names", name.mark)
+                if not name.value.startswith("="):
+                    check_tensor(name.value, name.mark)
+            given[word] = self._parse_expression(value)
+        return replace(call, loads=given["load"], saves=given["save"])
+
     def _parse_aux(self, mark: Mark, value: Value) -> Aux | Invalid:
         """`{name, weight, body}`."""
         if not isinstance(value, Mapping):
@@ -478,12 +517,6 @@ def _explain_let(mark: Mark) -> Fault:
     """The fault of a `let` that nothing follows."""
     help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
     return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
-
-
-def _words(mapping: Mapping) -> list[str]:
-    """A mapping's keys without modifiers and the companions of its node words: of a node, its node word."""
-    companions = {key for node_word, keys in COMPANIONS_BY_WORD.items() if node_word in mapping.entries for key in keys}
-    return [key for key in mapping.entries if key not in MODIFIER_WORDS and key not in companions]
 
 
 def _is_quantity(value: Value) -> bool:

@@ -124,10 +124,15 @@ NODE_KEYWORDS: Keywords = {
         )
         for name, rule in MERGE_RULES.items()
     },
-    "save": Keyword("Keeps the tensor, under this name.", "a name", "- save: features", modifiers=("when",)),
+    "save": Keyword(
+        "Keeps the tensor, under this name; beside a block of several outputs, those, each under a name.",
+        "a name; beside a block, a list of names",
+        "- save: features",
+        modifiers=("when",),
+    ),
     "load": Keyword(
-        "Takes up the tensor that was saved under this name.",
-        "a name; as branches of a merge, also a list of names",
+        "Takes up the tensor that was saved under this name; beside a block of several inputs, a tensor for each.",
+        "a name; as branches of a merge, and beside a block, a list of names",
         "- load: features",
         modifiers=("when",),
     ),
@@ -300,6 +305,18 @@ BLOCK_KEYS: Keywords = {
         "a mapping of names",
         "",
         as_written({"type": "object"}),
+    ),
+    "inputs": Keyword(
+        "The tensors that it takes, by name; a call lists them at `load`. The body begins with the first.",
+        "a list of names",
+        "",
+        as_written({"type": "array", "minItems": 1, "items": {"type": "string"}}),
+    ),
+    "outputs": Keyword(
+        "The tensors that it gives, by the names under which its body saves them; a call lists them at `save`.",
+        "a list of names",
+        "",
+        as_written({"type": "array", "minItems": 1, "items": {"type": "string"}}),
     ),
     "let": Keyword(
         "Values computed once for each call, for use in `body`.",

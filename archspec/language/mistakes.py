@@ -87,6 +87,12 @@ MISTAKES = {
         "network: [{conv: {out: 8, kernel: 1}, share: a}]",
         "network: [{conv: {out: 3, kernel: 1}, share: a, repeat: 2}]",
     ),
+    "tensor-count": Mistake(
+        "blocks: {join: {inputs: [one, other], body: [{add: [[], {load: other}]}]}}\n"
+        "network: [{save: early}, relu, join]",
+        "blocks: {join: {inputs: [one, other], body: [{add: [[], {load: other}]}]}}\n"
+        "network: [{save: early}, relu, {save: late}, {join: , load: [late, early]}]",
+    ),
     "tensor-unknown": Mistake(
         "network: [relu, {add: [[], {load: early}]}]", "network: [{save: early}, relu, {add: [[], {load: early}]}]"
     ),

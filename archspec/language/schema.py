@@ -47,7 +47,9 @@ def spec_schema() -> Schema:
     """
     definition = _with_formulas(block.BLOCK_SCHEMA)
     arguments: Schema = {"type": "object", "additionalProperties": _argument()}
-    properties = definition["properties"] | {"body": _ref("place"), "args": arguments}
+    names: Schema = {"type": "array", "minItems": 1, "uniqueItems": True, "items": NAME}
+    own: dict[str, Schema] = {"body": _ref("place"), "args": arguments, "inputs": names, "outputs": names}
+    properties = definition["properties"] | own
     definition["properties"] = _all_describe(BLOCK_KEYS, properties)
     written: dict[str, Schema] = {
         "extends": {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]*\\.ya?ml$"},
@@ -167,6 +169,28 @@ def _defaults() -> Schema:
     return {"type": "object", "properties": layers | dict.fromkeys(ROLES, role)}
 
 
+def _tensor_call(modifiers: dict[str, Schema]) -> Schema:
+    """A block of the file, or what `use` names, with the names of the tensors that it takes and gives."""
+    names = either(NAME, FORMULA, {"type": "array", "minItems": 1, "items": either(NAME, FORMULA)})
+    known = [word for word in _node_words() if word not in ("load", "save", "use")]
+    beside = ["load", "save", *MODIFIER_WORDS]
+    return {
+        "description": "A block that takes and gives tensors by name.",
+        "type": "object",
+        "properties": {
+            "load": _describe(NODE_KEYWORDS["load"], names),
+            "save": _describe(NODE_KEYWORDS["save"], names),
+            "use": NODE_KEYWORDS["use"].schema,
+            "with": {"type": "object"},
+            **modifiers,
+        },
+        "anyOf": [{"required": ["load"]}, {"required": ["save"]}],
+        "propertyNames": {"not": {"enum": [*known, "body"]}},
+        "not": {"propertyNames": {"enum": beside}},
+        "dependentRequired": {"with": ["use"]},
+    }
+
+
 def _definitions() -> dict[str, Schema]:
     modifiers: dict[str, Schema] = {
         "name": _describe(MODIFIERS["name"], NAME),
@@ -180,7 +204,15 @@ def _definitions() -> dict[str, Schema]:
     for former, now in FORMER.items():
         modifiers[former] = modifiers[now] | {"description": f"What `{now}` was called before.", "deprecated": True}
     return {
-        "node": {"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("node")}, _ref("node_mapping")]},
+        "node": {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": _ref("node")},
+                _ref("node_mapping"),
+                _ref("tensor_call"),
+            ]
+        },
+        "tensor_call": _tensor_call(modifiers),
         "node_mapping": _node_mapping(modifiers, _node_words()),
         "again": {
             "description": "The node that was shared before under this name, once more.",
@@ -194,6 +226,7 @@ def _definitions() -> dict[str, Schema]:
                 {"type": "string"},
                 {"type": "array", "items": _ref("node")},
                 _ref("node_mapping"),
+                _ref("tensor_call"),
                 _ref("parts"),
             ],
         },

@@ -112,6 +112,10 @@ class Call:
     callee: str | Expression
     arguments: dict[str, GivenArgument]
     main: Expression | None = None  # a bare value, for whichever argument is the first
+    loads: Expression | None = None
+    """The names of the tensors that a block takes."""
+    saves: Expression | None = None
+    """The names under which those that a block gives are kept."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -223,7 +227,8 @@ class SyntaxNode:
     @property
     def modified(self) -> bool:
         """Whether modifiers stand beside it, which a layer that is given as an argument cannot have."""
-        return any((self.when, self.repeat, self.init, self.recompute, self.share))
+        named = isinstance(self.body, Call) and (self.body.loads or self.body.saves)
+        return any((self.when, self.repeat, self.init, self.recompute, self.share, named))
 
 
 def iterate_bodies(node: SyntaxNode) -> Iterator[Body]:
@@ -250,7 +255,7 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
     found: list[Expression | None] = [node.when, node.repeat, node.init, node.recompute, node.share]
     if isinstance(body, Call):
         found += [given.value for given in body.arguments.values()]
-        found += [body.main, body.callee if isinstance(body.callee, Expression) else None]
+        found += [body.main, body.callee if isinstance(body.callee, Expression) else None, body.loads, body.saves]
     elif isinstance(body, For):
         found += body.columns.values()
         found.append(body.table.rows if body.table else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -22,6 +22,7 @@ from archspec.plan.binding import Binder, Context, InvalidValue
 from archspec.plan.frames import block_frame
 from archspec.plan.memo import MAX_HEIGHT, LayerFigures, Memo, Part
 from archspec.plan.nodes import Group, Layer, Node
+from archspec.plan.ports import NOTHING, Given, Loaded, check_given, make_ports, read_names
 from archspec.plan.tensors import Tensors, WrittenSaves
 
 MANY_ARGUMENTS = 30  # of one call: two more count as a step
@@ -101,7 +102,27 @@ class CallElaborator(ABC):
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
         """Where a body saves tensors."""
 
-    def call(self, call: Call, context: Context, role: Mark | None = None) -> Result:
+    def call_on_tensors(self, call: Call, context: Context) -> Result:
+        """A call beside which stand the names of tensors. Raises `Fault` or `InvalidValue`."""
+        tensors, inside = context.tensors, context
+        loads: tuple[Loaded, ...] | None = None
+        saves: tuple[tuple[str, Mark], ...] | None = None
+        if call.loads is not None:
+            names = read_names("load", call.loads, self.binder.value(call.loads, context))
+            loads = tuple(Loaded(name, mark, tensors.load(name, mark)) for name, mark in names)
+            inside = context.at(loads[0].shape if loads else None)
+        if call.saves is not None:
+            saves = tuple(read_names("save", call.saves, self.binder.value(call.saves, context)))
+        marks = (one.mark if one else None for one in (call.loads, call.saves))
+        result = self.call(call, inside, given=Given(loads, saves, *marks))
+        gives = result.gives if isinstance(result, Group) else ()
+        for index, (name, mark) in enumerate(saves or ()):
+            port = gives[index] if gives else None
+            shape = port.wire.output if port and port.wire else None
+            tensors.save(name, shape, mark, context.frames, of_block=True)
+        return result
+
+    def call(self, call: Call, context: Context, role: Mark | None = None, given: Given = NOTHING) -> Result:
         """A primitive, block or role with its arguments, at a role's place. Raises `Fault` or `InvalidValue`."""
         callee: Any = call.callee
         mark = role or call.mark
@@ -109,18 +130,19 @@ class CallElaborator(ABC):
             callee = self.binder.value(callee, context)
         plain = isinstance(callee, str) and callee not in ROLES and callee != "none"
         if plain and (bound := self.binder.bind_site(call, callee, context)):
-            return self.open_call(*bound, mark, context)
-        return self.bind_anew(call, callee, mark, context)
+            return self.open_call(*bound, mark, context, given)
+        return self.bind_anew(call, callee, mark, context, given)
 
-    def open_call(self, found: Primitive | Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
+    def open_call(
+        self, found: Primitive | Block, values: dict[str, Any], mark: Mark, context: Context, given: Given
+    ) -> Result:
         self.count(max(0, len(values) - MANY_ARGUMENTS) // 2)
-        return (
-            self.block(found, values, mark, context)
-            if isinstance(found, Block)
-            else self.layer(found, values, mark, context)
-        )
+        check_given(found.name, found.signature.inputs, found.signature.outputs, given, mark)
+        if isinstance(found, Block):
+            return self.block(found, values, mark, context, given)
+        return self.layer(found, values, mark, context)
 
-    def bind_anew(self, call: Call, callee: Any, mark: Mark, context: Context) -> Result:
+    def bind_anew(self, call: Call, callee: Any, mark: Mark, context: Context, given_tensors: Given) -> Result:
         """A call that names a role, or gives its arguments by a formula, or has something wrong."""
         given: dict[str, tuple[Mark, Any, bool]] = {}
         main: tuple[Mark, Any, bool] | None = None
@@ -157,7 +179,7 @@ class CallElaborator(ABC):
             if fault.code == "out-of-range" and any(one.block == found.name for one in self.open):
                 fault.help = "a `when` beside the call ends what a block does within itself: `when: =depth > 0`, say"
             raise
-        return self.open_call(found, values, mark, context)
+        return self.open_call(found, values, mark, context, given_tensors)
 
     def role(self, role: str, mark: Mark, context: Context) -> Result:
         if role not in self.sections.roles:
@@ -191,10 +213,11 @@ class CallElaborator(ABC):
             primitive.name, known.arguments, shape, known.output, known.parameters, known.macs, mark, tuple(init)
         )
 
-    def block(self, block: Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
+    def block(self, block: Block, values: dict[str, Any], mark: Mark, context: Context, given: Given) -> Result:
         falling = self.falling(block, values, mark)
         own = self.sections.vocabulary.own.get(block.name) is block
-        key = (block.name, key_of(values.values()), context.shape, context.init.key)
+        shapes = tuple(one.shape for one in given.loads) if given.loads else (context.shape,) * len(block.inputs)
+        key = (block.name, key_of(values.values()), context.shape, context.init.key, *shapes[1:])
         if key in self.blocks:
             part = self.blocks[key]
             if part is not None:
@@ -202,17 +225,19 @@ class CallElaborator(ABC):
                 self._repeated[1] += part.work
                 self._note_call(part)
             self.after = self.after_blocks.get(key)
-            return None if part is None else self.make_call(block, values, mark, context, part.node)
+            return None if part is None else self.make_call(block, values, mark, context, part, given)
         if (part := self.recall(key)) is not None:
             self._note_call(part)
-            return self.make_call(block, values, mark, context, part.node)
+            return self.make_call(block, values, mark, context, part, given)
         body = self.sections.bodies.get(block.name) if own else library_body(block.name)
         if body is None:
             return None
         frame = block_frame(block.name, values, mark)
         scope = values | dict.fromkeys(block.invalid, INVALID)
         depth = len(context.frames) + 1
-        tensors = Tensors(self.written_saves(body), self.report, inputs={}, block=block.name, depth=depth)
+        inputs = {name: (shape, at) for (name, at), shape in zip(block.inputs, shapes, strict=True)}
+        written, ends = self.written_saves(body), block.outputs
+        tensors = Tensors(written, self.report, inputs=inputs, outputs=ends, block=block.name, depth=depth)
         inside = Context(scope, context.shape, (*context.frames, frame), context.init, tensors)
         opened, before = _Open(block.name, values, falling), self.done()
         self.open.append(opened)
@@ -229,16 +254,17 @@ class CallElaborator(ABC):
             self.open.pop()
         if isinstance(result, Absent):
             result = self.group("sequence", mark, [], context, context.shape) if context.shape else None
-        if result is None:
+        outputs = tensors.shapes_of_outputs()
+        if result is None or outputs is None:
             self.blocks[key] = None
             self.after_blocks[key] = self.after
             return None
-        made = self.part(result, before, frozenset({block.name} | opened.inner), opened.height + 1)
+        made = self.part(result, before, frozenset({block.name} | opened.inner), opened.height + 1, outputs)
         self.blocks[key] = made
         self._note_call(made)
         if made.blocks.isdisjoint(one.block for one in self.open):  # else it depends on the calls around it
             self.kept[key] = made
-        return self.make_call(block, values, mark, context, result)
+        return self.make_call(block, values, mark, context, made, given)
 
     # --- what is kept from one plan to the next ------------------------------------------------------------------
 
@@ -257,9 +283,16 @@ class CallElaborator(ABC):
         """The steps and the work that were counted so far, those of parts that were taken up included."""
         return self.steps + self._repeated[0], spent() + self._repeated[1]
 
-    def part(self, node: Node, before: tuple[int, int], blocks: frozenset[str] = frozenset(), height: int = 0) -> Part:
+    def part(
+        self,
+        node: Node,
+        before: tuple[int, int],
+        blocks: frozenset[str] = frozenset(),
+        height: int = 0,
+        outputs: tuple[Shape, ...] = (),
+    ) -> Part:
         steps, work = self.done()
-        return Part(node, steps - before[0], work - before[1], blocks, height)
+        return Part(node, steps - before[0], work - before[1], blocks, height, outputs)
 
     def _note_call(self, part: Part) -> None:
         """Tell the block that is open of a call in it."""
@@ -288,6 +321,13 @@ class CallElaborator(ABC):
             raise Fault("block-recursion", f"the block `{block.name}` uses itself: {calls}", mark, help=help)
         return falling
 
-    def make_call(self, block: Block, values: dict[str, Any], mark: Mark, context: Context, body: Node) -> Group:
+    def make_call(
+        self, block: Block, values: dict[str, Any], mark: Mark, context: Context, part: Part, given: Given
+    ) -> Group:
         assert context.shape is not None
-        return Group("block", (("", body),), context.shape, body.output, mark, block.name, freeze_pairs(values))
+        output = part.outputs[0] if part.outputs else part.node.output
+        group = Group("block", (("", part.node),), context.shape, output, mark, block.name, freeze_pairs(values))
+        if not block.inputs and not block.outputs:
+            return group
+        takes, gives = make_ports(block, given, context.shape, part.outputs, mark)
+        return replace(group, takes=takes, gives=gives)

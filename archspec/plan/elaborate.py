@@ -223,7 +223,7 @@ class _Elaborator(CallElaborator):
         result = self.node(node, context)
         if result is not None:
             context.tensors.close()
-        if isinstance(result, Wire) or (isinstance(result, Group) and result.kind == "aux"):  # no module by itself
+        if isinstance(result, Wire) or (isinstance(result, Group) and result.is_beside):  # no module by itself
             result = self.group("sequence", node.mark, [(node.key or "0", result)], context, result.output)
         return result
 
@@ -231,7 +231,8 @@ class _Elaborator(CallElaborator):
         body = node.body
         match body:
             case Call():
-                return self.call(body, context)
+                named = body.loads is not None or body.saves is not None
+                return self.call_on_tensors(body, context) if named else self.call(body, context)
             case Sequence():
                 return self.sequence(body, context)
             case Merge():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from archspec.foundation.errors import Frame, Mark
@@ -121,6 +122,16 @@ class GraphPart(GraphNode):
 
 
 @dataclass(frozen=True, slots=True)
+class GraphPort:
+    """A tensor that a block takes or gives by name, in its place."""
+
+    inner: int
+    """The `save` under its name in the block."""
+    outer: int | None
+    """The `save`, or the input, of the caller's; `None` for what reaches the call, or goes on from it alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class GraphGroup:
     """A group in its place. Its nodes are `Graph.nodes[start:stop]`, those of the groups in it included."""
 
@@ -145,6 +156,10 @@ class GraphGroup:
     """Its path in the module: its own, or where it is shared, that of the first node of its name."""
     parts: tuple[GraphPart, ...] = field(default=(), repr=False)
     """Of a merge that splits what reaches it: what each of its branches takes."""
+    takes: tuple[GraphPort, ...] = field(default=(), repr=False)
+    """Of a block that takes tensors by name: these, which are saved in it before all else."""
+    gives: tuple[GraphPort, ...] = field(default=(), repr=False)
+    """Of a block that gives tensors by name: these, which are loaded in it after all else."""
 
     @property
     def kind(self) -> str:
@@ -334,15 +349,19 @@ class _Walk:
         # what a block or an auxiliary classifier saves is its own; the latter sees what is saved around it too
         saved = {} if group.kind == "block" else dict(position.saved) if group.kind == "aux" else position.saved
         shared = {} if group.kind in ("block", "aux") else position.shared
+        ends = replace(position, parent=id)
+        takes = self.take(group, ends, source, saved)
+        source = self.nodes[takes[0].inner].result if takes else source
         children = []
         parts: list[GraphPart] = []
+        starts = list(accumulate(group.split, initial=0))
         last = source
         for index, (key, child) in enumerate(group.children):
             path, module = (join_path(one, key) for one in (position.path, position.module))
             inner = _Position(path, module, id, (*position.calls, *frames_into(group, index)), aux, saved, shared)
             taken = source if group.is_merge else last
             if group.split:
-                parts.append(self.part(group, index, inner, source))
+                parts.append(self.part(group, starts[index : index + 2], inner, source))
                 taken = parts[-1].id
             children.append(self.add(child, inner, taken))
             last = children[-1].result
@@ -354,17 +373,39 @@ class _Walk:
         elif group.kind == "aux":
             self.named_outputs += [(one, last) for one in group.named_outputs]
             last = source
+        gives = self.give(group, ends, last, saved)
+        last = self.nodes[gives[0].inner].result if gives else last
         span = (start, len(self.nodes), tuple(children), source, last)
-        self.groups[id] = GraphGroup(
-            id, group, position.path, position.parent, *span, position.calls, aux, position.module, tuple(parts)
-        )
+        own = (position.calls, aux, position.module)
+        self.groups[id] = GraphGroup(id, group, position.path, position.parent, *span, *own, tuple(parts), takes, gives)
         item: GraphGroup = self.groups[id]
         return item
 
-    def part(self, group: Group, index: int, position: _Position, source: int) -> GraphPart:
-        """What the branch of a number takes of a merge's input."""
-        start = sum(group.split[:index])
-        stop = start + group.split[index]
+    def take(self, group: Group, position: _Position, source: int, saved: dict[str, int]) -> tuple[GraphPort, ...]:
+        """Load what a block takes by name, and save it in the block; the first at last: its body begins with it."""
+        inside, ports = replace(position, saved=saved), []
+        for port in reversed(group.takes):
+            load = self.wire(port.wire, position, source) if port.wire else None
+            shape = load.output if load else group.input
+            tensor = load.sources[0] if load else source
+            save = self.wire(Wire("save", port.name, shape, shape, group.mark), inside, tensor)
+            ports.append(GraphPort(save.id, load.saved if load else None))
+        return tuple(reversed(ports))
+
+    def give(self, group: Group, position: _Position, source: int, saved: dict[str, int]) -> tuple[GraphPort, ...]:
+        """Load what a block gives by name, and save it for its caller; the first at last, since it goes on."""
+        inside, ports = replace(position, saved=saved), []
+        for port in reversed(group.gives):
+            shape = self.nodes[saved[port.name]].output
+            load = self.wire(Wire("load", port.name, shape, shape, group.mark), inside, source)
+            save = self.wire(port.wire, position, load.sources[0]) if port.wire else None
+            assert load.saved is not None
+            ports.append(GraphPort(load.saved, save.id if save else None))
+        return tuple(reversed(ports))
+
+    def part(self, group: Group, span: list[int], position: _Position, source: int) -> GraphPart:
+        """What a branch takes of a merge's input, from the first of two positions to before the second."""
+        start, stop = span
         output = (*group.input[: group.axis], stop - start, *group.input[group.axis + 1 :])
         common = (output, position.parent, position.calls, position.aux, group.mark)
         part = GraphPart(len(self.nodes), "split", position.path, (source,), *common, group.axis, start, stop)

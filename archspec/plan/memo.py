@@ -34,6 +34,8 @@ class Part:
     """Those that are called in it, and the one that it is the body of."""
     height: int = 0
     """Calls of blocks within one another."""
+    outputs: tuple[Shape, ...] = ()
+    """Of the body of a block that gives tensors by name: their shapes."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -78,5 +80,7 @@ def _free_names(node: SyntaxNode) -> tuple[str, ...] | None:
         return None
     nodes = list(iterate_nodes(node))
     if any(one.share is not None or isinstance(one.body, (Wire, Aux, Again, Invalid)) for one in nodes):
+        return None
+    if any(isinstance(one.body, Call) and (one.body.loads or one.body.saves) for one in nodes):
         return None
     return tuple(sorted({name for each in nodes for one in iterate_expressions(each) for name in one.names}))

@@ -51,6 +51,12 @@ class Layer:
     depth = 0  # levels of modules below it
     size = 1  # nodes
     layers = 1
+    loads = False  # whether a saved tensor is loaded in it
+
+    @property
+    def shares(self) -> bool:
+        """Whether it, or anything in it, is a module that several nodes are."""
+        return bool(self.share)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -83,10 +89,25 @@ class Wire:
     shared: ClassVar[Mapping[str, int]] = _NOTHING
     params = macs = depth = layers = 0
     size = 1
+    shares = False
+
+    @property
+    def loads(self) -> bool:
+        return self.kind == "load"
 
     @property
     def named_outputs(self) -> tuple[NamedOutput, ...]:
         return (NamedOutput(self.name, self.input, None, self.mark),) if self.kind == "output" else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A tensor that a block takes or gives by name."""
+
+    name: str
+    """Its name in the block."""
+    wire: Wire | None
+    """The `load` or `save` around the call; `None` for the tensor that reaches the call, or goes on from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +138,19 @@ class Group:
     """Of `attend`."""
     share: str = ""
     """The name by which nodes of one body are one module."""
+    takes: tuple[Port, ...] = ()
+    """Of a block that takes tensors by name: these. Its body begins with the first."""
+    gives: tuple[Port, ...] = ()
+    """Of a block that gives tensors by name: these. The first goes on from it."""
     params: int = field(init=False)
     macs: int = field(init=False)
     size: int = field(init=False)
     layers: int = field(init=False)
     depth: int = field(init=False)
+    loads: bool = field(init=False, repr=False)
+    """Whether a saved tensor is loaded anywhere in it."""
+    shares: bool = field(init=False, repr=False)
+    """Whether it, or anything in it, is a module that several nodes are."""
     named_outputs: tuple[NamedOutput, ...] = field(init=False, repr=False)
     """What it gives beside its output."""
     shared: Mapping[str, int] = field(init=False, repr=False, compare=False)
@@ -130,7 +159,8 @@ class Group:
     def __post_init__(self) -> None:
         nodes = [node for _, node in self.children]
         params = macs = layers = depth = 0
-        size = 1
+        size = 1 + 2 * (len(self.takes) + len(self.gives))
+        loads, shares = bool(self.takes or self.gives), bool(self.share)
         shared = _NOTHING
         named_outputs: tuple[NamedOutput, ...] = ()
         for node in nodes:
@@ -138,6 +168,8 @@ class Group:
             macs += node.macs
             size += node.size
             layers += node.layers
+            loads = loads or node.loads
+            shares = shares or node.shares
             if node.depth > depth:
                 depth = node.depth
             if node.named_outputs:
@@ -160,6 +192,8 @@ class Group:
         give(self, "macs", macs)
         give(self, "size", size)
         give(self, "layers", layers)
+        give(self, "loads", loads)
+        give(self, "shares", shares)
         give(self, "depth", depth if own_body else depth + 1)
         give(self, "named_outputs", named_outputs)
 
@@ -172,6 +206,11 @@ class Group:
     def name(self) -> str:
         """The name of an auxiliary classifier."""
         return str(self.arguments["name"])
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether it takes or gives other tensors than the one that reaches it, or works beside the network."""
+        return self.kind == "aux" or bool(self.takes or self.gives)
 
     @property
     def is_merge(self) -> bool:

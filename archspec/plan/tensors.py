@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
 from archspec.foundation.shapes import Shape
-from archspec.language.syntax import Invalid, SyntaxNode, Wire, iterate_bodies
+from archspec.language.syntax import Call, Invalid, SyntaxNode, Wire, iterate_bodies
 from archspec.plan.sharing import Shared
 
 MOST_LISTED = 10  # names, in a help
@@ -32,6 +32,10 @@ class WrittenSaves:
                 self.hidden |= one.tensors
             elif isinstance(one, Wire) and one.kind == "save":
                 self.saves.setdefault(None if one.name.is_formula else one.name.data, []).append(one.mark)
+            elif isinstance(one, Call) and one.saves is not None:
+                names = one.saves.data if isinstance(one.saves.data, list) else [one.saves.data]
+                for name in names:
+                    self.saves.setdefault(name if isinstance(name, str) else None, []).append(one.saves.mark)
 
 
 class Tensors:
@@ -45,6 +49,7 @@ class Tensors:
         inputs: Mapping[str, tuple[Shape | None, Mark]] | None,
         around: Tensors | None = None,
         block: str = "",
+        outputs: tuple[tuple[str, Mark], ...] = (),
         depth: int = 0,
     ) -> None:
         self.report = report
@@ -53,20 +58,23 @@ class Tensors:
         self.block = block
         self._errors = report.count
         self._inputs = inputs or {}
+        self._outputs = outputs
         self._saved = {name: _Saved(shape, mark, (), loaded=True) for name, (shape, mark) in self._inputs.items()}
         self._hidden = wires.hidden if inputs is not None else {None}  # whose names are wrong, as reported
         self._wires = wires.saves
         self._helps: dict[tuple[str, Mark], str] = {}
         self.shared: Shared = Shared(report, None if around is None else around.shared)
 
-    def save(self, name: str, shape: Shape | None, mark: Mark, frames: tuple[Frame, ...]) -> None:
+    def save(
+        self, name: str, shape: Shape | None, mark: Mark, frames: tuple[Frame, ...], *, of_block: bool = False
+    ) -> None:
         """Keep a tensor; one of the same name that nothing has loaded is reported. Raises `Fault` at an input's."""
         if name in self._inputs:
             whose = f"the block `{self.block}`" if self.block else f"the network, {self._inputs[name][1]}"
             message = f"`{name}` is an input of {whose}, which stays what it is"
             raise Fault("duplicate-name", message, mark, help="save the tensor under another name")
         self._check_loaded(name, again=True)
-        self._saved[name] = _Saved(shape, mark, frames)
+        self._saved[name] = _Saved(shape, mark, frames, loaded=of_block)  # what a block gives may go on as well
 
     def load(self, name: str, mark: Mark) -> Shape | None:
         """The shape of a saved tensor. Raises `Fault` where none has this name."""
@@ -84,6 +92,12 @@ class Tensors:
             self._helps[name, mark] = "a tensor is saved first, then loaded" if later else self._help(name)
         message = message or f"there is no saved tensor `{name}` here"
         raise Fault("tensor-unknown", message, mark, help=self._helps[name, mark])
+
+    def shapes_of_outputs(self) -> tuple[Shape, ...] | None:
+        """What a block gives by name; `None` where something is wrong with it."""
+        shapes = [one.shape if (one := self._saved.get(name)) else None for name, _ in self._outputs]
+        known = tuple(shape for shape in shapes if shape is not None)
+        return known if len(known) == len(shapes) else None
 
     def _may_hold(self, name: str, errors: int) -> bool:
         """Whether what would have saved a tensor, here or around, is wrong itself."""
@@ -107,6 +121,13 @@ class Tensors:
     def close(self) -> None:
         """Report what nothing loads, and what one node alone shares, once the whole body is known to be valid."""
         self.shared.close()
+        for name, mark in self._outputs:
+            if name in self._saved:
+                self._saved[name].loaded = True
+            elif not self._may_hold(name, self.report.count):
+                message = f"`{name}` is an output of the block `{self.block}`, but nothing in its body saves it"
+                help = f"put `- save: {name}` where the tensor is made"
+                self.report.add(Fault("tensor-unknown", message, mark, help=help))
         for name in list(self._saved):
             self._check_loaded(name)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import Fault, Frame, Report
-from archspec.plan.nodes import Group, Node, Wire
 
 if TYPE_CHECKING:
-    from archspec.plan.graph import Graph, GraphInput
+    from archspec.plan.graph import Graph, GraphInput, GraphNode
 
 
 def report_unused(graph: Graph, report: Report) -> None:
@@ -42,6 +41,41 @@ def report_unused(graph: Graph, report: Report) -> None:
             report.add(Fault("tensor-unused", message, node.mark, help=help), frames=node.calls)
 
 
+def report_ports(graph: Graph, report: Report) -> None:
+    """Report the tensors that a block takes and does not use, and those that it makes and nobody takes of it."""
+    from archspec.plan.graph import GraphWire
+
+    blocks = [group for group in graph.groups if group.takes or group.gives]
+    if not blocks:
+        return
+    users: dict[int, list[GraphNode]] = {}
+    for node in graph.nodes:
+        for source in node.sources:
+            users.setdefault(source, []).append(node)
+    ends = {graph.output, *(id for _, id in graph.named_outputs)}
+    known: set[tuple[str, str]] = set()
+    for group in blocks:
+        loaded = {node.saved for node in graph.nodes[group.start : group.stop] if isinstance(node, GraphWire)}
+        for index, (port, place) in enumerate(zip(group.takes, group.node.takes, strict=True)):
+            tensor = graph.nodes[port.inner].result
+            begins = index == 0 and any(one.id in group for one in users[tensor] if not isinstance(one, GraphWire))
+            if port.inner not in loaded and not begins and (group.node.block, place.name) not in known:
+                known.add((group.node.block, place.name))
+                message = f"the block `{group.node.block}` takes `{place.name}`, but nothing in its body uses it"
+                help = f"take it up by `load: {place.name}`, or leave it out of `inputs`"
+                report.add(Fault("tensor-unused", message, group.node.mark, help=help), frames=group.calls)
+        for port, place in zip(group.gives, group.node.gives, strict=True):
+            tensor = graph.nodes[port.inner].result
+            passed = tensor not in group  # on, as it came
+            if not passed and tensor not in ends and all(one.id in group for one in users[tensor]):
+                message = f"nothing uses the output `{place.name}` of the block `{group.node.block}`"
+                help = (
+                    f"it is saved as `{place.wire.name}`: load it" if place.wire else "it goes on: leave the call out"
+                )
+                mark = place.wire.mark if place.wire else group.node.mark
+                report.add(Fault("tensor-unused", message, mark, help=help), frames=group.calls)
+
+
 def _report_input(node: GraphInput, report: Report) -> None:
     help = f"take it up where it belongs, by `load: {node.name}`, or leave it out"
     if node.id == 0:
@@ -51,18 +85,3 @@ def _report_input(node: GraphInput, report: Report) -> None:
 
 def _is_own(frame: Frame) -> bool:
     return frame.mark is not None and not frame.mark.in_library
-
-
-def find_uses(root: Node) -> tuple[bool, bool]:
-    """Whether a saved tensor is loaded anywhere, for nothing else lets go of one; and whether nodes are shared."""
-    waiting, seen = [root], {id(root)}
-    loads = shares = False
-    while waiting:
-        node = waiting.pop()
-        loads = loads or (isinstance(node, Wire) and node.kind == "load")
-        shares = shares or bool(node.share)
-        for _, child in node.children if isinstance(node, Group) else ():
-            if id(child) not in seen:
-                seen.add(id(child))
-                waiting.append(child)
-    return loads, shares

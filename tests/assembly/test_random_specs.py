@@ -154,7 +154,52 @@ def wires(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         NAMES,
         nodes,
     )
-    return past | far | between | through | carried | side | seeing
+    return past | far | between | through | carried | side | seeing | exchanges()
+
+
+def exchanges() -> st.SearchStrategy[Any]:
+    """Blocks that take and give several tensors: in sequences, branches and loops, shared and recomputed."""
+    kept = st.lists(KEEPING, max_size=2)
+    beside = st.sampled_from([{}, {}, {"recompute": True}, {"repeat": 2}, {"share": "e"}])
+
+    def call(name: str, loads: list[str], saves: list[str], more: Any) -> dict[str, Any]:
+        again = {**more, "repeat": 2} if "share" in more else more
+        return {name: None, **({"load": loads} if loads else {}), **({"save": saves} if saves else {}), **again}
+
+    crossed = st.builds(
+        lambda one, other, more: [
+            *one,
+            {"save": "e0"},
+            *other,
+            {"save": "e1"},
+            call("crossing", ["e0", "e1"], ["e1", "e0"], more),
+            {"mean": [{"load": "e0"}, [{"load": "e1"}, "tanh"]]},
+        ],
+        kept,
+        kept,
+        beside,
+    )
+    passing = st.builds(
+        lambda body, more: [
+            {"save": "e2"},
+            *body,
+            {"save": "e3"},
+            {"for": {"i": [1, 2]}, "body": [call("passing", ["e3", "e2"], ["e3", "e2"], more)]},
+        ],
+        kept,
+        beside,
+    )
+    forked = st.builds(
+        lambda body, more: {
+            "add": [[*body, call("forked", [], ["e4", "e5"], more), {"multiply": [[], {"load": "e5"}]}], "relu"]
+        },
+        kept,
+        st.sampled_from([{}, {"recompute": True}]),
+    )
+    joined = st.builds(
+        lambda body, more: [{"save": "e6"}, *body, {"save": "e7"}, call("joined", ["e7", "e6"], [], more)], kept, beside
+    )
+    return crossed | passing | forked | joined
 
 
 def sharing(nodes: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -225,6 +270,28 @@ BLOCKS = {
     },
     "skipping": {"body": [{"save": "a"}, "tanh", {"add": [[], {"load": "a"}]}]},
     "sharing": {"body": [{"conv": {"out": "=c_in", "kernel": 1}, "share": "x", "repeat": 2}, "norm", {"share": "x"}]},
+    "crossing": {
+        "inputs": ["one", "two"],
+        "outputs": ["left", "right"],
+        "body": [
+            {"subtract": [[], [{"load": "two"}, "skipping"]]},
+            {"conv": {"out": "=c_in", "kernel": 1}},
+            {"save": "left"},
+            {"load": "two"},
+            {"add": ["tanh", {"load": "left"}, [{"load": "one"}, {"joined": None, "load": ["left", "one"]}]]},
+            {"save": "right"},
+        ],
+    },
+    "joined": {"inputs": ["one", "two"], "body": [{"multiply": [[], [{"load": "two"}, "sigmoid"]]}]},
+    "forked": {"outputs": ["one", "two"], "body": ["tanh", {"save": "two"}, "norm", "relu", {"save": "one"}]},
+    "passing": {
+        "inputs": ["x", "past"],
+        "outputs": ["out", "x"],
+        "body": {
+            "first": {"add": [[], [{"load": "past"}, "tanh"]]},
+            "last": [{"group_norm": "=c_in"}, {"save": "out"}],
+        },
+    },
     "tapped": {"args": {"name_": "x"}, "body": ["sigmoid", {"output": "=name_"}]},
 }
 
@@ -269,6 +336,9 @@ def walk(
     if node.kind == "aux" and not module.training:
         return tensor
     own = {"block": {}, "aux": dict(saved)}.get(node.kind, saved)
+    for port in node.takes:
+        own[port.name] = saved[port.wire.name] if port.wire else tensor
+    tensor = own[node.takes[0].name] if node.takes else tensor
     shared = {} if node.kind in ("block", "aux") else shared
     results = []
     after = tensor
@@ -281,6 +351,10 @@ def walk(
     if node.kind == "aux":
         beside[node.arguments["name"]] = after
         return tensor
+    for port in node.gives:
+        if port.wire:
+            saved[port.wire.name] = own[port.name]
+    after = own[node.gives[0].name] if node.gives else after
     if node.kind in MERGES:
         return MERGES[node.kind](results, **({"dim": node.axis + 1} if node.kind == "concat" else {}))
     return after

@@ -142,7 +142,13 @@ class Outline:
             return self._passes(group)
         pairs = zip(group.node.children, group.children, strict=True)
         parts = [part for (key, _), child in pairs for part in self._parts(child, key)]
-        return sides(list(self._folded(parts, similar=False)))
+        inner = sides(list(self._folded(parts, similar=False)))
+        if group.takes or group.gives:  # of the tensors that a block takes and gives by name
+            wires = [one for one in self._nodes(group) if isinstance(one, GraphWire) and one.parent == group.id]
+            own = max((port.inner for port in group.takes), default=-1)
+            before, after = ([self._wire(one) for one in wires if (one.id <= own) is first] for first in (True, False))
+            return [*before, *inner, *after]
+        return inner
 
     def _passes(self, loop: GraphGroup) -> list[Part]:
         """The passes of a loop: one part each, folded where they are alike; loose where a single layer is all."""
