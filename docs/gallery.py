@@ -25,8 +25,16 @@ GROUPS = {
         *("imagenet/mnasnet", "imagenet/efficientnet", "imagenet/efficientnet_v2"),
     ),
     "Networks with attention for ImageNet": ("imagenet/vit", "imagenet/swin", "imagenet/swin_v2", "imagenet/maxvit"),
-    "Segmentation, detection and denoising": ("unet", "unet_small", "imagenet/fpn", "dncnn", "dncnn_small"),
+    "Segmentation, detection and denoising": (
+        "unet",
+        "unet_small",
+        "unet_plus_plus_small",
+        "imagenet/fpn",
+        "dncnn",
+        "dncnn_small",
+    ),
     "Networks for CIFAR-10 and digits": ("resnet", "preact", "densenet", "googlenet", "digits"),
+    "Networks for tables and sequences": tuple(name for name in bundled() if name.startswith(("tables/", "sequence"))),
     "Networks for Fashion-MNIST": tuple(name for name in bundled() if name.startswith("fashion/")),
 }
 """Names of bundled specs in the order of the page; those that no group names follow."""

@@ -24,7 +24,9 @@ def check_target(spec: str, file: SpecFile, name: str) -> None:
     found = find(spec)
     if os.path.realpath(found.path).startswith(os.path.realpath(folder()) + os.sep):
         message = f"`{escape_line(spec)}` comes with archspec, whose files stay as they are"
-        raise UsageError(message, help=f"copy {found.path} to a file of yours, and fit that")
+        raise UsageError(
+            message, help=f"`archspec new mine --from {escape_line(spec)}` makes a file of your own of it; fit that"
+        )
     if not _NAME.fullmatch(name):
         message = f"`{escape_line(name)}` is no name of a variant"
         raise UsageError(message, help="begin it with a letter; letters, digits, `_`, `.` and `-` may follow")

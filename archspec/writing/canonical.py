@@ -7,6 +7,7 @@ blank lines. `docs/format.md` has the rules.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 from archspec.foundation import source
 from archspec.foundation.errors import escape_line
@@ -14,6 +15,7 @@ from archspec.writing.scalars import is_foldable as _is_foldable, paragraph as _
 from archspec.writing.written import Comment, List, Mapping, Node, Scalar, Written, parse
 
 WIDTH = 120
+_CLOSING = re.compile("[ \t,]*#?")
 
 
 def format_spec(content: bytes, name: str) -> str:
@@ -48,12 +50,37 @@ def _remarks(written: Written) -> list[str]:
     return sorted(comment.text for comment in written.comments)
 
 
+class Pending:
+    """Comments that are still to be printed, in the order of the file."""
+
+    def __init__(self, comments: list[Comment]) -> None:
+        self.all = comments
+        self.starts = [one.start for one in comments]
+        self.done = [False] * len(comments)
+        self.next = 0
+
+    @property
+    def first(self) -> Comment | None:
+        while self.next < len(self.all) and self.done[self.next]:
+            self.next += 1
+        return self.all[self.next] if self.next < len(self.all) else None
+
+    def between(self, start: int, end: int) -> list[Comment]:
+        """Those that begin from one offset on and before another."""
+        low = max(self.next, bisect_left(self.starts, start))
+        return [self.all[at] for at in range(low, bisect_left(self.starts, end)) if not self.done[at]]
+
+    def take(self, comments: list[Comment]) -> None:
+        for one in comments:
+            self.done[bisect_left(self.starts, one.start)] = True
+
+
 class _Printer:
     """Prints nodes in order; each comment is printed with what it stands before, beside, or at the end of."""
 
     def __init__(self, written: Written) -> None:
         self.written = written
-        self.comments = list(written.comments)
+        self.comments = Pending(written.comments)
         self.lines: list[str] = []
 
     def text(self) -> str:
@@ -75,8 +102,8 @@ class _Printer:
 
     def before(self, offset: int, indent: int, *, first: bool) -> None:
         """Print the comments before an offset on lines of their own, and the blank line above what stands there."""
-        while self.comments and self.comments[0].start < offset:
-            self.remark(indent, first=first)
+        while (comment := self.comments.first) and comment.start < offset:
+            self.remark(comment, indent, first=first)
             first = False
         if offset < len(self.written.text):
             self.gap(offset, first=first)
@@ -86,37 +113,37 @@ class _Printer:
         if not first and self.written.blank_above(offset) and self.lines[-1:] != [""]:
             self.lines.append("")
 
-    def remark(self, indent: int, *, first: bool) -> None:
-        """Print the next comment on a line of its own."""
-        comment = self.comments.pop(0)
+    def remark(self, comment: Comment, indent: int, *, first: bool) -> None:
+        """Print a comment on a line of its own."""
+        self.comments.take([comment])
         self.gap(comment.start, first=first or not comment.alone)
         self.lines.append(" " * indent + comment.text)
 
     def emit(self, line: str, end: int, inner: int) -> None:
         """Print a line with the comment that stands beside its end, or before the offset `inner`."""
-        self.beside(line, [one for one in self.comments if one.start < inner or self.is_beside(one, end)])
+        self.beside(line, [*self.comments.between(0, inner), *self.closing(max(end, inner))])
 
     def beside(self, line: str, comments: list[Comment]) -> None:
         """Print a line and one comment beside it; if there are more, these stand above."""
         indent = " " * (len(line) - len(line.lstrip()))
         self.lines += [indent + one.text for one in comments[:-1]]
         self.lines.append("  ".join([line.rstrip(), *(one.text for one in comments[-1:])]))
-        self.comments = [one for one in self.comments if one not in comments]
+        self.comments.take(comments)
 
-    def is_beside(self, comment: Comment, end: int) -> bool:
-        """Whether a comment stands on the line on which something ends, with nothing between but a comma."""
-        between = self.written.text[end : comment.start]
-        return not comment.alone and comment.start >= end and re.fullmatch("[ \t,]*", between) is not None
+    def closing(self, end: int) -> list[Comment]:
+        """The comment on the line on which something ends, with nothing between but a comma."""
+        found = _CLOSING.match(self.written.text, end)
+        return [one for one in self.comments.between(end, found.end() if found else end) if not one.alone]
 
     def tail(self, node: Node, indent: int, outer: int) -> None:
         """Print the comments at the end of a block, which stand in its column or further in, and not in the outer."""
         written = self.written
         following = written.start_after(_last(node))
         column = written.column(node.start)
-        while self.comments and self.comments[0].alone and self.comments[0].start < following:
-            if not column <= self.comments[0].column > outer:
+        while (comment := self.comments.first) and comment.alone and comment.start < following:
+            if not column <= comment.column > outer:
                 return
-            self.remark(indent, first=False)
+            self.remark(comment, indent, first=False)
 
     # --- values ---
 
@@ -143,7 +170,7 @@ class _Printer:
 
     def holds_comments(self, node: Node) -> bool:
         """Whether comments stand between the parts of a flow collection."""
-        return bool(_held(node)) and any(node.start < one.start < node.end for one in self.comments)
+        return bool(_held(node)) and bool(self.comments.between(node.start, node.end))
 
     def fill(self, node: List, lead: str, indent: int) -> None:
         """Print a flow list of scalars over as few lines as it needs."""
@@ -160,7 +187,7 @@ class _Printer:
     def paragraph(self, node: Scalar, lead: str, indent: int) -> None:
         """Print a scalar over several lines, in the style `|` or `>`."""
         mark, body = _paragraph(node, WIDTH - indent)
-        self.beside(lead + mark, [one for one in self.comments if one.start < node.end])
+        self.beside(lead + mark, self.comments.between(0, node.end))
         self.lines += [(" " * indent + line) if line else "" for line in body]
 
     def children(self, node: Node, lead: str | None, indent: int, outer: int) -> None:
@@ -170,11 +197,11 @@ class _Printer:
         start = held[0][0].start if held[0][0] else _first(held[0][1])
         joined = lead is not None and lead.endswith("-") and not node.anchor
         if lead is not None:
-            opening = [one for one in self.comments if not one.alone and one.start < start]
-            opening += [one for one in self.comments if flow and self.is_beside(one, node.end)]
+            opening = [one for one in self.comments.between(0, start) if not one.alone]
+            opening += self.closing(node.end) if flow else []
             if joined:
                 self.lines += [" " * (len(lead) - len(lead.lstrip())) + one.text for one in opening]
-                self.comments = [one for one in self.comments if one not in opening]
+                self.comments.take(opening)
             else:
                 self.beside(lead, opening)
         widths = self.alignment(node, indent)
@@ -186,8 +213,8 @@ class _Printer:
             name = f"{_key(key)}:".ljust(widths.get(position, 0) - indent) if key else "-"
             self.put(value, margin + name, indent + 2, column)
         if flow:
-            while self.comments and self.comments[0].start < node.end:
-                self.remark(indent, first=False)
+            while (comment := self.comments.first) and comment.start < node.end:
+                self.remark(comment, indent, first=False)
         else:
             self.tail(node, indent, outer)
 

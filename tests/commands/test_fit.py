@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from conftest import ROOT
 from hypothesis import given, strategies as st
 
 import archspec
@@ -337,5 +336,5 @@ def test_files_that_come_with_archspec_stay_as_they_are() -> None:
     done = CliRunner().invoke(cli, ["fit", "digits", "--vary", "width", "--params", "1M", "--write", "mine"])
     assert str(done.exception) == (
         "`digits` comes with archspec, whose files stay as they are\n"
-        f"  help: copy {ROOT / 'specs' / 'digits.yaml'} to a file of yours, and fit that"
+        "  help: `archspec new mine --from digits` makes a file of your own of it; fit that"
     )
