@@ -63,26 +63,26 @@ def _record(
 _LATER = re.compile(r"^(vars|defaults|blocks|input|init)\s*:", re.MULTILINE)
 
 
-def beginning(content: bytes, path: str, name: str, fault: Fault) -> PartialPlan | None:
-    """What is known of the part of a text before a fault in its YAML; `None` where that is nothing."""
+def beginning(content: bytes, path: str, shown: str, name: str, fault: Fault) -> PartialPlan | None:
+    """What is known of a text, called `shown` in messages, before a fault in its YAML; `None` where that is nothing."""
     lines = content.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
-    at = fault.mark.line if fault.mark is not None and fault.mark.text.name == path else 0
+    at = fault.mark.line if fault.mark is not None and fault.mark.text.name == shown else 0
     tree = None
     for _ in range(MAX_CUTS):
         if at <= 1 or _LATER.search("\n".join(lines[at - 1 :])):  # what stands there has a part in every layer
             return None
         try:
-            tree = resolve_extends(source.read("\n".join(lines[: at - 1]).encode(), path), path, path)
+            tree = resolve_extends(source.read("\n".join(lines[: at - 1]).encode(), shown), path, shown)
             break
         except Fault as other:
-            at = min(at - 1, other.mark.line if other.mark is not None and other.mark.text.name == path else at)
+            at = min(at - 1, other.mark.line if other.mark is not None and other.mark.text.name == shown else at)
     if tree is None:
         return None
     recorder = Recorder(whole=True)
-    plan = _record(tree, name, path, None, None, recorder)
+    plan = _record(tree, name, shown, None, None, recorder)
     if plan is None or recorder.root is None:
         return None
-    last = max((one.mark.line, one.mark.column) for one in _written(recorder.root, path))
+    last = max((one.mark.line, one.mark.column) for one in _written(recorder.root, shown))
     return replace(plan, parts=tuple(_until(recorder.root, last, "")))
 
 

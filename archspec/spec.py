@@ -386,10 +386,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
 
 def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    from archspec.recipe import images, parts
+    from archspec.recipe import images, outputs, parts
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
+    yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return
     known = primitives()
@@ -428,29 +429,6 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     return SpecFile(found.shown, name_of(found.shown), tree), found.variant
-
-
-def check_text(content: bytes, path: str, variants: Sequence[str | None] | None = None) -> Checked:
-    """Check what an editor holds of a file, whether or not it is saved.
-
-    Where it is not YAML, what stands before the fault is known all the same: `Checked.partial`.
-
-    Args:
-        content: The text, in UTF-8.
-        path: Where the file lies, or will; what it extends is looked for there.
-        variants: Those to elaborate; all of them by default, and the file without one.
-
-    Raises:
-        UsageError: A file that it extends cannot be read.
-    """
-    try:
-        tree = resolve_extends(source.read(content, path), path, path)
-    except Fault as fault:
-        from archspec.partial import beginning
-
-        known = beginning(content, path, name_of(path), fault)
-        return Checked((), (fault.diagnostic(),), (), partials=() if known is None else (known,))
-    return SpecFile(path, name_of(path), tree).check(variants)
 
 
 def name_of(path: str) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torchvision
 import yaml
+from forks import run_forked
 from torch.optim import lr_scheduler
 
 from archspec.foundation import arguments, errors, formulas, source
@@ -257,17 +258,20 @@ def test_a_tutorial_holds_from_its_first_line_to_its_last(page: str, least: int,
             steps = [(command, "", output) for command, _, output in (part.partition("\n") for part in parts)]
         for command, code, output in steps:
             words = shlex.split(command)[1:] if command else ["-c", code]
-            program = ["-m", "archspec"] if command.startswith("archspec ") else []
-            done = subprocess.run(
-                [sys.executable, *program, *words],
-                cwd=tmp_path,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                timeout=300,
-            )
+            if command.startswith(("archspec train", "archspec test", "archspec predict", "archspec build")):
+                done = run_forked(words, tmp_path, together=True, COLUMNS="100")
+            else:
+                program = ["-m", "archspec"] if command.startswith("archspec ") else []
+                done = subprocess.run(
+                    [sys.executable, *program, *words],
+                    cwd=tmp_path,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    encoding="utf-8",
+                    timeout=300,
+                )
             pattern = re.escape(without_figures(output)).replace("…\\\n", "(?:.*\n)*")  # whole lines are left out
             assert re.fullmatch(pattern, without_figures(done.stdout)), f"{command or code}\n{done.stdout}"
             assert done.returncode == ("error[" in output)

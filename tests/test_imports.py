@@ -120,6 +120,8 @@ FLOORS = [
     {"archspec.weights"},
     {"archspec.prepared", "archspec.partial"},
     {"archspec.spec"},
+    {"archspec.editing"},
+    {"archspec.editor"},
     {"archspec.exports"},
     {"archspec", "archspec.primitive", "archspec.arguments"},
     {

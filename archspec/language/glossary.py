@@ -20,6 +20,7 @@ from archspec.recipe import (
     AUGMENTATIONS,
     LOSSES,
     OPTIMIZERS,
+    RESIZES,
     SCHEDULES,
     Clip,
     EarlyStopping,
@@ -108,6 +109,7 @@ def _tables() -> Iterator[tuple[Mapping[str, Any], Maker]]:
     yield OPTIMIZERS, _option("an optimizer", "optimizer")
     yield SCHEDULES, _option("a schedule", "schedule")
     yield LOSSES, _option("a loss", "loss")
+    yield RESIZES, _option("a way of resizing", "resize")
     yield AUGMENTATIONS, _augmentation
     yield CODES, _code
 
@@ -187,7 +189,7 @@ def _option(kind: str, key: str) -> Maker:
         source = (("source", option.source),) if option.source else ()
         needed = "".join(f", {name}: {_SAMPLES[name]}" for name in option.required)
         written = f"{{name: {word}{needed}}}" if needed else word
-        example = f"train: {{{key}: {written}}}"
+        example = f"train: {{{key}: {written}{_BESIDE.get((key, word), '')}}}"
         return Meaning(word, f"{kind} of a recipe", option.doc, rows, source, _example(example))
 
     return make
@@ -195,6 +197,8 @@ def _option(kind: str, key: str) -> Maker:
 
 _SAMPLES = {"lr": "0.1", "milestones": "[10, 20]", "step_size": "10", "gamma": "0.9"}
 """Values of the arguments that options need, for examples."""
+_BESIDE = {("resize", "weights"): ", weights: 'torchvision:resnet18'"}
+"""What options need beside them, for examples."""
 
 
 def _augmentation(word: str, one: Any) -> Meaning:
@@ -234,7 +238,7 @@ def _uses(word: str) -> Iterator[tuple[str, str]]:
     for name in vocabulary.library_names():
         if _mentions(name, word) and word in (arguments := vocabulary.library_block(name).signature.by_name):
             yield name, describe_argument(arguments[word])
-    for table in (INITIALIZERS, OPTIMIZERS, SCHEDULES, LOSSES):
+    for table in (INITIALIZERS, OPTIMIZERS, SCHEDULES, LOSSES, RESIZES):
         for name, one in table.items():
             if word in one.arguments:
                 yield name, describe_schema(one.arguments[word])

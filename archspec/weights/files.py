@@ -173,7 +173,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     state = content.get("state_dict")
     for name in ("mean", "std"):
         if isinstance(state, Mapping) and isinstance(value := state.get(name), Tensor):
-            found[name] = json.dumps(value.tolist())
+            found[name] = json.dumps(value.flatten().tolist())
     beside = os.path.join(os.path.dirname(os.path.abspath(path)), os.pardir, "environment.json")
     with contextlib.suppress(OSError, ValueError, AttributeError):
         with open(beside, encoding="utf-8") as file:

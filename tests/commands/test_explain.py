@@ -119,6 +119,13 @@ def test_every_word_is_explained(word: str) -> None:
             "  step_sizes  a list of 2 values\n\nexample:\n  train: {optimizer: rprop}\n",
         ),
         (
+            "crop",
+            "crop (a way of resizing of a recipe): The shorter side is brought to `size` pixels, 8/7 of the input's if "
+            "not given, and the centre is cut out.\n\n"
+            "arguments:\n  size           an integer ≥ 1\n  interpolation  one of `bilinear`, `bicubic`\n\n"
+            "example:\n  train: {resize: crop}\n",
+        ),
+        (
             "step",
             "step (a schedule of a recipe): The rate is multiplied by `gamma` every `step_size` epochs.\n\n"
             "arguments:\n  step_size  an integer ≥ 1; required\n  gamma      a number > 0\n\n"

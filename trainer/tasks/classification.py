@@ -246,8 +246,8 @@ class Classification(Task):
         from trainer.tasks._classes import draw_reliability
 
         assert isinstance(found, ClassEvaluation)
-        draw_reliability(found.bins, folder / "reliability.png")
-        drawing.confusion(found.counts, class_names, folder / "confusion.png")
+        draw_reliability(found.bins, folder / "reliability.png", drawing.unit_of(part))
+        drawing.confusion(found.counts, class_names, folder / "confusion.png", drawing.unit_of(part))
         wrong = found.worst().tolist()
         titles = [
             f"{file}\n{class_names[int(found.labels[i])]}, taken for\n"

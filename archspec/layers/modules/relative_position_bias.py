@@ -17,8 +17,12 @@ class RelativePositionBias(nn.Module):
         super().__init__()
         self.shape = (height * width, height * width, heads)
         table = torch.empty((2 * height - 1) * (2 * width - 1), heads)
-        self.weight = nn.Parameter(nn.init.trunc_normal_(table, std=std) if std else nn.init.zeros_(table))
-        self.register_buffer("position", relative_positions(height, width), persistent=False)
+        self.weight = nn.Parameter(
+            nn.init.trunc_normal_(table, std=std) if std else nn.init.zeros_(table)
+        )
+        self.register_buffer(
+            "position", relative_positions(height, width), persistent=False
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         bias = self.weight[self.position].view(self.shape).permute(2, 0, 1)

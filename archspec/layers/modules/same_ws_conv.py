@@ -12,4 +12,6 @@ class SameWsConv(WsConv):
     """A `WsConv` that adds zeros so that ⌈size / stride⌉ windows fit, the odd one at the end."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(pad_same(input, self.kernel_size, self.stride, self.dilation))
+        return super().forward(
+            pad_same(input, self.kernel_size, self.stride, self.dilation)
+        )
