@@ -64,7 +64,7 @@ _LATER = re.compile(r"^(vars|defaults|blocks|input|init)\s*:", re.MULTILINE)
 
 
 def beginning(content: bytes, path: str, shown: str, name: str, fault: Fault) -> PartialPlan | None:
-    """What is known of the part of a text before a fault in its YAML; `None` where that is nothing."""
+    """What is known of a text, called `shown` in messages, before a fault in its YAML; `None` where that is nothing."""
     lines = content.decode("utf-8", errors="replace").removeprefix("\ufeff").split("\n")
     at = fault.mark.line if fault.mark is not None and fault.mark.text.name == shown else 0
     tree = None

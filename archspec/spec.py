@@ -36,7 +36,7 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
-from archspec.plan.unused import report_ports, report_unused
+from archspec.plan.unused import report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
 
@@ -308,7 +308,6 @@ class SpecFile:
         )
         if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
             report_unused(plan.graph, report)
-            report_ports(plan.graph, report)
         if node.shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
@@ -430,33 +429,6 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     return SpecFile(found.shown, name_of(found.shown), tree), found.variant
-
-
-def check_text(
-    content: bytes, path: str, variants: Sequence[str | None] | None = None, shown: str | None = None
-) -> Checked:
-    """Check what an editor holds of a file, whether or not it is saved.
-
-    Where it is not YAML, what stands before the fault is known all the same: `Checked.partial`.
-
-    Args:
-        content: The text, in UTF-8.
-        path: Where the file lies, or will; what it extends is looked for there.
-        variants: Those to elaborate; all of them by default, and the file without one.
-        shown: How messages call it, if not by its path.
-
-    Raises:
-        UsageError: A file that it extends cannot be read.
-    """
-    shown = path if shown is None else shown
-    try:
-        tree = resolve_extends(source.read(content, shown), path, shown)
-    except Fault as fault:
-        from archspec.partial import beginning
-
-        known = beginning(content, path, shown, name_of(path), fault)
-        return Checked((), (fault.diagnostic(),), (), partials=() if known is None else (known,))
-    return SpecFile(shown, name_of(path), tree).check(variants)
 
 
 def name_of(path: str) -> str:

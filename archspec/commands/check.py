@@ -84,8 +84,8 @@ def command(
 
 def _partial_of_text(name: str) -> tuple[PartialPlan, ...]:
     """What is known of a file that is not YAML."""
+    from archspec.editing import check_text
     from archspec.language import finder
-    from archspec.spec import check_text
 
     found = finder.find(name)
     return check_text(found.read(), found.path).partial
