@@ -29,11 +29,10 @@ FROM_CALL = Mark(Text("vars", ()), 1, 1)
 class Prepared:
     """A sound file with a variant and settings of anything but the variables that are to vary."""
 
+    document: Document
     root: Mapping
     parsed: Parsed
     notes: tuple[Note, ...]
-    set_names: frozenset[str]
-    """The variables that the settings give."""
     memos: dict[Any, Memo] = field(default_factory=dict)
 
     def elaborate(self, given: ABCMapping[str, Any], report: Report) -> tuple[Sections, Node] | None:
@@ -81,10 +80,8 @@ def prepare(
     document = documents.parse(tree, report)
     if document is None:
         return None
-    settings = settings_of(document)
-    root = document.resolve(variant, settings)
+    root = document.resolve(variant, settings_of(document))
     for fault in documents.faults_of(root):
         report.add(fault)
     root = root.without("expect")  # which vouches for the network as it stands in the file
-    names = frozenset(one.keys[1] for one in settings if one.keys[0] == "vars" and len(one.keys) > 1)
-    return Prepared(root, parse_sections(root, report), report.notes, names)
+    return Prepared(document, root, parse_sections(root, report), report.notes)

@@ -39,10 +39,12 @@ from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import find_uses, report_ports, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
-from archspec.recipe import Recipe, images, parts
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from archspec.plan.partial import Hidden, PartialPlan
+    from archspec.recipe import Recipe
 
 
 MAX_STEPS = 200_000  # steps of all variants of a file
@@ -64,8 +66,8 @@ class Spec:
     """The variant that was chosen, or `None` for the file as it stands."""
     plan: Plan
     """The network: every layer with its shapes, parameters and MACs."""
-    recipe: Recipe
-    """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
+    train: dict[str, Any] = field(repr=False)
+    """Its `train` section with formulas computed. Internal: use `recipe`."""
     root: Mapping = field(repr=False)
     """Its file with variant and settings merged in. Internal: use `resolved`."""
     spec_file: SpecFile
@@ -79,6 +81,13 @@ class Spec:
     def resolved(self) -> dict[str, Any]:
         """The whole spec as data (JSON types), variant and settings merged in: `from_dict` makes the same of it."""
         return {**plain(self.root), "name": self.plan.name}
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
+        from archspec.recipe import Recipe
+
+        return Recipe.from_dict(self.train)
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -182,7 +191,8 @@ class SpecFile:
             pass
         except BudgetExceeded as error:
             report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
-        return Checked(tuple(specs), tuple(self._locate(report.diagnostics)), report.notes)
+        wanted = (None,) if variants is None else tuple(variants)
+        return Checked(tuple(specs), tuple(self._locate(report.diagnostics)), report.notes, self, wanted)
 
     def _check_all(self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec]) -> None:
         """Elaborate variants, and add the valid ones to `specs`. Raises `TooManyDiagnostics` and `BudgetExceeded`."""
@@ -240,31 +250,36 @@ class SpecFile:
             with budget():
                 if key not in known:
                     known[key] = None
-                    made = prepare(self.tree, variant, self._settings, report)
+                    made = prepare(self.tree, variant, self._base_settings, report)
                     known[key] = None if report.count else made
                 prepared = known[key]
                 found = prepared.elaborate(self.vars, report) if prepared else None
                 if prepared is None or found is None:
                     return None
                 spec = self._complete(variant, *found, report)
+                self._report_unused(prepared.document, [spec], report, whole=not prepared.document.variants)
         except (Fault, TooManyDiagnostics, BudgetExceeded):
             return None
-        given = prepared.set_names | self.vars.keys()
-        return None if report.count or given & spec.unused_vars else replace(spec, notes=prepared.notes)
+        return None if report.count else replace(spec, notes=prepared.notes + report.notes)
 
-    def _settings(self, document: Document) -> list[Setting]:
+    def _base_settings(self, document: Document) -> list[Setting]:
         """All settings but those of `vars`, in the order in which they are laid over the file. Raises `Fault`."""
         recipe = [] if self.recipe is None else [Setting(("train",), self.recipe, self.recipe.mark)]
         return recipe + [documents.parse_setting(document, assignment) for assignment in self.set]
+
+    def settings_of(self, document: Document) -> list[Setting]:
+        """All settings, in the order in which they are laid over the file. Raises `Fault`."""
+        settings = self._base_settings(document)
+        for name, value in self.vars.items():
+            written = source.from_python(value, FROM_CALL)
+            settings.append(documents.make_setting(document, f"vars.{name}", written, FROM_CALL))
+        return settings
 
     def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
         before = report.count
         try:
-            settings = self._settings(document)
-            for name, value in self.vars.items():
-                written = source.from_python(value, FROM_CALL)
-                settings.append(documents.make_setting(document, f"vars.{name}", written, FROM_CALL))
+            settings = self.settings_of(document)
             root = document.resolve(variant, settings)
             for fault in documents.faults_of(root) if settings else ():
                 report.add(fault)
@@ -298,9 +313,10 @@ class SpecFile:
         if shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
-        for wrong in _faults_of_recipe(sections, plan):
+        spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
+        for wrong in _faults_of_recipe(spec) if sections.train else ():
             report.add(wrong, frames=frames)
-        return Spec(self.file, variant, plan, sections.recipe, sections.root, self, unused_vars=sections.unused)
+        return spec
 
     def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
         """The diagnostics with the dotted path of each in this file, in the order of the file."""
@@ -319,6 +335,33 @@ class Checked:
     specs: tuple[Spec, ...]
     diagnostics: tuple[Diagnostic, ...]
     notes: tuple[Note, ...]
+    file: SpecFile | None = None
+    """What was checked; `None` for a text that is not YAML."""
+    wanted: tuple[str | None, ...] = ()
+    """The variants of which something is known, whatever is wrong."""
+    partials: tuple[PartialPlan, ...] = ()
+    """Of a text that is not YAML."""
+
+    @cached_property
+    def partial(self) -> tuple[PartialPlan, ...]:
+        """What is known although something is wrong: of the file as it stands, or of the variants asked for.
+
+        Everything before an error, and after it wherever that does not depend on it. Empty where nothing is wrong.
+        """
+        if self.file is None or not self.diagnostics:
+            return self.partials
+        from archspec.editing import partial_plan
+
+        made = [partial_plan(self.file, variant) for variant in self.wanted]
+        return tuple(one for one in made if one is not None)
+
+    def hidden(self) -> dict[Diagnostic, Hidden]:
+        """What each error hides: the nodes of which nothing is known because of it."""
+        found: dict[Diagnostic, Hidden] = {}
+        for plan in self.partial:
+            for diagnostic, hidden in plan.hidden_by(self.diagnostics).items():
+                found.setdefault(diagnostic, hidden)
+        return found
 
 
 def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:
@@ -342,9 +385,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
 
 
-def _faults_of_recipe(sections: Sections, plan: Plan) -> Iterator[Fault]:
+def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    recipe, section = sections.recipe, sections.root.get("train")
+    from archspec.recipe import images, parts
+
+    plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
     if recipe.freeze is None and recipe.lr_scale is None:
         return
@@ -383,8 +428,12 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
         tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
-    stem = found.shown.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return SpecFile(found.shown, stem, tree), found.variant
+    return SpecFile(found.shown, name_of(found.shown), tree), found.variant
+
+
+def name_of(path: str) -> str:
+    """A network's name where its file gives none."""
+    return path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
 
 
 def load(

@@ -43,6 +43,11 @@ def interpreted(data: Any, module: nn.Module, *images: Tensor) -> dict[str, Tens
             case "matmul":
                 first, second = given
                 tensor = first @ second
+            case "attend":
+                query, key, value = (one.unflatten(-1, (node["heads"], -1)).transpose(1, 2) for one in given[:3])
+                bias = given[3] if len(given) > 3 else None
+                tensor = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+                tensor = tensor.transpose(1, 2).flatten(2)
             case "save" | "load" | "output":  # nothing takes their tensors but by the node that made them
                 (tensor,) = given
                 assert tuple(tensor.shape[1:]) == tuple(node["output"])

@@ -138,6 +138,7 @@ FLOORS = [
     {"trainer.runs", "trainer.module"},
     {"trainer.report"},
     {"trainer.session"},
+    {"trainer.trial"},
     {"trainer.rehearsal"},
     {"trainer"},
     {"archspec.commands"},

@@ -23,3 +23,7 @@ class OtherProcessFailed(ArchspecError):
     def __init__(self, exit_status: int) -> None:
         super().__init__("another process failed")
         self.exit_status = exit_status
+
+
+class OutOfMemory(UsageError):
+    """A training that runs out of memory."""

@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import math
 import statistics
-import tempfile
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning import Trainer, seed_everything
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError
-from trainer.input.loaders import explain_dead_workers, loader
 from trainer.processes.group import ProcessGroup
-from trainer.quiet import mute_libraries
 from trainer.report.progress import batches_of
-from trainer.runs.engine import make_engine
 from trainer.runs.job import Job
-from trainer.session import make_module, translate_errors
-from trainer.steps import memory
-from trainer.steps.compute import move_to_device, optimize_execution, training_loader
-from trainer.steps.freezing import Freezing
+from trainer.trial.steps import time_at, try_out
 
 BATCHES, SECONDS = 20, 3.0
 """After the first one, batches are trained with until there were so many, or so much time has gone by."""
@@ -65,35 +56,18 @@ def rehearse(job: Job, group: ProcessGroup, workers: int | None = None) -> Rehea
 
     Raises `UsageError`: it runs out of memory, or its loss is not finite.
     """
-    recipe = job.recipe
-    seed_everything(recipe.seed, verbose=False)
-    module, clock = make_module(job), _Clock()
-    with tempfile.TemporaryDirectory() as made, mute_libraries(), memory.keep_freed_memory():
-        frozen: list[Callback] = [Freezing(recipe.freeze)] if recipe.freeze else []
-        unused = bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws)
-        engine = make_engine(recipe, Path(made), [*frozen, clock], group, job.task, unused_parameters=unused)
-        engine.callbacks = [one for one in engine.callbacks if not isinstance(one, ModelCheckpoint)]  # type: ignore[attr-defined]
-        engine.limit_val_batches = VALIDATED
-        device = engine.strategy.root_device
-        loading: dict[str, Any] = {"group": group, "workers": workers}
-        training = training_loader(job.train, recipe, device, **loading)
-        validation = None
-        if len(job.validation):
-            evaluated = job.task.evaluation_batch(recipe)
-            validation = loader(move_to_device(job.validation, device), evaluated, **loading)
-        optimize_execution(module.network, recipe, device)
-        with translate_errors(job, Path(made), device), explain_dead_workers():
-            engine.fit(module, training, validation)
-    batches = batches_of(recipe, len(training))
+    recipe, clock = job.recipe, _Clock()
+    tried = try_out(job, group, [clock], workers=workers, validated=VALIDATED)
+    batches = batches_of(recipe, tried.batches)
     return Rehearsal(
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper(),
+        device=tried.device_name,
         loss=clock.loss,
         first_seconds=clock.seconds[0],
         batch_seconds=statistics.median(clock.seconds[1:] or clock.seconds),
         batches=batches,
-        validation_seconds=statistics.median(clock.validated[1:] or clock.validated or [0.0]) * len(validation or ()),
-        validations=-(-batches // len(training)) if validation else 0,
-        memory_bytes=_held(device),
+        validation_seconds=statistics.median(clock.validated[1:] or clock.validated or [0.0]) * tried.validated,
+        validations=-(-batches // tried.batches) if tried.validated else 0,
+        memory_bytes=_held(tried.device),
         without_gradient=clock.without_gradient,
     )
 
@@ -109,7 +83,7 @@ class _Clock(Callback):
         self.began = self.last = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self.began = self.last = _now(pl_module)
+        self.began = self.last = time_at(pl_module.device)
 
     def on_after_backward(self, trainer: Trainer, pl_module: Any) -> None:
         if not self.seconds:
@@ -117,7 +91,7 @@ class _Clock(Callback):
             self.without_gradient = tuple(name for name, one in named if one.requires_grad and one.grad is None)
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, index: int) -> None:
-        now = _now(pl_module)
+        now = time_at(pl_module.device)
         self.seconds.append(now - self.last)
         if len(self.seconds) == 1:
             self.loss = float(outputs["loss"]) * trainer.accumulate_grad_batches
@@ -128,26 +102,19 @@ class _Clock(Callback):
                 )
         elif len(self.seconds) > BATCHES or now - self.began - self.seconds[0] > SECONDS:
             trainer.should_stop = True
-        self.last = _now(pl_module)
+        self.last = time_at(pl_module.device)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
         trainer.should_stop = True
 
     def on_validation_batch_start(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
         if not self.validated:
-            self.last = _now(pl_module)
+            self.last = time_at(pl_module.device)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: Any, *_: Any) -> None:
-        now = _now(pl_module)
+        now = time_at(pl_module.device)
         self.validated.append(now - self.last)  # from one end to the next: loading the images counts
         self.last = now
-
-
-def _now(module: Any) -> float:
-    """The time at which a device has done all that it was asked to do."""
-    if module.device.type == "cuda":
-        torch.cuda.synchronize(module.device)
-    return time.perf_counter()
 
 
 def _held(device: torch.device) -> int:

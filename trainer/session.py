@@ -18,7 +18,7 @@ from pytorch_lightning.callbacks import Callback
 from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.views import graph
-from trainer.errors import Diverged
+from trainer.errors import Diverged, OutOfMemory
 from trainer.input.augment_batch import Augmentation
 from trainer.input.files import content_fingerprint
 from trainer.input.loaders import Stream, explain_dead_workers, loader
@@ -32,6 +32,7 @@ from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
 from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import Job, load_job, load_start_again
+from trainer.runs.memory_need import estimate
 from trainer.runs.monitor import TrainingMonitor
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
@@ -127,6 +128,7 @@ def resume_run(
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))
         group.broadcast(lambda: _say_where(job, run, checkpoint, say))
+        _warn_of_memory(job, group, say)
         if checkpoint is None:
             job = group.rank_zero_first(lambda: load_start_again(job, run))
         return _fit_and_test(job, run, options, checkpoint)
@@ -154,7 +156,13 @@ def extend_run(
         longer = group.broadcast(lambda: _begin(job, out, group, stack))
         checkpoint = group.broadcast(lambda: copy_state(run, longer, _resolved(job)))
         group.broadcast(lambda: _say_where(job, longer, checkpoint, say))
+        _warn_of_memory(job, group, say)
         return _fit_and_test(job, longer, options, checkpoint)
+
+
+def _warn_of_memory(job: Job, group: ProcessGroup, say: Callable[[str], None]) -> None:
+    if (warning := estimate(job, group.devices).warning()) is not None and group.rank == 0:
+        say(warning)
 
 
 def _checkpoint(job: Job, run: Run, say: Callable[[str], None]) -> Path | None:
@@ -246,7 +254,7 @@ def make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
-    targets = job.train.files.labels if isinstance(job.train, Stream) else job.train.labels
+    targets = (job.train.files if isinstance(job.train, Stream) else job.train).measured_targets()
     job.task.fit_answer(module.answer, module.loss, targets)
     job.task.fit_weights(module.loss, targets, job.data.class_names)
     if job.start is not None:
@@ -387,7 +395,7 @@ def _out_of_memory_error(recipe: Recipe, device: torch.device) -> UsageError:
         cures.insert(0, f"halve the batch at the same gradient: {half}")
     if device.type == "cuda" and recipe.precision == "32-true":
         cures.append("compute in half precision: --set train.precision=bf16-mixed")
-    return UsageError(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
+    return OutOfMemory(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
 
 
 def _divergence_hint(recipe: Recipe) -> str:

@@ -173,8 +173,8 @@ def _is_aux(item: GraphItem) -> bool:
     return isinstance(item, GraphGroup) and item.kind == "aux"
 
 
-def _concat(graph: fx.Graph, branches: list[fx.Node], axis: int = 0) -> fx.Node:
-    return graph.call_function(torch.cat, (branches,), {"dim": axis + 1})
+Join = Callable[[fx.Graph, list[fx.Node], Group], fx.Node]
+"""How torch joins the branches of a merge, in a graph."""
 
 
 def _split(graph: fx.Graph, tensor: fx.Node, group: Group) -> list[fx.Node]:
@@ -185,24 +185,33 @@ def _split(graph: fx.Graph, tensor: fx.Node, group: Group) -> list[fx.Node]:
     return [graph.call_function(operator.getitem, (parts, index)) for index in range(len(group.split))]
 
 
-def _join(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
-    return _concat(graph, branches, group.axis) if group.kind == "concat" else MERGES[group.kind](graph, branches)
+def _concat(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
+    return graph.call_function(torch.cat, (branches,), {"dim": group.axis + 1})
 
 
-def _fold(operation: Callable[[Any, Any], Any]) -> Callable[[fx.Graph, list[fx.Node]], fx.Node]:
+def _fold(operation: Callable[[Any, Any], Any]) -> Join:
     """From the first branch to the last, two at a time."""
 
-    def join(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
+    def join(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
         return reduce(lambda result, other: graph.call_function(operation, (result, other)), branches)
 
     return join
 
 
-def _mean(graph: fx.Graph, branches: list[fx.Node]) -> fx.Node:
-    return graph.call_function(operator.truediv, (_fold(operator.add)(graph, branches), len(branches)))
+def _mean(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
+    return graph.call_function(operator.truediv, (_fold(operator.add)(graph, branches, group), len(branches)))
 
 
-MERGES = {
+def _attend(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
+    """Of `(N, tokens, features)` each, with the features of one head after those of another."""
+    split = [graph.call_method("unflatten", (one, -1, (group.heads, -1))) for one in branches[:3]]
+    query, key, value = (graph.call_method("transpose", (one, 1, 2)) for one in split)
+    bias: dict[str, Any] = {"attn_mask": branches[3]} if len(branches) > 3 else {}
+    attended = graph.call_function(nn.functional.scaled_dot_product_attention, (query, key, value), bias)
+    return graph.call_method("flatten", (graph.call_method("transpose", (attended, 1, 2)), 2))
+
+
+MERGES: dict[str, Join] = {
     "concat": _concat,
     "add": _fold(operator.add),
     "subtract": _fold(operator.sub),
@@ -210,6 +219,7 @@ MERGES = {
     "mean": _mean,
     "maximum": _fold(torch.maximum),
     "matmul": _fold(torch.matmul),
+    "attend": _attend,
 }
 
 
@@ -231,7 +241,8 @@ class _Wiring:
         """Add all parts of a group that gets a tensor; the tensor that comes of it."""
         if group.node.is_merge:
             taken = _split(self.graph, tensor, group.node)
-            return _join(self.graph, [self.add(*one) for one in zip(parts, taken, strict=True)], group.node)
+            branches = [self.add(*one) for one in zip(parts, taken, strict=True)]
+            return MERGES[group.kind](self.graph, branches, group.node)
         for part in parts:
             tensor = self.add(part, tensor)
         return tensor

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archspec.foundation.errors import ArchspecError, escape
+from archspec.foundation.figures import show_bytes
 
 if TYPE_CHECKING:
     from archspec.spec import Spec
@@ -107,20 +108,28 @@ def train_all(
         else:
             if (stopped := group.broadcast(partial(_stopped, out, job))) is not None:
                 _note(f"{stopped} was stopped at the same training: archspec train --resume {stopped} goes on with it")
+            _say_memory(job, group, always=True)
             results.append(train(job, out, options))
     return results
 
 
-def rehearse_all(specs: Sequence[Spec], source: DataOptions, options: Options) -> None:
-    """Try each training out, and say what it takes. Nothing is kept."""
-    from trainer.rehearsal import rehearse
-
+def _jobs(specs: Sequence[Spec], source: DataOptions, options: Options) -> Iterator[Job]:
+    """The job of each spec, once what there is to know of it is said."""
     for spec in specs:
         job = source.job(spec, options.group)
         for note in job.notes:
             _note(note)
         for line in job.described():
             click.echo(escape(line))
+        yield job
+
+
+def rehearse_all(specs: Sequence[Spec], source: DataOptions, out: Path, options: Options) -> None:
+    """Try each training out, and say what it takes. Nothing is kept."""
+    from trainer.rehearsal import rehearse
+
+    for job in _jobs(specs, source, options):
+        _say_memory(job, options.group, always=False)
         found = rehearse(job, options.group, options.workers)
         click.echo(
             f"{job.spec.plan.title}, {job.spec.plan.params:,} parameters, on {job.data.name}, on {found.device}\n"
@@ -131,13 +140,87 @@ def rehearse_all(specs: Sequence[Spec], source: DataOptions, options: Options) -
         if found.validations:
             click.echo(f"  a validation              {_time(found.validation_seconds)}")
         click.echo(
-            f"  memory                    {found.memory_bytes / 2**30:,.2f} GiB at most\n"
+            f"  memory                    {show_bytes(found.memory_bytes)} at most, all of the process; by the plan, "
+            f"{_step_memory(job, options.group)}\n"
             f"  the whole training        about {_time(found.seconds)}: {found.batches:,} batches, "
             f"{found.validations:,} validations"
         )
         if found.without_gradient:
             _note(f"the loss does not depend on these parameters: {', '.join(found.without_gradient)}")
     click.echo("nothing was written: without --dry-run, it is trained")
+
+
+def find_rates(specs: Sequence[Spec], source: DataOptions, out: Path, options: Options) -> None:
+    """Suggest a learning rate for each training. Nothing is kept but a table and a picture of the test."""
+    from trainer.runs.folders import new_folder
+    from trainer.trial.lr_find import find_rate
+
+    for job in _jobs(specs, source, options):
+        found = find_rate(job, options.group, options.workers)
+        plan, rate = job.spec.plan, found.suggestion
+        click.echo(
+            f"{plan.title}, {plan.params:,} parameters, on {job.data.name}: the learning rate rose from "
+            f"{found.rates[0]:.1e} to {found.rates[-1]:.1e} in {len(found.rates)} steps"
+        )
+        if rate is None:
+            _note("the loss does not fall at any rate: look at the network, the data and the loss")
+        else:
+            click.echo(
+                f"  suggested   {rate:.1e}, where the loss falls fastest: --set train.optimizer.lr={rate:.1e}\n"
+                f"  at most     {found.least:.1e}, where the loss is least, and rises beyond"
+            )
+        files = found.write(new_folder(out, f"{job.name}-lr-find"))
+        click.echo(f"  files       {', '.join(map(str, files))}")
+
+
+def profile_all(specs: Sequence[Spec], source: DataOptions, out: Path, options: Options) -> None:
+    """Say where the time of each training's steps goes. Nothing is kept but the table."""
+    from trainer.runs.folders import new_folder
+    from trainer.trial.profile import PARTS, profile
+
+    for job in _jobs(specs, source, options):
+        found = profile(job, options.group, options.workers)
+        size, plan = job.recipe.batch_size, job.spec.plan
+        click.echo(
+            f"{plan.title}, {plan.params:,} parameters, on {job.data.name}, on {found.device}\n"
+            f"  a batch of {size} takes {1e3 * found.total:,.1f} ms ({size / found.total:,.0f} images/s), the mean of "
+            f"{found.batches}:"
+        )
+        for name, milliseconds, share in found.rows():
+            click.echo(f"  {name:<9} {milliseconds:>9,.2f} ms {share:>6.1%}  {PARTS[name]}")
+        file = new_folder(out, f"{job.name}-profile") / "profile.csv"
+        found.write(file)
+        click.echo(f"  the table: {file}")
+
+
+def fit_batches(specs: Sequence[Spec], source: DataOptions, options: Options) -> list[Spec]:
+    """Each spec with the largest batch that its training has memory for."""
+    from trainer.trial.batch_size import fit_batch
+
+    fitted = []
+    for spec in specs:
+        job = source.job(spec, options.group)
+        size = fit_batch(job, options.group, options.workers)
+        _note(f"{job.spec.plan.title} has memory for batches of {size}, in place of {job.recipe.batch_size}")
+        fitted.append(spec.replace(set=[f"train.batch_size={size}"]))
+    return fitted
+
+
+def _say_memory(job: Job, group: ProcessGroup, *, always: bool) -> None:
+    """Say what a step will need, or only that it will hardly fit."""
+    from trainer.runs.memory_need import estimate
+
+    need = estimate(job, group.devices)
+    if (warning := need.warning()) is not None:
+        _note(warning)
+    elif always:
+        click.echo(f"  memory      {need.line()}")
+
+
+def _step_memory(job: Job, group: ProcessGroup) -> str:
+    from trainer.runs.memory_need import estimate
+
+    return f"a step {show_bytes(estimate(job, group.devices).needed)}"
 
 
 def _time(seconds: float) -> str:

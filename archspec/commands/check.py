@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from archspec.commands._common import (
     aligned,
     diagnostics,
-    echo_json,
     echo_notes,
     format_option,
     lines,
@@ -23,6 +23,9 @@ from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, 
 from archspec.foundation.figures import show_macs_in_column
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
+
+if TYPE_CHECKING:
+    from archspec.plan.partial import Hidden, PartialPlan
 
 
 @click.command("check")
@@ -40,6 +43,8 @@ def command(
 
     plans: list[tuple[str, Any]] = []
     errors: list[Diagnostic] = []
+    partial: list[PartialPlan] = []
+    hidden: dict[Diagnostic, Hidden] = {}
     notes: list[Note] = []
     status = 0
     for name in specs:
@@ -52,13 +57,22 @@ def command(
         except (SpecError, UsageError) as error:
             errors += diagnostics(error)
             status = max(status, error.exit_status)
+            if isinstance(error, SpecError) and output_format == "json":
+                partial += _partial_of_text(name)
             continue
         plans += [(file.file, spec.plan) for spec in checked.specs]
         errors += checked.diagnostics
         notes += checked.notes
+        if output_format == "json":
+            partial += checked.partial
+            hidden |= checked.hidden()
         status = max(status, 1 if checked.diagnostics else 0)
     if output_format == "json":
-        echo_json([result(plan, spec) | (_layers(plan) if layers else {}) for spec, plan in plans], errors)
+        found = [result(plan, spec) | (_layers(plan) if layers else {}) for spec, plan in plans]
+        hides = {one: hidden[one].to_dict() for one in errors if one in hidden}
+        more = [one.to_dict() | {"hides": hides.get(one)} for one in errors]
+        known = {"partial": [one.to_dict() for one in partial]} if errors else {}
+        click.echo(json.dumps({"results": found, "errors": more, **known}, indent=2))
     else:
         for text in _texts([plan for _, plan in plans], layers):
             click.echo(text)
@@ -67,6 +81,15 @@ def command(
     echo_notes(notes)
     note_measured()
     raise click.exceptions.Exit(status)
+
+
+def _partial_of_text(name: str) -> tuple[PartialPlan, ...]:
+    """What is known of a file that is not YAML."""
+    from archspec.editing import check_text
+    from archspec.language import finder
+
+    found = finder.find(name)
+    return check_text(found.read(), found.path).partial
 
 
 def _texts(plans: list[Plan], layers: bool) -> list[str]:

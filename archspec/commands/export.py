@@ -88,7 +88,7 @@ def command(
         return
     try:
         format = exports.load(target)
-        options = exports.Options(dynamic, normalize)
+        options = exports.Options(dynamic, normalize, _say)
         _check_options(format, options, origin, output, output_format)
         format.check()
         from archspec.commands._models import find_model
@@ -108,6 +108,12 @@ def command(
     if path != "-":
         _report(format, model, path, written, output_format)
     note_measured()
+
+
+def _say(step: str) -> None:
+    """Tell who waits at a terminal what is being done."""
+    if sys.stderr.isatty():
+        click.echo(f"{step} …", err=True)
 
 
 def _check_options(format: Format, options: Any, origin: str | None, output: str | None, output_format: str) -> None:

@@ -1,10 +1,11 @@
-"""`archspec fit`: the largest value of a variable with which a network keeps to a budget."""
+"""`archspec fit`: the largest values of variables with which a network keeps to a budget."""
 
 from __future__ import annotations
 
 import json
 import re
 from decimal import Decimal
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,22 +27,29 @@ from archspec.foundation.errors import SpecError, UsageError, did_you_mean, esca
 if TYPE_CHECKING:
     from archspec.plan.plan import Plan
     from archspec.spec import SpecFile
-    from archspec.views.fit import Search, Tried
+    from archspec.views.axes import Axis, Wish
+    from archspec.views.fit import GridSearch, Place
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(B?)", re.IGNORECASE)
 _UNITS = {"": 0, "K": 3, "M": 6, "G": 9, "T": 12}
-MOST = 100_000
-"""Values, at most."""
+MOST_OUTER = 2_000
+"""Combinations of all variables but the one with the most values, at most."""
+MOST_ROWS = 20
+"""Combinations that are shown, at most."""
 
 
 @click.command("fit")
 @click.argument("spec")
 @variant_option
 @set_option
-@click.option("--vary", metavar="NAME", required=True, help="The variable, a number.")
-@click.option("--from", "low", metavar="VALUE", help="Its least value.  [default: the step]")
-@click.option("--to", "high", metavar="VALUE", help="Its largest.  [default: 64 times its value in the spec]")
-@click.option("--step", metavar="VALUE", help="From one value to the next.  [default: 1, or 0.01 of no whole number]")
+@click.option(
+    "--vary",
+    metavar="NAME[=LOW..HIGH][:STEP],...",
+    multiple=True,
+    required=True,
+    help="Variables: numbers, or lists of numbers, which keep their proportions and go by the smallest. "
+    "[default: from one step to 64 times what the spec has, by 1, or by 0.01 where that is no whole number]",
+)
 @click.option("--params", metavar="COUNT", help="At most this many parameters: 5M, 500K, 1234567.")
 @click.option("--macs", metavar="COUNT", help="At most this many MACs for one sample: 600M, 1.5G.")
 @click.option(
@@ -49,73 +57,84 @@ MOST = 100_000
     metavar="BYTES[@BATCH]",
     help="At most these bytes in a step of training (fp32, SGD with momentum): 8GB@64.",
 )
+@click.option(
+    "--most",
+    type=click.Choice(["params", "macs", "memory"]),
+    help="Of what to have the most, where several variables vary.  [default: the first that is limited]",
+)
+@click.option(
+    "--write", "write_name", metavar="NAME", help="Add a variant of this name with the values to SPEC's file."
+)
 @format_option
 @plugin_option
 def command(
     spec: str,
     variant: str | None,
     settings: tuple[str, ...],
-    vary: str,
-    low: str | None,
-    high: str | None,
-    step: str | None,
+    vary: tuple[str, ...],
     params: str | None,
     macs: str | None,
     memory: str | None,
+    most: str | None,
+    write_name: str | None,
     output_format: str,
 ) -> None:
-    """Find the largest value of a variable of SPEC with which it keeps to all limits, and show what was tried."""
+    """Find the largest values of variables with which SPEC keeps to all limits, and show what was tried.
+
+    Of several combinations, it is the one with the most parameters, if these are limited, else MACs, else memory.
+    """
+    from archspec.views.axes import parse_wishes
+
     try:
         limits, batch = _limits(params, macs, memory)
         file, chosen = _open(spec, variant, settings)
-        values = _Values(vary, _variable(file, chosen, vary), low, high, step)
-        search = _search(file, chosen, values, limits, batch)
+        if write_name is not None:
+            from archspec.commands._fit_write import check_target
+
+            check_target(spec, file, write_name)
+        axes = _axes(parse_wishes(vary), file, chosen)
+        search = _search(file, chosen, axes, limits, batch, _most(most, limits))
         best = search.run()
         if best is None:
-            raise _nothing(search, values)
+            raise _nothing(search, axes)
+        plan = _plan(file, chosen, _given(axes, best))
+        if write_name is not None:
+            from archspec.commands._fit_write import write_variant
+
+            write_variant(spec, file, chosen, _settings(axes, best), write_name, plan)
     except (SpecError, UsageError) as error:
         if output_format != "json":
             raise
         echo_json([], diagnostics(error))
         raise click.exceptions.Exit(error.exit_status) from None
-    plan = _plan(file, chosen, values.setting(best.index))
     if output_format == "json":
-        found = {"vary": vary, "value": values.number(best.index), "limits": limits, "exhaustive": search.exhaustive}
-        tried = [_row(one, values) for _, one in sorted(search.tried.items())]
-        echo_json([result(plan, file.file) | found | {"figures": dict(best.figures or {}), "tried": tried}], [])
+        echo_json([result(plan, file.file) | _found(search, axes, best)], [])
     else:
-        _show(search, values, plan, best)
+        _show(search, axes, plan, best)
+        if write_name is None:
+            click.echo("use it by " + " ".join(f"--set {_quoted(one)}" for one in _settings(axes, best)))
+        else:
+            click.echo(f"wrote the variant {write_name} to {escape_line(file.file)}")
     note_measured()
 
 
-class _Values:
-    """The values of a variable that are tried: `low`, `low + step`, … up to `high`, exactly."""
-
-    def __init__(self, name: str, now: int | float, low: str | None, high: str | None, step: str | None) -> None:
-        self.name = name
-        self.step = _number(step, "--step") if step else Decimal(1) if isinstance(now, int) else Decimal("0.01")
-        if self.step <= 0:
-            raise UsageError("--step is more than 0")
-        self.low = _number(low, "--from") if low else self.step
-        self.high = _number(high, "--to") if high else max(64 * Decimal(str(now)), self.low)
-        if self.high < self.low:
-            raise UsageError(f"--to ({self.high}) is less than --from ({self.low})")
-        self.last = int((self.high - self.low) / self.step)
-        if self.last >= MOST:
-            raise UsageError(f"these are {self.last + 1:,} values, and {MOST:,} are tried at most", help="give --step")
-
-    def number(self, index: int) -> int | float:
-        value = self.low + index * self.step
-        return int(value) if value == int(value) else float(value)
-
-    def setting(self, index: int) -> str:
-        return f"{self.name}={json.dumps(self.number(index))}"
+def _given(axes: list[Axis], place: Place) -> dict[str, Any]:
+    return {axis.name: axis.value(at) for axis, at in zip(axes, place, strict=True)}
 
 
-def _number(text: str, option: str) -> Decimal:
-    if not re.fullmatch(r"-?\d{1,15}(\.\d{1,9})?", text):
-        raise UsageError(f"{option} is a number, and `{escape_line(text)}` is none")
-    return Decimal(text)
+def _settings(axes: list[Axis], place: Place) -> tuple[str, ...]:
+    return tuple(f"{axis.name}={json.dumps(axis.value(at))}" for axis, at in zip(axes, place, strict=True))
+
+
+def _quoted(setting: str) -> str:
+    """A setting as a shell takes it."""
+    return f"'{setting}'" if " " in setting else setting
+
+
+def _most(most: str | None, limits: dict[str, int]) -> str:
+    if most is not None and most not in limits:
+        raise UsageError(f"--most {most} needs a limit of it", help=f"give --{most}, or --most {next(iter(limits))}")
+    return most or next(iter(limits))
 
 
 def _limits(params: str | None, macs: str | None, memory: str | None) -> tuple[dict[str, int], int]:
@@ -149,51 +168,62 @@ def _open(spec: str, variant: str | None, settings: tuple[str, ...]) -> tuple[Sp
     return file.with_settings(set=settings), implied if variant is None else variant
 
 
-def _plan(file: SpecFile, variant: str | None, setting: str | None = None) -> Plan:
+def _plan(file: SpecFile, variant: str | None, given: dict[str, Any] | None = None) -> Plan:
     """Raises `SpecError` where there is no such network."""
-    return (file if setting is None else file.with_settings(set=(setting,))).spec(variant).plan
+    return file.with_settings(given).spec(variant).plan
 
 
-def _variable(file: SpecFile, variant: str | None, name: str) -> int | float:
-    """The value of a variable in the spec, a number."""
-    known = dict(_plan(file, variant).vars)
-    if name not in known:
-        hint = did_you_mean(name, known) or f"its variables are {join_words(list(known))}" if known else None
-        raise UsageError(f"the spec has no variable `{escape_line(name)}`", help=hint or "give it one under `vars`")
-    value = known[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UsageError(f"`{name}` is no number", help="give the spec a variable that its lists are computed from")
-    return value
+def _axes(wishes: list[Wish], file: SpecFile, variant: str | None) -> list[Axis]:
+    """The variables with their values. Raises `UsageError` where one has none that are numbers, or too many."""
+    from archspec.views.axes import Axis
+
+    known = json.loads(json.dumps(dict(_plan(file, variant).vars)))
+    for wish in wishes:
+        if wish.name not in known:
+            hint = did_you_mean(wish.name, known) or f"its variables are {join_words(list(known))}" if known else None
+            message = f"the spec has no variable `{escape_line(wish.name)}`"
+            raise UsageError(message, help=hint or "give it one under `vars`")
+    axes = [Axis(wish, known[wish.name]) for wish in wishes]
+    outer = prod(axis.last + 1 for axis in axes) // max(axis.last + 1 for axis in axes)
+    if outer > MOST_OUTER:
+        message = f"these are too many combinations: {outer:,} besides the values of the variable that has the most"
+        raise UsageError(message, help=f"leave at most {MOST_OUTER:,} by ranges and steps: NAME=LOW..HIGH:STEP")
+    return axes
 
 
-def _search(file: SpecFile, variant: str | None, values: _Values, limits: dict[str, int], batch: int) -> Search:
-    from archspec.views.fit import Search, Tried
+def _search(
+    file: SpecFile, variant: str | None, axes: list[Axis], limits: dict[str, int], batch: int, most: str
+) -> GridSearch:
+    from archspec.views.fit import GridSearch
     from archspec.views.memory import training_memory
 
-    def figures(index: int) -> Tried:
+    def figures(place: Place) -> dict[str, int] | str:
         try:
-            plan = _plan(file, variant, values.setting(index))
+            plan = _plan(file, variant, _given(axes, place))
         except SpecError as error:
-            return Tried(index, None, error.diagnostics[0].message)
+            return error.diagnostics[0].message
         found = {"params": plan.params, "macs": plan.macs}
         if "memory" in limits:
             found["memory"] = training_memory(plan, batch, "sgd", {"momentum": 0.9}).peak
-        return Tried(index, found)
+        return found
 
-    return Search(figures, limits, values.last)
+    return GridSearch(figures, limits, [axis.last for axis in axes], most)
 
 
-def _nothing(search: Search, values: _Values) -> UsageError:
-    sound = [one for _, one in sorted(search.tried.items()) if one.figures is not None]
+def _values(axes: list[Axis], place: Place) -> str:
+    return " ".join(f"{axis.name}={json.dumps(axis.value(at))}" for axis, at in zip(axes, place, strict=True))
+
+
+def _nothing(search: GridSearch, axes: list[Axis]) -> UsageError:
+    names = "no value of " + join_words([axis.name for axis in axes])
+    shown = [f"{axis.value(at)}" for axis, at in zip(axes, min(search.tried), strict=True)]
+    sound = [(place, figures) for place, figures in sorted(search.tried.items()) if not isinstance(figures, str)]
     if not sound:
-        first = search.tried[min(search.tried)]
-        value = values.number(first.index)
-        return UsageError(f"no value of `{values.name}` gives a network: with {value}, {first.reason}")
-    least = sound[0]
-    has = ", ".join(_figure(name, (least.figures or {})[name]) for name in search.limits)
-    return UsageError(
-        f"no value of `{values.name}` keeps to the limits: with {values.number(least.index)} there are already {has}"
-    )
+        return UsageError(f"{names} gives a network: with {' and '.join(shown)}, {search.tried[min(search.tried)]}")
+    place, figures = sound[0]
+    values = " and ".join(f"{axis.value(at)}" for axis, at in zip(axes, place, strict=True))
+    has = ", ".join(_figure(name, figures[name]) for name in search.limits)
+    return UsageError(f"{names} keeps to the limits: with {values} there are already {has}")
 
 
 def _figure(name: str, value: int) -> str:
@@ -202,25 +232,50 @@ def _figure(name: str, value: int) -> str:
     return {"params": f"{value:,} parameters", "macs": show_macs(value), "memory": show_bytes(value)}[name]
 
 
-def _row(one: Tried, values: _Values) -> dict[str, Any]:
-    return {"value": values.number(one.index), **(one.figures or {"error": one.reason})}
+def _found(search: GridSearch, axes: list[Axis], best: Place) -> dict[str, Any]:
+    """What a search found, for programs."""
+
+    def row(place: Place, figures: Any) -> dict[str, Any]:
+        return {"values": values(place), **({"error": figures} if isinstance(figures, str) else figures)}
+
+    def values(place: Place) -> dict[str, Any]:
+        return {axis.name: axis.value(at) for axis, at in zip(axes, place, strict=True)}
+
+    return {
+        "values": values(best),
+        "limits": dict(search.limits),
+        "most": search.most,
+        "exhaustive": search.exhaustive,
+        "figures": search.tried[best],
+        "tried": [row(place, figures) for place, figures in sorted(search.tried.items())],
+    }
 
 
-def _show(search: Search, values: _Values, plan: Plan, best: Tried) -> None:
-    """The value with its network, what was tried, and the setting that gives it."""
+def _show(search: GridSearch, axes: list[Axis], plan: Plan, best: Place) -> None:
+    """The values with their network, and what was tried."""
     click.echo(lines([plan])[0])
-    rows = []
-    for _, one in sorted(search.tried.items()):
-        mark = "fits" if search.fits(one.index) else "too large" if one.figures else f"no network: {one.reason}"
-        mark = "← largest that fits" if one.index == best.index else mark
-        figures = [_figure(name, value) for name, value in one.figures.items()] if one.figures else []
-        figures += [""] * (2 + ("memory" in search.limits) - len(figures))
-        rows.append([f"{values.name}={values.number(one.index)}", *figures, escape_line(mark)])
+    places = sorted(search.tried)
+    names = join_words([axis.name for axis in axes])
     if search.exhaustive:
-        click.echo(f"  the figures do not grow with `{values.name}` throughout: all {len(rows)} values were tried")
-        rows = [row for row in rows if "←" in row[-1]]
+        click.echo(f"  the figures do not grow with {names} throughout: all {len(places):,} values were tried")
+        places = [best]
+    elif len(axes) > 1:
+        total = prod(axis.last + 1 for axis in axes)
+        places = search.best_first()
+        rest = f", and the best {MOST_ROWS} are shown" if len(places) > MOST_ROWS else ""
+        click.echo(f"  of {total:,} combinations, {len(search.tried):,} were tried{rest}")
+        places = places[:MOST_ROWS]
+    rows = []
+    for place in places:
+        found = search.tried[place]
+        mark = f"no network: {found}" if isinstance(found, str) else "fits" if search.fits(place) else "too large"
+        mark = ("← largest that fits" if len(axes) == 1 else f"← most {search.most}") if place == best else mark
+        figures = [] if isinstance(found, str) else [_figure(name, value) for name, value in found.items()]
+        figures += [""] * (2 + ("memory" in search.limits) - len(figures))
+        rows.append([_values(axes, place), *figures, escape_line(mark)])
     for line in aligned(rows, "<" + ">" * (len(rows[0]) - 2) + "<"):
         click.echo(f"  {line}")
-    if best.index == values.last:
-        click.echo(f"note: {values.number(best.index)} is the largest value that was asked for; --to allows more")
-    click.echo(f"use it by --set {values.setting(best.index)}")
+    for axis, at in zip(axes, best, strict=True):
+        if at == axis.last:
+            value = json.dumps(axis.value(at))
+            click.echo(f"note: {value} is the largest value of {axis.name} that was tried; a range allows more")

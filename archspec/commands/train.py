@@ -16,7 +16,10 @@ from archspec.commands._common import echo_notes, plugin_option, set_option, var
 from archspec.commands._training import (
     DataOptions,
     extend_named_run,
+    find_rates,
+    fit_batches,
     is_first,
+    profile_all,
     rehearse_all,
     report_errors_once,
     resume_named_run,
@@ -58,6 +61,12 @@ if TYPE_CHECKING:
 @click.option("--adapt", is_flag=True, help="Make a file's weights over for another size or number of channels.")
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs.")
 @click.option(
+    "--batch-size",
+    metavar="N|auto",
+    callback=lambda _context, _option, value: _count_or_auto(value),
+    help="Images per batch; auto: as many as the GPU's memory holds.",
+)
+@click.option(
     "--compile",
     is_flag=True,
     help="Train faster, by torch.compile and channels last; on a CPU it needs a C++ compiler.",
@@ -94,7 +103,7 @@ if TYPE_CHECKING:
 @click.option(
     "--devices",
     metavar="N|auto",
-    callback=lambda _context, _option, value: _devices(value),
+    callback=lambda _context, _option, value: _count_or_auto(value),
     help="Number of GPUs (with --accelerator cpu: of processes) on this machine; auto: all its GPUs.",
 )
 @click.option("--num-nodes", type=click.IntRange(1), help="Number of machines; the command is started on each.")
@@ -121,6 +130,8 @@ if TYPE_CHECKING:
 @click.option(
     "--dry-run", is_flag=True, help="Check everything, train with a few batches, say what it will take, and stop."
 )
+@click.option("--lr-find", is_flag=True, help="Raise the learning rate from step to step, suggest one, and stop.")
+@click.option("--profile", is_flag=True, help="Time the parts of a step, show where its time goes, and stop.")
 @click.option("--print-config", is_flag=True, help="Print the spec and recipe that would be trained, and stop.")
 @plugin_option
 @click.pass_context
@@ -138,6 +149,7 @@ def command(
     partial: bool,
     adapt: bool,
     epochs: int | None,
+    batch_size: int | None,
     compile: bool,
     settings: tuple[str, ...],
     out: Path,
@@ -154,6 +166,8 @@ def command(
     accelerator: str,
     workers: int | None,
     dry_run: bool,
+    lr_find: bool,
+    profile: bool,
     print_config: bool,
 ) -> None:
     """Train each SPEC by its recipe, then compare them. Without a SPEC: a small network, in about a minute."""
@@ -176,6 +190,8 @@ def command(
         settings = (*settings, f"train.task={task}")
     if epochs is not None:
         settings = (*settings, f"train.epochs={epochs}")
+    if batch_size is not None and batch_size != ALL:
+        settings = (*settings, f"train.batch_size={batch_size}")
     if compile:
         settings = (*settings, "train.compile=true", "train.channels_last=true")
     with report_errors_once():
@@ -189,7 +205,8 @@ def command(
         click.echo("---\n".join(map(_config, loaded)), nl=False)
         return
 
-    with _processes(accelerator, devices, num_nodes, strategy, dry_run) as group:
+    alone = _alone(dry_run, lr_find, profile, batch_size)
+    with _processes(accelerator, devices, num_nodes, strategy, alone) as group:
         from trainer.session import Options
 
         options = Options(_interactive(), save_steps, save_minutes, workers=workers, group=group)
@@ -203,12 +220,22 @@ def command(
 
             given = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
             source = DataOptions(data_folder, given, download, skip_unreadable, DataCache(), name)
-            if dry_run:
-                rehearse_all(loaded, source, options)
+            if batch_size == ALL:
+                loaded = fit_batches(loaded, source, options)
+            if dry_run or lr_find or profile:
+                (rehearse_all if dry_run else find_rates if lr_find else profile_all)(loaded, source, out, options)
                 return
             results = train_all(loaded, repeat, source, out, options, force=force)
         if group.rank == 0:
             _show_results(results, out)
+
+
+def _alone(dry_run: bool, lr_find: bool, profile: bool, batch_size: int | None) -> str | None:
+    """The option that tries out a single process, if one is given. Raises `UsageError` where several are."""
+    trials = [name for name, given in (("--dry-run", dry_run), ("--lr-find", lr_find), ("--profile", profile)) if given]
+    if len(trials) > 1:
+        raise UsageError(f"{trials[0]} and {trials[1]} each stop before the training", help="give one of them")
+    return next(iter(trials), "--batch-size auto" if batch_size == ALL else None)
 
 
 def _chosen(specs: Sequence[str], variants: Sequence[str]) -> list[tuple[str, str | None]]:
@@ -248,9 +275,9 @@ def _interactive() -> bool:
 
 @contextmanager
 def _processes(
-    accelerator: str, devices: int | None, num_nodes: int | None, strategy: str, dry_run: bool
+    accelerator: str, devices: int | None, num_nodes: int | None, strategy: str, alone: str | None
 ) -> Iterator[ProcessGroup]:
-    """The processes on the requested devices, connected; of a dry run, a single one. Raises `UsageError`."""
+    """The processes on the requested devices, connected; for the option `alone`, a single one. Raises `UsageError`."""
     if _interactive():
         click.echo("loading torch …", err=True)
     from trainer.processes.devices import DeviceRequest
@@ -258,9 +285,9 @@ def _processes(
 
     with report_errors_once():
         available = DeviceRequest(accelerator, devices, num_nodes, strategy).resolve()
-        if dry_run and available.processes > 1:
+        if alone and available.processes > 1:
             raise UsageError(
-                f"--dry-run tries out one process, and {available.processes} are asked for",
+                f"{alone} tries out one process, and {available.processes} are asked for",
                 help="leave --devices and --num-nodes out, and set the share of one process: --set train.batch_size=32",
             )
     with process_group(available) as group:
@@ -281,10 +308,14 @@ def _show_results(results: Sequence[Result], out: Path) -> None:
 _OPTION_NAMES = {"specs": "SPEC", "settings": "--set", "variants": "--variant", "previous": "--from"}
 
 
-def _devices(value: str | None) -> int | None:
-    """A number of devices, -1 for all of them."""
+ALL = -1
+"""What `auto` stands for where a number is asked for."""
+
+
+def _count_or_auto(value: str | None) -> int | None:
+    """A number from 1 on, `ALL` for `auto`."""
     if value is None or value == "auto":
-        return None if value is None else -1
+        return None if value is None else ALL
     if not value.isascii() or not value.isdigit() or int(value) < 1:
         raise click.BadParameter(f"`{value}` is neither a number from 1 on nor `auto`.")
     return int(value)

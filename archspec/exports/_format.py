@@ -61,6 +61,8 @@ class Options:
     """What the file leaves open: `size` (with the batch), `batch` or `none`; `None`: as much as the network allows."""
     normalize: bool = False
     """Whether the normalisation is part of it, so that it takes images as uint8 from 0 to 255."""
+    say: Callable[[str], None] = lambda step: None
+    """Takes what is being done, in a few words, for people who wait."""
 
 
 @dataclass(frozen=True)

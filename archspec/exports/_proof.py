@@ -27,11 +27,10 @@ class Proof:
     def text(self) -> str:
         """The proof in words."""
         tried = ", ".join(f"{count}×{show(shape)}" for count, shape in self.inputs)
-        how = "bit for bit equal" if self.difference == 0 else f"largest difference {self.difference:.1e}"
-        return (
-            f"proven by {self.runner}: {how}, tolerance {self.tolerance:.0e}, with {' and '.join(self.weights)}, "
-            f"of inputs {tried}"
-        )
+        how = f"differs by {self.difference:.1e} of an output's largest value, at most; {self.tolerance:.0e} is allowed"
+        if self.tolerance == 0:
+            how = "equal bit for bit"
+        return f"proven by {self.runner}: {how}, with {' and '.join(self.weights)}, of inputs {tried}"
 
     def to_dict(self) -> dict[str, Any]:
         """The proof as JSON types."""

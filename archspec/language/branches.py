@@ -46,7 +46,7 @@ class BranchGrammar(LoopGrammar):
     def _parse_merge(self, mark: Mark, node_word: str, value: Value, beside: Mapping) -> Merge | Invalid:
         """A merge, with the `split` and `axis` that stand beside it."""
         before = self.report.count
-        split, axis = self._parse_beside("split", beside), self._parse_beside("axis", beside)
+        split, axis, heads = (self._parse_beside(word, beside) for word in ("split", "axis", "heads"))
         if axis and not split and node_word != "concat" and self.report.count == before:
             message = f"`axis` has no meaning beside `{node_word}` without `split`"
             help = "`reduce: {by: mean, axis: 1}` takes the mean along an axis" if node_word == "mean" else None
@@ -55,7 +55,7 @@ class BranchGrammar(LoopGrammar):
         merge = self._parse_joined(mark, node_word, value, is_split=split is not None)
         if failed or isinstance(merge, Invalid):
             return Invalid(mark)
-        return replace(merge, split=split, axis=axis)
+        return replace(merge, split=split, axis=axis, heads=heads)
 
     def _parse_beside(self, word: str, beside: Mapping) -> Expression | None:
         value = beside.get(word)
@@ -130,7 +130,7 @@ class BranchGrammar(LoopGrammar):
             if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
-            if key in ("split", "axis") and isinstance(value, Scalar) and not self._names_node(value):
+            if key in ("split", "axis", "heads") and isinstance(value, Scalar) and not self._names_node(value):
                 help = f"indent it as the merge itself: `- {{concat: […], {key}: {value.text}}}`"
                 raise Fault("key-unknown", f"`{key}` stands beside a merge, not among its branches", mark, help=help)
             if key == "let":
@@ -191,9 +191,9 @@ class BranchGrammar(LoopGrammar):
 
 
 def find_fault_beside(word: str, value: Any) -> Fault | None:
-    """What is wrong with the value of `split` or `axis`."""
+    """What is wrong with the value of `split`, `axis` or `heads`."""
     fault = fault_in(value, COMPANIONS[word].schema, f"`{word}`")
-    if fault is None or word == "axis":
+    if fault is None or word != "split":
         return fault
     help = "the parts are as many as the branches" if isinstance(value, int) else None
     return Fault(fault.code, f"`split` is `equal`, or a list of sizes from 1, not {describe(value)}", help=help)

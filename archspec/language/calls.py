@@ -105,7 +105,7 @@ class CallGrammar(ABC):
         """A primitive, block or role by name, with what stands beside it. Raises `Fault`."""
         before = self.report.count
         call = self._read_call(node_word, mark, value)
-        return Invalid(mark) if self.report.count > before else call
+        return Invalid(mark, callee=node_word) if self.report.count > before else call
 
     def _read_call(self, node_word: str, mark: Mark, value: Value | None) -> Call:
         signature = Signature(node_word, ()) if node_word in ROLES else self.vocabulary.signature(node_word)

@@ -17,10 +17,10 @@ from archspec.language.keywords import EXPECT_KEYS, FILE_KEYS
 from archspec.language.names import ROLES
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
-from archspec.recipe import recipe
 
 VERSION = 1
 MAX_KEYS = 20  # of a dotted path
+_SECTIONS = tuple(key for key in FILE_KEYS if key != "extends")
 
 _END = "(?![\\s\\S])"  # Python's `$` also matches before a last line break
 _TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": f"^[^\\x00-\\x1f\\x7f-\\x9f]*{_END}"}
@@ -30,12 +30,26 @@ _VALUE: Schema = {"type": ["string", "number", "boolean", "array", "null"]}
 
 def section_schemas() -> dict[str, Schema]:
     """The JSON Schema of each section of a file; the grammar checks `network`, `blocks` and `defaults`."""
-    return _section_schemas(len(primitives()))
+    return _section_schemas(len(primitives()), True)
+
+
+def section_schema(key: str) -> Schema:
+    """The JSON Schema of one section."""
+    return _section_schemas(len(primitives()), key == "train")[key]
 
 
 @cache
-def _section_schemas(count: int) -> dict[str, Schema]:
-    """Made anew when a plugin has added primitives."""
+def _section_schemas(count: int, with_recipe: bool) -> dict[str, Schema]:
+    """Made anew when a plugin has added primitives.
+
+    The form of a recipe takes a fifth of a check's time to load: it is left out where a file has none.
+    """
+    train: Schema = {}
+    partial_train: Schema = {}
+    if with_recipe:
+        from archspec.recipe import recipe
+
+        train, partial_train = recipe.SCHEMA, recipe.PARTIAL
     sections: dict[str, Schema] = {
         "archspec": {"type": "integer"},
         "name": _TEXT,
@@ -54,12 +68,11 @@ def _section_schemas(count: int) -> dict[str, Schema]:
                 "additionalProperties": False,
             }
         ),
-        "train": recipe.SCHEMA,
+        "train": train,
     }
     partial: Schema = {
         "type": "object",
-        "properties": {key: schema for key, schema in sections.items() if key != "archspec"}
-        | {"train": recipe.PARTIAL},
+        "properties": {key: schema for key, schema in sections.items() if key != "archspec"} | {"train": partial_train},
         "additionalProperties": False,
     }
     variant = as_written(titled("a mapping", as_written(partial), as_written({"type": "null"})))
@@ -67,11 +80,11 @@ def _section_schemas(count: int) -> dict[str, Schema]:
     return sections
 
 
-def outline_schema() -> Schema:
-    """The JSON Schema of a file, its sections as `section_schemas` gives them."""
+def _outline_schema(with_recipe: bool) -> Schema:
+    """The JSON Schema of a file; it says nothing of `train`, where that is asked for."""
     return {
         "type": "object",
-        "properties": section_schemas(),
+        "properties": _section_schemas(len(primitives()), with_recipe),
         "required": [key for key, keyword in FILE_KEYS.items() if keyword.needed],
         "additionalProperties": False,
     }
@@ -148,7 +161,7 @@ def _check_path(root: Mapping, setting: Setting) -> None:
     for count, key in enumerate(setting.keys):
         path = setting.keys[:count]
         if not isinstance(below, Mapping):
-            if (isinstance(below, Scalar) and below.value is None) or path in _CHOICES or _is_choice(path):
+            if (isinstance(below, Scalar) and below.value is None) or _is_option(path) or _is_choice(path):
                 return
             what = "a list" if isinstance(below, List) else f"`{below.text}`"  # type: ignore[attr-defined]
             message = f"a dotted path leads through mappings, but `{'.'.join(path)}` is {what}"
@@ -176,7 +189,7 @@ def parse(value: Value, report: Report) -> Document | None:
         report.add(other)
         return None
     for key, (mark, _) in value.entries.items():
-        meant = None if key in section_schemas() else did_you_mean(key, [*section_schemas(), "extends"])
+        meant = None if key in FILE_KEYS else did_you_mean(key, FILE_KEYS)
         if meant and "`extends`" in meant:  # what else seems to be wrong may follow from it
             report.add(Fault("key-unknown", f"`{key}` is no key of a spec", mark, help=meant))
             return None
@@ -199,7 +212,10 @@ def check_version(value: Value) -> None:
 
 def faults_of(root: Mapping) -> Iterator[Fault]:
     """Everything in a file, or in what is left of it with a variant chosen, that the schema refuses."""
-    return faults(root, outline_schema(), "")
+    variants = root.get("variants")
+    partial = [value for _, value in variants.entries.values()] if isinstance(variants, Mapping) else []
+    with_recipe = any("train" in one.entries for one in (root, *partial) if isinstance(one, Mapping))
+    return faults(root, _outline_schema(with_recipe), "")
 
 
 def _check_variant_vars(root: Mapping, report: Report) -> None:
@@ -221,13 +237,13 @@ def unknown_variable(name: str, known: Sequence[str], mark: Mark) -> Fault:
 
 def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = (), through: tuple[str, ...] = ()) -> Mapping:
     """`over` laid over `base`: mappings merge, all else is replaced, but for what a setting's path leads `through`."""
-    exclusive = recipe.EXCLUSIVE.get(path, ())
+    exclusive = _exclusive_keys(path)
     one_of_them = any(key in over.entries for key in exclusive)
     entries = {key: entry for key, entry in base.entries.items() if not (one_of_them and key in exclusive)}
     for key, (mark, value) in over.entries.items():
         below = base.get(key)
         here = (*path, key)
-        if here in _CHOICES and isinstance(below, Scalar) and below.value is not None:
+        if _is_option(here) and isinstance(below, Scalar) and below.value is not None:
             below = Mapping(below.mark, {"name": (below.mark, below)})
         if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value, through):
             value = merge(below, value, here, through)
@@ -242,7 +258,7 @@ def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping, through: tup
         return False
     if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
         return through[: len(path)] != path
-    if path in _CHOICES:
+    if _is_option(path):
         return "name" in over.entries and _find_choice(path, over) != _find_choice(path, below)
     return _is_choice(path) and list(below.entries) != list(over.entries)
 
@@ -252,11 +268,28 @@ def _is_choice(path: tuple[str, ...]) -> bool:
     return (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2) or (path[0] == "init" and len(path) == 3)
 
 
-_CHOICES = {("train", key) for key in recipe.OPTIONS}
+def _is_option(path: tuple[str, ...]) -> bool:
+    """Whether one of a recipe's options, by name or as `{name: …, …}`, is chosen here."""
+    if len(path) != 2 or path[0] != "train":
+        return False
+    from archspec.recipe import recipe
+
+    return path[1] in recipe.OPTIONS
+
+
+def _exclusive_keys(path: tuple[str, ...]) -> Sequence[str]:
+    """Keys of a recipe of which one stands here at most."""
+    if path[:1] != ("train",):
+        return ()
+    from archspec.recipe import recipe
+
+    return recipe.EXCLUSIVE.get(path, ())
 
 
 def _find_choice(path: tuple[str, ...], section: Mapping) -> Any:
     """What a section of the recipe chooses by `name`; the default's name where it has none."""
+    from archspec.recipe import recipe
+
     default = recipe.DEFAULTS[path[-1]]
     name = section.get("name")
     return name.value if isinstance(name, Scalar) else default["name"] if default and name is None else None
@@ -285,8 +318,8 @@ def make_setting(document: Document, path: str, value: Value, mark: Mark) -> Set
         if key.isdigit():
             message = f"a dotted path leads through mappings, not into lists: `{key}` is no key"
             raise Fault("key-unknown", message, mark, help="set the whole list, or make a variable of what varies")
-    sections = [key for key in section_schemas() if key not in ("archspec", "variants", "expect")]
-    if len(keys) == 1 and (keys[0] in variables or keys[0] not in section_schemas()):
+    sections = [key for key in _SECTIONS if key not in ("archspec", "variants", "expect")]
+    if len(keys) == 1 and (keys[0] in variables or keys[0] not in _SECTIONS):
         keys = ["vars", *keys]
     if keys[0] not in sections:
         hint = did_you_mean(keys[0], sections)

@@ -13,7 +13,7 @@ from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import BranchGrammar, make_invalid
-from archspec.language.document import section_schemas
+from archspec.language.document import section_schema
 from archspec.language.foreign import layer_hint
 from archspec.language.keywords import AUX_KEYS
 from archspec.language.names import (
@@ -281,7 +281,9 @@ class Grammar(BranchGrammar):
             if isinstance(body, Call):
                 body = self._add_names(body, value)
         if failed or isinstance(body, Invalid):
-            return SyntaxNode(key, mark, make_invalid(mark, value))
+            callee = node_word if node_word in ("aux", "save", "output") else ""
+            callee = body.callee if isinstance(body, Invalid) and body.callee else callee
+            return SyntaxNode(key, mark, replace(make_invalid(mark, value), callee=callee))
         return SyntaxNode(key, mark, body, when, repeat, init, recompute, share)
 
     def _read_again(self, key: str, value: Mapping) -> SyntaxNode:
@@ -410,7 +412,7 @@ class Grammar(BranchGrammar):
         value = mapping.get("init")
         if value is None:
             return None
-        for fault in faults(value, section_schemas()["init"], "init"):
+        for fault in faults(value, section_schema("init"), "init"):
             if fault.code == "key-unknown" and isinstance(value, Mapping) and {"weight", "bias"} & value.entries.keys():
                 fault.help = "`init` names the layer first: `init: {conv: {weight: …}}`"
             self.report.add(fault)

@@ -89,6 +89,7 @@ _MERGE_EXAMPLES = {
     "multiply": "- multiply: {features: [], gate: [global_avg_pool, sigmoid]}",
     "mean": "- mean: [relu, tanh]",
     "maximum": "- maximum: [{conv: {out: 8, kernel: 1}}, {conv: {out: 8, kernel: 1}}]",
+    "attend": "- tokens\n- attend: {query: [{linear: 8}], key: [{linear: 8}], value: []}",
     "matmul": "- matmul: [softmax, {permute: [0, 2, 1]}]",
 }
 
@@ -114,7 +115,13 @@ NODE_KEYWORDS: Keywords = {
         "- let: {width: =2 * c_in}\n- conv: {out: =width, kernel: 3}\n- conv: {out: =width, kernel: 1}",
     ),
     **{
-        name: Keyword(rule.doc, _BRANCHES, _MERGE_EXAMPLES.get(name, ""), modifiers=_ALL, companions=("split", "axis"))
+        name: Keyword(
+            rule.doc,
+            _BRANCHES,
+            _MERGE_EXAMPLES.get(name, ""),
+            modifiers=_ALL,
+            companions=("split", "axis", *(["heads"] if name == "attend" else [])),
+        )
         for name, rule in MERGE_RULES.items()
     },
     "save": Keyword(
@@ -160,6 +167,12 @@ COMPANIONS: Keywords = {
         "an integer from 0",
         "- concat: [[], {avg_pool: {kernel: 3, stride: 1, padding: 1}}]\n  axis: 2",
         integer(0, 3),
+    ),
+    "heads": Keyword(
+        "How many heads attend, each with its share of the features.",
+        "an integer from 1; 1, if not given",
+        "- tokens\n- attend: {query: [], key: [{linear: 8}], value: [{linear: 6}]}\n  heads: 2",
+        integer(1),
     ),
 }
 """The keys that belong to one form of a node."""

@@ -10,7 +10,7 @@ from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
 from archspec.foundation.schemas import is_as_written
 from archspec.foundation.source import Mapping, Value, plain
 from archspec.language.blocks import parse_formula
-from archspec.language.document import section_schemas
+from archspec.language.document import section_schema
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES
 from archspec.language.syntax import Call, Expression, Invalid, SyntaxNode
@@ -80,7 +80,7 @@ def _names(expressions: Iterable[Expression | None]) -> frozenset[str]:
 
 
 def _parse_data(key: str, value: Value | None, variables: list[str], report: Report) -> Expression | None:
-    if value is None or (is_as_written(section_schemas()[key]) and not isinstance(value, Mapping)):  # as reported
+    if value is None or (is_as_written(section_schema(key)) and not isinstance(value, Mapping)):  # as reported
         return None
     try:
         return parse_formula(value, variables)

@@ -356,7 +356,10 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
     companions: dict[str, Schema] = {
         "with": _describe(COMPANIONS["with"], {"type": "object"}),
         "body": _ref("place"),
-        **{word: _describe(COMPANIONS[word], _or_formula(COMPANIONS[word].schema)) for word in ("split", "axis")},
+        **{
+            word: _describe(COMPANIONS[word], _or_formula(COMPANIONS[word].schema))
+            for word in ("split", "axis", "heads")
+        },
     }
     # one key that is no modifier: as many keys as modifiers, and one
     one_other: list[Schema] = [
@@ -380,6 +383,7 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         "dependentSchemas": {
             "split": {"anyOf": [{"required": [merge]} for merge in MERGES]},
             "axis": {"anyOf": [{"required": ["concat"]}, {"required": ["split"]}]},
+            "heads": {"required": ["attend"]},
         },
         "if": {"anyOf": one_word},
         "then": {"oneOf": one_word, "propertyNames": {"enum": [*words, *companions, *modifiers]}, "allOf": limited},

@@ -14,7 +14,7 @@ from archspec.foundation.frozen import key_of
 from archspec.foundation.source import List, Mapping, Scalar, Value, locate
 from archspec.foundation.validate import faults
 from archspec.language.blocks import parse_formula
-from archspec.language.document import section_schemas
+from archspec.language.document import section_schema
 from archspec.language.inputs import Input, read_inputs
 from archspec.language.names import ROLES, check_variable
 from archspec.language.parsed import Parsed
@@ -22,7 +22,6 @@ from archspec.language.syntax import Call, Expression, SyntaxNode, parse_express
 from archspec.language.vocabulary import Vocabulary
 from archspec.layers.initializers import Init, resolve as resolve_init
 from archspec.layers.primitive import Primitive
-from archspec.recipe import Recipe
 
 _T = TypeVar("_T")
 
@@ -70,7 +69,8 @@ class Sections:
     network: SyntaxNode | None
     init: InitialValues
     expect: dict[str, Any]
-    recipe: Recipe
+    train: dict[str, Any]
+    """The recipe, as far as the file says."""
     unused: frozenset[str] = frozenset()
     """Variables on which nothing depends."""
 
@@ -132,9 +132,7 @@ def compute_sections(parsed: Parsed, root: Mapping, report: Report) -> Sections:
         network=parsed.network,
         init={},
         expect=section.data("expect") or {},
-        recipe=section.remembered(
-            "recipe", section.names("train"), lambda: Recipe.from_dict(section.data("train") or {})
-        ),
+        train=section.data("train") or {},
         unused=frozenset(variables) - used,
     )
 
@@ -197,11 +195,6 @@ class _SectionReader:
         expression = self.parsed.data[key]
         return expression and self.remembered(key, expression.names, lambda: self._compute(key, expression))
 
-    def names(self, key: str) -> Iterable[str]:
-        """The variables that a section's formulas use."""
-        expression = self.parsed.data[key]
-        return expression.names if expression else ()
-
     def of_layers(self, what: str, make: Callable[[], _T]) -> _T:
         """What depends on the variables that layers depend on wherever they stand."""
         return self.remembered(what, self.parsed.layer_names, make)
@@ -230,7 +223,7 @@ class _SectionReader:
         except Fault as fault:
             self.report.add(fault, value.mark)
             return None
-        wrong = list(faults(value, section_schemas()[key], key, data))
+        wrong = list(faults(value, section_schema(key), key, data))
         for one in wrong:
             if one.mark is not None:
                 one.notes += origins(_names_at(value, one.mark), self.root, self.variables)

@@ -1,4 +1,7 @@
-"""What a sequence is made of, as parsed: nodes with the places they stand at and the formulas they hold."""
+"""What a sequence is made of, as parsed: nodes with the places they stand at and the formulas they hold.
+
+None is ever changed. Their classes are not frozen, since each that is takes a third of a millisecond to define.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from archspec.foundation.formulas import MAX_VALUES, BudgetExceeded, Formula, co
 from archspec.foundation.source import List, Scalar, Value
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Expression:
     """A value that may hold formulas, anywhere in its lists and mappings."""
 
@@ -93,7 +96,7 @@ def _fill(data: Any, scope: ABCMapping[str, Any]) -> Any:
     return data
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class GivenArgument:
     """An argument as written at a call: where its name stands, and its value."""
 
@@ -101,7 +104,7 @@ class GivenArgument:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Call:
     """A primitive, block or role, by name or computed by a formula, with the arguments written for it."""
 
@@ -115,13 +118,15 @@ class Call:
     """The names under which those that a block gives are kept."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Sequence:
+    """Nodes one after the other."""
+
     mark: Mark
     nodes: tuple[SyntaxNode, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Merge:
     """Parallel branches of one input, joined by `kind`: a word of `MERGE_RULES`."""
 
@@ -134,9 +139,11 @@ class Merge:
     """The sizes of the parts that its branches take, or `equal`."""
     axis: Expression | None = None
     """The axis that it joins or splits."""
+    heads: Expression | None = None
+    """Of `attend`."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Table:
     """Columns of a loop that are written row by row: each row is a list of values, or a mapping of the names."""
 
@@ -144,7 +151,7 @@ class Table:
     rows: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class For:
     """One pass of the body for each row of the columns, those of a table among them."""
 
@@ -154,7 +161,7 @@ class For:
     table: Table | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Let:
     """Values computed where they stand, for what follows in the same sequence, or for the body of a loop alone."""
 
@@ -164,7 +171,7 @@ class Let:
     body: SyntaxNode | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Wire:
     """`save`, `load` or `output` of the current tensor, by a name; a `load` that is a branch may have several."""
 
@@ -173,7 +180,7 @@ class Wire:
     name: Expression
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Aux:
     """An auxiliary classifier on the current tensor, whose loss counts by a weight in training."""
 
@@ -183,26 +190,28 @@ class Aux:
     body: SyntaxNode
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Again:
     """The node that was shared before under the name that stands here, once more."""
 
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Invalid:
     """What stands in the place of a node that could not be parsed: nothing is known of its output."""
 
     mark: Mark
     tensors: frozenset[str | None] = frozenset()
     """The names of the tensors that it would have saved or loaded; `None` for one that is not known."""
+    callee: str = ""
+    """The layer, block, role or word of the language that is said wrongly, where there is no more than that."""
 
 
 Body = Call | Sequence | Merge | For | Let | Wire | Aux | Again | Invalid
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class SyntaxNode:
     """A body in its place in a sequence or merge: its key there, and the modifiers written beside it."""
 
@@ -251,7 +260,7 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
         found += body.columns.values()
         found.append(body.table.rows if body.table else None)
     elif isinstance(body, Merge):
-        found += [body.split, body.axis]
+        found += [body.split, body.axis, body.heads]
     elif isinstance(body, Let):
         found += body.values.values()
     elif isinstance(body, Wire):

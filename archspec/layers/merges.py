@@ -40,6 +40,20 @@ def _matrix_product(shapes: list[Shape]) -> Shape | None:
     return (*stack, rows, columns) if stack == other and inner == joined else None
 
 
+def _attended(shapes: list[Shape], heads: int = 1) -> Shape | None:
+    """Queries and keys are of one width, keys and values as many; a bias is added to the scores of each head."""
+    if len(shapes) not in (3, 4) or any(len(shape) != 2 for shape in shapes[:3]):
+        return None
+    (queries, width), (keys, joined), (values, out) = shapes[:3]
+    fit = width == joined and keys == values and not width % heads and not out % heads
+    return (queries, out) if fit and all(bias == (heads, queries, keys) for bias in shapes[3:]) else None
+
+
+def _attention_macs(shapes: list[Shape]) -> int:
+    (queries, width), (keys, _), (_, out) = shapes[:3]
+    return queries * keys * (width + out)
+
+
 def _matrix_macs(shapes: list[Shape]) -> int:
     return prod(shapes[0]) * shapes[1][-1]
 
@@ -78,15 +92,32 @@ MERGE_RULES: Mapping[str, MergeRule] = {
         _matrix_macs,
         keeps=True,
     ),
+    "attend": MergeRule(
+        "Attention of queries to keys and values: softmax(Q·Kᵀ / √k + bias)·V, for each of `heads`.",
+        "three branches, of queries `T×k`, keys `S×k` and values `S×v`, and may take a bias `heads×T×S`; "
+        "`heads` divides k and v",
+        _attended,
+        _attention_macs,
+        keeps=True,
+    ),
 }
 
 
-_OF_EQUALS = ("add", "subtract", "mean", "maximum")
+OF_EQUALS = ("add", "subtract", "mean", "maximum")
 """Those whose branches must have one shape."""
 
 
-def output(kind: str, shapes: list[Shape], axis: int = 0) -> Shape | None:
-    """The shape of what a merge gives; `None` where the branches do not fit. `axis` is that of `concat`."""
+def output(kind: str, shapes: list[Shape], axis: int = 0, heads: int = 1) -> Shape | None:
+    """The shape of what a merge gives; `None` where the branches do not fit.
+
+    Args:
+        kind: The merge.
+        shapes: What its branches give.
+        axis: The axis that `concat` joins.
+        heads: The heads of `attend`.
+    """
+    if kind == "attend":
+        return _attended(shapes, heads)
     return _concatenated(shapes, axis) if kind == "concat" else MERGE_RULES[kind].output(shapes)
 
 
@@ -144,12 +175,12 @@ def mismatch(
 
 
 def _hint(kind: str, shapes: list[Shape], empty: list[bool], axis: int) -> str | None:
-    if kind == "matmul" or axis or len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
+    if kind in ("matmul", "attend") or axis or len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
         return None
     (c, *size), (d, *other) = shapes
     if kind == "multiply" and [1, 1] in (size, other):
         return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
-    if kind in _OF_EQUALS and any(empty) and not all(empty):
+    if kind in OF_EQUALS and any(empty) and not all(empty):
         wanted, given = (shapes[1], shapes[0]) if empty[0] else (shapes[0], shapes[1])
         return _beside_empty(wanted, given)
     steps = {a / b for a, b in zip(other, size, strict=True)}
@@ -158,7 +189,7 @@ def _hint(kind: str, shapes: list[Shape], empty: list[bool], axis: int) -> str |
         if step == int(step) and step > 1:
             return f"the second branch is {int(step)} times as large: give it `stride: {int(step)}`"
         return "the branches differ in height and width: give them the same strides and padding"
-    if size == other and c != d and kind in _OF_EQUALS:
+    if size == other and c != d and kind in OF_EQUALS:
         return f"end both branches in the same number of channels: {c}, or {d}"
     return "the branches differ in height and width: give them the same strides and padding"
 

@@ -63,7 +63,8 @@ class Primitive(ABC):
     source: ClassVar[str] = ""
     """The paper or reference implementation."""
     rule: ClassVar[str] = ""
-    """Its shape rule, for people: `C×H×W → out×H′×W′`."""
+    """Its shape rule, for people: `C×H×W → out×H′×W′`; one that begins with `unchanged` is of a layer that keeps the
+    shape of each input that it takes."""
     arguments: ClassVar[tuple[Argument, ...]] = ()
     """Its arguments; the first may be given alone."""
     pointwise: ClassVar[bool] = False
@@ -88,6 +89,11 @@ class Primitive(ABC):
     def signature(self) -> Signature:
         """The arguments together, by which values are checked."""
         return Signature(self.name, self.arguments)
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether its output has the shape of its input, whatever its arguments are."""
+        return self.rule.startswith("unchanged")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         """The shape of the output; the input's own where a subclass does not say otherwise.

@@ -77,11 +77,6 @@ def windows(kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1) -
     return AxisReach((-padding,), (dilation * (kernel - 1) - padding,), stride)
 
 
-def same_windows(kernel: int, dilation: int = 1) -> AxisReach:
-    """Windows that keep the size: torch puts the odd row of the padding at the end."""
-    return windows(kernel, 1, dilation * (kernel - 1) // 2, dilation)
-
-
 def transposed_windows(kernel: int, stride: int, padding: int, dilation: int) -> AxisReach:
     """Windows that slide over the output."""
     reach = dilation * (kernel - 1)
@@ -132,3 +127,8 @@ def interpolated(size: int, output: int, taps: int, *, corners: bool = False) ->
         first.append(at - (1 if taps == 4 and spare else 0))
         last.append(at + (taps // 2 if spare and taps > 1 else 0))
     return AxisReach(tuple(first), tuple(last), size if exact else size * period // output)
+
+
+def along(axis: int, shape: Shape) -> Reach:
+    """Each position depends on all that lie with it along an axis."""
+    return Reach(layout=tuple((one,) if one != axis else () for one in range(len(shape))))

@@ -76,6 +76,9 @@ class CallElaborator(ABC):
         self.report = report
         self.memo = memo
         self.steps = 0
+        self.after: Shape | None = None
+        """Behind a node that is wrong: the shape of what goes on from it, where that does not depend on the fault."""
+        self.after_blocks: dict[Any, Shape | None] = {}
         self.blocks: dict[Any, Part | None] = {}  # by name, arguments and input: equal calls give one node
         self.kept: dict[Any, Part] = {}  # what the memo gets, if all is sound
         self._repeated = [0, 0]  # steps and work of the parts that were taken up, had they been elaborated again
@@ -221,6 +224,7 @@ class CallElaborator(ABC):
                 self._repeated[0] += part.steps
                 self._repeated[1] += part.work
                 self._note_call(part)
+            self.after = self.after_blocks.get(key)
             return None if part is None else self.make_call(block, values, mark, context, part, given)
         if (part := self.recall(key)) is not None:
             self._note_call(part)
@@ -243,9 +247,9 @@ class CallElaborator(ABC):
             result = self.elaborate_scope(body, inside)
         except Fault as fault:
             self.report.add(fault, mark, inside.frames)
-            result = None
+            result = self.after = None
         except InvalidValue:
-            result = None
+            result = self.after = None
         finally:
             self.open.pop()
         if isinstance(result, Absent):
@@ -253,6 +257,8 @@ class CallElaborator(ABC):
         outputs = tensors.shapes_of_outputs()
         if result is None or outputs is None:
             self.blocks[key] = None
+            self.after = None if block.outputs else self.after
+            self.after_blocks[key] = self.after
             return None
         made = self.part(result, before, frozenset({block.name} | opened.inner), opened.height + 1, outputs)
         self.blocks[key] = made

@@ -14,10 +14,10 @@ from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List
 from archspec.foundation.validate import faults
 from archspec.language import syntax
-from archspec.language.document import section_schemas
+from archspec.language.document import section_schema
 from archspec.language.grammar import WEIGHT
 from archspec.language.loops import faults_of_rows
-from archspec.language.names import check_part, check_tensor
+from archspec.language.names import ROLES, check_part, check_tensor
 from archspec.language.sections import INVALID, InitialValues, Sections, origins
 from archspec.language.syntax import (
     Again,
@@ -35,13 +35,15 @@ from archspec.language.syntax import (
     iterate_expressions,
 )
 from archspec.layers import merges
+from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Chain, Context, Initializers, InvalidValue, Row, Scope
 from archspec.plan.calls import EMPTY, LEFT_OUT, Absent, CallElaborator, Result
 from archspec.plan.frames import pass_frame
 from archspec.plan.memo import Memo
 from archspec.plan.nodes import Group, Layer, Node, Wire
+from archspec.plan.partial import Recorder
 from archspec.plan.sharing import Use, check_closed
-from archspec.plan.splits import axis_of, part_of, parts_of
+from archspec.plan.splits import axis_and_heads, part_of, parts_of
 from archspec.plan.tensors import Tensors, WrittenSaves
 
 MAX_NODES = 100_000  # of a plan, groups counted
@@ -55,15 +57,20 @@ class _TooManySteps(Exception):
 
 
 def elaborate(
-    sections: Sections, report: Report, frames: tuple[Frame, ...] = (), memo: Memo | None = None
+    sections: Sections,
+    report: Report,
+    frames: tuple[Frame, ...] = (),
+    memo: Memo | None = None,
+    recorder: Recorder | None = None,
 ) -> Node | None:
     """The root of the plan, or `None` where the network is wrong. Reports what is.
 
-    Parts of plans that `memo` keeps are taken up, and what was elaborated without a fault is added to it.
+    Parts of plans that `memo` keeps are taken up, and what was elaborated without a fault is added to it. `recorder` is
+    told of each node, also where others are wrong.
     """
     if sections.network is None:
         return None
-    elaborator = _Elaborator(sections, report, memo)
+    elaborator = _Elaborator(sections, report, memo, recorder)
     before = report.count
     try:
         written, inputs = elaborator.written_saves(sections.network), sections.inputs
@@ -94,8 +101,9 @@ def elaborate(
 
 
 class _Elaborator(CallElaborator):
-    def __init__(self, sections: Sections, report: Report, memo: Memo | None) -> None:
+    def __init__(self, sections: Sections, report: Report, memo: Memo | None, recorder: Recorder | None) -> None:
         super().__init__(sections, report, memo)
+        self.recorder = recorder
         self.saves: dict[int, WrittenSaves] = {}  # by the body's id
 
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
@@ -106,8 +114,20 @@ class _Elaborator(CallElaborator):
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 
-    def node(self, node: SyntaxNode, context: Context) -> Result:
+    def node(self, node: SyntaxNode, context: Context, key: str = "") -> Result:
         """A node in its place, with its modifiers. Reports what is wrong with it."""
+        if self.recorder is None:
+            return self.find_node(node, context)
+        met, before = self.recorder.enter(key, node, context.shape), self.report.count
+        result = self.find_node(node, context)
+        if isinstance(result, Absent):
+            self.recorder.leave_out()
+        else:
+            self.recorder.leave(met, result, self.after, wrong=self.report.count > before)
+        return result
+
+    def find_node(self, node: SyntaxNode, context: Context) -> Result:
+        """A node as it is kept, or else as it is made."""
         key = self.memo.key(node, context) if self.memo is not None and not self.open else None
         if key is None:
             return self.make_node(node, context)
@@ -121,6 +141,7 @@ class _Elaborator(CallElaborator):
 
     def make_node(self, node: SyntaxNode, context: Context) -> Result:
         self.count(1)
+        self.after = None
         try:
             if node.when is not None and not self.binder.typed(node.when, bool, "`when`", context):
                 return LEFT_OUT
@@ -140,9 +161,22 @@ class _Elaborator(CallElaborator):
                     names = [name for name in one.names if self.binder.is_variable(name, context.scope)]
                     fault.notes += origins(names, self.sections.root, self.sections.vars)
             self.report.add(fault, node.mark, context.frames)
-            return None
         except InvalidValue:
-            return None
+            pass
+        self.after = context.shape if self.keeps_shape(node.body) else None
+        return None
+
+    def keeps_shape(self, body: syntax.Body) -> bool:
+        """Whether the tensor that goes on from a node has the shape of the one that reaches it, whatever is wrong."""
+        if isinstance(body, Aux):
+            return True
+        if isinstance(body, syntax.Wire):
+            return body.kind != "load"
+        callee = body.callee if isinstance(body, (Call, Invalid)) else None
+        if not isinstance(callee, str) or callee in ("aux", "save", "output"):
+            return isinstance(callee, str)
+        found = self.sections.role_layers.get(callee) if callee in ROLES else self.sections.vocabulary.find(callee)
+        return isinstance(found, Primitive) and found.keeps_shape
 
     def count(self, steps: int) -> None:
         self.steps += steps
@@ -179,7 +213,7 @@ class _Elaborator(CallElaborator):
     def initial(self, expression: Expression, context: Context) -> InitialValues:
         """The initialisers written at a node. Reports what is wrong with them."""
         data = self.binder.value(expression, context)
-        wrong = list(faults(expression.value, section_schemas()["init"], "init", data))
+        wrong = list(faults(expression.value, section_schema("init"), "init", data))
         for fault in wrong:
             self.report.add(fault, frames=context.frames)
         return {} if wrong else self.sections.initial_values(expression.value, data, self.report)
@@ -213,6 +247,7 @@ class _Elaborator(CallElaborator):
             case Aux():
                 return self.aux(body, context)
             case Invalid() | Again():
+                self.after = context.shape if self.keeps_shape(body) else None
                 return None
 
     def group(self, kind: str, mark: Mark, children: list[tuple[str, Node]], context: Context, output: Shape) -> Group:
@@ -246,9 +281,9 @@ class _Elaborator(CallElaborator):
             if isinstance(node.body, Let) and node.body.body is None:
                 values.update(self.let(node.body, here))
                 continue
-            result = self.node(node, here)
+            result = self.node(node, here, key)
             if result is None:
-                valid, shape = False, None
+                valid, shape = False, self.after
             elif not isinstance(result, Absent):
                 if kind == "sequence" and isinstance(node.body, Aux) and isinstance(result, Group) and key.isdigit():
                     key, named = result.name, True
@@ -256,6 +291,7 @@ class _Elaborator(CallElaborator):
                 shape = result.output
         if named and len({key for key, _ in children}) < len(children):
             raise _same_name(children, [node for _, node, _ in nodes])
+        self.after = shape
         return self.group(kind, mark, children, context, shape) if valid and shape is not None else None
 
     def sequence(self, sequence: Sequence, context: Context) -> Result:
@@ -329,13 +365,15 @@ class _Elaborator(CallElaborator):
             (node,) = merge.branches
             assert isinstance(node.body, For)
             entries = self.passes(node.body, context)
-        axis = axis_of(merge, self.binder, context)
+        axis, heads = axis_and_heads(merge, self.binder, context)
         split = parts_of(merge, len(entries), axis, self.binder, context)
         if split and context.shape is not None:
             parts = [part_of(context.shape, axis, size) for size in split]
             entries = [(key, node, seen.at(part)) for (key, node, seen), part in zip(entries, parts, strict=True)]
-        results = [(key, node.body.mark, self.node(node, seen)) for key, node, seen in entries]
+        results = [(key, node.body.mark, self.node(node, seen, key)) for key, node, seen in entries]
         if any(result is None for _, _, result in results) or context.shape is None:
+            known = {result.output for _, _, result in results if isinstance(result, Node)}
+            self.after = known.pop() if merge.kind in merges.OF_EQUALS and len(known) == 1 else None
             return None
         for at, (_, _, result) in enumerate(results):
             if result is EMPTY:
@@ -351,7 +389,7 @@ class _Elaborator(CallElaborator):
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
         keys, marks, nodes = map(list, zip(*branches, strict=True))
         shapes = [node.output for node in nodes]
-        output = merges.output(merge.kind, shapes, axis)
+        output = merges.output(merge.kind, shapes, axis, heads)
         if output is None:
             empty = [not split and _is_empty(node) for node in nodes]
             fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis)
@@ -360,7 +398,7 @@ class _Elaborator(CallElaborator):
                 fault.help = f"{moved}; {fault.help}" if fault.help else moved
             raise fault
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
-        return replace(group, looped=merge.looped, split=split, axis=axis)
+        return replace(group, looped=merge.looped, split=split, axis=axis, heads=heads)
 
     def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""
@@ -397,6 +435,7 @@ class _Elaborator(CallElaborator):
             raise _in_aux("output", wire.mark)
         output = context.tensors.load(name, wire.name.mark) if wire.kind == "load" else context.shape
         if context.shape is None or output is None:
+            self.after = output
             return None
         return Wire(wire.kind, name, context.shape, output, wire.mark)
 
@@ -413,6 +452,7 @@ class _Elaborator(CallElaborator):
         tensors = Tensors(written, self.report, inputs={}, around=context.tensors, depth=depth)
         body = self.elaborate_scope(aux.body, replace(context, tensors=tensors))
         if body is None or context.shape is None:
+            self.after = context.shape
             return None
         if isinstance(body, Absent):
             raise Fault("node-form", f"the auxiliary classifier `{name}` is empty", aux.mark)

@@ -21,7 +21,7 @@ MAX_HEIGHT = 50
 """Calls of blocks within one another, beyond which nothing is taken up: whether they are too deep is found anew."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Part:
     """An elaborated part of a plan."""
 
@@ -38,7 +38,7 @@ class Part:
     """Of the body of a block that gives tensors by name: their shapes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class LayerFigures:
     """What a primitive says of its arguments and input."""
 

@@ -123,6 +123,8 @@ class Group:
     """Of a merge that splits what reaches it: the sizes of the parts, one for each branch."""
     axis: int = 0
     """Of a merge: the axis that it joins or splits."""
+    heads: int = 1
+    """Of `attend`."""
     share: str = ""
     """The name by which nodes of one body are one module."""
     takes: tuple[Port, ...] = ()

@@ -176,9 +176,8 @@ def _layer_dict(item: GraphLayer) -> dict[str, Any]:
 
 def _graph_dict(graph: Graph) -> dict[str, Any]:
     """The edges, by the numbers of nodes; what a layer is stands under its path in `layers`."""
-    axes = [group.node.axis for group in graph.groups]
     return {
-        "nodes": [_node_dict(node, axes) for node in graph.nodes],
+        "nodes": [_node_dict(node, graph.groups) for node in graph.nodes],
         "groups": [_group_dict(group) for group in graph.groups],
         "output": graph.output,
         "outputs": {one.name: id for one, id in graph.named_outputs if one.weight is None},
@@ -186,7 +185,7 @@ def _graph_dict(graph: Graph) -> dict[str, Any]:
     }
 
 
-def _node_dict(node: GraphNode, axes: list[int]) -> dict[str, Any]:
+def _node_dict(node: GraphNode, groups: tuple[GraphGroup, ...]) -> dict[str, Any]:
     from archspec.plan.graph import GraphInput, GraphLayer, GraphPart, GraphWire
 
     more: dict[str, Any] = {"module": node.module} if isinstance(node, GraphLayer) else {}
@@ -197,7 +196,9 @@ def _node_dict(node: GraphNode, axes: list[int]) -> dict[str, Any]:
     if isinstance(node, GraphPart):
         more = {"axis": node.axis, "start": node.start, "stop": node.stop}
     if node.kind == "concat" and node.parent is not None:
-        more = {"axis": axes[node.parent]}
+        more = {"axis": groups[node.parent].node.axis}
+    if node.kind == "attend" and node.parent is not None:
+        more = {"heads": groups[node.parent].node.heads}
     return {
         "id": node.id,
         "kind": node.kind,

@@ -147,7 +147,7 @@ def _compare(first: Node, here: Node, path: str) -> _Difference | None:
         if keys != own:
             what = f"but its uses are not made of the same parts{where}"
             return _Difference(what, join_words(keys) or "no parts", join_words(own) or "no parts")
-        if (first.split, first.axis) != (here.split, here.axis):
+        if (first.split, first.axis, first.heads) != (here.split, here.axis, here.heads):
             given, taken = (_joined_as(one) for one in (first, here))
             return _Difference(f"but its uses differ{where}", given, taken)
         for (key, child), (_, other) in zip(first.children, here.children, strict=True):
@@ -168,7 +168,8 @@ def _compare(first: Node, here: Node, path: str) -> _Difference | None:
 
 
 def _joined_as(group: Group) -> str:
-    return f"split: {list(group.split) or 'none'}, axis: {group.axis}"
+    heads = f", heads: {group.heads}" if group.kind == "attend" else ""
+    return f"split: {list(group.split) or 'none'}, axis: {group.axis}{heads}"
 
 
 def _compare_layers(first: Layer, here: Layer, where: str) -> _Difference | None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from archspec.foundation.errors import Fault, Frame, Report
-from archspec.plan.graph import Graph, GraphInput, GraphLayer, GraphNode, GraphPart, GraphWire
 from archspec.plan.nodes import Group, Node, Wire
+
+if TYPE_CHECKING:
+    from archspec.plan.graph import Graph, GraphInput, GraphNode
 
 
 def report_unused(graph: Graph, report: Report) -> None:
     """Report each input, layer and merge whose tensor no other takes, and which is no output."""
+    from archspec.plan.graph import GraphInput, GraphLayer, GraphPart, GraphWire  # known already, if a graph is
+
     used = {graph.output, *(id for _, id in graph.named_outputs)}
     used.update(*(node.sources for node in graph.nodes if not isinstance(node, GraphWire)))
     used.update(node.sources[0] for node in graph.nodes if isinstance(node, GraphWire) and node.kind == "save")
@@ -38,6 +44,8 @@ def report_unused(graph: Graph, report: Report) -> None:
 
 def report_ports(graph: Graph, report: Report) -> None:
     """Report the tensors that a block takes and does not use, and those that it makes and nobody takes of it."""
+    from archspec.plan.graph import GraphWire  # known already, if a graph is
+
     blocks = [group for group in graph.groups if group.takes or group.gives]
     if not blocks:
         return

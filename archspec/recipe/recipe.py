@@ -35,6 +35,11 @@ LOSSES: Mapping[str, Option] = {
         {"label_smoothing": number(0, 1)},
         source="https://arxiv.org/abs/2110.00476",
     ),
+    "charbonnier": Option(
+        "`sqrt(d² + eps²) - eps` of differences d from numbers: as `mean_absolute_error`, but smooth at 0.",
+        {"eps": number(above=0)},
+        source="https://doi.org/10.1109/ICIP.1994.413553",
+    ),
     "dice": Option(
         "Of masks: one less the overlap of prediction and truth, a mean over images and classes.",
         {"smooth": number(above=0)},

@@ -10,7 +10,7 @@ from typing import Any
 from archspec.foundation.frozen import as_json, freeze
 from archspec.foundation.shapes import Shape
 from archspec.language.inputs import UNNAMED
-from archspec.plan.graph import GraphInput, GraphLayer, GraphNode, GraphPart, GraphWire, join_path
+from archspec.plan.graph import Graph, GraphInput, GraphLayer, GraphNode, GraphPart, GraphWire, join_path
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.plan import Plan
 
@@ -103,15 +103,20 @@ def _signature(plan: Plan) -> list[Any]:
         if not isinstance(node, GraphWire):
             numbers[node.id] = len(numbers)
             weights = modules.setdefault(node.module, node.id) if isinstance(node, GraphLayer) else node.id
-            nodes.append((_kind(node), node.aux, numbers[weights], *(numbers[source] for source in node.sources)))
+            nodes.append(
+                (_kind(node, graph), node.aux, numbers[weights], *(numbers[source] for source in node.sources))
+            )
     outputs = [(one.name, one.weight, numbers[id]) for one, id in graph.named_outputs]
     return [*nodes, numbers[graph.output], sorted(outputs, key=str), [g.kind for g in graph.groups if g.recompute]]
 
 
-def _kind(node: GraphNode) -> Any:
+def _kind(node: GraphNode, graph: Graph) -> Any:
     if isinstance(node, GraphPart):
         return node.kind, node.axis, node.start, node.stop
-    return _content(node.layer, {}) if isinstance(node, GraphLayer) else (node.kind, node.output)
+    if isinstance(node, GraphLayer):
+        return _content(node.layer, {})
+    heads = graph.groups[node.parent].node.heads if node.parent is not None else 1
+    return node.kind, node.output, heads
 
 
 def _content(node: Node, known: dict[int, Any]) -> Any:
@@ -132,6 +137,7 @@ def _content(node: Node, known: dict[int, Any]) -> Any:
                 own,
                 node.split,
                 node.axis,
+                node.heads,
                 *(_content(child, known) for _, child in node.children),
             )
         known[id(node)] = ("shared", content) if node.share else content

@@ -1,10 +1,16 @@
-"""The largest value of a variable with which a network keeps to a budget."""
+"""The largest values of variables with which a network keeps to a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
+from math import prod
+
+from archspec.foundation.errors import UsageError
+
+MOST_EXHAUSTIVE = 10_000
+"""Combinations, at most, where all are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +90,100 @@ class Search:
     def _grows(self) -> bool:
         seen = [one.figures for _, one in sorted(self.tried.items()) if one.figures is not None]
         return all(a[name] <= b[name] for a, b in pairwise(seen) for name in self.limits)
+
+
+Place = tuple[int, ...]
+"""Which value of each variable, by its number."""
+
+
+@dataclass
+class GridSearch:
+    """Finds, of the combinations of several variables that keep to all limits, the one with the most of a figure.
+
+    Of equal ones, it is that with the larger value of the first variable, then of the second, and so on; of a single
+    variable's values, it is the largest. For each
+    combination of the others, the variable with the most values is searched as `Search` does, no further than where
+    smaller others were already beyond the limits. Where a figure is seen to fall as a variable grows, all combinations
+    are tried.
+    """
+
+    figures: Callable[[Place], Mapping[str, int] | str]
+    """The figures of a combination, or why there is no network with it."""
+    limits: Mapping[str, int]
+    lasts: Sequence[int]
+    most: str
+    """The figure of which there is to be the most."""
+    tried: dict[Place, Mapping[str, int] | str] = field(default_factory=dict)
+    exhaustive: bool = False
+
+    def run(self) -> Place | None:
+        """The best combination; `None`, where none fits."""
+        inner = max(range(len(self.lasts)), key=lambda axis: self.lasts[axis])
+        outer = [range(last + 1) for axis, last in enumerate(self.lasts) if axis != inner]
+        bounds: dict[Place, int] = {}  # the first number of the inner variable that is too large, by the others
+        fitting = []
+        for others in product(*outer):
+            bound = min([bounds[lower] for lower in _lower_neighbours(others)], default=self.lasts[inner] + 1)
+            if bound > 0:
+                search = self._search(others, inner, bound - 1)
+                found = search.run()
+                if found is not None:
+                    fitting.append(_join(others, inner, found.index))
+                beyond = [i for i, one in search.tried.items() if one.figures is not None and not search.fits(i)]
+                bound = min([bound, *beyond])
+            bounds[others] = bound
+        if not self._grows():
+            total = prod(last + 1 for last in self.lasts)
+            if total > MOST_EXHAUSTIVE:
+                raise UsageError(
+                    f"the figures do not grow with the variables throughout, and {total:,} are too many to try all",
+                    help=f"give a range and a step that leave at most {MOST_EXHAUSTIVE:,}: NAME=LOW..HIGH:STEP",
+                )
+            self.exhaustive = True
+            fitting = [place for place in product(*(range(last + 1) for last in self.lasts)) if self.fits(place)]
+        return max(fitting, key=self._rank, default=None)
+
+    def best_first(self) -> list[Place]:
+        """The combinations that fit, the best first."""
+        return sorted((place for place in self.tried if self.fits(place)), key=self._rank, reverse=True)
+
+    def look(self, place: Place) -> Mapping[str, int] | str:
+        if place not in self.tried:
+            self.tried[place] = self.figures(place)
+        return self.tried[place]
+
+    def fits(self, place: Place) -> bool:
+        """Whether a combination has a network that keeps to the limits."""
+        figures = self.look(place)
+        return not isinstance(figures, str) and all(figures[name] <= most for name, most in self.limits.items())
+
+    def _search(self, others: Place, inner: int, last: int) -> Search:
+        """The search of one variable, with values of the others."""
+        return Search(lambda index: self._tried(_join(others, inner, index), index), self.limits, last)
+
+    def _tried(self, place: Place, index: int) -> Tried:
+        figures = self.look(place)
+        return Tried(index, None, figures) if isinstance(figures, str) else Tried(index, figures)
+
+    def _rank(self, place: Place) -> tuple[int, Place]:
+        figures = self.look(place)
+        assert not isinstance(figures, str)
+        return (figures[self.most] if len(place) > 1 else 0), place
+
+    def _grows(self) -> bool:
+        """Whether, of any two combinations that were tried, the one larger in all variables has the larger figures."""
+        seen = [(place, figures) for place, figures in self.tried.items() if not isinstance(figures, str)]
+        return not any(
+            all(a <= b for a, b in zip(place, above, strict=True))
+            and any(figures[name] > more[name] for name in self.limits)
+            for place, figures in seen
+            for above, more in seen
+        )
+
+
+def _join(others: Place, axis: int, index: int) -> Place:
+    return (*others[:axis], index, *others[axis:])
+
+
+def _lower_neighbours(place: Place) -> list[Place]:
+    return [(*place[:axis], at - 1, *place[axis + 1 :]) for axis, at in enumerate(place) if at]

@@ -97,6 +97,8 @@ def _kept_by_merge(node: GraphNode, graph: Graph, learns: set[int]) -> tuple[lis
     """The sources that a merge keeps, and how many values of what it makes of the first ones."""
     if not merges.MERGE_RULES[node.kind].keeps or len(node.sources) < 2:
         return [], NOTHING
+    if node.kind == "attend":
+        return _kept_by_attention(node, graph)
     made: list[Shape] = []
     shape = graph.nodes[node.sources[0]].output
     for id in node.sources[1:-1]:
@@ -108,6 +110,17 @@ def _kept_by_merge(node: GraphNode, graph: Graph, learns: set[int]) -> tuple[lis
     if len(found) == 2 and node.kind != "maximum":  # the derivative of a factor is the other one
         found = [one for one, other in zip(found, reversed(found), strict=True) if other in learns]
     return found, Kept(values=sum(map(prod, made)))
+
+
+def _kept_by_attention(node: GraphNode, graph: Graph) -> tuple[list[int], Kept]:
+    """As torch's kernel for CPUs; without it, for widths that differ or with a bias, the scores and what they join."""
+    assert node.parent is not None
+    heads = graph.groups[node.parent].node.heads
+    (queries, width), (keys, _), (_, out) = (graph.nodes[id].output for id in node.sources[:3])
+    if width == out and len(node.sources) == 3:
+        return [*node.sources, node.id], Kept(values=heads * queries)
+    scores = heads * queries * keys + (queries + keys) * width
+    return ([], Kept(values=scores + keys * out)) if heads > 1 else ([node.sources[2]], Kept(values=scores))
 
 
 def _regions(plan: Plan) -> Iterator[tuple[int, int]]:

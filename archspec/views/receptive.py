@@ -227,7 +227,7 @@ def _flat(field: _Field, axis: int) -> _Field:
 def _joined(one: _Field, other: _Field, node: GraphNode, input: Shape) -> _Field:
     """What is seen through a merge of two tensors."""
     layout = one.layout if any(one.layout) else other.layout
-    if node.kind == "matmul":
+    if node.kind in ("matmul", "attend"):
         layout = ((),) * len(node.output)
         one, other = (_Field(layout, tuple(map(_union, f.axes, f.sizes)), f.sizes, f.first_axis) for f in (one, other))
     sizes = tuple(map(max, one.sizes, other.sizes))

@@ -28,6 +28,11 @@ STRICTER = {
     "group_norm": "would normalise single values",  # torch refuses them for a batch of one alone
     "channel_slice": "is not within its",  # torch gives an empty tensor
     "conv_transpose": "takes away everything",  # torch gives an empty tensor
+    "group_norm_1d": "would normalise single values",
+    "group_norm_3d": "would normalise single values",
+    "slice": "is not within",  # torch gives an empty tensor
+    "relative_position_bias": "cannot lay out",  # torch gives a bias for other tokens
+    "rotary_positions": "cannot lay out|do not divide",  # torch takes one angle for all, or no pair at all
     "ws_conv": "would standardise single values",  # torch divides the zero by the root of `eps`
     "feature_map": "cannot lay out",  # torch takes what is left over for other samples
     "subsample": "it only adds channels",  # torch would cut channels off
@@ -39,6 +44,12 @@ STRICTER = {
 # Shapes that suit arguments which random ones hardly ever do
 SUITED: dict[str, Callable[[dict[str, Any], Shape], Shape]] = {
     "feature_map": lambda a, shape: (prod(height_width(a["size"])), shape[-1]),
+    "rotary_positions": lambda a, shape: (
+        (prod(height_width(a["size"] or shape[0])), 4 * a["heads"] * shape[-1])
+        if a["size"]
+        else (shape[0], 4 * a["heads"] * shape[-1])
+    ),
+    "relative_position_bias": lambda a, shape: (prod(height_width(a["size"])) if a["size"] else shape[0], shape[-1]),
     "multi_axis_attention": lambda a, shape: (a["head_size"] * shape[0], *(a["size"] * n for n in shape[1:])),
 }
 

@@ -34,7 +34,7 @@ def job(folder: Path, recipe: dict[str, Any], network: Any = None) -> Any:
 def test_a_dry_run_says_what_a_training_takes_and_leaves_nothing(run: Any, tmp_path: Path) -> None:
     done = run("train", "digits", "--dry-run", "--epochs", "3")
     assert (done.returncode, done.stderr) == (0, "")
-    shown = re.sub(r"[\d.,]+ (ms|s|min|h|GiB|images/s)\b", r"N \1", done.stdout)
+    shown = re.sub(r"[\d.,]+ (ms|s|min|h|MB|GB|images/s)\b", r"N \1", done.stdout)
     shown = re.sub(r"about N (ms|s)", "about N s", re.sub(r"(first one|validation  +) ?N (ms|s)", r"\1 N s", shown))
     loss = re.search(r"first batch +([\d.]+)", done.stdout)
     assert loss is not None
@@ -43,7 +43,7 @@ def test_a_dry_run_says_what_a_training_takes_and_leaves_nothing(run: Any, tmp_p
         f"  loss of the first batch   {loss[1]}\n"
         "  a batch of 64             N ms (N images/s); the first one N s\n"
         "  a validation               N s\n"
-        "  memory                    N GiB at most\n"
+        "  memory                    N MB at most, all of the process; by the plan, a step N MB\n"
         "  the whole training        about N s: 51 batches, 3 validations\n"
         "nothing was written: without --dry-run, it is trained\n"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,14 +12,12 @@ import numpy as np
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data._listing import held_out
+from trainer.data._pairs import Pairs, complete, layout, pair_up, stems
 from trainer.input import files
 from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.datasets import DataSet
 from trainer.input.masks import IGNORED, SUFFIXES, Legend, MaskFiles, read_mask
 
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-LAYOUT = "put images and masks of the same names in `images` and `masks`, or such folders in train, val and test"
 CLASSES = "classes.txt"
 VOC = ("JPEGImages", "SegmentationClass", "ImageSets")
 VOC_CLASSES = (
@@ -28,13 +25,10 @@ VOC_CLASSES = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
 )
 
-Pairs = list[tuple[str, str]]
-"""Images and their masks, by paths from the data set's folder."""
-
 
 def is_masked(root: Path) -> bool:
     """Whether a folder has one of the layouts of images with masks."""
-    return _is_voc(root) or bool(_layout(root))
+    return _is_voc(root) or bool(layout(root, "masks"))
 
 
 def load(root: Path) -> DataSet:
@@ -43,16 +37,10 @@ def load(root: Path) -> DataSet:
     Without folders for the parts, a fifth is kept for the test: always the same images, by their names. Without one for
     the test, what `val` holds is the test set.
     """
-    parts = _voc(root) if _is_voc(root) else {part: _pairs(root, *where) for part, where in _layout(root).items()}
-    for part, pairs in parts.items():
-        if not pairs:
-            raise UsageError(f"{root} holds no images to {'train with' if part == 'train' else part}", help=LAYOUT)
-    if "train" not in parts:
-        raise UsageError(f"{root} has no part `train`", help=LAYOUT)
-    if "test" not in parts and "val" in parts:
-        parts["test"] = parts.pop("val")
-    elif "test" not in parts:
-        parts["train"], parts["test"] = _split(root, parts["train"])
+    found = (
+        _voc(root) if _is_voc(root) else {part: _pairs(root, *where) for part, where in layout(root, "masks").items()}
+    )
+    parts = complete(root, found, "masks")
     used = [root / path for pairs in parts.values() for pair in pairs for path in pair]
     fingerprint = files_fingerprint([*used, *([root / CLASSES] if (root / CLASSES).is_file() else [])])
     names, legend = _legend(root, [root / mask for pairs in parts.values() for _, mask in pairs], fingerprint)
@@ -77,57 +65,15 @@ def _is_voc(root: Path) -> bool:
     return all((root / name).is_dir() for name in VOC)
 
 
-def _layout(root: Path) -> dict[str, tuple[str, str]]:
-    """The folders of images and of masks of each part, from the data set's folder; nothing where there are none."""
-    inner = {name: PARTS[name] for name in PARTS if all((root / name / kind).is_dir() for kind in ("images", "masks"))}
-    if inner:
-        return {part: (f"{name}/images", f"{name}/masks") for name, part in inner.items()}
-    if not all((root / kind).is_dir() for kind in ("images", "masks")):
-        return {}
-    outer = {name: PARTS[name] for name in PARTS if (root / "images" / name).is_dir()}
-    for name in outer:
-        if not (root / "masks" / name).is_dir():
-            raise UsageError(f"{root / 'images'} has the folder `{name}`, and {root / 'masks'} has not", help=LAYOUT)
-    return {part: (f"images/{name}", f"masks/{name}") for name, part in outer.items()} or {"train": ("images", "masks")}
-
-
 def _pairs(root: Path, images: str, masks: str) -> Pairs:
     """The images below a folder, each with the mask of the same name below another. Raises `UsageError`."""
-    found, meant = _stems(root, images, files.SUFFIXES), _stems(root, masks, SUFFIXES)
-    lossy = [name for name in _stems(root, masks, {".jpg", ".jpeg", ".webp"}).values() if name not in meant.values()]
+    lossy = stems(root, masks, {".jpg", ".jpeg", ".webp"})
     if lossy:
         raise UsageError(
-            f"the mask {root / lossy[0]} is in a format that changes values", help="save masks as PNG files"
+            f"the mask {root / next(iter(lossy.values()))} is in a format that changes values",
+            help="save masks as PNG files",
         )
-    for what, other, missing in (
-        ("image", "mask", [found[stem] for stem in found if stem not in meant]),
-        ("mask", "image", [meant[stem] for stem in meant if stem not in found]),
-    ):
-        if missing:
-            where = root / (masks if other == "mask" else images)
-            more = f", nor have {len(missing) - 1:,} others" if len(missing) > 1 else ""
-            raise UsageError(
-                f"the {what} {root / missing[0]} has no {other} of that name in {where}{more}",
-                help=f"add the {other}, or remove the {what}",
-            )
-    return [(found[stem], meant[stem]) for stem in sorted(found)]
-
-
-def _stems(root: Path, folder: str, suffixes: set[str]) -> dict[str, str]:
-    """The files of some suffixes below a folder, by their paths within it without the suffix. Raises `UsageError`."""
-    found: dict[str, str] = {}
-    for place, folders, names in os.walk(root / folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if name.startswith(".") or suffix.lower() not in suffixes:
-                continue
-            path = Path(place, name)
-            key = path.with_name(stem).relative_to(root / folder).as_posix()
-            if key in found:
-                raise UsageError(f"{root / found[key]} and {path} have one name", help="rename or remove one of them")
-            found[key] = path.relative_to(root).as_posix()
-    return found
+    return pair_up(root, images, masks, "mask", SUFFIXES)
 
 
 def _voc(root: Path) -> dict[str, Pairs]:
@@ -149,14 +95,6 @@ def _voc(root: Path) -> dict[str, Pairs]:
             f"{root / 'ImageSets' / 'Segmentation' / 'train.txt'} is not there", help="unpack the set anew"
         )
     return parts
-
-
-def _split(root: Path, pairs: Pairs) -> tuple[Pairs, Pairs]:
-    """Training and test images. Which an image belongs to depends on its path, and hardly on what else there is."""
-    if len(pairs) < 2:
-        raise UsageError(f"{root} holds one image: none could be tested", help="add some")
-    kept = held_out([image for image, _ in pairs])
-    return [pair for pair in pairs if pair[0] not in kept], [pair for pair in pairs if pair[0] in kept]
 
 
 # --- classes ----------------------------------------------------------------------------------------------------------

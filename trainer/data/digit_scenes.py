@@ -39,7 +39,7 @@ def _scenes(digits: InMemory, count: int, seed: int) -> InMemory:
     generator = torch.Generator().manual_seed(seed)
     images = _waves(count, generator)
     masks = torch.zeros(count, SIZE, SIZE, dtype=torch.uint8)
-    sizes = {scale: _enlarged(digits.images, scale) for scale in (2, 3)}
+    sizes = {scale: enlarged(digits.images, scale) for scale in (2, 3)}
     chosen = torch.randint(len(digits), (count, 3), generator=generator).tolist()
     colours = torch.randint(150, 256, (count, 3, 3, 1), generator=generator)
     for scene in range(count):
@@ -57,7 +57,7 @@ def _scenes(digits: InMemory, count: int, seed: int) -> InMemory:
     return InMemory((images + noise).clamp(0, 255).to(torch.uint8), masks)
 
 
-def _enlarged(images: Tensor, scale: int) -> Tensor:
+def enlarged(images: Tensor, scale: int) -> Tensor:
     """Images `(N, 1, H, W)` so many times as large, with smooth edges, int64 `(N, H, W)`."""
     large = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3).double()
     sums = functional.avg_pool2d(large, 3, 1, padding=1, divisor_override=1)  # of whole numbers, and so exact

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data import _masks, _tables
+from trainer.data import _masks, _tables, _targets
 from trainer.data._listing import PARTS, entries, held_out, is_image, subfolders, walk
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet
@@ -54,9 +54,10 @@ def load_test(folder: Path, names: tuple[str, ...], targets: str = "classes") ->
         return _files(root, found, names)
 
 
-def has_masks(folder: Path) -> bool:
-    """Whether a folder holds images and masks of them."""
-    return _masks.is_masked(folder.expanduser())
+def has_pairs(folder: Path) -> bool:
+    """Whether a folder holds images and masks of them, or target images."""
+    folder = folder.expanduser()
+    return _masks.is_masked(folder) or _targets.has_targets(folder)
 
 
 @contextmanager
@@ -74,8 +75,12 @@ def _readable(root: Path) -> Iterator[Path]:
 
 
 def _load(root: Path) -> DataSet:
+    if _masks.is_masked(root) and _targets.has_targets(root):
+        raise UsageError(f"{root} has images with `masks` and with `targets`: which is meant?", help="keep one of them")
     if _masks.is_masked(root):
         return _masks.load(root)
+    if _targets.has_targets(root):
+        return _targets.load(root)
     if _tables.kind_of(root):
         return _tables.load(root)
     parts = _parts(root, subfolders(root, Path()))

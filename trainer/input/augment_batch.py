@@ -91,18 +91,22 @@ class Augmentation:
         self.classes = classes
         self._changes = [partial(_CHANGES[one.name], **one.arguments) for one in augment if one.name in _CHANGES]
         self._moves = [_move(one) for one in augment if one.name in _CHANGES]
+        self._moves_of_images = [_move(one, images=True) for one in augment if one.name in _CHANGES]
         self._mixes = [partial(_MIXES[one.name], **one.arguments) for one in augment if one.name in _MIXES]
 
     def __call__(self, images: Tensor, labels: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         """uint8 images `(N, C, H, W)` of one or three channels, and their labels: int64 `(N,)` or soft `(N, classes)`.
 
         Labels stay as they are unless images are mixed, and are soft then: floats, each class's probability. Masks,
-        uint8 `(N, H, W)`, move with their images, by the same random numbers; what comes in from outside is `IGNORED`.
+        uint8 `(N, H, W)`, and target images, uint8 `(N, C, H, W)`, move with their images, by the same random numbers;
+        what comes in from outside is `IGNORED` in masks.
         The generator, if one is given, is of the images' device.
         """
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
             if labels.ndim == 3:
                 return self._with_masks(images, labels, generator)
+            if labels.ndim == 4:
+                return self._moved(self._moves_of_images, images, labels, generator)
             random = BatchRandom(images, generator)
             for change in self._changes:
                 images = change(images, random)
@@ -113,14 +117,24 @@ class Augmentation:
         return images, labels
 
     def _with_masks(self, images: Tensor, masks: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-        assert not self._mixes, "masks are not mixed"
-        inverted = ~masks[:, None]  # so that what comes in from outside, 0, is `IGNORED`
-        for change, move in zip(self._changes, self._moves, strict=True):
+        # inverted, so that what comes in from outside, 0, is `IGNORED`
+        images, inverted = self._moved(self._moves, images, ~masks[:, None], generator)
+        return images, ~inverted[:, 0]
+
+    def _moved(
+        self,
+        moves: Sequence[Callable[..., Tensor] | None],
+        images: Tensor,
+        targets: Tensor,
+        generator: Generator | None,
+    ) -> tuple[Tensor, Tensor]:
+        assert not self._mixes, "neither masks nor target images are mixed"
+        for change, move in zip(self._changes, moves, strict=True):
             random = Recorded(images, generator)
             images = change(images, random)
             if move is not None:
-                inverted = move(inverted, random.again())
-        return images, ~inverted[:, 0]
+                targets = move(targets, random.again())
+        return images, targets
 
 
 def _check(augment: Sequence[AppliedAugmentation], shape: Shape) -> None:
@@ -334,13 +348,18 @@ _MOVES: dict[str, dict[str, Any]] = {
     "trivial_augment": {"masks": True},
 }
 """The changes that move what is in an image, and their arguments for masks."""
+FLIPS = ("horizontal_flip", "vertical_flip")
+"""Those that move images of different sizes alike."""
+STILL = _CHANGES.keys() - _MOVES.keys()
+"""The changes that leave everything where it is."""
 
 
-def _move(one: AppliedAugmentation) -> Callable[..., Tensor] | None:
-    """What an augmentation does to masks; `None` for nothing."""
+def _move(one: AppliedAugmentation, *, images: bool = False) -> Callable[..., Tensor] | None:
+    """What an augmentation does to masks, or to target images; `None` for nothing."""
     if one.name not in _MOVES:
         return None
-    return partial(_CHANGES[one.name], **one.arguments | _MOVES[one.name])
+    arguments = {name: value for name, value in _MOVES[one.name].items() if not (images and name == "interpolation")}
+    return partial(_CHANGES[one.name], **one.arguments | arguments)
 
 
 _MIXES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {"mixup": _mixup, "cutmix": _cutmix}

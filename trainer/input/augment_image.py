@@ -14,19 +14,19 @@ from torchvision.transforms.v2 import functional
 
 from archspec.foundation.shapes import Shape
 from archspec.recipe import AppliedAugmentation, Resize
-from trainer.input.augment_batch import Augmentation, Range
+from trainer.input.augment_batch import FLIPS, Augmentation, Range
+from trainer.input.images import fit_to_input
+from trainer.input.pairs import fit_target
 from trainer.input.resizing import STRETCH, bring_to_size
-
-FLIPS = {"horizontal_flip", "vertical_flip"}
 
 
 def transform(
-    augment: Sequence[AppliedAugmentation], shape: Shape, resize: Resize = STRETCH
+    augment: Sequence[AppliedAugmentation], shape: Shape, resize: Resize = STRETCH, target_shape: Shape | None = None
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """What changes a uint8 image `(C, H, W)` of any size into one of `shape`, by random numbers of torch's generator.
 
     It takes the image's target too. A mask, uint8 `(H, W)`, moves with its image, and is `IGNORED` where nothing of it
-    is left; other targets stay.
+    is left; a target image, uint8 `(C, H, W)`, becomes one of `target_shape`; other targets stay.
 
     `random_resized_crop` cuts from the image as it lies in its file, where nothing but flips stands before it;
     otherwise the image is resized first, as it is for testing. mixup and cutmix are left to the batch.
@@ -34,19 +34,33 @@ def transform(
     known = [one for one in augment if one.name in _TRANSFORMS]
     steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in known]
     moves = [one.name in _MOVES for one in known]
-    if not cuts_first(augment):
-        steps.insert(0, _Fit(shape[1:], resize))
-        moves.insert(0, True)
-    compose = v2.Compose(steps)
+    cuts = cuts_first(augment)
+    fit = [] if cuts else [_Fit(shape[1:], resize)]
+    compose = v2.Compose([*fit, *steps])
 
     def change(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        if target_shape is not None:
+            return with_image(image, target, target_shape)
         if target.ndim != 2:
             return compose(image), target
         # inverted, so that what comes in from outside, 0, is `IGNORED`
         image, mask = tv_tensors.Image(image), tv_tensors.Mask(~target)
-        for step, moving in zip(steps, moves, strict=True):
-            image, mask = step(image, mask) if moving else (step(image), mask)
+        image, mask = moved(*(fit[0](image, mask) if fit else (image, mask)))
         return image.as_subclass(Tensor), ~mask.as_subclass(Tensor)
+
+    def moved(image: Any, target: Any) -> tuple[Any, Any]:
+        for step, moving in zip(steps, moves, strict=True):
+            image, target = step(image, target) if moving else (step(image), target)
+        return image, target
+
+    def with_image(image: Tensor, target: Tensor, wanted: Shape) -> tuple[Tensor, Tensor]:
+        if cuts:  # both are cut alike, from what has one size
+            target = fit_to_input(target[None], (wanted[0], *image.shape[-2:]))[0]
+        else:
+            image = bring_to_size(image[None], shape[1:], resize)[0]
+            target = fit_target(target, shape, wanted, resize)
+        image, target = moved(tv_tensors.Image(image), tv_tensors.Image(target))
+        return image.as_subclass(Tensor), target.as_subclass(Tensor)
 
     return change
 
@@ -81,17 +95,21 @@ class _Crop(v2.RandomResizedCrop):  # type: ignore[misc]
 
 
 class _Drawn:
-    """An augmentation that torchvision has for images alone, with a mask as whole batches have it."""
+    """An augmentation that torchvision has for images alone, with a mask or target image as whole batches have it."""
 
     def __init__(self, name: str, size: Sequence[int], **arguments: Any) -> None:
         kind = {"rand_augment": v2.RandAugment, "trivial_augment": v2.TrivialAugmentWide}[name]
         self.alone = kind(**arguments)
         self.both = Augmentation([AppliedAugmentation(name, arguments)], (3, *size), 0)
 
-    def __call__(self, image: Tensor, mask: Tensor | None = None) -> Any:
-        if mask is None:
+    def __call__(self, image: Tensor, target: Tensor | None = None) -> Any:
+        if target is None:
             return self.alone(image)
-        images, masks = self.both(image.as_subclass(Tensor)[None], ~mask.as_subclass(Tensor)[None])
+        plain = target.as_subclass(Tensor)[None]
+        if isinstance(target, tv_tensors.Image):
+            images, targets = self.both(image.as_subclass(Tensor)[None], plain)
+            return tv_tensors.Image(images[0]), tv_tensors.Image(targets[0])
+        images, masks = self.both(image.as_subclass(Tensor)[None], ~plain)
         return tv_tensors.Image(images[0]), tv_tensors.Mask(~masks[0])
 
 

@@ -13,13 +13,15 @@ LABEL_SETS = "label sets"
 """Targets float32 `(N, labels)`: 1 for each label that an image has, 0 for the others."""
 NUMBERS = "numbers"
 """Targets float32 `(N, numbers)`."""
+IMAGES = "images"
+"""Targets uint8 `(N, C, H, W)`, of the height and width of the images or a multiple of them."""
 
 
 @dataclass(frozen=True)
 class InMemory:
     """Images as uint8 `(N, C, H, W)` and their targets in memory: classes as int64 `(N,)`, for example.
 
-    Sets of labels and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`.
+    Sets of labels and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`, target images uint8 `(N, C, H, W)`.
     """
 
     images: Tensor
@@ -42,6 +44,10 @@ class InMemory:
         names = tuple(self.names[i] for i in torch.arange(len(self))[index].tolist()) if self.names else ()
         return InMemory(*self[index], names)
 
+    def measured_targets(self) -> Tensor:
+        """The targets that a task takes measures of before the first step."""
+        return self.labels
+
     @property
     def files(self) -> tuple[str, ...]:
         """What tells its images apart: their files, or their numbers."""
@@ -54,7 +60,7 @@ class DataSet:
 
     name: str
     class_names: tuple[str, ...]
-    """Of the classes or labels, or what the numbers are called."""
+    """Of the classes or labels, or what the numbers, or the channels of target images, are called."""
     train: InMemory | Files
     test: InMemory | Files
     validation: InMemory | Files | None = None

@@ -89,6 +89,10 @@ class Files:
         """Memory for the targets of all images, which a network of this input shape is trained with."""
         return torch.empty_like(self.labels)
 
+    def measured_targets(self) -> Tensor:
+        """The targets that a task takes measures of before the first step."""
+        return self.labels
+
     def decoded(self, shape: Shape, resize: Resize = STRETCH) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
         """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn.
 

@@ -19,7 +19,8 @@ from trainer.input.augment_batch import Augmentation
 from trainer.input.augment_image import transform
 from trainer.input.datasets import InMemory
 from trainer.input.files import Files, Unreadable, ignore_pillow_warnings, usable_cpus
-from trainer.input.images import fit_targets, fit_to_input
+from trainer.input.images import fit_to_input
+from trainer.input.pairs import ImagePairs
 from trainer.input.resizing import STRETCH
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 
@@ -142,20 +143,23 @@ class Stream:
         seed, positions = key
         with torch.random.fork_rng(devices=[]), ignore_pillow_warnings():
             torch.default_generator.manual_seed(seed)
-            change = transform(self.augment, self.shape, self.resize) if self.augment is not None else None
+            goal = self.files.shape_for(self.shape) if isinstance(self.files, ImagePairs) else None
+            change = transform(self.augment, self.shape, self.resize, goal) if self.augment is not None else None
             images, targets = [], []
             for position in positions:
                 try:
-                    image, target = self.files.decode(position)
+                    if change is None:
+                        image, target = self.files.fitted(position, self.shape, self.resize)
+                    else:
+                        image, target = self.files.decode(position)
                 except Unreadable as error:
                     return UsageError(
                         f"{self.files.file(position)} can no longer be read: {error}",
                         help="leave the images alone while they are used",
                     )
-                size = self.shape if change is None else (self.shape[0], *image.shape[-2:])
-                image = fit_to_input(image[None], size, self.resize)[0]
-                target = fit_targets(target[None], size, self.resize)[0]
-                image, target = (image, target) if change is None else change(image, target)
+                if change is not None:
+                    image = fit_to_input(image[None], (self.shape[0], *image.shape[-2:]))[0]
+                    image, target = change(image, target)
                 images.append(image)
                 targets.append(target)
             mixes = [one for one in self.augment or () if one.kind.mixes]

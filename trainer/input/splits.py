@@ -61,7 +61,8 @@ class DecodeCache:
         self, files: Files, shape: Shape, resize: Resize = STRETCH
     ) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
         """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn."""
-        keys = [(files.root, path, shape, repr(resize)) for path in files.paths]
+        made = repr((resize, files.empty_targets(shape).shape[1:]))
+        keys = [(files.root, path, shape, made) for path in files.paths]
         new = [position for position, key in enumerate(keys) if key not in self._decoded]
         for position, image in zip(
             new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape, resize), strict=True

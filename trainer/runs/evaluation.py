@@ -110,7 +110,7 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     if source is None:
         name, images = _test_set(run, data_folder)
     else:
-        name, images = source, load_test(run, source, module.shape, module.recipe.resize, data_folder)
+        name, images = source, load_test(run, source, module.shape, module.output, module.recipe.resize, data_folder)
     found = evaluate(module, images, batch_size=module.task.evaluation_batch(module.recipe))
     return {"data": name, "weights": trained.weights.name, "images": found.count, **test_values(module.task, found)}
 

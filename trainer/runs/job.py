@@ -79,6 +79,7 @@ class DataCache:
     def __init__(self) -> None:
         self._sets: dict[tuple[str, Path], DataSet] = {}
         self._splits: dict[tuple[Any, ...], Splits] = {}
+        self._kept: list[DataSet] = []  # so that no other set gets the id of one
         self._decoder = DecodeCache()
 
     def load(self, name: str, folder: Path, *, download: bool) -> DataSet:
@@ -96,6 +97,7 @@ class DataCache:
             self._splits[key] = prepare_splits(
                 images, shape, recipe, skip_unreadable=skip_unreadable, decoder=self._decoder
             )
+            self._kept.append(images)
         return self._splits[key]
 
 
@@ -132,7 +134,8 @@ def prepare(
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
     task.metric_of(recipe.monitor, "monitor", spec.plan)
-    task.check_weights(recipe, images.class_names)
+    task.check_recipe(recipe, spec.plan, images.class_names)
+    images = task.fit_data(images, spec.plan.input, spec.plan.output)
     check_norms(spec.plan, recipe.batch_size, devices.processes)
     Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
@@ -221,9 +224,11 @@ def load_start_again(job: Job, run: Run) -> Job:
     return replace(job, start=start)
 
 
-def load_test(run: Run, source: str, shape: Shape, resize: Resize, data_folder: Path | None) -> InMemory | Stream:
-    """The images of another data set to test a run's network on, whose input has this shape. Raises `UsageError`."""
-    if source in data.names() or image_folder.has_masks(Path(source)):
+def load_test(
+    run: Run, source: str, shape: Shape, output: Shape, resize: Resize, data_folder: Path | None
+) -> InMemory | Stream:
+    """The images of another data set to test a run's network on, of these shapes. Raises `UsageError`."""
+    if source in data.names() or image_folder.has_pairs(Path(source)):
         images = data.load(source, data_folder or Path(run.recorded("data_folder")))
         if images.targets != run.task.targets:
             raise UsageError(
@@ -232,7 +237,7 @@ def load_test(run: Run, source: str, shape: Shape, resize: Resize, data_folder: 
             )
         _check_classes(run, images)
         check_fit(images.test.channels, shape, images.name)
-        part = images.test
+        part = run.task.fit_data(images, shape, output).test
     else:
         names, targets = tuple(run.recorded("classes")), run.task.targets
         part = image_folder.load_test(Path(source).expanduser(), names, targets)

@@ -18,7 +18,6 @@ from trainer.input.files import SUFFIXES, Files, Unreadable, decode
 from trainer.runs.evaluation import load_network
 from trainer.runs.folders import Run
 from trainer.steps.module import SpecModule
-from trainer.tasks import Task
 
 BATCH = 64
 """How many images are predicted at once."""
@@ -96,15 +95,15 @@ def _predicted(
         else:
             output = next(outputs)
             answer = module.task.predict(output, names, top)
-            yield file, answer if save is None else answer | {"saved": str(_save(module.task, output, file, save))}
+            yield file, answer if save is None else answer | {"saved": str(_save(module, output, file, save))}
 
 
-def _save(task: Task, output: Tensor, image: Path, folder: Path) -> Path:
+def _save(module: SpecModule, output: Tensor, image: Path, folder: Path) -> Path:
     """Write a prediction as a PNG file that is not there yet, of the image's size. Raises `UsageError`."""
     height, width = decode(image).shape[-2:]
-    picture = task.picture(output, (height, width))
+    picture = module.task.picture(output, (height, width), module.shape)
     if picture is None:
-        raise UsageError(f"{task.name} predicts no images that could be saved", help="leave --save out")
+        raise UsageError(f"{module.task.name} predicts no images that could be saved", help="leave --save out")
     number = 1
     try:
         folder.mkdir(parents=True, exist_ok=True)

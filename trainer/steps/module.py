@@ -48,6 +48,7 @@ class SpecModule(LightningModule):
         loaded = from_dict(spec)
         check_inputs(loaded.plan)
         self.shape = loaded.plan.input
+        self.output = loaded.plan.output
         self.recipe = loaded.recipe
         self.network = loaded.build()
         self.network.to(memory_format=self.layout)

@@ -6,6 +6,7 @@ Of masks, pixels whose target is `IGNORED` do not count.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,31 @@ class BinaryCrossEntropy(nn.Module):
         targets = functional.one_hot(labels, classes) if labels.ndim == 1 else labels
         targets = targets.to(logits.dtype) * (1 - self.label_smoothing) + self.label_smoothing / classes
         return functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+class Charbonnier(nn.Module):
+    """The root of the squared difference plus `eps²`, less `eps`: near L1, smooth at 0.
+
+    https://doi.org/10.1109/ICIP.1994.413553
+    """
+
+    def __init__(self, eps: float = 1e-3) -> None:
+        super().__init__()
+        self.eps = eps
+
+    def forward(self, output: Tensor, targets: Tensor) -> Tensor:
+        return ((output - targets) ** 2 + self.eps**2).sqrt().mean() - self.eps
+
+
+def of_numbers(name: str, options: dict[str, Any]) -> nn.Module:
+    """A loss of differences by its name, a mean over all numbers."""
+    kinds: dict[str, type[nn.Module]] = {
+        "mean_squared_error": nn.MSELoss,
+        "mean_absolute_error": nn.L1Loss,
+        "smooth_l1": nn.SmoothL1Loss,
+        "charbonnier": Charbonnier,
+    }
+    return kinds[name](**options)
 
 
 class Sum(nn.Module):

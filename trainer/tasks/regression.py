@@ -108,7 +108,7 @@ class Regression(Task):
         MetricSpec("rmse", "min", ".5g", "RMSE"),
         MetricSpec("r2", "max", ".4f", "R²"),
     )
-    losses = ("mean_squared_error", "mean_absolute_error", "smooth_l1")
+    losses = ("mean_squared_error", "mean_absolute_error", "charbonnier", "smooth_l1")
 
     def evaluation_batch(self, recipe: Recipe) -> int:
         return 256
@@ -145,14 +145,9 @@ class Regression(Task):
 
     def make_term(self, name: str, options: dict[str, Any]) -> nn.Module:
         """A loss of numbers and targets `(N, K)`, both in standard deviations of the training targets."""
-        from torch import nn
+        from trainer.tasks._losses import of_numbers
 
-        kinds: dict[str, type[nn.Module]] = {
-            "mean_squared_error": nn.MSELoss,
-            "mean_absolute_error": nn.L1Loss,
-            "smooth_l1": nn.SmoothL1Loss,
-        }
-        return kinds[name](**options)
+        return of_numbers(name, options)
 
     def make_answer(self, plan: Plan) -> nn.Module:
         from trainer.tasks._numbers import InUnits

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import UsageError
-from archspec.foundation.shapes import show
+from archspec.foundation.shapes import Shape, show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
 from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Rows, Task
@@ -132,14 +132,14 @@ class Segmentation(Task):
         kinds: dict[str, type[nn.Module]] = {"cross_entropy": OfPixels, "dice": Dice, "tversky": Tversky}
         return Resized(kinds[name](**options))
 
-    def check_weights(self, recipe: Recipe, class_names: Sequence[str]) -> None:
+    def check_recipe(self, recipe: Recipe, plan: Plan, class_names: Sequence[str]) -> None:
         """Raises `UsageError` where a loss weighs classes that there are not, or by how many images they have."""
         if any(one.options.get("weight") == "balanced" for one in recipe.loss.parts):
             raise UsageError(
                 "`weight: balanced` counts the images of each class, and an image has pixels of several",
                 help="give the weight of each class, `--set 'train.loss.weight={NAME: 2}'` for example",
             )
-        super().check_weights(recipe, class_names)
+        super().check_recipe(recipe, plan, class_names)
 
     def make_metrics(self, plan: Plan) -> dict[str, Metric]:
         """Mean IoU and Dice of all pixels together, means over the classes that occur."""
@@ -169,7 +169,7 @@ class Segmentation(Task):
     def describe(self, prediction: Mapping[str, Any]) -> str:
         return ", ".join(f"{one['class']} {one['share']:.1%}" for one in prediction["top"] if one["share"])
 
-    def picture(self, output: Tensor, size: tuple[int, int]) -> Image:
+    def picture(self, output: Tensor, size: tuple[int, int], input: Shape) -> Image:
         """The mask of an image of this height and width: the classes as the indices of a palette."""
         from PIL import Image
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
-from archspec.foundation.shapes import show
+from archspec.foundation.shapes import Shape, show
 from archspec.plan.plan import Plan
 from archspec.recipe import Loss, Recipe
 
@@ -207,8 +207,12 @@ class Task(ABC):
     ) -> None:
         """Set what `make_answer` and `make_loss` have made by the training targets, before the first step."""
 
-    def check_weights(self, recipe: Recipe, class_names: Sequence[str]) -> None:
-        """Raises `UsageError` where a loss weighs classes that there are not."""
+    def fit_data(self, data: DataSet, input: Shape, output: Shape) -> DataSet:
+        """The data set with targets of the form in which a network of these shapes gives them."""
+        return data
+
+    def check_recipe(self, recipe: Recipe, plan: Plan, class_names: Sequence[str]) -> None:
+        """Raises `UsageError` where a recipe does not fit network and targets: a loss weighs classes there are not."""
         for one in recipe.loss.parts:
             weight = one.options.get("weight")
             unknown = [name for name in weight if name not in class_names] if isinstance(weight, Mapping) else []
@@ -242,8 +246,11 @@ class Task(ABC):
     def describe(self, prediction: Mapping[str, Any]) -> str:
         """A prediction in a line."""
 
-    def picture(self, output: Tensor, size: tuple[int, int]) -> Image | None:
-        """A prediction as an image file, for an image of this height and width; `None` where it is none."""
+    def picture(self, output: Tensor, size: tuple[int, int], input: Shape) -> Image | None:
+        """A prediction as an image file, for an image of this height and width; `None` where it is none.
+
+        `input` is the shape of the network's input.
+        """
         return None
 
     def draw(  # noqa: B027 - there may be none

@@ -37,36 +37,54 @@ class ProofFailed(UsageError):
     """A written file does not compute what the network does."""
 
 
-def prove(candidate: Candidate, path: str, module: nn.Module, randomized: nn.Module, batches: Batches) -> Proof:
+def prove(
+    candidate: Candidate,
+    path: str,
+    module: nn.Module,
+    random: nn.Module,
+    batches: Batches,
+    *,
+    takes_bytes: bool = False,
+) -> Proof:
     """Write a network's file, and prove it: with random weights first, then with its own, which it keeps.
 
-    Raises `ProofFailed`.
+    Args:
+        candidate: The network in the other format.
+        path: The file.
+        module: The network, in evaluation.
+        random: What `randomized` makes of it.
+        batches: The batches to compare.
+        takes_bytes: Whether it takes images as uint8.
+
+    Raises:
+        ProofFailed: The file is not the network's.
     """
     largest = 0.0
-    inputs = [(shape, example(count, shape, module, seed)) for seed, (count, shape) in enumerate(batches)]
-    for one in (randomized, module):
-        candidate.write(path, one.state_dict())
+    inputs = [example(count, shape, 1 + seed, takes_bytes=takes_bytes) for seed, (count, shape) in enumerate(batches)]
+    for one in (random, module):
+        state = one.state_dict()
+        candidate.write(path, state)
         run, kept = candidate.read(path)
-        _compare_weights(one.state_dict(), kept)
-        for shape, images in inputs:
-            largest = max(largest, _compare(one, run, images, shape, candidate.tolerance))
+        _compare_weights(one, state, kept)
+        for images in inputs:
+            largest = max(largest, _compare(one, run, images, candidate.tolerance))
     return Proof(candidate.runner, largest, candidate.tolerance, tuple(batches), ("random weights", "its own"))
 
 
-def example(count: int, shape: Shape, module: nn.Module, seed: int) -> Tensor:
-    """A random batch as the module takes it: floats, or bytes where it holds the normalisation."""
+def example(count: int, shape: Shape, seed: int, *, takes_bytes: bool = False) -> Tensor:
+    """A random batch `(count, *shape)`: normal floats, or bytes from 0 to 255."""
     generator = torch.Generator().manual_seed(seed)
-    if getattr(module, "takes_bytes", False):
+    if takes_bytes:
         return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
     return torch.randn((count, *shape), generator=generator)
 
 
-def randomized(module: nn.Module, shape: Shape) -> nn.Module:
-    """A copy of a module with random weights and statistics."""
+def randomized(module: nn.Module, shape: Shape, *, takes_bytes: bool = False) -> nn.Module:
+    """A copy of a module, which takes samples of a shape, with random weights and statistics."""
     from archspec.exports._proving.random_weights import randomize
 
     other = copy.deepcopy(module)
-    randomize(other, example(4, shape, module, 99))
+    randomize(other, example(4, shape, 0, takes_bytes=takes_bytes))
     return other
 
 
@@ -75,34 +93,36 @@ def tensors_of(output: Any) -> list[Tensor]:
     return [one for one in pytree.tree_leaves(output) if isinstance(one, Tensor)]
 
 
-def _compare_weights(own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+def _compare_weights(module: nn.Module, own: Mapping[str, Tensor], kept: Mapping[str, Tensor]) -> None:
+    """Raises `ProofFailed` where a parameter is missing, or a tensor is not equal bit for bit."""
+    for name, _ in module.named_parameters():
+        if name not in kept:
+            raise ProofFailed(f"the written file is not the network's: it lacks the weights `{name}`")
     for name, tensor in kept.items():
         if name not in own or tensor.dtype != own[name].dtype or not torch.equal(tensor, own[name]):
-            raise ProofFailed(f"the written file is not the network's: its tensor `{name}` is not equal bit for bit")
+            raise ProofFailed(f"the written file is not the network's: its weights `{name}` are not equal bit for bit")
 
 
-def _compare(
-    module: nn.Module, run: Callable[[Tensor], Sequence[Tensor]], images: Tensor, shape: Shape, tolerance: float
-) -> float:
+def _compare(module: nn.Module, run: Callable[[Tensor], Sequence[Tensor]], images: Tensor, tolerance: float) -> float:
     """The largest difference of the outputs, as a share of the largest value of each. Raises `ProofFailed`."""
+    where = f"for an input of {show(tuple(images.shape))}"
     try:
         with torch.no_grad():
             expected, found = tensors_of(module(images)), list(run(images))
-    except Exception as error:
+    except Exception as error:  # of many kinds
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ProofFailed(f"the written file does not run on a batch of {len(images)}×{show(shape)}: {what}") from None
-    where = f"for a batch of {len(images)}×{show(shape)}"
+        raise ProofFailed(f"the written file does not run {where}: {what}") from None
     if [tuple(one.shape) for one in found] != [tuple(one.shape) for one in expected]:
         raise ProofFailed(f"the written file gives outputs of other shapes than the network {where}")
     largest = 0.0
     for mine, other in zip(expected, found, strict=True):
         if not mine.isfinite().all():
-            raise ProofFailed(f"the network's output is not finite {where}, so nothing can be compared")
+            raise ProofFailed(f"nothing can be compared: the network's output is not finite {where}")
         difference = float((mine.double() - other.double()).abs().max() / mine.double().abs().max().clamp_min(1e-30))
         if not difference <= tolerance:
             raise ProofFailed(
-                f"the written file does not compute what the network does: {where}, its output differs by "
-                f"{difference:.1e} of the largest value; {tolerance:.0e} is allowed"
+                f"the written file does not compute what the network does: {where}, an output differs by "
+                f"{difference:.1e} of its largest value, and {tolerance:.0e} is allowed"
             )
         largest = max(largest, difference)
     return largest

@@ -18,6 +18,9 @@ def randomize(module: nn.Module, images: Tensor) -> None:
     with torch.no_grad():
         for name, parameter in module.named_parameters():
             parameter.copy_(_random(name, parameter, name in factors, generator))
+        for name, buffer in module.named_buffers():
+            if name.startswith("answer."):  # else a mean could drown what the network computes
+                buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
         _set_statistics(module, images, generator)
 
 

@@ -18,7 +18,10 @@ class BlurPool(nn.Module):
         super().__init__()
         self.channels, self.stride = channels, stride
         self.padding = (kernel_size // 2,) * 4
-        row = torch.tensor([comb(kernel_size - 1, tap) for tap in range(kernel_size)], dtype=torch.float32)
+        row = torch.tensor(
+            [comb(kernel_size - 1, tap) for tap in range(kernel_size)],
+            dtype=torch.float32,
+        )
         weight = torch.outer(row, row) / 4 ** (kernel_size - 1)
         weight = weight.expand(channels, 1, kernel_size, kernel_size).clone()
         self.register_buffer("weight", weight, persistent=False)

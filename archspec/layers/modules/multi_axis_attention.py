@@ -14,7 +14,13 @@ class MultiAxisAttention(nn.Module):
     position: Tensor
 
     def __init__(
-        self, channels: int, height: int, width: int, size: int = 7, by: str = "window", head_size: int = 32
+        self,
+        channels: int,
+        height: int,
+        width: int,
+        size: int = 7,
+        by: str = "window",
+        head_size: int = 32,
     ) -> None:
         super().__init__()
         if by == "window":
@@ -24,18 +30,30 @@ class MultiAxisAttention(nn.Module):
             self.split = (size, height // size, size, width // size)
             self.order = (0, 2, 4, 1, 3, 5)
         self.back = tuple(sorted(range(6), key=self.order.__getitem__))
-        self.ordered = tuple((*self.split, channels)[axis - 1] for axis in self.order[1:])
+        self.ordered = tuple(
+            (*self.split, channels)[axis - 1] for axis in self.order[1:]
+        )
         self.channels, self.height, self.width = channels, height, width
-        self.heads, self.head_size, self.count = channels // head_size, head_size, size**2
+        self.heads, self.head_size, self.count = (
+            channels // head_size,
+            head_size,
+            size**2,
+        )
         self.groups = height * width // size**2
         self.qkv = nn.Linear(channels, 3 * channels)
         table = torch.empty((2 * size - 1) ** 2, self.heads)
         self.bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
         self.out = nn.Linear(channels, channels)
-        self.register_buffer("position", relative_positions(size, size), persistent=False)
+        self.register_buffer(
+            "position", relative_positions(size, size), persistent=False
+        )
 
     def forward(self, input: Tensor) -> Tensor:
-        x = input.permute(0, 2, 3, 1).reshape(-1, *self.split, self.channels).permute(self.order)
+        x = (
+            input.permute(0, 2, 3, 1)
+            .reshape(-1, *self.split, self.channels)
+            .permute(self.order)
+        )
         qkv = self.qkv(x.reshape(-1, self.groups, self.count, self.channels))
         qkv = qkv.reshape(-1, self.groups, self.count, 3, self.heads, self.head_size)
         query, key, value = qkv.permute(3, 0, 1, 4, 2, 5).unbind(0)

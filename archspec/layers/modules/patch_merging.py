@@ -17,4 +17,6 @@ class PatchMerging(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         even = F.pad(input, self.padding) if any(self.padding) else input
         # down each column of the patch, then the next one
-        return torch.cat([even[:, :, i::2, j::2] for j in (0, 1) for i in (0, 1)], dim=1)
+        return torch.cat(
+            [even[:, :, i::2, j::2] for j in (0, 1) for i in (0, 1)], dim=1
+        )

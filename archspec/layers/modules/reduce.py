@@ -11,7 +11,12 @@ class Reduce(nn.Module):
 
     def __init__(self, by: str, axis: int, keep: bool = True) -> None:
         super().__init__()
-        kinds = {"mean": torch.mean, "sum": torch.sum, "max": torch.amax, "min": torch.amin}
+        kinds = {
+            "mean": torch.mean,
+            "sum": torch.sum,
+            "max": torch.amax,
+            "min": torch.amin,
+        }
         self.take = kinds.get(by, torch.linalg.vector_norm)
         self.axis, self.keep = axis, keep
 

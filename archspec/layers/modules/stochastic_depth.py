@@ -17,5 +17,7 @@ class StochasticDepth(nn.Module):
         if not self.training or self.p == 0.0:
             return input
         samples = input.shape[0] if self.mode == "row" else 1
-        noise = torch.empty([samples] + [1] * (input.ndim - 1), dtype=input.dtype, device=input.device)
+        noise = torch.empty(
+            [samples] + [1] * (input.ndim - 1), dtype=input.dtype, device=input.device
+        )
         return input * noise.bernoulli_(1.0 - self.p).div_(1.0 - self.p)

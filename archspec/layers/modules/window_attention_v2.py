@@ -27,9 +27,14 @@ class WindowAttentionV2(WindowAttention):
         shift: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(channels, height, width, heads, window, shift)
-        self.bias_network = nn.Sequential(nn.Linear(2, 512), nn.ReLU(), nn.Linear(512, heads, bias=False))
+        self.bias_network = nn.Sequential(
+            nn.Linear(2, 512), nn.ReLU(), nn.Linear(512, heads, bias=False)
+        )
         # distances between positions, on a logarithmic scale from -1 to 1
-        axes = [torch.arange(-(size - 1), size, dtype=torch.float32) / (size - 1) * 8 for size in window]
+        axes = [
+            torch.arange(-(size - 1), size, dtype=torch.float32) / (size - 1) * 8
+            for size in window
+        ]
         offsets = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
         offsets = torch.sign(offsets) * torch.log2(torch.abs(offsets) + 1.0) / 3.0
         self.register_buffer("offsets", offsets, persistent=False)

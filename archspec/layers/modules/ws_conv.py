@@ -22,13 +22,24 @@ class WsConv(nn.Conv2d):
         gain: bool = True,
         eps: float = 1e-6,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            bias,
+        )
         self.eps = eps
         self.factor = self.weight[0].numel() ** -0.5
         self.gain = nn.Parameter(torch.ones(out_channels, 1, 1, 1)) if gain else None
 
     def forward(self, input: Tensor) -> Tensor:
-        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True, correction=0)
+        variance, mean = torch.var_mean(
+            self.weight, dim=(1, 2, 3), keepdim=True, correction=0
+        )
         weight = (self.weight - mean) * torch.rsqrt(variance + self.eps)
         if self.gain is not None:
             weight = weight * (self.gain * self.factor)

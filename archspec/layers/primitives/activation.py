@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from archspec.foundation.arguments import Argument, boolean, choice, number
+from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, OUTPUT, Kept
 from archspec.layers.primitive import Arguments, Called
+from archspec.layers.reach import Reach, along
 
 
 class _Activation(Called):
@@ -154,11 +155,25 @@ class Softmax(Called):
     doc = "Exponentials that sum to 1: over the channels of a feature map, the features of a vector or token."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Softmax.html"
     rule = "unchanged"
-    pointwise = True
-    examples = ("softmax",)
+    arguments = (
+        Argument("axis", either(integer(0, 3), {"type": "null"}), None, "another axis, from 0; none: as above"),
+    )
+    examples = ("softmax", "softmax: 2")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        if self._axis(arguments, shape) >= len(shape):
+            raise self.refuse(shape, f"more than {arguments['axis']} axes")
+        return shape
+
+    def _axis(self, arguments: Arguments, shape: Shape) -> int:
+        axis: int | None = arguments["axis"]
+        return (1 if len(shape) == 2 else 0) if axis is None else axis
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        return along(self._axis(arguments, shape), shape)
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return OUTPUT
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
-        return call("nn.Softmax", dim=2 if len(shape) == 2 else 1)
+        return call("nn.Softmax", dim=self._axis(arguments, shape) + 1)

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any, ClassVar
 
 from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show, window_count
+from archspec.layers import same
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
 from archspec.layers.primitive import Arguments, Called
-from archspec.layers.reach import Reach, same_windows, transposed_windows, windows
+from archspec.layers.reach import Reach, transposed_windows, windows
 
 
 class Conv(Called):
     name = "conv"
     doc = "A 2-d convolution."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
-    rule = "C×H×W → out×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same` keeps H×W"
+    rule = "C×H×W → out×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same`: ⌈H / stride⌉"
     arguments: ClassVar[tuple[Argument, ...]] = (
         Argument("out", integer(1), doc="output channels"),
         Argument("kernel", pair(1), doc="window size"),
         Argument("stride", pair(1), 1, "step of the window"),
-        Argument("padding", either(pair(0), choice("same")), 0, "zeros around the input; `same` keeps its size"),
+        Argument(
+            "padding",
+            either(pair(0), choice("same")),
+            0,
+            "zeros around the input; `same` keeps its size, or divides it by the stride",
+        ),
         Argument("dilation", pair(1), 1, "step between the window's taps"),
         Argument("groups", integer(1), 1, "independent groups of channels"),
         Argument("bias", boolean(), True, "add a learned constant to each output channel"),
@@ -33,6 +40,7 @@ class Conv(Called):
         "conv: {out: 64, kernel: 3, padding: 1}",
         "conv: {out: 16, kernel: [1, 7], padding: same, bias: false}",
         "conv: {out: 8, kernel: 3, stride: 2, padding: 1, groups: 8}",
+        "conv: {out: 8, kernel: [3, 4], stride: 2, padding: same}",
     )
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -41,9 +49,7 @@ class Conv(Called):
         check_groups(self.name, arguments["groups"], channels, out)
         stride, padding = height_width(arguments["stride"]), arguments["padding"]
         if padding == "same":
-            if stride != (1, 1):
-                raise Fault("input-shape", f"`padding: same` of `{self.name}` needs stride 1")
-            return out, height, width
+            return out, *same.counts((height, width), stride)
         return out, *self._windows(arguments, (height, width))
 
     def _windows(self, arguments: Arguments, size: tuple[int, int]) -> tuple[int, int]:
@@ -68,17 +74,19 @@ class Conv(Called):
 
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         kernel, dilation = height_width(arguments["kernel"]), height_width(arguments["dilation"])
+        stride = height_width(arguments["stride"])
         if arguments["padding"] == "same":
-            return Reach({i: same_windows(*axis) for i, axis in enumerate(zip(kernel, dilation, strict=True), 1)})
-        stride, padding = height_width(arguments["stride"]), height_width(arguments["padding"])
+            return same.reach(shape[1:], kernel, stride, dilation)
+        padding = height_width(arguments["padding"])
         axes = zip(kernel, stride, padding, dilation, strict=True)
         return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return INPUT
+        return same.kept(arguments, shape, height_width)
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
-        return call("nn.Conv2d", shape[0], arguments["out"], **_windows_named(arguments))
+        kind = "SameConv2d" if same.pads(arguments, height_width) else "nn.Conv2d"
+        return call(kind, shape[0], arguments["out"], **_windows_named(arguments))
 
 
 class WsConv(Conv):
@@ -110,11 +118,12 @@ class WsConv(Conv):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         out, fan_in = arguments["out"], self._fan_in(arguments, shape)
         gained = out * (1 + fan_in) if arguments["gain"] else 0
-        return Kept(input=True, once=out * (1 + 2 * fan_in) + gained)
+        return replace(super().kept(arguments, shape, output), once=out * (1 + 2 * fan_in) + gained)
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         named = _windows_named(arguments) | {"gain": arguments["gain"], "eps": arguments["eps"]}
-        return call("WsConv", shape[0], arguments["out"], **named)
+        kind = "SameWsConv" if same.pads(arguments, height_width) else "WsConv"
+        return call(kind, shape[0], arguments["out"], **named)
 
 
 class ConvTranspose(Called):
@@ -185,11 +194,15 @@ def _windows_named(arguments: Arguments) -> dict[str, Any]:
     return {
         "kernel_size": height_width(arguments["kernel"]),
         "stride": height_width(arguments["stride"]),
-        "padding": padding if isinstance(padding, str) else height_width(padding),
+        "padding": 0 if same.pads(arguments, height_width) else _padding(padding),
         "dilation": height_width(arguments["dilation"]),
         "groups": arguments["groups"],
         "bias": arguments["bias"],
     }
+
+
+def _padding(padding: Any) -> str | tuple[int, int]:
+    return padding if isinstance(padding, str) else height_width(padding)
 
 
 def check_groups(name: str, groups: int, channels: int, out: int) -> None:

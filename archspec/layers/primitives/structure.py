@@ -6,7 +6,7 @@ from itertools import permutations
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.foundation.arguments import Argument, Schema, boolean, choice, either, integer, number, pair
+from archspec.foundation.arguments import Argument, Schema, either, integer, number, pair
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, height_width, show
 from archspec.layers.calls import Call, call
@@ -246,38 +246,5 @@ class LayerScale(Called):
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         size = self.parameters(arguments, shape)["weight"]
-        return call("LayerScale", *size, value=arguments["value"])
-
-
-class Reduce(Called):
-    name = "reduce"
-    doc = "The mean, sum, largest or smallest value, or Euclidean norm, along one axis."
-    source = "https://docs.pytorch.org/docs/stable/torch.html#reduction-ops"
-    rule = "the axis becomes 1; it is left out where `keep` is false"
-    arguments = (
-        Argument("by", choice("mean", "sum", "max", "min", "norm"), doc="what is taken"),
-        Argument("axis", integer(0, 3), doc="the axis that it is taken along; 0 is the first"),
-        Argument("keep", boolean(), True, "keep the axis, with a size of 1"),
-    )
-    examples = ("reduce: {by: mean, axis: 1}", "reduce: {by: max, axis: 0, keep: false}", "reduce: {by: norm, axis: 2}")
-
-    def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        axis = arguments["axis"]
-        if axis >= len(shape):
-            raise self.refuse(shape, f"more than {axis} axes")
-        if len(shape) == 1 and not arguments["keep"]:
-            raise self.refuse(shape, "a second axis that is left", "leave `keep: false` out")
-        return *shape[:axis], *([1] if arguments["keep"] else []), *shape[axis + 1 :]
-
-    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        axis = arguments["axis"]
-        kept = [(one,) if one != axis else () for one in range(len(shape)) if one != axis or arguments["keep"]]
-        return Reach(layout=tuple(kept))
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        both = arguments["by"] not in ("mean", "sum")
-        return Kept(input=both, output=both)
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        named = {} if arguments["keep"] else {"keep": False}
-        return call("Reduce", arguments["by"], arguments["axis"] + 1, **named)
+        named = {} if len(size) == 3 else {"spatial_axes": len(size) - 1}
+        return call("LayerScale", size[0], arguments["value"], **named)

@@ -60,7 +60,8 @@ def test_a_data_set_gives_whole_labelled_images(name: str, data_folder: Path) ->
 
 
 def test_every_data_set_is_tested_here() -> None:
-    elsewhere = ["digit_scenes", "folder"]  # in test_segmentation.py and test_folder.py
+    # in test_segmentation.py, test_folder.py, test_image_regression.py and test_pets.py
+    elsewhere = ["digit_scenes", "folder", "noisy_digits", "oxford_pet_masks", "oxford_pets"]
     assert data.names() == sorted(["digits", "fake", *PUBLISHED, *elsewhere])
 
 

@@ -82,7 +82,8 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             {"train": {"data": "imagnet"}},
             "there is no data set `imagnet`\n  help: there are `cifar10`, `cifar100`, `digit_scenes`, `digits`, `fake`, "
-            "`fashion_mnist`, `folder`, `mnist`, `svhn`; a folder of images is given by its path",
+            "`fashion_mnist`, `folder`, `mnist`, `noisy_digits`, `oxford_pet_masks`, `oxford_pets`, `svhn`; a folder of "
+            "images is given by its path",
         ),
     ],
 )

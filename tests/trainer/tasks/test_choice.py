@@ -112,7 +112,7 @@ def test_detectors_are_refused(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "Detector has the output `boxes` of a detector, and detection is out of archspec's scope: no task trains it\n"
         "  help: build the network and train it elsewhere, or leave these outputs out; the tasks are `classification`, "
-        "`multi_label`, `regression`, `segmentation`"
+        "`image_regression`, `multi_label`, `regression`, `segmentation`"
     )
 
 

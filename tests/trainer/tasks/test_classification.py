@@ -280,7 +280,7 @@ def test_only_classes_are_drawn_equally_often(tmp_path: Path) -> None:
 def test_masks_cannot_be_weighed_by_how_many_images_a_class_has() -> None:
     recipe = Recipe.from_dict({"loss": ["dice", {"name": "focal", "weight": "balanced"}]})
     with pytest.raises(UsageError) as caught:
-        segmentation.TASK.check_weights(recipe, ["a", "b"])
+        segmentation.TASK.check_recipe(recipe, from_dict(spec()).plan, ["a", "b"])
     assert str(caught.value) == (
         "`weight: balanced` counts the images of each class, and an image has pixels of several\n"
         "  help: give the weight of each class, `--set 'train.loss.weight={NAME: 2}'` for example"

@@ -152,7 +152,7 @@ def test_scores_are_scikit_learns() -> None:
             SPEC["network"],
             {"loss": "cross_entropy"},
             "the loss `cross_entropy` does not fit the task regression\n"
-            "  help: --set train.loss=mean_squared_error; `mean_squared_error`, `mean_absolute_error`, `smooth_l1` "
+            "  help: --set train.loss=mean_squared_error; `mean_squared_error`, `mean_absolute_error`, "
             "would fit",
         ),
     ],

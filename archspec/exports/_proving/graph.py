@@ -1,0 +1,131 @@
+"""What the formats of traced graphs share: what is left open, the trace by `torch.export`, and the proof."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.export import ExportedProgram
+
+from archspec.exports._format import Model, Options, Written
+from archspec.exports._proving.metadata import input_values, metadata
+from archspec.exports._proving.module import exported
+from archspec.exports._proving.prove import Candidate, ProofFailed, example, prove, randomized
+from archspec.exports._sizes import find_other_size
+from archspec.foundation.errors import UsageError
+from archspec.foundation.shapes import Shape, show
+
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A network as `torch.export` traces it."""
+
+    program: ExportedProgram
+    open: str
+    """What it leaves open: `size`, `batch` or `none`."""
+    axes: tuple[str | None, ...]
+    """The names of its input's axes that are open; `None` for one that is not."""
+    outputs: tuple[str, ...]
+    """The names of its outputs."""
+    metadata: dict[str, str]
+    module: nn.Module
+
+
+def write_graph(model: Model, path: str, options: Options, make: Callable[[Traced], Candidate]) -> Written:
+    """Trace a network, have a candidate made of the trace, and prove its file. Raises `UsageError`."""
+    other, reason = (None, "") if options.dynamic in ("batch", "none") else find_other_size(model.spec)
+    if options.dynamic == "size" and other is None:
+        raise UsageError(
+            f"{model.plan.title} takes no other size: {reason}", help="--dynamic batch leaves the batch open alone"
+        )
+    options.say("building the network")
+    module = exported(model, options)
+    shape = model.plan.input
+    choices = [options.dynamic] if options.dynamic else ["size", "batch"] if other else ["batch"]
+    for choice in choices:
+        try:
+            with quiet():
+                proof, open = _attempt(model, path, options, make, module, choice, other)
+        except UsageError as error:
+            if choice == choices[-1]:
+                raise
+            reason = error.message
+        else:
+            break
+    fixed = f"the size is {show(shape[1:])} alone: {reason}" if open == "batch" and reason else ""
+    values = input_values(model, options)
+    axes = " × ".join(axis or str(size) for axis, size in zip(_axes(open, shape), (1, *shape), strict=True))
+    lines = [f"input: {axes}, {values}", *([fixed] if fixed else [])]
+    facts = {"input": list(shape), "input_values": values, "dynamic": open, "fixed_because": reason or None}
+    return Written(proof, tuple(lines), facts)
+
+
+def _attempt(
+    model: Model,
+    path: str,
+    options: Options,
+    make: Callable[[Traced], Candidate],
+    module: nn.Module,
+    open: str,
+    other: Shape | None,
+) -> tuple[Any, str]:
+    """The proof of a file with something left open. Raises `UsageError`."""
+    shape = model.plan.input
+    options.say("tracing it")
+    random = randomized(module, shape, takes_bytes=options.normalize)
+    count = 1 if open == "none" else 2
+    images = example(count, shape, 0, takes_bytes=options.normalize)
+    axes = _axes(open, shape)
+    program = _trace(model, random, images, axes)
+    outputs = ("output", *model.plan.outputs)
+    options.say("translating it")
+    candidate = make(Traced(program, open, axes, outputs, metadata(model, options), random))
+    options.say("proving it")
+    batches = [(count, shape), (count if open == "none" else 3, shape)]
+    if open == "size" and other is not None:
+        batches.append((2, other))
+    return prove(candidate, path, module, random, batches, takes_bytes=options.normalize), open
+
+
+def _axes(open: str, shape: Shape) -> tuple[str | None, ...]:
+    if open == "none":
+        return (None, *[None] * len(shape))
+    names = AXES.get(len(shape) - 1) if open == "size" else None
+    return ("batch", None, *(names or [None] * (len(shape) - 1)))
+
+
+def _trace(model: Model, module: nn.Module, images: torch.Tensor, axes: Sequence[str | None]) -> ExportedProgram:
+    dynamic = {axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(axes) if name}
+    try:
+        return torch.export.export(module, (images,), dynamic_shapes=(dynamic,) if dynamic else None, strict=False)
+    except Exception as error:  # of many kinds
+        what = (str(error).strip() or type(error).__name__).splitlines()[0]
+        left = [name for name in axes if name]
+        cure = "--dynamic none fixes it" if left == ["batch"] else None
+        raise UsageError(
+            f"torch.export cannot trace {model.plan.title} with {', '.join(left) or 'nothing'} open: {what}", help=cure
+        ) from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Mute what torch and onnxscript log and warn of: nobody can do anything about it, and the proof decides."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+__all__ = ["ProofFailed", "Traced", "quiet", "write_graph"]

@@ -1,0 +1,343 @@
+"""The body of a class: what `__init__` does, and what `forward` does where it is no plain sequence."""
+
+from __future__ import annotations
+
+import keyword
+from dataclasses import dataclass, field
+
+from archspec.exports.python.classes import MERGES, Maker, is_listed
+from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout, statement
+from archspec.exports.python.unify import Mismatch, Template
+
+_TWO = INDENT * 2
+_JOINED = {"add": "+", "subtract": "-", "multiply": "*", "matmul": "@"}
+
+
+@dataclass
+class Body:
+    """The lines of a class after its docstring."""
+
+    base: str
+    init: list[str]
+    forward: list[str] = field(default_factory=list)
+
+
+def is_open(template: Template, depth: int = 0) -> bool:
+    """Whether the class around a part calls what is in it: it is no module that takes and gives one tensor."""
+    if template.kind in ("call", "shared", "save", "load", "output"):
+        return False
+    if not template.is_plain:
+        return template.kind != "aux"
+    if template.kind in MERGES:
+        return depth < 2
+    return depth == 0 and any(is_open(child, 1) for _, child in template.children)
+
+
+class Writer:
+    """Writes the body of a class of a template."""
+
+    def __init__(self, maker: Maker, template: Template) -> None:
+        self.maker = maker
+        self.template = template
+        self.lines: list[str] = []
+        self.flags: list[str] = []
+        self.variables: dict[str, str] = {}
+        self.outputs: dict[str, str] = {}
+        self.aux: list[str] = []
+        self.taken = {"x", "self"}
+
+    # --- __init__ ------------------------------------------------------------------------------------------------
+
+    def body(self) -> Body:
+        template = self.template
+        if not is_open(template):
+            if template.kind != "sequence":
+                raise Mismatch
+            if is_listed(template):
+                items = tuple(self.maker.items(template))
+                return Body("nn.Sequential", statement(Bracket("super().__init__", items), _TWO))
+            lines = [f"{_TWO}super().__init__()"]
+            for key, child in template.children:
+                lines += self.assigned("self", key, child, _TWO)
+            return Body("nn.Sequential", lines)
+        return self.open_body(template)
+
+    def open_body(self, template: Template) -> Body:
+        children = [(key, child) for key, child in template.children if has_modules(child)]
+        base, lines = "nn.Module", [f"{_TWO}super().__init__()"]
+        if any(not key.isidentifier() for key, _ in children):
+            base = "nn.ModuleList" if _counts(children) else "nn.ModuleDict"
+            lines = statement(Bracket("super().__init__", (self.holder_items(template),)), _TWO)
+        else:
+            for key, child in children:
+                lines += self.assigned("self", key, child, _TWO, stays=True)
+        result = self.run(template, "self", "x", "x", 0)
+        self.finish(result)
+        return Body(base, [*lines, *self.flags], self.lines)
+
+    def assigned(self, holder: str, key: str, child: Template, indent: str, *, stays: bool = False) -> list[str]:
+        """The statements that put a part where it belongs; one that `stays` is there even where it does nothing."""
+        test = self.maker.tests.get(id(child))
+        name = f"{holder}.{key}" if key.isidentifier() else None
+        if test and not stays and not child.is_identity:
+            inner = self.assigned_whole(holder, key, name, child, indent + INDENT)
+            return [f"{indent}if {test}:", *inner]
+        if test:
+            chain = Chain((self.expression(child), f"if {test}", "else nn.Identity()"))
+            return statement(chain, indent, f"{name} = ")
+        return self.assigned_whole(holder, key, name, child, indent)
+
+    def assigned_whole(self, holder: str, key: str, name: str | None, child: Template, indent: str) -> list[str]:
+        if name is None:
+            return statement(Bracket(f"{holder}.add_module", (f'"{key}"', self.expression(child))), indent)
+        in_parts = child.kind == "sequence" and child.children and not is_listed(child)
+        if (
+            in_parts
+            and not is_open(child, self.depth_of(child))
+            and all(one.isidentifier() for one, _ in child.children)
+        ):
+            lines = [f"{indent}{name} = nn.Sequential()"]
+            for inner_key, inner in child.children:
+                lines += self.assigned(name, inner_key, inner, indent)
+            return lines
+        return statement(self.expression(child), indent, f"{name} = ")
+
+    def depth_of(self, template: Template) -> int:
+        return 1 if any(template is child for _, child in self.template.children) else 2
+
+    def expression(self, template: Template) -> Expression:
+        """What makes a part: a module, or a list or dictionary of modules that are called one by one."""
+        if template.kind == "aux":
+            return self.expression(template.children[0][1])
+        if not is_open(template, self.depth_of(template)):
+            return self.maker.module(template)
+        if inner := inner_module(template, self.depth_of(template)):
+            return self.maker.module(inner)
+        children = [(key, child) for key, child in template.children if has_modules(child)]
+        if template.table and _counts(children) and len(children) == len(template.children):
+            element = template.table.children[0][1]
+            if all(form(child) == form(element) for _, child in children):
+                return Bracket("nn.ModuleList", (self.maker.table(template.table, self.expression(element)),))
+        return Bracket("nn.ModuleList" if _counts(children) else "nn.ModuleDict", (self.holder_items(template),))
+
+    def holder_items(self, template: Template) -> Expression:
+        children = [(key, child) for key, child in template.children if has_modules(child)]
+        items: list[tuple[str, Expression]] = []
+        for key, child in children:
+            item = self.expression(child)
+            test = self.maker.tests.get(id(child))
+            items.append((key, Chain((item, f"if {test}", "else nn.Identity()")) if test else item))
+        if _counts(children):
+            return Bracket("", tuple(item for _, item in items), "[]")
+        return Bracket("", tuple(Named(f'"{key}": ', item) for key, item in items), "{}")
+
+    # --- forward -------------------------------------------------------------------------------------------------
+
+    def variable(self, name: str) -> str:
+        """A name for a tensor that no other has."""
+        name = f"{name}_" if keyword.iskeyword(name) or name in ("torch", "checkpoint") else name
+        given, number = name, 2
+        while given in self.taken:
+            given, number = f"{name}{number}", number + 1
+        self.taken.add(given)
+        return given
+
+    def emit(self, expression: Expression, before: str = "") -> None:
+        self.lines += statement(expression, _TWO, before)
+
+    def run(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
+        """What a part makes of a tensor; what it takes more than one step for, it keeps in the variable `target`."""
+        if template.kind == "shared":
+            return self.called(template, self.reference(template.name), x)
+        if template.kind == "aux":
+            name = self.variables[f"aux {template.name}"] = self.variable(template.name)
+            self.emit(f"{name} = {ref}({x}) if self.training else None")
+            self.outputs[template.name] = name
+            self.aux.append(template.name)
+            return x
+        if template.kind == "load":
+            return self.variables[template.name]
+        if not is_open(template, depth):
+            if template.kind == "sequence" and not template.children:
+                return x
+            return self.called(template, ref, x)
+        if template.recompute:
+            return self.recomputed(template, ref, x, target, depth)
+        return self.opened(template, ref, x, target, depth)
+
+    def opened(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
+        if template.kind in MERGES:
+            return self.merge(template, ref, x, depth)
+        result: Expression = x
+        if depth and inner_module(template, depth):
+            for _, child in template.children:
+                if child.kind == "load":
+                    x = self.variables[child.name]
+            result = f"{ref}({x})"
+            for _, child in template.children:
+                if child.kind in ("save", "output"):
+                    result = self.keep(child, result)
+            return result
+        for key, child in template.children:
+            if child.kind in ("save", "output"):
+                result = self.keep(child, result)
+                continue
+            if child.kind == "load":
+                result = self.run(child, "", "", target, depth + 1)
+                continue
+            if not isinstance(result, str) or not result.isidentifier():
+                if depth == 0 and child is template.children[-1][1] and self.fits(child, result):
+                    return f"{self.child_ref(template, ref, key)}({result})"
+                self.emit(result, f"{target} = ")
+                result = target
+            result = self.run(child, self.child_ref(template, ref, key), result, target, depth + 1)
+        return result
+
+    def fits(self, child: Template, result: Expression) -> bool:
+        """Whether the last layer may take an expression as it is, in one line."""
+        is_call = child.kind == "call" and not child.recompute and "." in child.name
+        return is_call and not (isinstance(result, Chain) and "if " in str(result)) and len(str(result)) < 60
+
+    def recomputed(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
+        raise Mismatch
+
+    def keep(self, wire: Template, result: Expression) -> Expression:
+        """Give a tensor the name by which it is saved or put out."""
+        if wire.kind == "output":
+            if isinstance(result, str) and result in self.variables.values():
+                self.outputs[wire.name] = result
+                return result
+            name = self.variable(wire.name)
+            self.outputs[wire.name] = name
+        else:
+            name = self.variables[wire.name] = self.variable(wire.name)
+        self.emit(result, f"{name} = ")
+        return name
+
+    def called(self, template: Template, ref: str, x: str) -> Expression:
+        if template.recompute:
+            self.maker.needs.add("checkpoint")
+            return Bracket("checkpoint", (ref, x, "use_reentrant=False"))
+        return f"{ref}({x})"
+
+    def merge(self, template: Template, ref: str, x: str, depth: int) -> Expression:
+        children = template.children
+        stepwise = [is_open(child, depth + 1) and child.kind not in ("load",) for _, child in children]
+        optional = [None if child.is_identity else self.maker.tests.get(id(child)) for _, child in children]
+        bind = any(stepwise) or any(optional)
+        branches: list[Expression] = []
+        for key, child in children:
+            name = self.variable(key if key.isidentifier() else f"branch{key}") if bind else ""
+            result = self.run(child, self.child_ref(template, ref, key), x, name, depth + 1)
+            if bind and not (isinstance(result, str) and result.isidentifier()):
+                self.emit(result, f"{name} = ")
+                result = name
+            branches.append(result)
+        if any(optional):
+            return self.optional_merge(template, branches, optional)
+        return joined(template.kind, branches)
+
+    def optional_merge(self, template: Template, branches: list[Expression], optional: list[str | None]) -> Expression:
+        if len(branches) != 2 or sum(one is not None for one in optional) != 1:
+            raise Mismatch
+        place = 0 if optional[0] else 1
+        key, child = template.children[place]
+        if has_modules(child):
+            raise Mismatch
+        flag = f"self.has_{key}"
+        self.flags.append(f"{_TWO}{flag} = {optional[place]}")
+        return Chain((joined(template.kind, branches), f"if {flag}", f"else {branches[1 - place]}"))
+
+    def child_ref(self, template: Template, ref: str, key: str) -> str:
+        children = [(one, child) for one, child in template.children if has_modules(child)]
+        if ref == "self" and all(one.isidentifier() for one, _ in children):
+            return f"self.{key}"
+        return f"{ref}[{key}]" if _counts(children) else f'{ref}["{key}"]'
+
+    def reference(self, path: str) -> str:
+        """How the class calls a part by its path."""
+        template, ref, depth = self.template, "self", 0
+        for step in path.split("."):
+            child = dict(template.children).get(step)
+            if child is None or not is_open(template, depth):
+                return f'self.get_submodule("{path}")'
+            ref, template, depth = self.child_ref(template, ref, step), child, depth + 1
+        return ref
+
+    def finish(self, result: Expression) -> None:
+        """The end of `forward`: the tensor, and those beside it by name."""
+        if not self.outputs:
+            self.emit(result, "return ")
+            return
+        named = [(name, one) for name, one in self.outputs.items() if name not in self.aux]
+        if not (isinstance(result, str) and result.isidentifier()):
+            self.emit(result, "x = ")
+            result = "x"
+        if self.aux and not named:
+            pairs = tuple(f'"{name}": {self.outputs[name]}' for name in self.aux)
+            self.lines.append(f"{_TWO}if self.training:")
+            self.lines += layout(Named(f"return {result}, ", Bracket("", pairs, "{}")), _TWO + INDENT)
+            self.lines.append(f"{_TWO}return {result}")
+            return
+        pairs = tuple(f'"{name}": {one}' for name, one in self.outputs.items())
+        if self.aux:
+            self.emit(Bracket("", pairs, "{}"), "outputs = ")
+            self.lines.append(f"{_TWO}return {result}, {{k: v for k, v in outputs.items() if v is not None}}")
+            return
+        self.emit(Named(f"{result}, ", Bracket("", pairs, "{}")), "return ")
+
+
+def joined(kind: str, branches: list[Expression]) -> Expression:
+    """One tensor of several."""
+    if kind == "concat":
+        return Bracket("torch.cat", (Bracket("", tuple(branches), "[]"), "dim=1"))
+    if len(branches) == 1:
+        return branches[0]
+    if kind in _JOINED:
+        return Chain((branches[0], *(Named(f"{_JOINED[kind]} ", one) for one in branches[1:])))
+    if kind == "mean":
+        total = Chain((branches[0], *(Named("+ ", one) for one in branches[1:])))
+        return f"({total}) / {len(branches)}"
+    result = branches[0]
+    for one in branches[1:]:
+        result = Bracket("torch.maximum", (result, one))
+    return result
+
+
+def inner_module(template: Template, depth: int) -> Template | None:
+    """The parts of a sequence that are one module, where tensors are led elsewhere before and after them alone."""
+    children = list(template.children)
+    if template.kind != "sequence" or template.recompute or not depth:
+        return None
+    start, stop = 0, len(children)
+    while start < stop and children[start][1].kind == "load":
+        start += 1
+    while stop > start and children[stop - 1][1].kind in ("save", "output"):
+        stop -= 1
+    inner = children[start:stop]
+    if not inner or len(inner) == len(children):
+        return None
+    if any(is_open(child, depth + 1) or not child.is_plain or child.recompute for _, child in inner):
+        return None
+    return Template("sequence", "", template.present, [], inner)
+
+
+def form(template: Template, depth: int = 2) -> object:
+    """How the modules of a part are called: by which keys of which lists and dictionaries."""
+    if not is_open(template, depth) or inner_module(template, depth):
+        return "module"
+    children = [(key, child) for key, child in template.children if has_modules(child)]
+    if any(child.is_optional for _, child in children):
+        return id(template)
+    return _counts(children), tuple((key, form(child)) for key, child in children)
+
+
+def has_modules(template: Template) -> bool:
+    """Whether a part is, or holds, modules of its own."""
+    if template.kind in ("save", "load", "output", "shared"):
+        return False
+    return template.kind in ("call", "range", "table") or any(has_modules(child) for _, child in template.children)
+
+
+def _counts(children: list[tuple[str, Template]]) -> bool:
+    return [key for key, _ in children] == [str(i) for i in range(len(children))]

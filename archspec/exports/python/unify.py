@@ -1,0 +1,325 @@
+"""What several trees have in common: one template, with what differs as rows of values, one for each tree."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from typing import Any
+
+from archspec.exports.python import series
+from archspec.exports.python.tree import POSITIONAL, Tree, defaults
+
+
+class Mismatch(Exception):
+    """The trees are too different for one template."""
+
+
+class _Any:
+    """What a value is in a tree that lacks its part."""
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+ANY = _Any()
+Row = tuple[Any, ...]
+"""A value for each tree."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """The name of a class, as a value."""
+
+    name: str
+
+
+@dataclass
+class Template:
+    """A part that trees have in common; `kind` is that of a tree, or `range` or `table`, a loop.
+
+    A `range` has one child, whose values may be series, and its count in `slots`; a `table` has one child, whose rows
+    have a value for each pass.
+    """
+
+    kind: str
+    name: str
+    present: tuple[bool, ...]
+    slots: list[tuple[str, Row]] = field(default_factory=list)
+    children: list[tuple[str, Template]] = field(default_factory=list)
+    recompute: bool = False
+    functions: Row | None = None
+    """The class, where it differs."""
+    is_identity: bool = False
+    """Whether it does nothing where it is absent, but has its place."""
+    table: Template | None = None
+    """Of a loop whose passes are called one by one: what they have in common."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
+        if self.kind in ("save", "load", "output", "aux", "shared"):
+            return False
+        return not any(child.recompute or not child.is_plain for _, child in self.children)
+
+    @property
+    def is_optional(self) -> bool:
+        return not all(self.present)
+
+    @property
+    def is_numbered(self) -> bool:
+        return all(key.isdigit() or not key for key, _ in self.children)
+
+
+def unify(trees: Sequence[Tree | None]) -> Template:
+    """The template of trees, some of which may be absent. Raises `Mismatch`."""
+    does_nothing = _differ(trees)
+    if does_nothing:
+        trees = [None if one is not None and _is_empty(one) else one for one in trees]
+    there = [one for one in trees if one is not None]
+    present = tuple(one is not None for one in trees)
+    kind, recompute = _same(one.kind for one in there), _same(one.recompute for one in there)
+    if kind == "call":
+        template = _call(trees, there, present)
+    elif kind == "loop":
+        template = _loop(trees, there, present)
+    else:
+        name = _same(one.name for one in there)
+        template = Template(kind, name, present)
+        template.children = _named(trees) if not _numbered(there) else _in_order(trees)
+    template.recompute = recompute
+    template.is_identity = does_nothing
+    return template
+
+
+def _is_empty(tree: Tree) -> bool:
+    return tree.kind in ("sequence", "loop") and not tree.children
+
+
+def _differ(trees: Sequence[Tree | None]) -> bool:
+    """Whether some, but not all, do nothing."""
+    empty = [_is_empty(one) for one in trees if one is not None]
+    return any(empty) and not all(empty)
+
+
+def _same(values: Iterable[Any]) -> Any:
+    first, *others = values
+    if any(one != first for one in others):
+        raise Mismatch
+    return first
+
+
+def _numbered(trees: Sequence[Tree]) -> bool:
+    return all(key.isdigit() for tree in trees for key, _ in tree.children)
+
+
+def _call(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bool, ...]) -> Template:
+    names = {one.name for one in there}
+    slots: dict[str, None] = {}
+    for one in there:
+        slots |= dict.fromkeys(name for name, _ in one.slots)
+    template = Template("call", there[0].name, present)
+    if len(names) > 1:
+        if any(not name.startswith("nn.") for name in names) or len({one.slots for one in there}) > 1:
+            raise Mismatch
+        template.functions = tuple(ANY if one is None else Function(one.name) for one in trees)
+    for name in slots:
+        row = []
+        for one in trees:
+            given = {} if one is None else dict(one.slots)
+            if one is None:
+                row.append(ANY)
+            elif name in given:
+                row.append(given[name])
+            else:
+                standard = left_out(one.name)
+                if name not in standard:
+                    raise Mismatch
+                row.append(standard[name])
+        template.slots.append((name, tuple(row)))
+    if "." in template.name:
+        names = [*POSITIONAL.get(template.name, ()), *defaults(template.name)]
+        order = {name: place for place, name in enumerate(names)}
+        template.slots.sort(key=lambda slot: order.get(slot[0], -1))
+    return template
+
+
+CLASSES: dict[str, dict[str, Any]] = {}
+"""The defaults of the classes that are written already."""
+
+
+def left_out(function: str) -> dict[str, Any]:
+    """The arguments of a class that may be left out, and what they are then."""
+    return CLASSES[function] if function in CLASSES else defaults(function)
+
+
+def _named(trees: Sequence[Tree | None]) -> list[tuple[str, Template]]:
+    keys = _merged([[key for key, _ in one.children] for one in trees if one is not None])
+    children = [None if one is None else dict(one.children) for one in trees]
+    return [(key, unify([None if one is None else one.get(key) for one in children])) for key in keys]
+
+
+def _merged(lists: list[list[str]]) -> list[str]:
+    """All words of lists, in an order that is each list's own. Raises `Mismatch` where there is none."""
+    merged = lists[0]
+    for words in lists[1:]:
+        if words == merged:
+            continue
+        joined: list[str] = []
+        for tag, start, stop, low, high in SequenceMatcher(a=merged, b=words, autojunk=False).get_opcodes():
+            joined += merged[start:stop] + (words[low:high] if tag != "equal" else [])
+        merged = joined
+    if len(set(merged)) < len(merged):
+        raise Mismatch
+    return merged
+
+
+def _in_order(trees: Sequence[Tree | None]) -> list[tuple[str, Template]]:
+    """Children that are known by their place, which those that are left out have too."""
+    children = [None if one is None else dict(one.children) for one in trees]
+    keys = sorted({key for one in children if one is not None for key in one}, key=int)
+    return [(key, unify([None if one is None else one.get(key) for one in children])) for key in keys]
+
+
+# --- loops ---------------------------------------------------------------------------------------------------------
+
+
+def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bool, ...]) -> Template:
+    template = Template("sequence", "", present)
+    lists = [None if one is None else [child for _, child in one.children] for one in trees]
+    longest = max(len(one) for one in lists if one is not None)
+    if longest > 1 and all(one.is_plain for tree in there for _, one in tree.children):
+        for split in (_as_range, _first_then_range, _as_table):
+            try:
+                template.children = split(lists)
+            except Mismatch:
+                continue
+            return template
+    template.children = _in_order(trees)
+    if len(there) == 1 and longest > 2 and not there[0].is_plain:
+        with contextlib.suppress(Mismatch):
+            element = unify([stripped(child) for _, child in there[0].children])
+            template.table = Template("table", "", (True,), [("count", (longest,))], [("", element)])
+    return template
+
+
+def stripped(tree: Tree) -> Tree:
+    """A tree without the names of the tensors that it leads elsewhere."""
+    children = tuple((key, stripped(child)) for key, child in tree.children)
+    if tree.kind in ("save", "load", "output", "shared"):
+        return Tree(tree.kind)
+    return replace(tree, children=children)
+
+
+def _range(lists: Sequence[list[Tree] | None]) -> Template:
+    counts = tuple(ANY if one is None else len(one) for one in lists)
+    element = unify([_series(one) if one else None for one in lists])
+    if element.kind not in ("call", "sequence", *_MERGES):
+        raise Mismatch
+    element.present = (True,) * len(lists)
+    _align(element, counts)
+    return Template("range", "", tuple(one is not None for one in lists), [("count", counts)], [("", element)])
+
+
+_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul")
+
+
+def _as_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
+    if any(one is not None and not one for one in lists):
+        raise Mismatch
+    return [("0", _range(lists))]
+
+
+def _first_then_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
+    if max(len(one) for one in lists if one is not None) < 3 and len(lists) == 1:
+        raise Mismatch
+    if any(one is not None and not one for one in lists):
+        raise Mismatch
+    first = unify([one[0] if one else None for one in lists])
+    rest = _range([None if one is None else one[1:] for one in lists])
+    rest.name = "rest"
+    return [("0", first), ("1", rest)]
+
+
+def _as_table(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
+    if len(lists) > 1 or lists[0] is None or len(lists[0]) < 3:
+        raise Mismatch
+    element = unify(lists[0])
+    if element.is_optional:
+        raise Mismatch
+    return [("0", Template("table", "", (True,), [("count", (len(lists[0]),))], [("", element)]))]
+
+
+def _align(template: Template, counts: Row) -> None:
+    """Make single values series where those of other trees are. Raises `Mismatch`."""
+    template.slots = [(name, _aligned(row, counts)) for name, row in template.slots]
+    for _, child in template.children:
+        _align(child, counts)
+
+
+def _aligned(row: Row, counts: Row) -> Row:
+    sizes = {len(one) for one in row if isinstance(one, tuple)}
+    if len(sizes) == 1 and all(isinstance(one, tuple) or one is ANY for one in row):
+        columns = [_aligned(tuple(ANY if one is ANY else one[i] for one in row), counts) for i in range(sizes.pop())]
+        return tuple(ANY if one is ANY else tuple(parts) for one, *parts in zip(row, *columns, strict=True))
+    kinds = {type(one) for one in row if isinstance(one, (series.Linear, series.Share, series.Cycle))}
+    if not kinds:
+        return row
+    if len(kinds) > 1:
+        raise Mismatch
+    model = next(one for one in row if type(one) in kinds)
+    if isinstance(model, series.Share):
+        return _shares(row, counts)
+    aligned = []
+    for one, count in zip(row, counts, strict=True):
+        if type(one) in kinds or one is ANY:
+            aligned.append(one)
+        elif isinstance(model, series.Linear) and isinstance(one, int):
+            aligned.append(series.Linear(one, model.step if count == 1 else 0))
+        elif isinstance(model, series.Cycle) and count == 1 and one == 0:
+            aligned.append(model)
+        else:
+            raise Mismatch
+    return tuple(aligned)
+
+
+def _shares(row: Row, counts: Row) -> Row:
+    """All as shares of one whole."""
+    for model in sorted((one for one in row if isinstance(one, series.Share)), key=lambda one: -len(one.values)):
+        placed = []
+        for one, count in zip(row, counts, strict=True):
+            values = one.values if isinstance(one, series.Share) else (one,) * (1 if count is ANY else count)
+            placed.append(ANY if one is ANY else series.place(model, values))
+        if None not in placed:
+            return tuple(placed)
+    raise Mismatch
+
+
+def _series(passes: list[Tree]) -> Tree:
+    """One tree for several, in which values may be series. Raises `Mismatch`."""
+    first = passes[0]
+    if any((one.kind, one.name, len(one.children)) != (first.kind, first.name, len(first.children)) for one in passes):
+        raise Mismatch
+    names: dict[str, None] = {}
+    for one in passes:
+        names |= dict.fromkeys(name for name, _ in one.slots)
+    slots = []
+    for name in names:
+        standard = left_out(first.name)
+        values = []
+        for one in passes:
+            given = dict(one.slots)
+            if name not in given and name not in standard:
+                raise Mismatch
+            values.append(given[name] if name in given else standard[name])
+        found = series.find(values)
+        if found is None and any(one is not None for one in values):
+            raise Mismatch
+        slots.append((name, found))
+    children = []
+    for i, (key, _) in enumerate(first.children):
+        if any(one.children[i][0] != key for one in passes):
+            raise Mismatch
+        children.append((key, _series([one.children[i][1] for one in passes])))
+    return Tree(first.kind, first.name, tuple(slots), tuple(children), first.recompute)

@@ -1,0 +1,372 @@
+"""Exports as files: what is written is read back by others' programs, and a file that is not the network's is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from archspec import exports
+from archspec.exports import Images, Model, Options, Written
+from archspec.exports._proving import prove as proving
+from archspec.exports._proving.prove import ProofFailed
+from archspec.foundation.errors import UsageError
+from archspec.spec import from_dict
+
+NETWORK: dict[str, Any] = {
+    "archspec": 1,
+    "name": "Tiny",
+    "input": [3, 16, 16],
+    "defaults": {"act": "relu", "norm": "batch_norm"},
+    "network": [
+        {"conv_norm_act": {"out": 8, "stride": 2}},
+        {"aux": {"name": "early", "weight": 0.3, "body": ["global_avg_pool", "flatten", {"linear": 5}]}},
+        {"concat": {"wide": [{"conv_norm_act": {"out": 4}}], "same": []}},
+        {"add": {"main": [{"conv": {"out": 12, "kernel": 3, "padding": 1}}], "skip": []}},
+        "global_avg_pool",
+        "flatten",
+        {"linear": 5},
+    ],
+}
+FORMATS = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors"}
+
+
+def tiny(changes: dict[str, Any] | None = None, **more: Any) -> Model:
+    spec = from_dict(NETWORK | (changes or {}), "tiny").without_aux()
+    torch.manual_seed(3)
+    module = spec.build().eval()
+    return replace(Model(spec, "initial weights", Images(), lambda: module), **more)
+
+
+def write(to: str, folder: Path, model: Model, options: Options = Options()) -> tuple[Path, Written]:  # noqa: B008
+    if to == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    path = folder / f"net{FORMATS[to]}"
+    return path, exports.load(to).write(model, str(path), options)
+
+
+def run_onnx(path: Path, images: Tensor) -> list[np.ndarray]:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path)).run(None, {"images": images.numpy()})
+
+
+def test_formats_are_found_because_they_are_there() -> None:
+    assert set(FORMATS) <= set(exports.names())
+    for name in exports.names():
+        assert exports.load(name).name == name
+
+
+@pytest.mark.slow
+def test_onnx_computes_the_same_for_other_batches_and_sizes(tmp_path: Path) -> None:
+    model = tiny()
+    path, written = write("onnx", tmp_path, model)
+    assert written.facts["dynamic"] == "size"
+    for shape in ((1, 3, 16, 16), (7, 3, 16, 16), (2, 3, 31, 20)):
+        images = torch.randn(shape)
+        (found,) = run_onnx(path, images)
+        with torch.no_grad():
+            expected = model.make()(images).numpy()
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_onnx_names_its_weights_layers_and_axes_as_the_spec_does(tmp_path: Path) -> None:
+    model = tiny(images=Images((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), ("a", "b", "c", "d", "e"), {"name": "stretch"}))
+    path, _ = write("onnx", tmp_path, model)
+    import onnx
+
+    found = onnx.load(path)
+    own = {name for name, _ in model.make().named_parameters()}
+    assert own <= {one.name for one in found.graph.initializer}
+    (images,) = found.graph.input
+    assert [axis.dim_param or axis.dim_value for axis in images.type.tensor_type.shape.dim] == [
+        "batch",
+        3,
+        "height",
+        "width",
+    ]
+    assert [one.name for one in found.graph.output] == ["output"]
+    assert {node.name for node in found.graph.node if node.op_type == "Conv"} == {
+        "0.conv/Conv",
+        "2.wide.0.conv/Conv",
+        "3.main.0/Conv",
+    }
+    known = {one.key: json.loads(one.value) for one in found.metadata_props}
+    assert known["classes"] == ["a", "b", "c", "d", "e"]
+    assert known["mean"] == [0.5, 0.4, 0.3]
+    assert known["input_values"] == (
+        "float32, (value / 255 - mean) / std, with mean 0.5, 0.4, 0.3 and std 0.2, 0.3, 0.4"
+    )
+    assert str(Path(exports.__file__).parent) not in str(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "torch"])
+def test_normalisation_inside_takes_bytes(to: str, tmp_path: Path) -> None:
+    model = tiny(images=Images((0.5, 0.4, 0.3), (0.2, 0.3, 0.4)))
+    path, written = write(to, tmp_path, model, Options(normalize=True))
+    assert written.facts["input_values"] == "uint8, 0 to 255; normalised inside"
+    images = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    mean, std = torch.tensor([0.5, 0.4, 0.3]), torch.tensor([0.2, 0.3, 0.4])
+    with torch.no_grad():
+        expected = model.make()((images.float() / 255 - mean[:, None, None]) / std[:, None, None])
+    found = torch.from_numpy(run_onnx(path, images)[0]) if to == "onnx" else torch.export.load(path).module()(images)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_normalisation_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        write("torch", tmp_path, tiny(), Options(normalize=True))
+    assert str(error.value) == (
+        "--normalize needs a mean and a standard deviation, and initial weights of Tiny give none\n"
+        "  help: export a run, weights that know them (torchvision:NAME), or say them in the spec: "
+        "`train: {normalize: {mean: […], std: […]}}`"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to", ["onnx", "torch"])
+def test_named_outputs_are_outputs_and_auxiliary_classifiers_are_none(to: str, tmp_path: Path) -> None:
+    network = [*NETWORK["network"]]
+    network.insert(3, {"output": "features"})
+    model = tiny({"network": network})
+    path, _ = write(to, tmp_path, model)
+    images = torch.randn(3, 3, 16, 16)
+    with torch.no_grad():
+        output, named = model.make()(images)
+    if to == "onnx":
+        import onnx
+
+        assert [one.name for one in onnx.load(path).graph.output] == ["output", "features"]
+        found = [torch.from_numpy(one) for one in run_onnx(path, images)]
+    else:
+        own, others = torch.export.load(path).module()(images)
+        assert list(others) == ["features"]
+        found = [own, others["features"]]
+    torch.testing.assert_close(found, [output, named["features"]], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_run_s_answer_follows_the_network(tmp_path: Path) -> None:
+    class InUnits(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("mean", torch.full((5,), 1000.0))
+
+        def forward(self, output: Tensor) -> Tensor:
+            return output * 3 + self.mean
+
+    model = tiny(answer=InUnits())
+    path, _ = write("torch", tmp_path, model)
+    images = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(torch.export.load(path).module()(images), model.make()(images) * 3 + 1000)
+
+
+def test_safetensors_hold_the_weights_and_what_they_need(tmp_path: Path) -> None:
+    model = tiny(images=Images((0.5, 0.4, 0.3), (0.2, 0.3, 0.4), ("a", "b", "c", "d", "e"), {"name": "stretch"}))
+    path, written = write("safetensors", tmp_path, model)
+    from safetensors.torch import load_file
+
+    state = model.make().state_dict()
+    found = load_file(path)
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+    from archspec.weights import metadata
+
+    assert {name: json.loads(text) for name, text in metadata(path).items()} == {
+        "mean": [0.5, 0.4, 0.3],
+        "std": [0.2, 0.3, 0.4],
+        "classes": ["a", "b", "c", "d", "e"],
+        "resize": {"name": "stretch"},
+        "input": [16, 16],
+    }
+    assert written.proof is not None
+    assert written.proof.text == (
+        f"proven by {written.proof.runner}: equal bit for bit, with random weights and its own, of inputs 2×3×16×16, "
+        "3×3×16×16"
+    )
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (["flatten", {"linear": 5}], "for another size `1` (linear) has weights of another shape"),
+        (
+            [{"conv": {"out": 8, "kernel": 4, "stride": 4}}, {"window_attention": {"heads": 2, "window": 2}}],
+            "`1` (window_attention) is made for one size",
+        ),
+    ],
+)
+def test_the_plan_says_why_the_size_is_fixed(network: list[Any], reason: str) -> None:
+    from archspec.exports._sizes import find_other_size
+
+    assert find_other_size(from_dict(NETWORK | {"network": network})) == (None, reason)
+
+
+def test_another_size_suits_what_the_network_halves() -> None:
+    from archspec.exports._sizes import find_other_size
+
+    down: list[Any] = [{"conv": {"out": 4, "kernel": 2, "stride": 2}}] * 4
+    up: list[Any] = [{"conv_transpose": {"out": 4, "kernel": 2, "stride": 2}}] * 4
+    skip = [{"conv": {"out": 4, "kernel": 1}}, {"add": {"deep": [*down, *up], "skip": []}}]
+    assert find_other_size(from_dict(NETWORK | {"network": skip})) == ((3, 48, 80), "")
+
+
+def test_a_size_that_was_asked_for_and_cannot_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as error:
+        write("torch", tmp_path, tiny({"network": ["flatten", {"linear": 5}]}), Options("size"))
+    assert str(error.value) == (
+        "Tiny takes no other size: for another size `1` (linear) has weights of another shape\n"
+        "  help: --dynamic batch leaves the batch open alone"
+    )
+
+
+# --- mutants ---------------------------------------------------------------------------------------------------------
+
+
+def _conv(model: Any, index: int) -> Any:
+    return [node for node in model.graph.node if node.op_type == "Conv"][index]
+
+
+def _nudge_a_weight(model: Any) -> None:
+    import onnx
+
+    tensor = next(one for one in model.graph.initializer if one.name == "3.main.0.weight")
+    values = onnx.numpy_helper.to_array(tensor).copy()
+    values.flat[5] = np.nextafter(values.flat[5], 1, dtype=np.float32)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+
+def _change_a_stride(model: Any) -> None:
+    for attribute in _conv(model, 0).attribute:
+        if attribute.name == "strides":
+            attribute.ints[:] = [1, 1]
+
+
+def _change_a_padding(model: Any) -> None:
+    for attribute in _conv(model, 1).attribute:
+        if attribute.name == "pads":
+            attribute.ints[:] = [0, 0, 2, 2]
+
+
+def _drop_a_branch(model: Any) -> None:
+    add = next(node for node in model.graph.node if node.op_type == "Add")
+    add.op_type = "Identity"
+    del add.input[1]
+
+
+def _swap_branches(model: Any) -> None:
+    concat = next(node for node in model.graph.node if node.op_type == "Concat" and node.attribute[0].i == 1)
+    concat.input[:] = [concat.input[1], concat.input[0]]
+
+
+def _change_an_epsilon(model: Any) -> None:
+    norm = next(node for node in model.graph.node if node.op_type == "BatchNormalization")
+    for attribute in norm.attribute:
+        if attribute.name == "epsilon":
+            attribute.f = 1e-3
+
+
+def _drop_an_activation(model: Any) -> None:
+    next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Identity"
+
+
+MUTANTS: dict[str, tuple[Callable[[Any], None], str]] = {
+    "weight": (_nudge_a_weight, "its weights `3.main.0.weight` are not equal bit for bit"),
+    "stride": (_change_a_stride, "does not compute what the network does"),
+    "padding": (_change_a_padding, "does not compute what the network does"),
+    "branch": (_drop_a_branch, "does not compute what the network does"),
+    "order": (_swap_branches, "does not compute what the network does"),
+    "epsilon": (_change_an_epsilon, "does not compute what the network does"),
+    "activation": (_drop_an_activation, "does not compute what the network does"),
+}
+
+
+@pytest.fixture(scope="module")
+def candidate() -> tuple[Model, Any]:
+    """The tiny network, translated once."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from archspec.exports._proving import graph
+
+    made: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graph, "prove", lambda found, *rest, **more: made.append(found))
+        exports.load("onnx").write(tiny(), "", Options())
+    return tiny(), made[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutated_file_is_no_proof(name: str, candidate: tuple[Model, Any], tmp_path: Path) -> None:
+    import onnx
+
+    model, own = candidate
+    mutate, said = MUTANTS[name]
+
+    class Mutant:
+        runner, tolerance, read = own.runner, own.tolerance, own.read
+
+        def write(self, path: str, state: Any) -> None:
+            own.write(path, state)
+            file = onnx.load(path)
+            mutate(file)
+            onnx.save(file, path)
+
+    module = model.make()
+    batches = [(2, model.plan.input)]
+    random = proving.randomized(module, model.plan.input)
+    path = str(tmp_path / "net.onnx")
+    proving.prove(own, path, module, random, batches)
+    with pytest.raises(ProofFailed) as error:
+        proving.prove(Mutant(), path, module, random, batches)  # type: ignore[arg-type]
+    assert said in str(error.value)
+
+
+@pytest.mark.slow
+def test_a_mutated_program_is_no_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = torch.export.save
+
+    def without_stride(program: Any, path: str, **more: Any) -> None:
+        for node in program.graph.nodes:
+            if node.name == "conv2d":
+                node.args = (*node.args[:3], [1, 1], *node.args[4:])
+        save(program, path, **more)
+
+    monkeypatch.setattr(torch.export, "save", without_stride)
+    with pytest.raises(ProofFailed, match="does not compute what the network does"):
+        write(
+            "torch",
+            tmp_path,
+            tiny({"network": [{"conv": {"out": 4, "kernel": 3, "stride": 2}}, "global_max_pool", "flatten"]}),
+        )
+
+
+def test_a_network_of_zeros_proves_nothing_and_random_weights_do() -> None:
+    """The last layer of a new network may be 0, whatever stands before it; its copy has no 0."""
+    module = tiny().make()
+    nn.init.zeros_(module.get_parameter("6.weight"))
+    random = proving.randomized(module, (3, 16, 16))
+    for name, parameter in random.named_parameters():
+        assert not torch.equal(parameter, torch.zeros_like(parameter)), name
+        assert not torch.equal(parameter, torch.ones_like(parameter)), name
+    norms = [one for one in random.modules() if isinstance(one, nn.BatchNorm2d)]
+    assert norms
+    for norm in norms:
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.running_mean.abs().min() > 0
+        assert not torch.isclose(norm.running_var, torch.ones(())).any()

@@ -1,0 +1,158 @@
+"""The merge `attend` and positions of tokens, against torch's and torchvision's modules and the papers' formulas."""
+
+from __future__ import annotations
+
+import cmath
+import json
+from typing import Any
+
+import pytest
+import torch
+from interpreter import interpreted
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import swin_transformer
+
+from archspec.foundation.errors import SpecError
+from archspec.spec import Spec, from_dict
+from archspec.views.memory import kept_bytes
+
+
+def load(*network: Any, shape: tuple[int, ...] = (9, 16)) -> Spec:
+    return from_dict({"archspec": 1, "input": list(shape), "network": list(network)})
+
+
+def formula(query: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
+    """softmax(Q·Kᵀ / √k + bias)·V of each head, one after the other."""
+    found = []
+    for at, (q, k, v) in enumerate(zip(*(one.chunk(heads, -1) for one in (query, key, value)), strict=True)):
+        scores = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
+        found.append((scores + (0 if bias is None else bias[:, at])).softmax(-1) @ v)
+    return torch.cat(found, -1)
+
+
+def assert_counted(spec: Spec) -> nn.Module:
+    """The plan's MACs, kept bytes and JSON are what torch does."""
+    from torch.autograd.graph import saved_tensors_hooks
+
+    module, images = spec.build(), torch.randn(2, *spec.plan.input)
+    own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
+    held: dict[int, Any] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            held[storage._cdata] = storage
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = module(images)
+    assert kept_bytes(spec.plan, 2) == sum(one.nbytes() for one in held.values())
+    assert torch.equal(result, interpreted(json.loads(json.dumps(spec.plan.to_dict())), module, images)[""])
+    with FlopCounterMode(display=False) as counter:
+        spec.build("meta").eval()(torch.empty(1, *spec.plan.input, device="meta"))
+    assert counter.get_total_flops() == 2 * spec.plan.macs
+    return module
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_split_projections_that_attend_are_torchs_self_attention(heads: int) -> None:
+    attend = {"attend": {"query": [], "key": [], "value": []}, "split": "equal", "axis": 1, "heads": heads}
+    ours = assert_counted(load({"linear": 48}, attend, {"linear": 16}))
+    theirs = nn.MultiheadAttention(16, heads, batch_first=True)
+    names = ["in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"]
+    theirs.load_state_dict(dict(zip(names, ours.state_dict().values(), strict=True)))
+    x = torch.randn(2, 9, 16)
+    torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0])
+
+
+@pytest.mark.parametrize(("heads", "values"), [(1, 6), (2, 6), (2, 10), (1, 10)])
+def test_queries_attend_to_another_tensor_with_values_of_another_width(heads: int, values: int) -> None:
+    branches = {
+        "query": [{"slice": {"stop": 3}}, "relu", {"linear": 6}],
+        "key": [{"load": "context"}, {"linear": 6}],
+        "value": [{"load": "context"}, {"linear": values}],
+    }
+    ours = assert_counted(load({"linear": 16}, {"save": "context"}, {"attend": branches, "heads": heads}))
+    x = torch.randn(2, 9, 16)
+    context = ours.get_submodule("0")(x)
+    given = zip(("query.2", "key.1", "value.1"), (context[:, :3].relu(), context, context), strict=True)
+    q, k, v = (ours.get_submodule(f"2.{name}")(one) for name, one in given)
+    torch.testing.assert_close(ours(x), formula(q, k, v, heads))
+    assert ours(x).shape == (2, 3, values)
+
+
+def test_a_bias_of_relative_positions_makes_it_swins_attention() -> None:
+    parts = {
+        name: [{"slice": {"start": 12 * at, "stop": 12 * at + 12, "axis": 1}}]
+        for at, name in enumerate(("query", "key", "value"))
+    }
+    attend = {
+        "attend": {
+            **parts,
+            "bias": [{"relative_position_bias": {"heads": 3, "size": 4}}],
+        },
+        "heads": 3,
+    }
+    spec = load("tokens", {"linear": 36}, attend, {"linear": 12}, {"feature_map": 4}, shape=(12, 4, 4))
+    ours = spec.build()
+    theirs = swin_transformer.ShiftedWindowAttention(12, [4, 4], [0, 0], 3)
+    names = {"1": "qkv", "3": "proj", "2.bias.0": "relative_position_bias_table"}
+    with torch.no_grad():
+        for name, parameter in ours.named_parameters():
+            path, _, last = name.rpartition(".")
+            other = names[path] if path == "2.bias.0" else f"{names[path]}.{last}"
+            theirs.get_parameter(other).copy_(parameter.normal_(std=0.2))
+    images = torch.randn(2, 12, 4, 4)
+    torch.testing.assert_close(ours(images).permute(0, 2, 3, 1), theirs(images.permute(0, 2, 3, 1)))
+    assert_counted(load({"linear": 36}, attend, shape=(16, 12)))
+
+
+def test_rotary_positions_turn_pairs_as_complex_numbers() -> None:
+    """Each pair of features is a complex number, times exp(i·position·θ): by the paper, and by row and column."""
+    x = torch.randn(2, 6, 16, dtype=torch.float64)
+    for size, heads in ((None, 2), ([2, 3], 2), (None, 1)):
+        ours = load({"rotary_positions": {"heads": heads, "size": size}}, shape=(6, 16)).build().double()
+        width, expected = 16 // heads, x.clone()
+        for token in range(6):
+            places = [token] if size is None else [token // 3, token % 3]
+            pairs = width // 2 // len(places)
+            for head in range(heads):
+                for pair in range(width // 2):
+                    angle = places[pair // pairs] * 10000 ** (-(pair % pairs) / pairs)
+                    at = head * width + 2 * pair
+                    turn = cmath.exp(1j * angle)
+                    real, imaginary = x[:, token, at], x[:, token, at + 1]
+                    expected[:, token, at] = real * turn.real - imaginary * turn.imag
+                    expected[:, token, at + 1] = real * turn.imag + imaginary * turn.real
+        torch.testing.assert_close(ours(x), expected, rtol=0, atol=1e-6)
+
+
+def test_scores_of_rotated_tokens_depend_on_their_distance_alone() -> None:
+    ours = load({"rotary_positions": 1}, shape=(7, 8)).build()
+    query, key = (ours(torch.randn(1, 1, 8).expand(1, 7, 8)) for _ in range(2))
+    scores = (query @ key.transpose(1, 2))[0]
+    for distance in range(-6, 7):
+        diagonal = scores.diagonal(distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "shapes"),
+    [
+        ([{"attend": {"query": [], "key": [{"linear": 8}], "value": []}}], ["9×16", "9×8", "9×16"]),
+        ([{"attend": {"query": [], "key": [], "value": [{"slice": {"stop": 4}}]}}], ["9×16", "9×16", "4×16"]),
+        ([{"attend": {"query": [], "key": [], "value": []}, "heads": 3}], ["9×16", "9×16", "9×16"]),
+    ],
+    ids=["widths", "numbers", "heads"],
+)
+def test_what_cannot_attend_is_refused(network: list[Any], shapes: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        load(*network)
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.message) == (
+        "shape-mismatch",
+        "`attend` needs three branches, of queries `T×k`, keys `S×k` and values `S×v`, and may take a bias "
+        "`heads×T×S`; `heads` divides k and v, but its branches give",
+    )
+    assert [note.split()[1] for note in diagnostic.notes] == shapes
