@@ -36,7 +36,7 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
-from archspec.plan.unused import find_uses, report_ports, report_unused
+from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
 
@@ -306,11 +306,10 @@ class SpecFile:
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
         )
-        loads, shares = find_uses(node)
-        if loads or len(plan.takes) > 1:
+        if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
             report_unused(plan.graph, report)
             report_ports(plan.graph, report)
-        if shares:
+        if node.shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
         spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
@@ -350,9 +349,10 @@ class Checked:
         """
         if self.file is None or not self.diagnostics:
             return self.partials
-        from archspec.editing import partial_plan
+        from archspec.partial import partial_plan
 
-        made = [partial_plan(self.file, variant) for variant in self.wanted]
+        file = self.file
+        made = [partial_plan(file.tree, file.name, file.file, one, file.settings_of) for one in self.wanted]
         return tuple(one for one in made if one is not None)
 
     def hidden(self) -> dict[Diagnostic, Hidden]:
@@ -387,10 +387,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
 
 def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    from archspec.recipe import images, parts
+    from archspec.recipe import images, outputs, parts
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
+    yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return
     known = primitives()
@@ -429,6 +430,33 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     return SpecFile(found.shown, name_of(found.shown), tree), found.variant
+
+
+def check_text(
+    content: bytes, path: str, variants: Sequence[str | None] | None = None, shown: str | None = None
+) -> Checked:
+    """Check what an editor holds of a file, whether or not it is saved.
+
+    Where it is not YAML, what stands before the fault is known all the same: `Checked.partial`.
+
+    Args:
+        content: The text, in UTF-8.
+        path: Where the file lies, or will; what it extends is looked for there.
+        variants: Those to elaborate; all of them by default, and the file without one.
+        shown: How messages call it, if not by its path.
+
+    Raises:
+        UsageError: A file that it extends cannot be read.
+    """
+    shown = path if shown is None else shown
+    try:
+        tree = resolve_extends(source.read(content, shown), path, shown)
+    except Fault as fault:
+        from archspec.partial import beginning
+
+        known = beginning(content, path, shown, name_of(path), fault)
+        return Checked((), (fault.diagnostic(),), (), partials=() if known is None else (known,))
+    return SpecFile(shown, name_of(path), tree).check(variants)
 
 
 def name_of(path: str) -> str:

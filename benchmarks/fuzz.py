@@ -1,8 +1,8 @@
 """Does any input make archspec fail? Specs made wrong at random, as many as are asked for.
 
-What must hold of each is in `tests/language/fuzz.py`; the first that fails ends the run with its text. Printed are the
+What must hold of each is in `tests/fuzz.py`; the first that fails ends the run with its text. Printed are the
 outcomes, the share of errors that lie where the spec was changed, and the longest that one input took. Then as many
-mutants of valid specs are compared with what they were made of (`tests/language/mutants.py`): those that compute
+mutants of valid specs are compared with what they were made of (`tests/mutants.py`): those that compute
 something else with the same figures are counted by kind.
 
     python -m benchmarks.fuzz [--count 50000] [--seed 0]
@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "language"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from fuzz import fuzz
 from mutants import JUDGED, try_mutants

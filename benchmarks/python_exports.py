@@ -128,7 +128,8 @@ def main() -> None:
     torch.set_num_threads(1)
     command = [sys.executable, "-I", __file__, "--serve"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
-    assert server.stdin and server.stdout
+    assert server.stdin
+    assert server.stdout
     print(
         "| network | variant | parameters | lines | tensors compared | different |\n|---|---|---:|---:|---:|---|",
         flush=True,

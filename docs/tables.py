@@ -127,6 +127,7 @@ _RECIPE_LINKS = {
     "weights": "[Fine-tuning](fine-tuning.md)",
     "freeze": "[Frozen parts](fine-tuning.md#frozen-parts)",
     "lr_scale": "[Rates of their own](fine-tuning.md#rates-of-their-own)",
+    "outputs": "[Several outputs](tasks.md#several-outputs)",
     "augment": "[Augmentations](#augmentations)",
 }
 

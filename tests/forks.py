@@ -23,11 +23,11 @@ forked.set_forkserver_preload(PRELOADED)
 class Command:
     """`archspec …` in a folder: of `subprocess.Popen` what the tests need."""
 
-    def __init__(self, arguments: list[str], folder: Path, **environment: str) -> None:
+    def __init__(self, arguments: list[str], folder: Path, *, together: bool = False, **environment: str) -> None:
         self.arguments = arguments
         self._streams = tempfile.TemporaryDirectory()
         self._files = [Path(self._streams.name, name) for name in ("out", "err")]
-        files = [str(file) for file in self._files]
+        files = [str(file) for file in (self._files[0], self._files[0] if together else self._files[1])]
         self._process = forked.Process(target=_run, args=(arguments, str(folder), os.environ | environment, files))
         self._process.start()
         assert self._process.pid is not None
@@ -59,9 +59,11 @@ class Command:
         return out, err
 
 
-def run_forked(arguments: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs `archspec …` in a folder to its end."""
-    command = Command(arguments, folder, **environment)
+def run_forked(
+    arguments: list[str], folder: Path, *, together: bool = False, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `archspec …` in a folder to its end; `together`: what it writes to both outputs, in its order."""
+    command = Command(arguments, folder, together=together, **environment)
     out, err = command.communicate(600)
     return subprocess.CompletedProcess(arguments, command.wait(0), out, err)
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import torchvision
 import yaml
+from forks import run_forked
 from torch.optim import lr_scheduler
 
 from archspec.foundation import arguments, errors, formulas, source
@@ -35,6 +36,7 @@ from archspec.layers.registry import primitives
 from archspec.plan import calls, elaborate
 from archspec.recipe import OPTIONS, SCHEMA, Recipe
 from archspec.spec import MAX_STEPS, SpecFile, load
+from archspec.views.space import Space, read_space
 from trainer import recipes
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +57,7 @@ PARTS = """network:
 """A network whose parts recipes may name."""
 RUN = {"compare", "fit", "summary", "check", "explain", "list", "diff"}
 """The commands whose output is held to what the documentation shows."""
-NOT_RUN = {"build", "draw", "train", "schema", "runs", "test", "predict"}
+NOT_RUN = {"build", "draw", "export", "new", "train", "schema", "runs", "test", "predict"}
 """The others; those of the tutorial are run in their order, as a reader does."""
 
 
@@ -94,6 +96,7 @@ FENCES = [fence for path in FILES for fence in fences(path)]
 SOUND = [fence for fence in FENCES if fence.info == "yaml"]
 WRONG = [fence for fence in FENCES if fence.info.startswith("yaml wrong")]
 RECIPES = [fence for fence in FENCES if fence.info == "yaml recipe"]
+SPACES = [fence for fence in FENCES if fence.info == "yaml space"]
 NEEDING_FILES = [fence for fence in FENCES if fence.info == "yaml file"]
 """Specs that extend another file or need a plugin: a command that is shown checks them."""
 TUTORIALS = ("tutorial.md", "fine-tuning.md")
@@ -171,7 +174,14 @@ def keys_of(schema: Any) -> Iterator[str]:
 
 def test_every_example_is_of_a_kind_that_is_checked() -> None:
     kinds = {fence.info for fence in FENCES if "yaml" in fence.info or "yml" in fence.info}
-    assert kinds <= {"yaml", "yaml file", "yaml recipe", "yaml wrong", *(f"yaml wrong {code}" for code in CODES)}
+    assert kinds <= {
+        "yaml",
+        "yaml file",
+        "yaml recipe",
+        "yaml space",
+        "yaml wrong",
+        *(f"yaml wrong {code}" for code in CODES),
+    }
     assert SOUND
     assert WRONG
     checked = {word for one in CHECKED for word in shlex.split(one.command) if one.command.startswith("archspec check")}
@@ -248,17 +258,20 @@ def test_a_tutorial_holds_from_its_first_line_to_its_last(page: str, least: int,
             steps = [(command, "", output) for command, _, output in (part.partition("\n") for part in parts)]
         for command, code, output in steps:
             words = shlex.split(command)[1:] if command else ["-c", code]
-            program = ["-m", "archspec"] if command.startswith("archspec ") else []
-            done = subprocess.run(
-                [sys.executable, *program, *words],
-                cwd=tmp_path,
-                env=environment,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                encoding="utf-8",
-                timeout=300,
-            )
+            if command.startswith(("archspec train", "archspec test", "archspec predict", "archspec build")):
+                done = run_forked(words, tmp_path, together=True, COLUMNS="100")
+            else:
+                program = ["-m", "archspec"] if command.startswith("archspec ") else []
+                done = subprocess.run(
+                    [sys.executable, *program, *words],
+                    cwd=tmp_path,
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    encoding="utf-8",
+                    timeout=300,
+                )
             pattern = re.escape(without_figures(output)).replace("…\\\n", "(?:.*\n)*")  # whole lines are left out
             assert re.fullmatch(pattern, without_figures(done.stdout)), f"{command or code}\n{done.stdout}"
             assert done.returncode == ("error[" in output)
@@ -310,6 +323,12 @@ def test_a_public_docstring_names_every_argument(path: str) -> None:
         arguments = [name for name in inspect.signature(function).parameters if name != "self"]
         said = re.findall(r"^    (\w+): ", doc.partition("Args:\n")[2].partition("\n\n")[0], re.M)
         assert said == arguments, function
+
+
+@pytest.mark.parametrize("fence", SPACES, ids=lambda fence: fence.id)
+def test_an_example_of_a_space_is_one_of_resnet(fence: Fence) -> None:
+    content = source.read(fence.text.encode(), "space.yaml")
+    assert isinstance(read_space(content, dict(load("imagenet/resnet").plan.vars)), Space)
 
 
 @pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")

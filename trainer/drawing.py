@@ -18,12 +18,14 @@ from trainer.input.loaders import Stream
 
 DRAWS = 7
 """How often the augmentation of an image is drawn."""
-_TILE, _TALL = 160, 206
+_TILE, _TALL = 160, 212
+_INCHES = 1.15
+"""The width of one of several images: six of them, in letters of 6 points, fill a page."""
 NUMBERED = 20
 """Up to how many classes a confusion matrix is written out."""
 NAMED = 100
 """Up to how many classes each is named; of more, so many."""
-LONGEST_NAME, LONGEST_LINE = 24, 28
+LONGEST_NAME, LONGEST_LINE = 24, 22
 """How many characters of a class's name, and of a line above an image, are shown."""
 
 
@@ -43,6 +45,11 @@ def files_at(part: InMemory | Stream, positions: list[int]) -> list[str]:
     """What some images of a part are called: the paths of their files, or their numbers, as in `predictions.csv`."""
     names = part.names if isinstance(part, InMemory) else part.files.paths
     return [names[position] if names else f"image {position}" for position in positions]
+
+
+def unit_of(part: InMemory | Stream) -> str:
+    """What a part holds, in a word."""
+    return "images" if not isinstance(part, InMemory) or part.are_images else "samples"
 
 
 def curves(
@@ -141,8 +148,12 @@ def grid(
 ) -> None:
     """uint8 images `(N, C, H, W)`, one at least, side by side, each below its title of three lines at most.
 
+    Samples that are no images are not drawn.
+
     There are up to `columns` in a row, and rows are about equally long. A `legend` says what colours stand for.
     """
+    if images.dtype != torch.uint8:
+        return
     rows = math.ceil(len(images) / columns)
     columns = math.ceil(len(images) / rows)
     lines = max(len(text.splitlines()) for text in titles)
@@ -150,8 +161,12 @@ def grid(
     titles = ["\n".join(short(line, LONGEST_LINE) for line in text.splitlines()) for text in titles]
     # one picture of all: a part of a figure for each would take matplotlib seconds
     whole = torch.full((tall * rows, _TILE * columns, 3), 255, dtype=torch.uint8)
-    with fonts_for([*titles, *(name for name, _ in legend)]):
-        figure, (axes,) = figure_of(1.5 * columns, 1.5 * tall / _TILE * rows + (0.8 if legend else 0.4), 1)
+    names = [(short(name, LONGEST_NAME), colour) for name, colour in legend]
+    with fonts_for([*titles, *(name for name, _ in names)]):
+        entry = 0.45 + 0.075 * max((len(name) for name, _ in names), default=0)  # inches
+        beside = min(len(names), max(1, int(_INCHES * columns / entry)))
+        below = 0.16 * math.ceil(len(names) / beside) + 0.15 if names else 0.0
+        figure, (axes,) = figure_of(_INCHES * columns, _INCHES * tall / _TILE * rows + 0.3 + below, 1)
         tiles = functional.resize(images.cpu(), [_TILE - 8, _TILE - 8], InterpolationMode.NEAREST).permute(0, 2, 3, 1)
         for number, (tile, text) in enumerate(zip(tiles, titles, strict=True)):
             top, left = tall * (number // columns) + tall - _TILE, _TILE * (number % columns)
@@ -161,9 +176,8 @@ def grid(
         if legend:
             from matplotlib.patches import Patch
 
-            patches = [Patch(color=colour, label=short(name, LONGEST_NAME)) for name, colour in legend]
-            place = {"loc": "outside lower center", "ncols": min(len(patches), 2 * columns), "frameon": False}
-            figure.legend(handles=patches, fontsize=8, **place)
+            patches = [Patch(color=colour, label=name) for name, colour in names]
+            figure.legend(handles=patches, fontsize=7, loc="outside lower center", ncols=beside, frameon=False)
         axes.set_title(title, fontsize=9)
         axes.axis("off")
         save(figure, file)

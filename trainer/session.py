@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,23 +17,26 @@ from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
+from archspec.recipe.outputs import MAIN
 from archspec.views import graph
 from trainer.errors import Diverged, OutOfMemory
 from trainer.input.augment_batch import Augmentation
 from trainer.input.files import content_fingerprint
 from trainer.input.loaders import Stream, explain_dead_workers, loader
+from trainer.input.vectors import moments_shape
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
 from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Trained, evaluate, load_network, test_values
+from trainer.runs.evaluation import Trained, evaluate, evaluate_outputs, load_network, values_of_outputs
 from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
 from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.memory_need import estimate
 from trainer.runs.monitor import TrainingMonitor
+from trainer.runs.vectors import feature_table
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
 from trainer.steps.freezing import Freezing
@@ -89,6 +92,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "data": job.data.name,
         "task": job.task.name,
         "classes": list(job.data.class_names),
+        "form": None if job.data.samples is None else job.data.known_form.to_dict(),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
@@ -100,6 +104,8 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "machine": asdict(group.devices),
     }
     environment |= run_folders.environment()
+    if (table := feature_table(job.data, job.train, moments_shape(job.spec.plan))) is not None:
+        run_folders.write_table(folder / "features.csv", table)
     run_folders.write_json(folder / "environment.json", environment)
     _draw_graph(job, folder)
     return Run(folder, environment, None)
@@ -330,19 +336,23 @@ def _evaluate_and_save(
     """Evaluate the best weights on the test set and write the results."""
     trained = load_network(run, device)
     evaluating: dict[str, Any] = {"batch_size": job.task.evaluation_batch(job.recipe), "workers": options.workers}
-    evaluation = evaluate(trained.module, job.test, progress=options.progress, **evaluating)
+    outputs = evaluate_outputs(trained.module, job.test, progress=options.progress, **evaluating)
+    evaluation = outputs[MAIN]
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
         validation = evaluate(trained.module, job.validation, **evaluating)
         trained = replace(trained, score=validation.metrics[job.task.metric.name])
-    result = _result(job, run, monitor, trained, evaluation)
+    result = _result(job, run, monitor, trained, outputs)
     result.write()
     for name, rows in evaluation.tables(job.data.class_names).items():
         if name == PREDICTIONS:
             files = job.test.files.paths if isinstance(job.test, Stream) else job.test.files
-            rows = [[first, *row] for first, row in zip(["file", *files], rows, strict=True)]
+            first_heading = "file" if job.data.samples is None else "row"
+            rows = [[first, *row] for first, row in zip([first_heading, *files], rows, strict=True)]
+        elif name == "classes":
+            rows = [list(map(job.data.worded, rows[0])), *rows[1:]]
         run_folders.write_table(run.folder / f"{name}.csv", rows)
     for note in evaluation.notes(job.data.class_names):
-        print(escape(f"note: {note}"), file=sys.stderr, flush=True)
+        print(escape(f"note: {job.data.worded(note)}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)
@@ -367,13 +377,15 @@ def _draw(job: Job, folder: Path, evaluation: Evaluation) -> None:
         print(f"note: the pictures of {folder} are not drawn: {error}", file=sys.stderr, flush=True)
 
 
-def _result(job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, evaluation: Evaluation) -> Result:
+def _result(
+    job: Job, run: Run, monitor: TrainingMonitor, trained: Trained, outputs: Mapping[str, Evaluation]
+) -> Result:
     return Result(
         **{name: run.recorded(name) for name in ("name", "spec", "variant", "data", "seed")},
         epochs=monitor.count,
         params=job.spec.plan.params,
         macs=job.spec.plan.macs,
-        metrics={job.task.metric.log_name: trained.score, **test_values(job.task, evaluation)},
+        metrics={job.task.metric.log_name: trained.score, **values_of_outputs(job.task, outputs)},
         task=job.task.name,
         best_epoch=trained.epoch or monitor.count,
         seconds=monitor.seconds,

@@ -20,22 +20,30 @@ if TYPE_CHECKING:
 
 
 def find_model(
-    name: str, out: Path, variant: str | None, settings: tuple[str, ...], origin: str | None, *, weights: bool
+    name: str,
+    out: Path,
+    variant: str | None,
+    settings: tuple[str, ...],
+    origin: str | None,
+    *,
+    weights: bool,
+    aux: bool,
 ) -> Model:
     """What a person names: a run's folder, a spec's file or name, or a run's name below `out`.
 
-    `weights` says whether they are wanted: without, torch is not imported. Raises `SpecError` and `UsageError`.
+    `weights` says whether they are wanted: without, torch is not imported. Auxiliary
+    classifiers are left out unless `aux`. Raises `SpecError` and `UsageError`.
     """
     run = _find_run(name, out)
     if run is None:
-        return _of_spec(load(name, variant, set=settings), origin, weights=weights)
+        return _of_spec(load(name, variant, set=settings), origin, weights=weights, aux=aux)
     for option, given in (("--variant", variant), ("--set", settings), ("--weights", origin)):
         if given:
             raise UsageError(
                 f"{option} does not go with a run: {escape_line(str(run.folder))} has its own spec and weights",
                 help="export its spec with other weights: name the spec, and give --weights",
             )
-    return _of_run(run, weights=weights)
+    return _of_run(run, weights=weights, aux=aux)
 
 
 def _find_run(name: str, out: Path) -> Run | None:
@@ -57,9 +65,9 @@ def _find_run(name: str, out: Path) -> Run | None:
     return find(name, out)
 
 
-def _of_spec(spec: Spec, origin: str | None, *, weights: bool) -> Model:
+def _of_spec(spec: Spec, origin: str | None, *, weights: bool, aux: bool) -> Model:
     echo_notes(spec.notes)
-    spec = spec.without_aux()
+    spec = spec if aux else spec.without_aux()
     images = _images_of_recipe(spec)
     if origin is not None and weights:
         from archspec.weights.origins import metadata_of
@@ -84,8 +92,9 @@ def _name(spec: Spec) -> str:
     return stem if variant is None else variant if variant.startswith(stem) else f"{stem}-{variant}"
 
 
-def _of_run(run: Run, *, weights: bool) -> Model:
-    spec = load(str(run.folder / "spec.yaml")).without_aux()
+def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
+    spec = load(str(run.folder / "spec.yaml"))
+    spec = spec if aux else spec.without_aux()
     classes = run.environment.get("classes")
     if not weights:
         return Model(spec, "", _images({"classes": classes}, spec), spec.build, name=run.folder.name)

@@ -53,14 +53,14 @@ def as_table(plan: Plan, *, by: str = "block", depth: int | None = None) -> Tabl
     """The rows with exact figures: MACs, and bytes that are kept."""
     total = _total(plan)
     headings = ["path", "kind", "level", "times", "file", "line", "output", "params", "params_share", "macs"]
-    headings += ["macs_share", "kept", "kept_share", "receptive_field", "stride"]
+    headings += ["macs_share", "kept", "kept_share", "receptive_field", "stride", "shared_with"]
     rows = []
     for row in summary(plan, by=by, depth=depth):
         shares = {name: _share(getattr(row, name), total[name]) for name in total}
         figures = [str(row.params), shares["params"], str(row.macs), shares["macs"], str(row.kept), shares["kept"]]
         places = [row.path, row.kind, str(row.level), str(row.times), row.file, str(row.line), show(row.output)]
-        rows.append([*places, *figures, row.receptive_field, row.stride])
-    return Table(headings, rows, "<<>><>" + "<" + ">" * 8)
+        rows.append([*places, *figures, row.receptive_field, row.stride, row.shared_with or ""])
+    return Table(headings, rows, "<<>><>" + "<" + ">" * 8 + "<")
 
 
 def as_json(plan: Plan, spec: str, *, by: str = "block", depth: int | None = None) -> dict[str, Any]:
@@ -90,6 +90,7 @@ def _cells(row: SummaryRow, plan: Plan, total: dict[str, int], *, narrow: bool) 
     name = ".".join(parent[-row.depth :]) if row.depth else row.path
     label = f"{'  ' * row.level}{escape_line(name)}{f' ×{row.times}' if row.times > 1 else ''} {row.kind}"
     params = show_macs_in_column(row.params) if narrow else f"{row.params:,}"
+    params = params if row.shared_with is None else f"of {escape_line(row.shared_with)}"
     macs = "-" if row.aux else show_macs_in_column(row.macs)
     shares = (_percent(row.params, total["params"]), "-" if row.aux else _percent(row.macs, total["macs"]))
     figures = [params, shares[0], macs, shares[1], show_bytes(row.kept), row.receptive_field, row.stride]

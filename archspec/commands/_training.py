@@ -54,8 +54,8 @@ class DataOptions:
     """Options of how data sets are found and read."""
 
     folder: Path
-    num_classes_given: bool
-    """Whether `num_classes` was given, and does not follow the data set."""
+    given: frozenset[str]
+    """The variables that were given, and do not follow the data set."""
     download: bool
     skip_unreadable: bool
     cache: DataCache
@@ -70,7 +70,8 @@ class DataOptions:
             lambda: prepare(
                 spec,
                 self.folder,
-                self.num_classes_given,
+                "num_classes" in self.given,
+                features_given="features" in self.given,
                 download=self.download,
                 skip_unreadable=self.skip_unreadable,
                 devices=group.devices,
@@ -96,8 +97,8 @@ def train_all(
         count = f"{number}/{total}: " if total > 1 else ""
         seed = f", seed {job.recipe.seed}" if repeat > 1 else ""
         click.echo(
-            f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} images to "
-            f"train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
+            f"{count}{plan.title}, {plan.params:,} parameters, on {job.data.name}{seed}: {len(job.train):,} "
+            f"{job.data.worded('images')} to train with, {len(job.validation):,} to validate, {len(job.test):,} to test"
         )
         for line in job.described():
             click.echo(escape(line))
@@ -130,12 +131,12 @@ def rehearse_all(specs: Sequence[Spec], source: DataOptions, out: Path, options:
 
     for job in _jobs(specs, source, options):
         _say_memory(job, options.group, always=False)
-        found = rehearse(job, options.group, options.workers)
+        found, unit = rehearse(job, options.group, options.workers), job.data.worded("images")
         click.echo(
             f"{job.spec.plan.title}, {job.spec.plan.params:,} parameters, on {job.data.name}, on {found.device}\n"
             f"  loss of the first batch   {found.loss:.4f}\n"
             f"  a batch of {job.recipe.batch_size:<14} {1e3 * found.batch_seconds:,.1f} ms "
-            f"({job.recipe.batch_size / found.batch_seconds:,.0f} images/s); the first one {_time(found.first_seconds)}"
+            f"({job.recipe.batch_size / found.batch_seconds:,.0f} {unit}/s); the first one {_time(found.first_seconds)}"
         )
         if found.validations:
             click.echo(f"  a validation              {_time(found.validation_seconds)}")

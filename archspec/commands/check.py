@@ -69,10 +69,9 @@ def command(
         status = max(status, 1 if checked.diagnostics else 0)
     if output_format == "json":
         found = [result(plan, spec) | (_layers(plan) if layers else {}) for spec, plan in plans]
-        hides = {one: hidden[one].to_dict() for one in errors if one in hidden}
-        more = [one.to_dict() | {"hides": hides.get(one)} for one in errors]
-        known = {"partial": [one.to_dict() for one in partial]} if errors else {}
-        click.echo(json.dumps({"results": found, "errors": more, **known}, indent=2))
+        wrong = [one.to_dict() | ({"hides": hidden[one].to_dict()} if one in hidden else {}) for one in errors]
+        known = {"partial": [one.to_dict() for one in partial]} if partial else {}
+        click.echo(json.dumps({"results": found, "errors": wrong, **known}, indent=2))
     else:
         for text in _texts([plan for _, plan in plans], layers):
             click.echo(text)
@@ -85,8 +84,8 @@ def command(
 
 def _partial_of_text(name: str) -> tuple[PartialPlan, ...]:
     """What is known of a file that is not YAML."""
-    from archspec.editing import check_text
     from archspec.language import finder
+    from archspec.spec import check_text
 
     found = finder.find(name)
     return check_text(found.read(), found.path).partial

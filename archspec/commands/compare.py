@@ -61,7 +61,7 @@ def command(
     FIGURE is params, macs, kept, inference, training, layers, depth or field, or what runs measure: test_accuracy,
     images_per_second and others. A plot's line joins the networks that no other one beats in both figures (Pareto).
     """
-    metrics, best = _runs(out)
+    metrics, best, larger = _runs(out)
     shown = _shown() | metrics
     for name in filter(None, (sort and sort.removeprefix("-"), x, y)):
         if name not in shown:
@@ -86,8 +86,11 @@ def command(
     _echo(rows, shown, output_format)
     if plot is not None:
         known = next((name for name in metrics if any(row[name] is not None for row in rows)), "params")
-        _draw(rows, plot, (x, y or known), shown, metrics)
+        _draw(rows, plot, (x, y or known), shown, larger)
         click.echo(f"drawn: {escape_line(str(plot))}", err=True)
+        for row in rows:
+            if lacking := [name for name in (x, y or known) if row[name] is None]:
+                click.echo(f"note: {escape_line(row['label'])} has no {lacking[0]} and is not drawn", err=True)
     note_measured()
 
 
@@ -122,16 +125,18 @@ def _row(spec: Spec, best: dict[tuple[Any, ...], Result], metrics: Shown) -> dic
     return result(plan, spec.file) | named | figures | {name: measured.get(name) for name in metrics}
 
 
-def _runs(out: Path) -> tuple[Shown, dict[tuple[Any, ...], Result]]:
-    """What runs measure, and each network's best finished run, by its file's name, variant and figures."""
+def _runs(out: Path) -> tuple[Shown, dict[tuple[Any, ...], Result], set[str]]:
+    """What runs measure, each network's best finished run by file, variant and figures, and what is best large."""
     if not out.is_dir():
-        return {}, {}
+        return {}, {}, set()
     from archspec.commands.runs import metrics_of
     from trainer.runs.folders import list_runs
 
     runs = list_runs(out, lambda message: click.echo(escape(f"note: {message}"), err=True))
     if not runs:
-        return {}, {}
+        return {}, {}, set()
+    measured = [one for run in runs if run.result is not None for one in run.task.metrics]
+    larger = {name for one in measured if one.mode == "max" for name in (one.log_name, one.test_name)}
     metrics = metrics_of(runs) | {"images_per_second": ("images/s", lambda v: f"{v:,.0f}")}
     best: dict[tuple[Any, ...], Result] = {}
     for run in runs:
@@ -140,7 +145,7 @@ def _runs(out: Path) -> tuple[Shown, dict[tuple[Any, ...], Result]]:
         key = (Path(one.spec).name, one.variant, one.params, one.macs)
         if key not in best or _is_better(one, best[key], run.task.metric):
             best[key] = one
-    return metrics, best
+    return metrics, best, larger | {"images_per_second"}
 
 
 def _is_better(one: Result, other: Result, metric: Any) -> bool:
@@ -177,7 +182,7 @@ def _echo(rows: list[dict[str, Any]], figures: Shown, output_format: str) -> Non
     echo_table(Table(headings, cells, "<" * (1 + exact) + ">" * len(shown), spare=spare), output_format)
 
 
-def _draw(rows: list[dict[str, Any]], file: Path, axes: tuple[str, str], shown: Shown, metrics: Shown) -> None:
+def _draw(rows: list[dict[str, Any]], file: Path, axes: tuple[str, str], shown: Shown, larger: set[str]) -> None:
     """Two figures against each other, with a line through those that no other network beats in both."""
     from archspec.views.pareto import best, draw
 
@@ -185,5 +190,4 @@ def _draw(rows: list[dict[str, Any]], file: Path, axes: tuple[str, str], shown: 
     points = [(row[x], row[y], row["label"]) for row in rows if row[x] is not None and row[y] is not None]
     if not points:
         raise UsageError(f"no network has both `{x}` and `{y}`: there is nothing to draw")
-    larger = y in metrics and not any(word in y for word in ("loss", "error"))
-    draw(points, best(points, larger=larger), file, (shown[x][0], shown[y][0]))
+    draw(points, best(points, larger=(x in larger, y in larger)), file, (shown[x][0], shown[y][0]))

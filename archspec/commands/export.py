@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("spec", metavar="SPEC|RUN")
-@click.option("--to", "target", required=True, metavar="FORMAT", help="The format; `--to list` shows those there are.")
+@click.option("--to", "target", metavar="FORMAT", help="The format: onnx, torch (.pt2), safetensors, ….")
 @click.option(
     "-o",
     "--output",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 @plugin_option
 def command(
     spec: str,
-    target: str,
+    target: str | None,
     output: str | None,
     variant: str | None,
     settings: tuple[str, ...],
@@ -78,23 +78,20 @@ def command(
 ) -> None:
     """Write SPEC, or RUN with its best weights, class names and normalisation, as a file that works without archspec.
 
-    A file is read back, run and compared with the network before it gets its name. Auxiliary classifiers are left out.
+    A file is read back, run and compared with the network before it gets its name. Auxiliary classifiers are left
+    out, but of Python, which is made of the spec alone.
     """
     from archspec import exports
 
-    if target == "list":
-        for name in exports.names():
-            click.echo(f"{name:<12} {exports.load(name).doc}")
-        return
     try:
-        format = exports.load(target)
+        format = exports.load(target or "")
         options = exports.Options(dynamic, normalize, _say)
         _check_options(format, options, origin, output, output_format)
         format.check()
         from archspec.commands._models import find_model
         from archspec.plan.inputs import require_one_input
 
-        model = find_model(spec, out, variant, settings, origin, weights=format.holds_weights)
+        model = find_model(spec, out, variant, settings, origin, weights=format.holds_weights, aux=format.keeps_aux)
         require_one_input(
             model.plan, "archspec export writes", "in Python, export what `archspec.load(…).build()` gives"
         )

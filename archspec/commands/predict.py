@@ -1,29 +1,32 @@
-"""`archspec predict`: what a trained network says of images."""
+"""`archspec predict`: what a trained network says of images, or of the rows of tables."""
 
 from __future__ import annotations
 
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from archspec.commands._common import plugin_option
-from archspec.foundation.errors import escape, escape_line
+from archspec.foundation.errors import UsageError, escape, escape_line
+
+if TYPE_CHECKING:
+    from trainer.runs.folders import Run
 
 
 @click.command("predict")
 @click.argument("run")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE|TABLE...", type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many classes to show.")
 @click.option(
     "--save",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write predictions that are images there: the masks of a segmentation, over no other file.",
+    help="Write there the masks of a segmentation, or each table with its predictions, over no other file.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
@@ -40,11 +43,17 @@ def command(run: str, images: tuple[Path, ...], top: int, save: Path | None, out
     """Say what each IMAGE shows by the best weights of RUN, a run's folder or its name below --out.
 
     In place of a folder, the images in it and in its subfolders are taken. Images that cannot be read are named,
-    and make the exit status 2.
+    and make the exit status 2. Of a run that was trained with a table or arrays, what is predicted is the rows of
+    tables or arrays, whose columns are those of the run.
     """
     from trainer.runs.folders import find
 
     found = find(run, out)
+    if not found.has_images:
+        from trainer.runs.row_prediction import predict_rows
+
+        _show_rows(found, predict_rows(found, images, top), save, output_format)
+        return
     from trainer.runs.prediction import find_images, predict
 
     files = find_images(images)
@@ -64,6 +73,55 @@ def command(run: str, images: tuple[Path, ...], top: int, save: Path | None, out
         click.echo(escape(f"error: {image} cannot be read: {message}"), err=True)
     if errors:
         raise SystemExit(2)
+
+
+def _show_rows(
+    run: Run, rows: Iterator[tuple[Path, int, Mapping[str, str], dict[str, Any]]], save: Path | None, output_format: str
+) -> None:
+    """Print the predictions of rows, and with `save` write each table with its predictions."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    results: list[dict[str, Any]] = []
+    saved: dict[Path, list[dict[str, Any]]] = {}
+    for number, (file, row, cells, answer) in enumerate(rows):
+        if save is not None:
+            own = cells or {"row": str(row)}
+            added = {name if name not in own else f"{name} predicted": one for name, one in _flat(answer).items()}
+            saved.setdefault(file, []).append({**own, **added})
+        if output_format == "json":
+            results.append({"file": str(file), "row": row, **answer})
+        elif output_format == "csv":
+            flat = {"file": file, "row": row} | _flat(answer)
+            if number == 0:
+                writer.writerow(flat)
+            writer.writerow(flat.values())
+        else:
+            click.echo(escape(f"{file}, row {row}: {run.task.describe(answer)}"))
+    if output_format == "json":
+        click.echo(json.dumps({"results": results, "errors": []}, indent=2))
+    for file, lines in saved.items():
+        assert save is not None
+        click.echo(f"written: {_write_new(save, file.stem, lines)}", err=True)
+
+
+def _write_new(folder: Path, stem: str, lines: Sequence[Mapping[str, Any]]) -> Path:
+    """Write a table into a folder, over no other file. Raises `UsageError`."""
+    number = 1
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        while True:
+            target = folder / (f"{stem}.csv" if number == 1 else f"{stem}-{number}.csv")
+            try:
+                with open(target, "x", newline="", encoding="utf-8") as text:
+                    writer = csv.writer(text, lineterminator="\n")
+                    writer.writerow(lines[0])
+                    writer.writerows(line.values() for line in lines)
+                return target
+            except FileExistsError:
+                number += 1
+    except OSError as error:
+        raise UsageError(
+            f"cannot write into {folder}: {error.strerror}", help="choose another folder by --save"
+        ) from None
 
 
 def _readable(

@@ -12,7 +12,11 @@ from archspec.commands._common import format_option, plugin_option
 
 @click.command("test")
 @click.argument("run")
-@click.option("--data", metavar="FOLDER", help="Another folder of images to test on, or where the run's lies now.")
+@click.option(
+    "--data",
+    metavar="FOLDER|FILE",
+    help="Another folder of images, table or arrays to test on, or where the run's lie now.",
+)
 @click.option(
     "--data-folder", type=click.Path(path_type=Path), help="Where data sets lie, if no longer where they were."
 )
@@ -38,7 +42,12 @@ def command(run: str, data: str | None, data_folder: Path | None, out: Path, out
             if one.test_name in results
         ]
         measured.append(("test loss", f"{results['test_loss']:.4f}"))
+        what = "images" if trained.has_images else "samples"
         click.echo(
-            f"{trained.name}, {results['weights']}, on the {results['images']:,} test images of {results['data']}: "
+            f"{trained.name}, {results['weights']}, on the {results['images']:,} test {what} of {results['data']}: "
             f"{', '.join(f'{name} {value}' for name, value in measured)}"
         )
+        for output in results.get("outputs", ()):
+            keys = [(one, f"test_{output}_{one.name}") for one in trained.task.metrics]
+            shown = [f"{one.heading} {one.show(results[key])}" for one, key in keys if key in results]
+            click.echo(f"  {output}: {', '.join(shown)}, loss {results[f'test_{output}_loss']:.4f}")

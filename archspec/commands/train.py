@@ -181,7 +181,7 @@ def command(
     if variants and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
     if data is not None and resume is None:
-        settings = (*settings, f"train.data={data}")
+        settings = (*settings, f"train.data.name={json.dumps(data)}")
     if weights is not None:
         settings = (*settings, f"train.weights={json.dumps(weights)}")
     for key, given in (("partial", partial), ("adapt", adapt)):
@@ -218,8 +218,8 @@ def command(
         else:
             from trainer.runs.job import DataCache
 
-            given = any(setting.startswith(("num_classes=", "vars.num_classes=")) for setting in settings)
-            source = DataOptions(data_folder, given, download, skip_unreadable, DataCache(), name)
+            settable = frozenset(setting.partition("=")[0].removeprefix("vars.") for setting in settings)
+            source = DataOptions(data_folder, settable, download, skip_unreadable, DataCache(), name)
             if batch_size == ALL:
                 loaded = fit_batches(loaded, source, options)
             if dry_run or lr_find or profile:

@@ -28,6 +28,8 @@ def names() -> list[str]:
 
 def load(name: str) -> Format:
     """A format by its name. Raises `UsageError`."""
+    if not name:
+        raise UsageError("--to says in which format", help=f"there are {join_words(names())}")
     if name not in names():
         hint = did_you_mean(name, names(), cutoff=0.5) or f"there are {join_words(names())}"
         raise UsageError(f"there is no format `{name}`", help=hint)

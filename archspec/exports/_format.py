@@ -90,6 +90,8 @@ class Format(ABC):
     """Whether it may be written to a terminal or a pipe (`-o -`)."""
     holds_weights: bool = True
     """Whether its files hold weights; if not, it is made of the plan, without torch."""
+    keeps_aux: bool = False
+    """Whether auxiliary classifiers are part of its files, for training to go on with."""
     takes_options: bool = False
     """Whether `--dynamic` and `--normalize` mean anything to it."""
 

@@ -161,7 +161,7 @@ def _check_path(root: Mapping, setting: Setting) -> None:
     for count, key in enumerate(setting.keys):
         path = setting.keys[:count]
         if not isinstance(below, Mapping):
-            if (isinstance(below, Scalar) and below.value is None) or _is_option(path) or _is_choice(path):
+            if (isinstance(below, Scalar) and below.value is None) or _is_named(path) or _is_choice(path):
                 return
             what = "a list" if isinstance(below, List) else f"`{below.text}`"  # type: ignore[attr-defined]
             message = f"a dotted path leads through mappings, but `{'.'.join(path)}` is {what}"
@@ -243,7 +243,7 @@ def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = (), through: tup
     for key, (mark, value) in over.entries.items():
         below = base.get(key)
         here = (*path, key)
-        if _is_option(here) and isinstance(below, Scalar) and below.value is not None:
+        if _is_named(here) and isinstance(below, Scalar) and below.value is not None:
             below = Mapping(below.mark, {"name": (below.mark, below)})
         if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value, through):
             value = merge(below, value, here, through)
@@ -275,6 +275,11 @@ def _is_option(path: tuple[str, ...]) -> bool:
     from archspec.recipe import recipe
 
     return path[1] in recipe.OPTIONS
+
+
+def _is_named(path: tuple[str, ...]) -> bool:
+    """Whether a name alone is short for a mapping that holds it."""
+    return path == ("train", "data") or _is_option(path)
 
 
 def _exclusive_keys(path: tuple[str, ...]) -> Sequence[str]:

@@ -20,6 +20,7 @@ from archspec.recipe import (
     AUGMENTATIONS,
     LOSSES,
     OPTIMIZERS,
+    RESIZES,
     SCHEDULES,
     Clip,
     EarlyStopping,
@@ -108,6 +109,7 @@ def _tables() -> Iterator[tuple[Mapping[str, Any], Maker]]:
     yield OPTIMIZERS, _option("an optimizer", "optimizer")
     yield SCHEDULES, _option("a schedule", "schedule")
     yield LOSSES, _option("a loss", "loss")
+    yield RESIZES, _option("a way of resizing", "resize")
     yield AUGMENTATIONS, _augmentation
     yield CODES, _code
 
@@ -117,7 +119,7 @@ _CONSTANTS = {True: "The boolean true.", False: "The boolean false.", None: "Not
 
 def _keywords(table: Keywords, kind: str, owners: Mapping[str, str] | None = None) -> Iterator[tuple[Keywords, Maker]]:
     def make(word: str, keyword: Keyword) -> Meaning:
-        of = f", of `{owners[word]}`" if owners else ""
+        of = f", of {owners[word]}" if owners else ""
         facts = (("takes", keyword.takes + (", needed" if keyword.needed else "")),) if keyword.takes else ()
         return Meaning(word, kind + of, keyword.doc, facts=facts, examples=_example(keyword.example))
 
@@ -125,7 +127,12 @@ def _keywords(table: Keywords, kind: str, owners: Mapping[str, str] | None = Non
 
 
 def _owners(table: Keywords) -> dict[str, str]:
-    return {word: owner for owner, keyword in table.items() for word in keyword.companions}
+    """Of each companion, the forms that it belongs to."""
+    owners: dict[str, list[str]] = {}
+    for owner, keyword in table.items():
+        for word in keyword.companions:
+            owners.setdefault(word, []).append(owner)
+    return {word: "every merge" if len(forms) > 2 else join_words(forms) for word, forms in owners.items()}
 
 
 def _example(text: str, heading: str = "example") -> tuple[tuple[str, str], ...]:
@@ -135,7 +142,8 @@ def _example(text: str, heading: str = "example") -> tuple[tuple[str, str], ...]
 def _node_keyword(word: str, keyword: Keyword) -> Meaning:
     facts = [("takes", keyword.takes)]
     if keyword.companions:
-        facts.append(("its own key", join_words(keyword.companions)))
+        what = "its own key" if len(keyword.companions) == 1 else "its own keys"
+        facts.append((what, join_words(keyword.companions)))
     facts.append(("beside it", join_words(keyword.modifiers)))
     return Meaning(word, "a form of a node", keyword.doc, facts=tuple(facts), examples=_example(keyword.example))
 
@@ -187,7 +195,7 @@ def _option(kind: str, key: str) -> Maker:
         source = (("source", option.source),) if option.source else ()
         needed = "".join(f", {name}: {_SAMPLES[name]}" for name in option.required)
         written = f"{{name: {word}{needed}}}" if needed else word
-        example = f"train: {{{key}: {written}}}"
+        example = f"train: {{{key}: {written}{_BESIDE.get((key, word), '')}}}"
         return Meaning(word, f"{kind} of a recipe", option.doc, rows, source, _example(example))
 
     return make
@@ -195,6 +203,8 @@ def _option(kind: str, key: str) -> Maker:
 
 _SAMPLES = {"lr": "0.1", "milestones": "[10, 20]", "step_size": "10", "gamma": "0.9"}
 """Values of the arguments that options need, for examples."""
+_BESIDE = {("resize", "weights"): ", weights: 'torchvision:resnet18'"}
+"""What options need beside them, for examples."""
 
 
 def _augmentation(word: str, one: Any) -> Meaning:
@@ -234,7 +244,7 @@ def _uses(word: str) -> Iterator[tuple[str, str]]:
     for name in vocabulary.library_names():
         if _mentions(name, word) and word in (arguments := vocabulary.library_block(name).signature.by_name):
             yield name, describe_argument(arguments[word])
-    for table in (INITIALIZERS, OPTIMIZERS, SCHEDULES, LOSSES):
+    for table in (INITIALIZERS, OPTIMIZERS, SCHEDULES, LOSSES, RESIZES):
         for name, one in table.items():
             if word in one.arguments:
                 yield name, describe_schema(one.arguments[word])

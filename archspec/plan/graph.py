@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from archspec.foundation.errors import Frame, Mark
@@ -353,13 +354,14 @@ class _Walk:
         source = self.nodes[takes[0].inner].result if takes else source
         children = []
         parts: list[GraphPart] = []
+        starts = list(accumulate(group.split, initial=0))
         last = source
         for index, (key, child) in enumerate(group.children):
             path, module = (join_path(one, key) for one in (position.path, position.module))
             inner = _Position(path, module, id, (*position.calls, *frames_into(group, index)), aux, saved, shared)
             taken = source if group.is_merge else last
             if group.split:
-                parts.append(self.part(group, index, inner, source))
+                parts.append(self.part(group, starts[index : index + 2], inner, source))
                 taken = parts[-1].id
             children.append(self.add(child, inner, taken))
             last = children[-1].result
@@ -401,10 +403,9 @@ class _Walk:
             ports.append(GraphPort(load.saved, save.id if save else None))
         return tuple(reversed(ports))
 
-    def part(self, group: Group, index: int, position: _Position, source: int) -> GraphPart:
-        """What the branch of a number takes of a merge's input."""
-        start = sum(group.split[:index])
-        stop = start + group.split[index]
+    def part(self, group: Group, span: list[int], position: _Position, source: int) -> GraphPart:
+        """What a branch takes of a merge's input, from the first of two positions to before the second."""
+        start, stop = span
         output = (*group.input[: group.axis], stop - start, *group.input[group.axis + 1 :])
         common = (output, position.parent, position.calls, position.aux, group.mark)
         part = GraphPart(len(self.nodes), "split", position.path, (source,), *common, group.axis, start, stop)

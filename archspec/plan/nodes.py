@@ -51,6 +51,12 @@ class Layer:
     depth = 0  # levels of modules below it
     size = 1  # nodes
     layers = 1
+    loads = False  # whether a saved tensor is loaded in it
+
+    @property
+    def shares(self) -> bool:
+        """Whether it, or anything in it, is a module that several nodes are."""
+        return bool(self.share)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -83,6 +89,11 @@ class Wire:
     shared: ClassVar[Mapping[str, int]] = _NOTHING
     params = macs = depth = layers = 0
     size = 1
+    shares = False
+
+    @property
+    def loads(self) -> bool:
+        return self.kind == "load"
 
     @property
     def named_outputs(self) -> tuple[NamedOutput, ...]:
@@ -136,6 +147,10 @@ class Group:
     size: int = field(init=False)
     layers: int = field(init=False)
     depth: int = field(init=False)
+    loads: bool = field(init=False, repr=False)
+    """Whether a saved tensor is loaded anywhere in it."""
+    shares: bool = field(init=False, repr=False)
+    """Whether it, or anything in it, is a module that several nodes are."""
     named_outputs: tuple[NamedOutput, ...] = field(init=False, repr=False)
     """What it gives beside its output."""
     shared: Mapping[str, int] = field(init=False, repr=False, compare=False)
@@ -145,6 +160,7 @@ class Group:
         nodes = [node for _, node in self.children]
         params = macs = layers = depth = 0
         size = 1 + 2 * (len(self.takes) + len(self.gives))
+        loads, shares = bool(self.takes or self.gives), bool(self.share)
         shared = _NOTHING
         named_outputs: tuple[NamedOutput, ...] = ()
         for node in nodes:
@@ -152,6 +168,8 @@ class Group:
             macs += node.macs
             size += node.size
             layers += node.layers
+            loads = loads or node.loads
+            shares = shares or node.shares
             if node.depth > depth:
                 depth = node.depth
             if node.named_outputs:
@@ -174,6 +192,8 @@ class Group:
         give(self, "macs", macs)
         give(self, "size", size)
         give(self, "layers", layers)
+        give(self, "loads", loads)
+        give(self, "shares", shares)
         give(self, "depth", depth if own_body else depth + 1)
         give(self, "named_outputs", named_outputs)
 

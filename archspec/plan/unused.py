@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import Fault, Frame, Report
-from archspec.plan.nodes import Group, Node, Wire
 
 if TYPE_CHECKING:
     from archspec.plan.graph import Graph, GraphInput, GraphNode
@@ -44,7 +43,7 @@ def report_unused(graph: Graph, report: Report) -> None:
 
 def report_ports(graph: Graph, report: Report) -> None:
     """Report the tensors that a block takes and does not use, and those that it makes and nobody takes of it."""
-    from archspec.plan.graph import GraphWire  # known already, if a graph is
+    from archspec.plan.graph import GraphWire
 
     blocks = [group for group in graph.groups if group.takes or group.gives]
     if not blocks:
@@ -86,19 +85,3 @@ def _report_input(node: GraphInput, report: Report) -> None:
 
 def _is_own(frame: Frame) -> bool:
     return frame.mark is not None and not frame.mark.in_library
-
-
-def find_uses(root: Node) -> tuple[bool, bool]:
-    """Whether a saved tensor is loaded anywhere, for nothing else lets go of one; and whether nodes are shared."""
-    waiting, seen = [root], {id(root)}
-    loads = shares = False
-    while waiting:
-        node = waiting.pop()
-        loads = loads or (isinstance(node, Wire) and node.kind == "load")
-        loads = loads or (isinstance(node, Group) and bool(node.takes or node.gives))
-        shares = shares or bool(node.share)
-        for _, child in node.children if isinstance(node, Group) else ():
-            if id(child) not in seen:
-                seen.add(id(child))
-                waiting.append(child)
-    return loads, shares

@@ -1,8 +1,10 @@
 """The recipe of a training: its form, optimizers and augmentations, known without torch."""
 
 from archspec.recipe.augmentations import AUGMENTATIONS, AppliedAugmentation
+from archspec.recipe.columns import Columns
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option
+from archspec.recipe.outputs import Outputs
 from archspec.recipe.parts import Freeze, LrScale
 from archspec.recipe.recipe import (
     DEFAULTS,
@@ -39,6 +41,7 @@ __all__ = [
     "SCHEMA",
     "AppliedAugmentation",
     "Clip",
+    "Columns",
     "EarlyStopping",
     "Ema",
     "Freeze",
@@ -47,6 +50,7 @@ __all__ = [
     "Moments",
     "Optimizer",
     "Option",
+    "Outputs",
     "Recipe",
     "Resize",
     "Schedule",

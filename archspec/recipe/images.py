@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.source import Mapping, Value
 from archspec.recipe.recipe import Moments, Recipe
@@ -15,6 +15,9 @@ IMAGENET = Moments((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 def faults_in(train: Value | None, recipe: Recipe, input: Shape) -> Iterator[Fault]:
     """What is wrong with the images of a recipe, whose section is `train`, for a network's input."""
+    if len(input) != 3:
+        yield from _of_images_alone(train, recipe, input)
+        return
     moments = IMAGENET if recipe.normalize == "imagenet" else recipe.normalize
     if isinstance(moments, Moments) and {len(moments.mean), len(moments.std)} != {input[0]}:
         lengths = f"`train.normalize` gives {len(moments.mean)} for `mean` and {len(moments.std)} for `std`"
@@ -33,6 +36,29 @@ def faults_in(train: Value | None, recipe: Recipe, input: Shape) -> Iterator[Fau
             _place(train, "resize"),
             help=f"its `size` is {min(input[1:])} or more",
         )
+
+
+def _of_images_alone(train: Value | None, recipe: Recipe, input: Shape) -> Iterator[Fault]:
+    """What a recipe says of images, for a network that takes none."""
+    names = join_words(one.name for one in recipe.augment)
+    moments = recipe.normalize == "imagenet" or isinstance(recipe.normalize, Moments)
+    for key, said, what, cure in (
+        ("augment", bool(recipe.augment), f"changes images ({names})", "leave it out"),
+        ("resize", recipe.resize != Recipe.resize, "says how images are resized", "leave it out"),
+        (
+            "normalize",
+            moments,
+            "gives the mean and standard deviation of the channels of images",
+            "`normalize: data`, the default, standardises each feature by the training samples",
+        ),
+    ):
+        if said:
+            yield Fault(
+                "out-of-range",
+                f"`train.{key}` {what}, but the input of the network, {show(input)}, is no image",
+                _place(train, key),
+                help=cure,
+            )
 
 
 def _place(train: Value | None, key: str) -> Mark | None:

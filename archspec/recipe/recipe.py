@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type
 from archspec.foundation.arguments import REQUIRED, Argument, Schema, boolean, choice, either, integer, number
 from archspec.recipe import augmentations
 from archspec.recipe.augmentations import AppliedAugmentation
+from archspec.recipe.columns import DATA, Columns
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option, choose, refuse, section
+from archspec.recipe.outputs import OUTPUTS, Outputs
 from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 
 _CLASS_WEIGHTS: Schema = {
@@ -376,6 +378,7 @@ _LOSS_SCHEMA: Schema = {
     "else": choose(_LOSS.name, OPTIONS["loss"])
     | {"title": "a name, `{name: NAME, …}` with arguments, or a list of these"},
 }
+_NO_COLUMNS = Columns()
 _OPTIMIZER = Optimizer("adamw", {"lr": 1e-3, "weight_decay": 1e-4})
 
 
@@ -396,7 +399,15 @@ class Recipe:
             either({"type": "string"}, {"type": "null"}),
         ),
     ] = None
-    data: Annotated[str, _Key("a data set by its name, or the path of a folder of images")] = "digits"
+    data: Annotated[
+        str,
+        _Key(
+            "a data set by its name, or the path of a folder of images, a table or arrays; of a table also the columns "
+            "that are the `target`, that it does without (`ignore`), or that become a feature for each of their values "
+            "(`one_hot`)",
+            DATA,
+        ),
+    ] = "digits"
     epochs: Annotated[int | None, _Key("passes over the training images", integer(1))] = 10
     steps: Annotated[int | None, _Key("the number of the optimizer's steps, in place of `epochs`", integer(1))] = None
     batch_size: Annotated[int, _Key("images per batch", integer(1))] = 64
@@ -477,6 +488,14 @@ class Recipe:
             "a loss, with its arguments, or a list of several, each with a `factor`, which are added up", _LOSS_SCHEMA
         ),
     ] = _LOSS
+    outputs: Annotated[
+        Outputs | None,
+        _Key(
+            "outputs, by their names, that learn the same targets as the network's last one, `main`, each with the "
+            "weight of its loss; or of a table, each with a `target` of its own",
+            OUTPUTS,
+        ),
+    ] = None
     optimizer: Annotated[
         Optimizer, _Key("an optimizer, with its arguments", choose(_OPTIMIZER.name, OPTIONS["optimizer"]))
     ] = _OPTIMIZER
@@ -530,6 +549,8 @@ class Recipe:
     ] = "32-true"
     compile: Annotated[bool, _Key("whether `torch.compile` makes the network faster")] = False
     channels_last: Annotated[bool, _Key("whether images and weights lie in memory with their channels last")] = False
+    columns: Columns = _NO_COLUMNS
+    """What `data` says of the columns of a table, beside the name."""
 
     def __post_init__(self) -> None:
         if self.steps is not None:
@@ -548,6 +569,8 @@ class Recipe:
                 made[key] = form.from_dict(made[key])
         if isinstance(made.get("normalize"), Mapping):
             made["normalize"] = Moments.from_dict(made["normalize"])
+        if isinstance(made.get("data"), Mapping):
+            made |= {"columns": Columns.from_dict(made["data"]), "data": made["data"].get("name", cls.data)}
         made["augment"] = tuple(map(AppliedAugmentation.from_data, made.get("augment", ())))
         return cls(**made)
 
@@ -568,6 +591,8 @@ class Recipe:
         made["augment"] = [one.to_dict() for one in self.augment]
         if isinstance(self.normalize, Moments):
             made["normalize"] = self.normalize.to_dict()
+        if columns := made.pop("columns").to_dict():
+            made["data"] = {"name": self.data, **columns}
         steps = made.pop("steps")
         if steps is not None:
             del made["epochs"]
@@ -575,7 +600,7 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize")
+_LATER = ("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize", "outputs")
 """Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
 default."""
 
@@ -587,7 +612,7 @@ _CHOICES: dict[str, _Section | _Choice | None] = {
 }
 """What is meant where no name is written."""
 
-_FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale]] = {
+_FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale | Outputs]] = {
     "loss": Loss,
     "optimizer": Optimizer,
     "clip": Clip,
@@ -598,6 +623,7 @@ _FORMS: dict[str, type[_Section | _Choice | Freeze | LrScale]] = {
     "freeze": Freeze,
     "lr_scale": LrScale,
     "resize": Resize,
+    "outputs": Outputs,
 }
 
 DEFAULTS = Recipe().complete()

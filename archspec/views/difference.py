@@ -198,6 +198,8 @@ class _Comparison:
         elif isinstance(first, Group) and isinstance(second, Group):
             if first.kind == "aux":
                 arguments += _changed_values(first.arguments, second.arguments)
+            if first.is_merge:
+                arguments += _changed_values(_beside(first), _beside(second))
             self.children(first, second, old_path, new_path)
         if arguments:
             change = Change("changed", label, old_path, new_path, tuple(arguments))
@@ -325,6 +327,11 @@ def _match(olds: Sequence[Any], news: Sequence[Any]) -> Iterable[tuple[slice, sl
     first, second = ([numbers.setdefault(one, len(numbers)) for one in side] for side in (olds, news))
     for _, a, b, c, d in SequenceMatcher(None, first, second, autojunk=False).get_opcodes():
         yield slice(a, b), slice(c, d)
+
+
+def _beside(merge: Group) -> dict[str, Any]:
+    """What stands beside a merge."""
+    return {"split": list(merge.split) or None, "axis": merge.axis, "heads": merge.heads}
 
 
 def _changed_values(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:

@@ -9,17 +9,17 @@ Point = tuple[float, float, str]
 """Two figures of a network, and its name."""
 
 
-def best(points: Sequence[Point], *, larger: bool = False) -> list[Point]:
+def best(points: Sequence[Point], *, larger: tuple[bool, bool] = (False, False)) -> list[Point]:
     """Those that none beats in both figures (the Pareto front), by the first one.
 
     Args:
         points: The networks.
-        larger: Whether more is better in the second figure; of the first one, less is.
+        larger: Of each of the two figures, whether more is better.
     """
-    sign = -1 if larger else 1
+    first, second = (-1 if more else 1 for more in larger)
     front: list[Point] = []
-    for point in sorted(points, key=lambda one: (one[0], sign * one[1])):
-        if not front or sign * point[1] < sign * front[-1][1]:
+    for point in sorted(points, key=lambda one: (first * one[0], second * one[1])):
+        if not front or second * point[1] < second * front[-1][1]:
             front.append(point)
     return front
 

@@ -45,11 +45,26 @@ class SummaryRow:
     """How many of the last keys of its path are its own, not those of the part that it lies in."""
     times: int = 1
     """How many equal parts follow each other."""
+    shared_with: str | None = None
+    """The path of the part whose parameters it uses, where it has none of its own; they are counted there."""
     shape: tuple[Any, ...] = field(default=(), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types."""
-        names = ("path", "kind", "level", "times", "file", "line", "params", "macs", "kept", "aux", "is_leaf")
+        names = (
+            "path",
+            "kind",
+            "level",
+            "times",
+            "file",
+            "line",
+            "params",
+            "macs",
+            "kept",
+            "aux",
+            "is_leaf",
+            "shared_with",
+        )
         figures = {name: getattr(self, name) for name in names}
         return figures | {"output": list(self.output), "receptive_field": self.receptive_field, "stride": self.stride}
 
@@ -118,7 +133,18 @@ class _Summary:
         figures = (output, params, macs, kept, shown, stride, item.aux, leaf)
         shape = (params, macs, output, _kind(item), tuple((n.kind, n.output) for n in nodes) if group else ())
         own = len(item.path.split(".")) - (len(above.split(".")) if above else 0)
-        return SummaryRow(item.path, _kind(item), level, mark.text.name, mark.line, *figures, max(own, 0), shape=shape)
+        shared = _shared_with(item.path, layers)
+        row = SummaryRow(item.path, _kind(item), level, mark.text.name, mark.line, *figures, max(own, 0), shape=shape)
+        return replace(row, shared_with=shared) if shared else row
+
+
+def _shared_with(path: str, layers: list[GraphLayer]) -> str | None:
+    """The path of the part that one with this path is another use of; `None` where it has parameters of its own."""
+    first = next((layer for layer in layers if layer.layer.params), None)
+    if first is None or first.module == first.path:
+        return None
+    other = first.module.removesuffix(first.path.removeprefix(path))
+    return other if all(layer.module == other + layer.path.removeprefix(path) for layer in layers) else None
 
 
 def _kind(item: GraphItem) -> str:

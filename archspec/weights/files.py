@@ -65,13 +65,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         ```
     """
     path = os.fspath(path)
-    if not os.path.isfile(path):
-        reason = "it is no regular file" if os.path.exists(path) else "there is no such file"
-        raise UsageError(f"cannot read {path}: {reason}")
-    if not os.access(path, os.R_OK):
-        raise UsageError(f"cannot read {path}: this user may not read it")
-    if os.path.getsize(path) == 0:
-        raise UsageError(f"cannot read {path}: it is empty")
+    _check_readable(path)
     content = _read_safetensors(path) if path.endswith(SAFETENSORS) else _read_torch(path)
     state = _state_dict(content)
     if not isinstance(state, Mapping) or not state:
@@ -88,6 +82,17 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
                 help="load the file in Python, make it one (`to_dense()`, `dequantize()`), and save that",
             )
     return {name: value.detach() for name, value in state.items()}
+
+
+def _check_readable(path: str) -> None:
+    """Raises `UsageError` where there is nothing to read."""
+    if not os.path.isfile(path):
+        reason = "it is no regular file" if os.path.exists(path) else "there is no such file"
+        raise UsageError(f"cannot read {path}: {reason}")
+    if not os.access(path, os.R_OK):
+        raise UsageError(f"cannot read {path}: this user may not read it")
+    if os.path.getsize(path) == 0:
+        raise UsageError(f"cannot read {path}: it is empty")
 
 
 def _read_safetensors(path: str) -> Any:
@@ -159,6 +164,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         ```
     """
     path = os.fspath(path)
+    _check_readable(path)
     if path.endswith(SAFETENSORS):
         try:
             with safe_open(path, "pt") as file:
@@ -173,7 +179,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     state = content.get("state_dict")
     for name in ("mean", "std"):
         if isinstance(state, Mapping) and isinstance(value := state.get(name), Tensor):
-            found[name] = json.dumps(value.tolist())
+            found[name] = json.dumps(value.flatten().tolist())
     beside = os.path.join(os.path.dirname(os.path.abspath(path)), os.pardir, "environment.json")
     with contextlib.suppress(OSError, ValueError, AttributeError):
         with open(beside, encoding="utf-8") as file:

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import archspec
+from archspec.cli import cli
 from archspec.language.finder import bundled, variants
 
 NET = """archspec: 1
@@ -239,8 +241,8 @@ def test_list_and_explain_know_everything(run: Callable) -> None:
     for name in (*bundled(), *primitives(), *library_names(), "resnet152"):
         assert name in join_words
         if name in primitives() or name in library_names():
-            done = run("explain", name)
-            assert (done.returncode, done.stderr) == (0, "")
+            done = CliRunner().invoke(cli, ["explain", name])
+            assert (done.exit_code, done.stderr) == (0, "")
             assert done.stdout.startswith(f"{name}: ")
             assert "example" in done.stdout
     assert run("list", "blocks").stdout.startswith("Blocks:\n  bottleneck  ")

@@ -133,11 +133,14 @@ def test_a_plot_names_its_networks_and_axes(run: Callable, net: str, tmp_path: P
     assert (tmp_path / "out.svg").read_bytes() == again
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.just("net")), max_size=20), st.booleans())
-def test_the_line_joins_those_that_none_beats(points: list[Point], larger: bool) -> None:
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.just("net")), max_size=20),
+    st.tuples(st.booleans(), st.booleans()),
+)
+def test_the_line_joins_those_that_none_beats(points: list[Point], larger: tuple[bool, bool]) -> None:
     def beats(one: Point, other: Point) -> bool:
-        better = one[1] >= other[1] if larger else one[1] <= other[1]
-        return one[0] <= other[0] and better and one[:2] != other[:2]
+        better = [one[i] >= other[i] if more else one[i] <= other[i] for i, more in enumerate(larger)]  # type: ignore
+        return all(better) and one[:2] != other[:2]
 
     expected = {point for point in points if not any(beats(other, point) for other in points)}
     assert set(best(points, larger=larger)) == expected

@@ -58,6 +58,7 @@ def test_every_word_is_explained(word: str) -> None:
             "add",
             "add (a form of a node): The sum of the branches.\n\n"
             "takes: branches: a list, or a mapping that names them, or made by a `for` or by a `load` of several\n"
+            "its own keys: `split`, `axis`\n"
             "beside it: `name`, `repeat`, `when`, `init`, `recompute`, `share`\n\n"
             "example:\n  - add: {main: [relu, tanh], shortcut: []}\n",
         ),
@@ -119,10 +120,19 @@ def test_every_word_is_explained(word: str) -> None:
             "  step_sizes  a list of 2 values\n\nexample:\n  train: {optimizer: rprop}\n",
         ),
         (
+            "crop",
+            "crop (a way of resizing of a recipe): The shorter side is brought to `size` pixels, 8/7 of the input's if "
+            "not given, and the centre is cut out.\n\n"
+            "arguments:\n  size           an integer ≥ 1\n  interpolation  one of `bilinear`, `bicubic`\n\n"
+            "example:\n  train: {resize: crop}\n",
+        ),
+        (
             "step",
             "step (a schedule of a recipe): The rate is multiplied by `gamma` every `step_size` epochs.\n\n"
             "arguments:\n  step_size  an integer ≥ 1; required\n  gamma      a number > 0\n\n"
-            "example:\n  train: {schedule: {name: step, step_size: 10}}\n",
+            "example:\n  train: {schedule: {name: step, step_size: 10}}\n\n"
+            "step (an argument): Its meaning depends on what takes it.\n\n"
+            "where it stands:\n  slice  step between the positions that are kept; an integer ≥ 1; default 1\n",
         ),
         (
             "trivial_augment",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import archspec
+from archspec.commands._summary import as_text
 from archspec.language.finder import bundled
 from archspec.views.memory import kept_bytes
 from archspec.views.summary import BY, summary
@@ -43,14 +44,14 @@ head sequence             11  10               170    2%     160   <1%     64 B 
 total                         10             7,642  100%  1.88 M  100%   144 KB
 one sample in fp32: 118 KB in inference, 238 KB in training by SGD with momentum
 """
-CSV = """path,kind,level,times,file,line,output,params,params_share,macs,macs_share,kept,kept_share,receptive_field,stride
-stem,sequence,0,1,net.yaml,7,16×16×16,7472,0.9778,1880064,0.9999,143872,0.9996,15,2
-head,sequence,0,1,net.yaml,11,10,170,0.0222,160,0.0001,64,0.0004,all,-
+CSV = """path,kind,level,times,file,line,output,params,params_share,macs,macs_share,kept,kept_share,receptive_field,stride,shared_with
+stem,sequence,0,1,net.yaml,7,16×16×16,7472,0.9778,1880064,0.9999,143872,0.9996,15,2,
+head,sequence,0,1,net.yaml,11,10,170,0.0222,160,0.0001,64,0.0004,all,-,
 """
-MARKDOWN = """| path | kind | level | times | file | line | output | params | params_share | macs | macs_share | kept | kept_share | receptive_field | stride |
-| :-- | :-- | --: | --: | :-- | --: | :-- | --: | --: | --: | --: | --: | --: | --: | --: |
-| stem | sequence | 0 | 1 | net.yaml | 7 | 16×16×16 | 7472 | 0.9778 | 1880064 | 0.9999 | 143872 | 0.9996 | 15 | 2 |
-| head | sequence | 0 | 1 | net.yaml | 11 | 10 | 170 | 0.0222 | 160 | 0.0001 | 64 | 0.0004 | all | - |
+MARKDOWN = """| path | kind | level | times | file | line | output | params | params_share | macs | macs_share | kept | kept_share | receptive_field | stride | shared_with |
+| :-- | :-- | --: | --: | :-- | --: | :-- | --: | --: | --: | --: | --: | --: | --: | --: | :-- |
+| stem | sequence | 0 | 1 | net.yaml | 7 | 16×16×16 | 7472 | 0.9778 | 1880064 | 0.9999 | 143872 | 0.9996 | 15 | 2 |  |
+| head | sequence | 0 | 1 | net.yaml | 11 | 10 | 170 | 0.0222 | 160 | 0.0001 | 64 | 0.0004 | all | - |  |
 """
 
 
@@ -116,7 +117,7 @@ def test_rows_without_parts_sum_to_the_totals(name: str, by: str) -> None:
 
 def test_csv_is_a_table(run: Callable) -> None:
     table = list(csv.DictReader(io.StringIO(run("summary", "resnet50", "--by", "layer", "--format", "csv").stdout)))
-    assert {len(row) for row in table} == {15}
+    assert {len(row) for row in table} == {16}
     assert sum(int(row["params"]) for row in table if row["level"] == "0") == 25_557_032
 
 
@@ -142,3 +143,33 @@ def test_a_terminal_of_any_width_gets_whole_figures(width: int, net: str, tmp_pa
     assert "…" not in text
     (stem,) = (line for line in table if line.startswith("stem"))
     assert ("7,472" if width > 110 else "7.47 K") in stem
+
+
+SHARED = """archspec: 1
+name: Shared
+input: [8, 16, 16]
+defaults: {act: relu, norm: batch_norm}
+network:
+  - {resnet: {width: 8}, share: body}
+  - {resnet: {width: 8}, share: body}
+  - concat:
+      first: [{conv: {out: 8, kernel: 1}, share: head}]
+      second: [relu, {conv: {out: 8, kernel: 1}, share: head}]
+"""
+
+
+def test_a_further_use_of_a_shared_part_names_the_first(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(SHARED)
+    rows = summary(archspec.load(tmp_path / "net.yaml").plan)
+    assert [(row.path, row.params, row.shared_with) for row in rows] == [
+        ("0", 2 * 576 + 2 * 16, None),
+        ("1", 0, "0"),
+        ("2", 72, None),
+        ("2.first", 72, None),
+        ("2.first.0", 72, None),
+        ("2.second", 0, None),
+        ("2.second.0", 0, None),
+        ("2.second.1", 0, "2.first.0"),
+    ]
+    shown = as_text(archspec.load(tmp_path / "net.yaml").plan).splitlines()
+    assert [line.split()[4:6] for line in shown if " of " in line] == [["of", "0"], ["of", "2.first.0"]]

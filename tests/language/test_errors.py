@@ -129,6 +129,27 @@ def test_json_gives_the_same_as_data(run: Callable, tmp_path: Path) -> None:
                 "column": 20,
                 "path": "network.0.conv.kernal",
                 "help": "did you mean `kernel`?",
+                "hides": {"nodes": 1, "first_line": 4, "last_line": 4},
+            }
+        ],
+        "partial": [
+            {
+                "name": "net",
+                "variant": None,
+                "file": "net.yaml",
+                "input": [3, 32, 32],
+                "layers": [],
+                "unknown": [
+                    {
+                        "path": "0",
+                        "input": [3, 32, 32],
+                        "output": None,
+                        "wrong": True,
+                        "file": "net.yaml",
+                        "line": 4,
+                        "column": 5,
+                    }
+                ],
             }
         ],
     }

@@ -16,7 +16,7 @@ from archspec.language.names import COMPANION_WORDS, INCOMING, LOOP, MODIFIER_WO
 from archspec.layers.initializers import INITIALIZERS
 from archspec.layers.merges import MERGE_RULES
 from archspec.layers.registry import primitives
-from archspec.recipe import AUGMENTATIONS, LOSSES, OPTIMIZERS, SCHEDULES, SCHEMA
+from archspec.recipe import AUGMENTATIONS, LOSSES, OPTIMIZERS, RESIZES, SCHEDULES, SCHEMA
 from archspec.spec import from_dict
 
 FORMS = [
@@ -27,7 +27,7 @@ FORMS = [
     if isinstance(one, Keyword)
 ]
 REGISTRIES: list[Any] = [
-    *(CODES, CONSTANTS, FUNCTIONS, INITIALIZERS, MERGE_RULES, AUGMENTATIONS, LOSSES, OPTIMIZERS, SCHEDULES),
+    *(CODES, CONSTANTS, FUNCTIONS, INITIALIZERS, MERGE_RULES, AUGMENTATIONS, LOSSES, OPTIMIZERS, RESIZES, SCHEDULES),
     *(COMPANION_WORDS, INCOMING, LOOP, MODIFIER_WORDS, ROLES, NODE_WORDS, SCHEMA["properties"], FORMS),
 ]
 
@@ -47,7 +47,7 @@ def test_a_word_has_a_meaning(word: str) -> None:
         assert "REQUIRED" not in str(one)
 
 
-@pytest.mark.parametrize("word", [*INITIALIZERS, *OPTIMIZERS, *SCHEDULES, *LOSSES, *AUGMENTATIONS])
+@pytest.mark.parametrize("word", [*INITIALIZERS, *OPTIMIZERS, *SCHEDULES, *LOSSES, *RESIZES, *AUGMENTATIONS])
 def test_an_example_is_sound(word: str) -> None:
     (one,) = [one for one in meanings(word) if one.examples]
     ((_, text),) = one.examples

@@ -273,7 +273,7 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
     """However a spec is changed: what check takes, the schema takes, and no change makes check fail of itself."""
     taken = 0
     resolved = load(name).resolved
-    for mutant in mutants(resolved):
+    for mutant in mutants(resolved)[::4]:
         try:
             from_dict(mutant)
         except SpecError as error:
@@ -282,7 +282,7 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
         taken += 1
         errors = [(e.message, list(e.absolute_path)) for e in VALIDATOR.iter_errors(mutant)]
         assert not errors, (mutant, errors)
-    assert taken > 20
+    assert taken > 5
 
 
 @pytest.mark.slow
@@ -292,7 +292,7 @@ def test_every_form_is_taken_or_refused_as_check_does() -> None:
         r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))|the same tensor twice"
     )
     counts = {"taken": 0, "refused": 0}
-    for mutant in mutants(FORMS, [*ODD, *NEW])[::6]:
+    for mutant in mutants(FORMS, [*ODD, *NEW])[::12]:
         fits = VALIDATOR.is_valid(mutant)
         try:
             from_dict(mutant)
@@ -306,7 +306,7 @@ def test_every_form_is_taken_or_refused_as_check_does() -> None:
             continue
         assert fits, (mutant, [e.message for e in VALIDATOR.iter_errors(mutant)])
         counts["taken"] += 1
-    assert min(counts.values()) > 15
+    assert min(counts.values()) > 10
 
 
 def test_a_former_name_is_taken_and_said_to_be_one() -> None:

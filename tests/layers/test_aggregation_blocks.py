@@ -187,7 +187,9 @@ def test_deep_layer_aggregation_by_recursion_is_its_authors(levels: tuple[int, i
     spec = archspec.load(str(Path(__file__).parent / "dla.yaml"), vars=changes, set=["input=[3, 32, 32]"])
     trees = [
         Tree(level, channels, width, 2, keep)
-        for level, channels, width, keep in zip((*levels, 1), widths[1:-1], widths[2:], (False, True, True), strict=True)
+        for level, channels, width, keep in zip(
+            (*levels, 1), widths[1:-1], widths[2:], (False, True, True), strict=True
+        )
     ]
     base = [conv(3, 4, 7), conv(4, 4, 3), conv(4, 4, 3, 2)]
     head = [nn.AdaptiveAvgPool2d(1), nn.Conv2d(12, 5, 1), nn.Flatten()]

@@ -159,3 +159,18 @@ def test_powers_and_roots() -> None:
     images = torch.rand(2, 3) + 1
     for node, expected in (({"power": -1}, 1 / images), ({"power": 2}, images * images), ("sqrt", images**0.5)):
         torch.testing.assert_close(built([node], (3,))(images), expected)
+
+
+def test_branches_are_dropped_but_one_survives() -> None:
+    """Of three branches of ones, twos and fours, the mean of those that survive in each sample, with p = 0.6."""
+    spec = from_dict({"archspec": 1, "input": [3, 2, 2], "network": [{"branch_mean": {"branches": 3, "p": 0.6}}]})
+    ours = spec.build().train()
+    images = torch.tensor([1.0, 2.0, 4.0]).view(1, 3, 1, 1).expand(20_000, 3, 2, 2)
+    torch.manual_seed(0)
+    output = ours(images)
+    assert torch.equal(output, output[:, :, :1, :1].expand(-1, -1, 2, 2))
+    means = {(1, 2, 4): 7 / 3, (1, 2): 1.5, (1, 4): 2.5, (2, 4): 3.0, (1,): 1.0, (2,): 2.0, (4,): 4.0}
+    for survivors, mean in means.items():
+        share = 0.4 ** len(survivors) * 0.6 ** (3 - len(survivors)) + (0.6**3 / 3 if len(survivors) == 1 else 0)
+        assert abs((output[:, 0, 0, 0] - mean).abs().lt(1e-5).float().mean().item() - share) < 0.015
+    torch.testing.assert_close(ours.eval()(images[:2]), torch.full((2, 1, 2, 2), 7 / 3))

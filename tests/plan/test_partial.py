@@ -17,11 +17,10 @@ from fuzz import LINE_CHANGES
 from mutants import Writer
 
 from archspec.cli import cli
-from archspec.editing import check_text
 from archspec.layers.registry import primitives
 from archspec.plan.partial import PartialPlan
 from archspec.plan.plan import Plan
-from archspec.spec import Checked
+from archspec.spec import Checked, check_text
 from archspec.views.hints import Hint, hints
 
 HEAD = "archspec: 1\ninput: [3, 32, 32]\nvars: {width: 16}\nnetwork:\n"

@@ -58,6 +58,7 @@ PLAIN = {
 
 LATER = {
     "task": None,
+    "sampler": None,
     "monitor": None,
     "weights": None,
     "partial": False,
@@ -65,6 +66,7 @@ LATER = {
     "freeze": None,
     "lr_scale": None,
     "resize": {"name": "stretch"},
+    "outputs": None,
 }
 """Keys that came later: recipe.yaml holds them where they differ from this, so that older runs are still found."""
 
@@ -227,6 +229,8 @@ def values(schema: Schema) -> st.SearchStrategy[Any]:
             return st.none()
         case "string":
             return st.text(max_size=5)
+        case "object":
+            return st.dictionaries(st.text(max_size=5), values(schema["additionalProperties"]), min_size=1, max_size=3)
     raise AssertionError(schema)
 
 
@@ -262,7 +266,14 @@ AUGMENTS = st.one_of(
         for name, one in AUGMENTATIONS.items()
     ),
 )
+COLUMN = st.text(min_size=1, max_size=5)
+COLUMNS = st.lists(COLUMN, min_size=1, max_size=3)
 WHOLE = {
+    "data": st.text(max_size=5)
+    | st.fixed_dictionaries(
+        {"name": st.text(max_size=5), "target": COLUMN | st.lists(COLUMN, min_size=2, max_size=3)},
+        optional={"ignore": COLUMNS, "one_hot": COLUMNS},
+    ),
     "loss": choices("loss"),
     "optimizer": choices("optimizer"),
     "schedule": st.none() | choices("schedule"),
@@ -283,6 +294,7 @@ WHOLE = {
         min_size=1,
         max_size=3,
     ),
+    "outputs": st.none() | st.dictionaries(st.text(max_size=5), st.floats(0.1, 10), min_size=1, max_size=3),
     "normalize": st.booleans()
     | st.sampled_from(["data", "weights", "imagenet"])
     | st.fixed_dictionaries({"mean": st.just([0.5]), "std": st.just([0.25])}),
@@ -346,7 +358,8 @@ def fits(value: Any, hint: Any) -> bool:
 
 def test_defaults_fit_the_schema_and_every_key_has_one() -> None:
     assert list(validator(SCHEMA).iter_errors(DEFAULTS)) == []
-    assert set(SCHEMA["properties"]) == {one.name for one in fields(Recipe)} == set(keys(Recipe))
+    # `columns` is what `data` says beside the name
+    assert set(SCHEMA["properties"]) == {one.name for one in fields(Recipe)} - {"columns"} == set(keys(Recipe))
     assert {name: one.default for name, one in keys(Recipe).items() if name != "steps"} == PLAIN | LATER == DEFAULTS
 
 

@@ -156,3 +156,20 @@ def test_the_changes_account_for_every_parameter(name: str) -> None:
         assert grown == second.plan.params - first.plan.params, (first.variant, second.variant)
     for spec in specs:
         assert compare(spec.plan, spec.plan).changes == ()
+
+
+def test_what_stands_beside_a_merge() -> None:
+    tokens = ["tokens", {"linear": 12}]
+    attend = {"attend": {"query": [], "key": [], "value": []}, "split": "equal", "axis": 1}
+    assert changes([*tokens, {**attend, "heads": 2}], [*tokens, {**attend, "heads": 4}]) == [
+        {
+            "kind": "changed",
+            "what": "attend",
+            "old": "2",
+            "new": "2",
+            "arguments": {"heads": {"old": 2, "new": 4}},
+        }
+    ]
+    halves, third = ({"concat": ["relu", []], "split": sizes} for sizes in ([2, 1], [1, 2]))
+    (change,) = changes([halves], [third])
+    assert change["arguments"] == {"split": {"old": [2, 1], "new": [1, 2]}}

@@ -18,10 +18,14 @@ from fontTools.ttLib import TTFont
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from archspec.language.finder import bundled
+from archspec.layers.primitive import Primitive
+from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
-from archspec.spec import open_file
+from archspec.spec import from_dict, open_file
+from archspec.views.drawing.labels import family
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import SHAPE, SMALL, TITLE, Box, Rectangle
+from archspec.views.drawing.style import COLOURS
 from archspec.views.drawing.svg import svg
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -218,3 +222,12 @@ def test_a_picture_is_valid_xml_with_a_name_and_figures(name: str) -> None:
         assert root.findtext(f"{SVG}title") == plan.title
         assert (root.findtext(f"{SVG}desc") or "").endswith(plan.description)
         assert root.get("aria-label") == plan.title
+
+
+@pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
+def test_every_layer_has_a_colour(primitive: Primitive) -> None:
+    from archspec.foundation.source import plain, read
+
+    node = plain(read(primitive.examples[0].encode(), "example"))
+    spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})
+    assert family(spec.plan.layers[0].layer) in COLOURS

@@ -119,6 +119,30 @@ def test_fields_are_footprints_through_branches_dilations_and_scales(tmp_path: P
     assert held_to_gradients(spec.plan, spec.build(), turns=(0.4, 0.45, 0.5, 0.55)) > 6
 
 
+ALONG_AXES = """archspec: 1
+name: Along axes
+input: [3, 61, 48]
+network:
+  - conv: {out: 8, kernel: [5, 3], stride: [2, 1], padding: same}
+  - concat:
+      new: [conv: {out: 4, kernel: 3, padding: same}]
+      passed: []
+    split: equal
+  - slice: {start: 2, stop: 27, axis: 1, step: 3}
+  - concat:
+      left: [conv: {out: 8, kernel: 1}]
+      right: [avg_pool: {kernel: [1, 3], stride: 1}, pad: [0, 1]]
+    axis: 2
+  - conv: {out: 8, kernel: [1, 3], padding: [0, 1]}
+"""
+
+
+def test_fields_are_footprints_along_axes_and_in_parts(tmp_path: Path) -> None:
+    (tmp_path / "along.yaml").write_text(ALONG_AXES)
+    spec = archspec.load(str(tmp_path / "along.yaml"))
+    assert held_to_gradients(spec.plan, spec.build(), turns=(0.3, 0.4, 0.55, 0.7)) > 6
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",

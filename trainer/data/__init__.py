@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.recipe import Columns
+from archspec.recipe.outputs import HeadTargets
 from trainer.extensions import extensions, load_extension
 from trainer.input.datasets import DataSet
 
@@ -34,12 +36,30 @@ def _ours() -> list[str]:
     )
 
 
-def load(name: str, folder: Path, *, download: bool = False) -> DataSet:
-    """A data set by its name, or a folder of images by its path (`./photos`; see `trainer.data.folder`).
+def load(
+    name: str,
+    folder: Path,
+    *,
+    download: bool = False,
+    columns: Columns | None = None,
+    task: str | None = None,
+    heads: Mapping[str, HeadTargets] | None = None,
+) -> DataSet:
+    """A data set by its name, or by its path: a folder of images (`trainer.data.folder`), a table or arrays.
 
-    Those that lie in files are looked for in `folder`, and fetched to there if they are missing and `download` says so.
-    Raises `UsageError`.
+    Of a table, `columns` says what its columns are; the `task` that is to be learned tells classes from amounts where
+    a target might be either. Data sets by name that lie in files are looked for in `folder`, and fetched to there if
+    they are missing and `download` says so. Raises `UsageError`.
     """
+    path = Path(name).expanduser()
+    if columns is not None and columns != Columns() and (name in names() or not is_path_of_vectors(name)):
+        said = join_words(columns.to_dict())
+        raise UsageError(f"`{name}` is no table, of which `train.data` could name columns", help=f"leave {said} out")
+    if heads and (name in names() or not is_path_of_vectors(name)):
+        raise UsageError(
+            f"`train.outputs` names targets, columns of a table, and `{name}` is none",
+            help="give the outputs weights, `outputs: {NAME: 0.4}`, to learn the same targets",
+        )
     if name in _ours():
         module = importlib.import_module(f"trainer.data.{name}")
         return cast(Callable[..., DataSet], module.load)(folder, download=download)
@@ -48,10 +68,23 @@ def load(name: str, folder: Path, *, download: bool = False) -> DataSet:
         if not isinstance(made, DataSet):
             raise UsageError(f"`load` of `{point.value}`, the data set `{name}` of a package, gives no `DataSet`")
         return made
-    path = Path(name).expanduser()
+    if is_path_of_vectors(name):
+        from trainer.data import _vectors
+
+        return replace(_vectors.load(path, columns or Columns(), task, heads), name=name)
     if len(path.parts) > 1 or name != path.name or path.is_dir():
         from trainer.data import folder as images
 
         return replace(images.load(path), name=name)
-    hint = did_you_mean(name, names()) or f"there are {join_words(names())}; a folder of images is given by its path"
+    hint = (
+        did_you_mean(name, names())
+        or f"there are {join_words(names())}; folders of images and tables are given by their path"
+    )
     raise UsageError(f"there is no data set `{name}`", help=hint)
+
+
+def is_path_of_vectors(name: str) -> bool:
+    """Whether a data set is given by the path of a table or arrays."""
+    from trainer.data import _vectors
+
+    return name not in names() and _vectors.is_vectors(Path(name).expanduser())

@@ -1,8 +1,11 @@
-"""What a data set is: images with their targets, classes for example, in memory or in files."""
+"""What a data set is: images, or vectors and sequences, with their targets, in memory or in files."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +14,8 @@ from trainer.input.files import Files
 
 LABEL_SETS = "label sets"
 """Targets float32 `(N, labels)`: 1 for each label that an image has, 0 for the others."""
+TARGETS = "targets of several outputs"
+"""Targets float32 `(N, T)`: of each output in turn the number of the class, or the numbers."""
 NUMBERS = "numbers"
 """Targets float32 `(N, numbers)`."""
 IMAGES = "images"
@@ -21,17 +26,22 @@ IMAGES = "images"
 class InMemory:
     """Images as uint8 `(N, C, H, W)` and their targets in memory: classes as int64 `(N,)`, for example.
 
-    Sets of labels and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`, target images uint8 `(N, C, H, W)`.
+    Samples that are no images are floats: vectors `(N, features)`, or sequences `(N, tokens, features)`. Sets of labels
+    and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`, target images uint8 `(N, C, H, W)`.
     """
 
     images: Tensor
     labels: Tensor
     names: tuple[str, ...] = ()
-    """The paths of the files that they were read from, if they were."""
+    """The paths of the files that they were read from, if they were; of a table, the numbers of the rows."""
 
     @property
     def channels(self) -> int:
         return self.images.shape[1]
+
+    @property
+    def are_images(self) -> bool:
+        return self.images.dtype == torch.uint8
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,6 +65,59 @@ class InMemory:
 
 
 @dataclass(frozen=True)
+class Form:
+    """What the columns of a table are: features, in the order in which a network takes them, and targets."""
+
+    columns: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+    """Of a column that becomes a feature for each of its values: these, in order."""
+    targets: tuple[str, ...]
+    classes: tuple[str, ...] | None
+    """The values of the target in order; `None` where the targets are numbers."""
+    ignored: tuple[str, ...] = ()
+    heads: tuple[Form, ...] = ()
+    """Of outputs with targets of their own: each one's `targets` and `classes`, in order."""
+    output: str = ""
+    """The output that these are of."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What classes or numbers are called; those of several outputs `OUTPUT=name`."""
+        own = self.classes or self.targets
+        return tuple(f"{one.output}={name}" for one in self.heads for name in one.names) or own
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What each feature is called: its column, or `city=Paris`."""
+        parts = ([f"{one}={value}" for value in self.categories.get(one, ())] or [one] for one in self.columns)
+        return tuple(name for part in parts for name in part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types, of which `from_dict` makes the same."""
+        return {
+            "columns": list(self.columns),
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "targets": list(self.targets),
+            "classes": None if self.classes is None else list(self.classes),
+            "ignored": list(self.ignored),
+            "heads": [one.to_dict() for one in self.heads],
+            "output": self.output,
+        }
+
+    @classmethod
+    def from_dict(cls, made: Mapping[str, Any]) -> Form:
+        return cls(
+            tuple(made["columns"]),
+            {name: tuple(values) for name, values in made["categories"].items()},
+            tuple(made["targets"]),
+            None if made["classes"] is None else tuple(made["classes"]),
+            tuple(made["ignored"]),
+            tuple(map(cls.from_dict, made.get("heads", ()))),
+            made.get("output", ""),
+        )
+
+
+@dataclass(frozen=True)
 class DataSet:
     """A training set and a test set; the validation set is split from the training set, unless there is one."""
 
@@ -70,11 +133,36 @@ class DataSet:
     """Notes for the user, a line each."""
     targets: str = "classes"
     """What is known of each image: the kind of targets that a task learns."""
+    form: Form | None = None
+    """What the columns of a table are; `None` where the data are none."""
+
+    @property
+    def samples(self) -> tuple[int, ...] | None:
+        """The shape of a sample that is no image: of a vector, or a sequence."""
+        if isinstance(self.train, Files) or self.train.are_images:
+            return None
+        return tuple(self.train.images.shape[1:])
+
+    @property
+    def known_form(self) -> Form:
+        """What the columns are, or where there are none, what the targets are."""
+        return self.form or Form((), {}, ("target",), self.class_names if self.targets == "classes" else None)
+
+    def worded(self, message: str) -> str:
+        """A message about images as one about samples, where these are none; what stands in backquotes is kept."""
+        if self.samples is None:
+            return message
+        parts = message.split("`")
+        parts[::2] = [_IMAGES.sub(r"sample\1", part) for part in parts[::2]]
+        return "`".join(parts)
 
     @property
     def classes(self) -> int:
         """How many classes there are, or labels, or numbers."""
         return len(self.class_names)
+
+
+_IMAGES = re.compile(r"(?<![\w./-])image(s?)(?![\w./-])")
 
 
 def in_memory(images: object, labels: object) -> InMemory:

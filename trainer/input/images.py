@@ -55,7 +55,8 @@ def check_fit(channels: int, shape: Shape, name: str) -> None:
     if len(shape) != 3:
         raise UsageError(
             f"the data set `{name}` holds images, but the network's input is {show(shape)}",
-            help="give the spec an input of channels, height and width",
+            help="choose a table or arrays, --data table.csv for example; or give the spec an input of channels, "
+            "height and width",
         )
     if channels != shape[0] and {channels, shape[0]} != {1, 3}:
         raise UsageError(

@@ -90,7 +90,7 @@ def prepare_splits(
     faults: Faults = []
     train, validation, test = (_in_memory(one, shape, recipe.resize, faults, decoder) for one in splits)
     notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
-    measured = _statistics(train, shape, key) if recipe.normalize else None
+    measured = _statistics(train, shape, key) if recipe.normalize and train.are_images else None
     notes += _missing(data, train.labels, validation.labels, test.labels)
     if not isinstance(splits[0], Files):
         return Splits(train, validation, test, measured, notes)

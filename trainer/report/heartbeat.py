@@ -47,7 +47,7 @@ class Heartbeat(Callback):
         parts = [f"{self._epoch(trainer)}, batch {index + 1} of {batches}"]
         if self.monitor.steps:
             parts.append(f"loss {self.monitor.total / self.monitor.steps:.4f}")
-        parts += [f"{images:,.0f} images/s", f"{_duration((total - done) * pace)} left"]
+        parts += [f"{images:,.0f} {pl_module.unit}/s", f"{_duration((total - done) * pace)} left"]
         self._say("  ".join(parts), now)
 
     def on_validation_batch_end(

@@ -43,6 +43,8 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
     )
     job.task.draw(folder, found, job.test, _legible(job.data.class_names))
     shape, count = job.spec.plan.input, min(SAMPLES, len(job.train))
+    if isinstance(job.train, InMemory) and not job.train.are_images:
+        return
     if isinstance(job.train, InMemory):
         augmentation = Augmentation(job.recipe.augment, shape, job.data.classes)
         images = fit_to_input(job.train.images[:count], shape, job.recipe.resize)

@@ -52,10 +52,12 @@ class Bar(Callback):
         self.validating: float | None = None
         self.last: float | None = None
         self.facts: dict[str, str] = {}
+        self.unit = "images"
 
     # --- training ---------------------------------------------------------------------------------------------------
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self.unit = pl_module.unit
         self.epoch_batches = batches = int(trainer.num_training_batches)
         self.total = batches_of(self.recipe, batches)
         self.done = trainer.current_epoch * batches + trainer.fit_loop.epoch_loop.batch_progress.current.completed
@@ -116,7 +118,7 @@ class Bar(Callback):
         if self.facts and batches and seconds:
             minutes, rest = divmod(round(self.left(now)), 60)
             clock = f"{minutes // 60}:{minutes % 60:02}" if minutes >= 60 else f"{minutes}"
-            self.facts |= {"speed": f"{images / seconds:,.0f} images/s", "left": f"{clock}:{rest:02} left"}
+            self.facts |= {"speed": f"{images / seconds:,.0f} {self.unit}/s", "left": f"{clock}:{rest:02} left"}
         facts = "  ".join(self.facts[one] for one in ("loss", "score", "speed", "left") if one in self.facts)
         self.shown.update(self.task, description=doing, completed=self.done, facts=facts, refresh=True)
 

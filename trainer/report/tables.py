@@ -8,7 +8,7 @@ import json
 import os
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -47,7 +47,7 @@ DIFFERENCES = "settings"
 """The heading of what tells trainings of one name apart."""
 TEXTS = ("spec", "data", DIFFERENCES)
 """The headings of columns that are aligned to the left."""
-LEAST = ("images/s", "time", "MACs", "epochs", "parameters")
+LEAST = ("images/s", "samples/s", "time", "MACs", "epochs", "parameters")
 """What is left out of a table that is too wide, in this order."""
 
 
@@ -85,13 +85,27 @@ def compared(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     several, repeated = len({result.data for result in results}) > 1, any(len(g) > 1 for g in groups.values())
     headings = ["spec", *([DIFFERENCES] if apart else []), *(["data"] if several else [])]
     headings += ["runs"] if repeated else []
-    columns = [*metric_columns(results), *COLUMNS]
+    columns = (
+        [*metric_columns(results), *map(_without_images, COLUMNS)]
+        if _have_no_images(trained.values())
+        else [*metric_columns(results), *COLUMNS]
+    )
     rows = []
     for key, group in groups.items():
         row = [key[0], *([apart.get(key, "")] if apart else []), *([key[1]] if several else [])]
         row += [str(len(group))] if repeated else []
         rows.append([*row, *(_cell(column, group) for column in columns)])
     return [*headings, *(column.heading for column in columns)], rows
+
+
+def _have_no_images(trained: Iterable[Mapping[str, str]]) -> bool:
+    """Whether the input of every network is known to be no image."""
+    inputs = [json.loads(one.get("input", "null")) for one in trained]
+    return all(isinstance(one, list) and len(one) != 3 for one in inputs)
+
+
+def _without_images(column: Column) -> Column:
+    return replace(column, heading=column.heading.replace("images", "samples"))
 
 
 def _apart(trained: Mapping[tuple[str, str, str], dict[str, str]]) -> dict[tuple[str, str, str], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.progress import track
 
 from archspec.foundation.errors import SpecError, UsageError
+from archspec.recipe.outputs import MAIN
 from trainer.input.datasets import InMemory
 from trainer.input.images import fit_targets
 from trainer.input.loaders import Stream, explain_dead_workers, loader
@@ -75,8 +77,20 @@ def evaluate(
     workers: int | None = None,
 ) -> Evaluation:
     """Evaluate a network on all images of a split. Raises `UsageError` for a file that can no longer be read."""
-    evaluator = module.task.evaluator()
-    total, count = 0.0, 0
+    return evaluate_outputs(module, part, batch_size=batch_size, progress=progress, workers=workers)[MAIN]
+
+
+def evaluate_outputs(
+    module: SpecModule,
+    part: InMemory | Stream,
+    *,
+    batch_size: int = 256,
+    progress: bool = False,
+    workers: int | None = None,
+) -> dict[str, Evaluation]:
+    """Evaluate each output that a network is trained by, the last one as `MAIN`, on all images of a split."""
+    evaluators = {name: module.task.evaluator() for name in (MAIN, *module.outputs)}
+    totals, count = dict.fromkeys(evaluators, 0.0), 0
     shown = track(
         loader(part, batch_size, workers=workers),
         "testing",
@@ -86,18 +100,30 @@ def evaluate(
     )
     with torch.inference_mode(), explain_dead_workers():
         for images, labels in shown:
-            output = module(images.to(module.device))
+            output, others = module.forward_all(images.to(module.device))
             labels = fit_targets(labels.to(module.device), module.shape, module.recipe.resize)
-            total += float(module.loss(output, labels)) * len(labels)
             count += len(labels)
-            evaluator.update(output, labels)
-    return evaluator.compute(total / count)
+            for name, evaluator in evaluators.items():
+                found = output if name == MAIN else others[name]
+                totals[name] += float(module.loss(found, labels)) * len(labels)
+                evaluator.update(found, labels)
+    return {name: evaluator.compute(totals[name] / count) for name, evaluator in evaluators.items()}
 
 
 def test_values(task: Task, found: Evaluation) -> dict[str, float]:
     """The metrics of the test images and their mean loss, by the names under which runs keep them."""
     measured = {one.test_name: found.metrics[one.name] for one in task.metrics if one.name in found.metrics}
     return measured | {"test_loss": found.loss}
+
+
+def values_of_outputs(task: Task, found: Mapping[str, Evaluation]) -> dict[str, float]:
+    """`test_values` of the main output, and of each other by its name: `test_NAME_accuracy`."""
+    values = test_values(task, found[MAIN])
+    for name, one in found.items():
+        if name != MAIN:
+            own = test_values(task, one)
+            values |= {f"test_{name}_{key.removeprefix('test_')}": value for key, value in own.items()}
+    return values
 
 
 def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, Any]:
@@ -107,12 +133,23 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     """
     trained = load_network(run)
     module = trained.module
-    if source is None:
+    if source is None or _is_own_table(run, source):
         name, images = _test_set(run, data_folder)
     else:
         name, images = source, load_test(run, source, module.shape, module.output, module.recipe.resize, data_folder)
-    found = evaluate(module, images, batch_size=module.task.evaluation_batch(module.recipe))
-    return {"data": name, "weights": trained.weights.name, "images": found.count, **test_values(module.task, found)}
+    found = evaluate_outputs(module, images, batch_size=module.task.evaluation_batch(module.recipe))
+    values = values_of_outputs(module.task, found)
+    return (
+        {"data": name, "weights": trained.weights.name, "images": found[MAIN].count}
+        | values
+        | ({"outputs": list(module.outputs)} if module.outputs else {})
+    )
+
+
+def _is_own_table(run: Run, source: str) -> bool:
+    """Whether a data set is the table or arrays that a run was trained with: then its own test rows are meant."""
+    kept = run.environment.get("data_path")
+    return not run.has_images and kept is not None and Path(source).expanduser().resolve() == Path(kept).resolve()
 
 
 def _test_set(run: Run, data_folder: Path | None) -> tuple[str, InMemory | Stream]:

@@ -90,6 +90,11 @@ class Run:
         return tasks.load(self.task_name)
 
     @property
+    def has_images(self) -> bool:
+        """Whether it was trained with images, not with vectors or sequences."""
+        return self.environment.get("form") is None
+
+    @property
     def metrics(self) -> dict[str, float | None]:
         """What is measured of it, by the names in `results.json`."""
         return {name: value for name, value in (self.raw_results or {}).items() if _METRIC.match(name)}
@@ -165,6 +170,7 @@ _ENVIRONMENT: dict[str, Any] = {
     "task": str,
     "classes": list,
     "data_path": str | None,
+    "form": dict | None,
 }
 """The types of what is read of `environment.json`."""
 

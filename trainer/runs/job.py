@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,24 +13,27 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
-from archspec.recipe import Recipe, Resize
+from archspec.recipe import Moments, Recipe, Resize
 from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
 from trainer.input.augment_batch import Augmentation
-from trainer.input.datasets import DataSet, InMemory
+from trainer.input.datasets import TARGETS, DataSet, InMemory
 from trainer.input.files import Files
 from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
 from trainer.input.splits import DecodeCache, Splits, prepare_splits, split
+from trainer.input.vectors import check_shape, moments_shape, statistics, takes_images
 from trainer.processes.devices import Devices
 from trainer.processes.group import SINGLE_PROCESS
+from trainer.runs import vectors
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.norms import check_norms
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
+from trainer.tasks._heads import HeadPlan
 
 MOST_NAMED = 5
 """How many classes a message names."""
@@ -62,7 +67,8 @@ class Job:
 
     def described(self) -> list[str]:
         """Lines on what the training starts from, freezes and learns at rates of its own; none by default."""
-        return list(described(self.spec.plan, self.recipe, self.start, self.data.class_names))
+        lines = described(self.spec.plan, self.recipe, self.start, self.data.class_names)
+        return [self.data.worded(line) for line in lines]
 
     @property
     def name(self) -> str:
@@ -77,16 +83,19 @@ class DataCache:
     """Reads data sets for the trainings of one command: each set, and each image of it, once."""
 
     def __init__(self) -> None:
-        self._sets: dict[tuple[str, Path], DataSet] = {}
+        self._sets: dict[tuple[Any, ...], DataSet] = {}
         self._splits: dict[tuple[Any, ...], Splits] = {}
         self._kept: list[DataSet] = []  # so that no other set gets the id of one
         self._decoder = DecodeCache()
 
-    def load(self, name: str, folder: Path, *, download: bool) -> DataSet:
-        """The data set of this name (`trainer.data.load`). Raises `UsageError`."""
-        if (name, folder) not in self._sets:
-            self._sets[name, folder] = data.load(name, folder, download=download)
-        return self._sets[name, folder]
+    def load(self, recipe: Recipe, folder: Path, *, download: bool = False, source: str | None = None) -> DataSet:
+        """The data set that a recipe names, or of it at `source` (`trainer.data.load`). Raises `UsageError`."""
+        heads = recipe.outputs.heads if recipe.outputs else {}
+        key = (source or recipe.data, folder, recipe.columns, recipe.task, repr(heads))
+        if key not in self._sets:
+            found = data.load(key[0], folder, download=download, columns=recipe.columns, task=recipe.task, heads=heads)
+            self._sets[key] = found
+        return self._sets[key]
 
     def splits(self, images: DataSet, shape: Shape, recipe: Recipe, *, skip_unreadable: bool) -> Splits:
         """Its splits for a network of input `shape` (`trainer.input.splits.prepare_splits`). Raises `UsageError`."""
@@ -106,6 +115,7 @@ def prepare(
     data_folder: Path,
     num_classes_given: bool = False,
     *,
+    features_given: bool = False,
     download: bool = False,
     skip_unreadable: bool = False,
     devices: Devices = SINGLE_PROCESS.devices,
@@ -114,7 +124,9 @@ def prepare(
     name: str | None = None,
     start: Start | None = None,
 ) -> Job:
-    """Check that a spec fits its data set, and load that; `num_classes` follows the data set unless it was given.
+    """Check that a spec fits its data set, and load that.
+
+    `num_classes` follows the data set unless it was given, and of a table `features` too.
 
     `source` is where the data set lies, instead of where the recipe says. A `cache` that holds the data set spares
     reading it again. The weights that the recipe starts from are loaded, unless `start` says what a run that has begun
@@ -123,14 +135,57 @@ def prepare(
     check_inputs(spec.plan)
     check_devices(spec.recipe, devices)
     cache = cache or DataCache()
-    images = cache.load(source or spec.recipe.data, data_folder, download=download)
-    task = tasks.choose(spec.recipe.task, images.targets, images.name)
-    recipe = _complete(spec, task)
-    if "num_classes" in dict(spec.plan.vars).keys() - spec.unused_vars and not num_classes_given:
-        spec = spec.replace(vars={"num_classes": images.classes})
-    check_fit(images.train.channels, spec.plan.input, images.name)
+    images = cache.load(spec.recipe, data_folder, download=download, source=source)
+    with _worded(images):
+        return _prepare(
+            spec,
+            images,
+            data_folder,
+            cache,
+            num_classes_given=num_classes_given,
+            features_given=features_given,
+            skip_unreadable=skip_unreadable,
+            devices=devices,
+            name=name,
+            start=start,
+        )
+
+
+@contextmanager
+def _worded(images: DataSet) -> Iterator[None]:
+    """Have errors speak of samples, where a data set has no images."""
+    try:
+        yield
+    except UsageError as error:
+        if images.samples is None:
+            raise
+        raise UsageError(images.worded(error.message), help=images.worded(error.help or "") or None) from None
+
+
+def _prepare(
+    spec: Spec,
+    images: DataSet,
+    data_folder: Path,
+    cache: DataCache,
+    *,
+    num_classes_given: bool,
+    features_given: bool,
+    skip_unreadable: bool,
+    devices: Devices,
+    name: str | None,
+    start: Start | None,
+) -> Job:
+    task = tasks.of_outputs(spec.recipe, images) or tasks.choose(spec.recipe.task, images.targets, images.name)
+    recipe = _complete(spec, task, images)
+    spec = _following(spec, images, num_classes_given=num_classes_given, features_given=features_given)
+    if images.samples is None:
+        check_fit(images.train.channels, spec.plan.input, images.name)
+    else:
+        check_shape(images.samples, spec.plan, images.name, images.form.features if images.form else ())
     tasks.refuse_detection(spec.plan)
     task.check(spec.plan, images, num_classes_given=num_classes_given)
+    for output in recipe.outputs.named if recipe.outputs else ():
+        task.check(HeadPlan.of(spec.plan, output), images, num_classes_given=num_classes_given)
     if recipe.early_stopping is not None:
         task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
     task.metric_of(recipe.monitor, "monitor", spec.plan)
@@ -161,7 +216,7 @@ def prepare(
         splits.test,
         recipe,
         data_folder,
-        splits.statistics if moments is None else (torch.tensor(moments.mean), torch.tensor(moments.std)),
+        _statistics(splits, spec, recipe, moments),
         splits.notes,
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
@@ -170,7 +225,27 @@ def prepare(
     )
 
 
-def _complete(spec: Spec, task: Task) -> Recipe:
+def _following(spec: Spec, images: DataSet, *, num_classes_given: bool, features_given: bool) -> Spec:
+    """The spec with the variables that follow a data set, where they are used and not given."""
+    used = dict(spec.plan.vars).keys() - spec.unused_vars
+    follows = "num_classes" in used and not num_classes_given and images.targets != TARGETS
+    values = {"num_classes": images.classes} if follows else {}
+    if images.samples is not None and len(images.samples) == 1 and "features" in used and not features_given:
+        values["features"] = images.samples[0]
+    return spec.replace(vars=values) if values else spec
+
+
+def _statistics(splits: Splits, spec: Spec, recipe: Recipe, moments: Moments | None) -> tuple[Tensor, Tensor] | None:
+    """The mean and standard deviation that samples are normalised by: known ones, or of the training samples."""
+    if moments is not None:
+        shape = moments_shape(spec.plan)
+        return torch.tensor(moments.mean).reshape(shape), torch.tensor(moments.std).reshape(shape)
+    if isinstance(splits.train, InMemory) and not splits.train.are_images and recipe.normalize is not False:
+        return statistics(splits.train.images, moments_shape(spec.plan))
+    return splits.statistics
+
+
+def _complete(spec: Spec, task: Task, images: DataSet) -> Recipe:
     """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
     recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
     mixing = [one.name for one in recipe.augment if one.kind.mixes]
@@ -185,8 +260,8 @@ def _complete(spec: Spec, task: Task) -> Recipe:
             "an image",
             help="leave `train.sampler` out",
         )
-    # what recipes without a task have always meant is not written: runs are found by their recipe
-    return replace(recipe, task=None if task.name == tasks.DEFAULT else task.name)
+    # what recipes of images without a task have always meant is not written: runs are found by their recipe
+    return replace(recipe, task=None if task.name == tasks.DEFAULT and images.samples is None else task.name)
 
 
 def load_job(
@@ -200,15 +275,28 @@ def load_job(
     skip = bool(run.environment.get("skip_unreadable"))
     spec = load(str(run.folder / "spec.yaml"))
     if source is None and (kept := run.environment.get("data_path")) is not None:
-        if not Path(kept).is_dir():
+        if not Path(kept).exists():
+            is_table = run.environment.get("form") is not None
             raise UsageError(
-                f"the images of the run {run.folder} are not in {kept}", help="say where they are by --data"
+                f"the {'data' if is_table else 'images'} of the run {run.folder} are not {'at' if is_table else 'in'} "
+                f"{kept}",
+                help="say where they are by --data",
             )
         source = kept
     cache = DataCache()
-    _check_classes(run, cache.load(source or spec.recipe.data, folder, download=False))
+    _check_classes(run, cache.load(spec.recipe, folder, source=source))
     start = Start.recorded(run.environment["weights"]) if run.environment.get("weights") else None
-    return prepare(spec, folder, True, skip_unreadable=skip, devices=devices, cache=cache, source=source, start=start)
+    return prepare(
+        spec,
+        folder,
+        True,
+        features_given=True,
+        skip_unreadable=skip,
+        devices=devices,
+        cache=cache,
+        source=source,
+        start=start,
+    )
 
 
 def load_start_again(job: Job, run: Run) -> Job:
@@ -228,6 +316,12 @@ def load_test(
     run: Run, source: str, shape: Shape, output: Shape, resize: Resize, data_folder: Path | None
 ) -> InMemory | Stream:
     """The images of another data set to test a run's network on, of these shapes. Raises `UsageError`."""
+    if not takes_images(shape):
+        return vectors.load_test(run, source, shape, data_folder)
+    if data.is_path_of_vectors(source):
+        raise UsageError(
+            f"{source} is a table or arrays, but the run was trained with images", help="choose other images"
+        )
     if source in data.names() or image_folder.has_pairs(Path(source)):
         images = data.load(source, data_folder or Path(run.recorded("data_folder")))
         if images.targets != run.task.targets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from archspec.recipe.parts import lies_in, parts_below
 from archspec.spec import Spec
 from archspec.weights import Loaded
 from archspec.weights.origins import load_from, metadata_of
+from trainer.input.vectors import moments_shape, takes_images
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def load_start(spec: Spec) -> Start | None:
     state = network.state_dict()
     tensors = {name: state[name] for name in loaded.names}
     moments = Moments.from_dict(known) if {"mean", "std"} <= known.keys() else None
-    if moments is not None and {len(moments.mean), len(moments.std)} != {plan.input[0]}:
+    if moments is not None and {len(moments.mean), len(moments.std)} != {prod(moments_shape(plan))}:
         moments = None
     return Start(
         recipe.weights,
@@ -157,7 +159,11 @@ def described(plan: Plan, recipe: Recipe, start: Start | None, classes: Sequence
     """Lines on what a training starts from: what was loaded and what not, what is frozen, at what rates parts learn."""
     rows = [*_weights(start, classes), *_frozen(plan, recipe, start), *_rates(plan, recipe)]
     if start is not None:
-        rows.append(("images", f"{_resized(recipe.resize)}; {_normalized(recipe, start)}"))
+        resized = f"{_resized(recipe.resize)}; " if takes_images(plan.input) else ""
+        rows.append(("images", f"{resized}{_normalized(recipe, start)}"))
+    if len(plan.input) == 2 and recipe.normalize is not False:
+        axis = "first" if len(moments_shape(plan)) > 1 else "last"
+        rows.append(("samples", f"standardised for each of {plan.input[axis == 'last']} features, their {axis} axis"))
     width = max((len(word) for word, _ in rows), default=0)
     for word, text in rows:
         yield f"  {word.ljust(width)}  {text}"

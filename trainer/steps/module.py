@@ -9,10 +9,12 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
+from archspec.recipe.outputs import MAIN
 from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
 from trainer.input.images import check_inputs, fit_targets, fit_to_input
+from trainer.input.vectors import moments_shape, standardized, takes_images
 from trainer.steps.optim import count_steps, make_optimizer, make_schedule
 from trainer.steps.seeding import seed_generators, step_seed
 
@@ -21,7 +23,8 @@ class SpecModule(LightningModule):
     """A network with the recipe of its training: what checkpoints of `archspec train` hold.
 
     The spec is its only hyperparameter, so `load_from_checkpoint` rebuilds the network by itself. `network` is the
-    plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`.
+    plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`. Where the spec's input is a vector
+    or a sequence, samples are floats `(N, *input)`, and features stand for channels.
 
     Args:
         spec: A resolved spec, as `Spec.resolved` has it.
@@ -38,9 +41,11 @@ class SpecModule(LightningModule):
     """
 
     mean: Tensor
-    """The mean of each channel `(C,)` of the training images, whose values go from 0 to 1; 0 if not normalised."""
+    """The mean of each channel `(C,)` of the training images, whose values go from 0 to 1; 0 if not normalised.
+
+    Of vectors and tokens that of each feature `(F,)`, of sequences with channels first `(C, 1)`, in their own units."""
     std: Tensor
-    """The standard deviation of each channel `(C,)`; 1 if not normalised."""
+    """The standard deviation of the same shape; 1 if not normalised."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
@@ -52,22 +57,30 @@ class SpecModule(LightningModule):
         self.recipe = loaded.recipe
         self.network = loaded.build()
         self.network.to(memory_format=self.layout)
-        self.register_buffer("mean", torch.zeros(self.shape[0]))
-        self.register_buffer("std", torch.ones(self.shape[0]))
+        self.register_buffer("mean", torch.zeros(moments_shape(loaded.plan)))
+        self.register_buffer("std", torch.ones(moments_shape(loaded.plan)))
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
         self.task = tasks.load(self.recipe.task)
         self.loss = self.task.make_loss(self.recipe, classes)
         self.answer = self.task.make_answer(loaded.plan)
         self.aux = {name: aux.weight or 0.0 for name, aux in loaded.plan.aux.items()}
+        self.outputs = self.recipe.outputs.named if self.recipe.outputs else {}
+        self.heads = tuple(self.recipe.outputs.heads) if self.recipe.outputs else ()
         # of the validation images: the task's metrics, and the mean loss
         self.scores = torch.nn.ModuleDict(self.task.make_metrics(loaded.plan))
         self.mean_loss = Mean()
 
     @property
+    def unit(self) -> str:
+        """What it is trained with, in a word."""
+        return "images" if takes_images(self.shape) else "samples"
+
+    @property
     def layout(self) -> torch.memory_format:
         """How images and weights lie in memory. (No attribute: `torch.save` cannot write it.)"""
-        return torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        last = self.recipe.channels_last and takes_images(self.shape)
+        return torch.channels_last if last else torch.contiguous_format
 
     @property
     def trainer(self) -> Any:
@@ -85,31 +98,42 @@ class SpecModule(LightningModule):
 
         Args:
             images: uint8, `(N, C, H, W)`, of any size and one or three channels. They are resized to the network's
-                input, made grey or coloured as it needs, and normalised.
+                input, made grey or coloured as it needs, and normalised. Vectors and sequences are floats
+                `(N, *input)` in the units of the training data.
 
         Raises:
             TypeError: The images are not uint8. It cannot be known how floats are scaled; `network` takes them,
-                normalised by `mean` and `std`.
+                normalised by `mean` and `std`. Or vectors are no floats.
         """
-        if images.dtype != torch.uint8:
+        return self.forward_all(images)[0]
+
+    def forward_all(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The output of images as `forward` gives it, and those of the outputs that the recipe trains, by name."""
+        if not takes_images(self.shape) and not images.is_floating_point():
+            raise TypeError(f"vectors and sequences are floats, not {images.dtype}")
+        if takes_images(self.shape) and images.dtype != torch.uint8:
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return self._answered(self.network(self.normalize(self.fit_images(images))))[0]
+        return self._answered(self.network(self.normalize(self.fit_images(images))))
 
     def fit_images(self, images: Tensor) -> Tensor:
-        """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says."""
+        """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says; vectors fit as they are."""
+        if not takes_images(self.shape):
+            return images
         return fit_to_input(images, self.shape, self.recipe.resize)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Normalise images for `network`.
 
         Args:
-            images: uint8, `(N, *input)`, of the network's input shape.
+            images: uint8, `(N, *input)`, of the network's input shape; floats where that is no image.
 
         Returns:
-            Floats of the same shape: scaled to 0 to 1, less `mean`, divided by `std`.
+            Floats of the same shape: images scaled to 0 to 1, less `mean`, divided by `std`.
         """
+        if not takes_images(self.shape):
+            return standardized(images, self.mean, self.std)
         normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
         return normalized.contiguous(memory_format=self.layout)
 
@@ -128,7 +152,9 @@ class SpecModule(LightningModule):
         images, labels = self.augmentation(self.fit_images(images), labels)
         logits, aux_logits = self._answered(self.network(self.normalize(images)))
         loss: Tensor = self.loss(logits, labels)
-        for name, weight in self.aux.items():
+        if self.recipe.outputs is not None:
+            loss = self.recipe.outputs.main * loss
+        for name, weight in (self.aux | self.outputs).items():
             loss = loss + weight * self.loss(aux_logits[name], labels)
         return loss
 
@@ -145,8 +171,8 @@ class SpecModule(LightningModule):
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
         logits = self._answered(self.network.forward(self.normalize(self.fit_images(images))))[0]
         for score in self.scores.values():
-            score(logits, labels)
-        self.mean_loss(self.loss(logits, labels), len(labels))
+            score.update(logits, labels)  # a call would compute it of the batch as well
+        self.mean_loss.update(self.loss(logits, labels), len(labels))
         self.log("val_loss", self.mean_loss)
         for name in self.scores:
             self.log(f"val_{name}", self.scores[name])  # type: ignore[arg-type]
@@ -161,11 +187,15 @@ class SpecModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _answered(self, output: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """A network's output as its logits, or what the task makes of it, and those of its auxiliary classifiers."""
+        """A network's output as its logits, or what the task makes of it, and those of the others that are trained."""
         own, others = output if isinstance(output, tuple) else (output, {})
+        if self.heads:  # a mapping, which the task's loss and metrics take
+            assert self.answer is not None
+            return self.answer({name: own if name == MAIN else others[name] for name in self.heads}), {}
+        trained = {name: others[name] for name in (*self.aux, *self.outputs) if name in others}
         if self.answer is None:
-            return own, others
-        return self.answer(own), {name: self.answer(one) for name, one in others.items()}
+            return own, trained
+        return self.answer(own), {name: self.answer(one) for name, one in trained.items()}
 
     def _can_fuse(self) -> bool:
         """Whether the optimizer may step by one kernel: on a GPU, of which results are promised but for rounding.

@@ -8,10 +8,15 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.plan.plan import Plan
+from archspec.recipe import Recipe
 from trainer.extensions import extensions, load_extension
+
+if TYPE_CHECKING:
+    from trainer.input.datasets import DataSet
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Task
 
 __all__ = [
@@ -25,6 +30,7 @@ __all__ = [
     "choose",
     "load",
     "names",
+    "of_outputs",
     "refuse_detection",
 ]
 
@@ -43,6 +49,10 @@ def names() -> list[str]:
 def load(name: str | None = None) -> Task:
     """A task by its name; without one, the classification of images. Raises `UsageError`."""
     name = name or DEFAULT
+    if re.fullmatch(r"[^=,]+=\w+:\d+(,[^=,]+=\w+:\d+)*", name):
+        from trainer.tasks._several import Several
+
+        return Several(name)
     if os.path.isfile(os.path.join(os.path.dirname(__file__), f"{name}.py")) and name.isidentifier():
         task: Task = importlib.import_module(f"trainer.tasks.{name}").TASK
         return task
@@ -53,6 +63,24 @@ def load(name: str | None = None) -> Task:
         return found
     hint = did_you_mean(name, names()) or f"there are {join_words(names())}"
     raise UsageError(f"there is no task `{name}`", help=hint)
+
+
+def of_outputs(recipe: Recipe, data: DataSet) -> Task | None:
+    """The task of outputs that have targets of their own; `None` where all learn the same. Raises `UsageError`."""
+    if recipe.outputs is None or not recipe.outputs.heads or data.form is None:
+        return None
+    kinds = ("regression", "classification")
+    parts = (
+        f"{one.output}={kinds[one.classes is not None]}:{1 if one.classes else len(one.targets)}"
+        for one in data.form.heads
+    )
+    name = ",".join(parts)
+    if recipe.task not in (None, name):
+        raise UsageError(
+            f"the task is {recipe.task}, but `train.outputs` gives each output targets of its own",
+            help="leave `train.task` out; each output may have a `task`",
+        )
+    return load(name)
 
 
 def choose(name: str | None, targets: str, data: str) -> Task:

@@ -94,8 +94,8 @@ def calibration_rows(bins: Tensor) -> list[list[Any]]:
     ]
 
 
-def draw_reliability(bins: Tensor, file: Path) -> None:
-    """The share of right answers by their probability, and how many answers there are of each."""
+def draw_reliability(bins: Tensor, file: Path, what: str = "images") -> None:
+    """The share of right answers by their probability, and how many answers there are of each; `what` was answered."""
     from matplotlib.ticker import PercentFormatter
 
     figure, (left, right) = figure_of(7.2, 2.9, 2)
@@ -108,7 +108,7 @@ def draw_reliability(bins: Tensor, file: Path) -> None:
     left.set_title("on the line: as often right as sure", fontsize=9)
     right.set_title(f"expected calibration error {calibration_error(bins):.2%}", fontsize=9)
     right.bar(middles.tolist(), shares.tolist(), width, color=GREY)
-    right.set(xlabel="probability of the answer", ylabel="test images")
+    right.set(xlabel="probability of the answer", ylabel=f"test {what}")
     for axes in (left, right):
         axes.set_xlim(0, 1)
         axes.xaxis.set_major_formatter(PercentFormatter(1))

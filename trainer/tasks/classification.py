@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
+from trainer.tasks._starters import CLASSIFICATION
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class Classification(Task):
         MetricSpec("ece", "min", ".2%", "calibration error", listed=False),
     )
     losses = ("cross_entropy", "binary_cross_entropy", "focal")
+    starter = CLASSIFICATION
     mixes = True
     balances = True
 
@@ -246,8 +248,8 @@ class Classification(Task):
         from trainer.tasks._classes import draw_reliability
 
         assert isinstance(found, ClassEvaluation)
-        draw_reliability(found.bins, folder / "reliability.png")
-        drawing.confusion(found.counts, class_names, folder / "confusion.png")
+        draw_reliability(found.bins, folder / "reliability.png", drawing.unit_of(part))
+        drawing.confusion(found.counts, class_names, folder / "confusion.png", drawing.unit_of(part))
         wrong = found.worst().tolist()
         titles = [
             f"{file}\n{class_names[int(found.labels[i])]}, taken for\n"

@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
+from trainer.tasks._starters import IMAGE_REGRESSION
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class ImageRegression(Task):
         MetricSpec("mae", "min", ".4f", "MAE"),
     )
     losses = ("mean_squared_error", "mean_absolute_error", "charbonnier", "smooth_l1")
+    starter = IMAGE_REGRESSION
 
     def measured(self, plan: Plan) -> tuple[MetricSpec, ...]:
         """All, but for SSIM of images that are smaller than its window."""

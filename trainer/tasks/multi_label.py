@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
+from trainer.tasks._starters import MULTI_LABEL
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ class MultiLabel(Task):
     targets = "label sets"
     metrics = (MetricSpec("map", "max", ".2%", "mAP"), MetricSpec("f1", "max", ".2%", "F1"))
     losses = ("binary_cross_entropy",)
+    starter = MULTI_LABEL
     mixes = True
 
     def evaluation_batch(self, recipe: Recipe) -> int:

@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
+from trainer.tasks._starters import REGRESSION
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Regression(Task):
         MetricSpec("r2", "max", ".4f", "R²"),
     )
     losses = ("mean_squared_error", "mean_absolute_error", "charbonnier", "smooth_l1")
+    starter = REGRESSION
 
     def evaluation_batch(self, recipe: Recipe) -> int:
         return 256

@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
+from trainer.tasks._starters import SEGMENTATION
 from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Rows, Task
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Segmentation(Task):
     targets = "masks"
     metrics = (MetricSpec("mean_iou", "max", ".2%", "mean IoU"), MetricSpec("dice", "max", ".2%", "Dice"))
     losses = ("cross_entropy", "dice", "focal", "tversky")
+    starter = SEGMENTATION
 
     def check(self, plan: Plan, data: DataSet, *, num_classes_given: bool) -> None:
         for what, shape in (

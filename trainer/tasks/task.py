@@ -119,6 +119,8 @@ class Task(ABC):
     """Its metrics, of validation and test. The first one chooses the best weights of a run."""
     losses: tuple[str, ...]
     """The names of the losses that it can be trained by. The first one is its own, where a recipe names none."""
+    starter: str = ""
+    """A spec to start from, from `input` on, which `archspec new` writes; empty, where there is none."""
     mixes: bool = False
     """Whether its targets can be mixed, as mixup and cutmix do."""
     balances: bool = False

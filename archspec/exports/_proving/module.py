@@ -42,7 +42,7 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         shape = (-1, *[1] * (images.ndim - 2))
-        return (images.float() / 255 - self.mean.view(shape)) / self.std.view(shape)
+        return (images.to(self.mean.dtype) / 255 - self.mean.view(shape)) / self.std.view(shape)
 
 
 class Exported(nn.Module):

@@ -51,26 +51,35 @@ class Blocks:
         self.calls: dict[int, Tree] = {}
         """The call of a class for each call of a block, by the identity of its node."""
         self.written: list[WrittenClass] = []
-        for name in self.order():
-            self.write(name)
+        for name, bodies in self.order():
+            self.write(name, bodies)
 
-    def order(self) -> list[str]:
-        """The names of blocks, each after those that are in it."""
-        ordered: list[str] = []
+    def order(self) -> list[tuple[str, Bodies]]:
+        """The calls of blocks, each after those that are in it: all of one name together, if no block is in itself."""
+        levels = {
+            id(group.node): (name, group, body) for name, one in self.forest.bodies.items() for group, body in one
+        }
+        depths: dict[int, int] = {}
 
-        def add(name: str) -> None:
-            if name in ordered:
-                return
-            for _, body in self.forest.bodies[name]:
-                for part in parts(body):
-                    if part.kind == "block" and part.name != name:
-                        add(part.name)
-            if name not in ordered:
-                ordered.append(name)
+        def depth(node: int) -> int:
+            if node not in depths:
+                inner = [id(part.node) for part in parts(levels[node][2]) if part.kind == "block"]
+                depths[node] = 1 + max((depth(one) for one in inner), default=0)
+            return depths[node]
 
-        for name in self.forest.bodies:
-            add(name)
-        return ordered
+        deepest: dict[str, int] = {}
+        for node, (name, _, _) in levels.items():
+            deepest[name] = max(deepest.get(name, 0), depth(node))
+        nested = any(
+            deepest[part.name] >= deepest[name]
+            for name, _, body in levels.values()
+            for part in parts(body)
+            if part.kind == "block"
+        )
+        ordered: dict[tuple[int, str], Bodies] = {}
+        for node, (name, group, body) in levels.items():
+            ordered.setdefault((depths[node] if nested else deepest[name], name), []).append((group, body))
+        return [(name, ordered[level, name]) for level, name in sorted(ordered, key=lambda one: one[0])]
 
     def resolved(self, tree: Tree) -> Tree:
         """The tree with calls of classes in the place of blocks."""
@@ -79,14 +88,14 @@ class Blocks:
         children = tuple((key, self.resolved(child)) for key, child in tree.children)
         return replace(tree, children=children)
 
-    def write(self, block: str) -> None:
-        """Write as few classes as fit all calls of a block."""
-        bodies = [(group, self.resolved(body)) for group, body in self.forest.bodies[block]]
+    def write(self, block: str, calls: Bodies) -> None:
+        """Write as few classes as fit some calls of a block."""
+        bodies = [(group, self.resolved(body)) for group, body in calls]
         for some in grouped(bodies):
             name = self.class_name(block)
             written, signature = written_class(name, block, some)
-            classes.SIGNATURES[name] = signature
-            unify.CLASSES[name] = signature.defaults
+            classes.SIGNATURES.get()[name] = signature
+            unify.CLASSES.get()[name] = signature.defaults
             self.written.append(written)
             for i, (group, _) in enumerate(some):
                 slots = [

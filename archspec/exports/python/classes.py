@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from archspec.exports.python.layout import Bracket, Chain, Expression, Loop, Nam
 from archspec.exports.python.tree import POSITIONAL, Classes, parameters
 from archspec.exports.python.unify import ANY, Function, Mismatch, Template, left_out
 
-MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul")
+MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
 
 
 @dataclass
@@ -22,7 +23,8 @@ class Signature:
     defaults: dict[str, Any] = field(default_factory=dict)
 
 
-SIGNATURES: dict[str, Signature] = {}
+SIGNATURES: ContextVar[dict[str, Signature]] = ContextVar("SIGNATURES")
+"""The classes that are written already; `write` has its own."""
 
 
 class Maker:
@@ -99,11 +101,10 @@ class Maker:
     def call(self, template: Template) -> Expression:
         function = template.name
         standard = left_out(function)
-        places = (
-            SIGNATURES[function].rows if function in SIGNATURES else POSITIONAL.get(function) or parameters(function)
-        )
+        written = SIGNATURES.get()
+        places = written[function].rows if function in written else POSITIONAL.get(function) or parameters(function)
         needed = [name for name in places if name not in standard]
-        keyed = len(needed) > 3 and function in SIGNATURES
+        keyed = len(needed) > 3 and function in written
         items: list[Expression] = []
         in_place = True
         for number, (slot, row) in enumerate(template.slots):
@@ -124,7 +125,7 @@ class Maker:
             else:
                 items.append(f"{slot}={text}")
                 in_place = False
-        if "." not in function and function not in SIGNATURES:
+        if "." not in function and function not in written:
             self.needs.add(function)
         return Bracket(self.texts.get((id(template), "function"), function), tuple(items))
 
@@ -224,7 +225,16 @@ def is_listed(template: Template) -> bool:
 
 
 _STATEFUL = ("nn.Conv", "nn.Linear", "nn.BatchNorm", "nn.GroupNorm", "nn.LayerNorm", "nn.InstanceNorm", "nn.PReLU")
-_STATELESS = ("ChannelSlice", "FeatureMap", "PatchMerging", "Permute", "Power", "Reduce", "Scale", "Sqrt")
+_STATELESS: tuple[str, ...] = (
+    "ChannelSlice",
+    "FeatureMap",
+    "PatchMerging",
+    "Permute",
+    "Power",
+    "Reduce",
+    "Scale",
+    "Sqrt",
+)
 _STATELESS += ("StochasticDepth", "Token", "Tokens")
 
 

@@ -34,6 +34,7 @@ _EXACT = (
     "mode",
     "by",
 )
+_SIZES = ("in_features", "out_channels", "width", "growth", "channels", "features")
 _INPUTS = ("in_channels", "in_features")
 _RESERVED = {"self", "x", "i", "nn", "torch", "F", "Tensor", "math"}
 
@@ -117,7 +118,7 @@ class Scope:
         """A size as a small multiple of one that the block was given."""
         for name in self.kept:
             row = self.known[name]
-            if ANY not in row and self.is_size(name) and len(set(row)) == 1 and name != "in_channels":
+            if ANY not in row and self.is_size(name) and len(set(row)) == 1 and name in _SIZES:
                 for factor in (2, 3, 4):
                     if factor * row[0] == value:
                         return f"{factor} * {self.use(name)}"
@@ -278,22 +279,24 @@ def _each(rows: list[tuple[Any, Any]], function: Any) -> Row:
 def conditions(scope: Scope, key: str) -> Iterator[tuple[str, tuple[str, ...], Row]]:
     """What may be asked of arguments, the simplest first."""
     known = {name: row for name, row in scope.known.items() if ANY not in row}
-    flags = [(name, (name,), row) for name, row in known.items() if all(isinstance(one, bool) for one in row)]
-    counts = [
+    flags: list[_Test] = [
+        (name, (name,), row) for name, row in known.items() if all(isinstance(one, bool) for one in row)
+    ]
+    counts: list[_Test] = [
         (f"{name} > 0", (name,), tuple(one > 0 for one in row))
         for name, row in known.items()
         if all(type(one) in (int, float) for one in row) and any(one == 0 for one in row)
     ]
-    strides = [
+    strides: list[_Test] = [
         (f"{name} != 1", (name,), tuple(one != 1 for one in row))
         for name, row in known.items()
         if "stride" in name and len(set(row)) > 1
     ]
     sizes = [(name, row) for name, row in known.items() if name in scope.used and scope.is_size(name)]
     inputs = [(name, row) for name, row in known.items() if name in _INPUTS]
-    changes = []
+    changes: list[_Test] = []
     for name, row in inputs:
-        compared = [(other, (other,), more) for other, more in sizes if other != name]
+        compared: list[_Test] = [(other, (other,), more) for other, more in sizes if other != name]
         compared += [one for one in expressions([size for size in sizes if size[0] != name]) if len(one[1]) == 1]
         for text, names, more in compared:
             differ = tuple(a != b for a, b in zip(row, more, strict=True))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from archspec.exports.python.classes import MERGES, Maker, is_listed
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout, statement
-from archspec.exports.python.unify import Mismatch, Template
+from archspec.exports.python.unify import ANY, Mismatch, Template
 
 _TWO = INDENT * 2
 _JOINED = {"add": "+", "subtract": "-", "multiply": "*", "matmul": "@"}
@@ -29,8 +29,16 @@ def is_open(template: Template, depth: int = 0) -> bool:
     if not template.is_plain:
         return template.kind != "aux"
     if template.kind in MERGES:
-        return depth < 2
+        return depth < 2 or not has_modules(template)
     return depth == 0 and any(is_open(child, 1) for _, child in template.children)
+
+
+def _bare(writer: Writer, result: Expression) -> str:
+    """A tensor as a name."""
+    if isinstance(result, str) and result.isidentifier():
+        return result
+    writer.emit(result, "x = ")
+    return "x"
 
 
 class Writer:
@@ -150,15 +158,14 @@ class Writer:
         if template.kind == "shared":
             return self.called(template, self.reference(template.name), x)
         if template.kind == "aux":
-            name = self.variables[f"aux {template.name}"] = self.variable(template.name)
-            self.emit(f"{name} = {ref}({x}) if self.training else None")
-            self.outputs[template.name] = name
-            self.aux.append(template.name)
+            self.auxiliary(template, ref, x)
             return x
         if template.kind == "load":
             return self.variables[template.name]
+        if template.kind in ("save", "output"):
+            return self.keep(template, x)
         if not is_open(template, depth):
-            if template.kind == "sequence" and not template.children:
+            if not has_modules(template):
                 return x
             return self.called(template, ref, x)
         if template.recompute:
@@ -198,8 +205,44 @@ class Writer:
         is_call = child.kind == "call" and not child.recompute and "." in child.name
         return is_call and not (isinstance(result, Chain) and "if " in str(result)) and len(str(result)) < 60
 
+    def auxiliary(self, template: Template, ref: str, x: str) -> None:
+        """An auxiliary classifier, which is computed in training alone."""
+        ((_, body),) = template.children
+        name = self.variable(template.name)
+        if body.is_plain and not body.recompute and (body.kind != "sequence" or body.children):
+            self.emit(f"{name} = {ref}({x}) if self.training else None")
+        else:
+            own = Writer(self.maker, self.template)
+            own.taken, own.variables, own.flags = self.taken, dict(self.variables), self.flags
+            start = self.variable(f"{name}_input")
+            result = own.run(body, ref, start, start, 2)
+            own.emit(result, f"{name} = ")
+            self.lines += [f"{_TWO}{name} = None", f"{_TWO}if self.training:"]
+            if any(start in line for line in own.lines):
+                self.lines.append(f"{_TWO}{INDENT}{start} = {x}")
+            self.lines += [INDENT + line for line in own.lines]
+        self.outputs[template.name] = name
+        self.aux.append(template.name)
+
     def recomputed(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
-        raise Mismatch
+        """A part whose tensors are computed again in the backward pass, as a function within `forward`."""
+        self.maker.needs.add("checkpoint")
+        before, outside = set(self.taken), (dict(self.variables), dict(self.outputs))
+        name = self.variable("part")
+        own = Writer(self.maker, self.template)
+        own.taken, own.variables, own.outputs, own.aux = self.taken, self.variables, self.outputs, self.aux
+        own.flags = self.flags
+        result = own.opened(template, ref, "x", "x", depth)
+        beside = [one for one in (*self.variables.values(), *self.outputs.values()) if one not in before]
+        beside = [one for one in dict.fromkeys(beside) if one not in (*outside[0].values(), *outside[1].values())]
+        kind = "tuple[Tensor, ...]" if beside else "Tensor"
+        own.emit(f"{_bare(own, result)}, {', '.join(beside)}" if beside else result, "return ")
+        self.lines += ["", f"{_TWO}def {name}(x: Tensor) -> {kind}:", *(INDENT + line for line in own.lines), ""]
+        call = Bracket("checkpoint", (name, x, "use_reentrant=False"))
+        if not beside:
+            return call
+        self.emit(call, f"{', '.join([target, *beside])} = ")
+        return target
 
     def keep(self, wire: Template, result: Expression) -> Expression:
         """Give a tensor the name by which it is saved or put out."""
@@ -222,20 +265,60 @@ class Writer:
 
     def merge(self, template: Template, ref: str, x: str, depth: int) -> Expression:
         children = template.children
+        taken = self.split(template, x)
         stepwise = [is_open(child, depth + 1) and child.kind not in ("load",) for _, child in children]
         optional = [None if child.is_identity else self.maker.tests.get(id(child)) for _, child in children]
-        bind = any(stepwise) or any(optional)
+        bind = any(stepwise) or any(optional) or template.kind == "attend"
         branches: list[Expression] = []
-        for key, child in children:
+        for (key, child), source in zip(children, taken, strict=True):
             name = self.variable(key if key.isidentifier() else f"branch{key}") if bind else ""
-            result = self.run(child, self.child_ref(template, ref, key), x, name, depth + 1)
+            result = self.run(child, self.child_ref(template, ref, key), source, name, depth + 1)
             if bind and not (isinstance(result, str) and result.isidentifier()):
                 self.emit(result, f"{name} = ")
                 result = name
             branches.append(result)
         if any(optional):
             return self.optional_merge(template, branches, optional)
-        return joined(template.kind, branches)
+        if template.kind == "attend":
+            return self.attended(branches, self.own("heads", self.maker.texts[id(template), "heads"]))
+        return joined(template.kind, branches, self.dimension(template))
+
+    def attended(self, branches: list[Expression], heads: str) -> Expression:
+        """Attention of tokens, the features of one head after those of another."""
+        names = [self.variable(name) for name in ("query", "key", "value")]
+        for name, one in zip(names, branches, strict=False):
+            self.emit(f"{one}.unflatten(-1, ({heads}, -1)).transpose(1, 2)", f"{name} = ")
+        bias = (f"attn_mask={branches[3]}",) if len(branches) > 3 else ()
+        attended = self.variable("attended")
+        self.emit(Bracket("F.scaled_dot_product_attention", (*names, *bias)), f"{attended} = ")
+        return f"{attended}.transpose(1, 2).flatten(2)"
+
+    def own(self, name: str, text: str) -> str:
+        """A value that `forward` needs: a number, or an attribute where it is an argument of the class."""
+        if not any(one.isalpha() for one in text):
+            return text
+        name = self.variable(name)
+        self.flags.append(f"{_TWO}self.{name} = {text}")
+        return f"self.{name}"
+
+    def split(self, template: Template, x: str) -> list[str]:
+        """What each branch of a merge takes."""
+        if "split" not in dict(template.slots):
+            return [x] * len(template.children)
+        sizes = self.own("sizes", self.maker.texts[id(template), "split"])
+        names = [self.variable(f"part_{key}") for key, _ in template.children]
+        self.emit(
+            f"torch.split({x}, {sizes}, dim={self.dimension(template)})",
+            f"{', '.join(names)}{',' * (len(names) == 1)} = ",
+        )
+        return names
+
+    def dimension(self, template: Template) -> int:
+        """The axis that a merge joins or splits, the batch's counted too."""
+        axes = {one + 1 for one in dict(template.slots).get("axis", (0,)) if one is not ANY}
+        if len(axes) > 1:
+            raise Mismatch
+        return int(axes.pop())
 
     def optional_merge(self, template: Template, branches: list[Expression], optional: list[str | None]) -> Expression:
         if len(branches) != 2 or sum(one is not None for one in optional) != 1:
@@ -246,7 +329,9 @@ class Writer:
             raise Mismatch
         flag = f"self.has_{key}"
         self.flags.append(f"{_TWO}{flag} = {optional[place]}")
-        return Chain((joined(template.kind, branches), f"if {flag}", f"else {branches[1 - place]}"))
+        return Chain(
+            (joined(template.kind, branches, self.dimension(template)), f"if {flag}", f"else {branches[1 - place]}")
+        )
 
     def child_ref(self, template: Template, ref: str, key: str) -> str:
         children = [(one, child) for one, child in template.children if has_modules(child)]
@@ -262,6 +347,8 @@ class Writer:
             if child is None or not is_open(template, depth):
                 return f'self.get_submodule("{path}")'
             ref, template, depth = self.child_ref(template, ref, step), child, depth + 1
+            if template.kind == "aux":
+                ((_, template),) = template.children
         return ref
 
     def finish(self, result: Expression) -> None:
@@ -287,10 +374,10 @@ class Writer:
         self.emit(Named(f"{result}, ", Bracket("", pairs, "{}")), "return ")
 
 
-def joined(kind: str, branches: list[Expression]) -> Expression:
+def joined(kind: str, branches: list[Expression], dimension: int = 1) -> Expression:
     """One tensor of several."""
     if kind == "concat":
-        return Bracket("torch.cat", (Bracket("", tuple(branches), "[]"), "dim=1"))
+        return Bracket("torch.cat", (Bracket("", tuple(branches), "[]"), f"dim={dimension}"))
     if len(branches) == 1:
         return branches[0]
     if kind in _JOINED:
@@ -315,7 +402,7 @@ def inner_module(template: Template, depth: int) -> Template | None:
     while stop > start and children[stop - 1][1].kind in ("save", "output"):
         stop -= 1
     inner = children[start:stop]
-    if not inner or len(inner) == len(children):
+    if len(inner) == len(children) or not any(has_modules(child) for _, child in inner):
         return None
     if any(is_open(child, depth + 1) or not child.is_plain or child.recompute for _, child in inner):
         return None

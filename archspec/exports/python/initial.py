@@ -41,11 +41,11 @@ def initialised(layers: Iterable[GraphLayer]) -> list[str]:
         for (path, name), init in values.items():
             if init and init != found[name]:
                 by_path.setdefault(path, []).append((name, init))
-        for path, inits in by_path.items():
-            single.setdefault(tuple(inits), []).append(path)
+        for path, given in by_path.items():
+            single.setdefault(tuple(given), []).append(path)
     lines = _loop(general, kinds)
     for inits, paths in single.items():
-        lines += _by_path(inits, paths)
+        lines += _by_name(inits, paths, kinds) or _by_path(inits, paths)
     return lines
 
 
@@ -88,6 +88,27 @@ def _loop(general: dict[str, dict[str, Init]], kinds: dict[str, Values]) -> list
         written.append(f"{_THREE}{word} isinstance(module, {wanted}):")
         written += [line for lines in statements for line in lines]
     return written
+
+
+def _by_name(inits: tuple[tuple[str, Init], ...], paths: list[str], kinds: dict[str, Values]) -> list[str]:
+    """For many layers of one class that a word in their names tells from its others."""
+    found = [kind for kind, values in kinds.items() if {path for path, _ in values} >= set(paths)]
+    if len(paths) < 4 or not found:
+        return []
+    others = {path for path, _ in kinds[found[0]]} - set(paths)
+    for word in dict.fromkeys(word for word in paths[0].split(".") if not word.isdigit()):
+        for text, is_chosen in (
+            (f'name.endswith(".{word}")', lambda name, word=word: name.endswith(f".{word}")),
+            (f'".{word}." in name', lambda name, word=word: f".{word}." in name),
+        ):
+            if all(map(is_chosen, paths)) and not any(map(is_chosen, others)):
+                lines = [f"{_TWO}for name, module in self.named_modules():"]
+                lines.append(f"{_THREE}if isinstance(module, {found[0]}) and {text}:")
+                return [
+                    *lines,
+                    *(one for name, init in inits for one in statement(_call(f"module.{name}", init), _FOUR)),
+                ]
+    return []
 
 
 def _by_path(inits: tuple[tuple[str, Init], ...], paths: list[str]) -> list[str]:

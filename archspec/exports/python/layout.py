@@ -76,7 +76,7 @@ def layout(expression: Expression, indent: str, before: str = "", after: str = "
     if isinstance(expression, Named):
         return layout(expression.value, indent, before + expression.head, after)
     if isinstance(expression, Chain):
-        first, *middle, last = expression.parts
+        first, middle, last = expression.parts[0], expression.parts[1:-1], expression.parts[-1]
         lines = layout(first, indent, before)
         for part in middle:
             lines += layout(part, indent)
@@ -84,7 +84,7 @@ def layout(expression: Expression, indent: str, before: str = "", after: str = "
     if isinstance(expression, Loop):
         over = layout(expression.over, indent, f"for {expression.names} in ", after)
         return [*layout(expression.element, indent, before), *over]
-    opening, closing = expression.brackets
+    opening, closing = expression.brackets[0], expression.brackets[1]
     items = _items(expression, indent + INDENT)
     return [f"{indent}{before}{expression.head}{opening}", *items, f"{indent}{closing}{after}"]
 

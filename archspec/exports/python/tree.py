@@ -63,7 +63,7 @@ class Tree:
     @property
     def is_plain(self) -> bool:
         """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
-        if self.kind in ("save", "load", "output", "aux", "shared"):
+        if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind != "call" and self.slots):
             return False
         return not any(child.recompute or not child.is_plain for _, child in self.children)
 
@@ -118,7 +118,6 @@ class Forest:
         if group.kind == "block":
             known = self.known.get(id(group.node))
             if known is None:
-                body, _ = _body(group.children[0])
                 tree = self.tree(group.children[0], group.path)
                 if tree.kind in ("call", "block"):  # a block that is another one
                     known = tree
@@ -128,12 +127,16 @@ class Forest:
                 self.known[id(group.node)] = known
             return known
         if group.kind == "aux":
-            return Tree("aux", group.node.name, children=(("", self.tree(group.children[0], group.path)),))
+            return Tree("aux", group.node.name, children=(("", self.tree(group.children[0], scope)),))
         children = []
         for (key, _), child in zip(group.node.children, group.children, strict=True):
             children.append((key, self.tree(child, scope)))
-        kind = group.kind if group.node.is_merge else "loop" if group.kind in _LOOPS else "sequence"
-        return Tree(kind, children=tuple(children))
+        if group.node.is_merge:
+            slots = tuple((name, one) for name, one in (("axis", group.node.axis), ("split", group.node.split)) if one)
+            if group.kind == "attend":
+                slots += (("heads", group.node.heads),)
+            return Tree(group.kind, slots=slots, children=tuple(children))
+        return Tree("loop" if group.kind in _LOOPS else "sequence", children=tuple(children))
 
     def layer(self, item: GraphLayer) -> Tree:
         layer = item.layer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from typing import Any
@@ -59,7 +60,7 @@ class Template:
     @property
     def is_plain(self) -> bool:
         """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
-        if self.kind in ("save", "load", "output", "aux", "shared"):
+        if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind in _MERGES and self.slots):
             return False
         return not any(child.recompute or not child.is_plain for _, child in self.children)
 
@@ -87,6 +88,9 @@ def unify(trees: Sequence[Tree | None]) -> Template:
     else:
         name = _same(one.name for one in there)
         template = Template(kind, name, present)
+        for slot in _same(tuple(name for name, _ in one.slots) for one in there):  # the axis or split of a merge
+            row = tuple(ANY if one is None else dict(one.slots)[slot] for one in trees)
+            template.slots.append((slot, row))
         template.children = _named(trees) if not _numbered(there) else _in_order(trees)
     template.recompute = recompute
     template.is_identity = does_nothing
@@ -125,33 +129,30 @@ def _call(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
             raise Mismatch
         template.functions = tuple(ANY if one is None else Function(one.name) for one in trees)
     for name in slots:
-        row = []
-        for one in trees:
-            given = {} if one is None else dict(one.slots)
-            if one is None:
-                row.append(ANY)
-            elif name in given:
-                row.append(given[name])
-            else:
-                standard = left_out(one.name)
-                if name not in standard:
-                    raise Mismatch
-                row.append(standard[name])
-        template.slots.append((name, tuple(row)))
+        template.slots.append((name, tuple(ANY if tree is None else _argument(tree, name) for tree in trees)))
     if "." in template.name:
-        names = [*POSITIONAL.get(template.name, ()), *defaults(template.name)]
-        order = {name: place for place, name in enumerate(names)}
+        arguments = [*POSITIONAL.get(template.name, ()), *defaults(template.name)]
+        order = {name: place for place, name in enumerate(arguments)}
         template.slots.sort(key=lambda slot: order.get(slot[0], -1))
     return template
 
 
-CLASSES: dict[str, dict[str, Any]] = {}
-"""The defaults of the classes that are written already."""
+def _argument(tree: Tree, name: str) -> Any:
+    """An argument of a call, given or left out. Raises `Mismatch` where it has none."""
+    values = left_out(tree.name) | dict(tree.slots)
+    if name not in values:
+        raise Mismatch
+    return values[name]
+
+
+CLASSES: ContextVar[dict[str, dict[str, Any]]] = ContextVar("CLASSES")
+"""The defaults of the classes that are written already; `write` has its own."""
 
 
 def left_out(function: str) -> dict[str, Any]:
     """The arguments of a class that may be left out, and what they are then."""
-    return CLASSES[function] if function in CLASSES else defaults(function)
+    written = CLASSES.get()
+    return written[function] if function in written else defaults(function)
 
 
 def _named(trees: Sequence[Tree | None]) -> list[tuple[str, Template]]:
@@ -189,7 +190,7 @@ def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
     template = Template("sequence", "", present)
     lists = [None if one is None else [child for _, child in one.children] for one in trees]
     longest = max(len(one) for one in lists if one is not None)
-    if longest > 1 and all(one.is_plain for tree in there for _, one in tree.children):
+    if longest > 1 and all(one.is_plain and not one.recompute for tree in there for _, one in tree.children):
         for split in (_as_range, _first_then_range, _as_table):
             try:
                 template.children = split(lists)
@@ -222,7 +223,7 @@ def _range(lists: Sequence[list[Tree] | None]) -> Template:
     return Template("range", "", tuple(one is not None for one in lists), [("count", counts)], [("", element)])
 
 
-_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul")
+_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
 
 
 def _as_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:

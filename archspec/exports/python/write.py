@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
+from contextvars import copy_context
 
 from archspec.exports.python import classes, unify
 from archspec.exports.python.blocks import Blocks, WrittenClass, definition, docstring
@@ -32,10 +33,14 @@ def write(plan: Plan) -> str:
     Raises:
         UsageError: A layer of a plugin does not say how it is written.
     """
-    classes.SIGNATURES.clear()
-    unify.CLASSES.clear()
+    return copy_context().run(_written, plan)
+
+
+def _written(plan: Plan) -> str:
+    classes.SIGNATURES.set({})
+    unify.CLASSES.set({})
     forest = Forest(plan.graph, classified(plan))
-    name = _class_name(plan)
+    name = class_name(plan)
     taken = {name, *MERGES, *_IMPORTED, *_own_layers()}
     blocks = Blocks(forest, taken)
     root = network(name, plan, forest, blocks)
@@ -69,9 +74,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     maker = Maker(scope)
     maker.resolve(template)
     maker.decide(template)
-    writer = Writer(maker, template)
-    writer.order = [one.name for one in plan.root.named_outputs]
-    body = writer.body()
+    body = Writer(maker, template).body()
     body.init += initialised(plan.graph.layers)
     count = dict(plan.vars).get("num_classes")
     rows, defaults = ({"num_classes": (count,)}, {"num_classes": count}) if has_classes else ({}, {})
@@ -177,7 +180,7 @@ def _own_layers() -> set[str]:
     return {special.get(stem) or "".join(word.capitalize() for word in stem.split("_")) for stem in stems}
 
 
-def _class_name(plan: Plan) -> str:
+def class_name(plan: Plan) -> str:
     name, family = (
         "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", one))
         for one in (plan.variant or plan.name, plan.name)

@@ -1,1 +1,1 @@
-"""Modules that torch has no class for, a file each: what a network is built with, and what its export holds."""
+"""Modules that torch has no class for: networks and exports are made of them."""

@@ -11,5 +11,7 @@ class ChannelNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         last = input.movedim(1, -1)
-        normalized = functional.layer_norm(last, self.normalized_shape, self.weight, self.bias, self.eps)
+        normalized = functional.layer_norm(
+            last, self.normalized_shape, self.weight, self.bias, self.eps
+        )
         return normalized.movedim(-1, 1)

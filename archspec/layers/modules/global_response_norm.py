@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class GlobalResponseNorm(nn.Module):
-    """Adds to each channel itself times its norm, relative to the mean norm of the channels."""
+    """Adds to each channel itself times its norm, relative to the mean norm of the
+    channels.
+    """
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
         super().__init__()

@@ -9,7 +9,9 @@ from archspec.layers.modules.relative_positions import relative_positions
 
 
 class MultiAxisAttention(nn.Module):
-    """Self-attention within windows, or among positions spread evenly over the feature map."""
+    """Self-attention within windows, or among positions spread evenly over the feature
+    map.
+    """
 
     position: Tensor
 

@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def pad_same(input: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Tensor:
-    """Add zeros so that ⌈size / stride⌉ windows fit along each axis, the odd one at the end."""
+def pad_same(
+    input: Tensor, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> Tensor:
+    """Add zeros so that ⌈size / stride⌉ windows fit on each axis, the odd one last."""
     sides: list[int] = []
     for axis in reversed(range(len(kernel))):
         total: Any = dilation[axis] * (kernel[axis] - 1)

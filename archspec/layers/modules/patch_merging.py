@@ -8,7 +8,9 @@ from torch.nn import functional as F
 
 
 class PatchMerging(nn.Module):
-    """The four positions of each 2×2 patch, joined on their channels; an odd size is filled up with zeros."""
+    """The four positions of each 2×2 patch, joined on their channels; an odd size is
+    filled up with zeros.
+    """
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class Reduce(nn.Module):
-    """The mean, sum, largest or smallest value, or Euclidean norm, along one axis; axis 0 is the batch."""
+    """The mean, sum, largest or smallest value, or Euclidean norm, along one axis; axis
+    0 is the batch.
+    """
 
     def __init__(self, by: str, axis: int, keep: bool = True) -> None:
         super().__init__()

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def relative_positions(height: int, width: int) -> Tensor:
-    """For each pair of a window's positions, the row of the table of biases that holds theirs."""
+    """For each pair of a window's positions, the row of the table of biases that holds
+    theirs.
+    """
     rows, columns = torch.meshgrid(
         torch.arange(height), torch.arange(width), indexing="ij"
     )

@@ -8,7 +8,9 @@ from archspec.layers.modules.pad_same import pad_same
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution that adds zeros so that ⌈size / stride⌉ windows fit, the odd one at the end."""
+    """A convolution that adds zeros so that ⌈size / stride⌉ windows fit, the odd one at
+    the end.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
         padded = pad_same(input, self.kernel_size, self.stride, self.dilation)

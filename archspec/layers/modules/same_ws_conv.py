@@ -9,7 +9,11 @@ from archspec.layers.modules.ws_conv import WsConv
 
 
 class SameWsConv(WsConv):
-    """A `WsConv` that adds zeros so that ⌈size / stride⌉ windows fit, the odd one at the end."""
+    """A `WsConv` that adds zeros so that ⌈size / stride⌉ windows fit, the odd one at
+    the end.
+    """
 
     def forward(self, input: Tensor) -> Tensor:
-        return super().forward(pad_same(input, self.kernel_size, self.stride, self.dilation))
+        return super().forward(
+            pad_same(input, self.kernel_size, self.stride, self.dilation)
+        )

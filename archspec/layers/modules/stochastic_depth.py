@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class StochasticDepth(nn.Module):
-    """Sets whole samples to zero with probability p in training, and scales the others up."""
+    """Sets whole samples to zero with probability p in training, and scales the others
+    up.
+    """
 
     def __init__(self, p: float, mode: str = "row") -> None:
         super().__init__()

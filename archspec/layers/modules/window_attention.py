@@ -10,7 +10,9 @@ from archspec.layers.modules.relative_positions import relative_positions
 
 
 class WindowAttention(nn.Module):
-    """Self-attention within windows of a feature map of one size, biased by relative position."""
+    """Self-attention within windows of a feature map of one size, biased by relative
+    position.
+    """
 
     position: Tensor
     mask: Tensor
@@ -54,7 +56,9 @@ class WindowAttention(nn.Module):
         self.bias_table = nn.Parameter(nn.init.trunc_normal_(table, std=0.02))
 
     def make_mask(self) -> Tensor:
-        """−100 where two positions of a moved window come from opposite ends of the map, else 0."""
+        """−100 where two positions of a moved window come from opposite ends of the
+        map, else 0.
+        """
         regions = []
         for size, window, shift in zip(
             self.padded, self.window, self.shift, strict=True
@@ -91,7 +95,9 @@ class WindowAttention(nn.Module):
         return x[:, : self.height, : self.width].contiguous().permute(0, 3, 1, 2)
 
     def bias(self) -> Tensor:
-        """What is added to the match of each pair of positions, `(heads, positions, positions)`."""
+        """What is added to the match of each pair of positions, `(heads, positions,
+        positions)`.
+        """
         bias: Tensor = self.bias_table[self.position].view(
             self.size, self.size, self.heads
         )
@@ -104,7 +110,8 @@ class WindowAttention(nn.Module):
         return qkv.permute(2, 0, 3, 1, 4).unbind(0)
 
     def match(self, query: Tensor, key: Tensor) -> Tensor:
-        return (query * (self.channels // self.heads) ** -0.5) @ key.transpose(-2, -1)
+        scale: float = (self.channels // self.heads) ** -0.5
+        return (query * scale) @ key.transpose(-2, -1)
 
     def forward(self, input: Tensor) -> Tensor:
         bias = self.bias()

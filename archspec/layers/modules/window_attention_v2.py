@@ -12,7 +12,9 @@ from archspec.layers.modules.window_attention import WindowAttention
 
 
 class WindowAttentionV2(WindowAttention):
-    """Window attention by cosines, with biases that a small network computes from distances."""
+    """Window attention by cosines, with biases that a small network computes from
+    distances.
+    """
 
     offsets: Tensor
     keys: Tensor

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 
 class WsConv(nn.Conv2d):
-    """A convolution whose weights are standardised for each output channel, then scaled by a learned gain."""
+    """A convolution whose weights are standardised for each output channel, then scaled
+    by a learned gain.
+    """
 
     def __init__(
         self,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from archspec.foundation.arguments import Argument, choice, number
+from archspec.foundation.arguments import Argument, choice, integer, number
+from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
-from archspec.layers.kept import VIEW, Kept
+from archspec.layers.kept import NOTHING, VIEW, Kept
 from archspec.layers.primitive import Arguments, Called
 
 if TYPE_CHECKING:
@@ -61,3 +62,32 @@ class StochasticDepth(Called):
 
         module: nn.Module = StochasticDepth(arguments["p"], arguments["mode"])
         return module
+
+
+class BranchMean(Called):
+    name = "branch_mean"
+    doc = "The mean of branches that `concat` joined; in training each is dropped with probability p, but one survives."
+    source = "https://arxiv.org/abs/1605.07648"
+    rule = "branches·C×… → C×…"
+    pointwise = True
+    arguments = (
+        Argument("branches", integer(2), doc="how many branches of equal channels were joined"),
+        Argument("p", number(0, below=1), 0.0, "probability of dropping a branch of a sample", SHARE),
+    )
+    examples = ("branch_mean: 2", "branch_mean: {branches: 4, p: 0.15}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        branches = arguments["branches"]
+        if len(shape) == 2:
+            raise self.refuse(shape, "channels first", "`mean` joins branches of tokens")
+        if shape[0] % branches:
+            message = f"`branches` ({branches}) of `branch_mean` does not divide its {shape[0]} channels"
+            raise Fault("input-shape", message)
+        return shape[0] // branches, *shape[1:]
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(values=arguments["branches"]) if arguments["p"] else NOTHING
+
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = {"drop": arguments["p"]} if arguments["p"] else {}
+        return call("BranchMean", arguments["branches"], len(shape), **named)

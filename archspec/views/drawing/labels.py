@@ -29,7 +29,11 @@ HEAVY = ("convolution", "linear", "attention")
 """The families of layers that compute; the others of a small block stand below them in smaller type."""
 _FAMILIES = {
     "window_attention": "attention",
-    "other_dimensions": "",  # by name
+    "other_dimensions": "convolution",
+    "other_norms": "normalization",
+    "other_pools": "pooling",
+    "positions": "attention",
+    "axes": "structure",
     "elementwise": "structure",
     "regularization": "structure",
 }
@@ -59,11 +63,7 @@ def family(layer: Layer) -> str:
     if not name.startswith("archspec.layers.primitives."):
         return "plugin"
     found = name.rsplit(".", 1)[1]
-    found = _FAMILIES.get(found, found)
-    if found:
-        return found
-    kinds = {"conv": "convolution", "pool": "pooling", "norm": "normalization"}
-    return next((kind for word, kind in kinds.items() if word in layer.primitive), "structure")
+    return _FAMILIES.get(found, found)
 
 
 def layer_label(layer: Layer) -> str:

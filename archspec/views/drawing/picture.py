@@ -66,8 +66,7 @@ class Layout(Placing):
             width = sum(room.left + room.right for room in rooms) + GUTTER * (len(chunks) - 1)
             if max(room.height for room in rooms) <= TALLEST * width:
                 break
-        floor = max(self.column(chunk).height for chunk in chunks) + GAP
-        port, edge = Port(NOWHERE, ()), 0.0
+        port, edge, floor = Port(NOWHERE, ()), 0.0, 0.0
         for number, chunk in enumerate(chunks):
             room = self.column(chunk)
             axis = edge + room.left
@@ -76,13 +75,14 @@ class Layout(Placing):
                 begun = port.points[-1][0]
                 port = port.via((begun, floor), (gutter, floor), (gutter, -GAP), (axis, -GAP))
             port = self.place_column(chunk, axis, 0, port)
-            edge = axis + room.right + GUTTER
+            edge, floor = axis + room.right + GUTTER, room.height + GAP
 
     def split(self, parts: Sequence[Part], number: int) -> list[list[Part]]:
         """Parts in columns, at most so many, of which the tallest is as low as can be."""
         units: list[list[Part]] = []
         for part in parts:
-            if units and part.kind in ("save", "load", "output", "side", "given"):
+            # input and output never stand in a column alone
+            if units and (part.kind in ("save", "load", "output", "side", "given", "end") or units == [[parts[0]]]):
                 units[-1].append(part)
             else:
                 units.append([part])

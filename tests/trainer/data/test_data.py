@@ -62,6 +62,7 @@ def test_a_data_set_gives_whole_labelled_images(name: str, data_folder: Path) ->
 def test_every_data_set_is_tested_here() -> None:
     # in test_segmentation.py, test_folder.py, test_image_regression.py and test_pets.py
     elsewhere = ["digit_scenes", "folder", "noisy_digits", "oxford_pet_masks", "oxford_pets"]
+    elsewhere += ["iris", "wine", "breast_cancer", "diabetes", "digit_rows"]  # in test_vectors.py
     assert data.names() == sorted(["digits", "fake", *PUBLISHED, *elsewhere])
 
 

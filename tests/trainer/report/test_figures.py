@@ -113,6 +113,18 @@ def test_rows_of_images_are_about_equally_long(
     assert not overlaps([*axes.texts, axes.title])
 
 
+def test_images_fill_a_page_and_their_legend_stays_within(tmp_path: Path, drawn: list[Any]) -> None:
+    legend = [(f"a long name of species {number}", "#0072B2") for number in range(20)]
+    tiles = torch.zeros(24, 3, 8, 8, dtype=torch.uint8)
+    drawing.grid(tiles, ["first:\nimage 1", "mask", "predicted,\nIoU 90%"] * 8, tmp_path / "grid.png", 6, "", legend)
+    (figure,) = drawn
+    assert figure.get_figwidth() == pytest.approx(6.9)  # inches: a page between its margins
+    assert not overlaps(figure.legends[0].get_texts())
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
+
+
 # --- characters ------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -80,11 +80,10 @@ def test_probabilities_are_those_of_the_choice() -> None:
         recipe = Recipe()
         device = torch.device("cpu")
         loss = torch.nn.CrossEntropyLoss()
-        shape = (1, 1, 1)
-        recipe = Recipe()
+        outputs: ClassVar[dict[str, float]] = {}
 
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+        def forward_all(self, images: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+            return torch.tensor([[0.0, 1.0], [2.0, 0.0]]), {}
 
     part = InMemory(torch.zeros(2, 1, 1, 1, dtype=torch.uint8), torch.tensor([1, 1]))
     found = evaluate(Given(), part)  # type: ignore[arg-type]

@@ -64,7 +64,8 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (
             {"input": [64], "network": [{"linear": "=num_classes"}]},
             "the data set `digits` holds images, but the network's input is 64\n"
-            "  help: give the spec an input of channels, height and width",
+            "  help: choose a table or arrays, --data table.csv for example; or give the spec an input of channels, "
+            "height and width",
         ),
         (
             {"train": {"batch_size": 4096}},
@@ -81,9 +82,9 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (
             {"train": {"data": "imagnet"}},
-            "there is no data set `imagnet`\n  help: there are `cifar10`, `cifar100`, `digit_scenes`, `digits`, `fake`, "
-            "`fashion_mnist`, `folder`, `mnist`, `noisy_digits`, `oxford_pet_masks`, `oxford_pets`, `svhn`; a folder of "
-            "images is given by its path",
+            "there is no data set `imagnet`\n  help: there are `breast_cancer`, `cifar10`, `cifar100`, `diabetes`, "
+            "`digit_rows`, `digit_scenes`, `digits`, `fake`, `fashion_mnist`, `folder`, `iris`, `mnist`, `noisy_digits`, "
+            "`oxford_pet_masks`, `oxford_pets`, `svhn`, `wine`; folders of images and tables are given by their path",
         ),
     ],
 )

@@ -153,7 +153,7 @@ def test_scores_are_scikit_learns() -> None:
             {"loss": "cross_entropy"},
             "the loss `cross_entropy` does not fit the task regression\n"
             "  help: --set train.loss=mean_squared_error; `mean_squared_error`, `mean_absolute_error`, "
-            "would fit",
+            "`charbonnier`, `smooth_l1` would fit",
         ),
     ],
 )

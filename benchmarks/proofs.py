@@ -4,7 +4,7 @@ Of every bundled spec, the variant with the fewest parameters is exported, on an
 the network takes it (the operations are the same, and the proof runs faster); `--all` takes every variant. Each row
 is kept in a file as a line of JSON when it is made; rows that are there already are not made again.
 
-    python benchmarks/exports.py rows.jsonl && python benchmarks/exports.py rows.jsonl --table
+    python benchmarks/proofs.py rows.jsonl && python benchmarks/proofs.py rows.jsonl --table
 """
 
 from __future__ import annotations
@@ -79,27 +79,34 @@ def export_row(name: str, variant: str | None, format: str) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    """The rows as Markdown."""
-    lines = [
-        "| network | input | open | format | file | largest difference |",
-        "|---|---|---|---|---:|---:|",
-    ]
+    """The rows as Markdown, a network each."""
+    networks: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
     for row in rows:
-        name = row["variant"] or row["spec"]
-        start = f"| `{name}` | {show(tuple(row['input']))} |"
-        if "error" in row:
-            lines.append(f"{start} | {row['to']} | none: {row['error'].splitlines()[0]} | |")
-            continue
-        difference = row["proof"]["difference"]
-        shown = f"{difference:.0e}" if difference else "0"
-        lines.append(f"{start} {row['dynamic']} | {row['to']} | {show_bytes(row['bytes'])} | {shown} |")
+        networks.setdefault((row["spec"], row["variant"] or ""), {})[row["to"]] = row
+    lines = [
+        "| network | input | ONNX: open | size | differs by | `.pt2`: open | size | differs by |",
+        "|---|---|---|---:|---:|---|---:|---:|",
+    ]
+    for (spec, variant), made in sorted(networks.items()):
+        shape = next(iter(made.values()))["input"]
+        cells = [cell for format in ("onnx", "torch") for cell in _cells(made.get(format))]
+        lines.append(f"| `{variant or spec}` | {show(tuple(shape))} | {' | '.join(cells)} |")
     return lines
+
+
+def _cells(row: dict[str, Any] | None) -> tuple[str, str, str]:
+    """What is open, the file's size, and the largest difference; `-` where nothing was made."""
+    if row is None or "error" in row:
+        return ("not tried" if row is None else "no proof", "-", "-")
+    difference = row["proof"]["difference"]
+    return row["dynamic"], show_bytes(row["bytes"]), f"{difference:.0e}" if difference else "0"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else "")
     parser.add_argument("file", type=Path)
     parser.add_argument("--table", action="store_true", help="print the rows as Markdown")
+    parser.add_argument("--only", default="", metavar="NAME,…", help="these specs alone")
     parser.add_argument("--all", action="store_true", help="every variant")
     parser.add_argument("--formats", default="onnx,torch")
     given = parser.parse_args()
@@ -108,7 +115,10 @@ def main() -> None:
         print("\n".join(table(sorted(rows, key=lambda row: (row["to"], row["spec"], row["variant"] or "")))))
         return
     done = {(row["spec"], row["variant"], row["to"]) for row in rows}
+    only = given.only.split(",") if given.only else None
     for name, variant in networks(given.all):
+        if only is not None and name not in only:
+            continue
         for format in given.formats.split(","):
             if (name, variant, format) in done:
                 continue

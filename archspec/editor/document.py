@@ -1,0 +1,136 @@
+"""A spec as an editor holds it: its text, what is wrong with it, and what stands at a place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from archspec.foundation import source
+from archspec.foundation.errors import LIBRARY, ArchspecError, Diagnostic, Fault, Mark, Note, SpecError
+from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.language import vocabulary
+from archspec.language.finder import folder
+from archspec.plan.partial import PartialPlan
+from archspec.plan.plan import Plan
+from archspec.spec import Checked, Spec, check_text
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A key or a value of a file, with the keys and positions that lead to it."""
+
+    path: Path
+    mark: Mark
+    value: Value
+    """The value; of a key, that which stands under it."""
+    is_key: bool
+
+    @property
+    def word(self) -> str | None:
+        """What is written there, where it is a key or a text."""
+        if self.is_key:
+            return str(self.path[-1])
+        return self.value.text if isinstance(self.value, Scalar) else None
+
+    def covers(self, line: int, column: int) -> bool:
+        """Whether a place, counted from 1, lies in it or right behind it."""
+        return self.mark.line == line and self.mark.column <= column <= self.mark.column + self.mark.length
+
+
+class Document:
+    """One version of a spec's text: parsed, checked and looked through as far as it is asked for, each once."""
+
+    def __init__(self, text: str, path: str = "spec.yaml") -> None:
+        self.text = text
+        self.path = os.path.abspath(path)
+        self.name = os.path.basename(path)
+        """How messages call it."""
+
+    @cached_property
+    def lines(self) -> list[str]:
+        return self.text.splitlines()
+
+    @cached_property
+    def tree(self) -> Value | None:
+        """What the text itself holds, without the file that it extends; `None` where it is not YAML."""
+        try:
+            return source.read(self.text.encode("utf-8", errors="replace"), self.name)
+        except Fault:
+            return None
+
+    @cached_property
+    def _checked(self) -> Checked:
+        try:
+            return check_text(self.text.encode("utf-8", errors="replace"), self.path, shown=self.name)
+        except SpecError as error:
+            return Checked((), error.diagnostics, ())
+        except ArchspecError as error:  # the file that it extends cannot be read
+            return Checked((), (Diagnostic("usage", error.message, help=error.help),), ())
+
+    @property
+    def specs(self) -> tuple[Spec, ...]:
+        """The file and its variants, as far as they are valid."""
+        return self._checked.specs
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What is wrong, as `archspec check` says it."""
+        return self._checked.diagnostics
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return self._checked.notes
+
+    @cached_property
+    def plan(self) -> Plan | PartialPlan | None:
+        """The file without a variant, or what is known of it although something is wrong."""
+        if self.specs and self.specs[0].variant is None:
+            return self.specs[0].plan
+        return next(iter(self._checked.partial), None)
+
+    @cached_property
+    def spots(self) -> tuple[Spot, ...]:
+        """Every key and value, each before what stands under it."""
+        return tuple(_spots(self.tree, ())) if self.tree is not None else ()
+
+    def at(self, line: int, column: int) -> Spot | None:
+        """The innermost key or plain value at a place, counted from 1."""
+        found = [
+            one for one in self.spots if one.covers(line, column) and (one.is_key or isinstance(one.value, Scalar))
+        ]
+        return found[-1] if found else None
+
+    def section(self, name: str) -> Mapping | None:
+        """A section of the file itself, where it is a mapping."""
+        value = self.tree.get(name) if isinstance(self.tree, Mapping) else None
+        return value if isinstance(value, Mapping) else None
+
+    def is_own(self, mark: Mark) -> bool:
+        """Whether a place lies in this file."""
+        return mark.text.name == self.name
+
+    def file_of(self, mark: Mark) -> str:
+        """The path of the file in which a place lies: this one, one that it extends, or one of the library."""
+        name = mark.text.name
+        if name.startswith(LIBRARY):
+            return os.path.join(vocabulary.FOLDER, name[len(LIBRARY) :])
+        if name.startswith("specs/"):
+            bundled = os.path.join(folder(), *name.split("/")[1:])
+            if os.path.isfile(bundled):
+                return bundled
+        return os.path.join(os.path.dirname(self.path), *name.split("/"))
+
+
+def _spots(value: Value, path: Path) -> Iterator[Spot]:
+    yield Spot(path, value.mark, value, is_key=False)
+    if isinstance(value, Mapping):
+        for key, (mark, inner) in value.entries.items():
+            yield Spot((*path, key), mark, inner, is_key=True)
+            yield from _spots(inner, (*path, key))
+    elif isinstance(value, List):
+        for number, item in enumerate(value.items):
+            yield from _spots(item, (*path, number))

@@ -1,0 +1,116 @@
+"""What is said of what stands at a place: what a word means, what it is worth here, and what its line makes."""
+
+from __future__ import annotations
+
+from archspec.editor.document import Document, Spot
+from archspec.editor.hints import calls, hints
+from archspec.editor.names import Occurrence, is_node, names_in_formula, occurrence_at
+from archspec.foundation.errors import Report
+from archspec.foundation.source import Scalar
+from archspec.language.blocks import Block
+from archspec.language.glossary import Meaning, describe_argument, format_value, meanings
+from archspec.language.vocabulary import Vocabulary, define_blocks
+from archspec.layers.primitive import Primitive
+
+MAX_VALUES = 6  # of an argument or variable, where they differ
+
+
+def hover(document: Document, line: int, column: int) -> str | None:
+    """Markdown about what stands at a place, counted from 1; `None` where there is nothing to say."""
+    spot = document.at(line, column)
+    if spot is None:
+        return None
+    name = occurrence_at(document, line, column)
+    found: str | None
+    if name is not None and name.kind == "variable":
+        found = _variable(document, name)
+    else:
+        found = _in_formula(spot, line, column) or _word(document, spot)
+    return "\n\n".join(filter(None, [found, _line(document, line)])) or None
+
+
+def vocabulary_of(document: Document) -> Vocabulary:
+    """What the file's nodes may name, its own blocks as far as they are sound."""
+    return Vocabulary(define_blocks(document.section("blocks"), Report()))
+
+
+def _in_formula(spot: Spot, line: int, column: int) -> str | None:
+    """What a word means that the language gives to formulas."""
+    if spot.is_key or not isinstance(spot.value, Scalar) or not str(spot.value.value).startswith("="):
+        return None
+    for name, mark in names_in_formula(spot):
+        if mark.line == line and mark.column <= column <= mark.column + mark.length:
+            return "\n\n".join(_meaning(one) for one in meanings(name)) or None
+    return None
+
+
+def _variable(document: Document, name: Occurrence) -> str:
+    values = "" if name.scope else _values(document, name.name)
+    return f"**{name.name}**, a variable" + (
+        f": {values}" if values else f" of {_scope(name.scope)}" if name.scope else ""
+    )
+
+
+def _scope(scope: tuple[str | int, ...]) -> str:
+    return f"the block `{scope[1]}`" if scope[:1] == ("blocks",) else f"`{'.'.join(map(str, scope))}`"
+
+
+def _values(document: Document, name: str) -> str:
+    """The values of one of the file's variables, of the file itself and of variants that give another one."""
+    values = {spec.variant: dict(spec.plan.vars)[name] for spec in document.specs if name in dict(spec.plan.vars)}
+    own = values.pop(None, None)
+    texts = [f"`{format_value(own)}`"] if own is not None else []
+    texts += [f"`{format_value(value)}` in `{variant}`" for variant, value in values.items() if value != own]
+    return ", ".join(texts[:MAX_VALUES]) + (", …" if len(texts) > MAX_VALUES else "")
+
+
+def _word(document: Document, spot: Spot) -> str | None:
+    word = spot.word
+    if not word:
+        return None
+    vocabulary = vocabulary_of(document)
+    if is_node(spot) and (layer := vocabulary.find(word)) is not None:
+        return _layer(layer)
+    callee = _callee(spot, vocabulary)
+    if spot.is_key and callee is not None and word in callee.signature.by_name:
+        argument = callee.signature.by_name[word]
+        return f"**{word}**, an argument of `{callee.name}`: {describe_argument(argument)}"
+    return "\n\n".join(_meaning(one) for one in meanings(word)) or None
+
+
+def _callee(spot: Spot, vocabulary: Vocabulary) -> Primitive | Block | None:
+    """The layer or block among whose arguments a key stands."""
+    parent = spot.path[-2] if len(spot.path) > 1 else None
+    return vocabulary.find(parent) if isinstance(parent, str) else None
+
+
+def _layer(layer: Primitive | Block) -> str:
+    lines = [f"**{layer.name}**: {layer.doc}"]
+    if layer.signature.arguments:
+        lines.append("\n".join(f"- `{one.name}`: {describe_argument(one)}" for one in layer.signature.arguments))
+    if isinstance(layer, Primitive) and layer.rule:
+        lines.append(f"shapes: {layer.rule}")
+    if layer.source:
+        lines.append(layer.source)
+    return "\n\n".join(lines)
+
+
+def _meaning(one: Meaning) -> str:
+    lines = [f"**{one.word}**, {one.kind}: {one.doc}"]
+    lines += ["\n".join(f"- `{name}`: {text}" for name, text in one.rows)] if one.rows else []
+    lines += [f"{heading}: {text}" for heading, text in one.facts]
+    lines += [f"{heading}:\n```yaml\n{text}\n```" for heading, text in one.examples]
+    return "\n\n".join(lines)
+
+
+def _line(document: Document, line: int) -> str | None:
+    """What the line makes, and with which arguments: where calls differ in one, all its values."""
+    made = hints(document).get(line)
+    if made is None:
+        return None
+    given, rows = calls(document, line), []
+    for name in given[0] if given and all(one.keys() == given[0].keys() for one in given) else ():
+        values = list(dict.fromkeys(format_value(one[name]) for one in given))
+        more = ", …" if len(values) > MAX_VALUES else ""
+        rows.append(f"{name} = {', '.join(values[:MAX_VALUES])}{more}")
+    return f"here: {made}" + ("\n\n```\n" + "\n".join(rows) + "\n```" if rows else "")

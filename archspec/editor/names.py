@@ -1,0 +1,185 @@
+"""The names of a file: where each is defined, and where it is used. Blocks, variables and tensors are such names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from archspec.editor.document import Document, Path, Spot
+from archspec.foundation.errors import Mark
+from archspec.foundation.source import List, Mapping, Scalar
+
+IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+_IN_FORMULA = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])([A-Za-z_]\w*)(?!\w|\s*\()")
+_BODIES = ("network", "blocks", "variants", "defaults")
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A name where it stands."""
+
+    kind: str
+    """`block`, `variable` or `tensor`."""
+    name: str
+    mark: Mark
+    scope: Path
+    """The keys that lead to the part of the file in which the name means this."""
+    defines: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    name: str
+    mark: Mark
+    scope: Path
+
+
+def occurrences(document: Document) -> tuple[Occurrence, ...]:
+    """All occurrences of the file's own names, in the order in which they are written."""
+    found = [*_blocks(document), *_variables(document), *_tensors(document)]
+    return tuple(sorted(found, key=lambda one: (one.mark.line, one.mark.column)))
+
+
+def occurrence_at(document: Document, line: int, column: int) -> Occurrence | None:
+    """The name at a place, counted from 1."""
+    for one in occurrences(document):
+        if one.mark.line == line and one.mark.column <= column <= one.mark.column + one.mark.length:
+            return one
+    return None
+
+
+def same(document: Document, given: Occurrence) -> tuple[Occurrence, ...]:
+    """Every occurrence of what a name means, the definition included."""
+    wanted = (given.kind, given.name, given.scope)
+    return tuple(one for one in occurrences(document) if (one.kind, one.name, one.scope) == wanted)
+
+
+def _blocks(document: Document) -> Iterator[Occurrence]:
+    section = document.section("blocks")
+    if section is None:
+        return
+    for name, (mark, _) in section.entries.items():
+        yield Occurrence("block", name, mark, (), defines=True)
+    for spot in document.spots:
+        if spot.word in section.entries and is_node(spot):
+            yield Occurrence("block", str(spot.word), _within(spot, str(spot.word)), (), defines=False)
+
+
+def is_node(spot: Spot) -> bool:
+    """Whether a key or text may name a layer or block where it stands."""
+    if not spot.path or spot.path[0] not in _BODIES or (spot.path[0] == "blocks" and len(spot.path) < 4):
+        return False
+    parent = spot.path[-2] if len(spot.path) > 1 else None
+    if spot.is_key:
+        return parent not in ("vars", "args", "let", "for", "expect", "train")
+    if not isinstance(spot.value, Scalar) or not isinstance(spot.value.value, str):
+        return False
+    return spot.path[-1] not in ("save", "load", "output", "name", "share", "doc", "source", "example", "type")
+
+
+def _within(spot: Spot, word: str) -> Mark:
+    """The place of a word in a key or text, without quotes around it."""
+    mark = spot.mark
+    line = mark.text.lines[mark.line - 1] if mark.line <= len(mark.text.lines) else ""
+    start = line.find(word, mark.column - 1)
+    return Mark(mark.text, mark.line, (start if start >= 0 else mark.column - 1) + 1, len(word))
+
+
+# --- variables --------------------------------------------------------------------------------------------------------
+
+
+def _variables(document: Document) -> Iterator[Occurrence]:
+    definitions = list(_definitions(document))
+    for one in definitions:
+        yield Occurrence("variable", one.name, one.mark, one.scope, defines=True)
+    variants = document.section("variants")
+    for name, (_, partial) in variants.entries.items() if variants else ():
+        given = partial.get("vars") if isinstance(partial, Mapping) else None
+        for variable, (mark, _) in given.entries.items() if isinstance(given, Mapping) else ():
+            if variant_scope := _resolve(definitions, variable, ("variants", name)):
+                yield Occurrence("variable", variable, mark, variant_scope.scope, defines=False)
+    own = document.section("blocks")
+    for spot in document.spots:
+        if spot.is_key and own and len(spot.path) > 2 and spot.path[-2] in own.entries and is_node(spot):
+            block = ("blocks", spot.path[-2])  # an argument, given by its name at a call
+            if any(one.scope == block and one.name == spot.path[-1] for one in definitions):
+                yield Occurrence("variable", str(spot.path[-1]), spot.mark, block, defines=False)
+        if spot.is_key or not isinstance(spot.value, Scalar) or not str(spot.value.value).startswith("="):
+            continue
+        for name, mark in names_in_formula(spot):
+            if found := _resolve(definitions, name, spot.path):
+                yield Occurrence("variable", name, mark, found.scope, defines=False)
+
+
+def _definitions(document: Document) -> Iterator[_Definition]:
+    """Where variables come from: `vars`, a block's arguments and `let`, `let` among nodes, the columns of loops."""
+    for spot in document.spots:
+        if not spot.is_key or len(spot.path) < 2:
+            continue
+        *outer, parent, _ = spot.path
+        name = str(spot.path[-1])
+        if spot.path[:-1] == ("vars",):
+            yield _Definition(name, spot.mark, ())
+        elif parent in ("args", "let") and len(outer) == 2 and outer[0] == "blocks":
+            yield _Definition(name, spot.mark, tuple(outer))
+        elif parent == "let" and outer and outer[0] in ("network", "blocks"):
+            beside_loop = isinstance(owner := _value(document, tuple(outer)), Mapping) and "for" in owner.entries
+            yield _Definition(name, spot.mark, tuple(outer) if beside_loop else tuple(outer[:-1]))
+        elif parent == "for" and name not in ("as", "rows"):
+            yield _Definition(name, spot.mark, tuple(outer))
+    for spot in document.spots:
+        if spot.is_key and spot.path[-2:] == ("for", "as") and isinstance(spot.value, List):
+            for item in spot.value.items:
+                if isinstance(item, Scalar) and isinstance(item.value, str):
+                    yield _Definition(item.value, item.mark, spot.path[:-2])
+
+
+def _value(document: Document, path: Path) -> object:
+    for spot in document.spots:
+        if spot.path == path and not spot.is_key:
+            return spot.value
+    return None
+
+
+def _resolve(definitions: list[_Definition], name: str, path: Path) -> _Definition | None:
+    """The innermost definition of a name around a path; a block's body does not see the file's variables."""
+    own = path[:2] if path[0] == "blocks" and len(path) > 2 else ()
+    seen = [one for one in definitions if one.name == name and path[: len(one.scope)] == one.scope]
+    seen = [one for one in seen if one.scope[: len(own)] == own] if own else seen
+    return max(seen, key=lambda one: len(one.scope), default=None)
+
+
+def names_in_formula(spot: Spot) -> Iterator[tuple[str, Mark]]:
+    """The variables of a formula, each where it stands; of a formula over several lines none."""
+    mark = spot.mark
+    assert isinstance(spot.value, Scalar)
+    line = mark.text.lines[mark.line - 1] if mark.line <= len(mark.text.lines) else ""
+    start = line.find(spot.value.text, mark.column - 1)
+    if start < 0:
+        return
+    for match in _IN_FORMULA.finditer(spot.value.text):
+        if match[1]:
+            yield match[1], Mark(mark.text, mark.line, start + match.start(1) + 1, len(match[1]))
+
+
+# --- tensors ----------------------------------------------------------------------------------------------------------
+
+
+def _tensors(document: Document) -> Iterator[Occurrence]:
+    for spot in document.spots:
+        if spot.is_key or not spot.path:
+            continue
+        key = spot.path[-1] if isinstance(spot.path[-1], str) else spot.path[-2] if len(spot.path) > 1 else None
+        if key not in ("save", "load") or not isinstance(spot.value, Scalar):
+            continue
+        name, scope = spot.value.value, _body(spot.path)
+        if scope and isinstance(name, str) and IDENTIFIER.fullmatch(name):
+            yield Occurrence("tensor", name, _within(spot, name), scope, defines=key == "save")
+
+
+def _body(path: Path) -> Path:
+    """The body, of the network or of a block, that a path lies in; empty outside of bodies."""
+    if path[0] == "blocks":
+        return path[:2]
+    return ("network",) if path[0] == "network" else ()

@@ -1,0 +1,30 @@
+"""The mean of branches, some of which are dropped in training (FractalNet)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class BranchMean(nn.Module):
+    """The mean of equal parts of the channels, `(N, branches·C, …)`; in training, of those that are not dropped.
+
+    Each sample drops its own. Where it would drop all, it keeps one, any of them as likely.
+    """
+
+    def __init__(self, branches: int, axes: int, drop: float = 0.0) -> None:
+        super().__init__()
+        self.branches, self.axes = branches, axes
+        self.drop = nn.Dropout(drop) if drop else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        parts = torch.unflatten(input, 1, (self.branches, -1))
+        if self.drop is None:
+            return parts.mean(1)
+        kept = self.drop(input.new_ones((input.shape[0], self.branches)))
+        kept = torch.where(kept > 0, 1.0, 0.0).type_as(input)
+        lone = functional.one_hot(torch.rand_like(kept).argmax(1), self.branches).type_as(input)
+        kept = torch.where(kept.sum(1, keepdim=True) > 0, kept, lone)
+        weight = kept / kept.sum(1, keepdim=True)
+        return (parts * weight[(..., *[None] * self.axes)]).sum(1)

@@ -1,0 +1,234 @@
+"""Networks as Python: the text stands alone, reads as it should, and computes what the module computes, bit for bit."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT
+from torch import Tensor, nn
+
+from archspec.exports.python import class_name, write
+from archspec.foundation.errors import UsageError
+from archspec.layers.calls import DEFAULTS
+from archspec.layers.registry import primitives
+from archspec.plan.plan import Plan
+from archspec.spec import Spec, from_dict, load, open_file
+
+NAMES = [
+    "resnet50",
+    "densenet121",
+    "inception_v3",
+    "mobilenet_v3_large",
+    "swin_t",
+    "vit_b_16",
+    "maxvit_t",
+    "imagenet/fpn",
+    "unet",
+]
+
+
+def network(text: str, name: str) -> nn.Module:
+    space: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(text, "exported.py", "exec"), space)
+    made: nn.Module = space[name]()
+    return made
+
+
+def exported(plan: Plan) -> nn.Module:
+    return network(write(plan), class_name(plan))
+
+
+def assert_same_keys(spec: Spec) -> None:
+    with torch.device("meta"):
+        theirs = exported(spec.plan).state_dict()
+    ours = spec.build("meta").state_dict()
+    assert {key: one.shape for key, one in theirs.items()} == {key: one.shape for key, one in ours.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_state_dicts_have_the_same_keys_and_shapes(name: str) -> None:
+    assert_same_keys(load(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted((ROOT / "specs").rglob("*.yaml")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_variant_has_the_same_keys_and_shapes(file: Path) -> None:
+    for spec in open_file(file)[0].check().specs:
+        assert_same_keys(spec)
+
+
+def test_texts_are_formatted_and_without_what_a_linter_finds(tmp_path: Path) -> None:
+    for name in NAMES:
+        (tmp_path / f"{Path(name).name}.py").write_text(write(load(name).plan), encoding="utf-8")
+    for check in (["format", "--check"], ["check"]):
+        found = subprocess.run(["ruff", *check, "--isolated", tmp_path], capture_output=True, text=True, check=False)
+        assert found.returncode == 0, found.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_alone_is_imported(name: str) -> None:
+    tree = ast.parse(write(load(name).plan))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {str(one).partition(".")[0] for one in modules} - {"torch"} <= sys.stdlib_module_names
+
+
+# --- what is computed ----------------------------------------------------------------------------------------------
+
+
+def named(output: Any) -> dict[str, Tensor]:
+    main, others = output if isinstance(output, tuple) else (output, {})
+    return {"": main, **others}
+
+
+def computed(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Outputs, gradients and statistics, in evaluation and in training."""
+    found: dict[str, Tensor] = {}
+    for mode in (False, True):
+        module.train(mode)
+        torch.manual_seed(5)
+        results = named(module(images))
+        found |= {f"{mode} {name}": one.detach().clone() for name, one in results.items()}
+        module.zero_grad()
+        torch.stack([one.square().mean() for one in results.values()]).sum().backward()
+        found |= {f"{mode} gradient {n}": one.grad for n, one in module.named_parameters() if one.grad is not None}
+        found |= {f"{mode} after {name}": one.clone() for name, one in module.state_dict().items()}
+    return found
+
+
+def assert_computes_the_same(spec: Spec) -> None:
+    ours, theirs = spec.build(), exported(spec.plan)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for one in ours.parameters():
+            one.add_(0.05 * torch.randn_like(one))
+    theirs.load_state_dict({name: one.clone() for name, one in ours.state_dict().items()})
+    images = torch.randn(3, *spec.plan.input)
+    wanted, found = computed(ours, images), computed(theirs, images)
+    assert list(found) == list(wanted)
+    assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
+
+
+@pytest.mark.parametrize("name", ["fashion/lenet5", "resnet", "preact", "densenet", "googlenet", "unet_small"])
+def test_small_networks_compute_the_same(name: str) -> None:
+    assert_computes_the_same(load(name))
+
+
+CONV = {"conv": {"out": "=c_in", "kernel": 3, "padding": 1}}
+WIRED: dict[str, list[Any]] = {
+    "merges": [
+        {"add": [CONV, {"mean": ["relu", CONV]}]},
+        {"subtract": {"one": CONV, "other": []}},
+        {"multiply": [CONV, [CONV, {"maximum": [[], CONV]}]]},
+        [CONV, {"matmul": [CONV, CONV]}],
+    ],
+    "attend": [
+        "tokens",
+        {"attend": {"query": {"linear": 8}, "key": {"linear": 8}, "value": {"linear": 8}}, "heads": 2},
+    ],
+    "splits": [
+        {"concat": {"left": CONV, "right": []}, "split": "equal"},
+        {"concat": [CONV, []], "split": [2, 6], "axis": 1},
+    ],
+    "saves": [
+        {"save": "early"},
+        CONV,
+        {"add": [[], {"load": "early"}]},
+        {"output": "middle"},
+        CONV,
+        {"output": "late"},
+    ],
+    "aux": [
+        CONV,
+        {"save": "early"},
+        {"aux": {"name": "side", "weight": 0.3, "body": ["global_avg_pool", "flatten", {"linear": 5}]}},
+        CONV,
+        {"aux": {"name": "seeing", "weight": 0.3, "body": [CONV, {"add": [[], {"load": "early"}]}, {"dropout": 0.5}]}},
+        {"output": "named"},
+    ],
+    "recompute": [
+        {"add": [[CONV, {"dropout": 0.5}], []], "recompute": True},
+        {"for": {"i": [1, 2]}, "body": [CONV, {"save": "kept", "when": "=last"}, "relu"], "recompute": True},
+        {"multiply": [[], {"load": "kept"}]},
+    ],
+    "share": [{"for": {"i": [1, 2, 3]}, "body": [{**CONV, "share": "same"}, "relu"]}, {"add": [{"share": "same"}, []]}],
+    "loops": [
+        {"for": {"width": [4, 8, 12, 16]}, "body": [{"conv_norm_act": {"out": "=width"}}, {"dropout": "=index / 10"}]}
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", WIRED)
+def test_networks_of_every_wiring_compute_the_same(kind: str) -> None:
+    defaults = {"act": "relu", "norm": "batch_norm"}
+    data = {"archspec": 1, "name": kind, "input": [8, 8, 8], "defaults": defaults, "network": WIRED[kind]}
+    assert_computes_the_same(from_dict(data))
+
+
+# --- initial values ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_get_the_initial_values_of_the_spec(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: dict[int, tuple[str, dict[str, Any]]] = {}
+
+    def recorded(function: str) -> Any:
+        def call(parameter: Tensor | None = None, *_: Any, **arguments: Any) -> Tensor | None:
+            caller = inspect.currentframe()
+            assert caller
+            assert caller.f_back
+            is_network = caller.f_back.f_code.co_filename == "exported.py" and "module" in caller.f_back.f_locals
+            if is_network or caller.f_back.f_code.co_qualname.startswith(class_name(spec.plan)):
+                calls[id(parameter)] = (function, arguments)
+            return parameter
+
+        return call
+
+    for function in (
+        "kaiming_normal_",
+        "kaiming_uniform_",
+        "trunc_normal_",
+        "normal_",
+        "zeros_",
+        "ones_",
+        "constant_",
+        "xavier_uniform_",
+    ):
+        monkeypatch.setattr(nn.init, function, recorded(function))
+    spec = load(name)
+    with torch.device("meta"):
+        model = exported(spec.plan)
+    found = {path: calls[id(one)] for path, one in model.named_parameters() if id(one) in calls}
+    wanted = {}
+    for layer in spec.plan.layers:
+        for parameter, (function, arguments) in layer.layer.init:
+            given = dict(arguments)
+            if function == "constant" and given["val"] in (0, 1):
+                function, given = ("zeros" if given["val"] == 0 else "ones"), {}
+            wanted[f"{layer.path}.{parameter}"] = (f"{function}_", given)
+    assert found == wanted
+
+
+# --- layers --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [one for one in DEFAULTS if one.startswith("nn.")])
+def test_arguments_that_are_left_out_have_the_defaults_of_torch(function: str) -> None:
+    parameters = inspect.signature(getattr(nn, function.removeprefix("nn."))).parameters
+    assert {name: parameters[name].default for name in DEFAULTS[function]} == DEFAULTS[function]
+
+
+def test_a_layer_that_does_not_say_how_it_is_written_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(primitives()["tanh"]), "call", lambda *_: None)
+    with pytest.raises(UsageError) as error:
+        write(from_dict({"archspec": 1, "input": [3, 8, 8], "network": ["relu", "tanh"]}).plan)
+    assert str(error.value) == (
+        "`tanh` (1) does not say how it is written in Python: it comes from a plugin; export the network with `--to torch`"
+    )

@@ -1,0 +1,219 @@
+"""Tables as their files have them: CSV, or Parquet where pyarrow is installed; each cell with its place."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archspec.foundation.errors import UsageError, did_you_mean, join_words
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
+"""What the names of table files end in, in whatever case."""
+MISSING = {"", "?", "na", "n/a", "nan", "null", "#n/a"}
+"""How a value is written that is not known, in small letters."""
+MOST = float(np.finfo(np.float32).max)
+EXTRA = "pip install 'archspec-nets[tables]'"
+Cells = Sequence[str] | np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a table file: texts, or numbers as float64, of which NaN is missing."""
+
+    file: Path
+    columns: Mapping[str, Cells]
+    lines: Sequence[int] | None
+    """The line of each row in a text file; `None` where rows are numbered from 1."""
+    count: int
+
+    def place(self, row: int) -> str:
+        """Where a row stands, counted from 0."""
+        return f"{self.file}, row {row + 1}" if self.lines is None else f"{self.file}, line {self.lines[row]}"
+
+    def only(self, names: Sequence[str]) -> Table:
+        return replace(self, columns={name: self.columns[name] for name in names})
+
+    def cell(self, name: str, row: int) -> str:
+        """What stands in a column of a row, as a text; empty where it is missing."""
+        cells = self.columns[name]
+        return _shown(cells[row]) if isinstance(cells, np.ndarray) else cells[row]
+
+    def values(self, name: str) -> list[str]:
+        """The cells of a column as texts. Raises `UsageError` where one is missing."""
+        cells = self.columns[name]
+        texts = [_shown(one) for one in cells] if isinstance(cells, np.ndarray) else list(cells)
+        for row, text in enumerate(texts):
+            if text.strip().lower() in MISSING:
+                raise self._missing(row, name, text)
+        return texts
+
+    def is_numeric(self, name: str) -> bool:
+        """Whether every cell of a column is a number or missing, and one at least is a number."""
+        cells = self.columns[name]
+        if isinstance(cells, np.ndarray):
+            return True
+        known = [cell for cell in cells if cell.lower() not in MISSING]
+        return bool(known) and all(_number(cell) is not None for cell in known)
+
+    def numbers(self, name: str, cure: str) -> np.ndarray[Any, Any]:
+        """The cells of a column as float64. Raises `UsageError` where one is missing or no finite number."""
+        cells = self.columns[name]
+        if isinstance(cells, np.ndarray):
+            for row in np.flatnonzero(~(np.abs(cells) < MOST)).tolist():
+                if math.isnan(cells[row]):
+                    raise self._missing(row, name, "")
+                raise self._no_number(row, name, str(cells[row]), cure)
+            return cells
+        values = np.empty(len(cells))
+        for row, cell in enumerate(cells):
+            value = _number(cell)
+            if value is None and cell.lower() in MISSING:
+                raise self._missing(row, name, cell)
+            if value is None:
+                raise self._no_number(row, name, cell, cure)
+            values[row] = value
+        return values
+
+    def _missing(self, row: int, name: str, cell: str) -> UsageError:
+        what = f"`{cell}`, which means that it is not known" if cell.strip() else "empty"
+        return UsageError(
+            f"{self.place(row)}: the column `{name}` is {what}, and no value is made up for it",
+            help=f"fill it in, remove the row, or leave the column out: `data: {{ignore: [{name}]}}`",
+        )
+
+    def _no_number(self, row: int, name: str, cell: str, cure: str) -> UsageError:
+        if _number(cell.replace(",", ".", 1)) is not None and "," in cell:
+            cure = "write numbers with a decimal point"
+        return UsageError(f"{self.place(row)}: `{cell}` in the column `{name}` is no finite number", help=cure)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if abs(value) < MOST and "_" not in cell else None
+
+
+def _shown(value: Any) -> str:
+    """A number of a table as people write it: `3` for 3.0."""
+    number = float(value)
+    return "" if math.isnan(number) else str(int(number)) if number.is_integer() else repr(number)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is that of a table, by its suffix."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read(file: Path) -> Table:
+    """A table, with the names and places of its cells. Raises `UsageError`."""
+    try:
+        found = _read_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _read_text(file)
+    except OSError as error:
+        what = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise UsageError(f"cannot read {file}: {what}", help="give the path of a table") from None
+    if not found.count:
+        raise UsageError(f"{file} has no rows", help="give each sample a row, below the names of the columns")
+    return found
+
+
+def choose(table: Table, names: Sequence[str], what: str) -> None:
+    """Raises `UsageError` where a table lacks one of the columns that the recipe names as `what`."""
+    for name in names:
+        if name not in table.columns:
+            raise UsageError(
+                f"{table.file} has no column `{name}`, which `{what}` names",
+                help=did_you_mean(name, table.columns) or f"its columns are {join_words(table.columns)}",
+            )
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def _read_text(file: Path) -> Table:
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as text:
+            lines = list(_lines(text, "\t" if file.suffix.lower() == ".tsv" else None))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} is no CSV file: {error}", help="save it as CSV in UTF-8") from None
+    if not lines:
+        raise UsageError(f"{file} is empty", help="begin it with a line of the columns' names")
+    names = lines[0][1]
+    _check_header(file, names)
+    for line, cells in lines[1:]:
+        if len(cells) != len(names):
+            raise UsageError(
+                f"{file}, line {line}: {len(cells)} cell{'s' * (len(cells) != 1)} for {len(names)} columns",
+                help="put texts with commas between quotes",
+            )
+    columns = {name: [cells[place] for _, cells in lines[1:]] for place, name in enumerate(names)}
+    return Table(file, columns, [line for line, _ in lines[1:]], len(lines) - 1)
+
+
+def _lines(text: Any, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
+    """The number and the cells of each line that is not empty; without a delimiter, it is what the header has."""
+    if delimiter is None:
+        header = text.readline()
+        text.seek(0)
+        delimiter = next((one for one in (",", ";", "\t") if one in header), ",")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    for cells in reader:
+        if any(cells):
+            yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _check_header(file: Path, names: Sequence[str]) -> None:
+    if all(_number(name) is not None for name in names):
+        raise UsageError(
+            f"{file} has no header: its first line holds numbers alone", help="begin it with the columns' names"
+        )
+    if "" in names:
+        raise UsageError(
+            f"{file}: column {names.index('') + 1} has no name",
+            help="name it in the first line, or remove it; of pandas, `to_csv(…, index=False)` writes no such column",
+        )
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"{file} has the column `{twice[0]}` twice", help="remove or rename one")
+
+
+# --- Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def _read_parquet(file: Path) -> Table:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise UsageError(f"to read {file}, pyarrow is needed", help=f"{EXTRA}; or save the table as CSV") from None
+    try:
+        found = parquet.read_table(file)
+    except pyarrow.ArrowInvalid as error:
+        raise UsageError(f"{file} is no Parquet file: {' '.join(str(error).split())}", help="write it anew") from None
+    names = [str(name) for name in found.column_names]
+    _check_header(file, names)
+    columns = {name: _column(file, name, found.column(place)) for place, name in enumerate(names)}
+    return Table(file, columns, None, found.num_rows)
+
+
+def _column(file: Path, name: str, column: Any) -> Cells:
+    """A column of Parquet: numbers, where it holds these or booleans, else texts."""
+    from pyarrow import types
+
+    kind = column.type.value_type if types.is_dictionary(column.type) else column.type
+    values = column.to_pylist()
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind):
+        return np.array([math.nan if one is None else float(one) for one in values])
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_null(kind):
+        return ["" if one is None else str(one).strip() for one in values]
+    raise UsageError(
+        f"{file}: the column `{name}` holds values of the type {column.type}, neither numbers nor texts",
+        help="make numbers of it, or remove it",
+    )

@@ -1,0 +1,91 @@
+"""Vectors and sequences: which of their axes are features, and how these are standardised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.shapes import Shape, show
+from archspec.plan.plan import Plan
+
+CHANNELS_FIRST = (
+    "conv_1d",
+    "batch_norm_1d",
+    "max_pool_1d",
+    "avg_pool_1d",
+    "global_avg_pool_1d",
+    "conv_3d",
+    "batch_norm_3d",
+    "max_pool_3d",
+    "avg_pool_3d",
+    "global_avg_pool_3d",
+)
+"""Layers that take channels first; all others that take a sequence have its features last."""
+
+
+def takes_images(shape: Shape) -> bool:
+    """Whether a network of this input takes images: channels, height and width."""
+    return len(shape) == 3
+
+
+def moments_shape(plan: Plan) -> tuple[int, ...]:
+    """The shape of the mean and of the standard deviation that a network's input is standardised by.
+
+    Of images it is that of their channels `(C,)`. Vectors `(F,)` and tokens `(T, F)` have one for each feature, `(F,)`;
+    sequences and volumes whose first layer takes channels first one for each channel, `(C, 1)` and `(C, 1, 1, 1)`.
+    """
+    shape = plan.input
+    if takes_images(shape):
+        return shape[:1]
+    if len(shape) == 1 or (len(shape) == 2 and not _channels_first(plan)):
+        return shape[-1:]
+    return shape[0], *(1 for _ in shape[1:])
+
+
+def _channels_first(plan: Plan) -> bool:
+    """Whether a network takes a sequence with channels first, as the first layer says to which that matters."""
+    swapped = False
+    for layer in plan.layers:
+        if layer.input not in (plan.input, plan.input[::-1]):
+            break
+        if layer.layer.primitive == "permute":
+            swapped = not swapped
+        elif layer.layer.primitive in CHANNELS_FIRST:
+            return not swapped
+        elif layer.layer.primitive in ("linear", "attention", "position_embedding", "class_token", "token"):
+            return swapped
+    return swapped
+
+
+def statistics(samples: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """The mean and standard deviation of samples `(N, …)` for each feature, floats of `moments_shape`.
+
+    A feature that never varies has the standard deviation 1, so that it becomes 0.
+    """
+    axes = [*range(samples.ndim - 1)] if len(shape) == 1 else [0, *range(2, samples.ndim)]
+    exact = samples.double()
+    mean = exact.mean(axes)
+    std = exact.std(axes, correction=0)
+    std[std <= 1e-12 * mean.abs()] = 1
+    return mean.float().reshape(tuple(shape)), std.float().clamp(min=1e-30).reshape(tuple(shape))
+
+
+def standardized(samples: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """Samples `(N, …)` less their mean, divided by their standard deviation, both of `moments_shape`."""
+    return (samples - mean) / std
+
+
+def check_shape(found: tuple[int, ...], plan: Plan, name: str, features: Sequence[str] = ()) -> None:
+    """Raises `UsageError` where a data set's samples do not have the shape of a network's input."""
+    if found == plan.input:
+        return
+    listed = f": {join_words(features)}" if 0 < len(features) <= 12 else ""
+    what = f"{found[0]} feature{'s' * (found[0] != 1)}{listed}" if len(found) == 1 else f"samples of {show(found)}"
+    cure = f"write `input: [{', '.join(map(str, found))}]`"
+    if found[::-1] == plan.input:
+        cure += f", or begin the network in `permute: [1, 0]` with that input to have {show(plan.input)} there"
+    elif len(found) == 1 and len(plan.input) == 1:
+        cure += "; or `input: [=features]` with `vars: {features: 4}`, which then follows the data set"
+    raise UsageError(f"the data set `{name}` has {what}, but the network's input is {show(plan.input)}", help=cure)
