@@ -257,6 +257,7 @@ class CallElaborator(ABC):
         outputs = tensors.shapes_of_outputs()
         if result is None or outputs is None:
             self.blocks[key] = None
+            self.after = None if block.outputs else self.after
             self.after_blocks[key] = self.after
             return None
         made = self.part(result, before, frozenset({block.name} | opened.inner), opened.height + 1, outputs)
