@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from archspec.editing import check_text
 from archspec.foundation import source
 from archspec.foundation.errors import LIBRARY, ArchspecError, Diagnostic, Fault, Mark, Note, SpecError
 from archspec.foundation.source import List, Mapping, Scalar, Value
@@ -14,7 +15,7 @@ from archspec.language import vocabulary
 from archspec.language.finder import folder
 from archspec.plan.partial import PartialPlan
 from archspec.plan.plan import Plan
-from archspec.spec import Checked, Spec, check_text
+from archspec.spec import Checked, Spec
 
 Path = tuple[str | int, ...]
 
