@@ -232,3 +232,10 @@ def test_a_layer_that_does_not_say_how_it_is_written_is_refused(monkeypatch: pyt
     assert str(error.value) == (
         "`tanh` (1) does not say how it is written in Python: it comes from a plugin; export the network with `--to torch`"
     )
+
+
+def test_one_process_writes_as_often_as_it_is_asked() -> None:
+    from archspec.exports import python
+
+    plan = load("fashion/lenet5").plan
+    assert python.write(plan) == python.write(plan)

@@ -28,15 +28,15 @@ class Python(Format):
 
 
 def write(plan: Plan) -> str:
-    """The text of a Python file with a network as a class; `archspec.exports.python.write.write` says more."""
-    from archspec.exports.python.write import write
+    """The text of a Python file with a network as a class; `file.write` says more."""
+    from archspec.exports.python.file import write
 
     return write(plan)
 
 
 def class_name(plan: Plan) -> str:
     """The name of the network's class."""
-    from archspec.exports.python.write import class_name
+    from archspec.exports.python.file import class_name
 
     return class_name(plan)
 
