@@ -10,8 +10,8 @@ from torch.nn import functional
 class BranchMean(nn.Module):
     """The mean of equal parts of the channels, `(N, branches·C, …)`.
 
-    In training, of those that are not dropped. Each sample drops its own. Where it would
-    drop all, it keeps one, any of them as likely.
+    In training, of those that are not dropped. Each sample drops its own; where it
+    would drop all, it keeps one, any of them as likely.
     """
 
     def __init__(self, branches: int, axes: int, drop: float = 0.0) -> None:
