@@ -11,8 +11,9 @@ from archspec.foundation.arguments import (
 )
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, window_count
+from archspec.layers.calls import traced
 from archspec.layers.kept import Kept
-from archspec.layers.primitive import Arguments, Primitive, traced
+from archspec.layers.primitive import Arguments, Primitive
 from archspec.layers.reach import LOCAL, WHOLE, Reach, windows
 
 __all__ = [

@@ -36,7 +36,7 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
-from archspec.plan.unused import report_unused
+from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, PreparedFile, prepare
 
@@ -308,6 +308,7 @@ class SpecFile:
         )
         if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
             report_unused(plan.graph, report)
+            report_ports(plan.graph, report)
         if node.shares:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)

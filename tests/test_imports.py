@@ -39,7 +39,7 @@ def run(code: str) -> str:
         ["train", "--help"],
         ["build", "--help"],
         ["export", "--help"],
-        ["export", "resnet50", "--to", "list"],
+        ["export", "resnet50", "--to", "python", "-o", "-"],
     ],
     ids=" ".join,
 )

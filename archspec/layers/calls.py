@@ -51,8 +51,6 @@ class Call:
         """The module."""
         from torch import nn
 
-        from archspec.layers.primitive import traced
-
         arguments = [one.make() if isinstance(one, Call) else one for one in self.positional]
         room, _, name = self.function.rpartition(".")
         if room:
@@ -82,3 +80,25 @@ def _short(value: Any) -> Any:
 def file_of(name: str) -> str:
     """The file in `archspec/layers/modules/` that holds a class: `layer_scale` holds `LayerScale`."""
     return "".join(f"_{one.lower()}" if one.isupper() else one for one in name).lstrip("_")
+
+
+def traced(module: nn.Module) -> nn.Module:
+    """A module that torch has no class for, as a graph of torch's own operations, which archspec has no part in.
+
+    Its parameters, buffers and submodules keep their names. Its `forward` is recorded once, by `torch.fx`; a network
+    that holds it can therefore be pickled, and loaded where the class is not defined.
+
+    Args:
+        module: The module. Its `forward` must not branch on values.
+
+    Example:
+        ```python
+        return traced(PowerMeanPool2d())  # at the end of `Primitive.module`
+        ```
+    """
+    from torch import fx
+
+    graph = fx.Tracer().trace(module)
+    for node in graph.nodes:
+        node.type = None  # a name, where annotations are not evaluated; torch 2.10 cannot pickle it
+    return fx.GraphModule(module, graph, class_name=type(module).__name__)

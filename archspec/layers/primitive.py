@@ -211,25 +211,3 @@ class Called(Primitive):
 
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         return self.call(arguments, shape).make()
-
-
-def traced(module: nn.Module) -> nn.Module:
-    """A module that torch has no class for, as a graph of torch's own operations, which archspec has no part in.
-
-    Its parameters, buffers and submodules keep their names. Its `forward` is recorded once, by `torch.fx`; a network
-    that holds it can therefore be pickled, and loaded where the class is not defined.
-
-    Args:
-        module: The module. Its `forward` must not branch on values.
-
-    Example:
-        ```python
-        return traced(PowerMeanPool2d())  # at the end of `Primitive.module`
-        ```
-    """
-    from torch import fx
-
-    graph = fx.Tracer().trace(module)
-    for node in graph.nodes:
-        node.type = None  # a name, where annotations are not evaluated; torch 2.10 cannot pickle it
-    return fx.GraphModule(module, graph, class_name=type(module).__name__)

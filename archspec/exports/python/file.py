@@ -19,7 +19,7 @@ from archspec.exports.python.tree import Classes, Forest, source
 from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
 from archspec.plan.graph import GraphLayer
-from archspec.plan.inputs import require_blocks_of_one_tensor
+from archspec.plan.inputs import require_blocks_of_one_tensor, require_one_input
 from archspec.plan.plan import Plan
 
 _IMPORTED = {"nn", "torch", "Tensor", "OrderedDict", "F", "math", "comb", "reduce", "checkpoint"}
@@ -32,8 +32,10 @@ def write(plan: Plan) -> str:
     it gives the same outputs and gradients, bit for bit. The text is as `ruff format` leaves it.
 
     Raises:
-        UsageError: A layer of a plugin does not say how it is written, or a block takes or gives several tensors.
+        UsageError: A layer of a plugin does not say how it is written, a block takes or gives several tensors, or the
+            network has several inputs.
     """
+    require_one_input(plan, "an export to Python has", "export what `archspec.load(…).build()` gives")
     cure = "write what it does into the body of the network, by `save` and `load`"
     require_blocks_of_one_tensor(plan, "--to python writes", cure)
     return copy_context().run(_written, plan)
