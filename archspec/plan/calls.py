@@ -109,11 +109,15 @@ class CallElaborator(ABC):
             callee = self.binder.value(callee, context)
         plain = isinstance(callee, str) and callee not in ROLES and callee != "none"
         if plain and (bound := self.binder.bind_site(call, callee, context)):
+            self.count_arguments(len(bound[1]))
             return self.open_call(*bound, mark, context)
         return self.bind_anew(call, callee, mark, context)
 
+    def count_arguments(self, count: int) -> None:
+        """Count a call of very many arguments as more than a step."""
+        self.count(max(0, count - MANY_ARGUMENTS) // 2)
+
     def open_call(self, found: Primitive | Block, values: dict[str, Any], mark: Mark, context: Context) -> Result:
-        self.count(max(0, len(values) - MANY_ARGUMENTS) // 2)
         return (
             self.block(found, values, mark, context)
             if isinstance(found, Block)
@@ -151,6 +155,7 @@ class CallElaborator(ABC):
             if found.signature.main is None:
                 raise Fault("argument-unknown", f"`{callee}` takes no arguments", main[0])
             given[found.signature.main.name] = main
+        self.count_arguments(len(found.signature.arguments))
         try:
             values = self.binder.bind(found, given, mark, context)
         except Fault as fault:
