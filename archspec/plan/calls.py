@@ -130,13 +130,17 @@ class CallElaborator(ABC):
             callee = self.binder.value(callee, context)
         plain = isinstance(callee, str) and callee not in ROLES and callee != "none"
         if plain and (bound := self.binder.bind_site(call, callee, context)):
+            self.count_arguments(len(bound[1]))
             return self.open_call(*bound, mark, context, given)
         return self.bind_anew(call, callee, mark, context, given)
+
+    def count_arguments(self, count: int) -> None:
+        """Count a call of very many arguments as more than a step."""
+        self.count(max(0, count - MANY_ARGUMENTS) // 2)
 
     def open_call(
         self, found: Primitive | Block, values: dict[str, Any], mark: Mark, context: Context, given: Given
     ) -> Result:
-        self.count(max(0, len(values) - MANY_ARGUMENTS) // 2)
         check_given(found.name, found.signature.inputs, found.signature.outputs, given, mark)
         if isinstance(found, Block):
             return self.block(found, values, mark, context, given)
@@ -173,6 +177,7 @@ class CallElaborator(ABC):
             if found.signature.main is None:
                 raise Fault("argument-unknown", f"`{callee}` takes no arguments", main[0])
             given[found.signature.main.name] = main
+        self.count_arguments(len(found.signature.arguments))
         try:
             values = self.binder.bind(found, given, mark, context)
         except Fault as fault:
