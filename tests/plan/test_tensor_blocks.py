@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 from views.test_drawing import CLAIMS
 
-from archspec.exports.python.write import write
+from archspec.exports.python.file import write
 from archspec.foundation.errors import SpecError, UsageError
 from archspec.spec import Spec, from_dict
 from archspec.views.difference import compare
