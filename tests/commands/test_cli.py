@@ -75,6 +75,7 @@ def test_json_has_both_keys_always(run: Callable, tmp_path: Path) -> None:
                 "name": "Tiny",
                 "variant": variant,
                 "input": [1, 8, 8],
+                "inputs": {"input": [1, 8, 8]},
                 "output": [10],
                 "outputs": {},
                 "aux": {},

@@ -68,7 +68,9 @@ def test_texts_are_formatted_and_without_what_a_linter_finds(tmp_path: Path) -> 
     for name in NAMES:
         (tmp_path / f"{Path(name).name}.py").write_text(write(load(name).plan), encoding="utf-8")
     for check in (["format", "--check"], ["check"]):
-        found = subprocess.run(["ruff", *check, "--isolated", tmp_path], capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            [sys.executable, "-m", "ruff", *check, "--isolated", tmp_path], capture_output=True, text=True, check=False
+        )
         assert found.returncode == 0, found.stdout
 
 

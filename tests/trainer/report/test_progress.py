@@ -135,7 +135,7 @@ def test_the_time_left_counts_validations_and_leaves_out_the_first_step(
     clock = Clock(monkeypatch)
     monitor: Any = SimpleNamespace(total=0.0, steps=0, group=SINGLE_PROCESS, metric=TASK.metric)
     bar = Bar(Recipe(epochs=10, batch_size=10), monitor)
-    bar.on_train_start(trainer(begun, 0), None)
+    bar.on_train_start(trainer(begun, 0), SimpleNamespace(unit="images"))
     clock.now += 60
     left = []
     for epoch in (begun, begun + 1):
