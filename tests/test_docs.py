@@ -397,10 +397,10 @@ def test_a_table_that_is_out_of_date_is_written_anew() -> None:
         "| `mean` | The mean of the branches. | equal shapes |\n"
         "| `maximum` | The largest of the branches' values, at each place. | equal shapes |\n"
         "| `matmul` | The matrix product of two branches, over their last two axes. "
+        "| two branches, `…×n×k` and `…×k×m` |\n"
         "| `attend` | Attention of queries to keys and values: softmax(Q·Kᵀ / √k + bias)·V, for each of `heads`. | "
         "three branches, of queries `T×k`, keys `S×k` and values `S×v`, and may take a bias `heads×T×S`; "
         "`heads` divides k and v |\n"
-        "| two branches, `…×n×k` and `…×k×m` |\n"
         "<!-- end -->\nafter\n"
     )
 
