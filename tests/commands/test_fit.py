@@ -137,7 +137,10 @@ def test_steps_are_exact_and_the_end_is_named(run: Callable, net: str) -> None:
         ),
         (["--vary", "width:0", "--params", "5M"], "the step of `width` is more than 0"),
         (["--vary", "width=1..many", "--params", "5M"], f"`many` is no number\n  help: {HOW}"),
-        (["--vary", "width=3", "--params", "5M"], f"`width=3` says of no variable how it varies\n  help: {HOW}"),
+        (
+            ["--vary", "width=3", "--params", "5M"],
+            f"`width=3` does not say which variable varies, and how\n  help: {HOW}",
+        ),
         (["--vary", "width:", "--params", "5M"], f"`width:` has no step after its colon\n  help: {HOW}"),
         (["--vary", "width,width:2", "--params", "5M"], "`width` is varied twice"),
         (["--vary", "width=9..2", "--params", "5M"], "the largest value of `width` (2) is less than its least (9)"),

@@ -114,7 +114,7 @@ def _legend(root: Path, masks: Sequence[Path], fingerprint: str) -> tuple[tuple[
         )
     known = values - {IGNORED}
     if len(known | {0}) < 2:
-        raise UsageError(f"the masks of {root} hold one class, and two at least are needed", help="mend the masks")
+        raise UsageError(f"the masks of {root} hold one class, and two at least are needed", help="correct the masks")
     classes = max(known) + 1
     return tuple(map(str, range(classes))), Legend(classes)
 
@@ -178,7 +178,7 @@ def _values(root: Path, masks: Sequence[Path], fingerprint: str) -> set[int]:
         except files.Unreadable as error:
             raise UsageError(
                 f"the classes of {root} cannot be found: {str(error).removeprefix('its ')}",
-                help=f"name the classes in {root / CLASSES}, one each line, or mend the mask",
+                help=f"name the classes in {root / CLASSES}, one each line, or correct the mask",
             ) from None
         write_cache(key, cached)
     return set(cached)

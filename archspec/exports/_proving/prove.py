@@ -19,7 +19,7 @@ Batches = Sequence[tuple[int, Shape]]
 
 
 ROUNDINGS = 10
-"""How many times as far as the network's own rounding outputs may differ, where that is more than the tolerance."""
+"""Outputs may differ by this multiple of the network's own rounding error, where that is more than the tolerance."""
 FURTHEST = 1e-2
 """How far outputs may differ at most, whatever the network's rounding."""
 
