@@ -57,7 +57,7 @@ MOST_OUTER = 2_000
 @click.option(
     "--most",
     type=click.Choice(["params", "macs", "memory"]),
-    help="Of what to have the most, where several variables vary.  [default: the first that is limited]",
+    help="Which limited figure to maximise, if several variables vary.  [default: the first that is limited]",
 )
 @click.option(
     "--write", "write_name", metavar="NAME", help="Add a variant of this name with the values to SPEC's file."
@@ -78,7 +78,7 @@ def command(
 ) -> None:
     """Find the largest values of variables with which SPEC keeps to all limits, and show what was tried.
 
-    Of several combinations, it is the one with the most parameters, if these are limited, else MACs, else memory.
+    Of several combinations, the one with the most parameters is chosen, if these are limited, else MACs, else memory.
     """
     from archspec.views.axes import parse_variations
 

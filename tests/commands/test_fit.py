@@ -338,6 +338,6 @@ def test_no_variant_is_written_over_another_or_by_no_name(text: str, name: str, 
 def test_files_that_come_with_archspec_stay_as_they_are() -> None:
     done = CliRunner().invoke(cli, ["fit", "digits", "--vary", "width", "--params", "1M", "--write", "mine"])
     assert str(done.exception) == (
-        "`digits` comes with archspec, whose files stay as they are\n"
-        "  help: `archspec new mine --from digits` makes a file of your own of it; fit that"
+        "`digits` comes with archspec, whose files are not changed\n"
+        "  help: `archspec new mine --from digits` copies it to a file of your own; fit that"
     )
