@@ -96,6 +96,9 @@ class Spec:
         """How a notebook shows it."""
         return self.plan._repr_svg_()
 
+    def _repr_html_(self) -> str | None:
+        return self.plan._repr_html_()
+
     def without_aux(self) -> Spec:
         """The same spec without its auxiliary classifiers, for a network that is not trained further."""
         return replace(self, plan=self.plan.without_aux())

@@ -78,14 +78,27 @@ class Plan:
         """The MACs for one sample, of convolutions and matrix products; auxiliary classifiers are not counted."""
         return self.root.macs
 
+    @property
+    def figures(self) -> str:
+        """Its shapes, parameters and MACs in a line."""
+        return f"{show_inputs(self.takes)} → {show(self.output)}, {self.params:,} parameters, {show_macs(self.macs)}"
+
     def __repr__(self) -> str:
-        figures = f"{show_inputs(self.takes)} → {show(self.output)}, {self.params:,} parameters, {show_macs(self.macs)}"
-        return f"<Plan {self.title}: {figures}>"
+        return f"<Plan {self.title}: {self.figures}>"
 
     def _repr_svg_(self) -> str | None:
         """How a notebook shows it."""
         picture = type(self)._picture
         return picture(self) if picture else None
+
+    def _repr_html_(self) -> str | None:
+        """How a notebook shows it that prefers HTML: the picture, with its name and figures above it."""
+        from html import escape
+
+        picture = self._repr_svg_()
+        if picture is None:
+            return None
+        return f"<figure><figcaption><b>{escape(self.title)}</b> {self.figures}</figcaption>{picture}</figure>"
 
     @property
     def title(self) -> str:

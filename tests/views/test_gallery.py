@@ -45,3 +45,6 @@ def test_a_notebook_shows_specs_and_plans() -> None:
     spec = load("resnet50")
     drawn = (ROOT / "docs" / "gallery" / "resnet50.svg").read_text(encoding="utf-8")
     assert spec._repr_svg_() == spec.plan._repr_svg_() == drawn
+    figures = "3×224×224 → 1000, 25,557,032 parameters, 4.089 GMACs"
+    shown = f"<figure><figcaption><b>ResNet (resnet50)</b> {figures}</figcaption>{drawn}</figure>"
+    assert spec._repr_html_() == spec.plan._repr_html_() == shown
