@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data._pairs import Pairs, complete, layout, pair_up, stems
+from trainer.data._pairs import Pairs, add_test_part, layout, pair_up, stems
 from trainer.input import files
 from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.datasets import DataSet
@@ -40,7 +40,7 @@ def load(root: Path) -> DataSet:
     found = (
         _voc(root) if _is_voc(root) else {part: _pairs(root, *where) for part, where in layout(root, "masks").items()}
     )
-    parts = complete(root, found, "masks")
+    parts = add_test_part(root, found, "masks")
     used = [root / path for pairs in parts.values() for pair in pairs for path in pair]
     fingerprint = files_fingerprint([*used, *([root / CLASSES] if (root / CLASSES).is_file() else [])])
     names, legend = _legend(root, [root / mask for pairs in parts.values() for _, mask in pairs], fingerprint)
