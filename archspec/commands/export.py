@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @click.option(
     "--normalize",
     is_flag=True,
-    help="Put the normalisation inside: it takes images as uint8 from 0 to 255, not floats that are normalised.",
+    help="Put the normalisation inside: it takes images as uint8 from 0 to 255, and rows in their own units.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option(
