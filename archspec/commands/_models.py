@@ -148,7 +148,7 @@ def _images_of_recipe(spec: Spec) -> Images:
 
 
 def _images(known: dict[str, Any], spec: Spec, otherwise: Images = Images()) -> Images:  # noqa: B008 - it is frozen
-    """What is known of images, as far as it fits the network."""
+    """What is known of images; what does not fit the network is left out."""
     axis: int = known.get("axis", 0)
     channels, outputs = spec.plan.input[axis], spec.plan.output[0]
     mean, std, classes = known.get("mean"), known.get("std"), known.get("classes")

@@ -444,9 +444,7 @@ class Recipe:
         ),
     ] = None
     partial: Annotated[bool, _Key("whether weights that do not fit are left out, and said")] = False
-    adapt: Annotated[bool, _Key("whether a file's weights are made over for another size or number of channels")] = (
-        False
-    )
+    adapt: Annotated[bool, _Key("whether a file's weights are converted to another size or number of channels")] = False
     freeze: Annotated[
         Freeze | None,
         _Key(
@@ -539,7 +537,7 @@ class Recipe:
         EarlyStopping | None,
         _Key(
             "`{patience: N}`: training ends after `patience` epochs without improvement by more than `min_delta` of "
-            "what is choose by `monitor`",
+            "what `monitor` names",
             _or_none("`{patience: N}`", _section(EarlyStopping)),
         ),
     ] = None

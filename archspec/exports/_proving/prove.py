@@ -22,7 +22,7 @@ Draw = Callable[[int, Shape, int], Tensor]
 
 
 ROUNDINGS = 10
-"""How many times as far as the network's own rounding outputs may differ, where that is more than the tolerance."""
+"""Outputs may differ by this multiple of the network's own rounding error, where that is more than the tolerance."""
 FURTHEST = 1e-2
 """How far outputs may differ at most, whatever the network's rounding."""
 
@@ -63,7 +63,7 @@ def prove(
         candidate: The network in the other format.
         path: The file.
         module: The network, in evaluation.
-        random: What `randomized` makes of it.
+        random: What `randomize_copy` makes of it.
         batches: The batches to compare.
         draw: What draws inputs for it; without it, they are normal floats.
 
@@ -104,7 +104,7 @@ def drawing(module: nn.Module) -> Draw:
     return draw
 
 
-def randomized(module: nn.Module, samples: Tensor) -> nn.Module:
+def randomize_copy(module: nn.Module, samples: Tensor) -> nn.Module:
     """A copy of a module, which takes these samples, with random weights, and statistics near those of the samples."""
     from archspec.exports._proving.random_weights import randomize
 
