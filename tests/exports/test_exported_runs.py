@@ -11,7 +11,7 @@ import torch
 from archspec.commands._models import find_model
 from archspec.exports import Model, Options
 from archspec.exports._proving.metadata import input_values, metadata
-from archspec.exports._proving.module import exported
+from archspec.exports._proving.module import make_module
 from archspec.exports._proving.prove import drawing
 from archspec.spec import from_dict
 from trainer.module import SpecModule
@@ -54,7 +54,7 @@ def test_outputs_with_targets_of_their_own_are_exported_in_their_units(tmp_path:
         tmp_path,
     )
     options = Options(normalize=True)
-    file = exported(model, options)
+    file = make_module(model, options)
     rows = torch.tensor([[1.0, 2.0], [101.0, 102.0], [202.5, 200.0]])
     with torch.no_grad():
         own, others = file(rows)
@@ -84,7 +84,7 @@ def test_outputs_that_learn_the_same_numbers_are_exported_in_their_units(tmp_pat
     )
     rows = torch.tensor([[1.0, 2.0], [101.0, 102.0]])
     with torch.no_grad():
-        own, others = exported(model, Options(normalize=True))(rows)
+        own, others = make_module(model, Options(normalize=True))(rows)
         expected = module.forward_all(rows)
     torch.testing.assert_close((own, others), expected)
 
@@ -97,4 +97,4 @@ def test_sequences_are_normalised_along_the_axis_of_their_features(network: list
     model, module = run_of({"input": [8, 8], "network": network, "train": {"data": "digit_rows"}}, tmp_path)
     rows = torch.rand(3, 8, 8) * 16
     with torch.no_grad():
-        torch.testing.assert_close(exported(model, Options(normalize=True))(rows), module(rows))
+        torch.testing.assert_close(make_module(model, Options(normalize=True))(rows), module(rows))
