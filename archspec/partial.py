@@ -1,4 +1,4 @@
-"""What is known of a spec although something is wrong with it, be it that its text is not YAML."""
+"""What is known of a spec that has errors, even where its text is not YAML."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archspec.language.extends import resolve_extends
 from archspec.language.parsed import parse_sections
 from archspec.language.sections import compute_sections
 from archspec.plan.elaborate import elaborate
-from archspec.plan.partial import Met, PartialPart, PartialPlan, Recorder, flatten
+from archspec.plan.partial import PartialPart, PartialPlan, Recorder, Visited, flatten
 
 SettingsOf = Callable[[Document], Sequence[Setting]]
 """What gives the settings that are laid over a file."""
@@ -86,23 +86,23 @@ def beginning(content: bytes, path: str, shown: str, name: str, fault: Fault) ->
     return replace(plan, parts=tuple(_until(recorder.root, last, "")))
 
 
-def _written(met: Met, path: str) -> Iterator[Met]:
+def _written(visited: Visited, path: str) -> Iterator[Visited]:
     """A node and all in it that stand in the file itself."""
-    if met.mark.text.name == path:
-        yield met
-    for one in met.inner:
+    if visited.mark.text.name == path:
+        yield visited
+    for one in visited.inner:
         yield from _written(one, path)
 
 
-def _until(met: Met, last: tuple[int, int], path: str) -> Iterator[PartialPart]:
+def _until(visited: Visited, last: tuple[int, int], path: str) -> Iterator[PartialPart]:
     """The sound parts before the node that was written last: whether that is complete cannot be known."""
-    within = [one for one in _written(met, met.mark.text.name) if (one.mark.line, one.mark.column) == last]
+    within = [one for one in _written(visited, visited.mark.text.name) if (one.mark.line, one.mark.column) == last]
     if not within:
-        yield from flatten(met, path)
+        yield from flatten(visited, path)
         return
-    place = f"{path}.{met.key}" if path and met.key else path or met.key
-    for one in met.inner:
+    place = f"{path}.{visited.key}" if path and visited.key else path or visited.key
+    for one in visited.inner:
         yield from _until(one, last, place)
-        if any((inner.mark.line, inner.mark.column) == last for inner in _written(one, met.mark.text.name)):
+        if any((inner.mark.line, inner.mark.column) == last for inner in _written(one, visited.mark.text.name)):
             return
-    yield PartialPart(place, None, met.mark, met.input, None, wrong=True)
+    yield PartialPart(place, None, visited.mark, visited.input, None, wrong=True)

@@ -73,7 +73,7 @@ class Spec:
     spec_file: SpecFile
     """The file with its settings, from which `replace` starts."""
     notes: tuple[Note, ...] = ()
-    """What is worth saying of its file, and no error."""
+    """Remarks on its file that are no errors."""
     unused_vars: frozenset[str] = frozenset()
     """Variables of the file on which nothing depends, with this variant and these settings."""
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from archspec import exports
 from archspec.exports import Images, Model, Options
-from archspec.exports._sizes import at_input
+from archspec.exports._sizes import plan_for_input
 from archspec.foundation.errors import ArchspecError
 from archspec.foundation.figures import show_bytes
 from archspec.foundation.shapes import show
@@ -48,7 +48,7 @@ def small_input(spec: Spec) -> tuple[int, ...]:
         if side >= max(own[1:]):
             break
         try:
-            if len(at_input(spec, (own[0], side, side)).layers) == len(spec.plan.layers):
+            if len(plan_for_input(spec, (own[0], side, side)).layers) == len(spec.plan.layers):
                 return (own[0], side, side)
         except ArchspecError:
             continue

@@ -22,7 +22,7 @@ def load_extension(point: EntryPoint, attribute: str) -> Any:
         raise UsageError(
             f"{what}, which the entry point `{point.name}` of `{point.group}` names, cannot be imported: "
             f"{type(error).__name__}: {error}",
-            help="mend the package, or uninstall it",
+            help="correct the package, or uninstall it",
         ) from error
     if not hasattr(module, attribute):
         raise UsageError(

@@ -23,9 +23,9 @@ def check_target(spec: str, file: SpecFile, name: str) -> None:
 
     found = find(spec)
     if os.path.realpath(found.path).startswith(os.path.realpath(folder()) + os.sep):
-        message = f"`{escape_line(spec)}` comes with archspec, whose files stay as they are"
+        message = f"`{escape_line(spec)}` comes with archspec, whose files are not changed"
         raise UsageError(
-            message, help=f"`archspec new mine --from {escape_line(spec)}` makes a file of your own of it; fit that"
+            message, help=f"`archspec new mine --from {escape_line(spec)}` copies it to a file of your own; fit that"
         )
     if not _NAME.fullmatch(name):
         message = f"`{escape_line(name)}` is no name of a variant"

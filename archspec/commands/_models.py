@@ -131,7 +131,7 @@ def _images_of_recipe(spec: Spec) -> Images:
 
 
 def _images(known: dict[str, Any], spec: Spec, otherwise: Images = Images()) -> Images:  # noqa: B008 - it is frozen
-    """What is known of images, as far as it fits the network."""
+    """What is known of images; what does not fit the network is left out."""
     channels, outputs = spec.plan.input[0], spec.plan.output[0]
     mean, std, classes = known.get("mean"), known.get("std"), known.get("classes")
     fits = mean is not None and std is not None and len(mean) == len(std) == channels

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 @click.option(
     "--adapt",
     is_flag=True,
-    help="Make a file's weights over for another input: interpolate position embeddings and biases, repeat or sum the "
+    help="Convert a file's weights to another input: interpolate position embeddings and biases, repeat or sum the "
     "first convolution's channels.",
 )
 @click.option("--save", type=click.Path(), metavar="FILE", help="Save the weights, a state_dict, to FILE.")

@@ -42,8 +42,12 @@ Shown = dict[str, tuple[str, Callable[[Any], str]]]
     help="How it is printed.",
 )
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw two figures (.svg, .pdf or .png).")
-@click.option("--x", metavar="FIGURE", default="macs", show_default=True, help="What the plot has along its width.")
-@click.option("--y", metavar="FIGURE", help="And along its height.  [default: what runs measure, else params]")
+@click.option(
+    "--x", metavar="FIGURE", default="macs", show_default=True, help="The figure on the plot's horizontal axis."
+)
+@click.option(
+    "--y", metavar="FIGURE", help="The figure on the vertical axis.  [default: what runs measure, else params]"
+)
 @plugin_option
 def command(
     specs: tuple[str, ...],

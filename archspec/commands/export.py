@@ -49,13 +49,12 @@ if TYPE_CHECKING:
 @click.option(
     "--dynamic",
     type=click.Choice(["size", "batch", "none"]),
-    help="What stays open: height and width with the batch, the batch, or nothing.  [default: all that the network "
-    "allows]",
+    help="Open dimensions: batch, height and width; the batch alone; or none.  [default: all that the network allows]",
 )
 @click.option(
     "--normalize",
     is_flag=True,
-    help="Put the normalisation inside: it takes images as uint8 from 0 to 255, not floats that are normalised.",
+    help="Include the normalisation: the file takes images as uint8 from 0 to 255, not normalised floats.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option(
@@ -78,8 +77,8 @@ def command(
 ) -> None:
     """Write SPEC, or RUN with its best weights, class names and normalisation, as a file that works without archspec.
 
-    A file is read back, run and compared with the network before it gets its name. Auxiliary classifiers are left
-    out, but of Python, which is made of the spec alone.
+    A file with weights is read back, run and compared with the network before it gets its name. Auxiliary classifiers
+    are left out, except from Python code, which holds no weights.
     """
     from archspec import exports
 

@@ -26,7 +26,7 @@ from archspec.foundation.errors import SpecError, UsageError, did_you_mean, esca
 if TYPE_CHECKING:
     from archspec.plan.plan import Plan
     from archspec.spec import SpecFile
-    from archspec.views.axes import Axis, Wish
+    from archspec.views.axes import Axis, Variation
     from archspec.views.fit import GridSearch, Place
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(B?)", re.IGNORECASE)
@@ -57,7 +57,7 @@ MOST_OUTER = 2_000
 @click.option(
     "--most",
     type=click.Choice(["params", "macs", "memory"]),
-    help="Of what to have the most, where several variables vary.  [default: the first that is limited]",
+    help="Which limited figure to maximise, if several variables vary.  [default: the first that is limited]",
 )
 @click.option(
     "--write", "write_name", metavar="NAME", help="Add a variant of this name with the values to SPEC's file."
@@ -78,9 +78,9 @@ def command(
 ) -> None:
     """Find the largest values of variables with which SPEC keeps to all limits, and show what was tried.
 
-    Of several combinations, it is the one with the most parameters, if these are limited, else MACs, else memory.
+    Of several combinations, the one with the most parameters is chosen, if these are limited, else MACs, else memory.
     """
-    from archspec.views.axes import parse_wishes
+    from archspec.views.axes import parse_variations
 
     try:
         limits, batch = _limits(params, macs, memory)
@@ -89,7 +89,7 @@ def command(
             from archspec.commands._fit_write import check_target
 
             check_target(spec, file, write_name)
-        axes = _axes(parse_wishes(vary), file, chosen)
+        axes = _axes(parse_variations(vary), file, chosen)
         search = _search(file, chosen, axes, limits, batch, _most(most, limits))
         best = search.run()
         Progress.clear()
@@ -171,17 +171,19 @@ def _plan(file: SpecFile, variant: str | None, given: dict[str, Any] | None = No
     return file.with_settings(given).spec(variant).plan
 
 
-def _axes(wishes: list[Wish], file: SpecFile, variant: str | None) -> list[Axis]:
+def _axes(variations: list[Variation], file: SpecFile, variant: str | None) -> list[Axis]:
     """The variables with their values. Raises `UsageError` where one has none that are numbers, or too many."""
     from archspec.views.axes import Axis
 
     known = json.loads(json.dumps(dict(_plan(file, variant).vars)))
-    for wish in wishes:
-        if wish.name not in known:
-            hint = did_you_mean(wish.name, known) or f"its variables are {join_words(list(known))}" if known else None
-            message = f"the spec has no variable `{escape_line(wish.name)}`"
+    for variation in variations:
+        if variation.name not in known:
+            hint = (
+                did_you_mean(variation.name, known) or f"its variables are {join_words(list(known))}" if known else None
+            )
+            message = f"the spec has no variable `{escape_line(variation.name)}`"
             raise UsageError(message, help=hint or "give it one under `vars`")
-    axes = [Axis(wish, known[wish.name]) for wish in wishes]
+    axes = [Axis(variation, known[variation.name]) for variation in variations]
     outer = prod(axis.last + 1 for axis in axes) // max(axis.last + 1 for axis in axes)
     if outer > MOST_OUTER:
         message = f"these are too many combinations: {outer:,} besides the values of the variable that has the most"

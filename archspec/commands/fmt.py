@@ -90,7 +90,7 @@ def _format(content: bytes, path: str, is_named: bool) -> bytes | None:
         is_spec = path == STANDARD_INPUT or not {"archspec", "body"}.isdisjoint(root.entries)
         if not is_spec and not (is_named and DEFAULTS.keys() >= root.entries.keys()):
             if is_named:
-                click.echo(f"note: {escape_line(shown)} is no spec, block or recipe; it stays as it is", err=True)
+                click.echo(f"note: {escape_line(shown)} is no spec, block or recipe; it was not changed", err=True)
             return None
         check_version(root)
         return format_spec(content, shown).encode()
@@ -129,5 +129,5 @@ def _summary(changed: int, unchanged: int, dry: bool) -> str:
     if changed:
         parts.append(f"{changed} file{'s' * (changed > 1)} {'would change' if dry else 'changed'}")
     if unchanged:
-        parts.append(f"{unchanged} stay{'s' * (unchanged == 1)} as {'it is' if unchanged == 1 else 'they are'}")
+        parts.append(f"{unchanged} file{'s' * (unchanged > 1)} unchanged")
     return ", ".join(parts) or "no file was formatted"

@@ -9,7 +9,12 @@ from archspec.foundation.errors import UsageError
 
 
 @click.command("lsp")
-@click.option("--stdio", is_flag=True, hidden=True, help="As many editors call servers; it is what is done anyway.")
+@click.option(
+    "--stdio",
+    is_flag=True,
+    hidden=True,
+    help="Accepted since many editors pass it; standard input and output are used anyway.",
+)
 @plugin_option
 def command(stdio: bool) -> None:
     """Serve an editor by the Language Server Protocol, on standard input and output: errors, shapes, completion, …"""

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 def command(run: str, images: tuple[Path, ...], top: int, save: Path | None, out: Path, output_format: str) -> None:
     """Say what each IMAGE shows by the best weights of RUN, a run's folder or its name below --out.
 
-    In place of a folder, the images in it and in its subfolders are taken. Images that cannot be read are named,
-    and make the exit status 2. Of a run that was trained with a table or arrays, what is predicted is the rows of
-    tables or arrays, whose columns are those of the run.
+    For a folder, the images in it and in its subfolders are taken. Images that cannot be read are named, and the exit
+    status is then 2. For a run that was trained with a table or arrays, give tables or arrays with the same columns:
+    their rows are predicted.
     """
     from trainer.runs.folders import find
 

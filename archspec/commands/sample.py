@@ -48,7 +48,7 @@ _NUMBER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([KMGT])\b")
     "--draws", type=click.IntRange(1), metavar="N", help="How many are drawn at most.  [default: 100 times --count]"
 )
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="The batch that `memory` is for.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Another one draws others.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the draws.")
 @variant_option
 @set_option
 @plugin_option

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     help="Start from weights: those of a FILE, of a RUN by its folder, or torchvision's (torchvision:resnet18).",
 )
 @click.option("--partial", is_flag=True, help="Leave out weights that do not fit, a head for example, and say which.")
-@click.option("--adapt", is_flag=True, help="Make a file's weights over for another size or number of channels.")
+@click.option("--adapt", is_flag=True, help="Convert a file's weights to another size or number of channels.")
 @click.option("--epochs", type=click.IntRange(1), help="Number of epochs.")
 @click.option(
     "--batch-size",

@@ -1,1 +1,1 @@
-"""What an editor is told of a spec while it is written: all but the protocol, which `server` speaks, needs no extra."""
+"""What an editor shows of a spec while it is written. Only `server`, which speaks the protocol, needs an extra."""

@@ -43,7 +43,7 @@ class Spot:
 
 
 class Document:
-    """One version of a spec's text: parsed, checked and looked through as far as it is asked for, each once."""
+    """One version of a spec's text: parsed, checked and searched when it is asked for, each once."""
 
     def __init__(self, text: str, path: str = "spec.yaml", variants: Sequence[str | None] | None = None) -> None:
         self.text = text
@@ -76,7 +76,7 @@ class Document:
 
     @property
     def specs(self) -> tuple[Spec, ...]:
-        """The file and its variants, as far as they are valid."""
+        """The plans of the file and of its variants; those that are not valid are missing."""
         return self._checked.specs
 
     @property

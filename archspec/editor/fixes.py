@@ -1,4 +1,4 @@
-"""What mends a mistake at once: the word that was meant, a list where a mapping stands, quotes, a space."""
+"""Quick fixes: the word that was meant, a list where a mapping stands, quotes, a space."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Fix:
 
 
 def fixes(document: Document, diagnostic: Diagnostic) -> list[Fix]:
-    """The cures that can be carried out for one diagnostic."""
+    """The fixes that can be applied for one diagnostic."""
     mark = diagnostic.mark
     if mark is None or not document.is_own(mark):
         return []
@@ -79,7 +79,7 @@ def _replace_word(line: str, mark: Mark, written: str, meant: str) -> Iterator[F
 
 
 def _quote(line: str, mark: Mark) -> Iterator[Fix]:
-    """Quotes around a formula within braces, as far as its brackets are closed."""
+    """Quotes around a formula within braces, up to where its brackets are closed."""
     start = line.rfind("=", 0, mark.column) if line[mark.column - 1 : mark.column] != "=" else mark.column - 1
     if start < 0 or '"' in line[start:]:
         return

@@ -16,7 +16,7 @@ PARTS = ("sequence", "for", "repeat")
 
 
 def hints(document: Document) -> dict[int, str]:
-    """The hints of a file by line: those of the file without a variant, as far as it is sound."""
+    """The hints of a file by line: those of the file without a variant, and of its sound parts if it has errors."""
     plan = document.plan
     if plan is None:
         return {}
@@ -25,7 +25,7 @@ def hints(document: Document) -> dict[int, str]:
 
 
 def _parts(document: Document, plan: Plan) -> dict[int, str]:
-    """The totals of the network and its parts, by the line of the name; of a part that is met again, the first."""
+    """The totals of the network and its parts, by the line of the name; of a repeated part, the first."""
     keys = [one for one in document.spots if one.is_key and one.path[-1] != "body"]  # of which there may be passes
     names = {(one.value.mark.line, one.value.mark.column): one.mark.line for one in keys}
     found: dict[int, str] = {}

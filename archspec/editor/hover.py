@@ -1,4 +1,4 @@
-"""What is said of what stands at a place: what a word means, what it is worth here, and what its line makes."""
+"""What an editor shows at a place: what a word means, which value it has here, and what its line makes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def hover(document: Document, line: int, column: int) -> str | None:
 
 
 def vocabulary_of(document: Document) -> Vocabulary:
-    """What the file's nodes may name, its own blocks as far as they are sound."""
+    """What the file's nodes may name, its own sound blocks included."""
     return Vocabulary(define_blocks(document.section("blocks"), Report()))
 
 

@@ -65,7 +65,7 @@ def _kind(path: Path) -> str:
 
 
 def last_line(document: Document, mark: Mark) -> int:
-    """The last line of what stands under a key: as far as lines are indented further, or are items of its list."""
+    """The last line of what stands under a key: of those that are indented further, or are items of its list."""
     last = mark.line
     for number in range(mark.line + 1, len(document.lines) + 1):
         line = document.lines[number - 1]

@@ -25,7 +25,7 @@ def find_other_size(spec: Spec) -> tuple[Shape | None, str]:
         sizes = [size + step * number for number, size in enumerate(plan.input[1:], 1)]
         other = (plan.input[0], *sizes)
         try:
-            found = at_input(spec, other)
+            found = plan_for_input(spec, other)
         except SpecError as error:
             reason = reason or f"with an input of {show(other)}, {error.diagnostics[0].message}"
             continue
@@ -36,7 +36,7 @@ def find_other_size(spec: Spec) -> tuple[Shape | None, str]:
     return None, reason
 
 
-def at_input(spec: Spec, shape: Shape) -> Plan:
+def plan_for_input(spec: Spec, shape: Shape) -> Plan:
     """The plan of a spec with another input. Raises `SpecError` where there is none."""
     kept = {key: value for key, value in spec.resolved.items() if key not in ("expect", "train")}
     return from_dict(kept | {"input": list(shape)}, spec.file).plan.without_aux()

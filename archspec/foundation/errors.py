@@ -192,7 +192,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that is worth saying of a spec, and no error: a word that is called otherwise now, say."""
+    """A remark on a spec that is no error: that a word has been renamed, for example."""
 
     message: str
     mark: Mark
@@ -323,7 +323,7 @@ class Fault(Exception):
             frames: The blocks and loops that lead there, outermost first.
         """
         at, notes = self.mark or mark, self.notes
-        if at is not None and at.in_library:  # what a person can mend comes first
+        if at is not None and at.in_library:  # what a person can change comes first
             calls = [mark, *(frame.mark for frame in reversed(frames))]
             own = next((call for call in calls if call is not None and not call.in_library), None)
             if own is not None:
@@ -339,7 +339,7 @@ class TooManyDiagnostics(Exception):
 
 
 class Report:
-    """Collects what is wrong, and notes; the same thing at the same place counts once, however often it is met."""
+    """Collects what is wrong, and notes; the same thing at the same place counts once, however often it is found."""
 
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []

@@ -131,7 +131,7 @@ NODE_KEYWORDS: Keywords = {
         modifiers=("when",),
     ),
     "load": Keyword(
-        "Takes up the tensor that was saved under this name; beside a block of several inputs, a tensor for each.",
+        "Continues with the tensor that was saved under this name; beside a block of several inputs, a tensor each.",
         "a name; as branches of a merge, and beside a block, a list of names",
         "- load: features",
         modifiers=("when",),

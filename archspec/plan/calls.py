@@ -77,11 +77,11 @@ class CallElaborator(ABC):
         self.memo = memo
         self.steps = 0
         self.after: Shape | None = None
-        """Behind a node that is wrong: the shape of what goes on from it, where that does not depend on the fault."""
+        """Behind a node that is wrong: the shape of what it passes on, where that does not depend on the fault."""
         self.after_blocks: dict[Any, Shape | None] = {}
         self.blocks: dict[Any, Part | None] = {}  # by name, arguments and input: equal calls give one node
         self.kept: dict[Any, Part] = {}  # what the memo gets, if all is sound
-        self._repeated = [0, 0]  # steps and work of the parts that were taken up, had they been elaborated again
+        self._repeated = [0, 0]  # steps and work of the parts that were reused, had they been elaborated again
         self.layers: dict[Any, LayerFigures] = {} if memo is None else memo.layers
         self.binder = Binder(sections, {} if memo is None else memo.sites)
         self.open: list[_Open] = []  # the blocks being elaborated, outermost first
@@ -286,7 +286,7 @@ class CallElaborator(ABC):
         return part
 
     def done(self) -> tuple[int, int]:
-        """The steps and the work that were counted so far, those of parts that were taken up included."""
+        """The steps and the work that were counted so far, those of parts that were reused included."""
         return self.steps + self._repeated[0], spent() + self._repeated[1]
 
     def part(

@@ -65,8 +65,8 @@ def elaborate(
 ) -> Node | None:
     """The root of the plan, or `None` where the network is wrong. Reports what is.
 
-    Parts of plans that `memo` keeps are taken up, and what was elaborated without a fault is added to it. `recorder` is
-    told of each node, also where others are wrong.
+    Parts of plans that `memo` keeps are reused, and what was elaborated without a fault is added to it. `recorder` is
+    given each node, also where others are wrong.
     """
     if sections.network is None:
         return None
@@ -118,12 +118,12 @@ class _Elaborator(CallElaborator):
         """A node in its place, with its modifiers. Reports what is wrong with it."""
         if self.recorder is None:
             return self.find_node(node, context)
-        met, before = self.recorder.enter(key, node, context.shape), self.report.count
+        visited, before = self.recorder.enter(key, node, context.shape), self.report.count
         result = self.find_node(node, context)
         if isinstance(result, Absent):
             self.recorder.leave_out()
         else:
-            self.recorder.leave(met, result, self.after, wrong=self.report.count > before)
+            self.recorder.leave(visited, result, self.after, wrong=self.report.count > before)
         return result
 
     def find_node(self, node: SyntaxNode, context: Context) -> Result:
@@ -167,7 +167,7 @@ class _Elaborator(CallElaborator):
         return None
 
     def keeps_shape(self, body: syntax.Body) -> bool:
-        """Whether the tensor that goes on from a node has the shape of the one that reaches it, whatever is wrong."""
+        """Whether the tensor that a node passes on has the shape of the one that reaches it, whatever is wrong."""
         if isinstance(body, Aux):
             return True
         if isinstance(body, syntax.Wire):

@@ -40,7 +40,7 @@ class GraphNode:
 
     @property
     def result(self) -> int:
-        """The node whose tensor goes on from here."""
+        """The node whose tensor is passed on from here."""
         return self.id
 
     @property
@@ -102,7 +102,7 @@ class GraphWire(GraphNode):
 
     name: str
     saved: int | None
-    """The `save`, or the input, whose tensor a `load` takes up."""
+    """The `save`, or the input, whose tensor a `load` takes."""
 
     @property
     def result(self) -> int:
@@ -128,7 +128,7 @@ class GraphPort:
     inner: int
     """The `save` under its name in the block."""
     outer: int | None
-    """The `save`, or the input, of the caller's; `None` for what reaches the call, or goes on from it alone."""
+    """The `save`, or the input, of the caller's; `None` for what reaches the call, or is only passed on from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class GraphGroup:
     source: int
     """The node whose tensor it takes."""
     result: int
-    """The node whose tensor goes on from here: `source`, of an auxiliary classifier or an empty group."""
+    """The node whose tensor is passed on from here: `source`, of an auxiliary classifier or an empty group."""
     calls: tuple[Frame, ...] = field(repr=False)
     aux: str | None
     """The auxiliary classifier that it belongs to, or is."""

@@ -1,4 +1,4 @@
-"""Networks of several inputs, and blocks of several tensors, where one tensor is all that can be given."""
+"""Networks of several inputs, and blocks of several tensors, where only one tensor can be given."""
 
 from __future__ import annotations
 

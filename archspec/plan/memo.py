@@ -1,7 +1,7 @@
-"""What is kept from one plan to the next: the parts that another value of a variable leaves as they are.
+"""What is kept from one plan to the next: the parts that other values of variables do not change.
 
 A part is kept once a whole network was elaborated without a fault, so none hides one. What it would have cost to
-elaborate is counted each time that it is taken up: the limits hold as without.
+elaborate is counted each time that it is reused, so the limits are the same as without it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from archspec.plan.nodes import Node
 MAX_PARTS = 50_000
 """Parts, and layers, that are kept before all are let go."""
 MAX_HEIGHT = 50
-"""Calls of blocks within one another, beyond which nothing is taken up: whether they are too deep is found anew."""
+"""How deep calls of blocks may be nested to be reused: a fresh elaboration finds whether they are too deep."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -58,7 +58,7 @@ class Memo:
     names: dict[SyntaxNode, tuple[str, ...] | None] = field(default_factory=dict)
 
     def key(self, node: SyntaxNode, context: Context) -> Any:
-        """What a node of the network gives one result for; `None` for one that depends on more, or is not worth it."""
+        """What a node of the network gives one result for; `None` where it depends on more, or costs little."""
         if node not in self.names:
             self.names[node] = _free_names(node)
         names = self.names[node]

@@ -107,7 +107,7 @@ class Port:
     name: str
     """Its name in the block."""
     wire: Wire | None
-    """The `load` or `save` around the call; `None` for the tensor that reaches the call, or goes on from it."""
+    """The `load` or `save` around the call; `None` for the tensor that reaches the call, or that the call passes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Group:
     takes: tuple[Port, ...] = ()
     """Of a block that takes tensors by name: these. Its body begins with the first."""
     gives: tuple[Port, ...] = ()
-    """Of a block that gives tensors by name: these. The first goes on from it."""
+    """Of a block that gives tensors by name: these. The first is what the call passes on."""
     params: int = field(init=False)
     macs: int = field(init=False)
     size: int = field(init=False)

@@ -14,8 +14,8 @@ from archspec.plan.nodes import Group, Layer, Node
 
 
 @dataclass(slots=True, eq=False)
-class Met:
-    """A node that elaboration has met, and what became of it."""
+class Visited:
+    """A node that elaboration has visited, and what became of it."""
 
     key: str
     mark: Mark
@@ -25,7 +25,7 @@ class Met:
     node: Node | None = None
     """`None` where it is wrong, or depends on what is."""
     output: Shape | None = None
-    inner: list[Met] = field(default_factory=list)
+    inner: list[Visited] = field(default_factory=list)
 
 
 class Recorder:
@@ -33,23 +33,23 @@ class Recorder:
 
     def __init__(self, *, whole: bool = False) -> None:
         self.whole = whole  # whether what stands in sound nodes is kept too
-        self.root: Met | None = None
-        self.open: list[Met] = []
+        self.root: Visited | None = None
+        self.open: list[Visited] = []
 
-    def enter(self, key: str, node: SyntaxNode, shape: Shape | None) -> Met:
-        met = Met(key, node.body.mark, shape, isinstance(node.body, Invalid))
+    def enter(self, key: str, node: SyntaxNode, shape: Shape | None) -> Visited:
+        visited = Visited(key, node.body.mark, shape, isinstance(node.body, Invalid))
         if self.open:
-            self.open[-1].inner.append(met)
+            self.open[-1].inner.append(visited)
         else:
-            self.root = met
-        self.open.append(met)
-        return met
+            self.root = visited
+        self.open.append(visited)
+        return visited
 
-    def leave(self, met: Met, node: Node | None, output: Shape | None, *, wrong: bool) -> None:
+    def leave(self, visited: Visited, node: Node | None, output: Shape | None, *, wrong: bool) -> None:
         self.open.pop()
-        met.node, met.output, met.wrong = node, output, met.wrong or wrong
+        visited.node, visited.output, visited.wrong = node, output, visited.wrong or wrong
         if node is not None and not self.whole:
-            met.inner = []
+            visited.inner = []
 
     def leave_out(self) -> None:
         """Forget the node that was entered last: it is absent."""
@@ -70,7 +70,7 @@ class PartialPart:
     input: Shape | None
     """The shape of the tensor that reaches it, where that is known."""
     output: Shape | None
-    """The shape of what goes on from it, where that is known."""
+    """The shape of what it passes on, where that is known."""
     wrong: bool = False
     """Whether an error stands in it; else it depends on what another one hides."""
 
@@ -142,19 +142,19 @@ def _position(diagnostic: Diagnostic) -> tuple[int, int]:
     return (mark.line, mark.column) if mark else (0, 0)
 
 
-def flatten(met: Met, path: str = "") -> Iterator[PartialPart]:
-    """The sound parts of what was met, and the nodes of which nothing is known."""
-    place = f"{path}.{met.key}" if path and met.key else path or met.key
-    if met.node is not None:
-        yield PartialPart(place, met.node, met.mark, met.input, met.node.output)
+def flatten(visited: Visited, path: str = "") -> Iterator[PartialPart]:
+    """The sound parts of what was visited, and the nodes of which nothing is known."""
+    place = f"{path}.{visited.key}" if path and visited.key else path or visited.key
+    if visited.node is not None:
+        yield PartialPart(place, visited.node, visited.mark, visited.input, visited.node.output)
         return
-    inner = met.inner
-    if inner and inner[0].mark.in_library and not met.mark.in_library:
+    inner = visited.inner
+    if inner and inner[0].mark.in_library and not visited.mark.in_library:
         inner = []  # of a block of the library, nobody who reads an error has written the parts
     for one in inner:
         yield from flatten(one, place)
     if all(one.node is not None for one in inner):
-        yield PartialPart(place, None, met.mark, met.input, met.output, met.wrong)
+        yield PartialPart(place, None, visited.mark, visited.input, visited.output, visited.wrong)
 
 
 def _layers(node: Node, path: str) -> Iterator[tuple[str, Layer]]:

@@ -1,4 +1,4 @@
-"""Saved tensors: what `save` keeps and `load` takes up again, within one network or block body."""
+"""Saved tensors: what `save` keeps and `load` returns to, within one network or block body."""
 
 from __future__ import annotations
 

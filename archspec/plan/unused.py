@@ -1,4 +1,4 @@
-"""What nothing uses: inputs, and what stood before a `load`, and was neither saved, given out nor joined."""
+"""What nothing uses: inputs, and what stood before a `load`, and was neither saved, joined nor an output."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def report_ports(graph: Graph, report: Report) -> None:
 def _report_input(node: GraphInput, report: Report) -> None:
     help = f"take it up where it belongs, by `load: {node.name}`, or leave it out"
     if node.id == 0:
-        help = f"the network begins with its first input: name another one first, or take up `load: {node.name}`"
+        help = f"the network begins with its first input: name another one first, or write `load: {node.name}`"
     report.add(Fault("tensor-unused", f"nothing uses the input `{node.name}`", node.mark, help=help))
 
 

@@ -444,9 +444,7 @@ class Recipe:
         ),
     ] = None
     partial: Annotated[bool, _Key("whether weights that do not fit are left out, and said")] = False
-    adapt: Annotated[bool, _Key("whether a file's weights are made over for another size or number of channels")] = (
-        False
-    )
+    adapt: Annotated[bool, _Key("whether a file's weights are converted to another size or number of channels")] = False
     freeze: Annotated[
         Freeze | None,
         _Key(

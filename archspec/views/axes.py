@@ -18,7 +18,7 @@ HOW = "write `NAME`, `NAME:STEP`, `NAME=LOW..HIGH` or `NAME=LOW..HIGH:STEP`"
 
 
 @dataclass(frozen=True)
-class Wish:
+class Variation:
     """A variable that is to be varied, and what was said of its values: least, largest and step."""
 
     name: str
@@ -27,20 +27,20 @@ class Wish:
     step: Decimal | None
 
 
-def parse_wishes(texts: Sequence[str]) -> list[Wish]:
-    """`depth,width=16..256:8` as wishes. Raises `UsageError`."""
-    wishes = []
+def parse_variations(texts: Sequence[str]) -> list[Variation]:
+    """`depth,width=16..256:8` as variations. Raises `UsageError`."""
+    variations = []
     for text in ",".join(texts).split(","):
         match = _RANGE.fullmatch(text.strip())
         if match is None:
-            raise UsageError(f"`{escape_line(text)}` says of no variable how it varies", help=HOW)
+            raise UsageError(f"`{escape_line(text)}` does not say which variable varies, and how", help=HOW)
         numbers = [None if match[part] in (None, "") else _number(match[part]) for part in ("low", "high", "step")]
         if match["step"] == "":
             raise UsageError(f"`{escape_line(text)}` has no step after its colon", help=HOW)
-        wishes.append(Wish(match["name"].strip(), *numbers))
-        if [wish.name for wish in wishes].count(wishes[-1].name) > 1:
-            raise UsageError(f"`{escape_line(wishes[-1].name)}` is varied twice")
-    return wishes
+        variations.append(Variation(match["name"].strip(), *numbers))
+        if [variation.name for variation in variations].count(variations[-1].name) > 1:
+            raise UsageError(f"`{escape_line(variations[-1].name)}` is varied twice")
+    return variations
 
 
 def _number(text: str) -> Decimal:
@@ -55,8 +55,8 @@ class Axis:
     A list is tried by its smallest number; the others keep their proportion to it, rounded where the list's are whole.
     """
 
-    def __init__(self, wish: Wish, now: Any) -> None:
-        self.name = wish.name
+    def __init__(self, variation: Variation, now: Any) -> None:
+        self.name = variation.name
         self.now = now
         numbers = now if isinstance(now, list) else [now]
         if not numbers or any(isinstance(one, bool) or not isinstance(one, (int, float)) for one in numbers):
@@ -65,12 +65,12 @@ class Axis:
         self.least = Decimal(str(min(numbers)))
         if isinstance(now, list) and self.least <= 0:
             raise UsageError(f"`{escape_line(self.name)}` holds {self.least}: only numbers above 0 keep proportions")
-        step = wish.step if wish.step is not None else Decimal(1) if self.whole else Decimal("0.01")
+        step = variation.step if variation.step is not None else Decimal(1) if self.whole else Decimal("0.01")
         if step <= 0:
             raise UsageError(f"the step of `{self.name}` is more than 0")
         self.step = step
-        self.low = step if wish.low is None else wish.low
-        self.high = max(64 * self.least, self.low) if wish.high is None else wish.high
+        self.low = step if variation.low is None else variation.low
+        self.high = max(64 * self.least, self.low) if variation.high is None else variation.high
         if self.high < self.low:
             raise UsageError(f"the largest value of `{self.name}` ({self.high}) is less than its least ({self.low})")
         self.last = int((self.high - self.low) / self.step)

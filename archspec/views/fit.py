@@ -28,7 +28,7 @@ class Search:
 
     Figures are taken to grow with the value, as those of widths and depths do: the first value beyond the limits is
     found by doubling, then by halving what lies between. Values without a network (a width that its groups do not
-    divide) are stepped over. Where a figure that was seen falls as the value grows, every value is tried instead.
+    divide) are skipped. Where a figure that was seen falls as the value grows, every value is tried instead.
     """
 
     figures: Callable[[int], Tried]

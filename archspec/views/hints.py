@@ -29,7 +29,7 @@ class Hint:
     first_output: Shape | None
     last_input: Shape | None
     last_output: Shape | None
-    """What goes on from the line at last; `None` where that is not known."""
+    """The shape of what the line passes on; `None` where that is not known."""
     params: int
     """Of all executions together, those of shared layers each time."""
     macs: int

@@ -1,4 +1,4 @@
-"""Tensors made over for a network of another input: another size, or another number of channels."""
+"""Tensors converted to a network of another input: another size, or another number of channels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from archspec.weights.trace import format_tensor
 def adapt_tensor(
     state: Mapping[str, Tensor], own: Mapping[str, Tensor], input_shape: tuple[int, ...] | None = None
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """`state` with the tensors made over that can be, for a network that holds `own`, and a note on each.
+    """`state` with the tensors converted that can be, for a network that holds `own`, and a note on each.
 
     - Position embeddings `(1, N, features)` and tables of relative position biases `((2h−1)·(2w−1), heads)` are
       interpolated, bicubic: as timm's `resample_abs_pos_embed` (with antialias) and
@@ -40,7 +40,7 @@ def adapt_tensor(
             new = _table(value, tensor.shape[0])
         if new is not None:
             found[name] = new
-            notes.append(f"{escape_line(name)} was {'made over' if name == first else 'interpolated'}: "
+            notes.append(f"{escape_line(name)} was {'converted' if name == first else 'interpolated'}: "
                          f"{format_tensor(value)} became {format_tensor(new)}")  # fmt: skip
     return found, tuple(notes)
 

@@ -331,7 +331,7 @@ def load(
         if {one.reason for one in skipped} == {"shape"}:
             cure = f"--partial leaves {'it' if len(skipped) == 1 else 'them'} out and loads the rest"
         if can_adapt[1] and not adapt:
-            cure += "; --adapt makes tensors over for another size or number of channels"
+            cure += "; --adapt converts tensors to another size or number of channels"
         raise UsageError(f"the tensors of {source} are not this network's:\n{_shown(skipped)}", help=cure)
     if not fitting:
         raise UsageError(f"no tensor of {source} fits this network:\n{_shown(skipped)}", help=_other_names(own, state))

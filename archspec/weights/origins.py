@@ -28,7 +28,7 @@ def load_from(
         module: The module, which is changed in place.
         input_shape: The shape of one sample, as `Plan.input` has it.
         partial: Whether to load what fits, and to report the rest.
-        adapt: Whether to make a file's tensors over for another size or number of channels.
+        adapt: Whether to convert a file's tensors to another size or number of channels.
 
     Raises:
         UsageError: The weights cannot be had or do not fit; `TransplantError` is one.
@@ -42,7 +42,7 @@ def load_from(
     if name := _torchvision_name(origin):
         if adapt:
             raise UsageError(
-                "--adapt makes the tensors of files over, not those of torchvision",
+                "--adapt converts the tensors of files, not those of torchvision",
                 help="save them first for the size that they have (--weights torchvision:NAME --save w.safetensors), "
                 "then load that file (--weights w.safetensors --adapt)",
             )

@@ -1,4 +1,4 @@
-"""A variant more in the file of a spec, whose text and comments stay as they are."""
+"""Add a variant to the file of a spec, whose other text and comments stay as they are."""
 
 from __future__ import annotations
 

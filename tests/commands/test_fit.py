@@ -137,7 +137,10 @@ def test_steps_are_exact_and_the_end_is_named(run: Callable, net: str) -> None:
         ),
         (["--vary", "width:0", "--params", "5M"], "the step of `width` is more than 0"),
         (["--vary", "width=1..many", "--params", "5M"], f"`many` is no number\n  help: {HOW}"),
-        (["--vary", "width=3", "--params", "5M"], f"`width=3` says of no variable how it varies\n  help: {HOW}"),
+        (
+            ["--vary", "width=3", "--params", "5M"],
+            f"`width=3` does not say which variable varies, and how\n  help: {HOW}",
+        ),
         (["--vary", "width:", "--params", "5M"], f"`width:` has no step after its colon\n  help: {HOW}"),
         (["--vary", "width,width:2", "--params", "5M"], "`width` is varied twice"),
         (["--vary", "width=9..2", "--params", "5M"], "the largest value of `width` (2) is less than its least (9)"),
@@ -335,6 +338,6 @@ def test_no_variant_is_written_over_another_or_by_no_name(text: str, name: str, 
 def test_files_that_come_with_archspec_stay_as_they_are() -> None:
     done = CliRunner().invoke(cli, ["fit", "digits", "--vary", "width", "--params", "1M", "--write", "mine"])
     assert str(done.exception) == (
-        "`digits` comes with archspec, whose files stay as they are\n"
-        "  help: `archspec new mine --from digits` makes a file of your own of it; fit that"
+        "`digits` comes with archspec, whose files are not changed\n"
+        "  help: `archspec new mine --from digits` copies it to a file of your own; fit that"
     )

@@ -37,16 +37,16 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_file_is_brought_into_canonical_form_once(files: Path) -> None:
     result = fmt("loose.yaml", "tidy.yaml")
-    assert (result.stdout, result.stderr) == ("formatted loose.yaml\n", "1 file changed, 1 stays as it is\n")
+    assert (result.stdout, result.stderr) == ("formatted loose.yaml\n", "1 file changed, 1 file unchanged\n")
     assert result.exit_code == 0
     assert (files / "loose.yaml").read_text() == TIDY
     result = fmt("loose.yaml", "tidy.yaml", "./tidy.yaml")
-    assert (result.stdout, result.stderr, result.exit_code) == ("", "2 stay as they are\n", 0)
+    assert (result.stdout, result.stderr, result.exit_code) == ("", "2 files unchanged\n", 0)
 
 
 def test_check_names_what_would_change_and_writes_nothing(files: Path) -> None:
     result = fmt("--check", "loose.yaml", "tidy.yaml")
-    assert (result.stdout, result.stderr) == ("would format loose.yaml\n", "1 file would change, 1 stays as it is\n")
+    assert (result.stdout, result.stderr) == ("would format loose.yaml\n", "1 file would change, 1 file unchanged\n")
     assert result.exit_code == 1
     assert (files / "loose.yaml").read_text() == LOOSE
     assert fmt("--check", "tidy.yaml").exit_code == 0
@@ -87,7 +87,7 @@ def test_of_a_folder_specs_and_blocks_are_formatted_and_other_yaml_is_not(files:
     assert (files / "inner/ci.yaml").read_text() == "jobs: [ a ]\n"
     result = fmt("inner/ci.yaml")
     assert (result.stdout, result.exit_code) == ("", 0)
-    assert result.stderr == "note: inner/ci.yaml is no spec, block or recipe; it stays as it is\n"
+    assert result.stderr == "note: inner/ci.yaml is no spec, block or recipe; it was not changed\n"
 
 
 def test_standard_input_is_printed() -> None:

@@ -128,7 +128,7 @@ def test_a_variable_on_which_nothing_depends_is_refused_each_time() -> None:
 
 
 def test_limits_hold_whatever_is_kept() -> None:
-    """What each part took is counted again where it is taken up: together they are beyond what one plan may take."""
+    """What each part took is counted again where it is reused: together they are beyond what one plan may take."""
     part = "{for: {i: =range(%s)}, body: [relu, tanh, relu, tanh, relu, tanh, relu, tanh]}"
     parts = ", ".join(part % name for name in ("a", "b", "c", "d", "e", "f"))
     net = spec(f"vars: {{a: 1, b: 1, c: 1, d: 1, e: 1, f: 1}}\nnetwork: [{parts}]\n")

@@ -141,7 +141,7 @@ def test_a_run_logs_its_graph_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "evaluate", killed)
+        patch.setattr(session, "evaluate_outputs", killed)
         with pytest.raises(KeyboardInterrupt):
             train(job, tmp_path, Options(pictures=False))
     result = resume_run(run_folders.find("merging", tmp_path), None, Options(pictures=False), print)

@@ -420,7 +420,7 @@ def test_tables_of_relative_positions_are_interpolated() -> None:
     state = {"bias_table": torch.tensor(NINE).reshape(9, 1)}
     target = Holder(bias_table=torch.zeros(25, 1))
     says = refusal(target, state)
-    assert says.endswith("leaves it out and loads the rest; --adapt makes tensors over for another size or number of "
+    assert says.endswith("leaves it out and loads the rest; --adapt converts tensors to another size or number of "
                          "channels")  # fmt: skip
     load(target, state, adapt=True)
     torch.testing.assert_close(target.bias_table.detach().flatten(), torch.tensor(FIVE_BY_FIVE), atol=1e-6, rtol=0)
@@ -443,7 +443,7 @@ def test_the_first_convolution_takes_other_channels(channels: int, expected: lis
     load(target, source.state_dict(), adapt=True)
     torch.testing.assert_close(target[0].weight.detach().flatten(), torch.tensor(expected))
     assert torch.equal(target[1].weight, source[1].weight)
-    other = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Conv2d(2, 1, 1))  # only the first is made over
+    other = nn.Sequential(nn.Conv2d(3, 1, 1), nn.Conv2d(2, 1, 1))  # only the first is converted
     assert "`1.weight`: 1×1×1×1 in the source, 1×2×1×1 in the network" in refusal(
         other, dict(source.state_dict()), adapt=True
     )
@@ -456,10 +456,10 @@ def test_a_vision_transformer_for_larger_grey_images(run: Callable, folder: Path
     command = ["build", "vit_b_32", *small, "--set", "input=[1, 96, 96]", "--weights", "w.safetensors"]
     done = run(*command)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--adapt makes tensors over" in done.stderr
+    assert "--adapt converts tensors" in done.stderr
     done = run(*command, "--adapt", "--save", "grey.safetensors")
     assert done.returncode == 0, done.stderr
-    assert "note: embedding.0.weight was made over: 32×3×32×32 became 32×1×32×32" in done.stdout
+    assert "note: embedding.0.weight was converted: 32×3×32×32 became 32×1×32×32" in done.stdout
     assert "note: embedding.3.weight was interpolated: 1×5×32 became 1×10×32" in done.stdout
     before, after = load_file("w.safetensors"), load_file("grey.safetensors")
     torch.testing.assert_close(after["embedding.0.weight"], before["embedding.0.weight"].sum(1, keepdim=True))

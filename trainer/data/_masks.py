@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data._pairs import Pairs, complete, layout, pair_up, stems
+from trainer.data._pairs import Pairs, add_test_part, layout, pair_up, stems
 from trainer.input import files
 from trainer.input.cache import files_fingerprint, read_cache, write_cache
 from trainer.input.datasets import DataSet
@@ -40,7 +40,7 @@ def load(root: Path) -> DataSet:
     found = (
         _voc(root) if _is_voc(root) else {part: _pairs(root, *where) for part, where in layout(root, "masks").items()}
     )
-    parts = complete(root, found, "masks")
+    parts = add_test_part(root, found, "masks")
     used = [root / path for pairs in parts.values() for pair in pairs for path in pair]
     fingerprint = files_fingerprint([*used, *([root / CLASSES] if (root / CLASSES).is_file() else [])])
     names, legend = _legend(root, [root / mask for pairs in parts.values() for _, mask in pairs], fingerprint)
@@ -114,7 +114,7 @@ def _legend(root: Path, masks: Sequence[Path], fingerprint: str) -> tuple[tuple[
         )
     known = values - {IGNORED}
     if len(known | {0}) < 2:
-        raise UsageError(f"the masks of {root} hold one class, and two at least are needed", help="mend the masks")
+        raise UsageError(f"the masks of {root} hold one class, and two at least are needed", help="correct the masks")
     classes = max(known) + 1
     return tuple(map(str, range(classes))), Legend(classes)
 
@@ -178,7 +178,7 @@ def _values(root: Path, masks: Sequence[Path], fingerprint: str) -> set[int]:
         except files.Unreadable as error:
             raise UsageError(
                 f"the classes of {root} cannot be found: {str(error).removeprefix('its ')}",
-                help=f"name the classes in {root / CLASSES}, one each line, or mend the mask",
+                help=f"name the classes in {root / CLASSES}, one each line, or correct the mask",
             ) from None
         write_cache(key, cached)
     return set(cached)

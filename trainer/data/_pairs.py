@@ -75,7 +75,7 @@ def stems(root: Path, folder: str, suffixes: set[str]) -> dict[str, str]:
     return found
 
 
-def complete(root: Path, parts: dict[str, Pairs], others: str) -> dict[str, Pairs]:
+def add_test_part(root: Path, parts: dict[str, Pairs], others: str) -> dict[str, Pairs]:
     """The parts with one for the test: `val` where there is none, or else a fifth of the training images.
 
     Raises `UsageError` where a part lacks images, or there is none to train with.

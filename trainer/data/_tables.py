@@ -271,7 +271,7 @@ def _cells(table: _Table, names: tuple[str, ...], read: Callable[[str], float | 
         for name, place, value in zip(names, order, values, strict=True):
             if value is None:
                 raise UsageError(
-                    f"{table.file}, line {line}: `{cells[place]}` in the column `{name}` is {wrong}", help="mend it"
+                    f"{table.file}, line {line}: `{cells[place]}` in the column `{name}` is {wrong}", help="correct it"
                 )
         found.append([value for value in values if value is not None])
     return found

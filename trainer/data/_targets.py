@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from trainer.data._pairs import Pairs, complete, layout, pair_up
+from trainer.data._pairs import Pairs, add_test_part, layout, pair_up
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import IMAGES, DataSet
 from trainer.input.files import SUFFIXES, ignore_pillow_warnings
@@ -29,7 +29,7 @@ def load(root: Path) -> DataSet:
     the test, what `val` holds is the test set. Targets are in colour if the first one is.
     """
     found = {part: pair_up(root, *where, "target", SUFFIXES) for part, where in layout(root, "targets").items()}
-    parts = complete(root, found, "targets")
+    parts = add_test_part(root, found, "targets")
     first = root / parts["train"][0][1]
     mode = _mode(first)
     channels = 1 if mode in GREY_MODES else 3

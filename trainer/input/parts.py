@@ -1,4 +1,4 @@
-"""What is odd about the parts of a data set together: images that several share, and classes that one lacks."""
+"""Faults of the parts of a data set, compared with each other: images that several share, classes that one lacks."""
 
 from __future__ import annotations
 

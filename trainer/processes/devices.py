@@ -31,7 +31,7 @@ class DeviceRequest:
     """`ddp`, `fsdp`, or `auto`: `ddp` where there are several processes."""
 
     def resolve(self) -> Devices:
-        """The devices after checking what is available. Raises `UsageError` where the request cannot be met."""
+        """The devices after checking what is available. Raises `UsageError` where these are not available."""
         found = torch.cuda.device_count() or int(torch.backends.mps.is_available())
         accelerator = self.accelerator if self.accelerator != "auto" else "gpu" if found else "cpu"
         if accelerator == "gpu" and not found:

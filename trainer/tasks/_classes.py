@@ -38,12 +38,12 @@ class ClassScore(Metric):
         return self.score(self.confusion.cpu()).float().to(self.confusion.device)
 
 
-def in_top(logits: Tensor, labels: Tensor) -> Tensor:
+def is_in_top(logits: Tensor, labels: Tensor) -> Tensor:
     """Whether the right class is among the `TOP` likeliest, bool `(N,)`, of logits `(N, classes)`."""
     return (logits.topk(TOP, 1).indices == labels[:, None]).any(1)
 
 
-def binned(probability: Tensor, right: Tensor) -> Tensor:
+def bin_probabilities(probability: Tensor, right: Tensor) -> Tensor:
     """Of each bin the number of answers, the sum of their probabilities, and how many are right, `(3, BINS)`.
 
     `probability` is of floats and `right` of booleans, both `(N,)`. A bin holds its upper bound.
@@ -55,7 +55,7 @@ def binned(probability: Tensor, right: Tensor) -> Tensor:
 
 
 def calibration_error(bins: Tensor) -> Tensor:
-    """The expected calibration error of `binned` answers: by how much probabilities and shares of right ones differ.
+    """The expected calibration error: by how much probabilities and shares of right answers differ, over the bins.
 
     https://arxiv.org/abs/1706.04599
     """
@@ -77,7 +77,7 @@ class CalibrationError(Metric):
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
         probability, predicted = logits.float().softmax(1).max(1)
-        self.bins += binned(probability, predicted == labels)
+        self.bins += bin_probabilities(probability, predicted == labels)
 
     def compute(self) -> Tensor:
         return calibration_error(self.bins)

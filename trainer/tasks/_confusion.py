@@ -1,4 +1,4 @@
-"""What is told by a confusion matrix: how often one class (row) is taken for another (column)."""
+"""What a confusion matrix says: how often one class (row) is taken for another (column)."""
 
 from __future__ import annotations
 

@@ -64,10 +64,10 @@ class ClassEvaluation(Evaluation):
 
     @property
     def bins(self) -> Tensor:
-        """The answers by their probability (`trainer.tasks._classes.binned`), doubles."""
-        from trainer.tasks._classes import binned
+        """The answers by their probability (`trainer.tasks._classes.bin_probabilities`), doubles."""
+        from trainer.tasks._classes import bin_probabilities
 
-        return binned(self.probability.double(), self.predicted == self.labels)
+        return bin_probabilities(self.probability.double(), self.predicted == self.labels)
 
     @property
     def counts(self) -> Tensor:
@@ -141,9 +141,9 @@ class ClassEvaluator(Evaluator):
         probability, predicted = output.float().softmax(1).max(1)
         found = [predicted, probability, targets]
         if self.classes >= TOP_FROM:
-            from trainer.tasks._classes import in_top
+            from trainer.tasks._classes import is_in_top
 
-            found.append(in_top(output, targets))
+            found.append(is_in_top(output, targets))
         self.batches.append(tuple(one.cpu() for one in found))
 
     def compute(self, loss: float) -> ClassEvaluation:

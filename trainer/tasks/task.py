@@ -70,7 +70,7 @@ class MetricSpec:
 
 
 class Evaluation(ABC):
-    """What a network's outputs for a whole split are worth."""
+    """The metrics of a network's outputs for a whole split."""
 
     loss: float
     """The mean loss of the images."""

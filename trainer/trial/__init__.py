@@ -1,1 +1,1 @@
-"""Trials: a training's first steps, of which nothing is kept but what they tell."""
+"""Trials: a training's first steps, run to measure something; the trained weights are discarded."""

@@ -15,8 +15,8 @@ from torch.export import ExportedProgram
 
 from archspec.exports._format import Model, Options, Written
 from archspec.exports._proving.metadata import input_values, metadata
-from archspec.exports._proving.module import exported
-from archspec.exports._proving.prove import Candidate, ProofFailed, example, prove, randomized
+from archspec.exports._proving.module import make_module
+from archspec.exports._proving.prove import Candidate, ProofFailed, example, prove, randomize_copy
 from archspec.exports._sizes import find_other_size
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
@@ -47,7 +47,7 @@ def write_graph(model: Model, path: str, options: Options, make: Callable[[Trace
             f"{model.plan.title} takes no other size: {reason}", help="--dynamic batch leaves the batch open alone"
         )
     options.say("building the network")
-    module = exported(model, options)
+    module = make_module(model, options)
     shape = model.plan.input
     choices = [options.dynamic] if options.dynamic else ["size", "batch"] if other else ["batch"]
     for choice in choices:
@@ -80,7 +80,7 @@ def _attempt(
     """The proof of a file with something left open. Raises `UsageError`."""
     shape = model.plan.input
     options.say("tracing it")
-    random = randomized(module, shape, takes_bytes=options.normalize)
+    random = randomize_copy(module, shape, takes_bytes=options.normalize)
     count = 1 if open == "none" else 2
     images = example(count, shape, 0, takes_bytes=options.normalize)
     axes = _axes(open, shape)

@@ -11,7 +11,7 @@ from archspec.exports._format import Model, Options
 from archspec.foundation.errors import UsageError
 
 
-def exported(model: Model, options: Options) -> nn.Module:
+def make_module(model: Model, options: Options) -> nn.Module:
     """A model's network, with its normalisation where that is asked for, and with a run's answer where it has one.
 
     Raises `UsageError` where the normalisation is not known.

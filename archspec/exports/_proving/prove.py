@@ -19,7 +19,7 @@ Batches = Sequence[tuple[int, Shape]]
 
 
 ROUNDINGS = 10
-"""How many times as far as the network's own rounding outputs may differ, where that is more than the tolerance."""
+"""Outputs may differ by this multiple of the network's own rounding error, where that is more than the tolerance."""
 FURTHEST = 1e-2
 """How far outputs may differ at most, whatever the network's rounding."""
 
@@ -61,7 +61,7 @@ def prove(
         candidate: The network in the other format.
         path: The file.
         module: The network, in evaluation.
-        random: What `randomized` makes of it.
+        random: What `randomize_copy` makes of it.
         batches: The batches to compare.
         takes_bytes: Whether it takes images as uint8.
 
@@ -89,7 +89,7 @@ def example(count: int, shape: Shape, seed: int, *, takes_bytes: bool = False) -
     return torch.randn((count, *shape), generator=generator)
 
 
-def randomized(module: nn.Module, shape: Shape, *, takes_bytes: bool = False) -> nn.Module:
+def randomize_copy(module: nn.Module, shape: Shape, *, takes_bytes: bool = False) -> nn.Module:
     """A copy of a module, which takes samples of a shape, with random weights and statistics."""
     from archspec.exports._proving.random_weights import randomize
 

@@ -1,4 +1,4 @@
-"""Random weights and statistics with which a proof says something: initial ones could be lost unnoticed."""
+"""Random weights and statistics for a proof: the loss of an initial one, a 0 or 1, could go unnoticed."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ class Blocks:
     def write(self, block: str, calls: Bodies) -> None:
         """Write as few classes as fit some calls of a block."""
         bodies = [(group, self.resolved(body)) for group, body in calls]
-        for some in grouped(bodies):
+        for some in group_bodies(bodies):
             name = self.class_name(block)
             written, signature = written_class(name, block, some)
             classes.SIGNATURES.get()[name] = signature
@@ -116,7 +116,7 @@ class Blocks:
 Bodies = list[tuple[GraphGroup, Tree]]
 
 
-def grouped(bodies: Bodies) -> list[Bodies]:
+def group_bodies(bodies: Bodies) -> list[Bodies]:
     """The fewest groups of calls, each of which one class fits."""
     if fits(bodies):
         return [bodies]

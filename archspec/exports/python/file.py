@@ -12,7 +12,7 @@ from archspec.exports.python.blocks import Blocks, WrittenClass, definition, doc
 from archspec.exports.python.classes import Maker, Signature
 from archspec.exports.python.explain import Scope
 from archspec.exports.python.flow import Writer
-from archspec.exports.python.initial import initialised
+from archspec.exports.python.initial import write_initial_values
 from archspec.exports.python.layout import INDENT
 from archspec.exports.python.merges import MERGES
 from archspec.exports.python.tree import Classes, Forest, source
@@ -80,7 +80,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     maker.resolve(template)
     maker.decide(template)
     body = Writer(maker, template).body()
-    body.init += initialised(plan.graph.layers)
+    body.init += write_initial_values(plan.graph.layers)
     count = dict(plan.vars).get("num_classes")
     rows, defaults = ({"num_classes": (count,)}, {"num_classes": count}) if has_classes else ({}, {})
     signature = Signature(name, rows, defaults)

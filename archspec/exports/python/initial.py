@@ -26,7 +26,7 @@ Values = dict[tuple[str, str], Init | None]
 """The initialiser of each parameter, by the path of its module and its name; `None` where it is torch's own."""
 
 
-def initialised(layers: Iterable[GraphLayer]) -> list[str]:
+def write_initial_values(layers: Iterable[GraphLayer]) -> list[str]:
     """What the end of the network's `__init__` does; nothing where all values are torch's own."""
     kinds: dict[str, Values] = {}
     for item in layers:

@@ -1,1 +1,1 @@
-"""Pictures of a plan: its tree, folded to what is worth showing (`outline`), laid out (`layout`) and written."""
+"""Pictures of a plan: its tree with equal parts shown once (`outline`), laid out (`layout`) and written."""

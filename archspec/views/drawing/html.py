@@ -63,7 +63,7 @@ class _Page:
         self.measure = measure
 
     def given(self, one: GraphInput) -> dict[str, Any]:
-        """An input that is taken up by its name, as a saved tensor is."""
+        """An input that is loaded by its name, as a saved tensor is."""
         return {"kind": "save", "lines": [[cut(one.name), 1]], "family": "wire", "out": show(one.output), "id": one.id}
 
     def column(self, parts: Sequence[Part]) -> list[dict[str, Any]]:

@@ -98,7 +98,7 @@ class Measure:
     def bend(self, parts: Sequence[Part]) -> tuple[int, int] | None:
         """Where a column is bent to a U: the first part of its bottom, and that of the arm that leads up again.
 
-        It is, where saved tensors become smaller and smaller, and are taken up again in the reverse order.
+        It is, where saved tensors become smaller and smaller, and are loaded in the reverse order.
         """
         skips = self.across(parts)
         if len(skips) < 2:

@@ -184,15 +184,15 @@ LABELS = "`file,labels`, or `file` and a column of 0 and 1 for each label"
         ),
         (
             {"labels.csv": "file,a,b\n1.png,1,0\n2.png,0.5,1\n"},
-            "{root}/labels.csv, line 3: `0.5` in the column `a` is neither 0 nor 1\n  help: mend it",
+            "{root}/labels.csv, line 3: `0.5` in the column `a` is neither 0 nor 1\n  help: correct it",
         ),
         (
             {"targets.csv": "file,a\n1.png,\n2.png,3\n"},
-            "{root}/targets.csv, line 2: `` in the column `a` is no finite number\n  help: mend it",
+            "{root}/targets.csv, line 2: `` in the column `a` is no finite number\n  help: correct it",
         ),
         (
             {"targets.csv": "file,a\n1.png,1\n2.png,nan\n"},
-            "{root}/targets.csv, line 3: `nan` in the column `a` is no finite number\n  help: mend it",
+            "{root}/targets.csv, line 3: `nan` in the column `a` is no finite number\n  help: correct it",
         ),
         (
             {"targets.csv": "file,a\n1.png,1\n2.png,2\n", "labels.csv": "file,labels\n"},

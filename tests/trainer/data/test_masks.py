@@ -197,7 +197,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: put(root / "masks" / "03.png", np.zeros((6, 8, 3))),
         "the classes of ROOT cannot be found: mask ROOT/masks/03.png is in colour: classes.txt has to say what the "
         "colours mean, `NAME R G B` a line\n"
-        "  help: name the classes in ROOT/classes.txt, one each line, or mend the mask",
+        "  help: name the classes in ROOT/classes.txt, one each line, or correct the mask",
     ),
     "0 and 255": (
         lambda root: [put(root / "masks" / f"{n:02}.png", 255 * (blocks(n) == 1)) for n in range(10)],
@@ -206,7 +206,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "one class": (
         lambda root: [put(root / "masks" / f"{n:02}.png", np.zeros((6, 8))) for n in range(10)],
-        "the masks of ROOT hold one class, and two at least are needed\n  help: mend the masks",
+        "the masks of ROOT hold one class, and two at least are needed\n  help: correct the masks",
     ),
     "a number beyond": (
         lambda root: (root / "classes.txt").write_text("ground 0\nsky 256\n"),

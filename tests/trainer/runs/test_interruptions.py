@@ -81,7 +81,7 @@ def in_a_terminal(folder: Path, arguments: list[str], before: Callable[[], objec
 
 
 def test_a_training_whose_terminal_closes_saves_and_can_be_resumed(net: Path) -> None:
-    process, terminal = in_a_terminal(net, LONG, lambda: None)
+    process, terminal = in_a_terminal(net, LONG, lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))
     last = net / "runs" / "net" / "checkpoints" / "last.ckpt"
     wait_for(last.exists)
     os.close(terminal)

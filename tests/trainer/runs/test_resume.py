@@ -142,7 +142,7 @@ def test_a_training_ended_before_its_test_is_tested(tmp_path: Path, monkeypatch:
         def killed(*_: Any, **__: Any) -> None:
             raise Killed
 
-        patch.setattr(session, "evaluate", killed)
+        patch.setattr(session, "evaluate_outputs", killed)
         with pytest.raises(Killed):
             train(job(tmp_path, RICH), tmp_path / "stopped")
     resume_run(run_folders.find("small", tmp_path / "stopped"), None, Options(), print)

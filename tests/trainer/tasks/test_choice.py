@@ -186,5 +186,5 @@ def test_a_package_that_fails_is_named(
     assert run("train", "net.yaml", "--data", "digits", "--task", "likeliest").stderr == (
         "error: `their_task` of theirs, which the entry point `likeliest` of `archspec.tasks` names, cannot be "
         "imported: ModuleNotFoundError: No module named 'nowhere_to_be_found'\n"
-        "  help: mend the package, or uninstall it\n"
+        "  help: correct the package, or uninstall it\n"
     )
