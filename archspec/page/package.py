@@ -17,7 +17,7 @@ PYODIDE_VERSION = "314.0.7"
 PYODIDE = f"https://cdn.jsdelivr.net/npm/pyodide@{PYODIDE_VERSION}/"
 """Where the page finds Pyodide, unless told otherwise: the files of its npm package."""
 
-LIBRARIES = ("yaml", "jsonschema", "jsonschema_specifications", "referencing", "attr", "attrs")
+LIBRARIES = ("yaml", "jsonschema", "jsonschema_specifications", "referencing", "attr", "attrs", "typing_extensions")
 """What archspec imports without torch, all of it Python."""
 LEFT_OUT = ("commands", "weights", "assembly", "static", "tests", "benchmarks", "__pycache__")
 """Folders that no answer needs."""
@@ -50,7 +50,7 @@ def write(folder: str, pyodide: str = PYODIDE) -> list[str]:
 
 def package() -> bytes:
     """archspec, its bundled specs, and the libraries that these answers need, as a zip file, the same each time."""
-    sources = {path: name for module in ("archspec", *LIBRARIES) for name, path in _files(_home(module), module)}
+    sources = {path: name for module in ("archspec", *LIBRARIES) for name, path in _files(module)}
     specs = Path(finder.folder())
     sources |= {path: f"archspec/specs/{path.relative_to(specs).as_posix()}" for path in specs.rglob("*.yaml")}
     buffer = io.BytesIO()
@@ -62,16 +62,17 @@ def package() -> bytes:
     return buffer.getvalue()
 
 
-def _home(module: str) -> Path:
+def _files(module: str) -> Iterator[tuple[str, Path]]:
+    """The files of a package or module, each with its name in the archive."""
     found = find_spec(module)
     if found is None or found.origin is None:
         raise UsageError(f"the page needs the Python package `{module}`, which is not installed")
-    return Path(found.origin).parent
-
-
-def _files(home: Path, module: str) -> Iterator[tuple[str, Path]]:
-    for path in home.rglob("*"):
-        inner = path.relative_to(home)
+    origin = Path(found.origin)
+    if found.submodule_search_locations is None:
+        yield origin.name, origin
+        return
+    for path in origin.parent.rglob("*"):
+        inner = path.relative_to(origin.parent)
         compiled = path.suffix in (".so", ".pyd", ".pyc", ".pyi")
         if path.is_file() and not compiled and not set(inner.parts[:-1]) & set(LEFT_OUT):
             yield f"{module}/{inner.as_posix()}", path

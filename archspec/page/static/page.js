@@ -3,7 +3,7 @@ import {edit, go, line, replaceAll, show} from "./text.js";
 const of = id => document.getElementById(id), text = of("text");
 const meta = name => document.querySelector(`meta[name=${name}]`).content;
 const served = meta("answers") === "server", PAUSE = 250, LONGEST = 1_000_000;
-let answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false;
+let last = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false;
 let file = null, ends = "\n", version = null, saved = null, base = null, name = "spec.yaml";
 
 // --- who answers: this machine's Python, or archspec in a worker --------------------------------------------------------
@@ -107,7 +107,8 @@ function present() {
   say(count ? `${count} ${count === 1 ? "error" : "errors"} (F8: next)` : "No errors", count ? "wrong" : "sound");
   of("problems").replaceChildren(...diagnostics.map(problem), ...answer.notes.map(note));
   of("right").classList.toggle("stale", !totals);
-  if (totals) of("totals").textContent = `${title}: ${totals}`;
+  if (totals) last = `${title}: ${totals}`;
+  of("totals").textContent = last && !totals ? `${last} (before the errors)` : last;
   for (const kind of ["svg", "html", "python"]) of(`get-${kind}`).disabled = !totals;
   const chosen = of("variant").value;
   if ([...of("variant").options].slice(1).map(one => one.value).join("\n") !== variants.join("\n")) offer(variants, chosen);
@@ -270,7 +271,7 @@ async function follow() {
 text.addEventListener("input", changed);
 document.addEventListener("selectionchange", tell);
 of("variant").onchange = changed;
-of("gallery").onchange = event => { if (event.target.value) start(event.target.value); };
+of("gallery").onchange = event => { start(event.target.value); event.target.value = ""; };
 of("save").onclick = save;
 of("get-yaml").onclick = () => download(text.value, ".yaml");
 for (const [kind, ending] of [["svg", ".svg"], ["html", ".html"], ["python", ".py"]]) {

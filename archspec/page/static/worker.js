@@ -26,5 +26,10 @@ async function begin(pyodide) {
 onmessage = async ({data}) => {
   if (data.pyodide) {
     try { await begin(data.pyodide); } catch (error) { postMessage({failed: `Python cannot be loaded: ${error.message}`}); }
-  } else postMessage({number: data.number, answer: JSON.parse(answer(JSON.stringify(data.request)))});
+    return;
+  }
+  let found;
+  try { found = JSON.parse(answer(JSON.stringify(data.request))); }
+  catch (error) { found = {error: `Python has stopped: ${error.message}. Reload the page; the text is kept.`}; }
+  postMessage({number: data.number, answer: found});
 };
