@@ -185,6 +185,10 @@ def test_the_playground_answers_in_the_browser_and_shares_by_a_link(opened: Any,
         assert page.locator("#problems").inner_text() == said
         page.locator("#text").fill(SPEC)
         wait(page, "#status", "No errors")
+        page.select_option("#gallery", "googlenet")
+        page.locator("#totals", has_text="GoogLeNet").wait_for()
+        page.get_by_text("Bring it back").click()
+        page.locator("#totals", has_text="1,562").wait_for()
         with page.expect_download() as python:
             page.locator("#get-python").click()
         code = Path(python.value.path()).read_text(encoding="utf-8")

@@ -3,7 +3,7 @@ import {edit, go, line, replaceAll, show} from "./text.js";
 const of = id => document.getElementById(id), text = of("text");
 const meta = name => document.querySelector(`meta[name=${name}]`).content;
 const served = meta("answers") === "server", PAUSE = 250, LONGEST = 1_000_000;
-let last = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false;
+let last = "", untouched = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false;
 let file = null, ends = "\n", version = null, saved = null, base = null, name = "spec.yaml";
 
 // --- who answers: this machine's Python, or archspec in a worker --------------------------------------------------------
@@ -185,8 +185,12 @@ function changed() {
 async function start(bundled) {
   const found = await ask({ask: "spec", name: bundled});
   if (found.error) return warn(found.error);
+  const before = [text.value, of("variant").value, base, name], edited = text.value !== untouched;
   name = found.file;
   open(found.text, found.variant, found.base);
+  untouched = found.text;
+  of("banner").hidden = true;
+  if (edited) warn("Your text was replaced.", ["Bring it back", () => { open(...before); name = before[3]; }]);
 }
 
 async function packed(bytes, stream) {

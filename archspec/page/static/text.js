@@ -104,8 +104,9 @@ export function edit(edits) {
   for (const one of placed.sort((a, b) => b[0] - a[0])) put(...one);
 }
 
+// Another text: set as a whole, since browsers take seconds to insert hundreds of lines.
 export function replaceAll(content) {
-  if (text.value !== content) put(0, text.value.length, content);
+  text.value = content;
   text.setSelectionRange(0, 0);
   document.getElementById("editor").scrollTo(0, 0);
 }
