@@ -79,7 +79,7 @@ def _run(arguments: list[str], folder: str, environment: dict[str, str], files: 
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
-    sys.argv = ["archspec", *arguments]
+    sys.argv = ["archspec", *map(os.fspath, arguments)]
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     try:
         runpy.run_module("archspec", run_name="__main__", alter_sys=True)

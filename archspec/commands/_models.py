@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ import click
 from archspec.commands._common import echo_notes
 from archspec.exports import Images, Model
 from archspec.foundation.errors import UsageError, escape_line
+from archspec.recipe.outputs import MAIN
 from archspec.spec import Spec, load
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from trainer.module import SpecModule
     from trainer.runs.folders import Run
 
 
@@ -105,9 +108,13 @@ def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
     from trainer.runs.evaluation import load_network
 
     trained = load_network(run, torch.device("cpu"))
-    known = {"mean": trained.module.mean.tolist(), "std": trained.module.std.tolist(), "classes": classes}
-    resize = trained.module.recipe.resize.to_dict()
-    answer = trained.module.answer
+    module = trained.module
+    known = {"mean": module.mean.flatten().tolist(), "std": module.std.flatten().tolist(), "classes": classes}
+    resize = module.recipe.resize.to_dict()
+    # of tokens, what runs along the last axis has no axes of 1 behind it
+    axis = len(spec.plan.input) - 1 if len(spec.plan.input) == 2 and module.mean.ndim == 1 else 0
+    columns = (run.environment.get("form") or {}).get("columns")
+    answer, answers = _answers(module)
 
     def make() -> nn.Module:
         module = spec.build()
@@ -115,9 +122,19 @@ def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
         module.load_state_dict({n: t for n, t in trained.module.network.state_dict().items() if n in own})
         return module.eval()
 
-    images = _images({**known, "resize": resize}, spec)
+    images = _images({**known, "resize": resize, "axis": axis, "features": columns}, spec)
     epoch = "" if trained.epoch is None else f", epoch {trained.epoch}"
-    return Model(spec, f"best weights of {run.folder}{epoch}", images, make, answer, run.folder.name)
+    return Model(spec, f"best weights of {run.folder}{epoch}", images, make, answer, answers, run.folder.name)
+
+
+def _answers(module: SpecModule) -> tuple[nn.Module | None, dict[str, nn.Module]]:
+    """What follows the main output of a run's network, and what follows its named ones, by their names."""
+    if module.heads:
+        of = {name: module.answer.of(name) for name in module.heads}  # type: ignore[union-attr, operator]
+        return of.pop(MAIN, None), of
+    if module.answer is None:
+        return None, {}
+    return module.answer, {name: copy.deepcopy(module.answer) for name in module.outputs}
 
 
 def _images_of_recipe(spec: Spec) -> Images:
@@ -132,12 +149,16 @@ def _images_of_recipe(spec: Spec) -> Images:
 
 def _images(known: dict[str, Any], spec: Spec, otherwise: Images = Images()) -> Images:  # noqa: B008 - it is frozen
     """What is known of images; what does not fit the network is left out."""
-    channels, outputs = spec.plan.input[0], spec.plan.output[0]
+    axis: int = known.get("axis", 0)
+    channels, outputs = spec.plan.input[axis], spec.plan.output[0]
     mean, std, classes = known.get("mean"), known.get("std"), known.get("classes")
+    features = known.get("features")
     fits = mean is not None and std is not None and len(mean) == len(std) == channels
     return Images(
         tuple(mean) if mean and fits else otherwise.mean,
         tuple(std) if std and fits else otherwise.std,
         tuple(map(str, classes)) if classes and len(classes) == outputs else None,
         known.get("resize"),
+        axis,
+        tuple(map(str, features)) if features and len(features) == channels else None,
     )

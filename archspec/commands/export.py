@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--normalize",
     is_flag=True,
-    help="Include the normalisation: the file takes images as uint8 from 0 to 255, not normalised floats.",
+    help="Include the normalisation: the file takes images as uint8 from 0 to 255, rows in their own units.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
 @click.option(

@@ -21,16 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Images:
-    """What is known of the images that a network takes, beside their shape."""
+    """What is known of the images that a network takes, or of its rows or sequences, beside their shape."""
 
     mean: tuple[float, ...] | None = None
-    """The mean of each channel that it is normalised by, of values from 0 to 1; `None` where it is not known."""
+    """The mean of each channel that it is normalised by, `None` where it is not known.
+
+    Of images it is that of values from 0 to 1; of rows and sequences, of each feature in its own unit.
+    """
     std: tuple[float, ...] | None = None
     """The standard deviation of each channel."""
     classes: tuple[str, ...] | None = None
     """The names of the classes, in the order of the outputs."""
     resize: Mapping[str, Any] | None = None
     """How images are brought to the network's size, as `Resize.to_dict` has it."""
+    axis: int = 0
+    """The axis of a sample that mean and standard deviation run along; tokens have their features on the last one."""
+    features: tuple[str, ...] | None = None
+    """The names of a row's features, in the order of the input."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,19 @@ class Model:
     """Builds the network with its weights, in evaluation mode. It imports torch, and may take seconds."""
     answer: nn.Module | None = None
     """What follows the main output of a trained network: a regression's brings it to the targets' units."""
+    answers: Mapping[str, nn.Module] = field(default_factory=dict)
+    """What follows named outputs, by their names."""
     name: str = ""
     """What its files are called where no name is given: the run's, or the spec's."""
 
     @property
     def plan(self) -> Plan:
         return self.spec.plan
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it takes images (channels, height, width), and no rows or sequences."""
+        return len(self.plan.input) == 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ class Options:
     dynamic: str | None = None
     """What the file leaves open: `size` (with the batch), `batch` or `none`; `None`: as much as the network allows."""
     normalize: bool = False
-    """Whether the normalisation is part of it, so that it takes images as uint8 from 0 to 255."""
+    """Whether the normalisation is part of it: it takes images as uint8 from 0 to 255, and rows in their own units."""
     say: Callable[[str], None] = lambda step: None
     """Takes what is being done, in a few words, for people who wait."""
 

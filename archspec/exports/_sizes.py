@@ -16,7 +16,7 @@ def find_other_size(spec: Spec) -> tuple[Shape | None, str]:
     """Another input that the same module takes; where there is none, `None` and why, in words."""
     plan = spec.plan
     if len(plan.input) < 2:
-        return None, "its input has no size"
+        return None, ""  # a row has none
     for one in plan.layers:
         if primitives()[one.layer.primitive].fixed_size:
             return None, f"`{one.path}` ({one.layer.primitive}) is made for one size"

@@ -95,6 +95,7 @@ def _tables() -> Iterator[tuple[Mapping[str, Any], Maker]]:
     yield from _keywords(keywords.AUX_KEYS, "a key of `aux`")
     yield from _keywords(keywords.BRANCH_KEYS, "a key of a branch")
     yield from _keywords(keywords.EXPECT_KEYS, "a key of `expect`")
+    yield from _keywords(keywords.DATA_KEYS, "a key of a recipe's `data`, for tables")
     yield from _keywords(keywords.BLOCK_KEYS, "a key of a block")
     yield from _keywords(keywords.ARGUMENT_KEYS, "a key of a block's argument")
     yield from _keywords(keywords.ARGUMENT_TYPES, "a type of a block's argument")

@@ -284,6 +284,25 @@ FILE_KEYS: Keywords = {
 }
 """The keys of a file."""
 
+DATA_KEYS: Keywords = {
+    "target": Keyword(
+        "The column of a table that is to be learned, or several columns of numbers.",
+        "a column's name, or a list of them",
+        "train: {data: {name: people.csv, target: buys}}",
+    ),
+    "ignore": Keyword(
+        "Columns of a table that are left out.",
+        "a list of columns' names",
+        "train: {data: {name: people.csv, ignore: [id]}}",
+    ),
+    "one_hot": Keyword(
+        "Columns of a table each of whose values becomes a feature of 0 and 1.",
+        "a list of columns' names",
+        "train: {data: {name: people.csv, one_hot: [city]}}",
+    ),
+}
+"""What may stand in the `data` of a recipe, beside `name`, where the data are a table."""
+
 EXPECT_KEYS: Keywords = {
     "params": Keyword("The number of trainable parameters.", "an integer from 0", "", integer(0)),
     "gmacs": Keyword(

@@ -537,7 +537,7 @@ class Recipe:
         EarlyStopping | None,
         _Key(
             "`{patience: N}`: training ends after `patience` epochs without improvement by more than `min_delta` of "
-            "what is choose by `monitor`",
+            "what `monitor` names",
             _or_none("`{patience: N}`", _section(EarlyStopping)),
         ),
     ] = None

@@ -328,7 +328,7 @@ def test_a_mutated_file_is_no_proof(name: str, candidate: tuple[Model, Any], tmp
 
     module = model.make()
     batches = [(2, model.plan.input)]
-    random = proving.randomize_copy(module, model.plan.input)
+    random = proving.randomize_copy(module, proving.example(4, model.plan.input, 0))
     path = str(tmp_path / "net.onnx")
     proving.prove(own, path, module, random, batches)
     with pytest.raises(ProofFailed) as error:
@@ -359,7 +359,7 @@ def test_a_network_of_zeros_proves_nothing_and_random_weights_do() -> None:
     """The last layer of a new network may be 0, whatever stands before it; its copy has no 0."""
     module = tiny().make()
     nn.init.zeros_(module.get_parameter("6.weight"))
-    random = proving.randomize_copy(module, (3, 16, 16))
+    random = proving.randomize_copy(module, proving.example(4, (3, 16, 16), 0))
     for name, parameter in random.named_parameters():
         assert not torch.equal(parameter, torch.zeros_like(parameter)), name
         assert not torch.equal(parameter, torch.ones_like(parameter)), name

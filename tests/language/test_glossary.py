@@ -78,3 +78,8 @@ def test_keys_of_a_recipe_stand_below_those_that_hold_them() -> None:
     paths = list(recipe_keys())
     assert paths[paths.index("ema") + 1 :][:2] == ["ema.decay", "ema.every"]
     assert meanings("nothing_of_ours") == []
+
+
+def test_keys_of_the_data_of_a_table_are_words() -> None:
+    for word in ("ignore", "one_hot", "target"):
+        assert [one.kind for one in meanings(word)] == ["a key of a recipe's `data`, for tables"]

@@ -25,13 +25,33 @@ def class_scores(confusion: Tensor) -> dict[str, Tensor]:
     }
 
 
+def compute_accuracy(confusion: Tensor) -> Tensor:
+    """The share of samples that are taken for their own class."""
+    return confusion.diagonal().sum() / confusion.sum()
+
+
+def average_recall(confusion: Tensor) -> Tensor:
+    """The mean recall of the classes."""
+    return class_scores(confusion)["recall"].nanmean().nan_to_num()
+
+
+def average_dice(confusion: Tensor) -> Tensor:
+    """The mean of the classes' Dice scores, each of which is its F1 too."""
+    return class_scores(confusion)["Dice"].nanmean().nan_to_num()
+
+
+def average_iou(confusion: Tensor) -> Tensor:
+    """The mean IoU of the classes."""
+    return class_scores(confusion)["IoU"].nanmean().nan_to_num()
+
+
+# functions with names, since a module that holds one can be pickled
 SCORES: Mapping[str, Callable[[Tensor], Tensor]] = {
-    "accuracy": lambda confusion: confusion.diagonal().sum() / confusion.sum(),
-    "balanced_accuracy": lambda confusion: class_scores(confusion)["recall"].nanmean().nan_to_num(),
-    # of a class, F1 is Dice's measure
-    "f1": lambda confusion: class_scores(confusion)["Dice"].nanmean().nan_to_num(),
-    "mean_iou": lambda confusion: class_scores(confusion)["IoU"].nanmean().nan_to_num(),
-    "dice": lambda confusion: class_scores(confusion)["Dice"].nanmean().nan_to_num(),
+    "accuracy": compute_accuracy,
+    "balanced_accuracy": average_recall,
+    "f1": average_dice,
+    "mean_iou": average_iou,
+    "dice": average_dice,
 }
 """The scores of a confusion matrix.
 

@@ -52,10 +52,26 @@ def number_scores(output: Tensor, targets: Tensor) -> dict[str, Tensor]:
     }
 
 
+def average_error(output: Tensor, targets: Tensor) -> Tensor:
+    """The mean MAE of the numbers."""
+    return number_scores(output, targets)["MAE"].mean()
+
+
+def average_squared_error(output: Tensor, targets: Tensor) -> Tensor:
+    """The mean RMSE of the numbers."""
+    return number_scores(output, targets)["RMSE"].mean()
+
+
+def average_r2(output: Tensor, targets: Tensor) -> Tensor:
+    """The mean R² of the numbers whose targets differ."""
+    return number_scores(output, targets)["R2"].nanmean().nan_to_num()
+
+
+# functions with names, since a module that holds one can be pickled
 SCORES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "mae": lambda output, targets: number_scores(output, targets)["MAE"].mean(),
-    "rmse": lambda output, targets: number_scores(output, targets)["RMSE"].mean(),
-    "r2": lambda output, targets: number_scores(output, targets)["R2"].nanmean().nan_to_num(),
+    "mae": average_error,
+    "rmse": average_squared_error,
+    "r2": average_r2,
 }
 """The scores of numbers and targets `(N, K)`: means over the K numbers."""
 

@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 from archspec.exports._format import Model, Options, Written
 from archspec.exports._proving.metadata import input_values, metadata
 from archspec.exports._proving.module import make_module
-from archspec.exports._proving.prove import Candidate, ProofFailed, example, prove, randomize_copy
+from archspec.exports._proving.prove import Candidate, ProofFailed, drawing, prove, randomize_copy
 from archspec.exports._sizes import find_other_size
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
@@ -80,9 +80,10 @@ def _attempt(
     """The proof of a file with something left open. Raises `UsageError`."""
     shape = model.plan.input
     options.say("tracing it")
-    random = randomize_copy(module, shape, takes_bytes=options.normalize)
+    draw = drawing(module)
+    random = randomize_copy(module, draw(4, shape, 0))
     count = 1 if open == "none" else 2
-    images = example(count, shape, 0, takes_bytes=options.normalize)
+    images = draw(count, shape, 0)
     axes = _axes(open, shape)
     program = _trace(model, random, images, axes)
     outputs = ("output", *model.plan.outputs)
@@ -92,7 +93,7 @@ def _attempt(
     batches = [(count, shape), (count if open == "none" else 3, shape)]
     if open == "size" and other is not None:
         batches.append((2, other))
-    return prove(candidate, path, module, random, batches, takes_bytes=options.normalize), open
+    return prove(candidate, path, module, random, batches, draw), open
 
 
 def _axes(open: str, shape: Shape) -> tuple[str | None, ...]:

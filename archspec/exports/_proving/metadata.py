@@ -23,7 +23,8 @@ def metadata(model: Model, options: Options) -> dict[str, str]:
         "mean": images.mean and list(images.mean),
         "std": images.std and list(images.std),
         "classes": images.classes and list(images.classes),
-        "resize": images.resize and dict(images.resize),
+        "resize": dict(images.resize) if images.resize and model.takes_images else None,
+        "features": images.features and list(images.features),
     }
     return {name: json.dumps(value, ensure_ascii=False) for name, value in found.items() if value is not None}
 
@@ -37,9 +38,12 @@ def digest(model: Model) -> str:
 def input_values(model: Model, options: Options) -> str:
     """What the numbers of an input mean, in words."""
     images = model.images
-    if options.normalize:
+    if options.normalize and model.takes_images:
         return "uint8, 0 to 255; normalised inside"
+    if options.normalize:
+        return "float32, in the units of the training data; normalised inside"
     if images.mean is None or images.std is None:
         return "float32, normalised as in training; mean and standard deviation are not known"
     mean, std = (", ".join(f"{one:.4g}" for one in values) for values in (images.mean, images.std))
-    return f"float32, (value / 255 - mean) / std, with mean {mean} and std {std}"
+    value = "value / 255" if model.takes_images else "value"
+    return f"float32, ({value} - mean) / std, with mean {mean} and std {std}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -23,41 +24,60 @@ def make_module(model: Model, options: Options) -> nn.Module:
             "`train: {normalize: {mean: […], std: […]}}`",
         )
     network = model.make()
-    if not options.normalize and model.answer is None:
+    if not options.normalize and model.answer is None and not model.answers:
         return network
-    before = Normalize(model.images.mean or (), model.images.std or ()) if options.normalize else None
-    return Exported(before, network, model.answer).eval()
+    before = Normalize(model) if options.normalize else None
+    return Exported(before, network, model.answer, model.answers).eval()
 
 
 class Normalize(nn.Module):
-    """Normalises images, uint8 `(N, C, …)` from 0 to 255, as `archspec train` does."""
+    """Normalises images, uint8 `(N, C, H, W)` from 0 to 255, or rows and sequences, floats, as training does."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("std", torch.tensor(std))
+        images = model.images
+        shape = [1] * len(model.plan.input)
+        shape[images.axis] = -1
+        self.register_buffer("mean", torch.tensor(images.mean).view(shape))
+        self.register_buffer("std", torch.tensor(images.std).view(shape))
+        self.takes_images = model.takes_images
 
-    def forward(self, images: Tensor) -> Tensor:
-        shape = (-1, *[1] * (images.ndim - 2))
-        return (images.to(self.mean.dtype) / 255 - self.mean.view(shape)) / self.std.view(shape)
+    def forward(self, input: Tensor) -> Tensor:
+        values = input.to(self.mean.dtype) / 255 if self.takes_images else input
+        return (values - self.mean) / self.std
+
+    def typical(self, normal: Tensor) -> Tensor:
+        """Rows or sequences that are normalised to these values."""
+        return normal * self.std + self.mean
 
 
 class Exported(nn.Module):
     """A network between what comes before and after it in a trained run."""
 
-    def __init__(self, normalize: nn.Module | None, network: nn.Module, answer: nn.Module | None) -> None:
+    def __init__(
+        self,
+        normalize: nn.Module | None,
+        network: nn.Module,
+        answer: nn.Module | None,
+        answers: Mapping[str, nn.Module],
+    ) -> None:
         super().__init__()
         self.normalize = normalize
         self.network = network
         self.answer = answer
+        # an output's name may be that of an attribute, so places stand for names
+        self.names = tuple(answers)
+        self.answers = nn.ModuleList(answers.values())
 
     def forward(self, images: Tensor) -> Any:
         output = self.network(images if self.normalize is None else self.normalize(images))
-        if self.answer is None:
-            return output
-        if isinstance(output, tuple):  # beside named outputs
-            return (self.answer(output[0]), *output[1:])
-        return self.answer(output)
+        own, others = output if isinstance(output, tuple) else (output, None)
+        if self.answer is not None:
+            own = self.answer(own)
+        if others is None:
+            return own
+        answered = {name: answer(others[name]) for name, answer in zip(self.names, self.answers, strict=True)}
+        return own, {name: answered.get(name, one) for name, one in others.items()}

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from archspec.exports._proof import Proof
+from archspec.exports._proving.module import Exported, Normalize
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 
 Batches = Sequence[tuple[int, Shape]]
 """How many samples, of which shape."""
+Draw = Callable[[int, Shape, int], Tensor]
+"""Draws a batch of so many samples, of a shape, by a seed."""
 
 
 ROUNDINGS = 10
@@ -52,8 +55,7 @@ def prove(
     module: nn.Module,
     random: nn.Module,
     batches: Batches,
-    *,
-    takes_bytes: bool = False,
+    draw: Draw | None = None,
 ) -> Proof:
     """Write a network's file, and prove it: with random weights first, then with its own, which it keeps.
 
@@ -63,13 +65,14 @@ def prove(
         module: The network, in evaluation.
         random: What `randomize_copy` makes of it.
         batches: The batches to compare.
-        takes_bytes: Whether it takes images as uint8.
+        draw: What draws inputs for it; without it, they are normal floats.
 
     Raises:
         ProofFailed: The file is not the network's.
     """
     largest, allowed = 0.0, candidate.tolerance
-    inputs = [example(count, shape, 1 + seed, takes_bytes=takes_bytes) for seed, (count, shape) in enumerate(batches)]
+    draw = draw or example
+    inputs = [draw(count, shape, 1 + seed) for seed, (count, shape) in enumerate(batches)]
     for one in (random, module):
         state = one.state_dict()
         candidate.write(path, state)
@@ -81,20 +84,32 @@ def prove(
     return Proof(candidate.runner, largest, allowed, tuple(batches), ("random weights", "its own"))
 
 
-def example(count: int, shape: Shape, seed: int, *, takes_bytes: bool = False) -> Tensor:
-    """A random batch `(count, *shape)`: normal floats, or bytes from 0 to 255."""
-    generator = torch.Generator().manual_seed(seed)
-    if takes_bytes:
+def example(count: int, shape: Shape, seed: int) -> Tensor:
+    """A random batch `(count, *shape)` of normal floats."""
+    return torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed))
+
+
+def drawing(module: nn.Module) -> Draw:
+    """What draws inputs for an exported module: normal floats, bytes from 0 to 255, or rows in their own units."""
+    normalize = module.normalize if isinstance(module, Exported) else None
+    if not isinstance(normalize, Normalize):
+        return example
+    if not normalize.takes_images:
+        return lambda count, shape, seed: normalize.typical(example(count, shape, seed))
+
+    def draw(count: int, shape: Shape, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
         return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
-    return torch.randn((count, *shape), generator=generator)
+
+    return draw
 
 
-def randomize_copy(module: nn.Module, shape: Shape, *, takes_bytes: bool = False) -> nn.Module:
-    """A copy of a module, which takes samples of a shape, with random weights and statistics."""
+def randomize_copy(module: nn.Module, samples: Tensor) -> nn.Module:
+    """A copy of a module, which takes these samples, with random weights, and statistics near those of the samples."""
     from archspec.exports._proving.random_weights import randomize
 
     other = copy.deepcopy(module)
-    randomize(other, example(4, shape, 0, takes_bytes=takes_bytes))
+    randomize(other, samples)
     return other
 
 
