@@ -57,7 +57,7 @@ PARTS = """network:
 """A network whose parts recipes may name."""
 RUN = {"compare", "fit", "summary", "check", "explain", "list", "diff"}
 """The commands whose output is held to what the documentation shows."""
-NOT_RUN = {"build", "draw", "export", "new", "train", "schema", "runs", "test", "predict"}
+NOT_RUN = {"serve", "playground", "build", "draw", "export", "new", "train", "schema", "runs", "test", "predict"}
 """The others; those of the tutorial are run in their order, as a reader does."""
 
 

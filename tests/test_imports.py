@@ -123,6 +123,7 @@ FLOORS = [
     {"archspec.editing"},
     {"archspec.editor"},
     {"archspec.exports"},
+    {"archspec.page"},
     {"archspec", "archspec.primitive", "archspec.arguments"},
     {
         "trainer.errors",

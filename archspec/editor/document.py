@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -45,8 +45,10 @@ class Spot:
 class Document:
     """One version of a spec's text: parsed, checked and searched when it is asked for, each once."""
 
-    def __init__(self, text: str, path: str = "spec.yaml") -> None:
+    def __init__(self, text: str, path: str = "spec.yaml", variants: Sequence[str | None] | None = None) -> None:
         self.text = text
+        self.variants = variants
+        """Those that are elaborated; all of them by default, and the file without one."""
         self.path = os.path.abspath(path)
         self.name = os.path.basename(path)
         """How messages call it."""
@@ -66,7 +68,7 @@ class Document:
     @cached_property
     def _checked(self) -> Checked:
         try:
-            return check_text(self.text.encode("utf-8", errors="replace"), self.path, shown=self.name)
+            return check_text(self.text.encode("utf-8", errors="replace"), self.path, self.variants, self.name)
         except SpecError as error:
             return Checked((), error.diagnostics, ())
         except ArchspecError as error:  # the file that it extends cannot be read
@@ -88,8 +90,8 @@ class Document:
 
     @cached_property
     def plan(self) -> Plan | PartialPlan | None:
-        """The file without a variant, or what is known of it although something is wrong."""
-        if self.specs and self.specs[0].variant is None:
+        """The file without a variant, or the first that is elaborated; or what is known although something is wrong."""
+        if self.specs and self.specs[0].variant == (self.variants[0] if self.variants else None):
             return self.specs[0].plan
         return next(iter(self._checked.partial), None)
 

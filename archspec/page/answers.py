@@ -1,0 +1,163 @@
+"""What the page asks of archspec: requests and answers are JSON, whoever carries them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from archspec.editor.document import Document
+from archspec.editor.fixes import fixes
+from archspec.editor.hints import hints
+from archspec.editor.outline import totals
+from archspec.foundation.errors import ArchspecError, Diagnostic, describe_way
+from archspec.foundation.shapes import show
+from archspec.foundation.source import Mapping
+from archspec.language import finder
+from archspec.plan.plan import Plan
+
+Json = dict[str, Any]
+MAX_ROWS = 400
+"""Of the table of layers; more of them help nobody on a page."""
+
+
+def answer(request: Json, path: str = "spec.yaml") -> Json:
+    """Answer one request.
+
+    Args:
+        request: Its `ask` names one of `ASKS`. All but `gallery` and `spec` take a `text`, the `variant` that is
+            shown (null: the file without one), and of a text from the gallery the `base`: the bundled spec it was.
+        path: Where the text lies, or will; what it extends is looked for there.
+
+    Returns:
+        The answer, or its `error` in words, for a request that is none.
+    """
+    made = ASKS.get(str(request.get("ask")))
+    if made is None:
+        return {"error": "there is no such request"}
+    try:
+        return made(request, path)
+    except ArchspecError as error:
+        return {"error": str(error)}
+
+
+def _document(request: Json, path: str) -> Document:
+    """The text, of which one variant is looked at."""
+    text, variant, base = str(request.get("text", "")), request.get("variant"), request.get("base")
+    if base in finder.bundled():
+        path = finder.find(str(base)).path
+    return Document(text, path, [None if variant is None else str(variant)])
+
+
+def _check(request: Json, path: str) -> Json:
+    """What an editor shows: diagnostics, line-end hints, the names of variants, totals."""
+    document = _document(request, path)
+    plan = document.plan
+    section = document.section("variants")
+    return {
+        "diagnostics": [_diagnostic(document, one) for one in document.diagnostics],
+        "notes": [
+            {"line": one.mark.line, "message": one.message} for one in document.notes if document.is_own(one.mark)
+        ],
+        "hints": hints(document),
+        "variants": list(section.entries) if isinstance(section, Mapping) else [],
+        "title": plan.title if isinstance(plan, Plan) else None,
+        "totals": totals(plan) if isinstance(plan, Plan) else None,
+    }
+
+
+def _diagnostic(document: Document, one: Diagnostic) -> Json:
+    own = one.mark is not None and document.is_own(one.mark)
+    place = [] if one.mark is None or own else [f"at {one.mark}"]
+    help = [f"help: {one.help}"] if one.help else []
+    return {
+        "line": one.mark.line if one.mark is not None and own else 1,
+        "column": one.mark.column if one.mark is not None and own else 1,
+        "length": one.mark.length if one.mark is not None and own else 0,
+        "code": one.code,
+        "message": one.message,
+        "more": "\n".join([*one.notes, *place, *(f"in {step}" for step in describe_way(one.frames)), *help]),
+        "fixes": [
+            {"title": fix.title, "edits": [[edit.line, edit.start, edit.stop, edit.text] for edit in fix.edits]}
+            for fix in fixes(document, one)
+        ],
+    }
+
+
+def _plan(request: Json, path: str) -> Plan | None:
+    plan = _document(request, path).plan
+    return plan if isinstance(plan, Plan) else None
+
+
+def _draw(request: Json, path: str) -> Json:
+    """The drawing, as SVG, and the table of parts. Empty for a text that is wrong."""
+    from archspec.views.drawing.svg import svg
+    from archspec.views.summary import summary
+
+    plan = _plan(request, path)
+    if plan is None:
+        return {}
+    rows = summary(plan)
+    shown = [
+        {
+            "part": row.path or row.kind,
+            "kind": row.kind,
+            "level": row.level,
+            "times": row.times,
+            "line": row.line if row.file == plan.file else None,
+            "output": show(row.output),
+            "params": row.params,
+            "macs": row.macs,
+            "leaf": row.is_leaf,
+        }
+        for row in rows[:MAX_ROWS]
+    ]
+    return {"svg": svg(plan, caption=False), "rows": shown, "left_out": len(rows) - len(shown)}
+
+
+def _python(request: Json, path: str) -> Json:
+    from archspec.exports.python import write
+
+    plan = _plan(request, path)
+    return {"content": write(plan)} if plan is not None else {}
+
+
+def _svg(request: Json, path: str) -> Json:
+    from archspec.views.drawing.svg import svg
+
+    plan = _plan(request, path)
+    return {"content": svg(plan)} if plan is not None else {}
+
+
+def _html(request: Json, path: str) -> Json:
+    from archspec.views.drawing.html import html
+
+    plan = _plan(request, path)
+    return {"content": html(plan)} if plan is not None else {}
+
+
+def _gallery(request: Json, path: str) -> Json:
+    return {"names": list(finder.bundled())}
+
+
+def _spec(request: Json, path: str) -> Json:
+    """The text of a bundled spec, and the variant that its name means."""
+    name = str(request.get("name"))
+    found = finder.find(name) if not name.endswith(finder.SUFFIXES) else None
+    if found is None:  # files are none of the page's
+        return {"error": f"no spec called {name} comes with archspec"}
+    text = found.read().decode("utf-8")
+    base = os.path.splitext(os.path.relpath(found.path, finder.folder()))[0].replace(os.sep, "/")
+    return {"text": text, "variant": found.variant, "base": base, "file": os.path.basename(found.path)}
+
+
+ASKS: dict[str, Callable[[Json, str], Json]] = {
+    "check": _check,
+    "draw": _draw,
+    "python": _python,
+    "svg": _svg,
+    "html": _html,
+    "gallery": _gallery,
+    "spec": _spec,
+}
+"""The requests there are."""

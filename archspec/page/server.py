@@ -1,0 +1,163 @@
+"""The page on this machine: a server on the loopback address, which a random token in its address guards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from archspec.foundation.errors import UsageError
+from archspec.foundation.source import MAX_BYTES
+from archspec.language.finder import FoundFile
+from archspec.page import files
+from archspec.page.answers import Json, answer
+from archspec.writing.files import replace
+
+MAX_REQUEST = 4 * MAX_BYTES
+TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript"}
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves the page, answers it, and writes its file when it is told to.
+
+    Args:
+        path: The spec's file; `None` for a page without one, which is saved nowhere.
+        start: The bundled spec or variant that a page without a file begins with.
+        port: The port; 0 for any that is free.
+
+    Raises:
+        OSError: The port is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, path: str | None, start: str = "digits", port: int = 0) -> None:
+        self.path, self.start = path, start
+        self.token = secrets.token_urlsafe(24)
+        self.busy = threading.Lock()  # one answer at a time, and no answer while the file is written
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds the page."""
+        return f"http://127.0.0.1:{self.server_port}/{self.token}/"
+
+    def file(self) -> Json:
+        """The file as it is on disk, with its version. Raises `UsageError`."""
+        if self.path is None:
+            return {"file": None, "start": self.start}
+        content = FoundFile(self.path, self.path).read()
+        try:
+            text = content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise UsageError(f"{self.path} is not in UTF-8") from None
+        return {"file": self.path, "text": text, "version": hashlib.sha256(content).hexdigest()}
+
+    def save(self, text: str, version: str) -> Json:
+        """Write the file, unless it is another than `version` by now. Raises `UsageError`."""
+        if self.path is None:
+            raise UsageError("this page has no file to save to")
+        with self.busy:
+            now = self.file()
+            if now["version"] != version:
+                return {"conflict": True, **now}
+            replace(self.path, text.encode("utf-8"))
+            return self.file()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PageServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        name = self._wanted()
+        if name == "file":
+            try:
+                self._json(self.server.file())
+            except UsageError as error:
+                self._json({"error": str(error)})
+        elif name is not None and (name or "index.html") in files.NAMES:
+            name = name or "index.html"
+            self._send(HTTPStatus.OK, files.read(name), TYPES[os.path.splitext(name)[1]])
+        elif name is not None:
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+
+    def do_POST(self) -> None:
+        request = self._body("ask")
+        if request is None:
+            return
+        with self.server.busy:
+            self._json(answer(request, self.server.path or "spec.yaml"))
+
+    def do_PUT(self) -> None:
+        request = self._body("file")
+        if request is None:
+            return
+        text, version = request.get("text"), request.get("version")
+        if not isinstance(text, str) or not isinstance(version, str):
+            self._refuse(HTTPStatus.BAD_REQUEST, "a file is saved by its text and the version that it replaces")
+            return
+        try:
+            saved = self.server.save(text, version)
+        except UsageError as error:
+            saved = {"error": str(error)}
+        self._json(saved, HTTPStatus.CONFLICT if saved.get("conflict") else HTTPStatus.OK)
+
+    def _wanted(self) -> str | None:
+        """What is asked for; `None`, and a refusal, for who has not the token or calls this machine by another name."""
+        token, _, name = self.path.split("?")[0].lstrip("/").partition("/")
+        host = self.headers.get("Host", "")  # another name: a foreign page whose name leads here
+        known = host in (f"127.0.0.1:{self.server.server_port}", f"localhost:{self.server.server_port}")
+        if not known or not secrets.compare_digest(token.encode(), self.server.token.encode()):
+            self._refuse(HTTPStatus.FORBIDDEN, "open the address that `archspec serve` printed")
+            return None
+        return name
+
+    def _body(self, name: str) -> Json | None:
+        """The JSON object that was sent to an address; `None`, and a refusal, where there is none."""
+        wanted = self._wanted()
+        length = self.headers.get("Content-Length", "")
+        if wanted is None:
+            return None
+        if wanted != name:
+            self._refuse(HTTPStatus.NOT_FOUND, "there is no such page")
+            return None
+        if not length.isdecimal() or int(length) > MAX_REQUEST:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the text is too long")
+            return None
+        try:
+            found: Any = json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            self._refuse(HTTPStatus.BAD_REQUEST, "a request is a JSON object")
+            return None
+        return found
+
+    def _refuse(self, status: HTTPStatus, why: str) -> None:
+        self.close_connection = True  # what else was sent has not been read
+        self._json({"error": why}, status)
+
+    def _json(self, found: Json, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self._send(status, json.dumps(found).encode("utf-8"), "application/json")
+
+    def _send(self, status: HTTPStatus, content: bytes, type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", type)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("X-Frame-Options", "DENY")
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing: the terminal is the user's."""

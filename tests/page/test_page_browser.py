@@ -1,0 +1,201 @@
+"""The page in a real browser: Debian's Chromium, driven by Playwright; with `PYODIDE`, its npm package's folder, too."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archspec.page.package import write
+from archspec.page.server import PageServer
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SPEC = "archspec: 1\ninput: [3, 8, 8]\nnetwork:\n  - conv: {out: 4, kernel: 3}\n  - flatten\n  - linear: 10\n"
+TOTALS = "mine: 3×8×8 → 10 · 1,562 parameters · 5.33 KMACs"  # 3·4·9 + 4·6·6·10 and biases; 108·36 + 1,440 MACs
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Any]:
+    wrong: list[str] = []
+
+    def open(address: str, width: int = 1200, **options: Any) -> Any:
+        page = browser.new_page(viewport={"width": width, "height": 800}, **options)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text))
+        page.goto(address)
+        page.wait_for_selector("#drawing svg", timeout=60_000)
+        return page
+
+    yield open
+    assert [one for one in wrong if "409 (Conflict)" not in one] == []
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(SPEC, encoding="utf-8", newline="")
+    return path
+
+
+@pytest.fixture
+def server(file: Path) -> Iterator[PageServer]:
+    with PageServer(str(file)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def wait(page: Any, selector: str, text: str) -> None:
+    page.locator(selector, has_text=re.compile(f"^{re.escape(text)}$")).wait_for(timeout=15_000)
+
+
+def select(page: Any, word: str) -> None:
+    page.locator("#text").focus()
+    page.evaluate(
+        """word => { const text = document.getElementById("text"), at = text.value.indexOf(word);
+        text.setSelectionRange(at, at + word.length); }""",
+        word,
+    )
+
+
+def test_a_mistake_is_shown_where_it_stands_and_mended_by_a_button(opened: Any, server: PageServer) -> None:
+    page = opened(server.address)
+    wait(page, "#totals", TOTALS)
+    assert page.locator(".hint").all_inner_texts()[-1] == "144 → 10, 1,450 parameters, 1.44 KMACs"
+    assert page.locator("#rows tr").all_inner_texts()[0].split() == ["0", "conv", "4", "4×6×6", "112", "3,888"]
+    select(page, "flatten")
+    page.keyboard.type("flaten")
+    wait(page, "#status", "1 error (F8: next)")
+    assert page.locator(".wrong-text").inner_text() == "flaten"
+    assert page.locator("#gutter .wrong").inner_text() == "5"
+    said = "line 5: there is no primitive or block `flaten`\nhelp: did you mean `flatten`?\nwrite `flatten`"
+    assert page.locator("#problems").inner_text() == said
+    assert page.locator("#get-python").is_disabled()
+    page.locator("#problems .fix").click()
+    wait(page, "#status", "No errors")
+    assert page.locator("#text").input_value() == SPEC
+    page.keyboard.press("Control+z")  # the button's edit is one of the text's own
+    wait(page, "#status", "1 error (F8: next)")
+
+
+def test_it_saves_and_follows_the_file_and_loses_nothing(opened: Any, server: PageServer, file: Path) -> None:
+    file.write_text(SPEC.replace("\n", "\r\n"), encoding="utf-8", newline="")
+    page = opened(server.address)
+    assert page.locator("#save").is_disabled()
+    select(page, "10")
+    page.keyboard.type("7")
+    assert file.read_bytes() == SPEC.replace("\n", "\r\n").encode()  # nothing is written but on save
+    page.keyboard.press("Control+s")
+    page.wait_for_selector("#save:disabled")
+    assert file.read_bytes() == SPEC.replace("10", "7").replace("\n", "\r\n").encode()
+    file.write_text(SPEC.replace("10", "5"), encoding="utf-8")
+    wait(page, "#totals", TOTALS.replace("10 ·", "5 ·").replace("1,562", "837").replace("5.33", "4.61"))
+    select(page, "5")
+    page.keyboard.type("6")
+    file.write_text(SPEC.replace("10", "4"), encoding="utf-8")
+    page.keyboard.press("Control+s")
+    words = f"{file} has changed on disk since it was read. Take the file's textKeep mine"
+    wait(page, "#banner", words)
+    page.get_by_text("Keep mine").click()
+    assert file.read_text(encoding="utf-8") == SPEC.replace("10", "4")
+    page.locator("#save").click()
+    page.wait_for_selector("#save:disabled")
+    assert file.read_text(encoding="utf-8") == SPEC.replace("10", "6")
+
+
+def test_keys_alone_reach_everything(opened: Any, server: PageServer) -> None:
+    page = opened(server.address)
+    select(page, "- flatten\n  - linear: 10\n")
+    page.keyboard.type("- flaten\n- linear: ten\n")  # Enter keeps the indentation
+    wait(page, "#status", "2 errors (F8: next)")
+    page.keyboard.press("Control+Home")
+    page.keyboard.press("F8")
+    here = "document.getElementById('text').value.slice(0, document.getElementById('text').selectionStart)"
+    assert page.evaluate(here).count("\n") == 4
+    page.keyboard.press("F8")
+    assert page.evaluate(here).count("\n") == 5
+    page.keyboard.press("Tab")  # leaves the text
+    assert page.evaluate("document.activeElement.className") == "go"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert "- flatten\n" in page.locator("#text").input_value()
+
+
+def test_a_phone_shows_the_whole_width_and_the_dark_is_dark(opened: Any, server: PageServer) -> None:
+    page = opened(server.address, width=390, color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
+
+
+def test_the_text_lies_over_what_is_shown(opened: Any, server: PageServer) -> None:
+    page = opened(server.address)
+    boxes = [page.locator(one).bounding_box() for one in ("#text", "#shown")]
+    assert boxes[0] == boxes[1]
+    styles = "e => { const s = getComputedStyle(e); return [s.font, s.padding, s.tabSize, s.letterSpacing]; }"
+    assert page.locator("#text").evaluate(styles) == page.locator("#shown").evaluate(styles)
+    assert page.locator("#text").evaluate("e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]") == [
+        0,
+        0,
+    ]
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+def test_the_playground_answers_in_the_browser_and_shares_by_a_link(opened: Any, tmp_path: Path) -> None:
+    pyodide = os.environ.get("PYODIDE")
+    if not pyodide:
+        pytest.skip("PYODIDE names no folder with Pyodide (npm pack pyodide)")
+    write(str(tmp_path), "pyodide/")
+    (tmp_path / "pyodide").symlink_to(pyodide)
+    with ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        page = opened(address)
+        wait(page, "#totals", "Digits: 1×8×8 → 10 · 308,074 parameters · 3.03 MMACs")
+        page.select_option("#gallery", "unet_small")  # extends another
+        page.locator("#totals", has_text="1×").wait_for()
+        wait(page, "#status", "No errors")
+        page.locator("#text").fill(SPEC.replace("10", "7") + "train: {epochs: soon}\n")  # said by jsonschema
+        wait(page, "#status", "1 error (F8: next)")
+        said = "line 7: `train.epochs` must be an integer ≥ 1, not the text 'soon'"
+        assert page.locator("#problems").inner_text() == said
+        page.locator("#text").fill(SPEC)
+        wait(page, "#status", "No errors")
+        page.select_option("#gallery", "googlenet")
+        page.locator("#totals", has_text="GoogLeNet").wait_for()
+        page.get_by_text("Bring it back").click()
+        page.locator("#totals", has_text="1,562").wait_for()
+        with page.expect_download() as python:
+            page.locator("#get-python").click()
+        code = Path(python.value.path()).read_text(encoding="utf-8")
+        assert "nn.Conv2d(3, 4," in code
+        compile(code, "exported", "exec")
+        page.locator("#share").click()
+        page.wait_for_url(f"{address}#*")
+        other = opened(page.url)
+        assert other.locator("#text").input_value() == SPEC
+        server.shutdown()

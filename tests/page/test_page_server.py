@@ -1,0 +1,172 @@
+"""The server of `archspec serve`, over real connections: who is let in, what is answered, what is written."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import ROOT
+
+from archspec.cli import cli
+from archspec.page.server import PageServer
+
+SPEC = "archspec: 1\ninput: [3, 8, 8]\nnetwork:\n  - conv: {out: 4, kernel: 3}\n  - flatten\n  - linear: 10\n"
+REFUSED = {"error": "open the address that `archspec serve` printed"}
+
+
+class Client:
+    def __init__(self, server: PageServer) -> None:
+        self.server, self.host = server, f"127.0.0.1:{server.server_port}"
+
+    def send(self, method: str, path: str, body: Any = None, host: str | None = None) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_port, timeout=30)
+        content = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
+        connection.request(method, path, content, {"Host": host or self.host})
+        reply = connection.getresponse()
+        found = reply.read()
+        connection.close()
+        return reply.status, json.loads(found) if reply.getheader("Content-Type") == "application/json" else found
+
+    def within(self, method: str, name: str, body: Any = None) -> tuple[int, Any]:
+        return self.send(method, f"/{self.server.token}/{name}", body)
+
+
+def running(server: PageServer) -> Iterator[Client]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield Client(server)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(SPEC, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def client(file: Path) -> Iterator[Client]:
+    yield from running(PageServer(str(file)))
+
+
+@pytest.mark.parametrize(("method", "name"), [("GET", ""), ("GET", "file"), ("POST", "ask"), ("PUT", "file")])
+def test_nobody_enters_without_the_token_or_by_another_name(client: Client, file: Path, method: str, name: str) -> None:
+    body = {"ask": "gallery", "text": "", "version": ""}
+    token, port = client.server.token, client.server.server_port
+    assert client.send(method, f"/{name}", body) == (403, REFUSED)
+    assert client.send(method, f"/{token[:-1]}/{name}", body) == (403, REFUSED)
+    assert client.send(method, f"/{token}/{name}", body, host=f"example.com:{port}") == (403, REFUSED)
+    assert client.send(method, f"/{token}/{name}", body, host="127.0.0.1") == (403, REFUSED)
+    assert client.send(method, f"/{token}/{name}", body, host=f"localhost:{port}")[0] in (200, 409)
+    assert file.read_text(encoding="utf-8") == SPEC
+
+
+def test_it_listens_on_the_loopback_address_alone(client: Client) -> None:
+    assert client.server.server_address[0] == "127.0.0.1"
+
+
+def test_the_page_and_its_parts_are_there_and_no_other_file(client: Client) -> None:
+    status, page = client.within("GET", "")
+    assert (status, b'<script type="module" src="page.js">' in page) == (200, True)
+    assert b"@@" not in page
+    for name in ("page.js", "text.js", "page.css"):
+        assert client.within("GET", name) == (200, (ROOT / "archspec/page/static" / name).read_bytes())
+    for name in ("mine.yaml", "../server.py", "..%2fserver.py", "static/page.js"):
+        assert client.within("GET", name) == (404, {"error": "there is no such page"})
+
+
+def test_it_answers_by_checking(client: Client) -> None:
+    status, found = client.within("POST", "ask", {"ask": "check", "text": SPEC.replace("conv:", "cnov:")})
+    assert status == 200
+    assert found == {
+        "diagnostics": [
+            {
+                "line": 4,
+                "column": 5,
+                "length": 4,
+                "code": "name-unknown",
+                "message": "there is no primitive or block `cnov`",
+                "more": "help: did you mean `conv`?",
+                "fixes": [{"title": "write `conv`", "edits": [[4, 5, 9, "conv"]]}],
+            }
+        ],
+        "notes": [],
+        "hints": {"4": "3×8×8 → ?", "5": "? → ?", "6": "? → ?"},
+        "variants": [],
+        "title": None,
+        "totals": None,
+    }
+
+
+def test_it_saves_and_refuses_where_the_file_has_changed(client: Client, file: Path) -> None:
+    _, before = client.within("GET", "file")
+    assert (before["file"], before["text"]) == (str(file), SPEC)
+    status, saved = client.within("PUT", "file", {"text": SPEC + "# é\n", "version": before["version"]})
+    assert (status, file.read_text(encoding="utf-8")) == (200, SPEC + "# é\n")
+    assert client.within("GET", "file") == (200, saved)
+    file.write_text("archspec: 1\n", encoding="utf-8")  # by another program
+    status, conflict = client.within("PUT", "file", {"text": SPEC, "version": saved["version"]})
+    assert (status, conflict["conflict"], conflict["text"]) == (409, True, "archspec: 1\n")
+    assert file.read_text(encoding="utf-8") == "archspec: 1\n"
+    assert client.within("PUT", "file", {"text": SPEC, "version": conflict["version"]})[0] == 200
+    assert file.read_text(encoding="utf-8") == SPEC
+
+
+def test_what_cannot_be_done_is_said(client: Client, file: Path) -> None:
+    assert client.within("POST", "ask", b"{") == (400, {"error": "a request is a JSON object"})
+    assert client.within("POST", "ask", []) == (400, {"error": "a request is a JSON object"})
+    assert client.within("POST", "ask", {"ask": "eval"}) == (200, {"error": "there is no such request"})
+    wrong = "a file is saved by its text and the version that it replaces"
+    assert client.within("PUT", "file", {"text": SPEC}) == (400, {"error": wrong})
+    assert client.within("PUT", "ask", {"text": SPEC}) == (404, {"error": "there is no such page"})
+    file.unlink()
+    gone = {"error": f"cannot read {file}: No such file or directory"}
+    assert client.within("GET", "file") == (200, gone)
+    assert client.within("PUT", "file", {"text": SPEC, "version": ""}) == (200, gone)
+    assert not file.exists()
+
+
+def test_a_page_without_a_file_saves_nothing(tmp_path: Path) -> None:
+    for client in running(PageServer(None, "resnet50")):
+        assert client.within("GET", "file") == (200, {"file": None, "start": "resnet50"})
+        answer = (200, {"error": "this page has no file to save to"})
+        assert client.within("PUT", "file", {"text": SPEC, "version": ""}) == answer
+
+
+def test_serve_prints_its_address_and_ends_by_an_interrupt(file: Path) -> None:
+    command = [sys.executable, "-m", "archspec", "serve", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert process.stdout.readline() == "Ctrl+C ends it\n"
+        _, port, token = address.removesuffix("/").replace("/", ":").rsplit(":", 2)
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=30)
+        connection.request("GET", f"/{token}/file")
+        assert json.loads(connection.getresponse().read())["text"] == SPEC
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("", "\n")
+        assert process.returncode == 0
+
+
+def test_serve_refuses_what_is_not_there(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.yaml")
+    error = CliRunner().invoke(cli, ["serve", missing]).exception
+    assert str(error) == f"cannot read {missing}: there is no such file"
+    server = PageServer(None)
+    error = CliRunner().invoke(cli, ["serve", "--port", str(server.server_port)]).exception
+    server.server_close()
+    message = f"cannot serve on port {server.server_port}: Address already in use"
+    assert str(error) == f"{message}\n  help: without --port any free one is taken"
