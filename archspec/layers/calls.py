@@ -101,4 +101,6 @@ def traced(module: nn.Module) -> nn.Module:
     graph = fx.Tracer().trace(module)
     for node in graph.nodes:
         node.type = None  # a name, where annotations are not evaluated; torch 2.10 cannot pickle it
-    return fx.GraphModule(module, graph, class_name=type(module).__name__)
+    made = fx.GraphModule(module, graph, class_name=type(module).__name__)
+    made._non_persistent_buffers_set |= module._non_persistent_buffers_set & made._buffers.keys()  # torch 2.10 forgets
+    return made
