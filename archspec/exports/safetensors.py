@@ -19,12 +19,18 @@ class Safetensors(Format):
 
     def write(self, model: Model, path: str, options: Options) -> Written:
         from archspec.exports._proving.metadata import input_values, metadata
-        from archspec.exports._proving.prove import example, prove, randomize_copy
+        from archspec.exports._proving.prove import count_samples, example, prove, randomize_copy
 
         module = model.make()
         batches = [(2, model.plan.input), (3, model.plan.input)]
         candidate = _Candidate(model, metadata(model, options))
-        proof = prove(candidate, path, module, randomize_copy(module, example(4, model.plan.input, 0)), batches)
+        proof = prove(
+            candidate,
+            path,
+            module,
+            randomize_copy(module, example(count_samples(model.plan.input), model.plan.input, 0)),
+            batches,
+        )
         values = input_values(model, options)
         return Written(proof, (f"input: {values}",), {"input": list(model.plan.input), "input_values": values})
 

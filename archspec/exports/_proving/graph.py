@@ -16,7 +16,7 @@ from torch.export import ExportedProgram
 from archspec.exports._format import Model, Options, Written
 from archspec.exports._proving.metadata import input_values, metadata
 from archspec.exports._proving.module import make_module
-from archspec.exports._proving.prove import Candidate, ProofFailed, drawing, prove, randomize_copy
+from archspec.exports._proving.prove import Candidate, ProofFailed, count_samples, drawing, prove, randomize_copy
 from archspec.exports._sizes import find_other_size
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
@@ -81,7 +81,7 @@ def _attempt(
     shape = model.plan.input
     options.say("tracing it")
     draw = drawing(module)
-    random = randomize_copy(module, draw(4, shape, 0))
+    random = randomize_copy(module, draw(count_samples(shape), shape, 0))
     count = 1 if open == "none" else 2
     images = draw(count, shape, 0)
     axes = _axes(open, shape)

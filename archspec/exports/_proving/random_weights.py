@@ -38,18 +38,21 @@ def _random(name: str, tensor: Tensor, is_factor: bool, generator: torch.Generat
 
 
 def _set_statistics(module: nn.Module, images: Tensor, generator: torch.Generator) -> None:
-    norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
-    momenta = [one.momentum for one in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-        norm.train()
-    module(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-        norm.eval()
-        mean, variance = norm.running_mean, norm.running_var
-        assert mean is not None
-        assert variance is not None
+    """Set the statistics of each norm when data reach it: those before it count as they are set, noise included."""
+
+    def set_own(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(norm, _BatchNorm)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        (data,) = inputs
+        variance, mean = torch.var_mean(data, [axis for axis in range(data.ndim) if axis != 1], correction=0)
         noise = torch.rand((2, len(mean)), generator=generator)
-        mean += variance.sqrt() * (noise[0] - 0.5) * 0.2
-        variance *= 0.8 + 0.4 * noise[1]
+        norm.running_mean.copy_(mean + variance.sqrt() * (noise[0] - 0.5) * 0.2)
+        # a channel that hardly varies would make rounding large
+        norm.running_var.copy_(variance * (0.8 + 0.4 * noise[1]) + 0.01 * variance.mean())
+
+    norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
+    hooks = [norm.register_forward_pre_hook(set_own) for norm in norms]
+    module(images)
+    for hook in hooks:
+        hook.remove()
