@@ -180,10 +180,11 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
     result = train(job(tmp_path), tmp_path / "runs", progress=False)
     folder = tmp_path / "runs" / "linear"
     assert result.folder == str(folder)
-    pictures = ("augmentation", "confusion", "curves", "mistakes")
+    pictures = ("augmentation", "confusion", "curves", "mistakes", "reliability")
     assert {file.name.split(".out")[0] for file in folder.iterdir()} == {f"{name}.svg" for name in pictures} | {
         ".lock",
         "augmentation.png",
+        "calibration.csv",
         "checkpoints",
         "classes.csv",
         "confusion.csv",
@@ -196,6 +197,7 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
         "mistakes.png",
         "predictions.csv",
         "recipe.yaml",
+        "reliability.png",
         "results.json",
         "spec.yaml",
     }
