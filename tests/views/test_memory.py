@@ -146,7 +146,7 @@ def test_kept_bytes_of_the_zoo_are_those_that_torch_saves(name: str) -> None:
 
 def peak(function: Callable[[], Any]) -> int:
     """The most bytes that a function holds beside those that there were, by torch's account."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watched:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as watched:
         function()
     events = [event for event in watched.profiler.kineto_results.events() if event.name() == "[memory]"]
     total = most = 0

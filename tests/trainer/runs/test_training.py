@@ -210,7 +210,8 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert all(all(row.values()) for row in rows)  # no figure is missing in any row
-    assert list(rows[0]) == ["epoch", "step", "lr-AdamW", "val_loss", "val_accuracy", "train_loss"]
+    measured = ["val_loss", "val_accuracy", "val_balanced_accuracy", "val_f1", "val_ece"]
+    assert list(rows[0]) == ["epoch", "step", "lr-AdamW", *measured, "train_loss"]
     accuracies = [float(row["val_accuracy"]) for row in rows]
     assert max(accuracies) == pytest.approx(result.metrics["val_accuracy"], abs=1e-6)
     again = train(job(tmp_path), tmp_path / "runs", progress=False)
