@@ -132,8 +132,8 @@ def test_each_layer_keeps_what_it_says(name: str, index: int, tmp_path: Path) ->
         assert kept_bytes(spec.plan, batch) == saved(spec.build().train(), torch.rand(batch, *spec.plan.input))
 
 
-# every file, and of its variants, most of which differ in numbers alone, a third
 FAST = {"digits", "googlenet", "resnet18", "vit_b_32", "swin_t", "mobilenet_v3_small"}
+# every file, and of the variants, most of which differ in numbers alone, a third
 CHOSEN = FAST | {*bundled(), *list(variants())[::3]}
 
 
