@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,22 +16,10 @@ import pytest
 from archspec.page.package import write
 from archspec.page.server import PageServer
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SPEC = "archspec: 1\ninput: [3, 8, 8]\nnetwork:\n  - conv: {out: 4, kernel: 3}\n  - flatten\n  - linear: 10\n"
 TOTALS = "mine: 3×8×8 → 10 · 1,562 parameters · 5.33 KMACs"  # 3·4·9 + 4·6·6·10 and biases; 108·36 + 1,440 MACs
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
-from test_resume import SPEC, Killed, assert_alike, killed_at
+from kills import Killed, assert_alike, killed_at
+from test_resume import SPEC
 
 from archspec.spec import from_dict
 from trainer.runs import folders as run_folders

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from kills import assert_resumes_alike
 from PIL import Image
 
 from archspec.spec import from_dict
-from trainer.runs import checkpoints, folders
 from trainer.runs.job import Job, prepare
-from trainer.session import Options, resume_run, train
-from trainer.steps.module import SpecModule
 
 RECIPE = {"epochs": 3, "batch_size": 8, "validation": 0.2, "optimizer": {"name": "adamw", "lr": 0.01}}
 CONV = {"conv": {"out": 4, "kernel": 3, "padding": 1}}
@@ -47,14 +43,8 @@ def noisy_images(root: Path) -> dict[str, Any]:
     return {"network": [CONV, "batch_norm", "relu", {"conv": {"out": 1, "kernel": 3, "padding": 1}}], "train": recipe}
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing of ours catches it."""
-
-
 @pytest.mark.parametrize("make", [uneven_classes, noisy_images])
-def test_killed_it_goes_on_to_the_same_end(
-    make: Callable[[Path], dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_it_goes_on_to_the_same_end(make: Callable[[Path], dict[str, Any]], tmp_path: Path) -> None:
     root = tmp_path / "data"
     spec = {"archspec": 1, "name": "Small", "input": [1, 8, 8], **make(root)}
     spec["train"]["data"] = str(root)
@@ -62,26 +52,4 @@ def test_killed_it_goes_on_to_the_same_end(
     def job() -> Job:
         return prepare(from_dict(spec, "net"), tmp_path)
 
-    options = Options(save_steps=2, pictures=False)
-    whole = Path(train(job(), tmp_path / "whole", options).folder)
-    inner, count = SpecModule.training_step, 0
-
-    def training_step(self: SpecModule, given: Any, index: int) -> Any:
-        nonlocal count
-        count += 1
-        if count == 8:
-            raise Killed
-        return inner(self, given, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpecModule, "training_step", training_step)
-        with pytest.raises(Killed):
-            train(job(), tmp_path / "killed", options)
-    resume_run(folders.find("net", tmp_path / "killed"), None, options, print)
-    ends = (whole, tmp_path / "killed" / "net")
-    states = [checkpoints.load(one / "checkpoints" / "last.ckpt")["state_dict"] for one in ends]
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    results = [json.loads((one / "results.json").read_text()) for one in ends]
-    for one in results:
-        del one["seconds"], one["images_per_second"]
-    assert results[0] == results[1]
+    assert_resumes_alike(job, 8, tmp_path)

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from forks import Command
+from kills import Killed, assert_alike, killed_at
 
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer import session
 from trainer.errors import Stopped
 from trainer.input.loaders import Batches
-from trainer.runs import checkpoints, folders as run_folders
+from trainer.runs import folders as run_folders
 from trainer.runs.job import prepare
 from trainer.session import Options, resume_run, train
 from trainer.steps.module import SpecModule
@@ -65,52 +65,6 @@ BATCHES = 11  # of an epoch: 1,150 images, or 1,437 where none are for validatio
 
 def job(folder: Path, recipe: dict[str, Any]) -> Any:
     return prepare(from_dict(SPEC | {"train": recipe}, "small"), folder)
-
-
-TIMES = {"seconds", "images_per_second", "epoch_seconds"}
-
-
-def differences(a: Any, b: Any, path: str = "") -> list[str]:
-    """Where two checkpoints or results differ, times aside."""
-    if isinstance(a, dict) and isinstance(b, dict):
-        if set(a) != set(b):
-            return [f"{path}: {set(a) ^ set(b)}"]
-        return [one for key in a if key not in TIMES for one in differences(a[key], b[key], f"{path}/{key}")]
-    if isinstance(a, (list, tuple)) and len(a) == len(b):
-        return [one for i, (x, y) in enumerate(zip(a, b, strict=True)) for one in differences(x, y, f"{path}/{i}")]
-    same = torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
-    return [] if same else [path]
-
-
-def assert_alike(whole: Path, stopped: Path) -> None:
-    for name in ("last", "best"):
-        files = [folder / "checkpoints" / f"{name}.ckpt" for folder in (whole, stopped)]
-        assert files[0].exists() == files[1].exists()
-        if files[0].exists():
-            a, b = (checkpoints.load(file) for file in files)
-            assert differences(a["state_dict"], b["state_dict"]) == []
-            assert name == "best" or differences(a, b) == []
-    a, b = (json.loads((folder / "results.json").read_text()) for folder in (whole, stopped))
-    assert differences(a, b) == []
-    assert (whole / "metrics.csv").read_text() == (stopped / "metrics.csv").read_text()
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing of ours catches it."""
-
-
-def killed_at(step: int, patch: pytest.MonkeyPatch) -> None:
-    """Ends the next training in its step of this number, counted from 1 in this process."""
-    inner, count = SpecModule.training_step, 0
-
-    def training_step(self: SpecModule, batch: Any, index: int) -> Any:
-        nonlocal count
-        count += 1
-        if count == step:
-            raise Killed
-        return inner(self, batch, index)
-
-    patch.setattr(SpecModule, "training_step", training_step)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -12,6 +12,7 @@ import torch
 import torchvision
 import yaml
 from conftest import with_history
+from kills import Killed
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -170,10 +171,6 @@ def test_other_weights_of_the_same_name_make_another_run(run: Callable) -> None:
         done = run("train", "small.yaml")
         assert "already trained" not in done.stdout
     assert "already trained: this is the result of runs/small-2" in run("train", "small.yaml").stdout
-
-
-class Killed(BaseException):
-    pass
 
 
 @SLOW

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from kills import Killed, assert_alike, killed_at
 from pictures import photos
-from test_resume import Killed, assert_alike, killed_at
 
 from archspec.spec import from_dict
 from trainer.input import splits

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from kills import assert_resumes_alike
 
 from archspec.commands import predict as predict_command, test as test_command
 from archspec.foundation.errors import SpecError, UsageError
 from archspec.spec import from_dict
 from trainer.input.vectors import moments_shape
-from trainer.runs import checkpoints, folders
+from trainer.runs import folders
 from trainer.runs.evaluation import test as evaluate_run
 from trainer.runs.job import prepare
 from trainer.runs.row_prediction import predict_rows
-from trainer.session import Options, make_module, resume_run, train
+from trainer.session import Options, make_module, train
 from trainer.steps.module import SpecModule
 
 SPEC: dict[str, Any] = {
@@ -225,34 +226,8 @@ def test_a_table_is_trained_tested_and_predicted_by_the_command_line(tmp_path: P
     )
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing of ours catches it."""
-
-
-def test_killed_it_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_it_goes_on_to_the_same_end(tmp_path: Path) -> None:
     def job() -> Any:
         return prepare(spec(), tmp_path)
 
-    options = Options(save_steps=2, pictures=False)
-    whole = Path(train(job(), tmp_path / "whole", options).folder)
-    inner, count = SpecModule.training_step, 0
-
-    def training_step(self: SpecModule, given: Any, index: int) -> Any:
-        nonlocal count
-        count += 1
-        if count == 10:
-            raise Killed
-        return inner(self, given, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpecModule, "training_step", training_step)
-        with pytest.raises(Killed):
-            train(job(), tmp_path / "killed", options)
-    killed = folders.find("net", tmp_path / "killed")
-    resume_run(killed, None, options, print)
-    states = [checkpoints.load(one / "checkpoints" / "last.ckpt")["state_dict"] for one in (whole, killed.folder)]
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    results = [json.loads((one / "results.json").read_text()) for one in (whole, killed.folder)]
-    for one in results:
-        del one["seconds"], one["images_per_second"]
-    assert results[0] == results[1]
+    assert_resumes_alike(job, 10, tmp_path)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kills import assert_resumes_alike
 from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score
@@ -21,10 +22,7 @@ from torch.nn import functional
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from archspec.spec import from_dict
-from trainer.runs import checkpoints, folders
 from trainer.runs.job import prepare
-from trainer.session import Options, resume_run, train
-from trainer.steps.module import SpecModule
 from trainer.tasks.multi_label import TASK
 
 SPEC = {
@@ -223,40 +221,12 @@ def test_a_network_is_trained_tested_listed_and_predicts_labels(
     )
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing of ours catches it."""
-
-
 @pytest.mark.slow
-def test_killed_with_mixed_images_it_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_with_mixed_images_it_goes_on_to_the_same_end(tmp_path: Path) -> None:
     root = make_pairs(tmp_path / "pairs", 200)
     recipe = RECIPE | {"data": str(root), "augment": ["mixup", "cutmix"]}
 
     def job() -> Any:
         return prepare(from_dict(SPEC | {"train": recipe}, "net"), tmp_path)
 
-    options = Options(save_steps=2, pictures=False)
-    whole = Path(train(job(), tmp_path / "whole", options).folder)
-    inner, count = SpecModule.training_step, 0
-
-    def training_step(self: SpecModule, given: Any, index: int) -> Any:
-        nonlocal count
-        count += 1
-        if count == 7:
-            raise Killed
-        return inner(self, given, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpecModule, "training_step", training_step)
-        with pytest.raises(Killed):
-            train(job(), tmp_path / "killed", options)
-    resume_run(folders.find("net", tmp_path / "killed"), None, options, print)
-    states = [
-        checkpoints.load(one / "checkpoints" / "last.ckpt")["state_dict"]
-        for one in (whole, tmp_path / "killed" / "net")
-    ]
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    results = [json.loads((one / "results.json").read_text()) for one in (whole, tmp_path / "killed" / "net")]
-    for one in results:
-        del one["seconds"], one["images_per_second"]
-    assert results[0] == results[1]
+    assert_resumes_alike(job, 7, tmp_path)

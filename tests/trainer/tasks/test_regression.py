@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kills import assert_resumes_alike
 from PIL import Image
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor
@@ -18,10 +19,9 @@ from torch.nn import functional
 
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
-from trainer.runs import checkpoints, folders
+from trainer.runs import checkpoints
 from trainer.runs.job import prepare
-from trainer.session import Options, make_module, resume_run, train
-from trainer.steps.module import SpecModule
+from trainer.session import make_module
 from trainer.tasks.regression import TASK
 
 SPEC = {
@@ -226,40 +226,13 @@ def test_a_network_is_trained_tested_listed_and_predicts_numbers(run: Callable[.
     assert [float(one) for one in line.split(",")[1:]] == pytest.approx(given[0], rel=1e-5)
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing of ours catches it."""
-
-
 @pytest.mark.slow
-def test_killed_it_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_it_goes_on_to_the_same_end(tmp_path: Path) -> None:
     root = make_squares(tmp_path / "squares", 200)
 
     def job() -> Any:
         return prepare(from_dict(SPEC | {"train": RECIPE | {"data": str(root)}}, "net"), tmp_path)
 
-    options = Options(save_steps=2, pictures=False)
-    whole = Path(train(job(), tmp_path / "whole", options).folder)
-    inner, count = SpecModule.training_step, 0
-
-    def training_step(self: SpecModule, given: Any, index: int) -> Any:
-        nonlocal count
-        count += 1
-        if count == 7:
-            raise Killed
-        return inner(self, given, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpecModule, "training_step", training_step)
-        with pytest.raises(Killed):
-            train(job(), tmp_path / "killed", options)
-    resume_run(folders.find("net", tmp_path / "killed"), None, options, print)
-    states = [
-        checkpoints.load(one / "checkpoints" / "last.ckpt")["state_dict"]
-        for one in (whole, tmp_path / "killed" / "net")
-    ]
-    assert states[0].keys() >= {"answer.mean", "answer.std", "loss.std"}
-    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    results = [json.loads((one / "results.json").read_text()) for one in (whole, tmp_path / "killed" / "net")]
-    for one in results:
-        del one["seconds"], one["images_per_second"]
-    assert results[0] == results[1]
+    whole = assert_resumes_alike(job, 7, tmp_path)
+    weights = checkpoints.load(whole / "checkpoints" / "last.ckpt")["state_dict"]
+    assert weights.keys() >= {"answer.mean", "answer.std", "loss.std"}

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kills import assert_resumes_alike
 from PIL import Image
 from sklearn.metrics import jaccard_score, precision_score, recall_score
 from torch import Tensor
@@ -23,9 +24,7 @@ from archspec.spec import from_dict
 from trainer import data
 from trainer.data import digit_scenes
 from trainer.input.masks import IGNORED
-from trainer.runs import checkpoints, folders
 from trainer.runs.job import prepare
-from trainer.session import Options, resume_run, train
 from trainer.steps.module import SpecModule
 from trainer.tasks._pixels import palette
 from trainer.tasks.segmentation import TASK
@@ -329,15 +328,9 @@ def test_masks_are_saved_for_tasks_that_predict_them_alone(run: Callable[..., An
     )
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing of ours catches it."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 4, 6, 9])
-def test_killed_at_a_step_it_goes_on_to_the_same_end(
-    step: int, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_at_a_step_it_goes_on_to_the_same_end(step: int, scenes: Path, tmp_path: Path) -> None:
     recipe = RECIPE | {"data": str(scenes)}
     found = data.load(str(scenes), scenes)
     assert found.targets == "masks"
@@ -345,30 +338,4 @@ def test_killed_at_a_step_it_goes_on_to_the_same_end(
     def job() -> Any:
         return prepare(from_dict(SPEC | {"train": recipe}, "net"), tmp_path)
 
-    options = Options(save_steps=2, pictures=False)
-    whole = Path(train(job(), tmp_path / "whole", options).folder)
-    inner, count = SpecModule.training_step, 0
-
-    def training_step(self: SpecModule, given: Any, index: int) -> Any:
-        nonlocal count
-        count += 1
-        if count == step:
-            raise Killed
-        return inner(self, given, index)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SpecModule, "training_step", training_step)
-        with pytest.raises(Killed):
-            train(job(), tmp_path / "killed", options)
-    resume_run(folders.find("net", tmp_path / "killed"), None, options, print)
-    for name in ("last", "best"):
-        states = [
-            checkpoints.load(one / "checkpoints" / f"{name}.ckpt")["state_dict"]
-            for one in (whole, tmp_path / "killed" / "net")
-        ]
-        assert states[0].keys() == states[1].keys()
-        assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-    results = [json.loads((one / "results.json").read_text()) for one in (whole, tmp_path / "killed" / "net")]
-    for one in results:
-        del one["seconds"], one["images_per_second"]
-    assert results[0] == results[1]
+    assert_resumes_alike(job, step, tmp_path)
