@@ -23,6 +23,7 @@ from archspec.commands._common import (
     variant_option,
 )
 from archspec.foundation.errors import SpecError, UsageError, escape_line
+from archspec.writing.files import default_mode
 
 if TYPE_CHECKING:
     from archspec.exports import Format, Model, Written
@@ -144,9 +145,7 @@ def _write(format: Format, model: Model, path: str, options: Any, *, force: bool
             with open(beside, encoding="utf-8") as file:
                 shutil.copyfileobj(file, sys.stdout)
         else:
-            mask = os.umask(0)  # it can only be read by setting it
-            os.umask(mask)
-            os.chmod(beside, 0o666 & ~mask)
+            os.chmod(beside, default_mode())
             os.replace(beside, path)
         return written
     except OSError as error:

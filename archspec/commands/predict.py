@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from archspec.commands._common import plugin_option
-from archspec.foundation.errors import UsageError, escape, escape_line
+from archspec.foundation.errors import escape, escape_line
 
 if TYPE_CHECKING:
     from trainer.runs.folders import Run
@@ -79,6 +80,8 @@ def _show_rows(
     run: Run, rows: Iterator[tuple[Path, int, Mapping[str, str], dict[str, Any]]], save: Path | None, output_format: str
 ) -> None:
     """Print the predictions of rows, and with `save` write each table with its predictions."""
+    from trainer.runs.prediction import write_new
+
     writer = csv.writer(sys.stdout, lineterminator="\n")
     results: list[dict[str, Any]] = []
     saved: dict[Path, list[dict[str, Any]]] = {}
@@ -100,28 +103,11 @@ def _show_rows(
         click.echo(json.dumps({"results": results, "errors": []}, indent=2))
     for file, lines in saved.items():
         assert save is not None
-        click.echo(f"written: {_write_new(save, file.stem, lines)}", err=True)
-
-
-def _write_new(folder: Path, stem: str, lines: Sequence[Mapping[str, Any]]) -> Path:
-    """Write a table into a folder, over no other file. Raises `UsageError`."""
-    number = 1
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            target = folder / (f"{stem}.csv" if number == 1 else f"{stem}-{number}.csv")
-            try:
-                with open(target, "x", newline="", encoding="utf-8") as text:
-                    writer = csv.writer(text, lineterminator="\n")
-                    writer.writerow(lines[0])
-                    writer.writerows(line.values() for line in lines)
-                return target
-            except FileExistsError:
-                number += 1
-    except OSError as error:
-        raise UsageError(
-            f"cannot write into {folder}: {error.strerror}", help="choose another folder by --save"
-        ) from None
+        text = io.StringIO(newline="")
+        table = csv.writer(text, lineterminator="\n")
+        table.writerow(lines[0])
+        table.writerows(line.values() for line in lines)
+        click.echo(f"written: {write_new(save, file.stem, '.csv', text.getvalue().encode())}", err=True)
 
 
 def _readable(

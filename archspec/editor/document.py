@@ -9,7 +9,7 @@ from functools import cached_property
 
 from archspec.editing import check_text
 from archspec.foundation import source
-from archspec.foundation.errors import LIBRARY, ArchspecError, Diagnostic, Fault, Mark, Note, SpecError
+from archspec.foundation.errors import LIBRARY, ArchspecError, Diagnostic, Fault, Mark, Note, SpecError, describe_way
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.language import vocabulary
 from archspec.language.finder import folder
@@ -115,6 +115,13 @@ class Document:
     def is_own(self, mark: Mark) -> bool:
         """Whether a place lies in this file."""
         return mark.text.name == self.name
+
+    def explain(self, diagnostic: Diagnostic) -> list[str]:
+        """What `archspec check` says of a mistake beside its message: lines, less those that show where it is."""
+        own = diagnostic.mark is not None and self.is_own(diagnostic.mark)
+        place = [] if diagnostic.mark is None or own else [f"at {diagnostic.mark}"]
+        help = [f"help: {diagnostic.help}"] if diagnostic.help else []
+        return [*diagnostic.notes, *place, *(f"in {step}" for step in describe_way(diagnostic.frames)), *help]
 
     def file_of(self, mark: Mark) -> str:
         """The path of the file in which a place lies: this one, one that it extends, or one of the library."""

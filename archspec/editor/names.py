@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from archspec.editor.document import Document, Path, Spot
 from archspec.foundation.errors import Mark
-from archspec.foundation.source import List, Mapping, Scalar
+from archspec.foundation.source import List, Mapping, Scalar, locate
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _IN_FORMULA = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])([A-Za-z_]\w*)(?!\w|\s*\()")
@@ -35,6 +36,7 @@ class _Definition:
     scope: Path
 
 
+@lru_cache(maxsize=8)
 def occurrences(document: Document) -> tuple[Occurrence, ...]:
     """All occurrences of the file's own names, in the order in which they are written."""
     found = [*_blocks(document), *_variables(document), *_tensors(document)]
@@ -114,6 +116,9 @@ def _variables(document: Document) -> Iterator[Occurrence]:
 
 def _definitions(document: Document) -> Iterator[_Definition]:
     """Where variables come from: `vars`, a block's arguments and `let`, `let` among nodes, the columns of loops."""
+    tree = document.tree
+    if tree is None:
+        return
     for spot in document.spots:
         if not spot.is_key or len(spot.path) < 2:
             continue
@@ -124,7 +129,7 @@ def _definitions(document: Document) -> Iterator[_Definition]:
         elif parent in ("args", "let") and len(outer) == 2 and outer[0] == "blocks":
             yield _Definition(name, spot.mark, tuple(outer))
         elif parent == "let" and outer and outer[0] in ("network", "blocks"):
-            beside_loop = isinstance(owner := _value(document, tuple(outer)), Mapping) and "for" in owner.entries
+            beside_loop = isinstance(owner := locate(tree, outer), Mapping) and "for" in owner.entries
             yield _Definition(name, spot.mark, tuple(outer) if beside_loop else tuple(outer[:-1]))
         elif parent == "for" and name not in ("as", "rows"):
             yield _Definition(name, spot.mark, tuple(outer))
@@ -133,13 +138,6 @@ def _definitions(document: Document) -> Iterator[_Definition]:
             for item in spot.value.items:
                 if isinstance(item, Scalar) and isinstance(item.value, str):
                     yield _Definition(item.value, item.mark, spot.path[:-2])
-
-
-def _value(document: Document, path: Path) -> object:
-    for spot in document.spots:
-        if spot.path == path and not spot.is_key:
-            return spot.value
-    return None
 
 
 def _resolve(definitions: list[_Definition], name: str, path: Path) -> _Definition | None:

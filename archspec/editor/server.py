@@ -19,7 +19,7 @@ from archspec.editor.fixes import Fix, fixes
 from archspec.editor.hints import hints
 from archspec.editor.hover import hover, vocabulary_of
 from archspec.editor.outline import Symbol, foldings, lenses, symbols
-from archspec.foundation.errors import Diagnostic, Fault, Mark, describe_way
+from archspec.foundation.errors import Diagnostic, Fault, Mark
 from archspec.language.names import check_block, check_variable
 from archspec.writing.canonical import format_spec
 
@@ -145,10 +145,7 @@ def _location(document: Document, mark: Mark) -> types.Location:
 
 def _diagnostic(document: Document, one: Diagnostic) -> types.Diagnostic:
     """What `archspec check` says, less the place and the line, which the editor shows."""
-    help = [f"help: {one.help}"] if one.help else []
     own = one.mark is not None and document.is_own(one.mark)
-    place = [] if one.mark is None or own else [f"at {one.mark}"]
-    message = "\n".join([one.message, *one.notes, *place, *(f"in {step}" for step in describe_way(one.frames)), *help])
     related = [
         types.DiagnosticRelatedInformation(_location(document, frame.mark), frame.label)
         for frame in one.frames
@@ -157,7 +154,7 @@ def _diagnostic(document: Document, one: Diagnostic) -> types.Diagnostic:
     range = _range(document, one.mark) if one.mark is not None and own else types.Range(*[types.Position(0, 0)] * 2)
     return types.Diagnostic(
         range,
-        message,
+        "\n".join([one.message, *document.explain(one)]),
         severity=types.DiagnosticSeverity.Error,
         code=one.code,
         source="archspec",

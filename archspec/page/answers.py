@@ -10,7 +10,7 @@ from archspec.editor.document import Document
 from archspec.editor.fixes import fixes
 from archspec.editor.hints import hints
 from archspec.editor.outline import totals
-from archspec.foundation.errors import ArchspecError, Diagnostic, describe_way
+from archspec.foundation.errors import ArchspecError, Diagnostic
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping
 from archspec.language import finder
@@ -68,15 +68,13 @@ def _check(request: Json, path: str) -> Json:
 
 def _diagnostic(document: Document, one: Diagnostic) -> Json:
     own = one.mark is not None and document.is_own(one.mark)
-    place = [] if one.mark is None or own else [f"at {one.mark}"]
-    help = [f"help: {one.help}"] if one.help else []
     return {
         "line": one.mark.line if one.mark is not None and own else 1,
         "column": one.mark.column if one.mark is not None and own else 1,
         "length": one.mark.length if one.mark is not None and own else 0,
         "code": one.code,
         "message": one.message,
-        "more": "\n".join([*one.notes, *place, *(f"in {step}" for step in describe_way(one.frames)), *help]),
+        "more": "\n".join(document.explain(one)),
         "fixes": [
             {"title": fix.title, "edits": [[edit.line, edit.start, edit.stop, edit.text] for edit in fix.edits]}
             for fix in fixes(document, one)

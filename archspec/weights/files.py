@@ -27,6 +27,7 @@ from archspec.weights.align import renamed, without_prefix
 from archspec.weights.match import SHOWN, Skipped
 from archspec.weights.trace import TransplantError, format_tensor
 from archspec.weights.transplant import Loaded, not_finite
+from archspec.writing.files import default_mode
 
 __all__ = [
     "Loaded",
@@ -229,7 +230,7 @@ def save(module: nn.Module, path: str, metadata: Mapping[str, str] | None = None
             # it takes no views, and nothing twice
             copies = {n: tensor.cpu().clone(memory_format=torch.contiguous_format) for n, tensor in state.items()}
             save_file(copies, beside, dict(metadata or {}) or None)
-        os.chmod(beside, 0o666 & ~_umask())
+        os.chmod(beside, default_mode())
         os.replace(beside, path)
     except (OSError, RuntimeError, SafetensorError) as error:
         with contextlib.suppress(OSError):
@@ -262,13 +263,6 @@ class _Written:
         except OSError as error:
             self.error = error
             raise
-
-
-def _umask() -> int:
-    """What a new file's permissions lack; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def load(

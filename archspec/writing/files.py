@@ -1,4 +1,4 @@
-"""Text files that are replaced whole or not at all."""
+"""Files that are replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import secrets
 import stat
 
 from archspec.foundation.errors import UsageError, escape_line
+
+
+def default_mode() -> int:
+    """The mode of a file that a program makes without asking for another."""
+    mask = os.umask(0)  # it can only be read by setting it
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def replace(path: str, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +105,21 @@ def _save(module: SpecModule, output: Tensor, image: Path, folder: Path) -> Path
     picture = module.task.picture(output, (height, width), module.shape)
     if picture is None:
         raise UsageError(f"{module.task.name} predicts no images that could be saved", help="leave --save out")
+    content = BytesIO()
+    picture.save(content, "PNG")
+    return write_new(folder, image.stem, ".png", content.getvalue())
+
+
+def write_new(folder: Path, stem: str, suffix: str, content: bytes) -> Path:
+    """Write a prediction's file into a folder, over no other one: its name gets a number. Raises `UsageError`."""
     number = 1
     try:
         folder.mkdir(parents=True, exist_ok=True)
         while True:
-            file = folder / (f"{image.stem}.png" if number == 1 else f"{image.stem}-{number}.png")
+            file = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
             try:
                 with open(file, "xb") as target:
-                    picture.save(target, "PNG")
+                    target.write(content)
                 return file
             except FileExistsError:
                 number += 1

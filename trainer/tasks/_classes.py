@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from trainer.figures import BLUE, GREY, VERMILLION, figure_of, save
-from trainer.tasks._confusion import SCORES, confusion_matrix
+from trainer.tasks._confusion import ConfusionScore, confusion_matrix
 
 BINS = 15
 """Into how many bins of equal width the probabilities of answers are divided (https://arxiv.org/abs/1706.04599)."""
@@ -18,24 +18,11 @@ TOP = 5
 """How many of the likeliest classes the right one may be among."""
 
 
-class ClassScore(Metric):
-    """One of `SCORES` of all images together, also those of other processes."""
+class ClassScore(ConfusionScore):
+    """One of the scores of images, by logits `(N, classes)` and labels `(N,)`."""
 
-    full_state_update = False
-    confusion: Tensor
-
-    def __init__(self, classes: int, name: str) -> None:
-        super().__init__()
-        self.classes = classes
-        self.score = SCORES[name]
-        self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), "sum")
-
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        self.confusion += confusion_matrix(logits.argmax(1), labels, self.classes)
-
-    def compute(self) -> Tensor:
-        # moved first: not every device has doubles
-        return self.score(self.confusion.cpu()).float().to(self.confusion.device)
+    def count(self, output: Tensor, targets: Tensor) -> Tensor:
+        return confusion_matrix(output.argmax(1), targets, self.classes)
 
 
 def is_in_top(logits: Tensor, labels: Tensor) -> Tensor:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
 
 
 def confusion_matrix(predicted: Tensor, labels: Tensor, classes: int) -> Tensor:
@@ -57,3 +59,27 @@ SCORES: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 `balanced_accuracy` is a mean over the classes that occur, the others over those that occur or are answered.
 """
+
+
+class ConfusionScore(Metric, ABC):
+    """One of `SCORES` of all that was seen, also by other processes."""
+
+    full_state_update = False
+    confusion: Tensor
+
+    def __init__(self, classes: int, name: str) -> None:
+        super().__init__()
+        self.classes = classes
+        self.score = SCORES[name]
+        self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), "sum")
+
+    @abstractmethod
+    def count(self, output: Tensor, targets: Tensor) -> Tensor:
+        """The confusion matrix of a batch, int64 `(classes, classes)`."""
+
+    def update(self, output: Tensor, targets: Tensor) -> None:
+        self.confusion += self.count(output, targets)
+
+    def compute(self) -> Tensor:
+        # moved first: not every device has doubles
+        return self.score(self.confusion.cpu()).float().to(self.confusion.device)

@@ -8,14 +8,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchmetrics import Metric
 
 from trainer import drawing
 from trainer.input.datasets import InMemory
 from trainer.input.images import fit_targets, fit_to_input
 from trainer.input.loaders import Stream
 from trainer.input.masks import IGNORED
-from trainer.tasks._confusion import SCORES
+from trainer.tasks._confusion import ConfusionScore
 
 
 def resized(output: Tensor, size: Sequence[int]) -> Tensor:
@@ -42,24 +41,12 @@ def confusions(found: Tensor, masks: Tensor, classes: int) -> Tensor:
     return counted.reshape(count, classes, classes)
 
 
-class PixelScore(Metric):
-    """One of `SCORES` of all pixels together, also those of other processes."""
+class PixelScore(ConfusionScore):
+    """One of the scores of pixels, by logits `(N, classes, H, W)` and masks of any size."""
 
-    confusion: Tensor
-
-    def __init__(self, classes: int, name: str) -> None:
-        super().__init__()
-        self.classes = classes
-        self.score = SCORES[name]
-        self.add_state("confusion", torch.zeros(classes, classes, dtype=torch.int64), "sum")
-
-    def update(self, output: Tensor, masks: Tensor) -> None:
-        found = predicted_masks(output, masks.shape[1:])
-        self.confusion += confusions(found, masks, self.classes).sum(0)
-
-    def compute(self) -> Tensor:
-        # moved first: not every device has doubles
-        return self.score(self.confusion.cpu()).float().to(self.confusion.device)
+    def count(self, output: Tensor, targets: Tensor) -> Tensor:
+        found = predicted_masks(output, targets.shape[1:])
+        return confusions(found, targets, self.classes).sum(0)
 
 
 class Resized(nn.Module):
