@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,8 @@ class Need:
     """Whose memory it is: the GPU's name, or `this machine`."""
     fitting: int
     """The largest batch whose step would fit, where this one's does not; 0 where none does."""
+    worded: Callable[[str], str] = str
+    """Makes sentences about images speak of samples, where the data set has no images."""
 
     @property
     def fits(self) -> bool | None:
@@ -41,7 +44,7 @@ class Need:
     def line(self) -> str:
         """What a step needs, and what is free."""
         free = "" if self.free is None else f"; {show_bytes(self.free)} are free on {self.where}"
-        return f"a step with {self.batch:,} images needs about {show_bytes(self.needed)}{free}"
+        return self.worded(f"a step with {self.batch:,} images needs about {show_bytes(self.needed)}{free}")
 
     def warning(self) -> str | None:
         """That a step will hardly fit, and what would; `None` where it fits or nobody knows."""
@@ -50,7 +53,9 @@ class Need:
         help = (
             f"a batch of {self.fitting:,} would fit: --set train.batch_size={self.fitting}"
             if self.fitting
-            else "not even one image would fit: take a smaller network or input, or `recompute: true` at a node"
+            else self.worded(
+                "not even one image would fit: take a smaller network or input, or `recompute: true` at a node"
+            )
         )
         return f"memory will hardly suffice: {self.line()}\n  help: {help}"
 
@@ -67,13 +72,13 @@ def estimate(job: Job, devices: Devices) -> Need:
     free = _free_on_gpu() if on_gpu else free_memory()
 
     def needed(batch: int) -> int:
-        return together * _step(job, batch)
+        return together * step_memory(job, batch)
 
     fitting = 0
     if free is not None and needed(batch) > free:
         fitting = max((size for size in _halvings(batch) if needed(size) <= free), default=0) * devices.processes
     where = torch.cuda.get_device_name() if on_gpu else "this machine"
-    return Need(batch, needed(batch), free, where, fitting)
+    return Need(batch, needed(batch), free, where, fitting, job.data.worded)
 
 
 def _halvings(batch: int) -> list[int]:
@@ -81,7 +86,8 @@ def _halvings(batch: int) -> list[int]:
     return [1 << exponent for exponent in range(batch.bit_length()) if 1 << exponent < batch]
 
 
-def _step(job: Job, batch: int) -> int:
+def step_memory(job: Job, batch: int) -> int:
+    """The bytes that a step of a job needs on one device, by the plan, with so many samples there."""
     recipe, plan = job.recipe, job.spec.plan
     arguments = {key: value for key, value in recipe.optimizer.arguments.items() if key != "lr"}
     precision = recipe.precision.removesuffix("-true")

@@ -11,10 +11,10 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError
-from archspec.views.memory import training_memory
 from trainer.errors import OutOfMemory
 from trainer.processes.group import ProcessGroup
 from trainer.runs.job import Job
+from trainer.runs.memory_need import step_memory
 from trainer.trial.steps import try_out
 
 USED = 0.9
@@ -36,17 +36,10 @@ def fit_batch(job: Job, group: ProcessGroup, workers: int | None = None) -> int:
 
 def planned(job: Job, memory: int) -> int:
     """The largest batch whose step needs so many bytes at most by the plan, and that images suffice for; 1 at least."""
-    recipe = job.recipe
-    precision = recipe.precision.removesuffix("-true")
-
-    def fits(size: int) -> bool:
-        needed = training_memory(job.spec.plan, size, recipe.optimizer.name, recipe.optimizer.arguments, precision)
-        return needed.peak <= memory
-
     low, high = 1, len(job.train)
     while low < high:  # the largest that fits is from `low` to `high`
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+        low, high = (middle, high) if step_memory(job, middle) <= memory else (low, middle - 1)
     return _rounded(low)
 
 

@@ -107,3 +107,13 @@ def test_on_a_gpu_its_own_memory_counts(tmp_path: Path) -> None:
     need = memory_need.estimate(job(tmp_path), Devices("gpu"))
     assert need.where == torch.cuda.get_device_name()
     assert need.free == pytest.approx(torch.cuda.mem_get_info()[0], rel=0.01)
+
+
+def test_rows_of_a_table_are_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_need, "free_memory", lambda: 1000)
+    table = archspec.load("iris", set=["train.batch_size=16"])
+    need = memory_need.estimate(prepare(table, tmp_path), Devices("cpu"))
+    assert need.line().startswith("a step with 16 samples needs about ")
+    assert str(need.warning()).endswith(
+        "help: not even one sample would fit: take a smaller network or input, or `recompute: true` at a node"
+    )
