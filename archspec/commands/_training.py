@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trainer.processes.group import ProcessGroup
     from trainer.runs.folders import Result, Run
     from trainer.runs.job import DataCache, Job
+    from trainer.runs.memory_need import Need
     from trainer.session import Options
 
 
@@ -130,7 +131,7 @@ def rehearse_all(specs: Sequence[Spec], source: DataOptions, out: Path, options:
     from trainer.rehearsal import rehearse
 
     for job in _jobs(specs, source, options):
-        _say_memory(job, options.group, always=False)
+        need = _say_memory(job, options.group, always=False)
         found, unit = rehearse(job, options.group, options.workers), job.data.worded("images")
         click.echo(
             f"{job.spec.plan.title}, {job.spec.plan.params:,} parameters, on {job.data.name}, on {found.device}\n"
@@ -142,7 +143,7 @@ def rehearse_all(specs: Sequence[Spec], source: DataOptions, out: Path, options:
             click.echo(f"  a validation              {_time(found.validation_seconds)}")
         click.echo(
             f"  memory                    {show_bytes(found.memory_bytes)} at most, all of the process; by the plan, "
-            f"{_step_memory(job, options.group)}\n"
+            f"a step {show_bytes(need.needed)}\n"
             f"  the whole training        about {_time(found.seconds)}: {found.batches:,} batches, "
             f"{found.validations:,} validations"
         )
@@ -181,10 +182,10 @@ def profile_all(specs: Sequence[Spec], source: DataOptions, out: Path, options: 
 
     for job in _jobs(specs, source, options):
         found = profile(job, options.group, options.workers)
-        size, plan = job.recipe.batch_size, job.spec.plan
+        size, plan, unit = job.recipe.batch_size, job.spec.plan, job.data.worded("images")
         click.echo(
             f"{plan.title}, {plan.params:,} parameters, on {job.data.name}, on {found.device}\n"
-            f"  a batch of {size} takes {1e3 * found.total:,.1f} ms ({size / found.total:,.0f} images/s), the mean of "
+            f"  a batch of {size} takes {1e3 * found.total:,.1f} ms ({size / found.total:,.0f} {unit}/s), the mean of "
             f"{found.batches}:"
         )
         for name, milliseconds, share in found.rows():
@@ -207,8 +208,8 @@ def fit_batches(specs: Sequence[Spec], source: DataOptions, options: Options) ->
     return fitted
 
 
-def _say_memory(job: Job, group: ProcessGroup, *, always: bool) -> None:
-    """Say what a step will need, or only that it will hardly fit."""
+def _say_memory(job: Job, group: ProcessGroup, *, always: bool) -> Need:
+    """What a step will need of memory. It is said, or only that it will hardly fit."""
     from trainer.runs.memory_need import estimate
 
     need = estimate(job, group.devices)
@@ -216,12 +217,7 @@ def _say_memory(job: Job, group: ProcessGroup, *, always: bool) -> None:
         _note(warning)
     elif always:
         click.echo(f"  memory      {need.line()}")
-
-
-def _step_memory(job: Job, group: ProcessGroup) -> str:
-    from trainer.runs.memory_need import estimate
-
-    return f"a step {show_bytes(estimate(job, group.devices).needed)}"
+    return need
 
 
 def _time(seconds: float) -> str:

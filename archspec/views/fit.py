@@ -101,10 +101,9 @@ class GridSearch:
     """Finds, of the combinations of several variables that keep to all limits, the one with the most of a figure.
 
     Of equal ones, it is that with the larger value of the first variable, then of the second, and so on; of a single
-    variable's values, it is the largest. For each
-    combination of the others, the variable with the most values is searched as `Search` does, no further than where
-    smaller others were already beyond the limits. Where a figure is seen to fall as a variable grows, all combinations
-    are tried.
+    variable's values, it is the largest. For each combination of the others, the variable with the most values is
+    searched as `Search` does, no further than where smaller others were already beyond the limits. Where a figure is
+    seen to fall as a variable grows, all combinations are tried.
     """
 
     figures: Callable[[Place], Mapping[str, int] | str]
