@@ -180,10 +180,7 @@ class Binder:
 
     def bind_site(self, call: Call, callee: str, context: Context) -> tuple[Primitive | Block, dict[str, Any]] | None:
         """What a call names, with the arguments that `bind` gives; `None` where that has something to refuse."""
-        key = (call, callee)
-        if key not in self.sites:
-            self.sites[key] = self._site(call, callee)
-        site = self.sites[key]
+        site = self.site(call, callee)
         if site is None:
             return None
         values = site.fixed.copy()
@@ -198,6 +195,13 @@ class Binder:
         except (Fault, InvalidValue):
             return None
         return site.found, values
+
+    def site(self, call: Call, callee: str) -> Site | None:
+        """A call as it is written; `None` where something is wrong with it."""
+        key = (call, callee)
+        if key not in self.sites:
+            self.sites[key] = self._site(call, callee)
+        return self.sites[key]
 
     def _site(self, call: Call, callee: str) -> Site | None:
         found = self.sections.vocabulary.find(callee)

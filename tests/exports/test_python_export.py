@@ -52,6 +52,7 @@ def assert_same_keys(spec: Spec) -> None:
     assert {key: one.shape for key, one in theirs.items()} == {key: one.shape for key, one in ours.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_state_dicts_have_the_same_keys_and_shapes(name: str) -> None:
     assert_same_keys(load(name))

@@ -47,6 +47,7 @@ def doubling(levels: int, call: str) -> str:
     return "blocks:\n" + "\n".join(blocks) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -207,6 +208,7 @@ def test_no_part_is_called_self() -> None:
     assert codes(f"{HEAD}network: {network}\n") == ["name-reserved"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
@@ -526,6 +528,7 @@ HEAVY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HEAVY)
 def test_nothing_takes_long_or_much_memory(kind: str, tmp_path: Path) -> None:
     text, says = HEAVY[kind]

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import archspec
 
 NET = """archspec: 1
@@ -34,6 +36,7 @@ def test_check_says_once_for_each_place_what_is_called_otherwise_now(run: Callab
     assert json.loads(done.stdout) == json.loads(now.stdout)
 
 
+@pytest.mark.slow
 def test_train_and_build_say_it_too(run: Callable, tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(NET)
     done = run("train", "net.yaml", "--variant", "one", "--print-config")
