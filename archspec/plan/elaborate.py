@@ -16,7 +16,6 @@ from archspec.foundation.validate import faults
 from archspec.language import syntax
 from archspec.language.document import section_schema
 from archspec.language.grammar import WEIGHT
-from archspec.language.loops import faults_of_rows
 from archspec.language.names import ROLES, check_part, check_tensor
 from archspec.language.sections import INVALID, InitialValues, Sections, origins
 from archspec.language.syntax import (
@@ -30,7 +29,6 @@ from archspec.language.syntax import (
     Merge,
     Sequence,
     SyntaxNode,
-    Table,
     iterate_bodies,
     iterate_expressions,
 )
@@ -39,6 +37,7 @@ from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Chain, Context, Initializers, InvalidValue, Row, Scope
 from archspec.plan.calls import EMPTY, LEFT_OUT, Absent, CallElaborator, Result
 from archspec.plan.frames import pass_frame
+from archspec.plan.loops import MAX_PASSES, compute_rows, loop_scope
 from archspec.plan.memo import Memo
 from archspec.plan.nodes import Group, Layer, Node, Wire
 from archspec.plan.partial import Recorder
@@ -49,7 +48,6 @@ from archspec.plan.tensors import Tensors, WrittenSaves
 MAX_NODES = 100_000  # of a plan, groups counted
 MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow
 MAX_STEPS = 50_000  # of elaboration
-MAX_PASSES = 10_000  # of one loop
 
 
 class _TooManySteps(Exception):
@@ -216,7 +214,13 @@ class _Elaborator(CallElaborator):
         wrong = list(faults(expression.value, section_schema("init"), "init", data))
         for fault in wrong:
             self.report.add(fault, frames=context.frames)
-        return {} if wrong else self.sections.initial_values(expression.value, data, self.report)
+        if wrong:
+            return {}
+        made = self.sections.initial_values(expression.value, data, self.report)
+        for layer, values in made.items():
+            for name, (mark, _) in values.items():
+                self.report.given[mark] = f"the `init` of `{layer}.{name}` at this node"
+        return made
 
     def elaborate_scope(self, node: SyntaxNode, context: Context) -> Result:
         """The body of a network, block or auxiliary classifier, which saves tensors of its own."""
@@ -305,7 +309,7 @@ class _Elaborator(CallElaborator):
             raise Fault("out-of-range", message, node.repeat.mark)
         once = replace(node, when=None, repeat=None)
         passes = [
-            (str(i), once, context.within(_loop_scope(i, count), pass_frame("repeat", i, count))) for i in range(count)
+            (str(i), once, context.within(loop_scope(i, count), pass_frame("repeat", i, count))) for i in range(count)
         ]
         return self.chain("repeat", node.mark, passes, context)
 
@@ -314,24 +318,10 @@ class _Elaborator(CallElaborator):
 
     def passes(self, loop: For, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """The body of a loop once for each row, with its key and what it sees. Raises `Fault` or `InvalidValue`."""
-        columns = {name: self.binder.value(column, context) for name, column in loop.columns.items()}
-        if loop.table is not None:
-            columns |= self.table(loop.table, context)
-        lists = {name: column for name, column in columns.items() if isinstance(column, list)}
-        if not lists:
-            help = "write `=range(3)`, or a list; `repeat: 3` beside one node repeats it"
-            raise Fault("loop-columns", "`for` needs at least one column that is a list", loop.mark, help=help)
-        counts = {name: len(column) for name, column in lists.items()}
-        count = max(counts.values())
-        if len(set(counts.values())) > 1:
-            width = max(map(len, counts))
-            notes = [f"{name:<{width}}  {n} value{'s' * (n != 1)}" for name, n in counts.items()]
-            raise Fault("loop-columns", "the columns of `for` differ in length", loop.mark, notes=notes)
-        if count > MAX_PASSES:
-            raise Fault("too-large", f"`for` has more than {MAX_PASSES:,} rows", loop.mark)
+        columns, count = compute_rows(loop, self.binder, context)
         passes = []
         for i in range(count):
-            row = Chain(Row(columns, i), _loop_scope(i, count))
+            row = Chain(Row(columns, i), loop_scope(i, count))
             passes.append((str(i), loop.body, context.within(row, pass_frame("for", i, count))))
         return passes
 
@@ -349,15 +339,6 @@ class _Elaborator(CallElaborator):
             except InvalidValue:
                 pass
         return values
-
-    def table(self, table: Table, context: Context) -> dict[str, Any]:
-        """The columns of a table, each with its values of all rows. Raises `Fault` or `InvalidValue`."""
-        rows = self.binder.value(table.rows, context)
-        for fault in faults_of_rows(table.names, table.rows, rows):
-            raise fault
-        return {
-            name: [row[name] if isinstance(row, dict) else row[i] for row in rows] for i, name in enumerate(table.names)
-        }
 
     def merge(self, merge: Merge, context: Context) -> Result:
         entries = [entry for node in merge.branches for entry in self.branches(node, context)]
@@ -499,7 +480,3 @@ def _in_aux(kind: str, mark: Mark, note: str = "") -> Fault:
     """The fault of an `output` or `aux` within an auxiliary classifier."""
     inner = "has no outputs beside its own" if kind == "output" else "cannot stand within another"
     return Fault("node-form", f"an auxiliary classifier {inner}", mark, notes=[note] if note else [])
-
-
-def _loop_scope(index: int, count: int) -> Scope:
-    return {"index": index, "first": index == 0, "last": index == count - 1}

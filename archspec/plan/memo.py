@@ -44,6 +44,7 @@ class LayerFigures:
 
     output: Shape
     parameters: tuple[tuple[str, Shape], ...]
+    params: int
     macs: int
     arguments: Pairs
 

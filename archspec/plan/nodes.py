@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, ClassVar
 
 from archspec.foundation.errors import Mark
 from archspec.foundation.frozen import Pairs
+from archspec.foundation.sealed import sealed
 from archspec.foundation.shapes import Shape
 from archspec.language.names import MERGES
 from archspec.layers import merges
@@ -31,7 +31,7 @@ class NamedOutput:
     mark: Mark = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@sealed(frozen=True, slots=True)
 class Layer:
     """A leaf of the network: a primitive, its complete arguments, and what follows from them for its input."""
 
@@ -40,6 +40,8 @@ class Layer:
     input: Shape
     output: Shape
     parameters: tuple[tuple[str, Shape], ...] = field(repr=False)
+    params: int
+    """The number of trainable parameters."""
     macs: int
     mark: Mark = field(repr=False)
     init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
@@ -65,17 +67,12 @@ class Layer:
         return dict(self.frozen_arguments)
 
     @property
-    def params(self) -> int:
-        """The number of trainable parameters."""
-        return sum(prod(shape) for _, shape in self.parameters)
-
-    @property
     def shared(self) -> Mapping[str, int]:
         """The parameters of what is shared in its body, by its name."""
         return {self.share: self.params} if self.share else _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@sealed(frozen=True, slots=True)
 class Wire:
     """A tensor led elsewhere: `save` and `output` pass their input on, `load` gives the tensor that was saved."""
 
@@ -111,7 +108,7 @@ class Port:
     """The `load` or `save` around the call; `None` for the tensor that reaches the call, or that the call passes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@sealed(frozen=True, slots=True)
 class Group:
     """Nodes put together.
 
@@ -157,7 +154,7 @@ class Group:
     shared: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """The parameters of what is shared in its body, by its name."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self: Any) -> None:
         nodes = [node for _, node in self.children]
         params = macs = layers = depth = 0
         size = 1 + 2 * (len(self.takes) + len(self.gives))
@@ -187,16 +184,15 @@ class Group:
         if self.kind == "aux":
             macs = 0
             named_outputs = (NamedOutput(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
-        give = object.__setattr__
-        give(self, "params", params)
-        give(self, "shared", {self.share: params} if self.share else shared)
-        give(self, "macs", macs)
-        give(self, "size", size)
-        give(self, "layers", layers)
-        give(self, "loads", loads)
-        give(self, "shares", shares)
-        give(self, "depth", depth if own_body else depth + 1)
-        give(self, "named_outputs", named_outputs)
+        self.params = params
+        self.shared = {self.share: params} if self.share else shared
+        self.macs = macs
+        self.size = size
+        self.layers = layers
+        self.loads = loads
+        self.shares = shares
+        self.depth = depth if own_body else depth + 1
+        self.named_outputs = named_outputs
 
     @property
     def arguments(self) -> dict[str, Any]:
