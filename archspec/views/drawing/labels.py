@@ -34,6 +34,7 @@ _FAMILIES = {
     "adaptive_pooling": "pooling",
     "padding": "resampling",
     "positions": "attention",
+    "recurrent": "linear",
     "axes": "structure",
     "elementwise": "structure",
     "regularization": "structure",
