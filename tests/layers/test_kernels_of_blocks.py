@@ -54,8 +54,13 @@ def test_every_block_with_convolutions_of_3_by_3_has_a_kernel() -> None:
 
 @pytest.mark.parametrize(
     ("name", "usual", "windows"),
-    [("inception_c", 7, 6), ("inception_d", 7, 2), ("inception_e", 3, 4)]
-    + [("inception_resnet_b", 7, 2), ("inception_resnet_c", 3, 2)],
+    [
+        ("inception_c", 7, 6),
+        ("inception_d", 7, 2),
+        ("inception_e", 3, 4),
+        ("inception_resnet_b", 7, 2),
+        ("inception_resnet_c", 3, 2),
+    ],
 )
 def test_windows_that_are_taken_apart_may_have_another_length(name: str, usual: int, windows: int) -> None:
     """As Inception v3's paper has n×n windows: only their 1×n and n×1 convolutions differ."""
