@@ -138,7 +138,7 @@ class Grammar(BranchGrammar):
         """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
         inner = value.entries if isinstance(value, Mapping) else {}
         layers = [key for key in inner if self._is_node_word(key)]
-        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
+        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8)  # parts are named freely
         if layers and not near:
             help = f"make what stands under `{name}` a list: put `- ` before `{layers[0]}` and the others"
             message = f"a mapping names the parts of `{name}`, but {join_words(layers)} "
