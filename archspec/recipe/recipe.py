@@ -671,7 +671,11 @@ SCHEMA: Schema = (
                 "if": {"required": ["exact"], "properties": {"exact": {"const": True}}},
                 "then": {
                     "properties": {
-                        key: refuse({"const": True}, "key-unknown", "rounds otherwise, which `exact` excludes")
+                        key: refuse(
+                            {"const": True},
+                            "key-unknown",
+                            "rounds otherwise, which `exact` excludes: leave one of them out",
+                        )
                         for key in ("compile", "channels_last")
                     }
                 },
