@@ -195,7 +195,7 @@ def _compile(node: ast.AST) -> Compute:
         case ast.UnaryOp(op=op, operand=operand):
             inner = _compile(operand)
             if isinstance(op, ast.Not):
-                return lambda scope: not inner(scope)
+                return lambda scope: not _truth(inner(scope))
             if isinstance(op, ast.USub):
                 return lambda scope: -_number(inner(scope))
             return lambda scope: _number(inner(scope))
@@ -250,7 +250,7 @@ def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
     def compute(scope: Mapping[str, Any]) -> Any:
         value = parts[0](scope)
         for other in parts[1:]:
-            if bool(value) is is_or:
+            if _truth(value) is is_or:
                 return value
             value = other(scope)
         return value
@@ -276,13 +276,22 @@ def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compu
 
 
 def _compile_choice(test: Compute, body: Compute, orelse: Compute) -> Compute:
-    def compute(scope: Mapping[str, Any]) -> Any:
-        condition = test(scope)
-        if condition == "none":
-            raise _fail("the text 'none' is a condition, and counts as true", "for no value, write `null` in YAML")
-        return body(scope) if condition else orelse(scope)
+    return lambda scope: body(scope) if _truth(test(scope)) else orelse(scope)
 
-    return compute
+
+def _truth(value: Any) -> bool:
+    """Whether a condition holds. Raises `Fault` for a text that reads as something else than the true that it is."""
+    if isinstance(value, str):
+        for words, help in ((_NOTHING, _FOR_NOTHING), (_BOOLEANS, _FOR_BOOLEAN)):
+            if value.lower() in words:
+                raise _fail(f"the text {value!r} is a condition, and counts as true", help)
+    return bool(value)
+
+
+_NOTHING = ("none", "null", "~")
+_BOOLEANS = ("true", "false", "yes", "no", "on", "off")
+_FOR_NOTHING = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+_FOR_BOOLEAN = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
 
 
 def _bounded(value: Any) -> Any:
@@ -396,11 +405,9 @@ def _refuse_unequal(left: Any, right: Any) -> None:
         return
     word = text.lower()
     if other is None:
-        wrong = word in ("none", "null", "~")
-        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+        wrong, help = word in _NOTHING, _FOR_NOTHING
     elif isinstance(other, bool):
-        wrong = word in ("true", "false", "yes", "no", "on", "off")
-        help = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
+        wrong, help = word in _BOOLEANS, _FOR_BOOLEAN
     else:
         wrong = _is_number(word)
         help = f"without quotes, {text} is a number"

@@ -12,7 +12,7 @@ from archspec.foundation.formulas import describe
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.language.keywords import BRANCH_KEYS, COMPANIONS
 from archspec.language.loops import LoopGrammar, count_rows
-from archspec.language.names import MODIFIER_WORDS, check_part, check_tensor
+from archspec.language.names import MODIFIER_WORDS, ROLES, check_part, check_tensor
 from archspec.language.syntax import Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
 
 
@@ -133,6 +133,11 @@ class BranchGrammar(LoopGrammar):
             if key in ("split", "axis", "heads") and isinstance(value, Scalar) and not self._names_node(value):
                 help = f"indent it as the merge itself: `- {{concat: […], {key}: {value.text}}}`"
                 raise Fault("key-unknown", f"`{key}` stands beside a merge, not among its branches", mark, help=help)
+            if key in ROLES and isinstance(value, Scalar) and self._names_node(value):
+                message = f"`{key}: {value.text}` stands among the branches, and would be one of them"
+                raise Fault(
+                    "key-unknown", message, mark, help=f"after the merge, write `- {value.text}` as the next node"
+                )
             if key == "let":
                 help = "put `- let: …` before the merge, in the same list"
                 raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)

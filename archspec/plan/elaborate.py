@@ -235,7 +235,13 @@ class _Elaborator(CallElaborator):
         wrong = list(faults(expression.value, section_schema("init"), "init", data))
         for fault in wrong:
             self.report.add(fault, frames=context.frames)
-        return {} if wrong else self.sections.initial_values(expression.value, data, self.report)
+        if wrong:
+            return {}
+        made = self.sections.initial_values(expression.value, data, self.report)
+        for layer, values in made.items():
+            for name, (mark, _) in values.items():
+                self.report.given[mark] = f"the `init` of `{layer}.{name}` at this node"
+        return made
 
     def elaborate_scope(self, node: SyntaxNode, context: Context) -> Result:
         """The body of a network, block or auxiliary classifier, which saves tensors of its own."""

@@ -186,6 +186,7 @@ CLAIMS = [
 ]
 
 
+@pytest.mark.slow
 @EVERY
 @DEPTHS
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.__name__)

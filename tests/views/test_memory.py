@@ -183,6 +183,7 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(("name", "batch"), NETWORKS)
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from contextvars import copy_context
 
-from archspec.exports.python import classes, unify
+from archspec.exports.python import classes, series, unify
 from archspec.exports.python.blocks import Blocks, WrittenClass, definition, docstring
 from archspec.exports.python.classes import Maker, Signature
 from archspec.exports.python.explain import Scope
@@ -15,6 +15,7 @@ from archspec.exports.python.flow import Writer
 from archspec.exports.python.initial import write_initial_values
 from archspec.exports.python.layout import INDENT
 from archspec.exports.python.merges import MERGES
+from archspec.exports.python.template import Template
 from archspec.exports.python.tree import Classes, Forest, source
 from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
@@ -44,10 +45,14 @@ def write(plan: Plan) -> str:
 def _written(plan: Plan) -> str:
     classes.SIGNATURES.set({})
     unify.CLASSES.set({})
+    drops = [
+        dict(one.layer.arguments).get("p") for one in plan.graph.layers if one.layer.primitive == "stochastic_depth"
+    ]
+    series.WHOLE.set(series.find_whole(one for one in drops if isinstance(one, float)))
     forest = Forest(plan.graph, classified(plan))
     name = class_name(plan)
     taken = {name, *MERGES, *_IMPORTED, *_own_layers()}
-    blocks = Blocks(forest, taken)
+    blocks = Blocks(forest, taken, "".join(re.findall(r"[A-Za-z0-9]+", plan.name)))
     root = network(name, plan, forest, blocks)
     written = [*blocks.written, root]
     needs = set().union(*(one.needs for one in written))
@@ -93,7 +98,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     return WrittenClass(name, [*lines, *definition(body, signature, scope, result)], maker.needs)
 
 
-def _rows(template: unify.Template) -> Iterable[tuple[object, ...]]:
+def _rows(template: Template) -> Iterable[tuple[object, ...]]:
     for _, row in template.slots:
         yield row
     for _, child in template.children:

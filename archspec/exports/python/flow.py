@@ -6,9 +6,9 @@ import keyword
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from archspec.exports.python.classes import MERGES, Maker, is_listed
+from archspec.exports.python.classes import Maker, is_listed
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout, statement
-from archspec.exports.python.unify import ANY, Mismatch, Template
+from archspec.exports.python.template import ANY, MERGES, Mismatch, Template
 
 _TWO = INDENT * 2
 _JOINED = {"add": "+", "subtract": "-", "multiply": "*", "matmul": "@"}
