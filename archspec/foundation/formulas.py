@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -190,8 +191,7 @@ def _compile(node: ast.AST) -> Compute:
         case ast.Name(id=name):
             return _compile_name(name)
         case ast.BinOp(left=left, op=op, right=right):
-            first, second, kind = _compile(left), _compile(right), type(op)
-            return lambda scope: _bounded(_binary(kind, first(scope), second(scope)))
+            return _compile_arithmetic(type(op), _compile(left), _compile(right))
         case ast.UnaryOp(op=op, operand=operand):
             inner = _compile(operand)
             if isinstance(op, ast.Not):
@@ -234,6 +234,18 @@ def _compile_name(name: str) -> Compute:
     return compute
 
 
+def _compile_arithmetic(op: type[ast.operator], first: Compute, second: Compute) -> Compute:
+    quick = ARITHMETIC[op] if op in (ast.Add, ast.Sub, ast.Mult) else None
+
+    def compute(scope: Mapping[str, Any]) -> Any:
+        left, right = first(scope), second(scope)
+        if quick and type(left) is int and type(right) is int and abs(value := quick(left, right)) <= MAX_INTEGER:
+            return value  # as most are
+        return _bounded(_binary(op, left, right))
+
+    return compute
+
+
 def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
     def compute(scope: Mapping[str, Any]) -> Any:
         value = parts[0](scope)
@@ -247,6 +259,10 @@ def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
 
 
 def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compute]]) -> Compute:
+    if len(steps) == 1:
+        ((only, second),) = steps
+        return lambda scope: _compare(only, first(scope), second(scope))
+
     def compute(scope: Mapping[str, Any]) -> bool:
         value = first(scope)
         for comparison, right in steps:
@@ -343,26 +359,31 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.Mod: lambda a, b: a % b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
 }
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
 
 
 def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
+    if type(left) is int and type(right) is int and op not in (ast.In, ast.NotIn):
+        return COMPARISONS[op](left, right)
+    if type(left) is str and type(right) is str:
+        spend(len(left) + len(right))
+        return COMPARISONS[op](left, right)
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))

@@ -47,15 +47,14 @@ class Conv(Called):
         channels, height, width = self.feature_map(shape)
         out = arguments["out"]
         check_groups(self.name, arguments["groups"], channels, out)
-        stride, padding = height_width(arguments["stride"]), arguments["padding"]
-        if padding == "same":
-            return out, *same.counts((height, width), stride)
+        if arguments["padding"] == "same":
+            return out, *same.counts((height, width), height_width(arguments["stride"]))
         return out, *self._windows(arguments, (height, width))
 
     def _windows(self, arguments: Arguments, size: tuple[int, int]) -> tuple[int, int]:
         kernel, stride = height_width(arguments["kernel"]), height_width(arguments["stride"])
         padding, dilation = height_width(arguments["padding"]), height_width(arguments["dilation"])
-        counts = [window_count(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True)]
+        counts = tuple(map(window_count, size, kernel, stride, padding, dilation))
         if min(counts) < 1:
             padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
             reach = show([d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)])
@@ -67,10 +66,11 @@ class Conv(Called):
     def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
         out = arguments["out"]
         weight = (out, shape[0] // arguments["groups"], *height_width(arguments["kernel"]))
-        return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
+        return {"weight": weight, "bias": (out,)} if arguments["bias"] else {"weight": weight}
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
-        return prod(output) * prod(self.parameters(arguments, shape)["weight"][1:])
+        into: int = shape[0] // arguments["groups"]
+        return prod(output) * into * prod(height_width(arguments["kernel"]))
 
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         kernel, dilation = height_width(arguments["kernel"]), height_width(arguments["dilation"])
@@ -207,6 +207,8 @@ def _padding(padding: Any) -> str | tuple[int, int]:
 
 def check_groups(name: str, groups: int, channels: int, out: int) -> None:
     """Raises `Fault` where groups do not divide the channels."""
+    if groups == 1:
+        return
     for what, count in (("input channels", channels), ("output channels", out)):
         if count % groups:
             raise Fault("input-shape", f"`groups` ({groups}) of `{name}` does not divide its {count} {what}")
