@@ -9,6 +9,8 @@ from archspec.views.drawing.scene import LANE, Box, Edge, Point, Scene
 
 BESIDE_BOX = 6.0
 """From a box to a line that passes above or below it."""
+CORNER = 10.0
+"""From a box's side to a line that enters it from above where another one does so in its middle."""
 NEAR = 3.0
 """Lines that are closer than this are taken for one."""
 TRIES = 64
@@ -74,10 +76,12 @@ class Router:
         if self.is_free(edge, (box.right, y), (lane, y)):
             return [(box.right, y)]
         border = box.bottom if way > 0 else box.y
+        places = (x, box.right - CORNER) if box.width > 4 * CORNER else (x,)
         for number in range(1, TRIES):
             y = border + way * BESIDE_BOX * number
-            if self.is_free(edge, (x, y), (lane, y)) and self.is_free(edge, (x, border), (x, y)):
-                return [(x, border), (x, y)]
+            for at in places:
+                if self.is_free(edge, (at, y), (lane, y)) and self.is_free(edge, (at, border), (at, y)):
+                    return [(at, border), (at, y)]
         return [(box.right, box.middle[1])]
 
     def is_free(self, edge: Edge, one: Point, two: Point) -> bool:
