@@ -42,7 +42,7 @@ from archspec.plan.memo import Memo
 from archspec.plan.nodes import MAX_LEVELS, MAX_NODES, Group, Layer, Node, Wire
 from archspec.plan.partial import Recorder
 from archspec.plan.sharing import Use, check_closed
-from archspec.plan.splits import axis_and_heads, part_of, parts_of
+from archspec.plan.splits import axis_and_attention, part_of, parts_of
 from archspec.plan.tensors import Tensors, WrittenSaves
 
 if TYPE_CHECKING:
@@ -367,7 +367,7 @@ class _Elaborator(CallElaborator):
             (node,) = merge.branches
             assert isinstance(node.body, For)
             entries = self.passes(node.body, context)
-        axis, heads = axis_and_heads(merge, self.binder, context)
+        axis, attention = axis_and_attention(merge, self.binder, context)
         split = parts_of(merge, len(entries), axis, self.binder, context)
         if split and context.shape is not None:
             parts = [part_of(context.shape, axis, size) for size in split]
@@ -391,7 +391,7 @@ class _Elaborator(CallElaborator):
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
         keys, marks, nodes = map(list, zip(*branches, strict=True))
         shapes = [node.output for node in nodes]
-        output = merges.output(merge.kind, shapes, axis, heads)
+        output = merges.output(merge.kind, shapes, axis, attention)
         if output is None:
             empty = [not split and _is_empty(node) for node in nodes]
             fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis)
@@ -400,7 +400,7 @@ class _Elaborator(CallElaborator):
                 fault.help = f"{moved}; {fault.help}" if fault.help else moved
             raise fault
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
-        return replace(group, looped=merge.looped, split=split, axis=axis, heads=heads)
+        return replace(group, looped=merge.looped, split=split, axis=axis, attention=attention)
 
     def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""
