@@ -10,6 +10,7 @@ import ast
 import math
 import operator
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -143,23 +144,49 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
                 for c in ast.iter_child_nodes(node)
                 if not isinstance(c, (ast.operator, ast.unaryop, ast.boolop, ast.expr_context))
             ]
+        case ast.ListComp(
+            elt=element, generators=[ast.comprehension(target=ast.Name(id=bound), iter=whole, ifs=tests)]
+        ) if _is_simple(node):
+            inner: set[str] = set()
+            size = 1 + sum(_check(one, text, inner, depth + 1) for one in (element, *tests))
+            if bound in CONSTANTS or bound in FUNCTIONS:
+                kind = "constant" if bound in CONSTANTS else "function"
+                raise Fault(
+                    "formula-syntax", f"{_shown(text)}: `{bound}` is a {kind} of formulas, and no name of items"
+                )
+            names |= inner - {bound}
+            return size + _check(whole, text, names, depth + 1)
         case ast.Compare(ops=operators) if all(type(op) in COMPARISONS for op in operators):
             children = [node.left, *node.comparators]
         case ast.Call():
             help = f"the functions are {join_words(FUNCTIONS)}"
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
-            cure = "write a list, `[…]`" if isinstance(node, ast.Tuple) else None
+            cure = _CURES.get(type(node))
             raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have", help=cure)
     return 1 + sum(_check(child, text, names, depth + 1) for child in children)
+
+
+_CURES: dict[type[ast.AST], str] = {
+    ast.Tuple: "write a list, `[…]`",
+    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
+    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
+}
+
+
+def _is_simple(node: ast.ListComp) -> bool:
+    """Whether it goes through one list, once."""
+    (first,) = node.generators
+    parts = [one for part in (node.elt, *first.ifs) for one in ast.walk(part)]
+    return len(first.ifs) <= 1 and not first.is_async and not any(isinstance(one, ast.ListComp) for one in parts)
 
 
 def _kind(node: ast.AST) -> str:
     known = {
         ast.Attribute: "an attribute (`.`)",
         ast.Lambda: "a function definition",
-        ast.ListComp: "a comprehension",
-        ast.GeneratorExp: "a comprehension",
+        ast.ListComp: "a comprehension of another form",
+        ast.GeneratorExp: "a comprehension without brackets",
         ast.Dict: "a mapping",
         ast.Set: "a set",
         ast.Tuple: "a tuple",
@@ -209,6 +236,10 @@ def _compile(node: ast.AST) -> Compute:
         case ast.List(elts=elements):
             items = [_compile(element) for element in elements]
             return lambda scope: _bounded([item(scope) for item in items])
+        case ast.ListComp(elt=element, generators=[ast.comprehension(target=ast.Name(id=name), iter=items, ifs=ifs)]):
+            size = sum(1 for part in (element, *ifs) for _ in ast.walk(part))
+            tests = [_compile(one) for one in ifs]
+            return _compile_comprehension(name, _compile(items), _compile(element), tests, size)
         case ast.Subscript(value=value, slice=ast.Slice() as cut):
             whole = _compile(value)
             bounds = [_compile(one) if one else None for one in (cut.lower, cut.upper, cut.step)]
@@ -277,6 +308,24 @@ def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compu
 
 def _compile_choice(test: Compute, body: Compute, orelse: Compute) -> Compute:
     return lambda scope: body(scope) if _truth(test(scope)) else orelse(scope)
+
+
+def _compile_comprehension(name: str, whole: Compute, element: Compute, tests: list[Compute], size: int) -> Compute:
+    def compute(scope: Mapping[str, Any]) -> Any:
+        if name in scope:
+            raise _fail(f"`{name}` is a variable already", "give the items another name: nothing is hidden")
+        items = whole(scope)
+        if not isinstance(items, list):
+            raise _fail(f"a list is needed behind `in`, not {describe(items)}")
+        found = []
+        for item in items:
+            spend(size)
+            inner = ChainMap({name: item}, scope)  # type: ignore[arg-type]  # the first alone is ever written to
+            if all(_truth(test(inner)) for test in tests):
+                found.append(element(inner))
+        return _bounded(found)
+
+    return compute
 
 
 def _truth(value: Any) -> bool:

@@ -24,7 +24,7 @@ from archspec.spec import from_dict
 # Where we are stricter than torch on purpose: it takes any rank, treating a sample's axes as something else
 RANK = "but its input is"
 STRICTER = {
-    "branch_mean": "needs channels first",
+    **dict.fromkeys(("branch_mean", "weighted_mean"), "needs channels first"),
     "group_norm": "would normalise single values",  # torch refuses them for a batch of one alone
     "channel_slice": "is not within its",  # torch gives an empty tensor
     # torch gives an empty tensor

@@ -35,6 +35,7 @@ _FAMILIES = {
     "padding": "resampling",
     "positions": "attention",
     "recurrent": "linear",
+    "weighted_mean": "structure",
     "axes": "structure",
     "elementwise": "structure",
     "regularization": "structure",
