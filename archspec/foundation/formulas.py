@@ -107,9 +107,29 @@ def _shown(text: str) -> str:
 
 
 def _quote_hint(text: str) -> str | None:
+    for sign, cure in _SIGNS.items():
+        if sign in text:
+            return cure
     if any(text.count(a) > text.count(b) for a, b in ("()", "[]")):
         return "inside `{…}` and `[…]`, a formula with a comma or bracket needs quotes"
     return None
+
+
+_OF_TEXTS = "a name is made of texts: `'block' + str(index)`"
+_CHOICE = "a choice is `a if condition else b`"
+_SIGNS = {"&&": "write `and`", "||": "write `or`", "!": "write `not`, or `!=`", "?": _CHOICE, " then ": _CHOICE}
+"""What other languages write, and what is written here."""
+_CURES: dict[type[ast.AST], str] = {
+    ast.Tuple: "write a list, `[…]`",
+    ast.JoinedStr: _OF_TEXTS,
+    ast.Is: "write `==`",
+    ast.IsNot: "write `!=`",
+    ast.BitXor: "a power is `x ** 2`",
+    ast.BitAnd: "write `and`",
+    ast.BitOr: "write `or`",
+    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
+    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
+}
 
 
 def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
@@ -119,7 +139,8 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
     match node:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
-                hint = did_you_mean(name, FUNCTIONS) or f"the functions are {join_words(FUNCTIONS)}"
+                hint = "a root is `x ** 0.5`" if name == "sqrt" else did_you_mean(name, FUNCTIONS)
+                hint = hint or f"the functions are {join_words(FUNCTIONS)}"
                 raise Fault(
                     "formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint
                 )
@@ -160,18 +181,14 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
             children = [node.left, *node.comparators]
         case ast.Call():
             help = f"the functions are {join_words(FUNCTIONS)}"
+            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
+                help = _OF_TEXTS
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
-            cure = _CURES.get(type(node))
+            kinds = [node, *getattr(node, "ops", ()), getattr(node, "op", None)]
+            cure = next((_CURES[type(one)] for one in kinds if type(one) in _CURES), None)
             raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have", help=cure)
     return 1 + sum(_check(child, text, names, depth + 1) for child in children)
-
-
-_CURES: dict[type[ast.AST], str] = {
-    ast.Tuple: "write a list, `[…]`",
-    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
-    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
-}
 
 
 def _is_simple(node: ast.ListComp) -> bool:
@@ -389,8 +406,10 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
         return left * right
     if op is ast.Add and any(isinstance(one, str) for one in (left, right)):
         wrong = right if isinstance(left, str) else left
-        help = "a name is made of texts: `'block' + str(index)`" if _is_integer(wrong) else None
+        help = _OF_TEXTS if _is_integer(wrong) else None
         raise _fail(f"a text and {_kind_of(wrong)} cannot be added", help)
+    if isinstance(left, str):
+        raise _fail(f"a number is needed, not {describe(left)}", _OF_TEXTS if op in (ast.Mod, ast.Mult) else None)
     left, right = _number(left), _number(right)
     try:
         if op is ast.Pow:

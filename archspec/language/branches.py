@@ -28,6 +28,10 @@ class BranchGrammar(LoopGrammar):
         """Whether a mapping as a body is one node."""
 
     @abstractmethod
+    def _is_node_word(self, word: str) -> bool:
+        """Whether a key stands for a layer, block or role, or is a word of the language."""
+
+    @abstractmethod
     def _names_node(self, value: Scalar) -> bool:
         """Whether a value is the name of a layer or block, or a formula."""
 
@@ -120,7 +124,7 @@ class BranchGrammar(LoopGrammar):
         if branch and (isinstance(branch.body, For) or branch.repeat):
             notes = ["a loop makes no branches: its passes follow one another"]
             written = f"`{node_word}: {{for: {{kernel: [1, 3, 5]}}, body: […]}}`"
-            help = f"for a branch of each pass, write {written}, without `- `"
+            help = f"for a branch of each pass, write {written}: `for` and `body` right below `{node_word}`"
         return Fault(
             "branch-missing", f"`{node_word}` has one branch, and joins two or more", mark, notes=notes, help=help
         )
@@ -128,8 +132,10 @@ class BranchGrammar(LoopGrammar):
     def _list_branches(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
         for key, (mark, value) in mapping.entries.items():
             signature = self.vocabulary.signature(key)
+            others = [one for one in mapping.entries if one != key and not self._is_node_word(one)]
             needy = signature is not None and any(argument.required for argument in signature.arguments)
-            if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
+            named = needy or signature is None or bool(others)
+            if named and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
             if (
@@ -147,7 +153,8 @@ class BranchGrammar(LoopGrammar):
             if key == "let":
                 help = "put `- let: …` before the merge, in the same list"
                 raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
-            if self._reads_as_layer(key, value):
+            as_branch = bool(others) and isinstance(value, Scalar) and isinstance(value.value, str)
+            if self._reads_as_layer(key, value) and not as_branch:
                 raise Fault(
                     "mapping-for-list",
                     f"a mapping names the branches of a merge, but `{key}` is a layer",
