@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -190,12 +191,11 @@ def _compile(node: ast.AST) -> Compute:
         case ast.Name(id=name):
             return _compile_name(name)
         case ast.BinOp(left=left, op=op, right=right):
-            first, second, kind = _compile(left), _compile(right), type(op)
-            return lambda scope: _bounded(_binary(kind, first(scope), second(scope)))
+            return _compile_arithmetic(type(op), _compile(left), _compile(right))
         case ast.UnaryOp(op=op, operand=operand):
             inner = _compile(operand)
             if isinstance(op, ast.Not):
-                return lambda scope: not inner(scope)
+                return lambda scope: not _truth(inner(scope))
             if isinstance(op, ast.USub):
                 return lambda scope: -_number(inner(scope))
             return lambda scope: _number(inner(scope))
@@ -234,11 +234,23 @@ def _compile_name(name: str) -> Compute:
     return compute
 
 
+def _compile_arithmetic(op: type[ast.operator], first: Compute, second: Compute) -> Compute:
+    quick = ARITHMETIC[op] if op in (ast.Add, ast.Sub, ast.Mult) else None
+
+    def compute(scope: Mapping[str, Any]) -> Any:
+        left, right = first(scope), second(scope)
+        if quick and type(left) is int and type(right) is int and abs(value := quick(left, right)) <= MAX_INTEGER:
+            return value  # as most are
+        return _bounded(_binary(op, left, right))
+
+    return compute
+
+
 def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
     def compute(scope: Mapping[str, Any]) -> Any:
         value = parts[0](scope)
         for other in parts[1:]:
-            if bool(value) is is_or:
+            if _truth(value) is is_or:
                 return value
             value = other(scope)
         return value
@@ -247,6 +259,10 @@ def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
 
 
 def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compute]]) -> Compute:
+    if len(steps) == 1:
+        ((only, second),) = steps
+        return lambda scope: _compare(only, first(scope), second(scope))
+
     def compute(scope: Mapping[str, Any]) -> bool:
         value = first(scope)
         for comparison, right in steps:
@@ -260,13 +276,22 @@ def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compu
 
 
 def _compile_choice(test: Compute, body: Compute, orelse: Compute) -> Compute:
-    def compute(scope: Mapping[str, Any]) -> Any:
-        condition = test(scope)
-        if condition == "none":
-            raise _fail("the text 'none' is a condition, and counts as true", "for no value, write `null` in YAML")
-        return body(scope) if condition else orelse(scope)
+    return lambda scope: body(scope) if _truth(test(scope)) else orelse(scope)
 
-    return compute
+
+def _truth(value: Any) -> bool:
+    """Whether a condition holds. Raises `Fault` for a text that reads as something else than the true that it is."""
+    if isinstance(value, str):
+        for words, help in ((_NOTHING, _FOR_NOTHING), (_BOOLEANS, _FOR_BOOLEAN)):
+            if value.lower() in words:
+                raise _fail(f"the text {value!r} is a condition, and counts as true", help)
+    return bool(value)
+
+
+_NOTHING = ("none", "null", "~")
+_BOOLEANS = ("true", "false", "yes", "no", "on", "off")
+_FOR_NOTHING = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+_FOR_BOOLEAN = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
 
 
 def _bounded(value: Any) -> Any:
@@ -334,26 +359,31 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.Mod: lambda a, b: a % b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
 }
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
 
 
 def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
+    if type(left) is int and type(right) is int and op not in (ast.In, ast.NotIn):
+        return COMPARISONS[op](left, right)
+    if type(left) is str and type(right) is str:
+        spend(len(left) + len(right))
+        return COMPARISONS[op](left, right)
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))
@@ -375,11 +405,9 @@ def _refuse_unequal(left: Any, right: Any) -> None:
         return
     word = text.lower()
     if other is None:
-        wrong = word in ("none", "null", "~")
-        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+        wrong, help = word in _NOTHING, _FOR_NOTHING
     elif isinstance(other, bool):
-        wrong = word in ("true", "false", "yes", "no", "on", "off")
-        help = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
+        wrong, help = word in _BOOLEANS, _FOR_BOOLEAN
     else:
         wrong = _is_number(word)
         help = f"without quotes, {text} is a number"

@@ -67,6 +67,8 @@ class Block:
     """The tensors that it takes by name."""
     outputs: tuple[tuple[str, Mark], ...] = ()
     """The tensors that it gives by name."""
+    names: dict[str, Mark] = field(default_factory=dict, repr=False)
+    """Where its arguments and the values of its `let` stand."""
     body_value: Value | None = field(default=None, repr=False)
 
     def parse(self, vocabulary: Signatures, report: Report) -> SyntaxNode | None:
@@ -74,7 +76,13 @@ class Block:
         if self.body_value is None:
             return None
         grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let, *self.invalid], report, self.name)
-        return grammar.parse("", self.body_value.mark, self.body_value)
+        body = grammar.parse("", self.body_value.mark, self.body_value)
+        read = grammar.used.union(*(one.names for one in (*self.defaults.values(), *self.let.values())))
+        for name, mark in self.names.items():
+            if name not in read:
+                kind = "value" if name in self.let else "argument"
+                report.note(f"nothing depends on the {kind} `{name}` of the block `{self.name}`", mark)
+        return body
 
 
 def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
@@ -127,6 +135,7 @@ def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
         defaults=defaults,
         let=let,
         invalid=frozenset(invalid),
+        names={key: at for one in (args, section) if isinstance(one, Mapping) for key, (at, _) in one.entries.items()},
         body_value=value.get("body"),
     )
 

@@ -11,7 +11,7 @@ from archspec.foundation.arguments import NODE, Signature, fault_in, is_node
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.source import Mapping, Scalar, Value
 from archspec.language.foreign import argument_hint, layer_hint, value_hint
-from archspec.language.names import INCOMING, LOOP, NODE_WORDS, ROLES
+from archspec.language.names import INCOMING, LOOP, MODIFIERS, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 
 
@@ -38,6 +38,8 @@ class CallGrammar(ABC):
         self.columns: set[str] = set()
         """Those of the loops around."""
         self.unnamed_rows = False  # within a loop over `rows` whose columns have no names
+        self.reads: list[frozenset[str]] = []
+        """The names that formulas read, in the order in which they stand."""
 
     @abstractmethod
     def _parse_node(self, key: str, value: Value) -> SyntaxNode:
@@ -59,18 +61,30 @@ class CallGrammar(ABC):
             self.columns -= hiding
 
     @contextmanager
-    def _values_of_let(self) -> Iterator[set[str]]:
-        """Within it, formulas see the names that are added to the set, as long as they are made visible too."""
-        new: set[str] = set()
+    def _values_of_let(self) -> Iterator[dict[str, Mark]]:
+        """Within it, formulas see the names that are added, as long as they are made visible too."""
+        new: dict[str, Mark] = {}
+        before = len(self.reads)
         try:
             yield new
         finally:
-            self.visible -= new
+            self.visible -= new.keys()
+            if new:
+                self._note_unread(new, before, "the value `{}`, which `let` gives")
+
+    def _note_unread(self, names: dict[str, Mark], before: int, what: str) -> None:
+        """Note the names that no formula has read since there were `before` of them."""
+        read = frozenset().union(*self.reads[before:])
+        for name, mark in names.items():
+            if name not in read:
+                self.report.note(f"nothing depends on {what.format(name)}", mark)
 
     def _parse_expression(self, value: Value) -> Expression:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
         made = parse_expression(value)
         self.used |= made.names - self.columns
+        if made.names:
+            self.reads.append(made.names)
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
             hint = did_you_mean(name, known)
@@ -117,6 +131,8 @@ class CallGrammar(ABC):
             arguments = self._parse_arguments(value)
             for name, fault in signature.check_names(list(arguments)).items():
                 fault.help = argument_hint(name, list(signature.by_name)) or fault.help
+                if name in MODIFIERS:
+                    fault.help = f"`{name}` stands beside `{node_word}`, in the same column, not among its arguments"
                 self.report.add(fault, arguments[name].mark)
             for name, given in arguments.items():
                 if name in signature.by_name:

@@ -93,7 +93,7 @@ class Grammar(BranchGrammar):
                 )
             )
             return make_invalid(mapping.mark, mapping)
-        if fault := self._find_mistyped(mapping):
+        if fault := self._find_mistyped(mapping) or _find_branch(mapping):
             self.report.add(fault)
             return make_invalid(mapping.mark, mapping)
         with self._values_of_let() as new:
@@ -162,7 +162,7 @@ class Grammar(BranchGrammar):
         branches = branches or (isinstance(value, List) and any(isinstance(v, List) for v in value.items))
         words = (*self.vocabulary.words(), *NODE_WORDS)
         near = did_you_mean(name, words, cutoff=0.8) if not name[-1].isdigit() else None
-        if not near and not branches:
+        if not near and (not branches or (isinstance(value, Mapping) and self._explains_itself(value))):
             return None
         known = (
             near
@@ -170,6 +170,11 @@ class Grammar(BranchGrammar):
             or f"a merge is one of {join_words(MERGES)}; a part that stands alone needs no name"
         )
         return Fault("name-unknown", f"there is no merge or layer `{name}`", mark, help=known)
+
+    def _explains_itself(self, mapping: Mapping) -> bool:
+        """Whether what is wrong with a mapping of parts is said where it is parsed."""
+        layers = any(self._reads_as_layer(key, value) for key, (_, value) in mapping.entries.items())
+        return layers or _find_branch(mapping) is not None
 
     def _reads_as_branches(self, mapping: Mapping) -> bool:
         plain = not any(_is_quantity(inner) for _, inner in mapping.entries.values())
@@ -185,6 +190,10 @@ class Grammar(BranchGrammar):
         nodes = []
         with self._values_of_let() as new:
             for index, value in enumerate(values):
+                if len(values) > 1 and _is_empty(value):
+                    message = "an empty list among nodes changes nothing, and nodes follow one another"
+                    help = "for branches, name the merge above them: `- add:`; or leave the empty list out"
+                    self.report.add(Fault("node-form", message, value.mark, help=help))
                 if isinstance(value, Mapping) and list(value.entries) == ["let"]:
                     nodes.append(self._let_node(str(index), *value.entries["let"], new))
                 else:
@@ -193,7 +202,7 @@ class Grammar(BranchGrammar):
             self.report.add(_explain_let(nodes[-1].mark))
         return self._drop_repeated(nodes)
 
-    def _let_node(self, key: str, mark: Mark, value: Value, new: set[str]) -> SyntaxNode:
+    def _let_node(self, key: str, mark: Mark, value: Value, new: dict[str, Mark]) -> SyntaxNode:
         try:
             let, names = self._parse_let(value)
         except Fault as fault:
@@ -427,11 +436,13 @@ class Grammar(BranchGrammar):
         before = self.report.count
         columns, table = self._parse_rows(value)
         failed = self.report.count > before
+        read = len(self.reads)
         with self._loop(True, [*columns, *(table.names if table else ())]), self._values_of_let() as new:
             let = mapping.get("let")
             values = self._let_node("", let.mark, let, new).body if let else None
             around, self.unnamed_rows = self.unnamed_rows, table is None and "rows" in columns
             passed = self.parse("", body.mark, body)
+            self._note_unread_columns(value, read)
             self.unnamed_rows = around
             if isinstance(values, Let):
                 passed = SyntaxNode("", passed.mark, Let(passed.body.mark, values.values, passed))
@@ -500,6 +511,29 @@ class Grammar(BranchGrammar):
 _AUX = tuple(AUX_KEYS)
 WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of an auxiliary classifier's loss may be."""
+
+
+def _find_branch(mapping: Mapping) -> Fault | None:
+    """The fault of named parts one of which can only be meant as a branch: it is empty, or named as a way around."""
+    parts = {key: entry for key, entry in mapping.entries.items() if key != "let"}
+    for name, (mark, value) in parts.items() if len(parts) > 1 else ():
+        empty = _is_empty(value)
+        around = name in _AROUND and len(parts) == 2 and not make_invalid(mark, value).tensors
+        if empty or around:
+            what = f"the part `{name}` is empty" if empty else f"`{name}` names a part"
+            written = ", ".join(f"{key}: {'[]' if key == name and empty else '…'}" for key in list(parts)[:3])
+            help = f"for branches, name the merge: `add: {{{written}}}`; "
+            help += "or leave the part out" if empty else "or give the part another name"
+            return Fault("node-form", f"{what}, and parts follow one another", mark, help=help)
+    return None
+
+
+def _is_empty(value: Value) -> bool:
+    """Whether a file leaves a list empty; `--set` does so to take a part out."""
+    return isinstance(value, List) and not value.items and not value.mark.text.name.startswith("--set")
+
+
+_AROUND = ("shortcut", "skip", "identity", "bypass")
 
 
 def _explain_body(mapping: Mapping) -> Fault:

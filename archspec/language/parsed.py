@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
 from archspec.foundation.schemas import is_as_written
-from archspec.foundation.source import Mapping, Value, plain
+from archspec.foundation.source import Mapping, Scalar, Value, plain
 from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schema
 from archspec.language.grammar import Grammar
@@ -96,6 +96,9 @@ def _parse_roles(section: Value | None, grammar: Grammar, report: Report) -> dic
         value = section.get(name) if isinstance(section, Mapping) else None
         if value is None:
             continue
+        if isinstance(value, Scalar) and value.value is None and not value.text:
+            help = f"indent what `{name}` stands for, or write `{name}: none` for no layer"
+            report.add(Fault("node-form", f"`{name}` is left empty", value.mark, help=help))
         if plain(value) in (None, "none"):
             roles[name] = None
             continue

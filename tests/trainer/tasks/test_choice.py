@@ -13,8 +13,8 @@ import pytest
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer import tasks
+from trainer.runs.identity import fingerprint
 from trainer.runs.job import prepare
-from trainer.session import fingerprint
 
 SPEC = {
     "archspec": 1,
