@@ -24,7 +24,7 @@ def command(word: str, spec: str | None) -> None:
 
 def _explain(word: str) -> list[str]:
     """Each meaning of a word. Raises `UsageError` where it has none."""
-    from archspec.language.glossary import meanings, words
+    from archspec.language.glossary import LOSS, meanings, words
     from archspec.language.vocabulary import Vocabulary
     from archspec.plugins import load_installed
 
@@ -38,7 +38,9 @@ def _explain(word: str) -> list[str]:
     found = [] if layer is None else [_primitive(layer) if isinstance(layer, Primitive) else _block(layer)]
     from archspec.commands import _explain_training as training
 
-    trained = training.meanings(word) if layer is None else []  # no layer has the name of any
+    # of the words that have other meanings, losses alone may have one there
+    asked = layer is None and all(one.kind == LOSS for one in others)
+    trained = training.meanings(word) if asked else []
     found += [_format_meaning(one) for one in (*map(training.with_tasks, others), *trained)]
     if not found:
         hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words(), *training.words()]))
