@@ -128,11 +128,12 @@ class BranchGrammar(LoopGrammar):
         )
 
     def _list_branches(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
+        plain = {key for key in mapping.entries if not self._is_node_word(key)}
         for key, (mark, value) in mapping.entries.items():
             signature = self.vocabulary.signature(key)
-            others = [one for one in mapping.entries if one != key and not self._is_node_word(one)]
+            others = len(plain) > (key in plain)
             needy = signature is not None and any(argument.required for argument in signature.arguments)
-            named = needy or signature is None or bool(others)
+            named = needy or signature is None or others
             if named and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
@@ -147,7 +148,7 @@ class BranchGrammar(LoopGrammar):
             if key == "let":
                 help = "put `- let: …` before the merge, in the same list"
                 raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
-            as_branch = bool(others) and isinstance(value, Scalar) and isinstance(value.value, str)
+            as_branch = others and isinstance(value, Scalar) and isinstance(value.value, str)
             if self._reads_as_layer(key, value) and not as_branch:
                 raise Fault(
                     "mapping-for-list",

@@ -183,7 +183,7 @@ class Grammar(BranchGrammar):
         """The fault of arguments that stand beside their layer, not below it."""
         for name, (_, value) in mapping.entries.items():
             signature = self.vocabulary.signature(name) if is_left_empty(value) else None
-            given = [key for key in mapping.entries if signature and key in signature.by_name]
+            given = [key for key in mapping.entries if key in signature.by_name] if signature else []
             if given and not self._is_node_word(given[0]):
                 help = f"indent the arguments of `{name}`, or write `{name}: {{{given[0]}: …}}`"
                 message = f"`{given[0]}` stands beside `{name}`, not below it"
