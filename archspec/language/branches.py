@@ -104,6 +104,8 @@ class BranchGrammar(LoopGrammar):
         if not entries:
             raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
         branches = [self._parse_branch(*entry) for entry in entries]
+        if len(branches) > 1 and not is_split and isinstance(value, List):
+            self._note_loops(node_word, value)
         single = len(branches) == 1 and branches[0].when is None
         if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
@@ -112,6 +114,15 @@ class BranchGrammar(LoopGrammar):
             message = f"`{node_word}` joins the same tensor twice"
             self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
         return self._drop_repeated(branches)
+
+    def _note_loops(self, node_word: str, value: List) -> None:
+        """Note loops that stand among branches, and may be meant to make a branch of each pass."""
+        for item in value.items:
+            if isinstance(item, Mapping) and "for" in item.entries:
+                message = "this loop is one branch, in which its passes follow one another, as in "
+                message += "`- [{for: …, body: …}]`; "
+                message += f"`- {node_word}: {{for: …, body: …}}` makes a branch of each pass"
+                self.report.note(message, item.mark)
 
     def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
         """The fault of a merge whose one branch has nothing to be joined with."""
