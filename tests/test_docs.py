@@ -331,6 +331,7 @@ def test_an_example_of_a_space_is_one_of_resnet(fence: Fence) -> None:
     assert isinstance(read_space(content, dict(load("imagenet/resnet").plan.vars)), Space)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("one", CHECKED, ids=lambda one: f"{one.fence.id} {one.command}")
 def test_a_command_prints_what_is_shown(one: Shown, tmp_path: Path) -> None:
     assert run_beside_named_files(one.fence, tmp_path, "-m", "archspec", *shlex.split(one.command)[1:]) == one.output

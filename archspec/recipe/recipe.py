@@ -556,7 +556,16 @@ class Recipe:
         _Key("`32-true`, or for faster training with less memory `bf16-mixed`, or `16-mixed`, which needs a GPU"),
     ] = "32-true"
     compile: Annotated[bool, _Key("whether `torch.compile` makes the network faster")] = False
-    channels_last: Annotated[bool, _Key("whether images and weights lie in memory with their channels last")] = False
+    channels_last: Annotated[
+        bool | Literal["auto"],
+        _Key(
+            "whether images and weights lie in memory with their channels last; `auto`: where that is faster",
+            either(choice("auto"), boolean()),
+        ),
+    ] = "auto"
+    exact: Annotated[
+        bool, _Key("whether results on a CPU are bitwise those of a plain torch loop: `auto` changes no rounding")
+    ] = False
     columns: Columns = _NO_COLUMNS
     """What `data` says of the columns of a table, beside the name."""
 
@@ -608,7 +617,10 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize", "outputs")
+_LATER = (
+    *("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize", "outputs"),
+    "exact",
+)
 """Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
 default."""
 
@@ -663,6 +675,19 @@ SCHEMA: Schema = (
                         for key, value in (("partial", True), ("adapt", True), ("normalize", "weights"))
                     }
                     | {"resize": refuse(_NAMED_WEIGHTS, "key-unknown", "has no meaning without `weights`")}
+                },
+            },
+            {
+                "if": {"required": ["exact"], "properties": {"exact": {"const": True}}},
+                "then": {
+                    "properties": {
+                        key: refuse(
+                            {"const": True},
+                            "key-unknown",
+                            "rounds otherwise, which `exact` excludes: leave one of them out",
+                        )
+                        for key in ("compile", "channels_last")
+                    }
                 },
             },
         ]

@@ -112,6 +112,7 @@ def test_torchinfos_table_is_of_the_real_module(run: Callable) -> None:
     assert any("Concat (0)" in line for line in table)
 
 
+@pytest.mark.slow
 def test_summary_fails_loudly_if_it_disagrees_with_the_plan(tmp_path: Path) -> None:
     """The plan is given a wrong count: the command must not print a table beside it."""
     code = """

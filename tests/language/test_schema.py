@@ -159,6 +159,7 @@ BEYOND = {
 }
 
 
+@pytest.mark.slow
 def test_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(spec_schema())
 

@@ -103,11 +103,28 @@ def test_it_answers_by_checking(client: Client) -> None:
             }
         ],
         "notes": [],
+        "yaml": True,
         "hints": {"4": "3×8×8 → ?", "5": "? → ?", "6": "? → ?"},
         "variants": [],
         "title": None,
         "totals": None,
     }
+
+
+def test_it_explains_offers_and_outlines(client: Client) -> None:
+    kernel = {"ask": "hover", "text": SPEC, "line": 4, "column": 22}
+    said = "**kernel**, an argument of `conv`: window size; an integer ≥ 1 or a list of 2 such; required\n\nhere: 3×8×8 → 4×6×6,"
+    assert client.within("POST", "ask", kernel)[1]["text"].startswith(said)
+    typed = SPEC.replace("kernel: 3}", "pad")  # is no YAML
+    wanted = {"ask": "complete", "text": typed, "line": 4, "column": 23, "sound": SPEC}
+    words = client.within("POST", "ask", wanted)[1]["words"]
+    assert [one["word"] for one in words] == ["out", "kernel", "stride", "padding", "dilation", "groups", "bias"]
+    assert words[5] == {"word": "groups", "kind": "argument", "doc": words[5]["doc"]}
+    symbols = client.within("POST", "ask", {"ask": "outline", "text": SPEC})[1]["symbols"]
+    assert [(one["name"], one["line"]) for one in symbols] == [("archspec", 1), ("input", 2), ("network", 3)]
+    for place in ({}, {"line": -1, "column": "x"}, {"line": 10**9, "column": 3}):  # of nothing
+        status, found = client.within("POST", "ask", {"ask": "hover", "text": "", **place})
+        assert (status, found) == (200, {"text": None})
 
 
 def test_it_saves_and_refuses_where_the_file_has_changed(client: Client, file: Path) -> None:
@@ -146,7 +163,9 @@ def test_a_page_without_a_file_saves_nothing(tmp_path: Path) -> None:
 
 
 def test_serve_prints_its_address_and_ends_by_an_interrupt(file: Path) -> None:
-    command = [sys.executable, "-m", "archspec", "serve", str(file)]
+    # a process that a script started in the background is born with the signal ignored
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from archspec.cli import main"
+    command = [sys.executable, "-c", f"{begin}; main()", "serve", str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
@@ -157,7 +176,10 @@ def test_serve_prints_its_address_and_ends_by_an_interrupt(file: Path) -> None:
         assert json.loads(connection.getresponse().read())["text"] == SPEC
         connection.close()
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30) == ("", "\n")
+        try:
+            assert process.communicate(timeout=30) == ("", "\n")
+        finally:
+            process.kill()
         assert process.returncode == 0
 
 
