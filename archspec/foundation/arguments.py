@@ -235,6 +235,7 @@ class Signature:
             if argument.name in values and not argument.fits(values[argument.name]):
                 fault = fault_in(values[argument.name], argument.schema, f"`{argument.name}` of `{self.owner}`")
                 if fault:
+                    fault.help = fault.help or argument.cure or None
                     return argument.name, fault
         return None
 

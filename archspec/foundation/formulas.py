@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import warnings
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
@@ -106,9 +107,29 @@ def _shown(text: str) -> str:
 
 
 def _quote_hint(text: str) -> str | None:
+    for sign, cure in _SIGNS.items():
+        if sign in text:
+            return cure
     if any(text.count(a) > text.count(b) for a, b in ("()", "[]")):
         return "inside `{…}` and `[…]`, a formula with a comma or bracket needs quotes"
     return None
+
+
+_OF_TEXTS = "a name is made of texts: `'block' + str(index)`"
+_CHOICE = "a choice is `a if condition else b`"
+_SIGNS = {"&&": "write `and`", "||": "write `or`", "!": "write `not`, or `!=`", "?": _CHOICE, " then ": _CHOICE}
+"""What other languages write, and what is written here."""
+_CURES: dict[type[ast.AST], str] = {
+    ast.Tuple: "write a list, `[…]`",
+    ast.JoinedStr: _OF_TEXTS,
+    ast.Is: "write `==`",
+    ast.IsNot: "write `!=`",
+    ast.BitXor: "a power is `x ** 2`",
+    ast.BitAnd: "write `and`",
+    ast.BitOr: "write `or`",
+    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
+    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
+}
 
 
 def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
@@ -118,7 +139,8 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
     match node:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
-                hint = did_you_mean(name, FUNCTIONS) or f"the functions are {join_words(FUNCTIONS)}"
+                hint = "a root is `x ** 0.5`" if name == "sqrt" else did_you_mean(name, FUNCTIONS)
+                hint = hint or f"the functions are {join_words(FUNCTIONS)}"
                 raise Fault(
                     "formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint
                 )
@@ -159,18 +181,14 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
             children = [node.left, *node.comparators]
         case ast.Call():
             help = f"the functions are {join_words(FUNCTIONS)}"
+            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
+                help = _OF_TEXTS
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
-            cure = _CURES.get(type(node))
+            kinds = [node, *getattr(node, "ops", ()), getattr(node, "op", None)]
+            cure = next((_CURES[type(one)] for one in kinds if type(one) in _CURES), None)
             raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have", help=cure)
     return 1 + sum(_check(child, text, names, depth + 1) for child in children)
-
-
-_CURES: dict[type[ast.AST], str] = {
-    ast.Tuple: "write a list, `[…]`",
-    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
-    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
-}
 
 
 def _is_simple(node: ast.ListComp) -> bool:
@@ -217,8 +235,7 @@ def _compile(node: ast.AST) -> Compute:
         case ast.Name(id=name):
             return _compile_name(name)
         case ast.BinOp(left=left, op=op, right=right):
-            first, second, kind = _compile(left), _compile(right), type(op)
-            return lambda scope: _bounded(_binary(kind, first(scope), second(scope)))
+            return _compile_arithmetic(type(op), _compile(left), _compile(right))
         case ast.UnaryOp(op=op, operand=operand):
             inner = _compile(operand)
             if isinstance(op, ast.Not):
@@ -265,6 +282,18 @@ def _compile_name(name: str) -> Compute:
     return compute
 
 
+def _compile_arithmetic(op: type[ast.operator], first: Compute, second: Compute) -> Compute:
+    quick = ARITHMETIC[op] if op in (ast.Add, ast.Sub, ast.Mult) else None
+
+    def compute(scope: Mapping[str, Any]) -> Any:
+        left, right = first(scope), second(scope)
+        if quick and type(left) is int and type(right) is int and abs(value := quick(left, right)) <= MAX_INTEGER:
+            return value  # as most are
+        return _bounded(_binary(op, left, right))
+
+    return compute
+
+
 def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
     def compute(scope: Mapping[str, Any]) -> Any:
         value = parts[0](scope)
@@ -278,6 +307,10 @@ def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
 
 
 def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compute]]) -> Compute:
+    if len(steps) == 1:
+        ((only, second),) = steps
+        return lambda scope: _compare(only, first(scope), second(scope))
+
     def compute(scope: Mapping[str, Any]) -> bool:
         value = first(scope)
         for comparison, right in steps:
@@ -373,8 +406,10 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
         return left * right
     if op is ast.Add and any(isinstance(one, str) for one in (left, right)):
         wrong = right if isinstance(left, str) else left
-        help = "a name is made of texts: `'block' + str(index)`" if _is_integer(wrong) else None
+        help = _OF_TEXTS if _is_integer(wrong) else None
         raise _fail(f"a text and {_kind_of(wrong)} cannot be added", help)
+    if isinstance(left, str):
+        raise _fail(f"a number is needed, not {describe(left)}", _OF_TEXTS if op in (ast.Mod, ast.Mult) else None)
     left, right = _number(left), _number(right)
     try:
         if op is ast.Pow:
@@ -392,26 +427,31 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.Mod: lambda a, b: a % b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
 }
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
 
 
 def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
+    if type(left) is int and type(right) is int and op not in (ast.In, ast.NotIn):
+        return COMPARISONS[op](left, right)
+    if type(left) is str and type(right) is str:
+        spend(len(left) + len(right))
+        return COMPARISONS[op](left, right)
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))

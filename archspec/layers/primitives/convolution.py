@@ -57,7 +57,8 @@ class _Conv(Windowed):
         return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
 
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
-        return prod(output) * prod(self.parameters(arguments, shape)["weight"][1:])
+        into: int = shape[0] // arguments["groups"]
+        return prod(output) * into * prod(self.each(arguments["kernel"]))
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(values=self.padded_values(arguments, shape)) if self._pads(arguments) else INPUT
@@ -175,6 +176,8 @@ class Conv3d(_Conv):
 
 def check_groups(name: str, groups: int, channels: int, out: int) -> None:
     """Raises `Fault` where groups do not divide the channels."""
+    if groups == 1:
+        return
     for what, count in (("input channels", channels), ("output channels", out)):
         if count % groups:
             raise Fault("input-shape", f"`groups` ({groups}) of `{name}` does not divide its {count} {what}")
