@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 from archspec.exports.python import series
-from archspec.exports.python.tree import POSITIONAL, Tree, defaults
+from archspec.exports.python.tree import NO_PORTS, POSITIONAL, Ports, Tree, defaults
 
 
 class Mismatch(Exception):
@@ -50,6 +50,7 @@ class Template:
     slots: list[tuple[str, Row]] = field(default_factory=list)
     children: list[tuple[str, Template]] = field(default_factory=list)
     recompute: bool = False
+    ports: Ports = NO_PORTS
     functions: Row | None = None
     """The class, where it differs."""
     is_identity: bool = False
@@ -61,6 +62,8 @@ class Template:
     def is_plain(self) -> bool:
         """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
         if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind in _MERGES and self.slots):
+            return False
+        if self.ports != NO_PORTS:
             return False
         return not any(child.recompute or not child.is_plain for _, child in self.children)
 
@@ -93,6 +96,9 @@ def unify(trees: Sequence[Tree | None]) -> Template:
             template.slots.append((slot, row))
         template.children = _named(trees) if not _numbered(there) else _in_order(trees)
     template.recompute = recompute
+    template.ports = _same(one.ports for one in there)
+    if template.is_optional and template.ports != NO_PORTS:
+        raise Mismatch  # nothing stands in its place that takes as many tensors
     template.is_identity = does_nothing
     return template
 
@@ -210,7 +216,7 @@ def stripped(tree: Tree) -> Tree:
     children = tuple((key, stripped(child)) for key, child in tree.children)
     if tree.kind in ("save", "load", "output", "shared"):
         return Tree(tree.kind)
-    return replace(tree, children=children)
+    return replace(tree, children=children, ports=NO_PORTS)
 
 
 def _range(lists: Sequence[list[Tree] | None]) -> Template:
