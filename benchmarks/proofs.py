@@ -48,7 +48,7 @@ def small_input(spec: Spec) -> tuple[int, ...]:
         if side >= max(own[1:]):
             break
         try:
-            if len(plan_for_input(spec, (own[0], side, side)).layers) == len(spec.plan.layers):
+            if len(plan_for_input(spec, ((own[0], side, side),)).layers) == len(spec.plan.layers):
                 return (own[0], side, side)
         except ArchspecError:
             continue

@@ -236,10 +236,6 @@ def test_what_needs_one_input_says_so(streams: Spec) -> None:
             lambda: cli(["build", "streams.yaml", "--weights", "torchvision:resnet18"], standalone_mode=False),
             "torchvision:NAME loads weights into " + HAVE,
         ),
-        (
-            lambda: cli(["export", "streams.yaml", "--to", "safetensors"], standalone_mode=False),
-            "archspec export writes " + HAVE,
-        ),
     ):
         with pytest.raises(UsageError) as caught:
             call()

@@ -304,7 +304,7 @@ class Writer:
         for name in ports.outputs:
             self.outputs[name] = self.variable(name)
         self.aux += ports.aux
-        names = [*(kept.values() or [target]), *(self.outputs[name] for name in ports.outputs)]
+        names: list[str] = [*(kept.values() or [target]), *(self.outputs[name] for name in ports.outputs)]
         self.emit(call, f"{', '.join(names)} = ")
         return names[0]
 
