@@ -47,12 +47,20 @@ def load(
 ) -> DataSet:
     """A data set by its name, or by its path: a folder of images (`trainer.data.folder`), a table or arrays.
 
-    Of a table, `columns` says what its columns are; the `task` that is to be learned tells classes from amounts where
-    a target might be either. Data sets by name that lie in files are looked for in `folder`, and fetched to there if
-    they are missing and `download` says so. Raises `UsageError`.
+    Of a table, `columns` says what its columns are, and which of them each input of a network takes, of tables by name
+    that alone; the `task` that is to be learned tells classes from amounts where a target might be either. Data sets by
+    name that lie in files are looked for in `folder`, and fetched to there if they are missing and `download` says so.
+    Raises `UsageError`.
     """
+    columns = columns or Columns()
+    if columns.inputs:
+        from trainer.data import _inputs
+
+        whole = replace(columns, inputs={})
+        found = load(name, folder, download=download, columns=whole, task=task, heads=heads)
+        return _inputs.for_inputs(found, columns.inputs)
     path = Path(name).expanduser()
-    if columns is not None and columns != Columns() and (name in names() or not is_path_of_vectors(name)):
+    if columns != Columns() and (name in names() or not is_path_of_vectors(name)):
         said = join_words(columns.to_dict())
         raise UsageError(f"`{name}` is no table, of which `train.data` could name columns", help=f"leave {said} out")
     if heads and (name in names() or not is_path_of_vectors(name)):
@@ -71,7 +79,7 @@ def load(
     if is_path_of_vectors(name):
         from trainer.data import _vectors
 
-        return replace(_vectors.load(path, columns or Columns(), task, heads), name=name)
+        return replace(_vectors.load(path, columns, task, heads), name=name)
     if len(path.parts) > 1 or name != path.name or path.is_dir():
         from trainer.data import folder as images
 
