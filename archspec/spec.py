@@ -397,7 +397,7 @@ def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
-    yield from columns.faults_in(section, recipe.columns, plan.takes)
+    yield from columns.faults_in(section, recipe.columns, {one.name: one.shape for one in plan.takes})
     yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return

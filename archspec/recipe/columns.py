@@ -8,9 +8,8 @@ from typing import Any
 
 from archspec.foundation.arguments import Schema
 from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
-from archspec.foundation.shapes import show
+from archspec.foundation.shapes import Shape, show
 from archspec.foundation.source import Mapping as Tree, Value
-from archspec.language.inputs import Input
 from archspec.recipe.options import section
 
 _NAME: Schema = {"title": "the name of a column", "type": "string", "pattern": "."}
@@ -76,11 +75,14 @@ class Columns:
         return {key: value for key, value in made.items() if value}
 
 
-def faults_in(train: Value | None, columns: Columns, inputs: Sequence[Input]) -> Iterator[Fault]:
-    """What is wrong with the inputs that a recipe, whose section is `train`, gives columns, for those of a network."""
+def faults_in(train: Value | None, columns: Columns, inputs: Mapping[str, Shape]) -> Iterator[Fault]:
+    """What is wrong with the inputs that a recipe, whose section is `train`, gives columns, for those of a network.
+
+    `inputs` are these by name; the name of one that has none is empty.
+    """
     if not columns.inputs:
         return
-    names = [one.name for one in inputs if one.name]
+    names = [name for name in inputs if name]
     if not names:
         message = "`train.data` gives inputs columns by their names, and the network's one input has no name"
         yield Fault("name-unknown", message, _mark(train), help="leave `inputs` out; or write `input: {NAME: [4]}`")
@@ -90,14 +92,14 @@ def faults_in(train: Value | None, columns: Columns, inputs: Sequence[Input]) ->
             message = f"`train.data` gives columns to the input `{name}`, which the network does not have"
             hint = did_you_mean(name, names) or f"its inputs are {join_words(names)}"
             yield Fault("name-unknown", message, _mark(train, name), help=hint)
-    for one in inputs:
-        if one.name not in columns.inputs:
-            message = f"`train.data` gives no columns to the input `{one.name}`"
-            yield Fault("key-missing", message, _mark(train), help=f"add them: `inputs: {{{one.name}: [COLUMN, …]}}`")
-        elif len(one.shape) != 1:
-            message = f"`train.data` gives columns to the input `{one.name}`, which is {show(one.shape)}, no row"
+    for name, shape in inputs.items():
+        if name not in columns.inputs:
+            message = f"`train.data` gives no columns to the input `{name}`"
+            yield Fault("key-missing", message, _mark(train), help=f"add them: `inputs: {{{name}: [COLUMN, …]}}`")
+        elif len(shape) != 1:
+            message = f"`train.data` gives columns to the input `{name}`, which is {show(shape)}, no row"
             help = "columns are for inputs of one axis, `[features]`"
-            yield Fault("out-of-range", message, _mark(train, one.name), help=help)
+            yield Fault("out-of-range", message, _mark(train, name), help=help)
 
 
 def _mark(train: Value | None, name: str | None = None) -> Mark | None:

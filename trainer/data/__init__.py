@@ -63,9 +63,9 @@ def load(
     if columns != Columns() and (name in names() or not is_path_of_vectors(name)):
         said = join_words(columns.to_dict())
         raise UsageError(f"`{name}` is no table, of which `train.data` could name columns", help=f"leave {said} out")
-    if heads and (name in names() or not is_path_of_vectors(name)):
+    if heads and name in names():
         raise UsageError(
-            f"`train.outputs` names targets, columns of a table, and `{name}` is none",
+            f"`train.outputs` names targets, columns of a table or of a folder's `targets.csv`, and `{name}` is none",
             help="give the outputs weights, `outputs: {NAME: 0.4}`, to learn the same targets",
         )
     if name in _ours():
@@ -83,7 +83,7 @@ def load(
     if len(path.parts) > 1 or name != path.name or path.is_dir():
         from trainer.data import folder as images
 
-        return replace(images.load(path), name=name)
+        return replace(images.load(path, heads=heads), name=name)
     hint = (
         did_you_mean(name, names())
         or f"there are {join_words(names())}; folders of images and tables are given by their path"

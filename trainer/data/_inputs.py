@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from trainer.input.datasets import DataSet, Form, InMemory
+from trainer.input.files import Files
 
 
 def for_inputs(data: DataSet, inputs: Mapping[str, Sequence[str]]) -> DataSet:
@@ -31,13 +32,18 @@ def for_inputs(data: DataSet, inputs: Mapping[str, Sequence[str]]) -> DataSet:
     every = tuple(column for columns in chosen.values() for column in columns)
     places = {name: [i for i, one in enumerate(_owners(form)) if one == name] for name in form.columns}
     order = [place for name in every for place in places[name]]
-    parts = {"train": data.train, "test": data.test, "validation": data.validation}
-    made = {
-        key: replace(part, images=part.images[:, order].contiguous())
-        for key, part in parts.items()
-        if isinstance(part, InMemory)
-    }
-    return replace(data, form=replace(form, columns=every, inputs=chosen), **made)
+    return replace(
+        data,
+        train=_in_order(data.train, order),
+        test=_in_order(data.test, order),
+        validation=data.validation and _in_order(data.validation, order),
+        form=replace(form, columns=every, inputs=chosen),
+    )
+
+
+def _in_order(part: InMemory | Files, order: list[int]) -> InMemory:
+    assert isinstance(part, InMemory)
+    return replace(part, images=part.images[:, order].contiguous())
 
 
 def _owners(form: Form) -> list[str]:

@@ -19,7 +19,7 @@ from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
 from trainer.input.augment_batch import Augmentation
-from trainer.input.datasets import TARGETS, DataSet, InMemory
+from trainer.input.datasets import TARGETS, DataSet, Form, InMemory
 from trainer.input.files import Files
 from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
@@ -349,7 +349,8 @@ def load_test(
         part = run.task.fit_data(images, shape, output).test
     else:
         names, targets = tuple(run.recorded("classes")), run.task.targets
-        part = image_folder.load_test(Path(source).expanduser(), names, targets)
+        known = run.environment.get("targets")
+        part = image_folder.load_test(Path(source).expanduser(), names, targets, known and Form.from_dict(known))
     return Stream(part, shape, resize=resize) if isinstance(part, Files) else part
 
 
