@@ -225,20 +225,20 @@ def test_commands_show_every_input(streams: Spec) -> None:
     assert (code, output.splitlines()[0]) == (0, line.strip())
 
 
+ROWS = (
+    "archspec train trains networks of several inputs where all are rows, columns of a table; those of Streams are "
+    "image 3×16×16, depth 1×16×16"
+)
 HAVE = "networks of one input, but Streams has 2: image 3×16×16, depth 1×16×16"
 
 
 def test_what_needs_one_input_says_so(streams: Spec) -> None:
     for call, says in (
-        (lambda: cli(["train", "streams.yaml", "digits"], standalone_mode=False), "archspec train trains " + HAVE),
-        (lambda: SpecModule(streams.resolved), "archspec train trains " + HAVE),
+        (lambda: cli(["train", "streams.yaml", "digits"], standalone_mode=False), ROWS),
+        (lambda: SpecModule(streams.resolved), ROWS),
         (
             lambda: cli(["build", "streams.yaml", "--weights", "torchvision:resnet18"], standalone_mode=False),
             "torchvision:NAME loads weights into " + HAVE,
-        ),
-        (
-            lambda: cli(["export", "streams.yaml", "--to", "safetensors"], standalone_mode=False),
-            "archspec export writes " + HAVE,
         ),
     ):
         with pytest.raises(UsageError) as caught:
