@@ -50,18 +50,13 @@ def macs(width: int) -> int:
 
 
 SHOWN = f"""Fit  -  3×16×16 → 10  1,978 parameters  406 KMACs
-  width=1                                 no network: `groups` (4) of `conv` does not divide its 1 input channels
-  width=2                                 no network: `groups` (4) of `conv` does not divide its 2 input channels
-  width=3                                 no network: `groups` (4) of `conv` does not divide its 3 input channels
   width=4     {params(4)} parameters  46.2 KMACs  fits
   width=8     {params(8)} parameters   129 KMACs  fits
   width=16  {params(16):,} parameters   406 KMACs  ← largest that fits
-  width=17                                no network: `groups` (4) of `conv` does not divide its 17 input channels
-  width=18                                no network: `groups` (4) of `conv` does not divide its 18 input channels
-  width=19                                no network: `groups` (4) of `conv` does not divide its 19 input channels
   width=20  {params(20):,} parameters   599 KMACs  too large
   width=24  {params(24):,} parameters   830 KMACs  too large
   width=32  {params(32):,} parameters  1.40 MMACs  too large
+  6 of the values tried give no network: with width=1, `groups` (4) of `conv` does not divide its 1 input channels
 use it by --set width=16
 """
 

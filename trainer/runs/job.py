@@ -31,6 +31,7 @@ from trainer.runs import vectors
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
+from trainer.steps.layout import choose_layout
 from trainer.steps.norms import check_norms
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
@@ -210,7 +211,7 @@ def _prepare(
     count = len(split(images, recipe)[0])
     _check_size(recipe, count)  # before any image is decoded
     start = start or load_start(spec)
-    recipe = with_resize(recipe, start)
+    recipe = choose_layout(with_resize(recipe, start), spec.plan, devices.accelerator)
     moments = known_moments(recipe, start)
     measured = replace(recipe, normalize=moments is None and recipe.normalize is not False)
     splits = cache.splits(images, spec.plan.input, measured, skip_unreadable=skip_unreadable)
