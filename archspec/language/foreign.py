@@ -12,6 +12,9 @@ LAYERS = {
     "skipconnection": "write `add: {main: […], shortcut: []}`",
     "parallel": "write `concat` or `add`, with a list of branches",
     "branches": "write `concat` or `add`, with a list of branches",
+    "foreach": "write `for: {…}` with a `body`",
+    "while": "write `for: {…}` with a `body`",
+    "if": "put `when: …` beside a node",
     "loop": "put `repeat: 3` beside a node, or write `for: {…}` with a `body`",
     "depthwiseconv": "write `conv: {out: =c_in, kernel: 3, padding: same, groups: =c_in}`",
     "depthwise": "write `conv: {out: =c_in, kernel: 3, padding: same, groups: =c_in}`",
@@ -120,6 +123,15 @@ ARGUMENTS = {
     "rate": "write `p`",
 }
 """Of arguments."""
+
+BESIDE = dict.fromkeys(("times", "n", "number", "count", "depth", "num_layers", "copies"), "write `repeat`")
+BESIDE |= dict.fromkeys(("if", "unless", "condition", "enabled"), "write `when`")
+"""Of what stands beside a node."""
+
+
+def beside_hint(name: str) -> str | None:
+    """What to write for a modifier of another name."""
+    return BESIDE.get(name)
 
 
 def layer_hint(name: str) -> str | None:

@@ -161,6 +161,15 @@ def test_blocks_are_spelt_as_their_networks(name: str, block: str) -> None:
     assert f"\nclass {block}(nn.Module):\n" in write(load(name).plan)
 
 
+def test_names_in_any_script_are_names_of_classes() -> None:
+    """Python takes letters of all scripts, and no digit first."""
+    names = [
+        from_dict({"archspec": 1, "name": name, "input": [4], "network": ["relu"]}).plan
+        for name in ("Größe 网络", "3D Net")
+    ]
+    assert [class_name(plan) for plan in names] == ["Größe网络", "Network3DNet"]
+
+
 def test_numbers_of_many_digits_are_written_as_what_they_are() -> None:
     """The fan-in of ViT-B/16's patches is 3·16·16."""
     assert "nn.init.trunc_normal_(module.weight, std=768**-0.5)" in write(load("vit_b_16").plan)

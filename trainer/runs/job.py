@@ -135,6 +135,7 @@ def prepare(
     knows of them. Raises `UsageError` where spec, data, weights and devices do not fit together.
     """
     check_inputs(spec.plan)
+    tasks.refuse_detection(spec.plan)
     _check_columns(spec)
     check_devices(spec.recipe, devices)
     cache = cache or DataCache()
@@ -197,8 +198,11 @@ def _prepare(
         check_fit(images.train.channels, spec.plan.input, images.name)
     else:
         check_shape(images.samples, spec.plan, images.name, images.form)
-    tasks.refuse_detection(spec.plan)
-    task.check(spec.plan, images, num_classes_given=num_classes_given)
+    try:
+        task.check(spec.plan, images, num_classes_given=num_classes_given)
+    except UsageError:
+        tasks.refuse_detection(spec.plan, certain=False)
+        raise
     for output in recipe.outputs.named if recipe.outputs else ():
         task.check(HeadPlan.of(spec.plan, output), images, num_classes_given=num_classes_given)
     if recipe.early_stopping is not None:

@@ -205,7 +205,7 @@ def _own_layers() -> set[str]:
 
 def class_name(plan: Plan) -> str:
     name, family = (
-        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", one))
+        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", one))
         for one in (plan.variant or plan.name, plan.name)
     )
     if name.lower().startswith(family.lower()):
@@ -213,4 +213,6 @@ def class_name(plan: Plan) -> str:
         name = family + rest[:1].upper() + rest[1:]
     if name in {*MERGES, *_IMPORTED, *_own_layers()}:
         return f"{name}Network"
-    return name if name[:1].isalpha() else f"Network{name}"
+    if not name.isidentifier():
+        name = "Network" + re.sub("[^A-Za-z0-9]", "", name)
+    return name
