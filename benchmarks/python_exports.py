@@ -133,7 +133,7 @@ def small(spec: Any) -> Any:
     from archspec.foundation.errors import ArchspecError
     from archspec.spec import from_dict
 
-    if spec.plan.params < LARGE:
+    if spec.plan.params < LARGE or len(spec.plan.takes) > 1:
         return spec
     kept = {key: value for key, value in spec.resolved.items() if key not in ("expect", "train")}
     try:

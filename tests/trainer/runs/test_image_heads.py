@@ -46,10 +46,10 @@ SPEC: dict[str, Any] = {
 COUNT = 30
 
 
-def make_images(folder: Path, rows: Any = None, header: str = "file,bright,mean,place") -> None:
+def make_images(folder: Path, rows: Any = None, header: str = "file,bright,mean,place", seed: int = 0) -> None:
     """Images that are brighter on the left or on the right, with their mean as a share of 255."""
     folder.mkdir(exist_ok=True)
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     lines = []
     for i in range(COUNT):
         pixels = random.integers(0, 128, (6, 6)).astype(np.uint8)
@@ -102,10 +102,10 @@ def test_a_run_of_images_with_two_tasks_trains_tests_and_predicts(images: Path) 
     assert answer["side"]["side"] == ("left", "right")[int(outputs["side"][0].argmax())]
     assert answer["main"]["mean"] == pytest.approx(outputs["main"][0, 0].item(), abs=1e-5)
 
-    make_images(images / "others")
+    make_images(images / "others", seed=1)
     done = CliRunner().invoke(test_command.command, [str(run.folder), "--data", "others", "--format", "json"])
     assert json.loads(done.output)["results"][0]["images"] == COUNT
-    make_images(images / "more", header="file,bright,mean,other")
+    make_images(images / "more", header="file,bright,mean,other", seed=2)
     done = CliRunner().invoke(test_command.command, [str(run.folder), "--data", "more"])
     assert (done.exit_code, str(done.exception)) == (
         1,
