@@ -11,7 +11,9 @@ a table as Markdown, small networks first. Rows are kept in a file if one is nam
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -114,7 +116,8 @@ def prepared(spec: Any, folder: Path) -> int:
         images = torch.randn(BATCH, *size)
         torch.save({"state": model.state_dict(), "images": images}, folder / "job.pt")
         try:
-            found = digests(model, images)
+            with contextlib.redirect_stderr(io.StringIO()):  # torch prints what a traced module refuses
+                found = digests(model, images)
         except (RuntimeError, ValueError):  # what it is given next is the state in which it is now
             model.zero_grad()
             continue

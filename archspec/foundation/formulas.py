@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -125,8 +127,8 @@ _CURES: dict[type[ast.AST], str] = {
     ast.BitXor: "a power is `x ** 2`",
     ast.BitAnd: "write `and`",
     ast.BitOr: "write `or`",
-    ast.ListComp: "a table has a column for each value, or a `let` in the loop computes it",
-    ast.GeneratorExp: "a table has a column for each value, or a `let` in the loop computes it",
+    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
+    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
 }
 
 
@@ -163,6 +165,18 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
                 for c in ast.iter_child_nodes(node)
                 if not isinstance(c, (ast.operator, ast.unaryop, ast.boolop, ast.expr_context))
             ]
+        case ast.ListComp(
+            elt=element, generators=[ast.comprehension(target=ast.Name(id=bound), iter=whole, ifs=tests)]
+        ) if _is_simple(node):
+            inner: set[str] = set()
+            size = 1 + sum(_check(one, text, inner, depth + 1) for one in (element, *tests))
+            if bound in CONSTANTS or bound in FUNCTIONS:
+                kind = "constant" if bound in CONSTANTS else "function"
+                raise Fault(
+                    "formula-syntax", f"{_shown(text)}: `{bound}` is a {kind} of formulas, and no name of items"
+                )
+            names |= inner - {bound}
+            return size + _check(whole, text, names, depth + 1)
         case ast.Compare(ops=operators) if all(type(op) in COMPARISONS for op in operators):
             children = [node.left, *node.comparators]
         case ast.Call():
@@ -177,12 +191,19 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
     return 1 + sum(_check(child, text, names, depth + 1) for child in children)
 
 
+def _is_simple(node: ast.ListComp) -> bool:
+    """Whether it goes through one list, once."""
+    (first,) = node.generators
+    parts = [one for part in (node.elt, *first.ifs) for one in ast.walk(part)]
+    return len(first.ifs) <= 1 and not first.is_async and not any(isinstance(one, ast.ListComp) for one in parts)
+
+
 def _kind(node: ast.AST) -> str:
     known = {
         ast.Attribute: "an attribute (`.`)",
         ast.Lambda: "a function definition",
-        ast.ListComp: "a comprehension",
-        ast.GeneratorExp: "a comprehension",
+        ast.ListComp: "a comprehension of another form",
+        ast.GeneratorExp: "a comprehension without brackets",
         ast.Dict: "a mapping",
         ast.Set: "a set",
         ast.Tuple: "a tuple",
@@ -214,8 +235,7 @@ def _compile(node: ast.AST) -> Compute:
         case ast.Name(id=name):
             return _compile_name(name)
         case ast.BinOp(left=left, op=op, right=right):
-            first, second, kind = _compile(left), _compile(right), type(op)
-            return lambda scope: _bounded(_binary(kind, first(scope), second(scope)))
+            return _compile_arithmetic(type(op), _compile(left), _compile(right))
         case ast.UnaryOp(op=op, operand=operand):
             inner = _compile(operand)
             if isinstance(op, ast.Not):
@@ -233,6 +253,10 @@ def _compile(node: ast.AST) -> Compute:
         case ast.List(elts=elements):
             items = [_compile(element) for element in elements]
             return lambda scope: _bounded([item(scope) for item in items])
+        case ast.ListComp(elt=element, generators=[ast.comprehension(target=ast.Name(id=name), iter=items, ifs=ifs)]):
+            size = sum(1 for part in (element, *ifs) for _ in ast.walk(part))
+            tests = [_compile(one) for one in ifs]
+            return _compile_comprehension(name, _compile(items), _compile(element), tests, size)
         case ast.Subscript(value=value, slice=ast.Slice() as cut):
             whole = _compile(value)
             bounds = [_compile(one) if one else None for one in (cut.lower, cut.upper, cut.step)]
@@ -258,6 +282,18 @@ def _compile_name(name: str) -> Compute:
     return compute
 
 
+def _compile_arithmetic(op: type[ast.operator], first: Compute, second: Compute) -> Compute:
+    quick = ARITHMETIC[op] if op in (ast.Add, ast.Sub, ast.Mult) else None
+
+    def compute(scope: Mapping[str, Any]) -> Any:
+        left, right = first(scope), second(scope)
+        if quick and type(left) is int and type(right) is int and abs(value := quick(left, right)) <= MAX_INTEGER:
+            return value  # as most are
+        return _bounded(_binary(op, left, right))
+
+    return compute
+
+
 def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
     def compute(scope: Mapping[str, Any]) -> Any:
         value = parts[0](scope)
@@ -271,6 +307,10 @@ def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
 
 
 def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compute]]) -> Compute:
+    if len(steps) == 1:
+        ((only, second),) = steps
+        return lambda scope: _compare(only, first(scope), second(scope))
+
     def compute(scope: Mapping[str, Any]) -> bool:
         value = first(scope)
         for comparison, right in steps:
@@ -285,6 +325,24 @@ def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compu
 
 def _compile_choice(test: Compute, body: Compute, orelse: Compute) -> Compute:
     return lambda scope: body(scope) if _truth(test(scope)) else orelse(scope)
+
+
+def _compile_comprehension(name: str, whole: Compute, element: Compute, tests: list[Compute], size: int) -> Compute:
+    def compute(scope: Mapping[str, Any]) -> Any:
+        if name in scope:
+            raise _fail(f"`{name}` is a variable already", "give the items another name: nothing is hidden")
+        items = whole(scope)
+        if not isinstance(items, list):
+            raise _fail(f"a list is needed behind `in`, not {describe(items)}")
+        found = []
+        for item in items:
+            spend(size)
+            inner = ChainMap({name: item}, scope)  # type: ignore[arg-type]  # the first alone is ever written to
+            if all(_truth(test(inner)) for test in tests):
+                found.append(element(inner))
+        return _bounded(found)
+
+    return compute
 
 
 def _truth(value: Any) -> bool:
@@ -369,26 +427,31 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.Mod: lambda a, b: a % b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
 }
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
 
 
 def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
+    if type(left) is int and type(right) is int and op not in (ast.In, ast.NotIn):
+        return COMPARISONS[op](left, right)
+    if type(left) is str and type(right) is str:
+        spend(len(left) + len(right))
+        return COMPARISONS[op](left, right)
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))

@@ -179,6 +179,25 @@ def read(content: bytes, name: str) -> Value:
     return _Tree(string, Text(name, tuple(string.splitlines()))).root()
 
 
+def first_text(content: bytes, key: str) -> str | None:
+    """The text that a key of a file's outermost mapping has, read no further than that; `None` where it has none.
+
+    For lists of files that are known to be sound: to read all of them whole would take long.
+    """
+    depth, is_key, word = 0, True, ""
+    for event in yaml.parse(content, Loader=_LOADER):
+        if isinstance(event, yaml.ScalarEvent) and depth == 1:
+            if not is_key and word == key:
+                return str(event.value)
+            word, is_key = str(event.value), not is_key
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            is_key = is_key or depth == 1
+    return None
+
+
 class _Tree:
     """Builds the tree from the parser's events, without recursion in the parser, so that depth can be bounded."""
 

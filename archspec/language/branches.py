@@ -10,7 +10,7 @@ from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean
 from archspec.foundation.formulas import describe
 from archspec.foundation.source import List, Mapping, Scalar, Value
-from archspec.language.keywords import BRANCH_KEYS, COMPANIONS
+from archspec.language.keywords import ATTENTION, BRANCH_KEYS, COMPANIONS
 from archspec.language.loops import LoopGrammar, count_rows
 from archspec.language.names import MODIFIER_WORDS, ROLES, check_part, check_tensor
 from archspec.language.syntax import Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
@@ -50,7 +50,8 @@ class BranchGrammar(LoopGrammar):
     def _parse_merge(self, mark: Mark, node_word: str, value: Value, beside: Mapping) -> Merge | Invalid:
         """A merge, with the `split` and `axis` that stand beside it."""
         before = self.report.count
-        split, axis, heads = (self._parse_beside(word, beside) for word in ("split", "axis", "heads"))
+        split, axis = (self._parse_beside(word, beside) for word in ("split", "axis"))
+        given = {word: self._parse_beside(word, beside) for word in (ATTENTION if node_word == "attend" else ())}
         if axis and not split and node_word != "concat" and self.report.count == before:
             message = f"`axis` has no meaning beside `{node_word}` without `split`"
             help = "`reduce: {by: mean, axis: 1}` takes the mean along an axis" if node_word == "mean" else None
@@ -59,7 +60,8 @@ class BranchGrammar(LoopGrammar):
         merge = self._parse_joined(mark, node_word, value, is_split=split is not None)
         if failed or isinstance(merge, Invalid):
             return Invalid(mark)
-        return replace(merge, split=split, axis=axis, heads=heads)
+        attention = {word: one for word, one in given.items() if one}
+        return replace(merge, split=split, axis=axis, attention=attention)
 
     def _parse_beside(self, word: str, beside: Mapping) -> Expression | None:
         value = beside.get(word)
@@ -148,7 +150,11 @@ class BranchGrammar(LoopGrammar):
             if named and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
-            if key in ("split", "axis", "heads") and isinstance(value, Scalar) and not self._names_node(value):
+            if (
+                key in ("split", "axis", "heads", "causal")
+                and isinstance(value, Scalar)
+                and not self._names_node(value)
+            ):
                 help = f"indent it as the merge itself: `- {{concat: […], {key}: {value.text}}}`"
                 raise Fault("key-unknown", f"`{key}` stands beside a merge, not among its branches", mark, help=help)
             if key in ROLES and isinstance(value, Scalar) and self._names_node(value):
@@ -215,7 +221,7 @@ class BranchGrammar(LoopGrammar):
 
 
 def find_fault_beside(word: str, value: Any) -> Fault | None:
-    """What is wrong with the value of `split`, `axis` or `heads`."""
+    """What is wrong with the value of what stands beside a merge, such as `split`."""
     fault = fault_in(value, COMPANIONS[word].schema, f"`{word}`")
     if fault is None or word != "split":
         return fault

@@ -64,12 +64,14 @@ def compute_figures(primitive: Primitive, values: dict[str, Any], shape: Shape, 
     """Raises `Fault` where a layer cannot take this input."""
     output = primitive.output(values, shape)
     parameters = tuple(primitive.parameters(values, shape).items())
-    sizes = [prod(tensor) for _, tensor in parameters]
-    if max(prod(output), *sizes, 0) > MAX_VALUES:
-        tensor = next(one for one in (output, *dict(parameters).values()) if prod(one) > MAX_VALUES)
-        raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
-    macs = primitive.macs(values, shape, output)
-    return LayerFigures(output, parameters, sum(sizes), macs, freeze_pairs(values))
+    params = 0
+    for _, tensor in parameters:
+        params += prod(tensor)
+    if params > MAX_VALUES or prod(output) > MAX_VALUES:
+        for tensor in (output, *dict(parameters).values()):
+            if prod(tensor) > MAX_VALUES:
+                raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
+    return LayerFigures(output, parameters, params, primitive.macs(values, shape, output), freeze_pairs(values))
 
 
 def initial_values(primitive: Primitive, figures: LayerFigures, in_force: Initializers) -> tuple[tuple[str, Init], ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Frame, Mark, Report
@@ -40,14 +40,15 @@ from archspec.plan.calls import EMPTY, LEFT_OUT, Absent, CallElaborator, Result
 from archspec.plan.frames import pass_frame
 from archspec.plan.loops import MAX_PASSES, compute_rows, loop_scope
 from archspec.plan.memo import Memo
-from archspec.plan.nodes import Group, Layer, Node, Wire
+from archspec.plan.nodes import MAX_LEVELS, MAX_NODES, Group, Layer, Node, Wire
 from archspec.plan.partial import Recorder
 from archspec.plan.sharing import Use, check_closed
-from archspec.plan.splits import axis_and_heads, part_of, parts_of
+from archspec.plan.splits import axis_and_attention, part_of, parts_of
 from archspec.plan.tensors import Tensors, WrittenSaves
 
-MAX_NODES = 100_000  # of a plan, groups counted
-MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow
+if TYPE_CHECKING:
+    from archspec.plan.steps import Run
+
 MAX_STEPS = 50_000  # of elaboration
 
 
@@ -104,6 +105,7 @@ class _Elaborator(CallElaborator):
         super().__init__(sections, report, memo)
         self.recorder = recorder
         self.saves: dict[int, WrittenSaves] = {}  # by the body's id
+        self.run: Run | None = None  # of programs
 
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
         """Where a body saves tensors; it is looked through once, however often it is elaborated."""
@@ -126,17 +128,36 @@ class _Elaborator(CallElaborator):
         return result
 
     def find_node(self, node: SyntaxNode, context: Context) -> Result:
-        """A node as it is kept, or else as it is made."""
-        key = self.memo.key(node, context) if self.memo is not None and not self.open else None
-        if key is None:
+        """A node as it is kept, or else as its program or elaboration makes it."""
+        memo = self.memo
+        if memo is None or self.open:
             return self.make_node(node, context)
-        if (part := self.recall(key)) is not None:
+        key = memo.key(node, context)
+        if key is not None and (part := self.recall(key)) is not None:
             return part.node
         before = self.done()
-        result = self.make_node(node, context)
-        if isinstance(result, (Layer, Group)):
+        result: Result = self.run_program(node, context)
+        cheap = result is not None or isinstance(node.body, Sequence)
+        if result is None:
+            result = self.make_node(node, context)
+        if key is not None and isinstance(result, (Layer, Group)) and (not cheap or memo.comes_again(key)):
             self.kept[key] = self.part(result, before)
         return result
+
+    def run_program(self, node: SyntaxNode, context: Context) -> Node | None:
+        """A node as its program makes it; `None` where elaboration has to."""
+        from archspec.plan.programs import run_program  # which a single plan does not need
+        from archspec.plan.steps import Run
+
+        assert self.memo is not None
+        if self.run is None:
+            self.run = Run(self.binder, self.memo, context)
+        self.run.context = context
+        made = run_program(node, self.run, self.sections)
+        if made is None:
+            return None
+        self.count(made[1])
+        return made[0]
 
     def make_node(self, node: SyntaxNode, context: Context) -> Result:
         self.count(1)
@@ -350,7 +371,7 @@ class _Elaborator(CallElaborator):
             (node,) = merge.branches
             assert isinstance(node.body, For)
             entries = self.passes(node.body, context)
-        axis, heads = axis_and_heads(merge, self.binder, context)
+        axis, attention = axis_and_attention(merge, self.binder, context)
         split = parts_of(merge, len(entries), axis, self.binder, context)
         if split and context.shape is not None:
             parts = [part_of(context.shape, axis, size) for size in split]
@@ -374,7 +395,7 @@ class _Elaborator(CallElaborator):
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
         keys, marks, nodes = map(list, zip(*branches, strict=True))
         shapes = [node.output for node in nodes]
-        output = merges.output(merge.kind, shapes, axis, heads)
+        output = merges.output(merge.kind, shapes, axis, attention)
         if output is None:
             empty = [not split and _is_empty(node) for node in nodes]
             fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis)
@@ -383,7 +404,7 @@ class _Elaborator(CallElaborator):
                 fault.help = "; ".join(filter(None, [explain_moved(moved), other]))
             raise fault
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
-        return replace(group, looped=merge.looped, split=split, axis=axis, heads=heads)
+        return replace(group, looped=merge.looped, split=split, axis=axis, attention=attention)
 
     def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from editors import Editor, applied, session
+from editors import Editor, applied, length, session
 from fuzz import mutant_of_lines
 from lsprotocol import types
 
@@ -187,6 +187,51 @@ def test_a_file_is_formatted_as_fmt_does_and_completed(edit: Callable[..., None]
             words = {one.label for one in found or ()}  # type: ignore[union-attr]
             assert there <= words
             assert not absent & words
+
+    edit(script)
+
+
+@pytest.mark.parametrize("units", [["utf-8", "utf-16", "utf-32"], ["utf-32", "utf-16"], ["utf-16"]])
+def test_columns_are_counted_as_the_editor_counts_them(units: list[str], tmp_path: Path) -> None:
+    """Neovim and Helix prefer UTF-8; 😀 is 4 units of it, 2 of UTF-16 and 1 of UTF-32."""
+    text = NET.replace("* width", "* widht")
+
+    async def script(editor: Editor) -> None:
+        wrong = (await editor.open(text))[0]
+        start, stop = editor.at("factor * widht"), editor.at("factor * widht", 14)
+        assert (wrong.range.start.line, stop.line) == (start.line, start.line)
+        assert wrong.range.start.character <= start.character
+        context = types.CodeActionContext([wrong])
+        asked = types.CodeActionParams(editor.document, wrong.range, context)
+        action = (await editor.client.text_document_code_action_async(asked) or [])[0]
+        mended = applied(text, action.edit.changes[editor.uri], units[0])  # type: ignore[index, union-attr]
+        assert mended == NET
+        assert await editor.change(mended) == []
+        everything = types.Range(types.Position(0, 0), types.Position(100, 0))
+        hints = await editor.client.text_document_inlay_hint_async(types.InlayHintParams(editor.document, everything))
+        ends = [one.position.character for one in hints or () if one.position.line == 17]
+        assert ends == [length(NET.splitlines()[17], units[0])]
+        asked_name = types.RenameParams(editor.document, editor.at("* width", 3), "base")
+        renamed = await editor.client.text_document_rename_async(asked_name)
+        edits = renamed.changes[editor.uri]  # type: ignore[index, union-attr]
+        assert applied(NET, edits, units[0]) == NET.replace("width", "base")
+
+    asyncio.run(session(tmp_path / "net.yaml", script, units))
+
+
+def test_other_yaml_is_left_alone(edit: Callable[..., None]) -> None:
+    """Editors send all YAML files; one that is no spec is not judged, until it becomes one."""
+    other = "services:\n  network: {image: redis}\n"
+
+    async def script(editor: Editor) -> None:
+        assert await editor.open(other) == []
+        place = types.Position(1, 4)
+        hover = types.HoverParams(editor.document, place)
+        assert await editor.client.text_document_hover_async(hover) is None
+        asked = types.CompletionParams(editor.document, place)
+        assert await editor.client.text_document_completion_async(asked) == []
+        assert len(await editor.change("archspec: 1\n" + other)) > 0
+        assert len(await editor.change(other)) > 0
 
     edit(script)
 
