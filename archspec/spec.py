@@ -178,12 +178,13 @@ class SpecFile:
         """Elaborate variants (all of them by default, and the file without one), and gather what is wrong."""
         before = len(primitives())
         checked = self._check(variants)
+        if not checked.diagnostics:
+            return checked
         # an installed package may know a name that nothing of ours has
-        return (
-            self._check(variants)
-            if checked.diagnostics and load_installed() and len(primitives()) > before
-            else checked
-        )
+        from archspec.recipe.added import load_added
+
+        has_more = load_added()
+        return self._check(variants) if (load_installed() and len(primitives()) > before) or has_more else checked
 
     def _check(self, variants: Sequence[str | None] | None) -> Checked:
         section = self.tree.get("variants") if isinstance(self.tree, Mapping) else None

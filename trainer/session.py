@@ -28,7 +28,7 @@ from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Trained, evaluate, evaluate_outputs, load_network, values_of_outputs
+from trainer.runs.evaluation import Trained, evaluate, evaluate_outputs, load_network, measured_of, values_of_outputs
 from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
 from trainer.runs.identity import fingerprint, resolved
@@ -319,7 +319,7 @@ def _evaluate_and_save(
     evaluation = outputs[MAIN]
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
         validation = evaluate(trained.module, job.validation, **evaluating)
-        trained = replace(trained, score=validation.metrics[job.task.metric.name])
+        trained = replace(trained, score=measured_of(validation)[job.task.metric.name])
     result = _result(job, run, monitor, trained, outputs)
     result.write()
     for name, rows in evaluation.tables(job.data.class_names).items():

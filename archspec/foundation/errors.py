@@ -368,8 +368,9 @@ class Report:
             raise TooManyDiagnostics
 
     def note(self, message: str, mark: Mark) -> None:
-        """Add what is no error."""
-        self._notes[Note(message, mark)] = None
+        """Add what is no error; of very many, the first."""
+        if len(self._notes) < MAX_DIAGNOSTICS:
+            self._notes[Note(message, mark)] = None
 
     @property
     def notes(self) -> tuple[Note, ...]:

@@ -10,6 +10,7 @@ import ast
 import math
 import operator
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -106,9 +107,29 @@ def _shown(text: str) -> str:
 
 
 def _quote_hint(text: str) -> str | None:
+    for sign, cure in _SIGNS.items():
+        if sign in text:
+            return cure
     if any(text.count(a) > text.count(b) for a, b in ("()", "[]")):
         return "inside `{…}` and `[…]`, a formula with a comma or bracket needs quotes"
     return None
+
+
+_OF_TEXTS = "a name is made of texts: `'block' + str(index)`"
+_CHOICE = "a choice is `a if condition else b`"
+_SIGNS = {"&&": "write `and`", "||": "write `or`", "!": "write `not`, or `!=`", "?": _CHOICE, " then ": _CHOICE}
+"""What other languages write, and what is written here."""
+_CURES: dict[type[ast.AST], str] = {
+    ast.Tuple: "write a list, `[…]`",
+    ast.JoinedStr: _OF_TEXTS,
+    ast.Is: "write `==`",
+    ast.IsNot: "write `!=`",
+    ast.BitXor: "a power is `x ** 2`",
+    ast.BitAnd: "write `and`",
+    ast.BitOr: "write `or`",
+    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
+    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
+}
 
 
 def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
@@ -118,7 +139,8 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
     match node:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
-                hint = did_you_mean(name, FUNCTIONS) or f"the functions are {join_words(FUNCTIONS)}"
+                hint = "a root is `x ** 0.5`" if name == "sqrt" else did_you_mean(name, FUNCTIONS)
+                hint = hint or f"the functions are {join_words(FUNCTIONS)}"
                 raise Fault(
                     "formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint
                 )
@@ -143,23 +165,45 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
                 for c in ast.iter_child_nodes(node)
                 if not isinstance(c, (ast.operator, ast.unaryop, ast.boolop, ast.expr_context))
             ]
+        case ast.ListComp(
+            elt=element, generators=[ast.comprehension(target=ast.Name(id=bound), iter=whole, ifs=tests)]
+        ) if _is_simple(node):
+            inner: set[str] = set()
+            size = 1 + sum(_check(one, text, inner, depth + 1) for one in (element, *tests))
+            if bound in CONSTANTS or bound in FUNCTIONS:
+                kind = "constant" if bound in CONSTANTS else "function"
+                raise Fault(
+                    "formula-syntax", f"{_shown(text)}: `{bound}` is a {kind} of formulas, and no name of items"
+                )
+            names |= inner - {bound}
+            return size + _check(whole, text, names, depth + 1)
         case ast.Compare(ops=operators) if all(type(op) in COMPARISONS for op in operators):
             children = [node.left, *node.comparators]
         case ast.Call():
             help = f"the functions are {join_words(FUNCTIONS)}"
+            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
+                help = _OF_TEXTS
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
-            cure = "write a list, `[…]`" if isinstance(node, ast.Tuple) else None
+            kinds = [node, *getattr(node, "ops", ()), getattr(node, "op", None)]
+            cure = next((_CURES[type(one)] for one in kinds if type(one) in _CURES), None)
             raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have", help=cure)
     return 1 + sum(_check(child, text, names, depth + 1) for child in children)
+
+
+def _is_simple(node: ast.ListComp) -> bool:
+    """Whether it goes through one list, once."""
+    (first,) = node.generators
+    parts = [one for part in (node.elt, *first.ifs) for one in ast.walk(part)]
+    return len(first.ifs) <= 1 and not first.is_async and not any(isinstance(one, ast.ListComp) for one in parts)
 
 
 def _kind(node: ast.AST) -> str:
     known = {
         ast.Attribute: "an attribute (`.`)",
         ast.Lambda: "a function definition",
-        ast.ListComp: "a comprehension",
-        ast.GeneratorExp: "a comprehension",
+        ast.ListComp: "a comprehension of another form",
+        ast.GeneratorExp: "a comprehension without brackets",
         ast.Dict: "a mapping",
         ast.Set: "a set",
         ast.Tuple: "a tuple",
@@ -209,6 +253,10 @@ def _compile(node: ast.AST) -> Compute:
         case ast.List(elts=elements):
             items = [_compile(element) for element in elements]
             return lambda scope: _bounded([item(scope) for item in items])
+        case ast.ListComp(elt=element, generators=[ast.comprehension(target=ast.Name(id=name), iter=items, ifs=ifs)]):
+            size = sum(1 for part in (element, *ifs) for _ in ast.walk(part))
+            tests = [_compile(one) for one in ifs]
+            return _compile_comprehension(name, _compile(items), _compile(element), tests, size)
         case ast.Subscript(value=value, slice=ast.Slice() as cut):
             whole = _compile(value)
             bounds = [_compile(one) if one else None for one in (cut.lower, cut.upper, cut.step)]
@@ -279,6 +327,24 @@ def _compile_choice(test: Compute, body: Compute, orelse: Compute) -> Compute:
     return lambda scope: body(scope) if _truth(test(scope)) else orelse(scope)
 
 
+def _compile_comprehension(name: str, whole: Compute, element: Compute, tests: list[Compute], size: int) -> Compute:
+    def compute(scope: Mapping[str, Any]) -> Any:
+        if name in scope:
+            raise _fail(f"`{name}` is a variable already", "give the items another name: nothing is hidden")
+        items = whole(scope)
+        if not isinstance(items, list):
+            raise _fail(f"a list is needed behind `in`, not {describe(items)}")
+        found = []
+        for item in items:
+            spend(size)
+            inner = ChainMap({name: item}, scope)  # type: ignore[arg-type]  # the first alone is ever written to
+            if all(_truth(test(inner)) for test in tests):
+                found.append(element(inner))
+        return _bounded(found)
+
+    return compute
+
+
 def _truth(value: Any) -> bool:
     """Whether a condition holds. Raises `Fault` for a text that reads as something else than the true that it is."""
     if isinstance(value, str):
@@ -340,8 +406,10 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
         return left * right
     if op is ast.Add and any(isinstance(one, str) for one in (left, right)):
         wrong = right if isinstance(left, str) else left
-        help = "a name is made of texts: `'block' + str(index)`" if _is_integer(wrong) else None
+        help = _OF_TEXTS if _is_integer(wrong) else None
         raise _fail(f"a text and {_kind_of(wrong)} cannot be added", help)
+    if isinstance(left, str):
+        raise _fail(f"a number is needed, not {describe(left)}", _OF_TEXTS if op in (ast.Mod, ast.Mult) else None)
     left, right = _number(left), _number(right)
     try:
         if op is ast.Pow:

@@ -107,6 +107,11 @@ def paths_to(root: Value, marks: Iterable[Mark]) -> dict[Mark, str]:
     return found
 
 
+def is_left_empty(value: Value) -> bool:
+    """Whether nothing stands in a value's place, not even the word `null`."""
+    return isinstance(value, Scalar) and value.value is None and not value.text
+
+
 def from_python(data: Any, mark: Mark) -> Value:
     """Python data as a tree whose every part stands at one place. Raises `Fault` for data that a file cannot hold."""
     return _FromPython(mark).value(data, 0)

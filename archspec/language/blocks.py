@@ -27,6 +27,7 @@ from archspec.language.inputs import check_input
 from archspec.language.keywords import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.names import INCOMING, check_variable
 from archspec.language.syntax import Expression, SyntaxNode, parse_expression
+from archspec.layers.registry import primitives
 
 ARGUMENT_SCHEMA = titled(
     "a default, or `{type: …}`",
@@ -162,6 +163,8 @@ def parse_formula(value: Value, visible: Collection[str]) -> Expression:
     made = parse_expression(value)
     for name in sorted(name for name in made.names if name not in visible):
         hint = "the incoming tensor is known to nodes alone" if name in INCOMING else _seen_hint(visible)
+        if name in primitives():
+            hint = f"a layer's name is a text, in quotes: `'{name}'`"
         raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint)
     return made
 

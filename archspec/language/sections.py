@@ -292,8 +292,10 @@ def _defaults(parsed: Parsed, variables: dict[str, Any], report: Report) -> dict
                 continue
             try:
                 computed = one.value.evaluate(variables)
-                fault = fault_in(computed, found.signature.by_name[key].schema, f"`{key}` of `{name}`")
+                argument = found.signature.by_name[key]
+                fault = fault_in(computed, argument.schema, f"`{key}` of `{name}`")
                 if fault:
+                    fault.help = fault.help or argument.cure or None
                     fault.mark = one.mark
                     raise fault
                 made[name][key] = Default(one.mark, computed)

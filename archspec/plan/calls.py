@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from archspec.foundation.errors import Fault, Mark, Report, join_words
+from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.formulas import describe, spend, spent
 from archspec.foundation.frozen import freeze_pairs, key_of
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
+from archspec.language.foreign import layer_hint
 from archspec.language.names import ROLES
 from archspec.language.sections import INVALID, Sections
 from archspec.language.syntax import Call, Expression, SyntaxNode
@@ -189,7 +190,8 @@ class CallElaborator(ABC):
             main = (call.main.mark, self.binder.value(call.main, context), call.main.is_formula)
         found = self.sections.vocabulary.find(callee)
         if found is None:
-            raise Fault("name-unknown", f"there is no primitive or block `{callee}`", mark)
+            cure = layer_hint(callee) or did_you_mean(callee, self.sections.vocabulary.words())
+            raise Fault("name-unknown", f"there is no primitive or block `{callee}`", mark, help=cure)
         if main is not None:
             if found.signature.main is None:
                 raise Fault("argument-unknown", f"`{callee}` takes no arguments", main[0])
@@ -214,7 +216,12 @@ class CallElaborator(ABC):
         outside = context.outside(self.sections.vars)
         if isinstance(meant.callee, Expression) and (word := self.binder.value(meant.callee, outside)) in ROLES:
             raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.callee.mark)
-        return self.call(meant, outside, mark)
+        try:
+            return self.call(meant, outside, mark)
+        except Fault as fault:
+            if fault.code == "input-shape":
+                fault.notes += (f"`{role}` stands for this layer by {meant.mark}",)
+            raise
 
     def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, context: Context) -> Result:
         shape = context.shape

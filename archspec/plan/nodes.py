@@ -12,7 +12,7 @@ from archspec.foundation.sealed import sealed
 from archspec.foundation.shapes import Shape
 from archspec.layers import merges
 from archspec.layers.initializers import Init
-from archspec.layers.merges import MERGE_RULES
+from archspec.layers.merges import MERGE_RULES, ONE_HEAD, Attention
 
 MAX_NODES = 100_000
 """Of a plan, groups counted."""
@@ -135,7 +135,7 @@ class Group:
     """Of a merge that splits what reaches it: the sizes of the parts, one for each branch."""
     axis: int = 0
     """Of a merge: the axis that it joins or splits."""
-    heads: int = 1
+    attention: Attention = ONE_HEAD
     """Of `attend`."""
     share: str = ""
     """The name by which nodes of one body are one module."""

@@ -20,7 +20,7 @@ from archspec.plan.binding import Binder, Context, InvalidValue
 from archspec.plan.calls import MANY_ARGUMENTS, Absent
 from archspec.plan.loops import MAX_PASSES, compute_rows, loop_scope
 from archspec.plan.nodes import Node
-from archspec.plan.splits import axis_and_heads
+from archspec.plan.splits import axis_and_attention
 from archspec.plan.steps import (
     Evaluate,
     Moving,
@@ -230,14 +230,16 @@ class _Specializer:
 
     def merge(self, merge: Merge, known: Values) -> Step:
         before = spent()
-        axis, heads = axis_and_heads(merge, self.binder, self.at(known))
+        axis, attention = axis_and_attention(merge, self.binder, self.at(known))
         self.work += spent() - before
         if merge.looped:
             (node,) = merge.branches
             assert isinstance(node.body, For)
-            return make_merge(merge, self.loop(node.body, known), axis, heads)
+            return make_merge(merge, self.loop(node.body, known), axis, attention)
         branches = [(node.key, self.node(node, known)) for node in merge.branches]
-        return make_merge(merge, lambda scope, shape, run: [(key, made, scope) for key, made in branches], axis, heads)
+        return make_merge(
+            merge, lambda scope, shape, run: [(key, made, scope) for key, made in branches], axis, attention
+        )
 
     # --- calls ---------------------------------------------------------------------------------------------------
 

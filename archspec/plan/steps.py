@@ -142,7 +142,7 @@ def make_block(name: str, form: object, body: Step, bind: Bind, mark: Mark) -> S
     return step
 
 
-def make_merge(merge: Merge, entries: Passes, axis: int, heads: int) -> Step:
+def make_merge(merge: Merge, entries: Passes, axis: int, attention: merges.Attention) -> Step:
     """A merge of branches, or of the passes of a loop."""
     kind, mark = merge.kind, merge.mark
 
@@ -161,11 +161,11 @@ def make_merge(merge: Merge, entries: Passes, axis: int, heads: int) -> Step:
                 children.append((key, Group("sequence", (), arriving, arriving, mark)))
             elif sizes:
                 raise NotSpecialized
-        output = merges.output(kind, [made.output for _, made in children], axis, heads) if children else None
+        output = merges.output(kind, [made.output for _, made in children], axis, attention) if children else None
         if output is None:
             raise NotSpecialized
         return Group(
-            kind, tuple(children), shape, output, mark, looped=merge.looped, split=sizes, axis=axis, heads=heads
+            kind, tuple(children), shape, output, mark, looped=merge.looped, split=sizes, axis=axis, attention=attention
         )
 
     return step

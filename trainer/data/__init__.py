@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import cast
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.extensions import extensions, load_extension
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
-from trainer.extensions import extensions, load_extension
 from trainer.input.datasets import DataSet
 
 __all__ = ["load", "names"]

@@ -112,9 +112,15 @@ def evaluate_outputs(
     return {name: evaluator.compute(totals[name] / count) for name, evaluator in evaluators.items()}
 
 
+def measured_of(found: Evaluation) -> dict[str, float]:
+    """The value of each metric by its name, those that packages brought too."""
+    return {**found.metrics, **getattr(found, "added", {})}
+
+
 def test_values(task: Task, found: Evaluation) -> dict[str, float]:
     """The metrics of the test images and their mean loss, by the names under which runs keep them."""
-    measured = {one.test_name: found.metrics[one.name] for one in task.metrics if one.name in found.metrics}
+    values = measured_of(found)
+    measured = {one.test_name: values[one.name] for one in task.metrics if one.name in values}
     return measured | {"test_loss": found.loss}
 
 

@@ -23,7 +23,15 @@ from archspec.plan.graph import GraphLayer
 from archspec.plan.inputs import require_blocks_of_one_tensor, require_one_input
 from archspec.plan.plan import Plan
 
-_IMPORTED = {"nn", "torch", "Tensor", "OrderedDict", "F", "math", "comb", "reduce", "checkpoint"}
+_FROM = {
+    "collections": ("OrderedDict",),
+    "collections.abc": ("Sequence",),
+    "functools": ("reduce",),
+    "math": ("comb", "inf"),
+    "typing": ("Any",),
+}
+"""What a text may need of the standard library, by module."""
+_IMPORTED = {"nn", "torch", "Tensor", "F", "functional", "math", "checkpoint"}.union(*_FROM.values())
 
 
 def write(plan: Plan) -> str:
@@ -134,13 +142,17 @@ def imports(body: str) -> list[str]:
     lines = []
     if re.search(r"\bmath\.", body):
         lines.append("import math")
-    for module, name in (("collections", "OrderedDict"), ("functools", "reduce"), ("math", "comb")):
-        if re.search(rf"\b{name}\(", body):
-            lines.append(f"from {module} import {name}")
+    code = re.sub(r'"""(.|\n)*?"""', "", body)
+    for module, names in _FROM.items():
+        used = [name for name in names if re.search(rf"(?<!\.)\b{name}\b", code)]
+        if used:
+            lines.append(f"from {module} import {', '.join(used)}")
     lines = [*lines, ""] if lines else []
     if re.search(r"\btorch\.", body):
         lines.append("import torch")
     lines.append("from torch import Tensor, nn" if re.search(r"\bTensor\b", body) else "from torch import nn")
+    if re.search(r"\bfunctional\.", body):
+        lines.append("from torch.nn import functional")
     if re.search(r"\bF\.", body):
         lines.append("from torch.nn import functional as F")
     if "checkpoint(" in body:
@@ -198,4 +210,6 @@ def class_name(plan: Plan) -> str:
     if name.lower().startswith(family.lower()):
         rest = name[len(family) :]
         name = family + rest[:1].upper() + rest[1:]
+    if name in {*MERGES, *_IMPORTED, *_own_layers()}:
+        return f"{name}Network"
     return name if name[:1].isalpha() else f"Network{name}"

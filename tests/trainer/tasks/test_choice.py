@@ -153,12 +153,7 @@ def test_a_packages_task_and_data_set_are_trained_listed_and_tested(
     site = package(TASK, DATA)
     path = [str(site), *filter(None, sys.path)]
     monkeypatch.setenv("PYTHONPATH", ":".join(path))
-    doubtful = run("train", "net.yaml")
-    assert doubtful.returncode == 2
-    assert doubtful.stderr == (
-        "error: several tasks learn classes, those of the data set `their_digits`: `classification`, `likeliest`\n"
-        "  help: say which is meant: --set train.task=classification\n"
-    )
+    assert run("train", "net.yaml", "--dry-run").returncode == 0  # a package's task makes none of ours doubtful
     done = run("train", "net.yaml", "--task", "likeliest")
     assert done.returncode == 0, done.stderr
     kept = json.loads((tmp_path / "runs" / "net" / "results.json").read_text())
