@@ -33,6 +33,7 @@ from archspec.language.parsed import parse_sections
 from archspec.language.sections import Sections, compute_sections
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
+from archspec.plan.idle import report_idle
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
@@ -177,12 +178,13 @@ class SpecFile:
         """Elaborate variants (all of them by default, and the file without one), and gather what is wrong."""
         before = len(primitives())
         checked = self._check(variants)
+        if not checked.diagnostics:
+            return checked
         # an installed package may know a name that nothing of ours has
-        return (
-            self._check(variants)
-            if checked.diagnostics and load_installed() and len(primitives()) > before
-            else checked
-        )
+        from archspec.recipe.added import load_added
+
+        has_more = load_added()
+        return self._check(variants) if (load_installed() and len(primitives()) > before) or has_more else checked
 
     def _check(self, variants: Sequence[str | None] | None) -> Checked:
         report = Report()
@@ -213,7 +215,9 @@ class SpecFile:
             if spec is not None and outlined:
                 specs.append(spec)
         if document is not None and specs and not report.diagnostics:
-            self._report_unused(document, specs, report, whole=len(wanted) == 1 + len(document.variants))
+            whole = len(wanted) == 1 + len(document.variants)
+            self._report_unused(document, specs, report, whole=whole)
+            report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
             if report.diagnostics:
                 specs.clear()
         if len(specs) < len(wanted) and not report.diagnostics:
@@ -384,6 +388,8 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
                 report.add(Fault("out-of-range", message, mark), frames=frames)
                 continue
             expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
+            if not figure and plan.macs:
+                actual = f"{plan.macs / 1e9:g}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
 

@@ -1,15 +1,19 @@
 """Proves exports to Python: every spec and variant, in a process that cannot import archspec.
 
-    python benchmarks/python_exports.py [NAME…] [--most 100M]
+    python benchmarks/python_exports.py [NAME…] [--least 0] [--most 100] [--rows rows.jsonl]
 
 Each network gets random weights and statistics. Outputs, gradients and statistics, in evaluation and in training, must
-be those of the module that archspec builds, bit for bit. Prints a table as Markdown.
+be those of the module that archspec builds, bit for bit. Images are of 64×64 where the network takes them; one that
+takes a single size is described again for 64×64 if it has more than `LARGE` parameters, so that it fits in 8 GB. Prints
+a table as Markdown, small networks first. Rows are kept in a file if one is named; those in it are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -23,6 +27,8 @@ import torch
 from torch import Tensor, nn
 
 BATCH = 2
+LARGE = 250e6
+SMALL = (64, 64)
 
 
 class Refused:
@@ -58,7 +64,7 @@ def digests(model: nn.Module, images: Tensor) -> dict[str, str]:
     found |= {f"after {name}": one for name, one in model.state_dict().items()}
     found["gradient of images"] = images.grad if images.grad is not None else images
     return {
-        name: hashlib.sha256(one.detach().contiguous().numpy().tobytes()).hexdigest() for name, one in found.items()
+        name: hashlib.sha256(one.detach().contiguous().reshape(-1).numpy()).hexdigest() for name, one in found.items()
     }
 
 
@@ -73,10 +79,10 @@ def serve() -> None:
             exec(compile((folder / "network.py").read_text(encoding="utf-8"), "network.py", "exec"), space)
             kinds = [one for one in space.values() if isinstance(one, type) and one.__module__ == "exported"]
             model = kinds[-1]()
-            job = torch.load(folder / "job.pt", weights_only=True)
+            job = torch.load(folder / "job.pt", weights_only=True, mmap=True)
             model.load_state_dict(job["state"])
             found = digests(model, job["images"])
-            wanted = job["digests"]
+            wanted = json.loads((folder / "digests.json").read_text())
             wrong = [name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)]
             print(json.dumps({"compared": len(wanted), "wrong": sorted(wrong)[:5]}), flush=True)
         except Exception as error:  # the next network is still to be tried
@@ -96,35 +102,54 @@ def with_history(model: nn.Module) -> None:
                 one.uniform_(0.5, 1.5)
 
 
-def prepared(spec: Any, folder: Path) -> None:
-    """Write what the other process needs."""
+def prepared(spec: Any, folder: Path) -> int:
+    """Write what the other process needs, and give the number of the export's lines."""
     from archspec.exports.python import write
 
-    (folder / "network.py").write_text(write(spec.plan), encoding="utf-8")
+    text = write(spec.plan)
+    (folder / "network.py").write_text(text, encoding="utf-8")
     model = spec.build()
     with_history(model)
-    state = {name: one.clone() for name, one in model.state_dict().items()}
-    sizes = [(spec.plan.input[0], 64, 64)] if len(spec.plan.input) == 3 and max(spec.plan.input[1:]) > 96 else []
+    sizes = [(spec.plan.input[0], *SMALL)] if len(spec.plan.input) == 3 and max(spec.plan.input[1:]) > 96 else []
     for size in [*sizes, spec.plan.input]:  # a smaller image is enough where the network takes one
         torch.manual_seed(3)
         images = torch.randn(BATCH, *size)
+        torch.save({"state": model.state_dict(), "images": images}, folder / "job.pt")
         try:
-            found = digests(model, images)
-        except (RuntimeError, ValueError):
-            model.load_state_dict(state)
+            with contextlib.redirect_stderr(io.StringIO()):  # torch prints what a traced module refuses
+                found = digests(model, images)
+        except (RuntimeError, ValueError):  # what it is given next is the state in which it is now
             model.zero_grad()
             continue
         break
-    torch.save({"state": state, "images": images, "digests": found}, folder / "job.pt")
+    (folder / "digests.json").write_text(json.dumps(found))
+    return len(text.splitlines())
+
+
+def small(spec: Any) -> Any:
+    """The network of a spec, described for `SMALL` images if it is large and that is possible."""
+    from archspec.foundation.errors import ArchspecError
+    from archspec.spec import from_dict
+
+    if spec.plan.params < LARGE:
+        return spec
+    kept = {key: value for key, value in spec.resolved.items() if key not in ("expect", "train")}
+    try:
+        return from_dict(kept | {"input": [spec.plan.input[0], *SMALL]}, spec.file)
+    except ArchspecError:
+        return spec
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*")
+    parser.add_argument("--least", type=float, default=0, help="the fewest parameters, in millions")
     parser.add_argument("--most", type=float, default=100, help="the most parameters, in millions")
+    parser.add_argument("--rows", type=Path, help="a file of rows, each a line of JSON")
     arguments = parser.parse_args()
-    from archspec.spec import open_file
-
+    kept = []
+    if arguments.rows and arguments.rows.exists():
+        kept = [json.loads(line)[:2] for line in arguments.rows.read_text(encoding="utf-8").splitlines()]
     torch.set_num_threads(1)
     command = [sys.executable, "-I", __file__, "--serve"]
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd="/")
@@ -136,28 +161,40 @@ def main() -> None:
     )
     failed = count = 0
     begin = time.time()
-    for file in sorted((Path(__file__).parent.parent / "specs").rglob("*.yaml")):
-        for spec in open_file(file)[0].check().specs:
-            label = f"{file.parent.name}/{file.stem}@{spec.variant}"
-            if arguments.names and not any(one in label for one in arguments.names):
-                continue
-            if spec.plan.params > arguments.most * 1e6:
-                continue
-            with tempfile.TemporaryDirectory() as folder:
-                prepared(spec, Path(folder))
-                server.stdin.write(f"{folder}\n")
-                server.stdin.flush()
-                answer = json.loads(server.stdout.readline())
-                lines = len((Path(folder) / "network.py").read_text(encoding="utf-8").splitlines())
-            count += 1
-            failed += bool(answer["wrong"])
-            wrong = ", ".join(answer["wrong"]) or "none"
-            row = (file.stem, spec.variant or "-", f"{spec.plan.params:,}", lines, answer["compared"], wrong)
-            print("| " + " | ".join(map(str, row)) + " |", flush=True)
+    for name, spec in networks(arguments.names, arguments.least * 1e6, arguments.most * 1e6):
+        key = [name, spec.variant or "-"]
+        if key in kept:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            lines = prepared(small(spec), Path(folder))
+            server.stdin.write(f"{folder}\n")
+            server.stdin.flush()
+            answer = json.loads(server.stdout.readline())
+        count += 1
+        failed += bool(answer["wrong"])
+        row = [*key, f"{spec.plan.params:,}", lines, answer["compared"], ", ".join(answer["wrong"]) or "none"]
+        if arguments.rows:
+            with open(arguments.rows, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        print("| " + " | ".join(map(str, row)) + " |", flush=True)
     server.stdin.close()
     server.wait()
     print(f"\n{count} networks, {failed} of them different; {time.time() - begin:.0f} s.")
     sys.exit(bool(failed))
+
+
+def networks(names: list[str], least: float, most: float) -> list[tuple[str, Any]]:
+    """The specs, by their files, of which one of the names is a part, if any are given; small networks first."""
+    from archspec.spec import open_file
+
+    found = []
+    for file in sorted((Path(__file__).parent.parent / "specs").rglob("*.yaml")):
+        label = f"{file.parent.name}/{file.stem}"
+        for spec in open_file(file)[0].check().specs:
+            chosen = not names or any(name in f"{label}@{spec.variant}" for name in names)
+            if chosen and least <= spec.plan.params <= most:
+                found.append((label, spec))
+    return sorted(found, key=lambda one: int(one[1].plan.params))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from archspec.spec import Checked, open_file
 
 ROOT = Path(__file__).parent.parent
+NEED_TORCH = ("build", "export", "predict", "test", "train")
 
 # tests run side by side, one on each processor
 torch.set_num_threads(1)
@@ -68,7 +69,7 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs `archspec …` in an empty folder, as a person does."""
 
     def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        if arguments[0] in ("train", "test", "predict") and not any(name.startswith("OMP") for name in environment):
+        if arguments[0] in NEED_TORCH and not any(name.startswith("OMP") for name in environment):
             return run_forked(list(arguments), tmp_path, **environment)
         return subprocess.run(
             [sys.executable, "-m", "archspec", *arguments],

@@ -97,16 +97,20 @@ def show(search: GridSearch, axes: list[Axis], plan: Plan, best: Place) -> None:
         rest = f", and the best {MOST_ROWS} are shown" if len(places) > MOST_ROWS else ""
         click.echo(f"  of {total:,} combinations, {len(search.tried):,} were tried{rest}")
         places = places[:MOST_ROWS]
-    rows = []
+    rows, failed = [], []
     for place in places:
         found = search.tried[place]
-        mark = f"no network: {found}" if isinstance(found, str) else "fits" if search.fits(place) else "too large"
+        if isinstance(found, str):
+            failed.append(f"with {values_of(axes, place)}, {found}")
+            continue
+        mark = "fits" if search.fits(place) else "too large"
         mark = ("← largest that fits" if len(axes) == 1 else f"← most {search.most}") if place == best else mark
-        figures = [] if isinstance(found, str) else [show_figure(name, value) for name, value in found.items()]
-        figures += [""] * (2 + ("memory" in search.limits) - len(figures))
-        rows.append([values_of(axes, place), *figures, escape_line(mark)])
+        rows.append([values_of(axes, place), *(show_figure(name, value) for name, value in found.items()), mark])
     for line in aligned(rows, "<" + ">" * (len(rows[0]) - 2) + "<"):
         click.echo(f"  {line}")
+    if failed:
+        count = "1 of the values tried gives" if len(failed) == 1 else f"{len(failed):,} of the values tried give"
+        click.echo(escape_line(f"  {count} no network: {failed[0]}"))
     for axis, at in zip(axes, best, strict=True):
         if at == axis.last:
             value = json.dumps(axis.value(at))

@@ -13,6 +13,8 @@ from archspec.foundation.source import List, Mapping, Scalar, locate
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _IN_FORMULA = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])([A-Za-z_]\w*)(?!\w|\s*\()")
+_OF_ITEMS = re.compile(r"\bfor\s+(\w+)\s+in\b")
+"""The names that a formula gives to items of lists."""
 _BODIES = ("network", "blocks", "variants", "defaults")
 
 
@@ -166,8 +168,9 @@ def names_in_formula(spot: Spot) -> Iterator[tuple[str, Mark]]:
     start = line.find(spot.value.text, mark.column - 1)
     if start < 0:
         return
+    items = _OF_ITEMS.findall(spot.value.text)
     for match in _IN_FORMULA.finditer(spot.value.text):
-        if match[1]:
+        if match[1] and match[1] not in items:
             yield match[1], Mark(mark.text, mark.line, start + match.start(1) + 1, len(match[1]))
 
 

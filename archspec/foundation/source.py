@@ -107,6 +107,11 @@ def paths_to(root: Value, marks: Iterable[Mark]) -> dict[Mark, str]:
     return found
 
 
+def is_left_empty(value: Value) -> bool:
+    """Whether nothing stands in a value's place, not even the word `null`."""
+    return isinstance(value, Scalar) and value.value is None and not value.text
+
+
 def from_python(data: Any, mark: Mark) -> Value:
     """Python data as a tree whose every part stands at one place. Raises `Fault` for data that a file cannot hold."""
     return _FromPython(mark).value(data, 0)
@@ -172,6 +177,25 @@ def read(content: bytes, name: str) -> Value:
         message = f"the character U+{ord(found[0]):04X} ends a line to some readers of YAML and not to others"
         raise Fault("value-ambiguous", message, mark, help="remove it")
     return _Tree(string, Text(name, tuple(string.splitlines()))).root()
+
+
+def first_text(content: bytes, key: str) -> str | None:
+    """The text that a key of a file's outermost mapping has, read no further than that; `None` where it has none.
+
+    For lists of files that are known to be sound: to read all of them whole would take long.
+    """
+    depth, is_key, word = 0, True, ""
+    for event in yaml.parse(content, Loader=_LOADER):
+        if isinstance(event, yaml.ScalarEvent) and depth == 1:
+            if not is_key and word == key:
+                return str(event.value)
+            word, is_key = str(event.value), not is_key
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            is_key = is_key or depth == 1
+    return None
 
 
 class _Tree:

@@ -131,9 +131,16 @@ class Site:
 class Binder:
     """Computes formulas and binds arguments, within a file's sections."""
 
-    def __init__(self, sections: Sections, sites: dict[Any, Site | None]) -> None:
+    def __init__(self, sections: Sections, sites: dict[Any, Site | None], used: set[Mark]) -> None:
         self.sections = sections
         self.sites = sites
+        self.used = used
+        """Where the defaults stand that something takes."""
+
+    def meant_by(self, role: str) -> Call | None:
+        """What a role stands for, which the file says; `None` for no layer."""
+        self.used.add(self.sections.role_marks[role])
+        return self.sections.roles[role]
 
     def is_variable(self, name: str, scope: Scope) -> bool:
         """Whether a name means the file's own variable where formulas see `scope`."""
@@ -180,10 +187,7 @@ class Binder:
 
     def bind_site(self, call: Call, callee: str, context: Context) -> tuple[Primitive | Block, dict[str, Any]] | None:
         """What a call names, with the arguments that `bind` gives; `None` where that has something to refuse."""
-        key = (call, callee)
-        if key not in self.sites:
-            self.sites[key] = self._site(call, callee)
-        site = self.sites[key]
+        site = self.site(call, callee)
         if site is None:
             return None
         values = site.fixed.copy()
@@ -198,6 +202,13 @@ class Binder:
         except (Fault, InvalidValue):
             return None
         return site.found, values
+
+    def site(self, call: Call, callee: str) -> Site | None:
+        """A call as it is written; `None` where something is wrong with it."""
+        key = (call, callee)
+        if key not in self.sites:
+            self.sites[key] = self._site(call, callee)
+        return self.sites[key]
 
     def _site(self, call: Call, callee: str) -> Site | None:
         found = self.sections.vocabulary.find(callee)
@@ -218,6 +229,7 @@ class Binder:
                 value = expression.data
             elif name in defaults:
                 value = defaults[name].value
+                self.used.add(defaults[name].mark)
             else:
                 expression = own.get(name)
             if expression is not None and not expression.constant:
@@ -251,6 +263,7 @@ class Binder:
                 values[name] = given[name][1]
             elif name in defaults:
                 values[name] = defaults[name].value
+                self.used.add(defaults[name].mark)
             elif isinstance(found, Block) and name in found.defaults:
                 values[name] = self.value(found.defaults[name], context.outside(values))
             else:
@@ -270,7 +283,7 @@ class Binder:
 
     def node_value(self, value: Any, name: str, owner: str, mark: Mark) -> Any:
         """A layer given as an argument; a role that stands for nothing is `none`. Raises `Fault`."""
-        if value == "none" or (value in ROLES and self.sections.roles.get(value, value) is None):
+        if value == "none" or (value in ROLES and value in self.sections.roles and self.meant_by(value) is None):
             return None
         word = next(iter(value)) if isinstance(value, dict) and value else value
         if isinstance(word, str) and word not in ROLES and self.sections.vocabulary.find(word) is None:

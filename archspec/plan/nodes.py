@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, ClassVar
 
 from archspec.foundation.errors import Mark
 from archspec.foundation.frozen import Pairs
+from archspec.foundation.sealed import sealed
 from archspec.foundation.shapes import Shape
-from archspec.language.names import MERGES
 from archspec.layers import merges
 from archspec.layers.initializers import Init
+from archspec.layers.merges import MERGE_RULES, ONE_HEAD, Attention
 
+MAX_NODES = 100_000
+"""Of a plan, groups counted."""
+MAX_LEVELS = 24
+"""Of a module; beyond these, tools that walk modules become slow."""
 _NOTHING: Mapping[str, int] = {}
 
 
@@ -30,7 +34,7 @@ class NamedOutput:
     mark: Mark = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@sealed(frozen=True, slots=True)
 class Layer:
     """A leaf of the network: a primitive, its complete arguments, and what follows from them for its input."""
 
@@ -39,6 +43,8 @@ class Layer:
     input: Shape
     output: Shape
     parameters: tuple[tuple[str, Shape], ...] = field(repr=False)
+    params: int
+    """The number of trainable parameters."""
     macs: int
     mark: Mark = field(repr=False)
     init: tuple[tuple[str, Init], ...] = field(default=(), repr=False)
@@ -64,17 +70,12 @@ class Layer:
         return dict(self.frozen_arguments)
 
     @property
-    def params(self) -> int:
-        """The number of trainable parameters."""
-        return sum(prod(shape) for _, shape in self.parameters)
-
-    @property
     def shared(self) -> Mapping[str, int]:
         """The parameters of what is shared in its body, by its name."""
         return {self.share: self.params} if self.share else _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@sealed(frozen=True, slots=True)
 class Wire:
     """A tensor led elsewhere: `save` and `output` pass their input on, `load` gives the tensor that was saved."""
 
@@ -110,7 +111,7 @@ class Port:
     """The `load` or `save` around the call; `None` for the tensor that reaches the call, or that the call passes on."""
 
 
-@dataclass(frozen=True, slots=True)
+@sealed(frozen=True, slots=True)
 class Group:
     """Nodes put together.
 
@@ -134,7 +135,7 @@ class Group:
     """Of a merge that splits what reaches it: the sizes of the parts, one for each branch."""
     axis: int = 0
     """Of a merge: the axis that it joins or splits."""
-    heads: int = 1
+    attention: Attention = ONE_HEAD
     """Of `attend`."""
     share: str = ""
     """The name by which nodes of one body are one module."""
@@ -156,22 +157,23 @@ class Group:
     shared: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """The parameters of what is shared in its body, by its name."""
 
-    def __post_init__(self) -> None:
-        nodes = [node for _, node in self.children]
+    def __post_init__(self: Any) -> None:
         params = macs = layers = depth = 0
         size = 1 + 2 * (len(self.takes) + len(self.gives))
         loads, shares = bool(self.takes or self.gives), bool(self.share)
         shared = _NOTHING
         named_outputs: tuple[NamedOutput, ...] = ()
-        for node in nodes:
+        for _, node in self.children:
             params += node.params
             macs += node.macs
             size += node.size
             layers += node.layers
-            loads = loads or node.loads
-            shares = shares or node.shares
+            if type(node) is Layer and not node.share:
+                continue  # as most are, and none of what follows is of such
             if node.depth > depth:
                 depth = node.depth
+            loads = loads or node.loads
+            shares = shares or node.shares
             if node.named_outputs:
                 named_outputs += node.named_outputs
             if node.shared:
@@ -182,20 +184,19 @@ class Group:
         if own_body:
             shared = _NOTHING
         if self.is_merge:
-            macs += merges.macs(self.kind, [node.output for node in nodes])
+            macs += merges.macs(self.kind, [node.output for _, node in self.children])
         if self.kind == "aux":
             macs = 0
-            named_outputs = (NamedOutput(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
-        give = object.__setattr__
-        give(self, "params", params)
-        give(self, "shared", {self.share: params} if self.share else shared)
-        give(self, "macs", macs)
-        give(self, "size", size)
-        give(self, "layers", layers)
-        give(self, "loads", loads)
-        give(self, "shares", shares)
-        give(self, "depth", depth if own_body else depth + 1)
-        give(self, "named_outputs", named_outputs)
+            named_outputs = (NamedOutput(self.name, self.children[0][1].output, self.arguments["weight"], self.mark),)
+        self.params = params
+        self.shared = {self.share: params} if self.share else shared
+        self.macs = macs
+        self.size = size
+        self.layers = layers
+        self.loads = loads
+        self.shares = shares
+        self.depth = depth if own_body else depth + 1
+        self.named_outputs = named_outputs
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -215,7 +216,7 @@ class Group:
     @property
     def is_merge(self) -> bool:
         """Whether its children are branches of one input."""
-        return self.kind in MERGES
+        return self.kind in MERGE_RULES
 
 
 Node = Layer | Wire | Group

@@ -52,6 +52,7 @@ def test_state_dict_keys_are_the_paths_of_the_spec() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_only_torch_runs_in_forward(name: str) -> None:
     """Auxiliary classifiers aside, which torch has no module for."""

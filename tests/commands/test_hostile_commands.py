@@ -32,6 +32,7 @@ def shell(command: str, folder: Path, env: Mapping[str, str] = os.environ) -> su
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(("spec", "status"), [("net.yaml", 0), ("wrong.yaml", 1), ("none.yaml", 2)])
 def test_the_status_is_the_specs_whoever_reads(spec: str, status: int, unbuffered: str, tmp_path: Path) -> None:
@@ -169,6 +170,7 @@ class Odd(Primitive):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("output", "macs", "status", "says"),
     [

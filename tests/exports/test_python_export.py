@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from archspec.exports.python import class_name, write
 from archspec.foundation.errors import UsageError
+from archspec.foundation.source import plain, read
 from archspec.layers.calls import DEFAULTS
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
@@ -52,6 +53,7 @@ def assert_same_keys(spec: Spec) -> None:
     assert {key: one.shape for key, one in theirs.items()} == {key: one.shape for key, one in ours.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_state_dicts_have_the_same_keys_and_shapes(name: str) -> None:
     assert_same_keys(load(name))
@@ -80,6 +82,97 @@ def test_torch_alone_is_imported(name: str) -> None:
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert {str(one).partition(".")[0] for one in modules} - {"torch"} <= sys.stdlib_module_names
+
+
+def test_stages_of_efficientnet_are_a_loop_with_the_rates_of_the_paper() -> None:
+    """Stochastic depth of 0.2 times the block's number over the number of blocks (16), as in the reference."""
+    text = write(load("efficientnet_b0").plan)
+    stages = text[text.index("        self.stages") : text.index("        self.head")]
+    assert (
+        stages
+        == """\
+        self.stages = nn.Sequential(
+            *[
+                nn.Sequential(
+                    InvertedResidual(
+                        in_channels,
+                        out_channels=out_channels,
+                        width=width,
+                        squeeze=in_channels // 4,
+                        drop=0.2 * first / 16,
+                        kernel_size=kernel_size,
+                        stride=stride,
+                    ),
+                    *[
+                        InvertedResidual(
+                            out_channels,
+                            out_channels=out_channels,
+                            width=6 * out_channels,
+                            squeeze=out_channels // 4,
+                            drop=0.2 * (first + i) / 16,
+                            kernel_size=kernel_size,
+                        )
+                        for i in range(1, depth)
+                    ],
+                )
+                for in_channels, out_channels, width, first, kernel_size, stride, depth in (
+                    (32, 16, 32, 0, 3, 1, 1),
+                    (16, 24, 96, 1, 3, 2, 2),
+                    (24, 40, 144, 3, 5, 2, 2),
+                    (40, 80, 240, 5, 3, 2, 3),
+                    (80, 112, 480, 8, 5, 1, 3),
+                    (112, 192, 672, 11, 5, 2, 4),
+                    (192, 320, 1152, 15, 3, 1, 1),
+                )
+            ]
+        )
+"""
+    )
+
+
+def test_stages_of_a_dense_path_grow_in_a_loop() -> None:
+    """DPN-92 as published: 3, 4, 20 and 3 blocks, which add 16, 32, 24 and 128 channels each."""
+    text = write(load("dpn92").plan)
+    rows = [line.strip() for line in text.splitlines() if line.startswith(" " * 20 + "(")]
+    assert rows == [
+        "(64, 304, 256, 96, 16, 288, 1, 3),",
+        "(336, 608, 512, 192, 32, 576, 2, 4),",
+        "(704, 1096, 1024, 384, 24, 1072, 2, 20),",
+        "(1552, 2432, 2048, 768, 128, 2304, 2, 3),",
+    ]
+
+
+def test_a_condition_asks_what_is_in_its_part() -> None:
+    """A convolution that widens is left out where it would not: the drop rate, 0 there as well, has no part in it."""
+    assert "        if in_channels != width:\n            self.main.expand" in write(load("efficientnet_b0").plan)
+
+
+def test_auxiliary_classifiers_take_the_number_of_classes() -> None:
+    space: dict[str, Any] = {"__name__": "exported"}
+    exec(write(load("imagenet/googlenet").plan), space)
+    _, others = space["GoogLeNet"](num_classes=7)(torch.randn(2, 3, 64, 64))
+    assert {name: one.shape for name, one in others.items()} == {"aux1": (2, 7), "aux2": (2, 7)}
+
+
+@pytest.mark.parametrize(
+    ("name", "block"), [("convnext_tiny", "ConvNeXt"), ("regnet_y_400mf", "RegNet"), ("maxvit_t", "MaxViT")]
+)
+def test_blocks_are_spelt_as_their_networks(name: str, block: str) -> None:
+    assert f"\nclass {block}(nn.Module):\n" in write(load(name).plan)
+
+
+def test_names_in_any_script_are_names_of_classes() -> None:
+    """Python takes letters of all scripts, and no digit first."""
+    names = [
+        from_dict({"archspec": 1, "name": name, "input": [4], "network": ["relu"]}).plan
+        for name in ("Größe 网络", "3D Net")
+    ]
+    assert [class_name(plan) for plan in names] == ["Größe网络", "Network3DNet"]
+
+
+def test_numbers_of_many_digits_are_written_as_what_they_are() -> None:
+    """The fan-in of ViT-B/16's patches is 3·16·16."""
+    assert "nn.init.trunc_normal_(module.weight, std=768**-0.5)" in write(load("vit_b_16").plan)
 
 
 # --- what is computed ----------------------------------------------------------------------------------------------
@@ -114,7 +207,7 @@ def assert_computes_the_same(spec: Spec) -> None:
     theirs.load_state_dict({name: one.clone() for name, one in ours.state_dict().items()})
     images = torch.randn(3, *spec.plan.input)
     wanted, found = computed(ours, images), computed(theirs, images)
-    assert list(found) == list(wanted)
+    assert found.keys() == wanted.keys()
     assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
 
 
@@ -135,6 +228,23 @@ WIRED: dict[str, list[Any]] = {
         "tokens",
         {"attend": {"query": {"linear": 8}, "key": {"linear": 8}, "value": {"linear": 8}}, "heads": 2},
     ],
+    **{
+        f"attend {beside}": [
+            "tokens",
+            {
+                "attend": {
+                    "query": {"linear": 8},
+                    "key": {"linear": 8},
+                    "value": {"linear": 6},
+                    **({"bias": {"relative_position_bias": 2}} if "bias" in beside else {}),
+                },
+                "heads": 2,
+                "causal": "causal" in beside,
+                "dropout": 0.3 if "dropout" in beside else 0.0,
+            },
+        ]
+        for beside in ("causal", "causal bias", "dropout", "dropout causal bias")
+    },
     "splits": [
         {"concat": {"left": CONV, "right": []}, "split": "equal"},
         {"concat": [CONV, []], "split": [2, 6], "axis": 1},
@@ -172,6 +282,39 @@ def test_networks_of_every_wiring_compute_the_same(kind: str) -> None:
     defaults = {"act": "relu", "norm": "batch_norm"}
     data = {"archspec": 1, "name": kind, "input": [8, 8, 8], "defaults": defaults, "network": WIRED[kind]}
     assert_computes_the_same(from_dict(data))
+
+
+FIRST = {
+    1: {"linear": 6},
+    2: {"linear": 8},
+    3: {"conv": {"out": 8, "kernel": 1}},
+    4: {"conv_3d": {"out": 4, "kernel": 1}},
+}
+
+
+def of_example(name: str, example: str) -> Spec:
+    """A network of a layer behind one with weights; the layer takes positive values."""
+    shape = primitives()[name].example_input
+    first = {"conv_1d": {"out": 8, "kernel": 1}} if name.endswith("_1d") else FIRST[len(shape)]
+    node = plain(read(example.encode(), "example"))
+    return from_dict({"archspec": 1, "name": name, "input": list(shape), "network": [first, "sigmoid", node]})
+
+
+@pytest.mark.parametrize("name", primitives())
+def test_every_layer_computes_the_same(name: str) -> None:
+    for example in primitives()[name].examples:
+        assert_computes_the_same(of_example(name, example))
+
+
+def test_every_layer_is_formatted_and_without_what_a_linter_finds(tmp_path: Path) -> None:
+    for name, one in primitives().items():
+        for i, example in enumerate(one.examples):
+            (tmp_path / f"{name}_{i}.py").write_text(write(of_example(name, example).plan), encoding="utf-8")
+    for check in (["format", "--check"], ["check"]):
+        found = subprocess.run(
+            [sys.executable, "-m", "ruff", *check, "--isolated", tmp_path], capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stdout
 
 
 # --- initial values ------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ def schema_of(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(st.one_of(st.booleans(), schema_of(st.booleans())), schema_of, max_leaves=6)
 
 
+@pytest.mark.slow
 @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(SCHEMAS, VALUES, st.booleans())
 @example({"enum": [1]}, True, False)

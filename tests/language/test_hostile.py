@@ -47,6 +47,7 @@ def doubling(levels: int, call: str) -> str:
     return "blocks:\n" + "\n".join(blocks) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -207,6 +208,7 @@ def test_no_part_is_called_self() -> None:
     assert codes(f"{HEAD}network: {network}\n") == ["name-reserved"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
@@ -431,11 +433,11 @@ def test_a_setting_leads_through_mappings_alone(assignment: str, where: str | No
 
 
 def test_a_setting_may_take_another_choice_and_fill_what_is_empty() -> None:
-    text = "defaults: {act: relu}\ntrain: {optimizer: adamw, schedule: null}\nnetwork: {a: act, b: relu}\n"
+    text = "defaults: {act: relu}\ntrain: {optimizer: adamw, schedule: null}\nnetwork: {a: act, b: relu, c: {conv: {out: 1, kernel: 1}}}\n"
     file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
     settings = ["defaults.act.elu=1", "train.optimizer.lr=0.5", "network.b=tanh", "init.conv.weight=0"]
     spec = file.with_settings(set=settings).spec(None)
-    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh"]
+    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "conv"]
     assert spec.resolved["train"]["optimizer"] == {"name": "adamw", "lr": 0.5}
 
 
@@ -450,7 +452,7 @@ def test_a_setting_changes_nothing_but_what_its_path_leads_to() -> None:
     file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
     spec = file.with_settings(set=["network.c.d=[gelu]", "blocks.b.body.first=elu"]).spec(None)
     assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "gelu", "relu"]
-    whole = file.with_settings(set=["network={c: tanh}", "blocks.b={body: []}"]).spec(None)
+    whole = file.with_settings(set=["network={c: tanh, d: b}", "blocks.b={body: []}"]).spec(None)
     assert [placed.layer.primitive for placed in whole.plan.layers] == ["tanh"]
 
 
@@ -526,6 +528,7 @@ HEAVY = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HEAVY)
 def test_nothing_takes_long_or_much_memory(kind: str, tmp_path: Path) -> None:
     text, says = HEAVY[kind]

@@ -91,6 +91,7 @@ RATES = ["efficientnet_b0", "efficientnet_b4", "efficientnet_v2_s", "convnext_sm
 RATES += ["mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RATES)
 def test_rates_of_random_layers_are_torchvisions(name: str) -> None:
     """Stochastic depth grows from block to block; torchvision also gives rates to blocks that have no shortcut."""

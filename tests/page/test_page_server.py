@@ -163,7 +163,9 @@ def test_a_page_without_a_file_saves_nothing(tmp_path: Path) -> None:
 
 
 def test_serve_prints_its_address_and_ends_by_an_interrupt(file: Path) -> None:
-    command = [sys.executable, "-m", "archspec", "serve", str(file)]
+    # a process that a script started in the background is born with the signal ignored
+    begin = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from archspec.cli import main"
+    command = [sys.executable, "-c", f"{begin}; main()", "serve", str(file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         address = process.stdout.readline().strip()
@@ -174,7 +176,10 @@ def test_serve_prints_its_address_and_ends_by_an_interrupt(file: Path) -> None:
         assert json.loads(connection.getresponse().read())["text"] == SPEC
         connection.close()
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30) == ("", "\n")
+        try:
+            assert process.communicate(timeout=30) == ("", "\n")
+        finally:
+            process.kill()
         assert process.returncode == 0
 
 

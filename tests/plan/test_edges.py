@@ -50,6 +50,7 @@ def data_of(spec: Spec) -> Any:
     return json.loads(json.dumps(spec.plan.to_dict()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*bundled(), "unet.yaml", "pyramid.yaml", "exits.yaml"])
 def test_the_json_alone_tells_how_to_run_the_network(name: str) -> None:
     made = documented(name) if name.endswith(".yaml") else small(name)
@@ -67,6 +68,7 @@ def test_the_json_alone_tells_how_to_run_the_network(name: str) -> None:
     assert set(ours) == {"", *data["outputs"], *data["aux"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled())
 def test_every_layer_of_the_module_is_one_node(name: str) -> None:
     """Whatever computes in the built network lies in one layer of the graph, by its path, and in no other."""

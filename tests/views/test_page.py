@@ -140,3 +140,16 @@ def test_a_phone_shows_the_whole_width_and_the_dark_is_dark(browser: Any, tmp_pa
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert opened.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
     assert opened.page.locator(".box").first.is_visible()
+
+
+@pytest.mark.slow
+def test_inputs_are_boxes_that_lead_to_where_they_are_loaded(browser: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "two.yaml"
+    branches = "{concat: [[load: image, relu], [load: depth, relu]]}"
+    spec.write_text(f"archspec: 1\ninput: {{image: [3, 8, 8], depth: [1, 8, 8]}}\nnetwork: [{branches}]\n")
+    opened = Opened(browser, tmp_path, str(spec))
+    boxes = ["image", "depth", "load image", "relu", "load depth", "relu", "concat", "output 4×8×8"]
+    assert opened.texts() == boxes
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 2
+    assert opened.page.locator("#canvas > .seq > .wire.none").count() == 1
+    assert not opened.wrong

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -156,7 +157,8 @@ def test_nested_tensors_are_refused(folder: Path) -> None:
     torch.save({"a\nb": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])}, "w.pt")
     with pytest.raises(UsageError) as caught:
         read("w.pt")
-    assert str(caught.value).startswith("w.pt: `a\\nb` is not a dense tensor of numbers\n  help: ")
+    made = r"`a\\nb`|`torch._utils._rebuild_nested_tensor` makes what"  # torch 2.15 does not load them
+    assert re.match(rf"w\.pt: ({made}) is not a dense tensor of numbers\n  help: load the file", str(caught.value))
 
 
 def test_no_file_of_a_person_is_overwritten_on_the_way(folder: Path) -> None:
@@ -170,6 +172,7 @@ def test_no_file_of_a_person_is_overwritten_on_the_way(folder: Path) -> None:
     assert os.stat("w.pt").st_mode == os.stat("w.safetensors").st_mode == os.stat("treasure").st_mode
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["w.pt", "w.safetensors"])
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_where_there_is_no_room_there_is_one_answer(file: str, form: str, tmp_path: Path) -> None:
@@ -221,6 +224,7 @@ def test_of_a_lightning_checkpoint_the_network_is_taken(folder: Path) -> None:
 CLASSES = ["zéro", *(f"digit {n}" for n in range(1, 10))]
 
 
+@pytest.mark.slow
 def test_what_a_checkpoint_knows_of_its_images_travels_with_the_weights(run: Callable, folder: Path) -> None:
     from pytorch_lightning import Trainer
     from safetensors import safe_open
@@ -449,6 +453,7 @@ def test_the_first_convolution_takes_other_channels(channels: int, expected: lis
     )
 
 
+@pytest.mark.slow
 def test_a_vision_transformer_for_larger_grey_images(run: Callable, folder: Path) -> None:
     small = ["--set", "width=32", "--set", "depth=1", "--set", "heads=2"]
     first = run("build", "vit_b_32", *small, "--set", "input=[3, 64, 64]", "--save", "w.safetensors")
@@ -493,6 +498,7 @@ def test_in_part_what_fits_is_loaded_and_the_rest_reported() -> None:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_file_is_loaded_counted_and_saved_again(run: Callable, folder: Path) -> None:
     module = digits()
     save(module, "w.pt")
@@ -526,6 +532,7 @@ def test_a_head_of_another_size_is_left_out_of_a_file(run: Callable, folder: Pat
     assert result["weights"]["source"] == "w.safetensors"
 
 
+@pytest.mark.slow
 def test_without_weights_json_says_so(run: Callable) -> None:
     (result,) = json.loads(run("build", "digits", "--format", "json").stdout)["results"]
     assert result["weights"] is None
@@ -667,6 +674,7 @@ network:
 """
 
 
+@pytest.mark.slow
 def test_an_inserted_layer_that_cannot_be_told_from_its_neighbours_is_refused(run: Callable, folder: Path) -> None:
     Path("base.yaml").write_text(BASE)
     layer = "  - conv: {out: 8, kernel: 3, padding: 1}\n  - relu\n"

@@ -45,6 +45,7 @@ def plans(file: Path) -> list[str]:
     return [re.sub(r'"(line|column)": \d+|yaml:\d+:\d+', "", json.dumps(spec.plan.to_dict())) for spec in checked.specs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bundled()[::3])
 def test_another_layout_of_a_spec_has_its_plans(name: str, tmp_path: Path) -> None:
     shutil.copytree(folder(), tmp_path, dirs_exist_ok=True)  # with those that it extends

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import cast
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.extensions import extensions, load_extension
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
-from trainer.extensions import extensions, load_extension
 from trainer.input.datasets import DataSet
 
 __all__ = ["load", "names"]
@@ -62,12 +62,12 @@ def load(
         )
     if name in _ours():
         module = importlib.import_module(f"trainer.data.{name}")
-        return cast(Callable[..., DataSet], module.load)(folder, download=download)
+        return _told_apart(cast(Callable[..., DataSet], module.load)(folder, download=download), name)
     if point := extensions(GROUP).get(name):
         made = load_extension(point, "load")(folder, download=download)
         if not isinstance(made, DataSet):
             raise UsageError(f"`load` of `{point.value}`, the data set `{name}` of a package, gives no `DataSet`")
-        return made
+        return _told_apart(made, name)
     if is_path_of_vectors(name):
         from trainer.data import _vectors
 
@@ -81,6 +81,14 @@ def load(
         or f"there are {join_words(names())}; folders of images and tables are given by their path"
     )
     raise UsageError(f"there is no data set `{name}`", help=hint)
+
+
+def _told_apart(found: DataSet, name: str) -> DataSet:
+    """A data set that its name stands for, which says so where a folder here has that name too."""
+    if not Path(name).is_dir():
+        return found
+    note = f"`{name}` is the data set of this name; the folder that lies here is given as ./{name}"
+    return replace(found, notes=(*found.notes, note))
 
 
 def is_path_of_vectors(name: str) -> bool:

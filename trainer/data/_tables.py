@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
 from trainer.data._listing import PARTS, held_out, subfolders, walk
+from trainer.data._rows import explain_bad_text, read_lines
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import LABEL_SETS, NUMBERS, DataSet
 from trainer.input.files import Files
@@ -144,10 +146,9 @@ def _read(root: Path, name: str, kind: str) -> _Table:
     file, folder = root / name, os.path.dirname(name)
     try:
         with open(file, encoding="utf-8-sig", newline="") as text:
-            reader = csv.reader(text, strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
+            lines = list(read_lines(text, None))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no CSV file: {error}", help="save it as CSV in UTF-8") from None
+        raise explain_bad_text(file, error) from None
     columns = _columns(file, kind, lines[0][1] if lines else [])
     rows: dict[str, tuple[int, Sequence[str]]] = {}
     for line, cells in lines[1:]:
@@ -192,9 +193,12 @@ def _check_images(root: Path, folder: str, file: Path, rows: Mapping[str, tuple[
         line = rows[missing[0]][0]
         why = "no image by its name below that folder" if (root / missing[0]).is_file() else "not there"
         more = f", and {len(missing) - 1:,} more in its lines" if len(missing) > 1 else ""
-        raise UsageError(
-            f"{file}, line {line}: {root / missing[0]} is {why}{more}", help="add the image, or remove the line"
-        )
+        cure = "add the image, or remove the line"
+        if missing[0].replace("\\", "/").removeprefix("./") in images:
+            cure = "write `/` between folders, not `\\`"
+        elif Path(missing[0]).is_relative_to(file.parent):
+            cure = f"write paths from the folder of the file on: `{Path(missing[0]).relative_to(file.parent)}`"
+        raise UsageError(f"{file}, line {line}: {root / missing[0]} is {why}{more}", help=cure)
     unlisted = sorted(images - rows.keys())
     if unlisted:
         more = f", and {len(unlisted) - 1:,} more have none" if len(unlisted) > 1 else ""
@@ -211,6 +215,12 @@ def _names(table: _Table) -> tuple[str, ...]:
     """The labels, or what the numbers are called. Raises `UsageError`."""
     if not table.is_listing:
         return table.columns
+    for line, cells in table.rows.values():
+        if mark := re.search("[,;|]", cells[0]):
+            raise UsageError(
+                f"{table.file}, line {line}: `{cells[0]}` holds a `{mark[0]}`, and labels are set apart by spaces",
+                help="write spaces between labels, and `_` or `-` within them",
+            )
     names = tuple(sorted({label for _, cells in table.rows.values() for label in cells[0].split()}))
     if len(names) < 2:
         held = f"one label, `{names[0]}`" if names else "no label"
@@ -249,7 +259,11 @@ def _labels(table: _Table, names: tuple[str, ...]) -> Tensor:
 
 
 def _marks(table: _Table, names: tuple[str, ...]) -> Tensor:
-    return torch.tensor(_cells(table, names, {"0": 0.0, "1": 1.0}.get, "neither 0 nor 1"))
+    return torch.tensor(
+        _cells(
+            table, names, {"0": 0.0, "1": 1.0}.get, "neither 0 nor 1", "write 1 where the image has the label, else 0"
+        )
+    )
 
 
 def _numbers(table: _Table, names: tuple[str, ...]) -> Tensor:
@@ -260,10 +274,14 @@ def _numbers(table: _Table, names: tuple[str, ...]) -> Tensor:
             return None
         return value if math.isfinite(value) and abs(value) < MOST else None
 
-    return torch.tensor(_cells(table, names, number, "no finite number"))
+    return torch.tensor(
+        _cells(table, names, number, "no finite number", "write the number, or remove the line and the image")
+    )
 
 
-def _cells(table: _Table, names: tuple[str, ...], read: Callable[[str], float | None], wrong: str) -> list[list[float]]:
+def _cells(
+    table: _Table, names: tuple[str, ...], read: Callable[[str], float | None], wrong: str, cure: str
+) -> list[list[float]]:
     """Each image's values in the order of `names`; `read` gives `None` for what is `wrong`. Raises `UsageError`."""
     order, found = [table.columns.index(name) for name in names], []
     for line, cells in table.rows.values():
@@ -271,7 +289,7 @@ def _cells(table: _Table, names: tuple[str, ...], read: Callable[[str], float | 
         for name, place, value in zip(names, order, values, strict=True):
             if value is None:
                 raise UsageError(
-                    f"{table.file}, line {line}: `{cells[place]}` in the column `{name}` is {wrong}", help="correct it"
+                    f"{table.file}, line {line}: `{cells[place]}` in the column `{name}` is {wrong}", help=cure
                 )
         found.append([value for value in values if value is not None])
     return found

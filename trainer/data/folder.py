@@ -57,7 +57,10 @@ def load_test(folder: Path, names: tuple[str, ...], targets: str = "classes") ->
 def has_pairs(folder: Path) -> bool:
     """Whether a folder holds images and masks of them, or target images."""
     folder = folder.expanduser()
-    return _masks.is_masked(folder) or _targets.has_targets(folder)
+    try:
+        return _masks.is_masked(folder) or _targets.has_targets(folder)
+    except OSError:  # said when it is read
+        return False
 
 
 @contextmanager

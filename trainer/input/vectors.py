@@ -8,21 +8,8 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape, show
+from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
-
-CHANNELS_FIRST = (
-    "conv_1d",
-    "batch_norm_1d",
-    "max_pool_1d",
-    "avg_pool_1d",
-    "global_avg_pool_1d",
-    "conv_3d",
-    "batch_norm_3d",
-    "max_pool_3d",
-    "avg_pool_3d",
-    "global_avg_pool_3d",
-)
-"""Layers that take channels first; all others that take a sequence have its features last."""
 
 
 def takes_images(shape: Shape) -> bool:
@@ -52,7 +39,7 @@ def _channels_first(plan: Plan) -> bool:
             break
         if layer.layer.primitive == "permute":
             swapped = not swapped
-        elif layer.layer.primitive in CHANNELS_FIRST:
+        elif getattr(primitives()[layer.layer.primitive], "axes", 2) != 2:
             return not swapped
         elif layer.layer.primitive in ("linear", "attention", "position_embedding", "class_token", "token"):
             return swapped

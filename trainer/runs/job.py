@@ -30,6 +30,7 @@ from trainer.runs import vectors
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
+from trainer.steps.layout import choose_layout
 from trainer.steps.norms import check_norms
 from trainer.steps.optim import check_schedule
 from trainer.tasks import Task
@@ -133,6 +134,7 @@ def prepare(
     knows of them. Raises `UsageError` where spec, data, weights and devices do not fit together.
     """
     check_inputs(spec.plan)
+    tasks.refuse_detection(spec.plan)
     check_devices(spec.recipe, devices)
     cache = cache or DataCache()
     images = cache.load(spec.recipe, data_folder, download=download, source=source)
@@ -182,8 +184,11 @@ def _prepare(
         check_fit(images.train.channels, spec.plan.input, images.name)
     else:
         check_shape(images.samples, spec.plan, images.name, images.form.features if images.form else ())
-    tasks.refuse_detection(spec.plan)
-    task.check(spec.plan, images, num_classes_given=num_classes_given)
+    try:
+        task.check(spec.plan, images, num_classes_given=num_classes_given)
+    except UsageError:
+        tasks.refuse_detection(spec.plan, certain=False)
+        raise
     for output in recipe.outputs.named if recipe.outputs else ():
         task.check(HeadPlan.of(spec.plan, output), images, num_classes_given=num_classes_given)
     if recipe.early_stopping is not None:
@@ -196,7 +201,7 @@ def _prepare(
     count = len(split(images, recipe)[0])
     _check_size(recipe, count)  # before any image is decoded
     start = start or load_start(spec)
-    recipe = with_resize(recipe, start)
+    recipe = choose_layout(with_resize(recipe, start), spec.plan, devices.accelerator)
     moments = known_moments(recipe, start)
     measured = replace(recipe, normalize=moments is None and recipe.normalize is not False)
     splits = cache.splits(images, spec.plan.input, measured, skip_unreadable=skip_unreadable)

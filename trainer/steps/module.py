@@ -78,8 +78,11 @@ class SpecModule(LightningModule):
 
     @property
     def layout(self) -> torch.memory_format:
-        """How images and weights lie in memory. (No attribute: `torch.save` cannot write it.)"""
-        last = self.recipe.channels_last and takes_images(self.shape)
+        """How images and weights lie in memory. (No attribute: `torch.save` cannot write it.)
+
+        The recipes of trainings say true or false; of a module made of a recipe that says `auto`, channels come first.
+        """
+        last = self.recipe.channels_last is True and takes_images(self.shape)
         return torch.channels_last if last else torch.contiguous_format
 
     @property

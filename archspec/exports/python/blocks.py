@@ -11,8 +11,8 @@ from archspec.exports.python.classes import Maker, Signature
 from archspec.exports.python.explain import NAMES, Scope, literal
 from archspec.exports.python.flow import Body, Writer
 from archspec.exports.python.layout import INDENT, Bracket, statement
+from archspec.exports.python.template import ANY, Function, Mismatch
 from archspec.exports.python.tree import Forest, Tree, parts
-from archspec.exports.python.unify import ANY, Function, Mismatch
 from archspec.foundation.arguments import REQUIRED, is_node
 from archspec.language.vocabulary import library_block, library_names
 from archspec.plan.graph import GraphGroup
@@ -30,6 +30,7 @@ _SIZED = (
     "inner",
     "pool",
     "reduce",
+    "squeeze",
 )
 
 
@@ -45,9 +46,11 @@ class WrittenClass:
 class Blocks:
     """Writes the classes of a network's blocks, those first that others hold."""
 
-    def __init__(self, forest: Forest, taken: set[str]) -> None:
+    def __init__(self, forest: Forest, taken: set[str], family: str) -> None:
         self.forest = forest
         self.taken = taken
+        self.family = family
+        """The network's name, in whose spelling blocks of its name are called: `ConvNeXt`, not `Convnext`."""
         self.calls: dict[int, Tree] = {}
         """The call of a class for each call of a block, by the identity of its node."""
         self.written: list[WrittenClass] = []
@@ -106,6 +109,9 @@ class Blocks:
 
     def class_name(self, block: str) -> str:
         base = "".join(word[:1].upper() + word[1:] for word in block.split("_"))
+        if self.family.lower().startswith(base.lower()):
+            base = self.family[: len(base)]
+            base = f"{base}Block" if base in self.taken else base
         name, number = base, 2
         while name in self.taken:
             name, number = f"{base}{number}", number + 1

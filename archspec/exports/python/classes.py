@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.exports.python.explain import Scope, literal
 from archspec.exports.python.layout import Bracket, Chain, Expression, Loop, Named
+from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template
 from archspec.exports.python.tree import POSITIONAL, Classes, parameters
-from archspec.exports.python.unify import ANY, Function, Mismatch, Template, left_out
-
-MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
+from archspec.exports.python.unify import left_out
 
 
 @dataclass
@@ -69,9 +70,11 @@ class Maker:
             self.resolve(template.table, key, scope)
 
     def _count(self, template: Template, row: tuple[Any, ...], scope: Scope) -> str:
-        if template.name != "rest":
+        if not template.name:
             return scope.value("depth", row)
         text = scope.value("depth", tuple(one if one is ANY else one + 1 for one in row))
+        if template.name == "rest from 1":
+            return f"1, {text}"
         return str(int(text) - 1) if text.isdigit() else f"{text} - 1"
 
     def decide(self, template: Template, key: str = "", scope: Scope | None = None) -> None:
@@ -83,8 +86,16 @@ class Maker:
                     one if there else ANY for one, there in zip(child.present, template.present, strict=True)
                 )
                 name = inner_key if not inner_key.isdigit() else snake(child.name)
-                self.tests[id(child)] = scope.test(name, present, self.options)
+                within = frozenset(word for text in self._texts(child) for word in re.findall(r"\w+", text))
+                self.tests[id(child)] = scope.test(name, present, self.options, within)
             self.decide(child, inner_key or key, scope)
+
+    def _texts(self, template: Template) -> Iterator[str]:
+        """The texts of the values in a part."""
+        for slot, _ in template.slots:
+            yield self.texts[id(template), slot]
+        for _, child in template.children:
+            yield from self._texts(child)
 
     # --- expressions ---------------------------------------------------------------------------------------------
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
-from itertools import combinations
 from typing import Any
 
 from archspec.exports.python import series
+from archspec.exports.python.formulas import INPUTS, conditions, derived, expressions
+from archspec.exports.python.template import ANY, Function, Mismatch, Row
 from archspec.exports.python.tree import Classes
-from archspec.exports.python.unify import ANY, Function, Mismatch, Row
 
 NAMES = {
     "out": "out_channels",
@@ -35,11 +34,7 @@ _EXACT = (
     "by",
 )
 _SIZES = ("in_features", "out_channels", "width", "growth", "channels", "features")
-_INPUTS = ("in_channels", "in_features")
 _RESERVED = {"self", "x", "i", "nn", "torch", "F", "Tensor", "math"}
-
-
-_Test = tuple[str, tuple[str, ...], Row]
 
 
 class Scope:
@@ -67,6 +62,8 @@ class Scope:
         """A new name, like this one."""
         name = safe(NAMES.get(name, name))
         given, number = name, 2
+        if name == "height" and name not in self.used:  # of the input, which nothing asks for
+            self.known.pop(name, None)
         while given in self.known or given in self.outer:
             if given in self.known and given not in self.used and matches(row, self.known[given]):
                 break
@@ -81,13 +78,13 @@ class Scope:
         if not given:
             raise Mismatch
         first = given[0]
-        if any(isinstance(one, (series.Linear, series.Share, series.Cycle)) for one in given):
+        if any(isinstance(one, (series.Linear, series.Share, series.Cycle, series.Fraction)) for one in given):
             return self.of_series(slot, row, given)
         is_constant = all(type(one) is type(first) and one == first for one in given)
         if isinstance(first, Classes) and not self.is_root:
-            is_constant = False
+            return self.classes(slot, row)
         if is_constant:
-            return self.constant(slot, first)
+            return self.own(slot, row) or self.constant(slot, first)
         if all(isinstance(one, tuple) for one in given) and len({len(one) for one in given}) == 1:
             found = self.exact(slot, row)
             if found:
@@ -95,6 +92,20 @@ class Scope:
             columns = [tuple(ANY if one is ANY else one[i] for one in row) for i in range(len(first))]
             return f"({', '.join(self.value(slot, column) for column in columns)})"
         return self.explained(slot, row) or self.add(slot, row)
+
+    def classes(self, slot: str, row: Row) -> str:
+        """The argument of a block that says how many classes there are."""
+        for name in sorted(self.known, key=lambda name: "class" not in name):
+            if name not in INPUTS and matches(row, self.known[name]):
+                known = zip(row, self.known[name], strict=True)
+                self.known[name] = tuple(other if one is ANY else one for one, other in known)
+                return self.use(name)
+        return self.add(slot, row)
+
+    def own(self, slot: str, row: Row) -> str | None:
+        """The argument of a slot's own name, of a part that some calls lack."""
+        name = safe(NAMES.get(slot, slot))
+        return self.use(name) if ANY in row and matches(row, self.known.get(name)) else None
 
     def constant(self, slot: str, value: Any) -> str:
         if isinstance(value, Classes):
@@ -105,11 +116,11 @@ class Scope:
         for name in (wanted, *self.known):
             row = self.known.get(name)
             # a size that the block was given stands for itself
-            is_kept = name in self.kept and related(slot, name) and not (name in _INPUTS and "out" in slot)
+            is_kept = name in self.kept and related(slot, name) and not (name in INPUTS and "out" in slot)
             if row and is_kept and all(one == value and type(one) is type(value) for one in row):
                 return self.use(name)
         is_size = type(value) is int and ("channels" in slot or "features" in slot)
-        return (self.multiple(slot, value) if is_size else None) or literal(value)
+        return (self.multiple(slot, value) or self.as_input(value) if is_size else None) or literal(value)
 
     kept: frozenset[str] = frozenset()
     """Names that are used even where they never differ."""
@@ -122,6 +133,14 @@ class Scope:
                 for factor in (2, 3, 4):
                     if factor * row[0] == value:
                         return f"{factor} * {self.use(name)}"
+        return None
+
+    def as_input(self, value: int) -> str | None:
+        """The size of the input, in a block that is given no size."""
+        if self.kept <= set(INPUTS):
+            for name in self.kept:
+                if all(one == value for one in self.known[name]):
+                    return self.use(name)
         return None
 
     def explained(self, slot: str, row: Row) -> str | None:
@@ -178,15 +197,23 @@ class Scope:
             return f"{start} + {step} * i" if step != "1" else f"{start} + i"
         if len({(one.whole, one.count) for one in given}) > 1:
             raise Mismatch
+        if isinstance(first, series.Fraction):
+            part = self.value("first", tuple(one if one is ANY else one.part for one in row))
+            return f"{literal(first.whole)} * {part} / {first.count}"
         start = self.value("first", tuple(one if one is ANY else one.first for one in row))
         turn = "i" if start == "0" else f"({start} + i)"
         return f"{literal(first.whole)} * {turn} / {first.count}"
 
-    def test(self, key: str, present: Row, options: frozenset[str] = frozenset()) -> str:
-        """A condition that is true where a part is there."""
+    def test(
+        self, key: str, present: Row, options: frozenset[str] = frozenset(), within: frozenset[str] = frozenset()
+    ) -> str:
+        """A condition that is true where a part is there, of the names in it (`within`) if they say it."""
         if key in options or self.is_table:
             return self.add("extended" if key.isdigit() else key, present)
-        for text, names, value in conditions(self, key):
+        ways = list(conditions(self.known, [name for name in self.used if self.is_size(name)], key))
+        if "shortcut" not in key:
+            ways.sort(key=lambda one: within.isdisjoint(one[1]))
+        for text, names, value in ways:
             if all(bool(one) == wanted for one, wanted in zip(value, present, strict=True)):
                 for name in names:
                     self.use(name)
@@ -226,11 +253,6 @@ def merged(row: Row, known: Row) -> Row | None:
     return tuple(b if a is ANY else a for a, b in pairs)
 
 
-def derived(row: Row, function: Any) -> Row | None:
-    values = tuple(ANY if one is ANY else function(one) for one in row)
-    return None if any(one is None for one in values) else values
-
-
 def literal(value: Any) -> str:
     """A value as it is written."""
     if isinstance(value, Function):
@@ -238,106 +260,18 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, float):
-        return repr(value).replace("e-0", "e-").replace("e+0", "e+")
+        return root(value) or repr(value).replace("e-0", "e-").replace("e+0", "e+")
     if isinstance(value, tuple):
         inner = ", ".join(map(literal, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"
     return repr(int(value)) if type(value) is Classes else repr(value)
 
 
-def expressions(known: list[tuple[str, Row]]) -> Iterator[tuple[str, tuple[str, ...], Row]]:
-    """Sums, products and shares of sizes, the simplest first."""
-    for name, row in known:
-        for factor in (2, 3, 4, 5, 6, 8):
-            yield f"{factor} * {name}", (name,), tuple(one if one is ANY else factor * one for one in row)
-        for factor in (2, 4, 8, 16):
-            value = derived(row, lambda one, factor=factor: one // factor)
-            if value:
-                yield f"{name} // {factor}", (name,), value
-    for (name, row), (other, more) in combinations(known, 2):
-        rows = list(zip(row, more, strict=True))
-        yield f"{name} * {other}", (name, other), _each(rows, lambda a, b: a * b)
-        for first, second, flip in ((name, other, False), (other, name, True)):
-            both = [(b, a) for a, b in rows] if flip else rows
-            if not flip:
-                yield f"{first} + {second}", (first, second), _each(both, lambda a, b: a + b)
-            yield f"{first} - {second}", (first, second), _each(both, lambda a, b: a - b)
-            yield f"{first} // {second}", (first, second), _each(both, lambda a, b: a // b if b else None)
-            for factor in (2, 3, 4):
-                yield (
-                    f"{first} + {factor} * {second}",
-                    (first, second),
-                    _each(both, lambda a, b, factor=factor: a + factor * b),
-                )
-
-
-def _each(rows: list[tuple[Any, Any]], function: Any) -> Row:
-    values = tuple(ANY if a is ANY or b is ANY else function(a, b) for a, b in rows)
-    return tuple(-1 if one is None else one for one in values)
-
-
-def conditions(scope: Scope, key: str) -> Iterator[tuple[str, tuple[str, ...], Row]]:
-    """What may be asked of arguments, the simplest first."""
-    known = {name: row for name, row in scope.known.items() if ANY not in row}
-    flags: list[_Test] = [
-        (name, (name,), row) for name, row in known.items() if all(isinstance(one, bool) for one in row)
-    ]
-    counts: list[_Test] = [
-        (f"{name} > 0", (name,), tuple(one > 0 for one in row))
-        for name, row in known.items()
-        if all(type(one) in (int, float) for one in row) and any(one == 0 for one in row)
-    ]
-    strides: list[_Test] = [
-        (f"{name} != 1", (name,), tuple(one != 1 for one in row))
-        for name, row in known.items()
-        if "stride" in name and len(set(row)) > 1
-    ]
-    sizes = [(name, row) for name, row in known.items() if name in scope.used and scope.is_size(name)]
-    inputs = [(name, row) for name, row in known.items() if name in _INPUTS]
-    changes: list[_Test] = []
-    for name, row in inputs:
-        compared: list[_Test] = [(other, (other,), more) for other, more in sizes if other != name]
-        compared += [one for one in expressions([size for size in sizes if size[0] != name]) if len(one[1]) == 1]
-        for text, names, more in compared:
-            differ = tuple(a != b for a, b in zip(row, more, strict=True))
-            if len(set(differ)) > 1:
-                changes.append((f"{name} != {text}", (name, *names), differ))
-    simple = [*flags, *counts, *strides, *changes]
-    if "shortcut" in key:
-        yield from _of_both(strides, changes, counts)
-    yield from simple
-    yield from [_negated(one) for one in simple]
-    yield from _of_both(strides, changes, counts)
-
-
-def _of_both(strides: list[_Test], changes: list[_Test], counts: list[_Test]) -> Iterator[_Test]:
-    """Whether a shortcut has something to do, or a block has one."""
-    for first in strides:
-        for second in changes:
-            both = (f"{first[0]} or {second[0]}", (*first[1], *second[1]), _or(first[2], second[2]))
-            yield both
-            negated = _negated(first), _negated(second)
-            neither = tuple(not one for one in both[2])
-            yield f"{negated[0][0]} and {negated[1][0]}", both[1], neither
-            for third in counts:
-                yield (
-                    f"{negated[0][0]} and {negated[1][0]} and {third[0]}",
-                    (*both[1], *third[1]),
-                    tuple(a and b for a, b in zip(neither, third[2], strict=True)),
-                )
-
-
-def _or(row: Row, other: Row) -> Row:
-    return tuple(a or b for a, b in zip(row, other, strict=True))
-
-
-def _negated(one: tuple[str, tuple[str, ...], Row]) -> tuple[str, tuple[str, ...], Row]:
-    text, names, row = one
-    turned = (
-        text.replace(" != ", " == ")
-        if " != " in text
-        else text.replace(" > ", " == ")
-        if " > " in text
-        else f"not {text}"
-    )
-    return turned, names, tuple(not value for value in row)
+def root(value: float) -> str | None:
+    """A number of many digits as one over the square root of a whole number, if it is that."""
+    if len(repr(value)) < 12:
+        return None
+    whole = round(value**-2)
+    if whole < 2 or whole**-0.5 != abs(value):
+        return None
+    return f"{whole}**-0.5" if value > 0 else f"-({whole}**-0.5)"

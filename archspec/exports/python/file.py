@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from contextvars import copy_context
 
-from archspec.exports.python import classes, unify
+from archspec.exports.python import classes, series, unify
 from archspec.exports.python.blocks import Blocks, WrittenClass, definition, docstring
 from archspec.exports.python.classes import Maker, Signature
 from archspec.exports.python.explain import Scope
@@ -15,6 +15,7 @@ from archspec.exports.python.flow import Writer
 from archspec.exports.python.initial import write_initial_values
 from archspec.exports.python.layout import INDENT
 from archspec.exports.python.merges import MERGES
+from archspec.exports.python.template import Template
 from archspec.exports.python.tree import Classes, Forest, source
 from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
@@ -22,7 +23,15 @@ from archspec.plan.graph import GraphLayer
 from archspec.plan.inputs import require_blocks_of_one_tensor, require_one_input
 from archspec.plan.plan import Plan
 
-_IMPORTED = {"nn", "torch", "Tensor", "OrderedDict", "F", "math", "comb", "reduce", "checkpoint"}
+_FROM = {
+    "collections": ("OrderedDict",),
+    "collections.abc": ("Sequence",),
+    "functools": ("reduce",),
+    "math": ("comb", "inf"),
+    "typing": ("Any",),
+}
+"""What a text may need of the standard library, by module."""
+_IMPORTED = {"nn", "torch", "Tensor", "F", "functional", "math", "checkpoint"}.union(*_FROM.values())
 
 
 def write(plan: Plan) -> str:
@@ -44,10 +53,14 @@ def write(plan: Plan) -> str:
 def _written(plan: Plan) -> str:
     classes.SIGNATURES.set({})
     unify.CLASSES.set({})
+    drops = [
+        dict(one.layer.arguments).get("p") for one in plan.graph.layers if one.layer.primitive == "stochastic_depth"
+    ]
+    series.WHOLE.set(series.find_whole(one for one in drops if isinstance(one, float)))
     forest = Forest(plan.graph, classified(plan))
     name = class_name(plan)
     taken = {name, *MERGES, *_IMPORTED, *_own_layers()}
-    blocks = Blocks(forest, taken)
+    blocks = Blocks(forest, taken, "".join(re.findall(r"[A-Za-z0-9]+", plan.name)))
     root = network(name, plan, forest, blocks)
     written = [*blocks.written, root]
     needs = set().union(*(one.needs for one in written))
@@ -93,7 +106,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     return WrittenClass(name, [*lines, *definition(body, signature, scope, result)], maker.needs)
 
 
-def _rows(template: unify.Template) -> Iterable[tuple[object, ...]]:
+def _rows(template: Template) -> Iterable[tuple[object, ...]]:
     for _, row in template.slots:
         yield row
     for _, child in template.children:
@@ -129,13 +142,17 @@ def imports(body: str) -> list[str]:
     lines = []
     if re.search(r"\bmath\.", body):
         lines.append("import math")
-    for module, name in (("collections", "OrderedDict"), ("functools", "reduce"), ("math", "comb")):
-        if re.search(rf"\b{name}\(", body):
-            lines.append(f"from {module} import {name}")
+    code = re.sub(r'"""(.|\n)*?"""', "", body)
+    for module, names in _FROM.items():
+        used = [name for name in names if re.search(rf"(?<!\.)\b{name}\b", code)]
+        if used:
+            lines.append(f"from {module} import {', '.join(used)}")
     lines = [*lines, ""] if lines else []
     if re.search(r"\btorch\.", body):
         lines.append("import torch")
     lines.append("from torch import Tensor, nn" if re.search(r"\bTensor\b", body) else "from torch import nn")
+    if re.search(r"\bfunctional\.", body):
+        lines.append("from torch.nn import functional")
     if re.search(r"\bF\.", body):
         lines.append("from torch.nn import functional as F")
     if "checkpoint(" in body:
@@ -187,10 +204,14 @@ def _own_layers() -> set[str]:
 
 def class_name(plan: Plan) -> str:
     name, family = (
-        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", one))
+        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", one))
         for one in (plan.variant or plan.name, plan.name)
     )
     if name.lower().startswith(family.lower()):
         rest = name[len(family) :]
         name = family + rest[:1].upper() + rest[1:]
-    return name if name[:1].isalpha() else f"Network{name}"
+    if name in {*MERGES, *_IMPORTED, *_own_layers()}:
+        return f"{name}Network"
+    if not name.isidentifier():
+        name = "Network" + re.sub("[^A-Za-z0-9]", "", name)
+    return name

@@ -6,9 +6,9 @@ import keyword
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from archspec.exports.python.classes import MERGES, Maker, is_listed
+from archspec.exports.python.classes import Maker, is_listed
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout, statement
-from archspec.exports.python.unify import ANY, Mismatch, Template
+from archspec.exports.python.template import ANY, MERGES, Mismatch, Template
 
 _TWO = INDENT * 2
 _JOINED = {"add": "+", "subtract": "-", "multiply": "*", "matmul": "@"}
@@ -284,17 +284,32 @@ class Writer:
         if any(optional):
             return self.optional_merge(template, branches, optional)
         if template.kind == "attend":
-            return self.attended(branches, self.own("heads", self.maker.texts[id(template), "heads"]))
+            return self.attended(template, branches)
         return joined(template.kind, branches, self.dimension(template))
 
-    def attended(self, branches: list[Expression], heads: str) -> Expression:
+    def attended(self, template: Template, branches: list[Expression]) -> Expression:
         """Attention of tokens, the features of one head after those of another."""
+        slots = dict(template.slots)
+        heads = self.own("heads", self.maker.texts[id(template), "heads"])
         names = [self.variable(name) for name in ("query", "key", "value")]
         for name, one in zip(names, branches, strict=False):
             self.emit(f"{one}.unflatten(-1, ({heads}, -1)).transpose(1, 2)", f"{name} = ")
-        bias = (f"attn_mask={branches[3]}",) if len(branches) > 3 else ()
         attended = self.variable("attended")
-        self.emit(Bracket("F.scaled_dot_product_attention", (*names, *bias)), f"{attended} = ")
+        if "dropout" in slots:
+            query, key, value = names
+            weights = self.variable("weights")
+            self.emit(f"{query} * {query}.shape[-1] ** -0.5 @ {key}.transpose(2, 3)", f"{weights} = ")
+            for bias in branches[3:]:
+                self.emit(f"{weights} + {bias}", f"{weights} = ")
+            if "causal" in slots:
+                self.emit(_without_later(weights), f"{weights} = ")
+            rate = self.own("dropout", self.maker.texts[id(template), "dropout"])
+            self.emit(Bracket("F.dropout", (f"{weights}.softmax(-1)", rate, "self.training")), f"{weights} = ")
+            self.emit(f"{weights} @ {value}", f"{attended} = ")
+        else:
+            masks = [f"attn_mask={_without_later(one) if 'causal' in slots else one}" for one in branches[3:]]
+            more = masks or (["is_causal=True"] if "causal" in slots else [])
+            self.emit(Bracket("F.scaled_dot_product_attention", (*names, *more)), f"{attended} = ")
         return f"{attended}.transpose(1, 2).flatten(2)"
 
     def own(self, name: str, text: str) -> str:
@@ -444,3 +459,8 @@ def has_modules(template: Template) -> bool:
 
 def _counts(children: list[tuple[str, Template]]) -> bool:
     return [key for key, _ in children] == [str(i) for i in range(len(children))]
+
+
+def _without_later(scores: Expression) -> str:
+    """Scores in which no token attends to those after it."""
+    return f"{scores} + torch.full_like({scores}, -math.inf).triu(1)"

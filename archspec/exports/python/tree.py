@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -18,7 +18,7 @@ from archspec.plan.nodes import Group
 _CHANNELS = ("in_channels", "out_channels")
 POSITIONAL: dict[str, tuple[str, ...]] = {
     **{f"nn.Conv{axes}d": (*_CHANNELS, "kernel_size") for axes in (1, 2, 3)},
-    "nn.ConvTranspose2d": (*_CHANNELS, "kernel_size"),
+    **{f"nn.ConvTranspose{axes}d": (*_CHANNELS, "kernel_size") for axes in (1, 2, 3)},
     "nn.Linear": ("in_features", "out_features"),
     **{f"nn.BatchNorm{axes}d": ("num_features",) for axes in (1, 2, 3)},
     "nn.InstanceNorm2d": ("num_features",),
@@ -28,7 +28,11 @@ POSITIONAL: dict[str, tuple[str, ...]] = {
     "nn.Dropout": ("p",),
     **{f"nn.{kind}Pool{axes}d": ("kernel_size",) for kind in ("Max", "Avg") for axes in (1, 2, 3)},
     **{f"nn.Adaptive{kind}Pool{axes}d": ("output_size",) for kind in ("Max", "Avg") for axes in (1, 2, 3)},
-    **{f"nn.{kind}Pad2d": ("padding",) for kind in ("Constant", "Reflection", "Replication", "Circular")},
+    **{
+        f"nn.{kind}Pad{axes}d": ("padding",)
+        for kind in ("Constant", "Reflection", "Replication", "Circular")
+        for axes in (1, 2, 3)
+    },
     "nn.ZeroPad3d": ("padding",),
     "nn.PixelShuffle": ("upscale_factor",),
     "nn.ChannelShuffle": ("groups",),
@@ -134,7 +138,7 @@ class Forest:
         if group.node.is_merge:
             slots = tuple((name, one) for name, one in (("axis", group.node.axis), ("split", group.node.split)) if one)
             if group.kind == "attend":
-                slots += (("heads", group.node.heads),)
+                slots += tuple((name, one) for name, one in asdict(group.node.attention).items() if one)
             return Tree(group.kind, slots=slots, children=tuple(children))
         return Tree("loop" if group.kind in _LOOPS else "sequence", children=tuple(children))
 
@@ -199,7 +203,12 @@ def _arguments(function: str) -> list[tuple[str, ast.expr | None]]:
             names = method.args.args[1:]
             values = [None] * (len(names) - len(method.args.defaults)) + list(method.args.defaults)
             return [(one.arg, value) for one, value in zip(names, values, strict=True)]
-    return []
+    base = ast.unparse(kind.bases[0])
+    return [(name, None) for name in POSITIONAL[base]] if base in POSITIONAL else _inherited(base)
+
+
+def _inherited(base: str) -> list[tuple[str, ast.expr | None]]:
+    return [] if "." in base else _arguments(base)
 
 
 def _body(item: GraphItem) -> tuple[GraphItem, bool]:

@@ -5,72 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from difflib import SequenceMatcher
 from typing import Any
 
 from archspec.exports.python import series
+from archspec.exports.python.passes import align, continue_shares
+from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template
 from archspec.exports.python.tree import POSITIONAL, Tree, defaults
-
-
-class Mismatch(Exception):
-    """The trees are too different for one template."""
-
-
-class _Any:
-    """What a value is in a tree that lacks its part."""
-
-    def __repr__(self) -> str:
-        return "ANY"
-
-
-ANY = _Any()
-Row = tuple[Any, ...]
-"""A value for each tree."""
-
-
-@dataclass(frozen=True)
-class Function:
-    """The name of a class, as a value."""
-
-    name: str
-
-
-@dataclass
-class Template:
-    """A part that trees have in common; `kind` is that of a tree, or `range` or `table`, a loop.
-
-    A `range` has one child, whose values may be series, and its count in `slots`; a `table` has one child, whose rows
-    have a value for each pass.
-    """
-
-    kind: str
-    name: str
-    present: tuple[bool, ...]
-    slots: list[tuple[str, Row]] = field(default_factory=list)
-    children: list[tuple[str, Template]] = field(default_factory=list)
-    recompute: bool = False
-    functions: Row | None = None
-    """The class, where it differs."""
-    is_identity: bool = False
-    """Whether it does nothing where it is absent, but has its place."""
-    table: Template | None = None
-    """Of a loop whose passes are called one by one: what they have in common."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
-        if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind in _MERGES and self.slots):
-            return False
-        return not any(child.recompute or not child.is_plain for _, child in self.children)
-
-    @property
-    def is_optional(self) -> bool:
-        return not all(self.present)
-
-    @property
-    def is_numbered(self) -> bool:
-        return all(key.isdigit() or not key for key, _ in self.children)
 
 
 def unify(trees: Sequence[Tree | None]) -> Template:
@@ -216,14 +158,11 @@ def stripped(tree: Tree) -> Tree:
 def _range(lists: Sequence[list[Tree] | None]) -> Template:
     counts = tuple(ANY if one is None else len(one) for one in lists)
     element = unify([_series(one) if one else None for one in lists])
-    if element.kind not in ("call", "sequence", *_MERGES):
+    if element.kind not in ("call", "sequence", *MERGES):
         raise Mismatch
     element.present = (True,) * len(lists)
-    _align(element, counts)
+    align(element, counts)
     return Template("range", "", tuple(one is not None for one in lists), [("count", counts)], [("", element)])
-
-
-_MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
 
 
 def _as_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
@@ -240,6 +179,7 @@ def _first_then_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Tem
     first = unify([one[0] if one else None for one in lists])
     rest = _range([None if one is None else one[1:] for one in lists])
     rest.name = "rest"
+    continue_shares(first, rest)
     return [("0", first), ("1", rest)]
 
 
@@ -250,51 +190,6 @@ def _as_table(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
     if element.is_optional:
         raise Mismatch
     return [("0", Template("table", "", (True,), [("count", (len(lists[0]),))], [("", element)]))]
-
-
-def _align(template: Template, counts: Row) -> None:
-    """Make single values series where those of other trees are. Raises `Mismatch`."""
-    template.slots = [(name, _aligned(row, counts)) for name, row in template.slots]
-    for _, child in template.children:
-        _align(child, counts)
-
-
-def _aligned(row: Row, counts: Row) -> Row:
-    sizes = {len(one) for one in row if isinstance(one, tuple)}
-    if len(sizes) == 1 and all(isinstance(one, tuple) or one is ANY for one in row):
-        columns = [_aligned(tuple(ANY if one is ANY else one[i] for one in row), counts) for i in range(sizes.pop())]
-        return tuple(ANY if one is ANY else tuple(parts) for one, *parts in zip(row, *columns, strict=True))
-    kinds = {type(one) for one in row if isinstance(one, (series.Linear, series.Share, series.Cycle))}
-    if not kinds:
-        return row
-    if len(kinds) > 1:
-        raise Mismatch
-    model = next(one for one in row if type(one) in kinds)
-    if isinstance(model, series.Share):
-        return _shares(row, counts)
-    aligned = []
-    for one, count in zip(row, counts, strict=True):
-        if type(one) in kinds or one is ANY:
-            aligned.append(one)
-        elif isinstance(model, series.Linear) and isinstance(one, int):
-            aligned.append(series.Linear(one, model.step if count == 1 else 0))
-        elif isinstance(model, series.Cycle) and count == 1 and one == 0:
-            aligned.append(model)
-        else:
-            raise Mismatch
-    return tuple(aligned)
-
-
-def _shares(row: Row, counts: Row) -> Row:
-    """All as shares of one whole."""
-    for model in sorted((one for one in row if isinstance(one, series.Share)), key=lambda one: -len(one.values)):
-        placed = []
-        for one, count in zip(row, counts, strict=True):
-            values = one.values if isinstance(one, series.Share) else (one,) * (1 if count is ANY else count)
-            placed.append(ANY if one is ANY else series.place(model, values))
-        if None not in placed:
-            return tuple(placed)
-    raise Mismatch
 
 
 def _series(passes: list[Tree]) -> Tree:

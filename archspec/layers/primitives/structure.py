@@ -209,7 +209,8 @@ class ChannelSlice(Called):
         return VIEW
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
-        return call("ChannelSlice", *self._bounds(arguments, shape))
+        start, stop = self._bounds(arguments, shape)
+        return call("ChannelSlice", start) if stop == shape[0] else call("ChannelSlice", start, stop)
 
 
 class Scale(Called):

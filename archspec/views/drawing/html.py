@@ -11,7 +11,7 @@ from typing import Any
 from archspec.foundation.frozen import as_json
 from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
-from archspec.plan.graph import GraphGroup, GraphInput, GraphLayer, GraphWire
+from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
 from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import count, cut
 from archspec.views.drawing.measure import Measure
@@ -32,9 +32,12 @@ def html(plan: Plan, depth: int | None = None) -> str:
     outline = Outline(plan)
     pages = _Page(Measure(outline, open_to(outline, depth)))
     body = pages.column(outline.root.children)
+    inputs = outline.graph.inputs
     parts = [
-        {"kind": "end", "lines": [[cut(next(iter(plan.inputs))), 0]], "out": show(plan.input)},
-        *(pages.given(one) for one in outline.graph.inputs if one.id in dict(outline.skips)),
+        *(
+            {"kind": "end", "lines": [[cut(one.name or "input"), 0]], "out": show(one.output), "id": one.id}
+            for one in inputs
+        ),
         *body,
         {"kind": "end", "lines": [["output", 0], [show(plan.output), 1]], "out": ""},
     ]
@@ -61,10 +64,6 @@ class _Page:
 
     def __init__(self, measure: Measure) -> None:
         self.measure = measure
-
-    def given(self, one: GraphInput) -> dict[str, Any]:
-        """An input that is loaded by its name, as a saved tensor is."""
-        return {"kind": "save", "lines": [[cut(one.name), 1]], "family": "wire", "out": show(one.output), "id": one.id}
 
     def column(self, parts: Sequence[Part]) -> list[dict[str, Any]]:
         return [self.part(inner) for part in parts for inner in self.plain(part)]
@@ -102,7 +101,7 @@ class _Page:
             found["parts"] = self.column(part.children)
             found["bend"] = self.measure.bend(part.children)
             found |= {"open": int(self.measure.is_open(part)), "small": int(part.small)}
-        return {key: value for key, value in found.items() if value not in ("", 0, None)}
+        return {key: value for key, value in found.items() if key == "id" or value not in ("", 0, None)}
 
 
 def _word(part: Part) -> str:

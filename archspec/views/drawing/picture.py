@@ -10,6 +10,7 @@ from archspec.views.drawing.labels import Line, cut
 from archspec.views.drawing.layout import Placing
 from archspec.views.drawing.measure import Extent
 from archspec.views.drawing.outline import Outline, Part, open_to
+from archspec.views.drawing.routes import Router
 from archspec.views.drawing.scene import (
     ACROSS,
     GAP,
@@ -50,7 +51,7 @@ class Layout(Placing):
             self.place_column(parts, 0, 0, Port(NOWHERE, ()))
         else:
             self.place_columns(parts, columns)
-        self.route()
+        Router(self.scene).route()
         left, top, right, bottom = bounds(self.scene)
         self.shift(-left, -top)
         self.scene.width, self.scene.height = right - left, bottom - top
@@ -166,24 +167,6 @@ class Layout(Placing):
         frames = self.scene.frames[begun.frames : end.frames]
         around = [one.y for one in frames if one.y <= box.y and box.bottom <= one.bottom and one.y > below]
         return min([box.y, *around]) - 1
-
-    # arcs ----------------------------------------------------------------------------------------------------------
-
-    def route(self) -> None:
-        """Find the ways of arcs: beside the column, or from one arm of a U to the other."""
-        for edge in self.scene.edges:
-            if not edge.skip:
-                continue
-            source, target = self.scene.boxes[edge.source], self.scene.boxes[edge.target]
-            start = (source.right, source.middle[1])
-            if edge.lane is not None:
-                end = (target.right, target.middle[1])
-                edge.points = [start, (edge.lane, start[1]), (edge.lane, end[1]), end]
-                continue
-            end = (target.x, target.middle[1])
-            middle = (start[0] + end[0]) / 2
-            straight = abs(start[1] - end[1]) < 0.5
-            edge.points = [start, end] if straight else [start, (middle, start[1]), (middle, end[1]), end]
 
     def shift(self, x: float, y: float) -> None:
         for one in self.scene.rectangles:

@@ -77,6 +77,7 @@ def test_colours_are_told_apart_with_colour_blindness() -> None:
         assert float((seen[0] - seen[1]).norm()) > 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 20, 21, 60, 100])
 def test_every_class_is_named_and_no_texts_overlap(count: int, tmp_path: Path, drawn: list[Any]) -> None:
     names = [f"class {i}" if i % 5 else f"a long name of species {i}" for i in range(count)]
@@ -93,6 +94,7 @@ def test_every_class_is_named_and_no_texts_overlap(count: int, tmp_path: Path, d
         assert image.width >= box.width * figures.DPI
 
 
+@pytest.mark.slow
 def test_of_very_many_classes_some_are_named(tmp_path: Path, drawn: list[Any]) -> None:
     names = [f"class {i}" for i in range(250)]
     drawing.confusion(torch.eye(250, dtype=torch.int64), names, tmp_path / "confusion.png")
@@ -101,6 +103,7 @@ def test_of_very_many_classes_some_are_named(tmp_path: Path, drawn: list[Any]) -
     assert not overlaps(labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "shape"), [(1, (1, 1)), (5, (1, 5)), (7, (2, 4)), (13, (3, 5)), (24, (4, 6))])
 def test_rows_of_images_are_about_equally_long(
     count: int, shape: tuple[int, int], tmp_path: Path, drawn: list[Any]

@@ -43,6 +43,7 @@ def test_the_worst_mistakes_are_the_surest() -> None:
     assert ClassEvaluation(predicted, probability, labels, 0.0, 3).worst().tolist() == [3, 4, 1]
 
 
+@pytest.mark.slow
 def test_a_runs_pictures_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, Any] = {}
     inner = pictures.draw_all

@@ -57,6 +57,7 @@ def row(stdout: str, name: str) -> list[str]:
     return line.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "results", "cells", "note"),
     [

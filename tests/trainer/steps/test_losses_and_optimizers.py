@@ -86,6 +86,7 @@ def test_googlenets_loss_is_that_of_torchvisions_three_outputs() -> None:
     torch.testing.assert_close(module.training_step((images, labels), 0), expected)
 
 
+@pytest.mark.slow
 def test_a_network_with_side_classifiers_is_evaluated_by_its_output(tmp_path: Path) -> None:
     ready = prepare(from_dict(with_sides(), "sided"), tmp_path)
     result = train(ready, tmp_path / "runs", progress=False)

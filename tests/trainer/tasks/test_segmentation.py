@@ -177,6 +177,7 @@ def test_a_network_without_a_class_for_each_pixel_is_refused(tmp_path: Path) -> 
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [

@@ -1,0 +1,68 @@
+"""What several trees have in common: a template, with what differs as rows of values, one for each tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
+
+
+class Mismatch(Exception):
+    """The trees are too different for one template."""
+
+
+class _Any:
+    """What a value is in a tree that lacks its part."""
+
+    def __repr__(self) -> str:
+        return "ANY"
+
+
+ANY = _Any()
+Row = tuple[Any, ...]
+"""A value for each tree."""
+
+
+@dataclass(frozen=True)
+class Function:
+    """The name of a class, as a value."""
+
+    name: str
+
+
+@dataclass
+class Template:
+    """A part that trees have in common; `kind` is that of a tree, or `range` or `table`, a loop.
+
+    A `range` has one child, whose values may be series, and its count in `slots`; a `table` has one child, whose rows
+    have a value for each pass.
+    """
+
+    kind: str
+    name: str
+    present: tuple[bool, ...]
+    slots: list[tuple[str, Row]] = field(default_factory=list)
+    children: list[tuple[str, Template]] = field(default_factory=list)
+    recompute: bool = False
+    functions: Row | None = None
+    """The class, where it differs."""
+    is_identity: bool = False
+    """Whether it does nothing where it is absent, but has its place."""
+    table: Template | None = None
+    """Of a loop whose passes are called one by one: what they have in common."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
+        if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind in MERGES and self.slots):
+            return False
+        return not any(child.recompute or not child.is_plain for _, child in self.children)
+
+    @property
+    def is_optional(self) -> bool:
+        return not all(self.present)
+
+    @property
+    def is_numbered(self) -> bool:
+        return all(key.isdigit() or not key for key, _ in self.children)
