@@ -13,7 +13,6 @@ from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_emp
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import BranchGrammar, make_invalid
-from archspec.language.calls import LIST_SHOWS
 from archspec.language.document import section_schema
 from archspec.language.foreign import beside_hint, layer_hint
 from archspec.language.keywords import AUX_KEYS
@@ -163,7 +162,7 @@ class Grammar(BranchGrammar):
         """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
         inner = value.entries if isinstance(value, Mapping) else {}
         layers = [key for key in inner if self._is_node_word(key)]
-        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
+        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8 if layers else 0.65)
         own = [key for key in inner if key not in MODIFIER_WORDS]
         if len(own) == 1 and did_you_mean(own[0], self.vocabulary.words(), cutoff=0.75):
             return self._explain_unknown(own[0], inner[own[0]][0])  # the layer within is what was mistyped
@@ -434,7 +433,13 @@ class Grammar(BranchGrammar):
             raise _explain_body(mapping)
         branches = isinstance(value, Mapping) and self._reads_as_branches(value)
         fault = self._explain_unknown(first, mapping.entries[first][0], branches=branches)
-        if fault.help == LIST_SHOWS and isinstance(value, (List, Mapping)):
+        nodes = isinstance(value, List) or (isinstance(value, Mapping) and any(map(self._is_node_word, value.entries)))
+        if (
+            nodes
+            and not branches
+            and not layer_hint(first)
+            and not did_you_mean(first, self.vocabulary.words(), cutoff=0.8)
+        ):
             fault.help = (
                 f"named parts stand in a mapping, without `- `; in a list, `name: {first}` stands beside a node"
             )
