@@ -17,8 +17,6 @@ from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORD
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 from archspec.layers.registry import primitives
 
-LIST_SHOWS = "`archspec list` shows them all; a block of your own goes under `blocks:`"
-
 
 class Signatures(Protocol):
     """What nodes may name, each with its arguments; `Vocabulary` is the one there is."""
@@ -132,7 +130,7 @@ class CallGrammar(ABC):
             "name-unknown",
             f"there is no primitive or block `{name}`",
             mark,
-            help=hint or LIST_SHOWS,
+            help=hint or "`archspec list` shows them all; a block of your own goes under `blocks:`",
         )
 
     def _parse_call(self, node_word: str, mark: Mark, value: Value | None) -> Call | Invalid:
