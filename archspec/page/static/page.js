@@ -125,7 +125,9 @@ function problem(one) {
   lead.append(make("b", `line ${one.line}: `), one.message);
   item.append(lead);
   if (one.more) item.append(make("pre", one.more));
-  item.append(...one.fixes.map(fix => button(fix.title, () => edit(fix.edits), "fix")));
+  const fixes = document.createElement("div");
+  fixes.append(...one.fixes.map(fix => button(fix.title, () => edit(fix.edits), "fix")));
+  if (one.fixes.length) item.append(fixes);
   return item;
 }
 
