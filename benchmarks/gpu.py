@@ -68,7 +68,7 @@ class Training:
     def finish_turn(self, epoch: int) -> None:
         """Note the time of an epoch, or why there is none."""
         try:
-            seconds, self.held = self.turn.recv()
+            seconds, self.held, _ = self.turn.recv()
         except (EOFError, OSError):
             self.process.join(5)
             lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]

@@ -95,12 +95,13 @@ def trust(folder: Path) -> None:
 class Turns(Callback):
     """Waits for its turn before each epoch, then gives the seconds that its steps took, but for the first.
 
-    With them goes the memory of a GPU that the process held at most so far, in bytes.
+    With them go the memory of a GPU that the process held at most so far, in bytes, and the seconds that processors
+    worked for the steps, in this process and those that it started.
     """
 
     def __init__(self, turn: Connection) -> None:
         self.turn = turn
-        self.began = 0.0
+        self.began = self.worked = 0.0
 
     def start(self) -> None:
         self.turn.recv()
@@ -108,10 +109,11 @@ class Turns(Callback):
     def step(self, index: int) -> None:
         """After a step: the clock starts when the last one has ended that is not counted."""
         if index + 1 == SKIPPED:
-            self.began = now()
+            self.began, self.worked = now(), processor_seconds()
 
     def end(self) -> None:
-        self.turn.send((now() - self.began, torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0))
+        held = torch.cuda.max_memory_reserved() if torch.cuda.is_available() else 0
+        self.turn.send((now() - self.began, held, processor_seconds() - self.worked))
 
     def on_train_epoch_start(self, *_: Any) -> None:
         self.start()
@@ -135,6 +137,18 @@ def _ticks() -> tuple[int, int]:
     """What all processors have worked so far, and have worked or waited."""
     values = [int(one) for one in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     return sum(values) - values[3] - values[4], sum(values)
+
+
+def processor_seconds() -> float:
+    """How long processors have worked for this process and those that it started and that still run; on Linux."""
+    ticks = 0
+    own = Path("/proc/self/task")
+    children = [one for file in own.glob("*/children") for one in file.read_text().split()]
+    for process in ["self", *children]:
+        # after the name, which may hold spaces: the 14th field of the file is user time, the 15th that of the system
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def now() -> float:
@@ -302,7 +316,7 @@ def measured(
                 for one in (0, 1) if epoch % 2 else (1, 0):
                     wait_for_calm(given.wait)
                     turns[one].send(epoch)
-                    seconds, _ = turns[one].recv()
+                    seconds, *_ = turns[one].recv()
                     if epoch >= WARM_UP:
                         times[one].append(seconds / (given.steps - SKIPPED))
         except (EOFError, ConnectionError):

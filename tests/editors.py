@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from pygls.lsp.client import LanguageClient
 class Editor:
     """One editor with one file open."""
 
-    def __init__(self, client: LanguageClient, path: Path) -> None:
-        self.client, self.uri, self.version = client, path.as_uri(), 1
+    def __init__(self, client: LanguageClient, path: Path, unit: str) -> None:
+        self.client, self.uri, self.version, self.unit = client, path.as_uri(), 1, unit
         self.text, self.published = "", asyncio.Queue[types.PublishDiagnosticsParams]()
 
     async def open(self, text: str) -> list[types.Diagnostic]:
@@ -55,24 +55,40 @@ class Editor:
         return types.TextDocumentIdentifier(self.uri)
 
     def at(self, text: str, shift: int = 0) -> types.Position:
-        """The place of the only occurrence of a text, in UTF-16 units."""
+        """The place of the only occurrence of a text."""
         assert self.text.count(text) == 1
         before = self.text[: self.text.index(text) + shift]
         line = before.count("\n")
-        return types.Position(line, len(before.rpartition("\n")[2].encode("utf-16-le")) // 2)
+        return types.Position(line, length(before.rpartition("\n")[2], self.unit))
 
 
-async def session(path: Path, script: Callable[[Editor], Coroutine[Any, Any, None]]) -> None:
-    """What an editor does with one file, from the start of a server to its end."""
+def length(text: str, unit: str) -> int:
+    """How many units of UTF-8, UTF-16 or UTF-32 a text has."""
+    return len(text.encode(f"{unit}-le" if unit != "utf-8" else unit)) * 8 // int(unit[4:])
+
+
+async def session(
+    path: Path, script: Callable[[Editor], Coroutine[Any, Any, None]], units: Sequence[str] | None = None
+) -> None:
+    """What an editor does with one file, from the start of a server to its end.
+
+    Args:
+        units: Those in which the editor can count columns, the first of which it prefers; without them, UTF-16.
+    """
     client = LanguageClient("test", "1")
-    editor = Editor(client, path)
+    editor = Editor(client, path, units[0] if units else "utf-16")
+    general = types.GeneralClientCapabilities(
+        position_encodings=[types.PositionEncodingKind(one) for one in units or ()]
+    )
 
     @client.feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
     def publish(found: types.PublishDiagnosticsParams) -> None:
         editor.published.put_nowait(found)
 
     await client.start_io(sys.executable, "-m", "archspec", "lsp")
-    await client.initialize_async(types.InitializeParams(capabilities=types.ClientCapabilities()))
+    await client.initialize_async(
+        types.InitializeParams(capabilities=types.ClientCapabilities(general=general if units else None))
+    )
     client.initialized(types.InitializedParams())
     try:
         await script(editor)
@@ -86,14 +102,14 @@ async def session(path: Path, script: Callable[[Editor], Coroutine[Any, Any, Non
         await client.stop()
 
 
-def applied(text: str, edits: Any) -> str:
+def applied(text: str, edits: Any, unit: str = "utf-16") -> str:
     """A text with edits carried out."""
     lines = text.splitlines(True)
 
     def offset(place: types.Position) -> int:
         line = lines[place.line] if place.line < len(lines) else ""
-        units = line.encode("utf-16-le")[: 2 * place.character].decode("utf-16-le")
-        return sum(map(len, lines[: place.line])) + len(units)
+        column = next((at for at in range(len(line)) if length(line[:at], unit) >= place.character), len(line))
+        return sum(map(len, lines[: place.line])) + column
 
     for one in sorted(edits, key=lambda edit: offset(edit.range.start), reverse=True):
         text = text[: offset(one.range.start)] + one.new_text + text[offset(one.range.end) :]

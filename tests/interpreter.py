@@ -45,8 +45,17 @@ def interpreted(data: Any, module: nn.Module, *images: Tensor) -> dict[str, Tens
                 tensor = first @ second
             case "attend":
                 query, key, value = (one.unflatten(-1, (node["heads"], -1)).transpose(1, 2) for one in given[:3])
-                bias = given[3] if len(given) > 3 else None
-                tensor = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+                mask = given[3] if len(given) > 3 else torch.zeros(query.shape[-2], key.shape[-2])
+                if node["causal"]:
+                    mask = mask.masked_fill(torch.ones(mask.shape[-2:]).tril() == 0, -torch.inf)
+                if node["dropout"]:
+                    scores = query * query.shape[-1] ** -0.5 @ key.transpose(2, 3) + mask
+                    weights = nn.functional.dropout(scores.softmax(-1), node["dropout"], module.training)
+                    tensor = weights @ value
+                else:
+                    masked = node["causal"] or len(given) > 3
+                    attend = nn.functional.scaled_dot_product_attention
+                    tensor = attend(query, key, value, attn_mask=mask if masked else None)
                 tensor = tensor.transpose(1, 2).flatten(2)
             case "save" | "load" | "output":  # nothing takes their tensors but by the node that made them
                 (tensor,) = given

@@ -127,7 +127,6 @@ FLOORS = [
     {"archspec", "archspec.primitive", "archspec.arguments"},
     {
         "trainer.errors",
-        "trainer.extensions",
         "trainer.figures",
         "trainer.logs",
         "trainer.undocumented",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,6 @@ from archspec.recipe.outputs import MAIN
 from archspec.views import graph
 from trainer.errors import Diverged, OutOfMemory
 from trainer.input.augment_batch import Augmentation
-from trainer.input.files import content_fingerprint
 from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.input.vectors import moments_shape
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
@@ -30,9 +28,10 @@ from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
 from trainer.runs.engine import make_engine
-from trainer.runs.evaluation import Trained, evaluate, evaluate_outputs, load_network, values_of_outputs
+from trainer.runs.evaluation import Trained, evaluate, evaluate_outputs, load_network, measured_of, values_of_outputs
 from trainer.runs.extend import copy_state, extended
 from trainer.runs.folders import Result, Run
+from trainer.runs.identity import fingerprint, resolved
 from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.memory_need import estimate
 from trainer.runs.monitor import TrainingMonitor
@@ -82,7 +81,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
     """Make a run's folder, lock it, and write what is known before the training."""
     folder = run_folders.new_folder(out, job.name)
     stack.enter_context(run_folders.lock(folder))
-    for name, content in (("spec", _resolved(job)), ("recipe", job.recipe.to_dict())):
+    for name, content in (("spec", resolved(job)), ("recipe", job.recipe.to_dict())):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
     environment = {
@@ -93,6 +92,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "task": job.task.name,
         "classes": list(job.data.class_names),
         "form": None if job.data.samples is None else job.data.known_form.to_dict(),
+        "targets": job.data.form.to_dict() if job.data.samples is None and job.data.form else None,
         "digest": digest_of(job.data),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),
@@ -161,7 +161,7 @@ def extend_run(
             say(f"already trained: this is the result of {before.folder}")
             return before.result
         longer = group.broadcast(lambda: _begin(job, out, group, stack))
-        checkpoint = group.broadcast(lambda: copy_state(run, longer, _resolved(job)))
+        checkpoint = group.broadcast(lambda: copy_state(run, longer, resolved(job)))
         group.broadcast(lambda: _say_where(job, longer, checkpoint, say))
         _warn_of_memory(job, group, say)
         return _fit_and_test(job, longer, options, checkpoint)
@@ -188,7 +188,7 @@ def _say_where(job: Job, run: Run, checkpoint: Path | None, say: Callable[[str],
     if checkpoint is None:
         say("there is no checkpoint yet: training from the start")
         return
-    content = checkpoints.load_own(checkpoint, run.recorded("key"), _resolved(job))
+    content = checkpoints.load_own(checkpoint, run.recorded("key"), resolved(job))
     epoch, batch, step = resume.position(content, checkpoint)
     done = epoch == job.recipe.epochs or step == job.recipe.steps
     where = f"epoch {epoch + 1}, batch {batch + 1}" if batch else f"epoch {epoch + 1}"
@@ -197,27 +197,6 @@ def _say_where(job: Job, run: Run, checkpoint: Path | None, say: Callable[[str],
     if isinstance(best, dict) and best.get("score") is not None and not file.exists():
         then = "the last weights are tested" if done else "the best of the epochs to come are kept"
         say(f"{file}, the best weights so far, is no longer there: {then}")
-
-
-def fingerprint(job: Job) -> str:
-    """Identifies a training by its spec, recipe, classes, images and first weights, wherever these lie."""
-    digest = hashlib.sha256(repr(job.data.class_names).encode())
-    for split in (job.train, job.validation, job.test):
-        if isinstance(split, Stream):
-            digest.update(content_fingerprint(split.files).encode())
-        else:
-            digest.update(split.images.numpy().data)
-            digest.update(split.labels.numpy().data)
-    if job.start is not None:
-        digest.update(job.start.digest.encode())
-    spec = _resolved(job)
-    if job.data_path is not None:
-        spec = spec | {"train": {name: value for name, value in spec["train"].items() if name != "data"}}
-    return run_folders.fingerprint_of(spec, digest.hexdigest())
-
-
-def _resolved(job: Job) -> dict[str, Any]:
-    return job.spec.resolved | {"train": job.recipe.to_dict()}
 
 
 def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None = None) -> Result:
@@ -257,7 +236,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
 
 
 def make_module(job: Job) -> SpecModule:
-    module = SpecModule(_resolved(job))
+    module = SpecModule(resolved(job))
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
@@ -341,7 +320,7 @@ def _evaluate_and_save(
     evaluation = outputs[MAIN]
     if trained.score is None and len(job.validation):  # the best weights are gone: the score is that of the last
         validation = evaluate(trained.module, job.validation, **evaluating)
-        trained = replace(trained, score=validation.metrics[job.task.metric.name])
+        trained = replace(trained, score=measured_of(validation)[job.task.metric.name])
     result = _result(job, run, monitor, trained, outputs)
     result.write()
     for name, rows in evaluation.tables(job.data.class_names).items():

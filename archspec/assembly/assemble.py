@@ -8,6 +8,7 @@ The exceptions are `archspec.assembly.modules`: auxiliary classifiers and recomp
 
 from __future__ import annotations
 
+import math
 import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
@@ -125,7 +126,7 @@ class _Assembler:
     ) -> nn.Module:
         """A module whose `forward` torch.fx writes: a merge, or a sequence that leads tensors past its parts."""
         root = nn.Module()
-        wiring = _Wiring(fx.Graph())
+        wiring = _Wiring(fx.Graph(), group.module)
         inputs, outputs = self.beside(group, block)
         taken = [(one.id, one.name or UNNAMED) for one in self.graph.inputs] if is_root else []
         if block is not None:
@@ -136,6 +137,8 @@ class _Assembler:
             wiring.tensors[save.id] = wiring.graph.placeholder(f"saved_{save.name}")
         _install(root, parts)
         tensor = wiring.add_all(group, parts, tensor)
+        for key, rate in wiring.dropouts.items():
+            _place(root, key, nn.Dropout(rate))
         tensor = wiring.tensors[block.gives[0].inner] if block and block.gives else tensor
         wiring.close(tensor, outputs, (is_root and group.node.named_outputs) or None)
         name = group.kind.capitalize() if group.node.is_merge else "Sequence"
@@ -160,13 +163,17 @@ def _install(root: nn.Module, parts: Iterable[_Part]) -> None:
     for part in parts:
         _install(root, part.parts)
         if part.module is not None:
-            path, _, name = part.key.rpartition(".")
-            holder = root
-            for step in path.split(".") if path else ():
-                if step not in dict(holder.named_children()):
-                    holder.add_module(step, nn.Module())
-                holder = holder.get_submodule(step)
-            holder.add_module(name, part.module)
+            _place(root, part.key, part.module)
+
+
+def _place(root: nn.Module, key: str, module: nn.Module) -> None:
+    """Put a module at its path; the modules above it are made where they are missing."""
+    path, _, name = key.rpartition(".")
+    for step in path.split(".") if path else ():
+        if step not in dict(root.named_children()):
+            root.add_module(step, nn.Module())
+        root = root.get_submodule(step)
+    root.add_module(name, module)
 
 
 def _is_aux(item: GraphItem) -> bool:
@@ -202,13 +209,37 @@ def _mean(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
     return graph.call_function(operator.truediv, (_fold(operator.add)(graph, branches, group), len(branches)))
 
 
-def _attend(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
-    """Of `(N, tokens, features)` each, with the features of one head after those of another."""
-    split = [graph.call_method("unflatten", (one, -1, (group.heads, -1))) for one in branches[:3]]
+def _attend(graph: fx.Graph, branches: list[fx.Node], group: Group, dropout: str = "") -> fx.Node:
+    """Of `(N, tokens, features)` each, with the features of one head after those of another.
+
+    torch's operation drops weights whether the network is in training or not, so with `dropout`, the path of that
+    module, the formula is written out.
+    """
+    attention = group.attention
+    split = [graph.call_method("unflatten", (one, -1, (attention.heads, -1))) for one in branches[:3]]
     query, key, value = (graph.call_method("transpose", (one, 1, 2)) for one in split)
-    bias: dict[str, Any] = {"attn_mask": branches[3]} if len(branches) > 3 else {}
-    attended = graph.call_function(nn.functional.scaled_dot_product_attention, (query, key, value), bias)
+    if dropout:
+        width = group.children[0][1].output[1] // attention.heads
+        query = graph.call_function(operator.mul, (query, width**-0.5))
+        scores = graph.call_function(operator.matmul, (query, graph.call_method("transpose", (key, 2, 3))))
+        for bias in branches[3:]:
+            scores = graph.call_function(operator.add, (scores, bias))
+        if attention.causal:
+            scores = _without_later(graph, scores)
+        weights = graph.call_module(dropout, (graph.call_method("softmax", (scores, -1)),))
+        attended = graph.call_function(operator.matmul, (weights, value))
+    else:
+        named: dict[str, Any] = {"attn_mask": branches[3]} if len(branches) > 3 else {}
+        if attention.causal:  # torch takes a bias, or masks by itself
+            named = {"attn_mask": _without_later(graph, branches[3])} if named else {"is_causal": True}
+        attended = graph.call_function(nn.functional.scaled_dot_product_attention, (query, key, value), named)
     return graph.call_method("flatten", (graph.call_method("transpose", (attended, 1, 2)), 2))
+
+
+def _without_later(graph: fx.Graph, scores: fx.Node) -> fx.Node:
+    """Scores in which no token attends to those after it."""
+    later = graph.call_method("triu", (graph.call_function(torch.full_like, (scores, -math.inf)), 1))
+    return graph.call_function(operator.add, (scores, later))
 
 
 MERGES: dict[str, Join] = {
@@ -226,8 +257,12 @@ MERGES: dict[str, Join] = {
 class _Wiring:
     """The graph of one module's `forward`, and the tensors in it that have keys."""
 
-    def __init__(self, graph: fx.Graph) -> None:
+    def __init__(self, graph: fx.Graph, around: str) -> None:
         self.graph = graph
+        self.around = around
+        """The path of that module."""
+        self.dropouts: dict[str, float] = {}
+        """Of merges that drop weights of their attention: the paths of what does so, which no branch can have."""
         self.tensors: dict[Key, fx.Node] = {}
         self.count = 0
 
@@ -242,6 +277,10 @@ class _Wiring:
         if group.node.is_merge:
             taken = _split(self.graph, tensor, group.node)
             branches = [self.add(*one) for one in zip(parts, taken, strict=True)]
+            if rate := group.node.attention.dropout:
+                key = f"{group.module}._dropout"[len(self.around) + 1 if self.around else 0 :].lstrip(".")
+                self.dropouts[key] = rate
+                return _attend(self.graph, branches, group.node, key)
             return MERGES[group.kind](self.graph, branches, group.node)
         for part in parts:
             tensor = self.add(part, tensor)

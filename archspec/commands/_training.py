@@ -231,7 +231,7 @@ def _time(seconds: float) -> str:
 
 def _finished(out: Path, job: Job) -> Run | None:
     from trainer.runs.folders import find_finished
-    from trainer.session import fingerprint
+    from trainer.runs.identity import fingerprint
 
     return find_finished(out, fingerprint(job))
 
@@ -239,7 +239,7 @@ def _finished(out: Path, job: Job) -> Run | None:
 def _stopped(out: Path, job: Job) -> str | None:
     """The folder of a run of the same training that was stopped, and has a checkpoint to go on from."""
     from trainer.runs.folders import find_stopped
-    from trainer.session import fingerprint
+    from trainer.runs.identity import fingerprint
 
     run = find_stopped(out, fingerprint(job))
     return str(run.folder) if run else None

@@ -19,24 +19,32 @@ from archspec.layers.primitive import Primitive
 @click.option("--in", "spec", metavar="SPEC", help="Explain a block of this spec's own: its file, or its bundled name.")
 @plugin_option
 def command(word: str, spec: str | None) -> None:
-    """Explain a WORD: a layer or block, a word of the language or of recipes, or the code of an error."""
+    """Explain a WORD: of specs or recipes, a layer, block, task, data set or metric, or the code of an error."""
     click.echo(_of_the_spec(word, spec) if spec is not None else "\n\n".join(_explain(word)))
 
 
 def _explain(word: str) -> list[str]:
     """Each meaning of a word. Raises `UsageError` where it has none."""
-    from archspec.language.glossary import meanings, words
+    from archspec.language.glossary import LOSS, meanings, words
     from archspec.language.vocabulary import Vocabulary
     from archspec.plugins import load_installed
 
     vocabulary = Vocabulary({})
     layer, others = vocabulary.find(word), meanings(word)
-    if layer is None and not others and word in load_installed():
-        layer = vocabulary.find(word)
+    if layer is None and not others:
+        from archspec.recipe.added import load_added
+
+        layer = vocabulary.find(word) if word in load_installed() else None
+        others = meanings(word) if load_added() else []
     found = [] if layer is None else [_primitive(layer) if isinstance(layer, Primitive) else _block(layer)]
-    found += [_format_meaning(one) for one in others]
+    from archspec.commands import _explain_training as training
+
+    # of the words that have other meanings, losses alone may have one there
+    asked = layer is None and all(one.kind == LOSS for one in others)
+    trained = training.meanings(word) if asked else []
+    found += [_format_meaning(one) for one in (*map(training.with_tasks, others), *trained)]
     if not found:
-        hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words()]))
+        hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words(), *training.words()]))
         raise UsageError(
             f"there is no word `{word}` in the language",
             help=hint or "`archspec list` shows the primitives and blocks; --in SPEC explains a spec's own blocks",

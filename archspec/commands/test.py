@@ -33,6 +33,8 @@ def command(run: str, data: str | None, data_folder: Path | None, out: Path, out
     from trainer.runs.evaluation import test
 
     results = test(trained, data_folder, data)
+    for note in results.get("notes", ()):
+        click.echo(f"note: {note}", err=True)
     if output_format == "json":
         click.echo(json.dumps({"results": [{"run": str(trained.folder), **results}], "errors": []}, indent=2))
     else:

@@ -71,6 +71,9 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Train faster, by torch.compile and channels last; on a CPU it needs a C++ compiler.",
 )
+@click.option(
+    "--exact", is_flag=True, help="On a CPU, the bits of a plain torch loop: nothing rounds otherwise to be faster."
+)
 @set_option
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
@@ -151,6 +154,7 @@ def command(
     epochs: int | None,
     batch_size: int | None,
     compile: bool,
+    exact: bool,
     settings: tuple[str, ...],
     out: Path,
     name: str | None,
@@ -192,8 +196,14 @@ def command(
         settings = (*settings, f"train.epochs={epochs}")
     if batch_size is not None and batch_size != ALL:
         settings = (*settings, f"train.batch_size={batch_size}")
+    if compile and exact:
+        raise UsageError(
+            "--compile rounds otherwise than a plain loop, which --exact excludes", help="give one of them"
+        )
     if compile:
         settings = (*settings, "train.compile=true", "train.channels_last=true")
+    if exact:
+        settings = (*settings, "train.exact=true")
     with report_errors_once():
         chosen = [] if resume or previous else _chosen(specs, variants)
         loaded = [_loaded(*one, recipe, settings) for one in chosen]

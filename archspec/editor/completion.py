@@ -10,7 +10,7 @@ from typing import Any
 from archspec.editor.context import Context, context_at
 from archspec.editor.document import Document
 from archspec.editor.hover import vocabulary_of
-from archspec.editor.names import occurrences
+from archspec.editor.names import body_of, occurrences, variables_at
 from archspec.foundation.arguments import Schema, is_node
 from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
 from archspec.language import keywords
@@ -22,7 +22,12 @@ from archspec.layers.initializers import INITIALIZERS
 from archspec.recipe import AUGMENTATIONS, LOSSES, OPTIMIZERS, SCHEDULES
 
 NODE_KEYS = ("network", "body", *keywords.NODE_KEYWORDS)
-NO_NODE = (*keywords.FILE_KEYS, "save", "output", "name", "share")
+NODE_WORDS = {**keywords.NODE_KEYWORDS, **keywords.MODIFIERS, **keywords.COMPANIONS}
+INNER_KEYS = {"for": keywords.FOR_KEYS, "aux": keywords.AUX_KEYS}
+"""The keys that stand under certain words of the language."""
+NAMES = {"load": ("tensor", "input"), "outputs": ("tensor", "input"), "share": ("share",)}
+"""What the names that stand under a key are names of."""
+NO_NODE = (*keywords.FILE_KEYS, *INNER_KEYS, "let", "with", "save", "output", "name", "inputs", *NAMES)
 BY_RECIPE_KEY: dict[str, Mapping[str, Any]] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
@@ -54,7 +59,7 @@ def complete(document: Document, line: int, column: int, sound: Document | None 
 
 def _words(document: Document, context: Context) -> Iterable[Completion]:
     if context.formula:
-        return _formula(document)
+        return _formula(document, context)
     section = context.path[0] if context.path else None
     if section is None:
         return _values(document, context, {}) if context.key else _keywords(keywords.FILE_KEYS)
@@ -69,9 +74,8 @@ def _keywords(table: Keywords, kind: str = "keyword") -> Iterator[Completion]:
     return (Completion(word, kind, keyword.doc) for word, keyword in table.items())
 
 
-def _formula(document: Document) -> Iterator[Completion]:
-    names = {one.name for one in occurrences(document) if one.kind == "variable"}
-    yield from (Completion(name, "variable") for name in sorted(names))
+def _formula(document: Document, context: Context) -> Iterator[Completion]:
+    yield from (Completion(name, "variable") for name in variables_at(document, context.path))
     yield from _keywords(keywords.INCOMING, "variable")
     yield from _keywords(keywords.LOOP, "variable")
     yield from (Completion(name, "function", one.doc) for name, one in FUNCTIONS.items())
@@ -85,10 +89,17 @@ def _network(document: Document, context: Context) -> Iterator[Completion]:
         return
     if context.path[0] == "blocks" and len(context.path) < 3:
         yield from _keywords(keywords.BLOCK_KEYS) if len(context.path) == 2 and context.key is None else ()
-        return
+        if context.key != "body":
+            return
     if context.path[0] == "blocks" and "args" in context.path[2:]:
         yield from _keywords(keywords.ARGUMENT_KEYS) if context.key is None else ()
         yield from _keywords(keywords.ARGUMENT_TYPES, "value") if context.key == "type" else ()
+        return
+    if context.item and context.path[-1] in NAMES:
+        yield from _names(document, context, context.path[-1])
+        return
+    if context.key is None and context.path[-1] in INNER_KEYS:
+        yield from _keywords(INNER_KEYS[context.path[-1]])
         return
     callee = vocabulary.find(context.path[-1])
     if callee is not None and context.path[-1] not in NODE_KEYS:
@@ -99,9 +110,16 @@ def _network(document: Document, context: Context) -> Iterator[Completion]:
         if context.key in callee.signature.by_name:
             yield from _values(document, context, callee.signature.by_name[context.key].schema)
             return
-    if context.path[0] == "init":
+    if "init" in context.path and context.key is not None:
         yield from (Completion(name, "value", one.doc) for name, one in INITIALIZERS.items())
-    yield from _values(document, context, {}) if context.key else _nodes(vocabulary, context)
+    elif context.key is None:
+        yield from _nodes(vocabulary, context)
+    elif (alone := vocabulary.find(context.key)) is not None:  # the first argument, given alone
+        first = alone.signature.arguments[:1]
+        yield from _values(document, context, first[0].schema) if first and first[0].schema else ()
+    else:
+        word = NODE_WORDS.get(context.key)
+        yield from _values(document, context, word.schema if word is not None and context.key != "use" else {})
 
 
 def _nodes(vocabulary: Vocabulary, context: Context) -> Iterator[Completion]:
@@ -117,11 +135,19 @@ def _nodes(vocabulary: Vocabulary, context: Context) -> Iterator[Completion]:
             yield from _keywords(keywords.COMPANIONS)
 
 
+def _names(document: Document, context: Context, key: str) -> Iterator[Completion]:
+    """The names of tensors, or of what is shared, in this body."""
+    body = body_of(context.path)
+    found = (one for one in occurrences(document) if one.kind in NAMES[key] and one.defines)
+    yield from (
+        Completion(name, "tensor") for name in sorted({one.name for one in found if body_of(one.scope) == body})
+    )
+
+
 def _values(document: Document, context: Context, schema: Schema) -> Iterator[Completion]:
     """What may stand under a key: what its type allows, or by what the key means."""
-    if context.key == "load":
-        tensors = {one.name for one in occurrences(document) if one.kind == "tensor" and one.defines}
-        yield from (Completion(name, "tensor") for name in sorted(tensors))
+    if context.key in NAMES:
+        yield from _names(document, context, context.key)
     elif context.key == "extends":
         folder = os.path.dirname(document.path)
         files = sorted(os.listdir(folder)) if os.path.isdir(folder) else []

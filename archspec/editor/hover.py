@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from archspec.editor.document import Document, Spot
 from archspec.editor.hints import calls, hints
-from archspec.editor.names import Occurrence, is_node, names_in_formula, occurrence_at
-from archspec.foundation.errors import Report
+from archspec.editor.names import Occurrence, is_node, names_in_formula, occurrence_at, same
+from archspec.foundation.errors import Report, join_words
+from archspec.foundation.shapes import show
 from archspec.foundation.source import Scalar
 from archspec.language.blocks import Block
 from archspec.language.glossary import Meaning, describe_argument, format_value, meanings
 from archspec.language.vocabulary import Vocabulary, define_blocks
 from archspec.layers.primitive import Primitive
+from archspec.plan.plan import Plan
 
 MAX_VALUES = 6  # of an argument or variable, where they differ
 
@@ -24,6 +26,10 @@ def hover(document: Document, line: int, column: int) -> str | None:
     found: str | None
     if name is not None and name.kind == "variable":
         found = _variable(document, name)
+    elif name is not None and name.kind == "block":
+        found = _block(document, name)
+    elif name is not None:
+        found = _tensor(document, name)
     else:
         found = _in_formula(spot, line, column) or _word(document, spot)
     return "\n\n".join(filter(None, [found, _line(document, line)])) or None
@@ -55,13 +61,39 @@ def _scope(scope: tuple[str | int, ...]) -> str:
     return f"the block `{scope[1]}`" if scope[:1] == ("blocks",) else f"`{'.'.join(map(str, scope))}`"
 
 
+def _block(document: Document, name: Occurrence) -> str:
+    """A block of the file; one that is not sound has its name alone."""
+    block = vocabulary_of(document).find(name.name)
+    return _layer(block) if block is not None else f"**{name.name}**, a block of this file"
+
+
+def _tensor(document: Document, name: Occurrence) -> str:
+    """Where a tensor is saved or a module is first used, and what it is there."""
+    words = {"tensor": "a tensor, saved", "input": "an input, given", "share": "a shared module, first used"}[name.kind]
+    lines = [one.mark.line for one in same(document, name) if one.defines]
+    places = ", ".join(str(line) for line in dict.fromkeys(lines))
+    shown = [hints(document)[line] for line in lines if line in hints(document)]
+    shape = document.plan.inputs.get(name.name) if isinstance(document.plan, Plan) and name.kind == "input" else None
+    what = f": {show(shape)}" if shape else f": {shown[0]}" if len(shown) == 1 else ""
+    return f"**{name.name}**, {words} in {'line' if len(set(lines)) == 1 else 'lines'} {places}{what}"
+
+
 def _values(document: Document, name: str) -> str:
     """The values of one of the file's variables, of the file itself and of variants that give another one."""
     values = {spec.variant: dict(spec.plan.vars)[name] for spec in document.specs if name in dict(spec.plan.vars)}
     own = values.pop(None, None)
+    if own is None and not values and (written := _written(document, name)) is not None:
+        return f"`{written}`"
     texts = [f"`{format_value(own)}`"] if own is not None else []
     texts += [f"`{format_value(value)}` in `{variant}`" for variant, value in values.items() if value != own]
     return ", ".join(texts[:MAX_VALUES]) + (", …" if len(texts) > MAX_VALUES else "")
+
+
+def _written(document: Document, name: str) -> str | None:
+    """What the file says of a variable: all that is known of it where the file has errors."""
+    section = document.section("vars")
+    value = section.get(name) if section is not None else None
+    return value.text if isinstance(value, Scalar) else None
 
 
 def _word(document: Document, spot: Spot) -> str | None:
@@ -75,7 +107,8 @@ def _word(document: Document, spot: Spot) -> str | None:
     if spot.is_key and callee is not None and word in callee.signature.by_name:
         argument = callee.signature.by_name[word]
         return f"**{word}**, an argument of `{callee.name}`: {describe_argument(argument)}"
-    return "\n\n".join(_meaning(one) for one in meanings(word)) or None
+    found = [one for one in meanings(word) if not spot.is_key or one.kind != "an argument"]
+    return "\n\n".join(_meaning(one) for one in found) or None
 
 
 def _callee(spot: Spot, vocabulary: Vocabulary) -> Primitive | Block | None:
@@ -85,7 +118,12 @@ def _callee(spot: Spot, vocabulary: Vocabulary) -> Primitive | Block | None:
 
 
 def _layer(layer: Primitive | Block) -> str:
-    lines = [f"**{layer.name}**: {layer.doc}"]
+    own = isinstance(layer, Block) and not layer.doc
+    lines = [f"**{layer.name}**, a block of this file" if own else f"**{layer.name}**: {layer.doc}"]
+    if isinstance(layer, Block) and layer.inputs:
+        lines.append(f"takes {join_words(name for name, _ in layer.inputs)}, which `load` lists")
+    if isinstance(layer, Block) and layer.outputs:
+        lines.append(f"gives {join_words(name for name, _ in layer.outputs)}, which `save` lists")
     if layer.signature.arguments:
         lines.append("\n".join(f"- `{one.name}`: {describe_argument(one)}" for one in layer.signature.arguments))
     if isinstance(layer, Primitive) and layer.rule:

@@ -1,4 +1,4 @@
-"""The names of a file: where each is defined, and where it is used. Blocks, variables and tensors are such names."""
+"""The names of a file, where each is defined, and where it is used: blocks, variables, tensors, what is shared."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from archspec.foundation.source import List, Mapping, Scalar, locate
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _IN_FORMULA = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])([A-Za-z_]\w*)(?!\w|\s*\()")
+_OF_ITEMS = re.compile(r"\bfor\s+(\w+)\s+in\b")
+"""The names that a formula gives to items of lists."""
 _BODIES = ("network", "blocks", "variants", "defaults")
 
 
@@ -21,7 +23,7 @@ class Occurrence:
     """A name where it stands."""
 
     kind: str
-    """`block`, `variable` or `tensor`."""
+    """`block`, `variable`, `tensor`, `input` (of the network or a block) or `share`."""
     name: str
     mark: Mark
     scope: Path
@@ -39,7 +41,7 @@ class _Definition:
 @lru_cache(maxsize=8)
 def occurrences(document: Document) -> tuple[Occurrence, ...]:
     """All occurrences of the file's own names, in the order in which they are written."""
-    found = [*_blocks(document), *_variables(document), *_tensors(document)]
+    found = [*_blocks(document), *_variables(document), *_tensors(document), *_shared(document)]
     return tuple(sorted(found, key=lambda one: (one.mark.line, one.mark.column)))
 
 
@@ -141,11 +143,21 @@ def _definitions(document: Document) -> Iterator[_Definition]:
 
 
 def _resolve(definitions: list[_Definition], name: str, path: Path) -> _Definition | None:
-    """The innermost definition of a name around a path; a block's body does not see the file's variables."""
-    own = path[:2] if path[0] == "blocks" and len(path) > 2 else ()
-    seen = [one for one in definitions if one.name == name and path[: len(one.scope)] == one.scope]
-    seen = [one for one in seen if one.scope[: len(own)] == own] if own else seen
+    """The innermost definition of a name around a path."""
+    seen = [one for one in definitions if one.name == name and _sees(path, one.scope)]
     return max(seen, key=lambda one: len(one.scope), default=None)
+
+
+def _sees(path: Path, scope: Path) -> bool:
+    """Whether what has a scope is known at a path; a block's body does not see the file's variables."""
+    own = path[:2] if path[:1] == ("blocks",) and len(path) > 2 else ()
+    return path[: len(scope)] == scope and scope[: len(own)] == own
+
+
+def variables_at(document: Document, keys: tuple[str, ...]) -> list[str]:
+    """The variables of the file that a formula may use below certain keys, positions in lists left out."""
+    scopes = [(one.name, tuple(key for key in one.scope if isinstance(key, str))) for one in _definitions(document)]
+    return sorted({name for name, scope in scopes if _sees(keys, scope)})
 
 
 def names_in_formula(spot: Spot) -> Iterator[tuple[str, Mark]]:
@@ -156,28 +168,66 @@ def names_in_formula(spot: Spot) -> Iterator[tuple[str, Mark]]:
     start = line.find(spot.value.text, mark.column - 1)
     if start < 0:
         return
+    items = _OF_ITEMS.findall(spot.value.text)
     for match in _IN_FORMULA.finditer(spot.value.text):
-        if match[1]:
+        if match[1] and match[1] not in items:
             yield match[1], Mark(mark.text, mark.line, start + match.start(1) + 1, len(match[1]))
 
 
-# --- tensors ----------------------------------------------------------------------------------------------------------
+# --- tensors, and what is shared --------------------------------------------------------------------------------------
 
 
 def _tensors(document: Document) -> Iterator[Occurrence]:
+    inputs = dict(_inputs(document))
+    yield from (Occurrence("input", name, mark, scope, defines=True) for (scope, name), mark in inputs.items())
+    variants = document.section("variants")
+    for _, partial in variants.entries.values() if variants else ():
+        given = partial.get("input") if isinstance(partial, Mapping) else None
+        for changed, (mark, _) in given.entries.items() if isinstance(given, Mapping) else ():
+            yield Occurrence("input", changed, mark, ("network",), defines=False)
     for spot in document.spots:
-        if spot.is_key or not spot.path:
+        key, name, scope = _key_of(spot), spot.word, body_of(spot.path)
+        if key is None or not scope or name is None or not IDENTIFIER.fullmatch(name):
             continue
-        key = spot.path[-1] if isinstance(spot.path[-1], str) else spot.path[-2] if len(spot.path) > 1 else None
-        if key not in ("save", "load") or not isinstance(spot.value, Scalar):
-            continue
-        name, scope = spot.value.value, _body(spot.path)
-        if scope and isinstance(name, str) and IDENTIFIER.fullmatch(name):
-            yield Occurrence("tensor", name, _within(spot, name), scope, defines=key == "save")
+        kind = "input" if (scope, name) in inputs else "tensor"
+        if key in ("save", "load") or (key == "outputs" and spot.path[2:3] == ("outputs",)):
+            yield Occurrence(kind, name, _within(spot, name), scope, defines=key == "save" and kind == "tensor")
 
 
-def _body(path: Path) -> Path:
+def _inputs(document: Document) -> Iterator[tuple[tuple[Path, str], Mark]]:
+    """The inputs that have names, of the network and of blocks, each with its body."""
+    own = document.section("input")
+    for name, (mark, _) in own.entries.items() if own else ():
+        yield (("network",), name), mark
+    for spot in document.spots:
+        block = spot.path[:1] == ("blocks",) and spot.path[2:3] == ("inputs",) and len(spot.path) == 4
+        if block and spot.word is not None:
+            yield (spot.path[:2], spot.word), _within(spot, spot.word)
+
+
+def _shared(document: Document) -> Iterator[Occurrence]:
+    """Names of `share`: of the first use, which has the layer, and of the others."""
+    known = set()
+    for spot in document.spots:
+        name, scope = spot.word, body_of(spot.path)
+        if _key_of(spot) != "share" or not scope or name is None or not IDENTIFIER.fullmatch(name):
+            continue
+        if "aux" in spot.path:
+            scope = spot.path[: spot.path.index("aux") + 1]  # it shares nothing with the network around it
+        yield Occurrence("share", name, _within(spot, name), scope, defines=(scope, name) not in known)
+        known.add((scope, name))
+
+
+def _key_of(spot: Spot) -> str | None:
+    """The key under which a plain value stands, or under which the list stands of which it is an item."""
+    if spot.is_key or not spot.path or not isinstance(spot.value, Scalar):
+        return None
+    inner = spot.path[-2:] if isinstance(spot.path[-1], int) else spot.path[-1:]
+    return inner[0] if isinstance(inner[0], str) else None
+
+
+def body_of(path: Path) -> Path:
     """The body, of the network or of a block, that a path lies in; empty outside of bodies."""
-    if path[0] == "blocks":
+    if path[:1] == ("blocks",):
         return path[:2]
-    return ("network",) if path[0] == "network" else ()
+    return ("network",) if path[:1] == ("network",) else ()

@@ -15,35 +15,16 @@ from archspec import __version__
 from archspec.editor import names
 from archspec.editor.completion import complete
 from archspec.editor.document import Document
-from archspec.editor.fixes import Fix, fixes
+from archspec.editor.fixes import fixes
 from archspec.editor.hints import hints
 from archspec.editor.hover import hover, vocabulary_of
-from archspec.editor.outline import Symbol, foldings, lenses, symbols
-from archspec.foundation.errors import Diagnostic, Fault, Mark
-from archspec.language.names import check_block, check_variable
+from archspec.editor.outline import foldings, lenses, symbols
+from archspec.editor.protocol import Conversion, completion, start_of
+from archspec.editor.renaming import rename
+from archspec.foundation.errors import Fault, Mark
 from archspec.writing.canonical import format_spec
 
 DELAY = 0.03  # seconds without a keystroke before diagnostics are made
-SYMBOLS = {
-    "section": types.SymbolKind.Namespace,
-    "part": types.SymbolKind.Module,
-    "block": types.SymbolKind.Class,
-    "variable": types.SymbolKind.Variable,
-    "variant": types.SymbolKind.EnumMember,
-    "key": types.SymbolKind.Key,
-}
-COMPLETIONS = {
-    "layer": types.CompletionItemKind.Class,
-    "block": types.CompletionItemKind.Interface,
-    "keyword": types.CompletionItemKind.Keyword,
-    "argument": types.CompletionItemKind.Property,
-    "value": types.CompletionItemKind.Value,
-    "variable": types.CompletionItemKind.Variable,
-    "function": types.CompletionItemKind.Function,
-    "tensor": types.CompletionItemKind.Reference,
-    "part": types.CompletionItemKind.Module,
-    "file": types.CompletionItemKind.File,
-}
 
 
 class Server(LanguageServer):
@@ -54,17 +35,31 @@ class Server(LanguageServer):
         self._documents: dict[str, tuple[int | None, Document]] = {}
         self._sound: dict[str, Document] = {}
         self._waiting: dict[str, asyncio.TimerHandle] = {}
+        self._specs: set[str] = set()
+
+    @property
+    def convert(self) -> Conversion:
+        """For the unit of columns that the editor and pygls agreed on."""
+        return Conversion(types.PositionEncodingKind(self.workspace.position_encoding or "utf-16"))
 
     def document(self, uri: str) -> Document:
         """The present version of an open file."""
         held = self.workspace.get_text_document(uri)
         known = self._documents.get(uri)
-        if known is None or known[0] != held.version or known[1].text != held.source:
-            known = (held.version, Document(held.source, uris.to_fs_path(uri) or uri))
+        text = held.source if self.is_spec(uri) else ""
+        if known is None or known[0] != held.version or known[1].text != text:
+            known = (held.version, Document(text, uris.to_fs_path(uri) or uri))
             self._documents[uri] = known
         if known[1].tree is not None:
             self._sound[uri] = known[1]
         return known[1]
+
+    def is_spec(self, uri: str) -> bool:
+        """Whether a file is a spec, or has been one: editors send all YAML files, and others are not ours to judge."""
+        text = self.workspace.get_text_document(uri).source
+        if uri not in self._specs and re.search(r"^archspec\s*:", text, re.MULTILINE):
+            self._specs.add(uri)
+        return uri in self._specs
 
     def sound(self, uri: str) -> Document | None:
         """The last version that was well-formed YAML."""
@@ -79,16 +74,25 @@ class Server(LanguageServer):
     def publish(self, uri: str) -> None:
         """Send the diagnostics of a file."""
         self._waiting.pop(uri, None)
+        self.drop_finished()
         if uri not in self.workspace.text_documents:
             return
         document = self.document(uri)
-        found = [_diagnostic(document, one) for one in document.diagnostics]
+        found = (
+            [] if not self.is_spec(uri) else [self.convert.diagnostic(document, one) for one in document.diagnostics]
+        )
         for note in document.notes:
             if document.is_own(note.mark):
-                range, hint = _range(document, note.mark), types.DiagnosticSeverity.Hint
+                range, hint = self.convert.range(document, note.mark), types.DiagnosticSeverity.Hint
                 found.append(types.Diagnostic(range, note.message, severity=hint, source="archspec"))
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found, version))
+
+    def drop_finished(self) -> None:
+        """Let go of what pygls 2.1 keeps of each notification for ever: its future, long after it is done."""
+        futures = getattr(self.protocol, "_request_futures", {})
+        for number in [number for number, future in futures.items() if future.done()]:
+            del futures[number]
 
     def publish_others(self, uri: str) -> None:
         """What extends a file is checked anew when that is saved."""
@@ -98,6 +102,7 @@ class Server(LanguageServer):
                 self.publish(other)
 
     def forget(self, uri: str) -> None:
+        self._specs.discard(uri)
         for held in (self._documents, self._sound):
             held.pop(uri, None)
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, []))
@@ -106,60 +111,7 @@ class Server(LanguageServer):
 server = Server()
 
 
-# --- places -----------------------------------------------------------------------------------------------------------
-
-
-def _units(text: str) -> int:
-    """The length of a text as the protocol counts it: in units of UTF-16."""
-    return len(text.encode("utf-16-le", errors="surrogatepass")) // 2
-
-
-def _position(document: Document, line: int, column: int) -> types.Position:
-    text = document.lines[line - 1] if 1 <= line <= len(document.lines) else ""
-    return types.Position(max(0, line - 1), _units(text[: column - 1]))
-
-
-def _range(document: Document, mark: Mark) -> types.Range:
-    text = document.lines[mark.line - 1] if 1 <= mark.line <= len(document.lines) else ""
-    stop = min(mark.column + mark.length, max(len(text) + 1, mark.column))
-    return types.Range(_position(document, mark.line, mark.column), _position(document, mark.line, stop))
-
-
-def _place(document: Document, position: types.Position) -> tuple[int, int]:
-    """A line and column, counted from 1, in characters."""
-    text = document.lines[position.line] if position.line < len(document.lines) else ""
-    before = text.encode("utf-16-le", errors="surrogatepass")[: 2 * position.character]
-    return position.line + 1, len(before.decode("utf-16-le", errors="ignore")) + 1
-
-
-def _location(document: Document, mark: Mark) -> types.Location:
-    """Where a mark lies, be it in this file, in one that it extends, or in the library."""
-    if document.is_own(mark):
-        return types.Location(uris.from_fs_path(document.path) or "", _range(document, mark))
-    other = Document("\n".join(mark.text.lines), document.file_of(mark))
-    return types.Location(uris.from_fs_path(other.path) or "", _range(other, mark))
-
-
 # --- diagnostics ------------------------------------------------------------------------------------------------------
-
-
-def _diagnostic(document: Document, one: Diagnostic) -> types.Diagnostic:
-    """What `archspec check` says, less the place and the line, which the editor shows."""
-    own = one.mark is not None and document.is_own(one.mark)
-    related = [
-        types.DiagnosticRelatedInformation(_location(document, frame.mark), frame.label)
-        for frame in one.frames
-        if frame.mark is not None
-    ]
-    range = _range(document, one.mark) if one.mark is not None and own else types.Range(*[types.Position(0, 0)] * 2)
-    return types.Diagnostic(
-        range,
-        "\n".join([one.message, *document.explain(one)]),
-        severity=types.DiagnosticSeverity.Error,
-        code=one.code,
-        source="archspec",
-        related_information=related or None,
-    )
 
 
 @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
@@ -189,11 +141,11 @@ def _actions(ls: Server, params: types.CodeActionParams) -> list[types.CodeActio
     document, uri = ls.document(params.text_document.uri), params.text_document.uri
     found = []
     for one in document.diagnostics:
-        if one.mark is None or not _touches(_range(document, one.mark), params.range):
+        if one.mark is None or not _touches(ls.convert.range(document, one.mark), params.range):
             continue
         for fix in fixes(document, one):
-            edit = types.WorkspaceEdit({uri: _edits(document, fix)})
-            shown = [_diagnostic(document, one)]
+            edit = types.WorkspaceEdit({uri: ls.convert.edits(document, fix)})
+            shown = [ls.convert.diagnostic(document, one)]
             found.append(types.CodeAction(fix.title, types.CodeActionKind.QuickFix, shown, edit=edit))
     return found
 
@@ -202,22 +154,13 @@ def _touches(one: types.Range, other: types.Range) -> bool:
     return one.start.line <= other.end.line and other.start.line <= one.end.line
 
 
-def _edits(document: Document, fix: Fix) -> list[types.TextEdit]:
-    return [
-        types.TextEdit(
-            types.Range(_position(document, one.line, one.start), _position(document, one.line, one.stop)), one.text
-        )
-        for one in fix.edits
-    ]
-
-
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
 @server.feature(types.TEXT_DOCUMENT_HOVER)
 def _hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
     document = ls.document(params.text_document.uri)
-    text = hover(document, *_place(document, params.position))
+    text = hover(document, *ls.convert.place(document, params.position))
     return types.Hover(types.MarkupContent(types.MarkupKind.Markdown, text)) if text else None
 
 
@@ -227,7 +170,7 @@ def _hints(ls: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
     found = []
     for line, hint in sorted(hints(document).items()):
         if params.range.start.line <= line - 1 <= params.range.end.line:
-            end = _position(document, line, len(document.lines[line - 1]) + 1)
+            end = ls.convert.position(document, line, len(document.lines[line - 1]) + 1)
             found.append(types.InlayHint(end, hint, padding_left=True))
     return found
 
@@ -235,24 +178,13 @@ def _hints(ls: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
 @server.feature(types.TEXT_DOCUMENT_CODE_LENS)
 def _lenses(ls: Server, params: types.CodeLensParams) -> list[types.CodeLens]:
     document = ls.document(params.text_document.uri)
-    return [
-        types.CodeLens(types.Range(*[types.Position(one.line - 1, 0)] * 2), types.Command(one.text, ""))
-        for one in lenses(document)
-    ]
+    return [types.CodeLens(start_of(one.line), types.Command(one.text, "")) for one in lenses(document)]
 
 
 @server.feature(types.TEXT_DOCUMENT_DOCUMENT_SYMBOL)
 def _symbols(ls: Server, params: types.DocumentSymbolParams) -> list[types.DocumentSymbol]:
     document = ls.document(params.text_document.uri)
-    return [_symbol(document, one) for one in symbols(document)]
-
-
-def _symbol(document: Document, one: Symbol) -> types.DocumentSymbol:
-    own = _range(document, one.mark)
-    end = _position(document, one.last_line, len(document.lines[one.last_line - 1]) + 1)
-    children = [_symbol(document, child) for child in one.children]
-    kind, whole = SYMBOLS[one.kind], types.Range(own.start, end)
-    return types.DocumentSymbol(one.name, kind, whole, own, one.detail or None, children=children)
+    return [ls.convert.symbol(document, one) for one in symbols(document)]
 
 
 @server.feature(types.TEXT_DOCUMENT_FOLDING_RANGE)
@@ -267,10 +199,9 @@ def _foldings(ls: Server, params: types.FoldingRangeParams) -> list[types.Foldin
 def _completion(ls: Server, params: types.CompletionParams) -> list[types.CompletionItem]:
     uri = params.text_document.uri
     document = ls.document(uri)
-    return [
-        types.CompletionItem(one.word, kind=COMPLETIONS[one.kind], documentation=one.doc or None)
-        for one in complete(document, *_place(document, params.position), ls.sound(uri))
-    ]
+    if not ls.is_spec(uri):
+        return []
+    return [completion(one) for one in complete(document, *ls.convert.place(document, params.position), ls.sound(uri))]
 
 
 @server.feature(types.TEXT_DOCUMENT_FORMATTING)
@@ -291,61 +222,50 @@ def _format(ls: Server, params: types.DocumentFormattingParams) -> list[types.Te
 @server.feature(types.TEXT_DOCUMENT_DEFINITION)
 def _definition(ls: Server, params: types.DefinitionParams) -> list[types.Location]:
     document = ls.document(params.text_document.uri)
-    line, column = _place(document, params.position)
+    line, column = ls.convert.place(document, params.position)
     if (found := names.occurrence_at(document, line, column)) is not None:
-        return [_location(document, one.mark) for one in names.same(document, found) if one.defines]
+        return [ls.convert.location(document, one.mark) for one in names.same(document, found) if one.defines]
     spot = document.at(line, column)
     if spot is None or not spot.word:
         return []
     if spot.path == ("extends",) and not spot.is_key:
         mark = Mark(spot.mark.text, 1, 1)
         target = Document("", document.file_of(Mark(type(mark.text)(spot.word, ()), 1, 1)))
-        return [types.Location(uris.from_fs_path(target.path) or "", types.Range(*[types.Position(0, 0)] * 2))]
+        return [types.Location(uris.from_fs_path(target.path) or "", start_of(1))]
     block = vocabulary_of(document).find(spot.word) if names.is_node(spot) else None
-    return [_location(document, block.mark)] if block is not None and hasattr(block, "mark") else []
+    return [ls.convert.location(document, block.mark)] if block is not None and hasattr(block, "mark") else []
 
 
 @server.feature(types.TEXT_DOCUMENT_REFERENCES)
 def _references(ls: Server, params: types.ReferenceParams) -> list[types.Location]:
     document = ls.document(params.text_document.uri)
-    found = names.occurrence_at(document, *_place(document, params.position))
+    found = names.occurrence_at(document, *ls.convert.place(document, params.position))
     if found is None:
         return []
     wanted = names.same(document, found)
-    return [_location(document, one.mark) for one in wanted if params.context.include_declaration or not one.defines]
+    return [
+        ls.convert.location(document, one.mark)
+        for one in wanted
+        if params.context.include_declaration or not one.defines
+    ]
 
 
 @server.feature(types.TEXT_DOCUMENT_PREPARE_RENAME)
 def _prepare_rename(ls: Server, params: types.PrepareRenameParams) -> types.Range | None:
     document = ls.document(params.text_document.uri)
-    found = names.occurrence_at(document, *_place(document, params.position))
-    return _range(document, found.mark) if found is not None else None
+    found = names.occurrence_at(document, *ls.convert.place(document, params.position))
+    return ls.convert.range(document, found.mark) if found is not None else None
 
 
 @server.feature(types.TEXT_DOCUMENT_RENAME, types.RenameOptions(prepare_provider=True))
 def _rename(ls: Server, params: types.RenameParams) -> types.WorkspaceEdit | None:
     uri = params.text_document.uri
     document = ls.document(uri)
-    found = names.occurrence_at(document, *_place(document, params.position))
+    found = names.occurrence_at(document, *ls.convert.place(document, params.position))
     if found is None:
         return None
-    _check_name(document, found, params.new_name)
-    edits = [types.TextEdit(_range(document, one.mark), params.new_name) for one in names.same(document, found)]
-    return types.WorkspaceEdit({uri: edits})
-
-
-def _check_name(document: Document, found: names.Occurrence, name: str) -> None:
-    """Refuse a new name that is no word, that the language takes, or that means something here already."""
-    taken = {one.name for one in names.occurrences(document) if one.kind == found.kind and one.scope == found.scope}
     try:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
-            raise Fault("name-reserved", f"a name is a word of letters, digits and `_`, not `{name}`")
-        if found.kind == "variable":
-            check_variable(name, found.mark)
-        elif found.kind == "block":
-            check_block(name, found.mark, "a layer or block" if vocabulary_of(document).find(name) else None)
-        if name in taken and name != found.name:
-            raise Fault("name-reserved", f"there is a {found.kind} `{name}` already")
+        return types.WorkspaceEdit({uri: ls.convert.edits(document, rename(document, found, params.new_name))})
     except Fault as fault:
         raise JsonRpcInvalidParams(fault.message) from None
 

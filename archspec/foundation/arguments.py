@@ -113,6 +113,22 @@ def pair(minimum: int, maximum: int = LARGEST) -> Schema:
     return either(one, {"type": "array", "items": one, "minItems": 2, "maxItems": 2})
 
 
+def padding(axes: int = 2) -> Schema:
+    """The type of padding: equal for all sides, for each axis, or of an axis `[before, after]`; or the word `same`.
+
+    Args:
+        axes: How many axes are padded. For one, an integer or `[before, after]`.
+    """
+    one = integer(0)
+    both = {"type": "array", "items": one, "minItems": 2, "maxItems": 2}
+    if axes == 1:
+        return titled("an integer ≥ 0, a list [before, after] of such, or `same`", one, both, choice("same"))
+    names = {2: "[height, width]", 3: "[depth, height, width]"}[axes]
+    each = {"type": "array", "items": either(one, both), "minItems": axes, "maxItems": axes}
+    words = f"an integer ≥ 0, a list {names} of such or of lists [before, after], or `same`"
+    return titled(words, one, each, choice("same"))
+
+
 NODE = "a layer's name, or `{name: arguments}`"
 
 
@@ -219,6 +235,7 @@ class Signature:
             if argument.name in values and not argument.fits(values[argument.name]):
                 fault = fault_in(values[argument.name], argument.schema, f"`{argument.name}` of `{self.owner}`")
                 if fault:
+                    fault.help = fault.help or argument.cure or None
                     return argument.name, fault
         return None
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
 import warnings
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -105,9 +107,29 @@ def _shown(text: str) -> str:
 
 
 def _quote_hint(text: str) -> str | None:
+    for sign, cure in _SIGNS.items():
+        if sign in text:
+            return cure
     if any(text.count(a) > text.count(b) for a, b in ("()", "[]")):
         return "inside `{…}` and `[…]`, a formula with a comma or bracket needs quotes"
     return None
+
+
+_OF_TEXTS = "a name is made of texts: `'block' + str(index)`"
+_CHOICE = "a choice is `a if condition else b`"
+_SIGNS = {"&&": "write `and`", "||": "write `or`", "!": "write `not`, or `!=`", "?": _CHOICE, " then ": _CHOICE}
+"""What other languages write, and what is written here."""
+_CURES: dict[type[ast.AST], str] = {
+    ast.Tuple: "write a list, `[…]`",
+    ast.JoinedStr: _OF_TEXTS,
+    ast.Is: "write `==`",
+    ast.IsNot: "write `!=`",
+    ast.BitXor: "a power is `x ** 2`",
+    ast.BitAnd: "write `and`",
+    ast.BitOr: "write `or`",
+    ast.GeneratorExp: "put it in brackets: `sum([2 * x for x in widths])`",
+    ast.ListComp: "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
+}
 
 
 def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
@@ -117,7 +139,8 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
     match node:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
-                hint = did_you_mean(name, FUNCTIONS) or f"the functions are {join_words(FUNCTIONS)}"
+                hint = "a root is `x ** 0.5`" if name == "sqrt" else did_you_mean(name, FUNCTIONS)
+                hint = hint or f"the functions are {join_words(FUNCTIONS)}"
                 raise Fault(
                     "formula-syntax", f"{_shown(text)} calls `{name}`, which is no function of formulas", help=hint
                 )
@@ -142,23 +165,45 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
                 for c in ast.iter_child_nodes(node)
                 if not isinstance(c, (ast.operator, ast.unaryop, ast.boolop, ast.expr_context))
             ]
+        case ast.ListComp(
+            elt=element, generators=[ast.comprehension(target=ast.Name(id=bound), iter=whole, ifs=tests)]
+        ) if _is_simple(node):
+            inner: set[str] = set()
+            size = 1 + sum(_check(one, text, inner, depth + 1) for one in (element, *tests))
+            if bound in CONSTANTS or bound in FUNCTIONS:
+                kind = "constant" if bound in CONSTANTS else "function"
+                raise Fault(
+                    "formula-syntax", f"{_shown(text)}: `{bound}` is a {kind} of formulas, and no name of items"
+                )
+            names |= inner - {bound}
+            return size + _check(whole, text, names, depth + 1)
         case ast.Compare(ops=operators) if all(type(op) in COMPARISONS for op in operators):
             children = [node.left, *node.comparators]
         case ast.Call():
             help = f"the functions are {join_words(FUNCTIONS)}"
+            if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
+                help = _OF_TEXTS
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
-            cure = "write a list, `[…]`" if isinstance(node, ast.Tuple) else None
+            kinds = [node, *getattr(node, "ops", ()), getattr(node, "op", None)]
+            cure = next((_CURES[type(one)] for one in kinds if type(one) in _CURES), None)
             raise Fault("formula-syntax", f"{_shown(text)} holds {_kind(node)}, which formulas do not have", help=cure)
     return 1 + sum(_check(child, text, names, depth + 1) for child in children)
+
+
+def _is_simple(node: ast.ListComp) -> bool:
+    """Whether it goes through one list, once."""
+    (first,) = node.generators
+    parts = [one for part in (node.elt, *first.ifs) for one in ast.walk(part)]
+    return len(first.ifs) <= 1 and not first.is_async and not any(isinstance(one, ast.ListComp) for one in parts)
 
 
 def _kind(node: ast.AST) -> str:
     known = {
         ast.Attribute: "an attribute (`.`)",
         ast.Lambda: "a function definition",
-        ast.ListComp: "a comprehension",
-        ast.GeneratorExp: "a comprehension",
+        ast.ListComp: "a comprehension of another form",
+        ast.GeneratorExp: "a comprehension without brackets",
         ast.Dict: "a mapping",
         ast.Set: "a set",
         ast.Tuple: "a tuple",
@@ -190,12 +235,11 @@ def _compile(node: ast.AST) -> Compute:
         case ast.Name(id=name):
             return _compile_name(name)
         case ast.BinOp(left=left, op=op, right=right):
-            first, second, kind = _compile(left), _compile(right), type(op)
-            return lambda scope: _bounded(_binary(kind, first(scope), second(scope)))
+            return _compile_arithmetic(type(op), _compile(left), _compile(right))
         case ast.UnaryOp(op=op, operand=operand):
             inner = _compile(operand)
             if isinstance(op, ast.Not):
-                return lambda scope: not inner(scope)
+                return lambda scope: not _truth(inner(scope))
             if isinstance(op, ast.USub):
                 return lambda scope: -_number(inner(scope))
             return lambda scope: _number(inner(scope))
@@ -209,6 +253,10 @@ def _compile(node: ast.AST) -> Compute:
         case ast.List(elts=elements):
             items = [_compile(element) for element in elements]
             return lambda scope: _bounded([item(scope) for item in items])
+        case ast.ListComp(elt=element, generators=[ast.comprehension(target=ast.Name(id=name), iter=items, ifs=ifs)]):
+            size = sum(1 for part in (element, *ifs) for _ in ast.walk(part))
+            tests = [_compile(one) for one in ifs]
+            return _compile_comprehension(name, _compile(items), _compile(element), tests, size)
         case ast.Subscript(value=value, slice=ast.Slice() as cut):
             whole = _compile(value)
             bounds = [_compile(one) if one else None for one in (cut.lower, cut.upper, cut.step)]
@@ -234,11 +282,23 @@ def _compile_name(name: str) -> Compute:
     return compute
 
 
+def _compile_arithmetic(op: type[ast.operator], first: Compute, second: Compute) -> Compute:
+    quick = ARITHMETIC[op] if op in (ast.Add, ast.Sub, ast.Mult) else None
+
+    def compute(scope: Mapping[str, Any]) -> Any:
+        left, right = first(scope), second(scope)
+        if quick and type(left) is int and type(right) is int and abs(value := quick(left, right)) <= MAX_INTEGER:
+            return value  # as most are
+        return _bounded(_binary(op, left, right))
+
+    return compute
+
+
 def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
     def compute(scope: Mapping[str, Any]) -> Any:
         value = parts[0](scope)
         for other in parts[1:]:
-            if bool(value) is is_or:
+            if _truth(value) is is_or:
                 return value
             value = other(scope)
         return value
@@ -247,6 +307,10 @@ def _compile_logic(is_or: bool, parts: list[Compute]) -> Compute:
 
 
 def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compute]]) -> Compute:
+    if len(steps) == 1:
+        ((only, second),) = steps
+        return lambda scope: _compare(only, first(scope), second(scope))
+
     def compute(scope: Mapping[str, Any]) -> bool:
         value = first(scope)
         for comparison, right in steps:
@@ -260,13 +324,40 @@ def _compile_comparison(first: Compute, steps: list[tuple[type[ast.cmpop], Compu
 
 
 def _compile_choice(test: Compute, body: Compute, orelse: Compute) -> Compute:
+    return lambda scope: body(scope) if _truth(test(scope)) else orelse(scope)
+
+
+def _compile_comprehension(name: str, whole: Compute, element: Compute, tests: list[Compute], size: int) -> Compute:
     def compute(scope: Mapping[str, Any]) -> Any:
-        condition = test(scope)
-        if condition == "none":
-            raise _fail("the text 'none' is a condition, and counts as true", "for no value, write `null` in YAML")
-        return body(scope) if condition else orelse(scope)
+        if name in scope:
+            raise _fail(f"`{name}` is a variable already", "give the items another name: nothing is hidden")
+        items = whole(scope)
+        if not isinstance(items, list):
+            raise _fail(f"a list is needed behind `in`, not {describe(items)}")
+        found = []
+        for item in items:
+            spend(size)
+            inner = ChainMap({name: item}, scope)  # type: ignore[arg-type]  # the first alone is ever written to
+            if all(_truth(test(inner)) for test in tests):
+                found.append(element(inner))
+        return _bounded(found)
 
     return compute
+
+
+def _truth(value: Any) -> bool:
+    """Whether a condition holds. Raises `Fault` for a text that reads as something else than the true that it is."""
+    if isinstance(value, str):
+        for words, help in ((_NOTHING, _FOR_NOTHING), (_BOOLEANS, _FOR_BOOLEAN)):
+            if value.lower() in words:
+                raise _fail(f"the text {value!r} is a condition, and counts as true", help)
+    return bool(value)
+
+
+_NOTHING = ("none", "null", "~")
+_BOOLEANS = ("true", "false", "yes", "no", "on", "off")
+_FOR_NOTHING = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+_FOR_BOOLEAN = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
 
 
 def _bounded(value: Any) -> Any:
@@ -315,8 +406,10 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
         return left * right
     if op is ast.Add and any(isinstance(one, str) for one in (left, right)):
         wrong = right if isinstance(left, str) else left
-        help = "a name is made of texts: `'block' + str(index)`" if _is_integer(wrong) else None
+        help = _OF_TEXTS if _is_integer(wrong) else None
         raise _fail(f"a text and {_kind_of(wrong)} cannot be added", help)
+    if isinstance(left, str):
+        raise _fail(f"a number is needed, not {describe(left)}", _OF_TEXTS if op in (ast.Mod, ast.Mult) else None)
     left, right = _number(left), _number(right)
     try:
         if op is ast.Pow:
@@ -334,26 +427,31 @@ def _binary(op: type[ast.operator], left: Any, right: Any) -> Any:
 
 
 ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: lambda a, b: a + b,
-    ast.Sub: lambda a, b: a - b,
-    ast.Mult: lambda a, b: a * b,
-    ast.Div: lambda a, b: a / b,
-    ast.FloorDiv: lambda a, b: a // b,
-    ast.Mod: lambda a, b: a % b,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
 }
 COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Eq: lambda a, b: a == b,
-    ast.NotEq: lambda a, b: a != b,
-    ast.Lt: lambda a, b: a < b,
-    ast.LtE: lambda a, b: a <= b,
-    ast.Gt: lambda a, b: a > b,
-    ast.GtE: lambda a, b: a >= b,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
     ast.In: lambda a, b: a in b,
     ast.NotIn: lambda a, b: a not in b,
 }
 
 
 def _compare(op: type[ast.cmpop], left: Any, right: Any) -> bool:
+    if type(left) is int and type(right) is int and op not in (ast.In, ast.NotIn):
+        return COMPARISONS[op](left, right)
+    if type(left) is str and type(right) is str:
+        spend(len(left) + len(right))
+        return COMPARISONS[op](left, right)
     for one in (left, right):
         if isinstance(one, (list, str)):
             spend(count_items(one))
@@ -375,11 +473,9 @@ def _refuse_unequal(left: Any, right: Any) -> None:
         return
     word = text.lower()
     if other is None:
-        wrong = word in ("none", "null", "~")
-        help = "for no value, YAML has `null` and formulas have `none`; the text is `'none'` in a formula"
+        wrong, help = word in _NOTHING, _FOR_NOTHING
     elif isinstance(other, bool):
-        wrong = word in ("true", "false", "yes", "no", "on", "off")
-        help = "a boolean is `true` or `false`, without quotes; `yes`, `no`, `on` and `off` are texts"
+        wrong, help = word in _BOOLEANS, _FOR_BOOLEAN
     else:
         wrong = _is_number(word)
         help = f"without quotes, {text} is a number"

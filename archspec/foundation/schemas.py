@@ -62,7 +62,8 @@ def compiled(schema: Schema) -> Callable[[Any], bool]:
     kind = schema.get("type")
     if kind == "integer" and keywords <= {"type", "minimum", "maximum"}:
         least, most = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
-        return lambda value: isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+        integer = _TYPES["integer"]
+        return lambda value: (type(value) is int or integer(value)) and least <= value <= most
     if isinstance(kind, str) and keywords == {"type"}:
         return _TYPES[kind]
     if kind == "object" and keywords <= {"type", "minProperties", "maxProperties"}:

@@ -107,6 +107,11 @@ def paths_to(root: Value, marks: Iterable[Mark]) -> dict[Mark, str]:
     return found
 
 
+def is_left_empty(value: Value) -> bool:
+    """Whether nothing stands in a value's place, not even the word `null`."""
+    return isinstance(value, Scalar) and value.value is None and not value.text
+
+
 def from_python(data: Any, mark: Mark) -> Value:
     """Python data as a tree whose every part stands at one place. Raises `Fault` for data that a file cannot hold."""
     return _FromPython(mark).value(data, 0)
@@ -381,6 +386,10 @@ def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | N
         return f"put a colon after `{word[1][:40]}`"
     if re.search(r"\w:[{\[\w]", line):
         return "put a space after the colon"
+    above = text.lines[mark.line - 2] if 1 < mark.line <= len(text.lines) + 1 else ""
+    word = re.fullmatch(r"( *(?:- )*)([\w.]+) *", above[:_FAR])
+    if "mapping values" in (error.problem or "") and word and line.startswith(" " * len(word[1])):
+        return f"put a colon after `{word[2][:40]}`, in the line above"
     if "mapping values" in (error.problem or "") and re.fullmatch(r"\s*(?:- )?[\w.]+", line[: mark.column - 1]):
         return _SYNTAX_HINTS["expected key"]  # it is the line's first key
     for words, hint in _SYNTAX_HINTS.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import describe_schema, fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.schemas import Schema, fits, is_as_written, validator
-from archspec.foundation.source import Mapping, Value, locate, plain
+from archspec.foundation.source import Mapping, Value, is_left_empty, locate, plain
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -50,6 +50,10 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
         for key in instance:
             if key not in known:
                 hint = did_you_mean(key, known) or f"its keys are {join_words(known)}"
+                if inner := next((one for one in known if key in _keys_in(known[one])), None):
+                    hint = f"`{key}` stands in `{inner}`: `{inner}: {{{key}: …}}`"
+                if empty := _empty_before(value, key, known):
+                    hint = f"indent `{key}` if it belongs to `{empty}`, which is left empty"
                 if key in known.get("name", {}).get("enum", ()):
                     hint = f"write `{{name: {key}, …}}`, with its arguments beside the name"
                 message = f"`{key}` has no meaning in `{where}`" if path or what else f"`{key}` is no key of a spec"
@@ -88,6 +92,21 @@ def _nearest(error: ValidationError) -> list[ValidationError]:
     if len(matching) != 1:
         return []
     return [cause for cause in error.context or () if cause.relative_schema_path[0] == matching[0]]
+
+
+def _keys_in(schema: Schema) -> set[str]:
+    """The keys of a mapping that fits a schema, or one of its alternatives."""
+    others = [schema[word] for word in ("then", "else") if word in schema]
+    others += [one for word in ("anyOf", "allOf") for one in schema.get(word, ())]
+    return set(schema.get("properties", ())).union(*map(_keys_in, others)) - {"name"}
+
+
+def _empty_before(value: Value, key: str, known: Container[str]) -> str | None:
+    """The known key that is left empty right before a key, or before others that are as unknown."""
+    keys = list(value.entries) if isinstance(value, Mapping) else []
+    before = [one for one in keys[: keys.index(key)] if one in known] if key in keys else []
+    empty = isinstance(value, Mapping) and bool(before) and is_left_empty(value.entries[before[-1]][1])
+    return before[-1] if empty else None
 
 
 def _key_mark(value: Value, key: str) -> Mark:

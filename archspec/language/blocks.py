@@ -27,6 +27,7 @@ from archspec.language.inputs import check_input
 from archspec.language.keywords import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.names import INCOMING, check_variable
 from archspec.language.syntax import Expression, SyntaxNode, parse_expression
+from archspec.layers.registry import primitives
 
 ARGUMENT_SCHEMA = titled(
     "a default, or `{type: …}`",
@@ -67,6 +68,8 @@ class Block:
     """The tensors that it takes by name."""
     outputs: tuple[tuple[str, Mark], ...] = ()
     """The tensors that it gives by name."""
+    names: dict[str, Mark] = field(default_factory=dict, repr=False)
+    """Where its arguments and the values of its `let` stand."""
     body_value: Value | None = field(default=None, repr=False)
 
     def parse(self, vocabulary: Signatures, report: Report) -> SyntaxNode | None:
@@ -74,7 +77,13 @@ class Block:
         if self.body_value is None:
             return None
         grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let, *self.invalid], report, self.name)
-        return grammar.parse("", self.body_value.mark, self.body_value)
+        body = grammar.parse("", self.body_value.mark, self.body_value)
+        read = grammar.used.union(*(one.names for one in (*self.defaults.values(), *self.let.values())))
+        for name, mark in self.names.items():
+            if name not in read:
+                kind = "value" if name in self.let else "argument"
+                report.note(f"nothing depends on the {kind} `{name}` of the block `{self.name}`", mark)
+        return body
 
 
 def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
@@ -127,6 +136,7 @@ def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
         defaults=defaults,
         let=let,
         invalid=frozenset(invalid),
+        names={key: at for one in (args, section) if isinstance(one, Mapping) for key, (at, _) in one.entries.items()},
         body_value=value.get("body"),
     )
 
@@ -153,6 +163,8 @@ def parse_formula(value: Value, visible: Collection[str]) -> Expression:
     made = parse_expression(value)
     for name in sorted(name for name in made.names if name not in visible):
         hint = "the incoming tensor is known to nodes alone" if name in INCOMING else _seen_hint(visible)
+        if name in primitives():
+            hint = f"a layer's name is a text, in quotes: `'{name}'`"
         raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint)
     return made
 

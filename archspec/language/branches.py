@@ -10,9 +10,9 @@ from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean
 from archspec.foundation.formulas import describe
 from archspec.foundation.source import List, Mapping, Scalar, Value
-from archspec.language.keywords import BRANCH_KEYS, COMPANIONS
+from archspec.language.keywords import ATTENTION, BRANCH_KEYS, COMPANIONS
 from archspec.language.loops import LoopGrammar, count_rows
-from archspec.language.names import MODIFIER_WORDS, check_part, check_tensor
+from archspec.language.names import MODIFIER_WORDS, ROLES, check_part, check_tensor
 from archspec.language.syntax import Expression, For, Invalid, Merge, Sequence, SyntaxNode, Wire
 
 
@@ -26,6 +26,10 @@ class BranchGrammar(LoopGrammar):
     @abstractmethod
     def _is_node(self, mapping: Mapping) -> bool:
         """Whether a mapping as a body is one node."""
+
+    @abstractmethod
+    def _is_node_word(self, word: str) -> bool:
+        """Whether a key stands for a layer, block or role, or is a word of the language."""
 
     @abstractmethod
     def _names_node(self, value: Scalar) -> bool:
@@ -46,7 +50,8 @@ class BranchGrammar(LoopGrammar):
     def _parse_merge(self, mark: Mark, node_word: str, value: Value, beside: Mapping) -> Merge | Invalid:
         """A merge, with the `split` and `axis` that stand beside it."""
         before = self.report.count
-        split, axis, heads = (self._parse_beside(word, beside) for word in ("split", "axis", "heads"))
+        split, axis = (self._parse_beside(word, beside) for word in ("split", "axis"))
+        given = {word: self._parse_beside(word, beside) for word in (ATTENTION if node_word == "attend" else ())}
         if axis and not split and node_word != "concat" and self.report.count == before:
             message = f"`axis` has no meaning beside `{node_word}` without `split`"
             help = "`reduce: {by: mean, axis: 1}` takes the mean along an axis" if node_word == "mean" else None
@@ -55,7 +60,8 @@ class BranchGrammar(LoopGrammar):
         merge = self._parse_joined(mark, node_word, value, is_split=split is not None)
         if failed or isinstance(merge, Invalid):
             return Invalid(mark)
-        return replace(merge, split=split, axis=axis, heads=heads)
+        attention = {word: one for word, one in given.items() if one}
+        return replace(merge, split=split, axis=axis, attention=attention)
 
     def _parse_beside(self, word: str, beside: Mapping) -> Expression | None:
         value = beside.get(word)
@@ -100,6 +106,8 @@ class BranchGrammar(LoopGrammar):
         if not entries:
             raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
         branches = [self._parse_branch(*entry) for entry in entries]
+        if len(branches) > 1 and not is_split and isinstance(value, List):
+            self._note_loops(node_word, value)
         single = len(branches) == 1 and branches[0].when is None
         if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
@@ -108,6 +116,15 @@ class BranchGrammar(LoopGrammar):
             message = f"`{node_word}` joins the same tensor twice"
             self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
         return self._drop_repeated(branches)
+
+    def _note_loops(self, node_word: str, value: List) -> None:
+        """Note loops that stand among branches, and may be meant to make a branch of each pass."""
+        for item in value.items:
+            if isinstance(item, Mapping) and "for" in item.entries:
+                message = "this loop is one branch, in which its passes follow one another, as in "
+                message += "`- [{for: …, body: …}]`; "
+                message += f"`- {node_word}: {{for: …, body: …}}` makes a branch of each pass"
+                self.report.note(message, item.mark)
 
     def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
         """The fault of a merge whose one branch has nothing to be joined with."""
@@ -118,25 +135,38 @@ class BranchGrammar(LoopGrammar):
         if branch and (isinstance(branch.body, For) or branch.repeat):
             notes = ["a loop makes no branches: its passes follow one another"]
             written = f"`{node_word}: {{for: {{kernel: [1, 3, 5]}}, body: […]}}`"
-            help = f"for a branch of each pass, write {written}, without `- `"
+            help = f"for a branch of each pass, write {written}: `for` and `body` right below `{node_word}`"
         return Fault(
             "branch-missing", f"`{node_word}` has one branch, and joins two or more", mark, notes=notes, help=help
         )
 
     def _list_branches(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
+        plain = {key for key in mapping.entries if not self._is_node_word(key)}
         for key, (mark, value) in mapping.entries.items():
             signature = self.vocabulary.signature(key)
+            others = len(plain) > (key in plain)
             needy = signature is not None and any(argument.required for argument in signature.arguments)
-            if needy and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
+            named = needy or signature is None or others
+            if named and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
-            if key in ("split", "axis", "heads") and isinstance(value, Scalar) and not self._names_node(value):
+            if (
+                key in ("split", "axis", "heads", "causal")
+                and isinstance(value, Scalar)
+                and not self._names_node(value)
+            ):
                 help = f"indent it as the merge itself: `- {{concat: […], {key}: {value.text}}}`"
                 raise Fault("key-unknown", f"`{key}` stands beside a merge, not among its branches", mark, help=help)
+            if key in ROLES and isinstance(value, Scalar) and self._names_node(value):
+                message = f"`{key}: {value.text}` stands among the branches, and would be one of them"
+                raise Fault(
+                    "key-unknown", message, mark, help=f"after the merge, write `- {value.text}` as the next node"
+                )
             if key == "let":
                 help = "put `- let: …` before the merge, in the same list"
                 raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
-            if self._reads_as_layer(key, value):
+            as_branch = others and isinstance(value, Scalar) and isinstance(value.value, str)
+            if self._reads_as_layer(key, value) and not as_branch:
                 raise Fault(
                     "mapping-for-list",
                     f"a mapping names the branches of a merge, but `{key}` is a layer",
@@ -191,7 +221,7 @@ class BranchGrammar(LoopGrammar):
 
 
 def find_fault_beside(word: str, value: Any) -> Fault | None:
-    """What is wrong with the value of `split`, `axis` or `heads`."""
+    """What is wrong with the value of what stands beside a merge, such as `split`."""
     fault = fault_in(value, COMPANIONS[word].schema, f"`{word}`")
     if fault is None or word != "split":
         return fault

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from archspec.foundation.arguments import NODE, Signature, fault_in, is_node
+from archspec.foundation.arguments import NODE, Schema, Signature, fault_in, is_node
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
+from archspec.foundation.formulas import parse
 from archspec.foundation.source import Mapping, Scalar, Value
-from archspec.language.foreign import argument_hint, layer_hint, value_hint
-from archspec.language.names import INCOMING, LOOP, NODE_WORDS, ROLES
+from archspec.language.foreign import argument_hint, layer_hint, number_hint, value_hint
+from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
+from archspec.layers.registry import primitives
+
+LIST_SHOWS = "`archspec list` shows them all; a block of your own goes under `blocks:`"
 
 
 class Signatures(Protocol):
@@ -38,6 +43,8 @@ class CallGrammar(ABC):
         self.columns: set[str] = set()
         """Those of the loops around."""
         self.unnamed_rows = False  # within a loop over `rows` whose columns have no names
+        self.reads: list[frozenset[str]] = []
+        """The names that formulas read, in the order in which they stand."""
 
     @abstractmethod
     def _parse_node(self, key: str, value: Value) -> SyntaxNode:
@@ -59,46 +66,71 @@ class CallGrammar(ABC):
             self.columns -= hiding
 
     @contextmanager
-    def _values_of_let(self) -> Iterator[set[str]]:
-        """Within it, formulas see the names that are added to the set, as long as they are made visible too."""
-        new: set[str] = set()
+    def _values_of_let(self) -> Iterator[dict[str, Mark]]:
+        """Within it, formulas see the names that are added, as long as they are made visible too."""
+        new: dict[str, Mark] = {}
+        before = len(self.reads)
         try:
             yield new
         finally:
-            self.visible -= new
+            self.visible -= new.keys()
+            if new:
+                self._note_unread(new, before, "the value `{}`, which `let` gives")
+
+    def _note_unread(self, names: dict[str, Mark], before: int, what: str) -> None:
+        """Note the names that no formula has read since there were `before` of them."""
+        read = frozenset().union(*self.reads[before:])
+        for name, mark in names.items():
+            if name not in read:
+                self.report.note(f"nothing depends on {what.format(name)}", mark)
 
     def _parse_expression(self, value: Value) -> Expression:
         """A value with formulas, whose variables are all known. Raises `Fault`."""
         made = parse_expression(value)
         self.used |= made.names - self.columns
+        if made.names:
+            self.reads.append(made.names)
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
             hint = did_you_mean(name, known)
             if self.vocabulary.signature(name):
                 hint = f"a layer's name is a text, in quotes: `'{name}'`"
+            elif any(name in option.get("enum", ()) for option in _options()):
+                hint = f"a text stands in quotes: `'{name}'`"
             elif name in LOOP:
                 hint = f"`{name}` is known within `for` and `repeat` alone"
             if hint is None and self.block:
                 hint = f"a block sees its own arguments alone: add `{name}` to the `args` of `{self.block}`"
             if hint is None and self.unnamed_rows:
                 hint = f"name the columns of a table: `for: {{as: [{name}, …], rows: …}}`"
-            hint = hint or f"known here are {join_words(known)}"
+            hint = hint or f"a text stands in quotes, `'{name}'`; known here are {join_words(known)}"
             self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
         return made
 
+    def _reads_as_formula(self, text: str) -> bool:
+        """Whether a text would be a formula of known names, if it began with `=`."""
+        try:
+            names = parse(text).names
+        except Fault:
+            return False
+        return bool(names) and names <= self.visible
+
     # --- calls ---------------------------------------------------------------------------------------------------
 
-    def _explain_unknown(self, name: str, mark: Mark) -> Fault:
-        hint = layer_hint(name) or did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
+    def _explain_unknown(self, name: str, mark: Mark, *, branches: bool = False) -> Fault:
+        near = did_you_mean(name, MERGES, cutoff=0.5) if branches else None
+        hint = layer_hint(name) or near or did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
+        if self._reads_as_formula(name):
+            hint = f"a formula begins with `=`: did you mean `={name}`?"
         if name in NODE_WORDS:
             hint = f"`{name}` is a word of the language, and needs a value: `{name}: …`"
         return Fault(
             "name-unknown",
             f"there is no primitive or block `{name}`",
             mark,
-            help=hint or "`archspec list` shows them all; a block of your own goes under `blocks:`",
+            help=hint or LIST_SHOWS,
         )
 
     def _parse_call(self, node_word: str, mark: Mark, value: Value | None) -> Call | Invalid:
@@ -117,6 +149,8 @@ class CallGrammar(ABC):
             arguments = self._parse_arguments(value)
             for name, fault in signature.check_names(list(arguments)).items():
                 fault.help = argument_hint(name, list(signature.by_name)) or fault.help
+                if name in MODIFIERS:
+                    fault.help = f"`{name}` stands beside `{node_word}`, in the same column, not among its arguments"
                 self.report.add(fault, arguments[name].mark)
             for name, given in arguments.items():
                 if name in signature.by_name:
@@ -143,9 +177,11 @@ class CallGrammar(ABC):
             if fault:
                 fault.help = fault.help or cure or None
                 text = value.data
-                if isinstance(text, str) and "," in text and text.replace(",", "", 1).isdigit():
-                    fault.help = f"a number has a point: `{text.replace(',', '.')}`"
-                elif isinstance(text, str) and (text in self.visible or " if " in text):
+                if (wanted := number_hint(text, argument.schema)) and not (cure and isinstance(text, list)):
+                    fault.help = wanted
+                elif isinstance(text, str) and (named := re.fullmatch(r"\$\{?(\w+)\}?|\{\{ *(\w+) *\}\}", text)):
+                    fault.help = f"a formula begins with `=`: `={named[1] or named[2]}`"
+                elif isinstance(text, str) and (self._reads_as_formula(text) or " if " in text):
                     fault.help = f"a formula begins with `=`: did you mean `={text}`?"
                 self.report.add(fault, value.mark)
 
@@ -175,3 +211,10 @@ class CallGrammar(ABC):
         before = self.report.count
         call = Call(mark, self._parse_expression(value), self._parse_arguments(given) if given else {})
         return Invalid(mark) if self.report.count > before else call
+
+
+def _options() -> Iterator[Schema]:
+    """The types of all arguments of primitives, each alternative by itself."""
+    for primitive in primitives().values():
+        for argument in primitive.arguments:
+            yield from (argument.schema, *argument.schema.get("anyOf", ()))

@@ -194,9 +194,21 @@ def parse(value: Value, report: Report) -> Document | None:
             report.add(Fault("key-unknown", f"`{key}` is no key of a spec", mark, help=meant))
             return None
     for fault in faults_of(value):
+        _explain_key(fault, value)
         report.add(fault)
     _check_variant_vars(value, report)
     return Document(value)
+
+
+def _explain_key(fault: Fault, root: Mapping) -> None:
+    """Say where a key belongs that stands among those of a file by mistake."""
+    if fault.code != "key-unknown" or not (fault.help or "").startswith("its keys are"):
+        return
+    for key, (mark, value) in root.entries.items():
+        if mark == fault.mark and key not in FILE_KEYS:
+            below = "vars" if isinstance(value, Scalar) else "network"
+            what = f"`{key}` is a variable" if isinstance(value, Scalar) else f"`{key}` is a part of the network"
+            fault.help = f"if {what}, it stands under `{below}`; {fault.help}"
 
 
 def check_version(value: Value) -> None:

@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
+import re
+
+from archspec.foundation.arguments import Schema
+
 LAYERS = {
     "sequential": "a sequence is a list: `- [relu, tanh]`",
+    "modulelist": "a sequence is a list: `- [relu, tanh]`",
+    "list": "a sequence is a list: `- [relu, tanh]`",
+    "layers": "a sequence is a list: `- [relu, tanh]`; `for` repeats its `body`",
     "residual": "write `add: {main: […], shortcut: []}`",
+    "skip": "write `add: {main: […], shortcut: []}`",
+    "skipconnection": "write `add: {main: […], shortcut: []}`",
+    "parallel": "write `concat` or `add`, with a list of branches",
+    "branches": "write `concat` or `add`, with a list of branches",
+    "foreach": "write `for: {…}` with a `body`",
+    "while": "write `for: {…}` with a `body`",
+    "if": "put `when: …` beside a node",
     "loop": "put `repeat: 3` beside a node, or write `for: {…}` with a `body`",
     "depthwiseconv": "write `conv: {out: =c_in, kernel: 3, padding: same, groups: =c_in}`",
+    "depthwise": "write `conv: {out: =c_in, kernel: 3, padding: same, groups: =c_in}`",
+    "dwconv": "write `conv: {out: =c_in, kernel: 3, padding: same, groups: =c_in}`",
     "se": "write `squeeze_excite`",
+    "eca": "write `efficient_channel_attention`",
     "sum": "write `add`",
     "plus": "write `add`",
+    "addition": "write `add`",
+    "eltwise": "write `add` or `multiply`",
+    "elementwise": "write `add` or `multiply`",
     "cat": "write `concat`",
+    "stack": "write `concat`",
     "concatenate": "write `concat`",
     "mul": "write `multiply`",
+    "mult": "write `multiply`",
+    "product": "write `multiply`",
+    "prod": "write `multiply`",
+    "sub": "write `subtract`",
+    "avg": "write `mean`",
+    "average": "write `mean`",
+    "max": "write `maximum`",
+    "bmm": "write `matmul`",
     "fc": "write `linear: 10`",
     "dense2d": "write `linear: 10`",
+    "bn": "write `batch_norm`",
+    "gn": "write `group_norm`",
+    "ln": "write `layer_norm`",
+    "in": "write `instance_norm`",
+    "rmsnorm": "`layer_norm` is the nearest; another layer is written as a plugin",
+    "lrn": "write `local_response_norm`",
+    "grn": "write `global_response_norm`",
+    "swish": "write `silu`",
+    "hswish": "write `hardswish`",
+    "hsigmoid": "write `hardsigmoid`",
+    "lrelu": "write `leaky_relu`",
+    "gap": "write `global_avg_pool`",
+    "gmp": "write `global_max_pool`",
+    "globalaveragepooling": "write `global_avg_pool`",
+    "globalmaxpooling": "write `global_max_pool`",
+    "averagepooling": "write `avg_pool: 2`",
+    "maxpooling": "write `max_pool: 2`",
+    "droppath": "write `stochastic_depth`",
+    "zeropad": "write `pad`",
+    "interpolate": "write `upsample`",
+    "deconv": "write `conv_transpose`",
+    "convbnrelu": "write `conv_norm_act`",
+    "convbnact": "write `conv_norm_act`",
+    "convmodule": "write `conv_norm_act`",
+    "mhsa": "write `attention`",
+    "multiheadattention": "write `attention`",
     "identity": "write `[]`, which leaves the tensor as it is",
     "none": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
+    "pass": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
+    "input": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
+    "x": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
     "no": "write `none` for no layer",
 }
 """Of nodes, without `_`, `2d` and capitals."""
@@ -33,6 +91,28 @@ ARGUMENTS = {
     "in_features": "leave `in_features` out: the features follow from the tensor",
     "num_features": "leave `num_features` out: the channels follow from the tensor",
     "features": "it takes no channels: they follow from the tensor",
+    "normalized_shape": "leave `normalized_shape` out: the axes follow from the tensor",
+    "num_channels": "leave `num_channels` out: the channels follow from the tensor",
+    "num_parameters": "leave `num_parameters` out: the channels follow from the tensor",
+    "num_groups": "write `groups`",
+    "num_heads": "write `heads`",
+    "epsilon": "write `eps`",
+    "planes": "write `width`",
+    "k": "write `kernel`",
+    "s": "write `stride`",
+    "strides": "write `stride`",
+    "pool_size": "write `kernel`",
+    "pad": "write `padding`",
+    "use_bias": "write `bias`",
+    "num_classes": "write `out`",
+    "scale_factor": "write `scale`",
+    "alpha": "write `negative_slope`",
+    "drop_rate": "write `p`",
+    "prob": "write `p`",
+    "elementwise_affine": "write `affine`",
+    "channels_last": "leave `channels_last` out: a recipe says it",
+    "dim": "leave `dim` out: the features follow from the tensor",
+    "embed_dim": "leave `embed_dim` out: the features follow from the tensor",
     "channels": "the channels that come in follow from the tensor",
     "inplace": "leave `inplace` out: memory is seen to",
     "kernel_size": "write `kernel`",
@@ -47,6 +127,15 @@ ARGUMENTS = {
     "rate": "write `p`",
 }
 """Of arguments."""
+
+BESIDE = dict.fromkeys(("times", "n", "number", "count", "depth", "num_layers", "copies"), "write `repeat`")
+BESIDE |= dict.fromkeys(("if", "unless", "condition", "enabled"), "write `when`")
+"""Of what stands beside a node."""
+
+
+def beside_hint(name: str) -> str | None:
+    """What to write for a modifier of another name."""
+    return BESIDE.get(name)
 
 
 def layer_hint(name: str) -> str | None:
@@ -73,3 +162,27 @@ def argument_hint(name: str, known: object) -> str | None:
         if isinstance(known, (dict, list)) and word not in known and word != "conv_norm_act":
             return None
     return hint
+
+
+def number_hint(value: object, schema: Schema) -> str | None:
+    """How a number, or two, is written where an argument has it in another form."""
+    alternatives = [schema, *schema.get("anyOf", ())]
+    integer = any(one.get("type") == "integer" for one in alternatives)
+    pair = any(one.get("maxItems") == 2 for one in alternatives)
+    if isinstance(value, float) and integer and value.is_integer():
+        return f"write `{int(value)}`"
+    if isinstance(value, list) and integer and not pair and value and all(isinstance(one, int) for one in value):
+        return "one number stands here: what comes in follows from the tensor, and other arguments have their names"
+    if not isinstance(value, str):
+        return None
+    if integer and re.fullmatch(r"\d{1,3}([,_]\d{3})+", value):
+        return f"write `{value.replace(',', '').replace('_', '')}`"
+    if re.fullmatch(r"\d+,\d+", value):
+        return f"a number has a point: `{value.replace(',', '.')}`"
+    if pair and (two := re.match(r"\(?(\d+)(?: *[x×*,] *(\d+))?", value)) and value != two[1]:
+        return f"two numbers are a list: `[{two[1]}, {two[2] or two[1]}]`"
+    if value == "valid" and any("same" in one.get("enum", ()) for one in alternatives):
+        return "write `0`"
+    if schema.get("type") == "boolean" and value.lower() in ("none", "no", "off", "false"):
+        return "write `false`"
+    return None

@@ -32,6 +32,7 @@ from archspec.recipe import (
 )
 
 CODE = "the code of an error"
+LOSS = "a loss of a recipe"
 Rows = tuple[tuple[str, str], ...]
 
 
@@ -109,7 +110,7 @@ def _tables() -> Iterator[tuple[Mapping[str, Any], Maker]]:
     yield INITIALIZERS, _initializer
     yield OPTIMIZERS, _option("an optimizer", "optimizer")
     yield SCHEDULES, _option("a schedule", "schedule")
-    yield LOSSES, _option("a loss", "loss")
+    yield LOSSES, _option("a loss", "loss")  # its kind is `LOSS`
     yield RESIZES, _option("a way of resizing", "resize")
     yield AUGMENTATIONS, _augmentation
     yield CODES, _code

@@ -9,12 +9,13 @@ from dataclasses import replace
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
-from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import BranchGrammar, make_invalid
+from archspec.language.calls import LIST_SHOWS
 from archspec.language.document import section_schema
-from archspec.language.foreign import layer_hint
+from archspec.language.foreign import beside_hint, layer_hint
 from archspec.language.keywords import AUX_KEYS
 from archspec.language.names import (
     COMPANIONS_BY_WORD,
@@ -71,29 +72,46 @@ class Grammar(BranchGrammar):
 
     def _parse_parts(self, mapping: Mapping) -> Body:
         """A mapping as a body: a sequence with named parts."""
+        if fault := self._find_unindented(mapping):
+            self.report.add(fault)
+            return make_invalid(mapping.mark, mapping)
         for word in MODIFIER_WORDS:
             if word in mapping.entries:
-                if self._words(mapping) == ["body"]:
+                words = self._words(mapping)
+                if words == ["body"]:
                     self.report.add(_explain_body(mapping))
+                    return make_invalid(mapping.mark, mapping)
+                inner = mapping.entries[words[0]][1] if len(words) == 1 else None
+                if inner is not None and not (
+                    isinstance(inner, List) or (isinstance(inner, Mapping) and self._is_node(inner))
+                ):
+                    self.report.add(self._explain_unknown(words[0], mapping.entries[words[0]][0]))
                     return make_invalid(mapping.mark, mapping)
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
+                if word == "repeat":
+                    rows = f"`for: {{i: =range({_count_of(mapping)})}}`"
+                    help = f"for several nodes, write {rows}, and the parts under `body`"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
                 return make_invalid(mapping.mark, mapping)
         named = {key: value for key, (_, value) in mapping.entries.items() if key != "let"}
         layers = [key for key, value in named.items() if self._reads_as_layer(key, value)]
         if layers:
+            help = f"make it a list: put `- ` before `{layers[0]}` and the others"
+            before = list(named)[: list(named).index(layers[0])]
+            if before and is_left_empty(named[before[-1]]) and not self._is_node_word(before[-1]):
+                help = f"what belongs to `{before[-1]}` stands below it, indented, as a list: `- {layers[0]}: …`"
             self.report.add(
                 Fault(
                     "mapping-for-list",
                     f"a mapping names the parts of a sequence, but {join_words(layers)} "
                     + ("is a layer" if len(layers) == 1 else "are layers"),
                     mapping.entries[layers[0]][0],
-                    help=f"make it a list: put `- ` before `{layers[0]}` and the others",
+                    help=help,
                 )
             )
             return make_invalid(mapping.mark, mapping)
-        if fault := self._find_mistyped(mapping):
+        if fault := self._find_mistyped(mapping) or _find_branch(mapping):
             self.report.add(fault)
             return make_invalid(mapping.mark, mapping)
         with self._values_of_let() as new:
@@ -127,6 +145,13 @@ class Grammar(BranchGrammar):
     def _parse_part(self, name: str, mark: Mark, value: Value) -> SyntaxNode:
         try:
             check_part(name, mark)
+            if (
+                is_left_empty(value)
+                and not self._is_node_word(name)
+                and not did_you_mean(name, self.vocabulary.words())
+            ):
+                help = "its nodes stand below it, indented; or leave it out"
+                raise Fault("node-form", f"the part `{name}` is left empty", mark, help=help)
             if not self._is_node_word(name) and self._looks_like_arguments(value):
                 raise self._explain_misplaced(name, mark, value)
         except Fault as fault:
@@ -138,18 +163,32 @@ class Grammar(BranchGrammar):
         """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
         inner = value.entries if isinstance(value, Mapping) else {}
         layers = [key for key in inner if self._is_node_word(key)]
-        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
+        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8)  # parts are named freely
+        own = [key for key in inner if key not in MODIFIER_WORDS]
+        if len(own) == 1 and did_you_mean(own[0], self.vocabulary.words(), cutoff=0.75):
+            return self._explain_unknown(own[0], inner[own[0]][0])  # the layer within is what was mistyped
+        if isinstance(value, Mapping) and (fault := self._find_unindented(value)):
+            return fault
         if layers and not near:
             help = f"make what stands under `{name}` a list: put `- ` before `{layers[0]}` and the others"
             message = f"a mapping names the parts of `{name}`, but {join_words(layers)} "
             return Fault(
                 "mapping-for-list", message + ("is a layer" if len(layers) == 1 else "are layers"), mark, help=help
             )
-        if not near and len(inner) == 1:  # the layer within is what was mistyped
-            ((key, (at, _)),) = inner.items()
-            if did_you_mean(key, self.vocabulary.words()):
-                return self._explain_unknown(key, at)
+        if not near and len(own) == 1 and did_you_mean(own[0], self.vocabulary.words()):
+            return self._explain_unknown(own[0], inner[own[0]][0])
         return self._explain_unknown(name, mark)
+
+    def _find_unindented(self, mapping: Mapping) -> Fault | None:
+        """The fault of arguments that stand beside their layer, not below it."""
+        for name, (_, value) in mapping.entries.items():
+            signature = self.vocabulary.signature(name) if is_left_empty(value) else None
+            given = [key for key in mapping.entries if key in signature.by_name] if signature else []
+            if given and not self._is_node_word(given[0]):
+                help = f"indent the arguments of `{name}`, or write `{name}: {{{given[0]}: …}}`"
+                message = f"`{given[0]}` stands beside `{name}`, not below it"
+                return Fault("key-unknown", message, mapping.entries[given[0]][0], help=help)
+        return None
 
     def _find_mistyped(self, mapping: Mapping) -> Fault | None:
         """The fault of a lone part that reads as a merge or layer whose name is mistyped."""
@@ -162,7 +201,9 @@ class Grammar(BranchGrammar):
         branches = branches or (isinstance(value, List) and any(isinstance(v, List) for v in value.items))
         words = (*self.vocabulary.words(), *NODE_WORDS)
         near = did_you_mean(name, words, cutoff=0.8) if not name[-1].isdigit() else None
-        if not near and not branches:
+        if branches:
+            near = did_you_mean(name, MERGES, cutoff=0.5) or near
+        if not near and (not branches or (isinstance(value, Mapping) and self._explains_itself(value))):
             return None
         known = (
             near
@@ -170,6 +211,11 @@ class Grammar(BranchGrammar):
             or f"a merge is one of {join_words(MERGES)}; a part that stands alone needs no name"
         )
         return Fault("name-unknown", f"there is no merge or layer `{name}`", mark, help=known)
+
+    def _explains_itself(self, mapping: Mapping) -> bool:
+        """Whether what is wrong with a mapping of parts is said where it is parsed."""
+        layers = any(self._reads_as_layer(key, value) for key, (_, value) in mapping.entries.items())
+        return layers or _find_branch(mapping) is not None
 
     def _reads_as_branches(self, mapping: Mapping) -> bool:
         plain = not any(_is_quantity(inner) for _, inner in mapping.entries.values())
@@ -185,6 +231,10 @@ class Grammar(BranchGrammar):
         nodes = []
         with self._values_of_let() as new:
             for index, value in enumerate(values):
+                if len(values) > 1 and _is_empty(value):
+                    message = "an empty list among nodes changes nothing, and nodes follow one another"
+                    help = "for branches, name the merge above them: `- add:`; or leave the empty list out"
+                    self.report.add(Fault("node-form", message, value.mark, help=help))
                 if isinstance(value, Mapping) and list(value.entries) == ["let"]:
                     nodes.append(self._let_node(str(index), *value.entries["let"], new))
                 else:
@@ -193,7 +243,7 @@ class Grammar(BranchGrammar):
             self.report.add(_explain_let(nodes[-1].mark))
         return self._drop_repeated(nodes)
 
-    def _let_node(self, key: str, mark: Mark, value: Value, new: set[str]) -> SyntaxNode:
+    def _let_node(self, key: str, mark: Mark, value: Value, new: dict[str, Mark]) -> SyntaxNode:
         try:
             let, names = self._parse_let(value)
         except Fault as fault:
@@ -225,6 +275,10 @@ class Grammar(BranchGrammar):
     def _read_node(self, key: str, value: Value) -> SyntaxNode:
         """A node in its place. Raises `Fault` where it cannot be understood."""
         if isinstance(value, List):
+            first = value.items[0] if value.items else value
+            if _is_number(first) or (isinstance(first, List) and first.items and all(map(_is_number, first.items))):
+                help = "a layer stands by its name, with its arguments: `- conv: {out: 64, kernel: 3}`"
+                raise Fault("node-form", "a node is no row of numbers and names", value.mark, help=help)
             return SyntaxNode(key, value.mark, Sequence(value.mark, self._parse_nodes(value.items)))
         if isinstance(value, Mapping):
             return self._read_mapping(key, value)
@@ -322,6 +376,12 @@ class Grammar(BranchGrammar):
         found = [word for word in words if self._is_node_word(word)]
         if len(words) == 1 and found:
             return found[0]
+        if (
+            found
+            and is_left_empty(mapping.entries[found[0]][1])
+            and (fault := _explain_beside(found[0], words, mapping))
+        ):
+            raise fault
         named = set(found) == {"load", "save"} or any(isinstance(mapping.get(word), List) for word in found)
         if len(words) > len(found) and named and set(found) <= {"load", "save"}:  # beside what would be a block
             wrong = next(word for word in words if word not in found)
@@ -330,7 +390,7 @@ class Grammar(BranchGrammar):
             wrong = next(word for word in words if word not in found)
             allowed = (*MODIFIERS, *COMPANIONS_BY_WORD.get(found[0], ()))
             signature = self.vocabulary.signature(found[0])
-            help = did_you_mean(wrong, allowed)
+            help = did_you_mean(wrong, allowed) or beside_hint(wrong)
             if signature and wrong in signature.by_name:
                 written = f"`{found[0]}: {{{wrong}: …}}`"
                 help = f"indent the arguments of `{found[0]}`: `{wrong}` stands further in than it, or in {written}"
@@ -340,6 +400,8 @@ class Grammar(BranchGrammar):
                 help = "`body` belongs to `for`; `repeat: 3` beside a node stands for three of it"
                 if found[0] in MERGES:
                     help = f"the branches stand under `{found[0]}` itself: `{found[0]}: [[], [relu, tanh]]`"
+            elif found[0] == "use":
+                help = f"its arguments stand under `with`: `with: {{{wrong}: …}}`"
             elif wrong == "with":
                 help = f"its arguments stand under `{found[0]}` itself; `with` belongs to `use`"
             raise Fault(
@@ -362,10 +424,21 @@ class Grammar(BranchGrammar):
                 else f"begin each with its own `- `: `- {found[1]}: …`",
             )
         if not words:
-            raise Fault("node-form", "this node names no layer", mapping.mark)
-        if words == ["body"]:
+            help = None
+            if "repeat" in mapping.entries:
+                help = "it stands beside the node that it repeats, in the same mapping: `- {relu: , repeat: 3}`; "
+                help += "for several nodes, write `for: {i: =range(3)}` with a `body`"
+            raise Fault("node-form", "this node names no layer", mapping.mark, help=help)
+        (first, value) = words[0], mapping.entries[words[0]][1]
+        if words == ["body"] or (len(words) == 1 and "repeat" in mapping.entries and isinstance(value, List)):
             raise _explain_body(mapping)
-        raise self._explain_unknown(words[0], mapping.entries[words[0]][0])
+        branches = isinstance(value, Mapping) and self._reads_as_branches(value)
+        fault = self._explain_unknown(first, mapping.entries[first][0], branches=branches)
+        if fault.help == LIST_SHOWS and isinstance(value, (List, Mapping)):
+            fault.help = (
+                f"named parts stand in a mapping, without `- `; in a list, `name: {first}` stands beside a node"
+            )
+        raise fault
 
     def _parse_name(self, key: str, value: Value) -> str:
         if key and not key.isdigit():
@@ -387,7 +460,7 @@ class Grammar(BranchGrammar):
         if made.constant:
             fault = fault_in(made.data, keywords.MODIFIERS[word].schema, f"`{word}`")
             if fault:
-                if isinstance(made.data, str) and made.data in self.visible:
+                if isinstance(made.data, str) and self._reads_as_formula(made.data):
                     fault.help = f"a formula begins with `=`: did you mean `={made.data}`?"
                 elif made.data in ("yes", "no", "on", "off"):
                     fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
@@ -427,11 +500,13 @@ class Grammar(BranchGrammar):
         before = self.report.count
         columns, table = self._parse_rows(value)
         failed = self.report.count > before
+        read = len(self.reads)
         with self._loop(True, [*columns, *(table.names if table else ())]), self._values_of_let() as new:
             let = mapping.get("let")
             values = self._let_node("", let.mark, let, new).body if let else None
             around, self.unnamed_rows = self.unnamed_rows, table is None and "rows" in columns
             passed = self.parse("", body.mark, body)
+            self._note_unread_columns(value, read)
             self.unnamed_rows = around
             if isinstance(values, Let):
                 passed = SyntaxNode("", passed.mark, Let(passed.body.mark, values.values, passed))
@@ -449,6 +524,10 @@ class Grammar(BranchGrammar):
         name = self._parse_expression(value)
         if name.constant:
             check_tensor(value.value, value.mark)
+        if value.value in self.columns:
+            self.report.note(
+                f"`{value.value}` is the name itself here; the column's value is `={value.value}`", value.mark
+            )
         return Invalid(mark) if self.report.count > before else Wire(mark, kind, name)
 
     def _add_names(self, call: Call, mapping: Mapping) -> Call:
@@ -502,21 +581,68 @@ WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of an auxiliary classifier's loss may be."""
 
 
+def _find_branch(mapping: Mapping) -> Fault | None:
+    """The fault of named parts one of which can only be meant as a branch: it is empty, or named as a way around."""
+    parts = {key: entry for key, entry in mapping.entries.items() if key != "let"}
+    for name, (mark, value) in parts.items() if len(parts) > 1 else ():
+        empty = _is_empty(value)
+        around = name in _AROUND and len(parts) == 2 and not make_invalid(mark, value).tensors
+        if empty or around:
+            what = f"the part `{name}` is empty" if empty else f"`{name}` names a part"
+            written = ", ".join(f"{key}: {'[]' if key == name and empty else '…'}" for key in list(parts)[:3])
+            help = f"for branches, name the merge: `add: {{{written}}}`; "
+            help += "or leave the part out" if empty else "or give the part another name"
+            return Fault("node-form", f"{what}, and parts follow one another", mark, help=help)
+    return None
+
+
+def _is_empty(value: Value) -> bool:
+    """Whether a file leaves a list empty; `--set` does so to take a part out."""
+    return isinstance(value, List) and not value.items and not value.mark.text.name.startswith("--set")
+
+
+_AROUND = ("shortcut", "skip", "identity", "bypass")
+
+
 def _explain_body(mapping: Mapping) -> Fault:
     """The fault of a `body` without `for`."""
-    mark = mapping.entries["body"][0]
+    mark = next(at for key, (at, _) in mapping.entries.items() if key not in MODIFIER_WORDS)
     if "repeat" not in mapping.entries:
         help = "the nodes stand in a list: `- [relu, tanh]`; `when` beside `body` is for the branches of a merge"
         return Fault("node-form", "`body` belongs to `for`, and here is none", mark, help=help)
     message = "`repeat` stands beside one node, and `body` belongs to `for`"
-    help = "for several nodes, write `for: {i: =range(3)}` in place of `repeat: 3`"
+    count = _count_of(mapping)
+    help = (
+        f"for several nodes, write `for: {{i: =range({count})}}` in place of `repeat: {count}`, and them under `body`"
+    )
     return Fault("node-form", message, mark, help=help)
+
+
+def _count_of(mapping: Mapping) -> str:
+    """What stands at `repeat`, as within a formula."""
+    repeat = mapping.get("repeat")
+    return repeat.text.removeprefix("=") if isinstance(repeat, Scalar) else "3"
+
+
+def _explain_beside(word: str, words: list[str], mapping: Mapping) -> Fault | None:
+    """The fault of what stands beside a word of the language that is left empty, and belongs below it."""
+    what = {"for": "columns", "aux": "keys", "let": "values"} | dict.fromkeys(MERGES, "branches")
+    others = [key for key in words if key != word]
+    if word not in what or not others:
+        return None
+    help = f"indent the {what[word]} of `{word}`: they stand below it"
+    message = f"`{others[0]}` stands beside `{word}`, not below it"
+    return Fault("key-unknown", message, mapping.entries[others[0]][0], help=help)
 
 
 def _explain_let(mark: Mark) -> Fault:
     """The fault of a `let` that nothing follows."""
     help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
     return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, Scalar) and isinstance(value.value, (int, float)) and not isinstance(value.value, bool)
 
 
 def _is_quantity(value: Value) -> bool:

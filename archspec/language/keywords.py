@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from archspec.foundation.arguments import Schema, boolean, choice, either, integer, node, number, pair
+from archspec.foundation.arguments import Schema, boolean, choice, either, integer, node, number, padding, pair
 from archspec.foundation.schemas import as_written
 from archspec.layers.merges import MERGE_RULES
 
@@ -80,6 +80,8 @@ MODIFIERS: Keywords = {
 FORMER = {"checkpoint": "recompute"}
 """What modifiers were called before, which is still read: each with what it is called now."""
 
+ATTENTION = ("heads", "causal", "dropout")
+"""What may stand beside `attend` alone."""
 _ALL = tuple(MODIFIERS)
 _BRANCHES = "branches: a list, or a mapping that names them, or made by a `for` or by a `load` of several"
 _MERGE_EXAMPLES = {
@@ -120,7 +122,7 @@ NODE_KEYWORDS: Keywords = {
             _BRANCHES,
             _MERGE_EXAMPLES.get(name, ""),
             modifiers=_ALL,
-            companions=("split", "axis", *(["heads"] if name == "attend" else [])),
+            companions=("split", "axis", *(ATTENTION if name == "attend" else ())),
         )
         for name, rule in MERGE_RULES.items()
     },
@@ -173,6 +175,18 @@ COMPANIONS: Keywords = {
         "an integer from 1; 1, if not given",
         "- tokens\n- attend: {query: [], key: [{linear: 8}], value: [{linear: 6}]}\n  heads: 2",
         integer(1),
+    ),
+    "causal": Keyword(
+        "If true, each token attends to itself and those before it; there are as many keys as queries.",
+        "true or false; false, if not given",
+        "- tokens\n- attend: {query: [], key: [{linear: 8}], value: [{linear: 6}]}\n  causal: true",
+        boolean(),
+    ),
+    "dropout": Keyword(
+        "Beside `attend`, sets each weight of the attention to zero with this probability, in training.",
+        "a number ≥ 0 and < 1; 0, if not given",
+        "- tokens\n- attend: {query: [], key: [{linear: 8}], value: [{linear: 6}]}\n  dropout: 0.1",
+        number(0, below=1),
     ),
 }
 """The keys that belong to one form of a node."""
@@ -300,6 +314,11 @@ DATA_KEYS: Keywords = {
         "a list of columns' names",
         "train: {data: {name: people.csv, one_hot: [city]}}",
     ),
+    "inputs": Keyword(
+        "The columns of a table that each input of the network takes, by its name; `*` stands for any text in them.",
+        "a mapping of names to a column's name, or a list of them",
+        "train: {data: {name: people.csv, inputs: {person: [age, height], lab: [lab_*]}}}",
+    ),
 }
 """What may stand in the `data` of a recipe, beside `name`, where the data are a table."""
 
@@ -357,7 +376,10 @@ ARGUMENT_TYPES: Keywords = {
     "string": Keyword("A text.", schema={"type": "string"}),
     "list": Keyword("A list.", schema={"type": "array"}),
     "pair": Keyword("An integer, or a list of two (height, width); from 0 if no `minimum` is given.", schema=pair(0)),
-    "padding": Keyword("A pair from 0, or the word `same`.", schema=either(pair(0), choice("same"))),
+    "padding": Keyword(
+        "What `padding` of `conv` takes: an integer, [height, width], of which each may be [before, after], or `same`.",
+        schema=padding(),
+    ),
     "node": Keyword("A layer: a name, or `{name: arguments}`; `none` or null for no layer.", schema=node()),
 }
 """The types that an argument of a block can have."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archspec.foundation.errors import Fault, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.formulas import Formula, describe
-from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
 from archspec.language.calls import CallGrammar
 from archspec.language.names import check_variable
 from archspec.language.syntax import Expression, For, Let, Table
@@ -35,19 +35,37 @@ class LoopGrammar(CallGrammar):
             check_variable(name, at)
             if table and name in table.names:
                 raise Fault("duplicate-name", f"the column `{name}` stands in `as` already", at)
+            if is_left_empty(column):
+                help = "columns of a table are named by `as`: `{as: [kernel, out], rows: [[3, 8], [5, 16]]}`"
+                self.report.add(Fault("type-mismatch", f"the column `{name}` is left empty", at, help=help))
             if isinstance(column, Mapping):
                 message = f"the column `{name}` must be a list, or a value that is the same in every row"
                 self.report.add(Fault("type-mismatch", message, column.mark))
             columns[name] = self._parse_expression(column)
         return columns, table
 
-    def _parse_let(self, value: Value) -> tuple[Let, list[str]]:
+    def _note_unread_columns(self, value: Value, before: int) -> None:
+        """Note the columns that the body of their loop leaves unread, `before` which formulas had read so much.
+
+        A single one may be there for its length alone.
+        """
+        first = value.items[0] if isinstance(value, List) else value
+        if not isinstance(first, Mapping):
+            return
+        names = {name: mark for name, (mark, _) in first.entries.items()}
+        if isinstance(value, Mapping) and isinstance(listed := names.pop("as", None) and value.get("as"), List):
+            names.pop("rows")
+            names |= {str(item.value): item.mark for item in listed.items if isinstance(item, Scalar)}
+        if len(names) > 1:
+            self._note_unread(names, before, "the column `{}` of `for`")
+
+    def _parse_let(self, value: Value) -> tuple[Let, dict[str, Mark]]:
         """`let: {name: value}`, and the names that are new: formulas see them from now on. Raises `Fault`."""
         if not isinstance(value, Mapping) or not value.entries:
             help = "write `let: {channels: =c_in}`"
             raise Fault("type-mismatch", "`let` must be a mapping of names to values", value.mark, help=help)
         values: dict[str, Expression | None] = {}
-        new = []
+        new: dict[str, Mark] = {}
         for name, (at, inner) in value.entries.items():
             try:
                 check_variable(name, at)
@@ -62,7 +80,7 @@ class LoopGrammar(CallGrammar):
                 values[name] = None
             if name not in self.visible:
                 self.visible.add(name)
-                new.append(name)
+                new[name] = at
         return Let(value.mark, values), new
 
     def _parse_table(self, value: List, first: Value) -> Table:

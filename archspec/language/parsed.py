@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
 from archspec.foundation.schemas import is_as_written
-from archspec.foundation.source import Mapping, Value, plain
-from archspec.language.blocks import parse_formula
+from archspec.foundation.source import Mapping, Value, is_left_empty, plain
+from archspec.language.blocks import Block, parse_formula
 from archspec.language.document import section_schema
+from archspec.language.foreign import layer_hint
 from archspec.language.grammar import Grammar
 from archspec.language.names import ROLES
 from archspec.language.syntax import Call, Expression, Invalid, SyntaxNode
 from archspec.language.vocabulary import Vocabulary, define_blocks
+from archspec.layers.primitive import Primitive
 
 DATA = ("input", "init", "expect", "train")
 """The sections that are data, in which formulas may stand."""
@@ -57,6 +59,10 @@ def parse_sections(root: Mapping, report: Report) -> Parsed:
     bodies = {name: body for name, block in own.items() if (body := block.parse(vocabulary, report))}
     grammar = Grammar(vocabulary, variables, report)
     network = root.get("network")
+    if network is not None and is_left_empty(network):
+        help = "its nodes stand below it, indented: a list, or named parts"
+        report.add(Fault("node-form", "`network` is left empty", root.entries["network"][0], help=help))
+        network = None
     data = {key: _parse_data(key, root.get(key), variables, report) for key in DATA}
     roles = _parse_roles(root.get("defaults"), grammar, report)
     defaults = _parse_defaults(root.get("defaults"), vocabulary, variables, report)
@@ -73,6 +79,14 @@ def parse_sections(root: Mapping, report: Report) -> Parsed:
         used=of_defaults.union(grammar.used) | _names(data.values()),
         layer_names=tuple(sorted(of_layers & set(variables))),
     )
+
+
+def parse_data(parsed: Parsed, keys: Iterable[str], root: Mapping, report: Report) -> Parsed:
+    """The same sections with some of those that are data, which were left out before. Reports what is wrong."""
+    section = root.get("vars")
+    variables = list(section.entries) if isinstance(section, Mapping) else []
+    added = {key: _parse_data(key, root.get(key), variables, report) for key in keys}
+    return replace(parsed, data=parsed.data | added, used=parsed.used | _names(added.values()), known={})
 
 
 def _names(expressions: Iterable[Expression | None]) -> frozenset[str]:
@@ -96,6 +110,9 @@ def _parse_roles(section: Value | None, grammar: Grammar, report: Report) -> dic
         value = section.get(name) if isinstance(section, Mapping) else None
         if value is None:
             continue
+        if is_left_empty(value):
+            help = f"indent what `{name}` stands for, or write `{name}: none` for no layer"
+            report.add(Fault("node-form", f"`{name}` is left empty", value.mark, help=help))
         if plain(value) in (None, "none"):
             roles[name] = None
             continue
@@ -114,15 +131,23 @@ def _parse_defaults(
     section: Value | None, vocabulary: Vocabulary, variables: list[str], report: Report
 ) -> dict[str, dict[str, WrittenDefault]]:
     made: dict[str, dict[str, WrittenDefault]] = {}
+    before: Primitive | Block | None = None
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
         if name in ROLES:
             continue
         found = vocabulary.find(name)
         if found is None:
-            hint = did_you_mean(name, vocabulary.words())
+            hint = layer_hint(name) or did_you_mean(name, vocabulary.words())
+            if before and name in before.signature.by_name:
+                hint = f"indent the arguments of `{before.name}`: `{before.name}: {{{name}: …}}`"
             report.add(Fault("name-unknown", f"there is no primitive, block or role `{name}`", mark, help=hint))
             continue
-        signature = found.signature
+        signature, before = found.signature, None
+        if is_left_empty(value):
+            before = found
+            message, help = f"`{name}` is left empty", "its arguments stand below it, indented; or leave it out"
+            report.add(Fault("node-form", message, value.mark, help=help))
+            continue
         given: Iterable[tuple[str, Mark, Value]]
         if isinstance(value, Mapping):
             given = [(key, at, inner) for key, (at, inner) in value.entries.items()]

@@ -11,6 +11,7 @@ from archspec.language.document import VERSION, section_schemas
 from archspec.language.inputs import INPUT_SCHEMA
 from archspec.language.keywords import (
     ARGUMENT_KEYS,
+    ATTENTION,
     AUX_KEYS,
     BLOCK_KEYS,
     COMPANIONS,
@@ -358,7 +359,7 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
         "body": _ref("place"),
         **{
             word: _describe(COMPANIONS[word], _or_formula(COMPANIONS[word].schema))
-            for word in ("split", "axis", "heads")
+            for word in ("split", "axis", *ATTENTION)
         },
     }
     # one key that is no modifier: as many keys as modifiers, and one
@@ -370,6 +371,7 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
     ]
     stands: dict[str, Schema] = {node_word: {"required": [node_word]} for node_word in words}
     stands["let"]["not"] = {"required": ["for"]}
+    stands["dropout"]["not"] = {"required": ["attend"]}
     one_word = list(stands.values())
     limited: list[Schema] = [
         {"if": stands[node_word], "then": {"propertyNames": {"enum": [node_word, *allowed]}}}
@@ -377,13 +379,13 @@ def _node_mapping(modifiers: dict[str, Schema], words: dict[str, Schema]) -> Sch
     ]
     return {
         "type": "object",
-        "properties": {**words, **companions, **modifiers},
+        "properties": {**companions, **words, **modifiers},
         "not": {"anyOf": [{"required": [former, now]} for former, now in FORMER.items()]},
         "dependentRequired": {"with": ["use"], "body": ["for"], "for": ["body"]},
         "dependentSchemas": {
             "split": {"anyOf": [{"required": [merge]} for merge in MERGES]},
             "axis": {"anyOf": [{"required": ["concat"]}, {"required": ["split"]}]},
-            "heads": {"required": ["attend"]},
+            **{word: {"required": ["attend"]} for word in ATTENTION if word not in words},
         },
         "if": {"anyOf": one_word},
         "then": {"oneOf": one_word, "propertyNames": {"enum": [*words, *companions, *modifiers]}, "allOf": limited},

@@ -75,6 +75,12 @@ class Sections:
     """Variables on which nothing depends."""
 
     @cached_property
+    def role_marks(self) -> dict[str, Mark]:
+        """Where the file says what each role stands for."""
+        section = self.root.get("defaults")
+        return {name: section.entries[name][1].mark for name in self.roles} if isinstance(section, Mapping) else {}
+
+    @cached_property
     def role_layers(self) -> dict[str, Primitive | None]:
         """The layer that each role stands for; `None` for no layer, or where only the tensor that arrives tells."""
         return {name: _role_layer(call, self.vocabulary, self.vars) for name, call in self.roles.items()}
@@ -286,8 +292,10 @@ def _defaults(parsed: Parsed, variables: dict[str, Any], report: Report) -> dict
                 continue
             try:
                 computed = one.value.evaluate(variables)
-                fault = fault_in(computed, found.signature.by_name[key].schema, f"`{key}` of `{name}`")
+                argument = found.signature.by_name[key]
+                fault = fault_in(computed, argument.schema, f"`{key}` of `{name}`")
                 if fault:
+                    fault.help = fault.help or argument.cure or None
                     fault.mark = one.mark
                     raise fault
                 made[name][key] = Default(one.mark, computed)

@@ -6,7 +6,7 @@ None is ever changed. Their classes are not frozen, since each that is takes a t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping as ABCMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.foundation import formulas
@@ -139,8 +139,8 @@ class Merge:
     """The sizes of the parts that its branches take, or `equal`."""
     axis: Expression | None = None
     """The axis that it joins or splits."""
-    heads: Expression | None = None
-    """Of `attend`."""
+    attention: ABCMapping[str, Expression] = field(default_factory=dict)
+    """Of `attend`, what stands beside it."""
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -260,7 +260,7 @@ def iterate_expressions(node: SyntaxNode) -> Iterator[Expression]:
         found += body.columns.values()
         found.append(body.table.rows if body.table else None)
     elif isinstance(body, Merge):
-        found += [body.split, body.axis, body.heads]
+        found += [body.split, body.axis, *body.attention.values()]
     elif isinstance(body, Let):
         found += body.values.values()
     elif isinstance(body, Wire):

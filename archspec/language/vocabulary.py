@@ -7,8 +7,9 @@ from functools import cache
 
 from archspec.foundation.arguments import Signature
 from archspec.foundation.errors import LIBRARY, Fault, Report
-from archspec.foundation.source import Mapping, Value, read
+from archspec.foundation.source import Mapping, Value, is_left_empty, read
 from archspec.language.blocks import Block, define_block
+from archspec.language.keywords import BLOCK_KEYS
 from archspec.language.names import ROLES, check_block
 from archspec.language.syntax import SyntaxNode
 from archspec.layers.primitive import Primitive
@@ -69,7 +70,13 @@ class Vocabulary:
 def define_blocks(section: Value | None, report: Report) -> dict[str, Block]:
     """The blocks of a file's `blocks:` section. Reports what is wrong with them."""
     blocks: dict[str, Block] = {}
+    empty = ""
     for name, (mark, value) in section.entries.items() if isinstance(section, Mapping) else ():
+        if empty and name in BLOCK_KEYS:
+            message = f"`{name}` stands beside the block `{empty}`, not below it"
+            report.add(Fault("key-unknown", message, mark, help=f"indent what belongs to `{empty}`"))
+            continue
+        empty = name if is_left_empty(value) else ""
         taken = "a primitive" if name in primitives() else "a block of the library" if name in library_names() else None
         try:
             check_block(name, mark, taken)

@@ -40,13 +40,30 @@ def _matrix_product(shapes: list[Shape]) -> Shape | None:
     return (*stack, rows, columns) if stack == other and inner == joined else None
 
 
-def _attended(shapes: list[Shape], heads: int = 1) -> Shape | None:
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """How the branches of `attend` attend."""
+
+    heads: int = 1
+    causal: bool = False
+    """Whether tokens attend to themselves and those before them alone."""
+    dropout: float = 0.0
+    """The probability by which a weight is set to zero in training."""
+
+
+ONE_HEAD = Attention()
+
+
+def _attended(shapes: list[Shape], attention: Attention = ONE_HEAD) -> Shape | None:
     """Queries and keys are of one width, keys and values as many; a bias is added to the scores of each head."""
     if len(shapes) not in (3, 4) or any(len(shape) != 2 for shape in shapes[:3]):
         return None
+    heads = attention.heads
     (queries, width), (keys, joined), (values, out) = shapes[:3]
     fit = width == joined and keys == values and not width % heads and not out % heads
-    return (queries, out) if fit and all(bias == (heads, queries, keys) for bias in shapes[3:]) else None
+    if not fit or any(bias != (heads, queries, keys) for bias in shapes[3:]):
+        return None
+    return None if attention.causal and queries != keys else (queries, out)
 
 
 def _attention_macs(shapes: list[Shape]) -> int:
@@ -95,7 +112,7 @@ MERGE_RULES: Mapping[str, MergeRule] = {
     "attend": MergeRule(
         "Attention of queries to keys and values: softmax(Q·Kᵀ / √k + bias)·V, for each of `heads`.",
         "three branches, of queries `T×k`, keys `S×k` and values `S×v`, and may take a bias `heads×T×S`; "
-        "`heads` divides k and v",
+        "`heads` divides k and v, and with `causal` T is S",
         _attended,
         _attention_macs,
         keeps=True,
@@ -107,17 +124,17 @@ OF_EQUALS = ("add", "subtract", "mean", "maximum")
 """Those whose branches must have one shape."""
 
 
-def output(kind: str, shapes: list[Shape], axis: int = 0, heads: int = 1) -> Shape | None:
+def output(kind: str, shapes: list[Shape], axis: int = 0, attention: Attention = ONE_HEAD) -> Shape | None:
     """The shape of what a merge gives; `None` where the branches do not fit.
 
     Args:
         kind: The merge.
         shapes: What its branches give.
         axis: The axis that `concat` joins.
-        heads: The heads of `attend`.
+        attention: What stands beside `attend`.
     """
     if kind == "attend":
-        return _attended(shapes, heads)
+        return _attended(shapes, attention)
     return _concatenated(shapes, axis) if kind == "concat" else MERGE_RULES[kind].output(shapes)
 
 
@@ -157,6 +174,9 @@ def macs(kind: str, shapes: list[Shape]) -> int:
     return MERGE_RULES[kind].macs(shapes)
 
 
+MANY = 20  # branches; of more, those are shown that differ from the first
+
+
 def mismatch(
     kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark, empty: list[bool], axis: int = 0
 ) -> Fault:
@@ -167,6 +187,10 @@ def mismatch(
     shown = [show(shape) for shape in shapes]
     width, room = max(map(len, keys)), max(map(len, shown))
     notes = [f"{key:<{width}}  {text:>{room}}   {at}" for key, text, at in zip(keys, shown, marks, strict=True)]
+    if len(notes) > MANY:
+        differing = [i for i, shape in enumerate(shapes) if shape != shapes[0]]
+        chosen = [0, *differing][:MANY]
+        notes = [*(notes[i] for i in chosen), f"… {len(notes) - len(chosen):,} more"]
     needed = MERGE_RULES[kind].needed
     if kind == "concat":
         needed = f"equal shapes but for {f'axis {axis}' if axis else 'the channels'}"

@@ -6,16 +6,27 @@ could not tell which is meant.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any, ClassVar
 
 from archspec.foundation.arguments import LARGEST, Schema, either, integer
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show, window_count
+from archspec.layers import same
 from archspec.layers.primitive import Arguments, Called
+from archspec.layers.reach import Reach, windows
 
 TORCH = "https://docs.pytorch.org/docs/stable/generated/torch.nn."
-_AXES = {1: "a sequence (channels×length)", 3: "a volume (channels×depth×height×width)"}
-WINDOWS = {1: "C×L → {0}×L′", 3: "C×D×H×W → {0}×D′×H′×W′"}
+_AXES = {
+    1: "a sequence (channels×length)",
+    2: "a feature map (channels×height×width)",
+    3: "a volume (channels×depth×height×width)",
+}
+WINDOWS = {1: "C×L → {0}×L′", 2: "C×H×W → {0}×H′×W′", 3: "C×D×H×W → {0}×D′×H′×W′"}
+AXIS = {1: "L", 2: "H", 3: "D"}
+"""The letter of the first axis that a window slides along."""
+EXAMPLE_INPUTS = {1: (8, 32), 2: (8, 16, 16), 3: (4, 8, 8, 8)}
 
 
 def sizes_for(axes: int, minimum: int) -> Schema:
@@ -42,18 +53,55 @@ class OnAxes(Called):
     def kind(self) -> str:
         return f"nn.{self.torch_class}{self.axes}d"
 
+
+class Windowed(OnAxes):
+    """A layer whose windows slide along the axes: `kernel`, `stride`, `padding` and `dilation` are arguments of it."""
+
+    def sides(self, padding: Any) -> tuple[tuple[int, int], ...]:
+        """The positions added before and after each axis, by an argument of the type `padding`."""
+        if self.axes == 1:
+            return (_both(padding),)
+        return tuple(_both(one) for one in self.each(padding))
+
+    def steps(self, arguments: Arguments) -> tuple[tuple[int, ...], ...]:
+        """Kernel, stride and dilation, along each axis."""
+        kernel, stride = self.each(arguments["kernel"]), arguments["stride"]
+        return kernel, kernel if stride is None else self.each(stride), self.each(arguments.get("dilation", 1))
+
     def windows(self, arguments: Arguments, size: Shape) -> Shape:
         """How many windows fit along each axis. Raises `Fault` where none does."""
-        kernel, padding = self.each(arguments["kernel"]), self.each(arguments["padding"])
-        stride = kernel if arguments["stride"] is None else self.each(arguments["stride"])
-        dilation = self.each(arguments.get("dilation", 1))
-        ceil = arguments.get("ceil_mode", False)
-        counts = tuple(
-            window_count(*axis, ceil=ceil) for axis in zip(size, kernel, stride, padding, dilation, strict=True)
-        )
+        kernel, stride, dilation = self.steps(arguments)
+        if arguments["padding"] == "same":
+            return same.counts(size, stride)
+        ceil, sides = arguments.get("ceil_mode", False), self.sides(arguments["padding"])
+        axes = zip(size, kernel, stride, sides, dilation, strict=True)
+        counts = tuple(window_count(n + after - p, k, s, p, d, ceil=ceil) for n, k, s, (p, after), d in axes)
         if min(counts) < 1:
-            padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
+            padded = show([n + sum(both) for n, both in zip(size, sides, strict=True)])
             reach = show([d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)])
             message = f"the window of `{self.name}` ({reach}) is larger than its padded input ({padded})"
             raise Fault("input-shape", message)
         return counts
+
+    def added(self, arguments: Arguments, size: Shape) -> tuple[tuple[int, int], ...]:
+        """The positions added before and after each axis, those of `same` by the size of the input."""
+        if arguments["padding"] != "same":
+            return self.sides(arguments["padding"])
+        return tuple((total // 2, total - total // 2) for total in same.totals(size, *self.steps(arguments)))
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        kernel, stride, dilation = self.steps(arguments)
+        before = [one for one, _ in self.added(arguments, shape[1:])]
+        return Reach(
+            {i: windows(*axis) for i, axis in enumerate(zip(kernel, stride, before, dilation, strict=True), 1)}
+        )
+
+    def padded_values(self, arguments: Arguments, shape: Shape) -> int:
+        """The values of the input with what is added around it."""
+        sides = self.added(arguments, shape[1:])
+        return shape[0] * prod(n + before + after for n, (before, after) in zip(shape[1:], sides, strict=True))
+
+
+def _both(value: int | Sequence[int]) -> tuple[int, int]:
+    before, after = (value, value) if isinstance(value, int) else value
+    return before, after

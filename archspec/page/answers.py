@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from archspec.editor.completion import complete
 from archspec.editor.document import Document
 from archspec.editor.fixes import fixes
 from archspec.editor.hints import hints
-from archspec.editor.outline import totals
+from archspec.editor.hover import hover
+from archspec.editor.outline import Symbol, symbols, totals
 from archspec.foundation.errors import ArchspecError, Diagnostic
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping
@@ -27,6 +29,8 @@ def answer(request: Json, path: str = "spec.yaml") -> Json:
     Args:
         request: Its `ask` names one of `ASKS`. All but `gallery` and `spec` take a `text`, the `variant` that is
             shown (null: the file without one), and of a text from the gallery the `base`: the bundled spec it was.
+            `hover` and `complete` take a `line` and a `column`, counted from 1 in characters; `complete` also the
+            last text that was well-formed YAML, as `sound`.
         path: Where the text lies, or will; what it extends is looked for there.
 
     Returns:
@@ -59,6 +63,7 @@ def _check(request: Json, path: str) -> Json:
         "notes": [
             {"line": one.mark.line, "message": one.message} for one in document.notes if document.is_own(one.mark)
         ],
+        "yaml": document.tree is not None,
         "hints": hints(document),
         "variants": list(section.entries) if isinstance(section, Mapping) else [],
         "title": plan.title if isinstance(plan, Plan) else None,
@@ -134,6 +139,31 @@ def _html(request: Json, path: str) -> Json:
     return {"content": html(plan)} if plan is not None else {}
 
 
+def _place(request: Json) -> tuple[int, int]:
+    found = [request.get(key) for key in ("line", "column")]
+    line, column = (one if isinstance(one, int) and one > 0 else 1 for one in found)
+    return line, column
+
+
+def _hover(request: Json, path: str) -> Json:
+    return {"text": hover(_document(request, path), *_place(request))}
+
+
+def _complete(request: Json, path: str) -> Json:
+    sound = _document({**request, "text": request.get("sound", "")}, path)
+    found = complete(_document(request, path), *_place(request), sound)
+    return {"words": [{"word": one.word, "kind": one.kind, "doc": one.doc} for one in found]}
+
+
+def _outline(request: Json, path: str) -> Json:
+    return {"symbols": [_symbol(one) for one in symbols(_document(request, path))]}
+
+
+def _symbol(one: Symbol) -> Json:
+    children = [_symbol(child) for child in one.children]
+    return {"name": one.name, "detail": one.detail, "line": one.mark.line, "children": children}
+
+
 def _gallery(request: Json, path: str) -> Json:
     return {"names": list(finder.bundled())}
 
@@ -152,6 +182,9 @@ def _spec(request: Json, path: str) -> Json:
 ASKS: dict[str, Callable[[Json, str], Json]] = {
     "check": _check,
     "draw": _draw,
+    "hover": _hover,
+    "complete": _complete,
+    "outline": _outline,
     "python": _python,
     "svg": _svg,
     "html": _html,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from html import escape
 from importlib.resources import files
 
-NAMES = ("index.html", "page.css", "page.js", "text.js", "worker.js")
+SCRIPTS = ("page.js", "ask.js", "codemirror.js", "link.js", "text.js", "words.js", "worker.js")
+NAMES = ("index.html", "page.css", *SCRIPTS, "codemirror.LICENSE")
 
 
 def read(name: str, answers: str = "server", pyodide: str = "") -> bytes:
@@ -20,10 +22,13 @@ def read(name: str, answers: str = "server", pyodide: str = "") -> bytes:
     if name == "index.html":
         foreign = pyodide.split("/", 3)
         origin = " " + "/".join(foreign[:3]) if "://" in pyodide else ""
+        # CodeMirror makes its style sheets itself; files on a web server cannot have a new nonce each time
+        nonce = secrets.token_urlsafe(16) if answers == "server" else "static"
         policy = (
             f"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'{origin}; connect-src 'self'{origin}; "
-            "worker-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'"
+            f"worker-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data:; "
+            "base-uri 'none'; form-action 'none'"
         )
-        for mark, value in (("POLICY", policy), ("ANSWERS", answers), ("PYODIDE", pyodide)):
+        for mark, value in (("POLICY", policy), ("NONCE", nonce), ("ANSWERS", answers), ("PYODIDE", pyodide)):
             text = text.replace(f"@@{mark}@@", escape(value))
     return text.encode("utf-8")

@@ -19,7 +19,7 @@ PYODIDE = f"https://cdn.jsdelivr.net/npm/pyodide@{PYODIDE_VERSION}/"
 
 LIBRARIES = ("yaml", "jsonschema", "jsonschema_specifications", "referencing", "attr", "attrs", "typing_extensions")
 """What archspec imports without torch, all of it Python."""
-LEFT_OUT = ("commands", "weights", "assembly", "static", "tests", "benchmarks", "__pycache__")
+LEFT_OUT = ("commands", "weights", "assembly", "static", "codemirror", "vscode", "tests", "benchmarks", "__pycache__")
 """Folders that no answer needs."""
 
 

@@ -19,7 +19,12 @@ from archspec.page.answers import Json, answer
 from archspec.writing.files import replace
 
 MAX_REQUEST = 4 * MAX_BYTES
-TYPES = {".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript"}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript",
+    ".LICENSE": "text/plain",
+}
 
 
 class PageServer(ThreadingHTTPServer):

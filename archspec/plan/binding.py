@@ -126,14 +126,23 @@ class Site:
     """The values of all arguments, in order; `None` for those that are computed."""
     computed: tuple[tuple[Argument, Expression, bool], ...]
     """The arguments that formulas give; `True` for a formula of the block's own, which sees its arguments."""
+    used: tuple[Mark, ...] = ()
+    """Where the defaults stand that it takes."""
 
 
 class Binder:
     """Computes formulas and binds arguments, within a file's sections."""
 
-    def __init__(self, sections: Sections, sites: dict[Any, Site | None]) -> None:
+    def __init__(self, sections: Sections, sites: dict[Any, Site | None], used: set[Mark]) -> None:
         self.sections = sections
         self.sites = sites
+        self.used = used
+        """Where the defaults stand that something takes."""
+
+    def meant_by(self, role: str) -> Call | None:
+        """What a role stands for, which the file says; `None` for no layer."""
+        self.used.add(self.sections.role_marks[role])
+        return self.sections.roles[role]
 
     def is_variable(self, name: str, scope: Scope) -> bool:
         """Whether a name means the file's own variable where formulas see `scope`."""
@@ -183,6 +192,7 @@ class Binder:
         site = self.site(call, callee)
         if site is None:
             return None
+        self.used.update(site.used)
         values = site.fixed.copy()
         try:
             for argument, expression, own in site.computed:
@@ -214,6 +224,7 @@ class Binder:
             given[found.signature.main.name] = call.main
         fixed: dict[str, Any] = {}
         computed: list[tuple[Argument, Expression, bool]] = []
+        used: list[Mark] = []
         for argument in found.signature.arguments:
             name = argument.name
             expression, value = given.pop(name, None), argument.default
@@ -222,6 +233,7 @@ class Binder:
                 value = expression.data
             elif name in defaults:
                 value = defaults[name].value
+                used.append(defaults[name].mark)
             else:
                 expression = own.get(name)
             if expression is not None and not expression.constant:
@@ -233,7 +245,7 @@ class Binder:
                 return None
             if value is REQUIRED or not argument.fits(fixed[name]):
                 return None
-        return None if given else Site(found, fixed, tuple(computed))
+        return None if given else Site(found, fixed, tuple(computed), tuple(used))
 
     def bind(
         self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, context: Context
@@ -255,6 +267,7 @@ class Binder:
                 values[name] = given[name][1]
             elif name in defaults:
                 values[name] = defaults[name].value
+                self.used.add(defaults[name].mark)
             elif isinstance(found, Block) and name in found.defaults:
                 values[name] = self.value(found.defaults[name], context.outside(values))
             else:
@@ -274,7 +287,7 @@ class Binder:
 
     def node_value(self, value: Any, name: str, owner: str, mark: Mark) -> Any:
         """A layer given as an argument; a role that stands for nothing is `none`. Raises `Fault`."""
-        if value == "none" or (value in ROLES and self.sections.roles.get(value, value) is None):
+        if value == "none" or (value in ROLES and value in self.sections.roles and self.meant_by(value) is None):
             return None
         word = next(iter(value)) if isinstance(value, dict) and value else value
         if isinstance(word, str) and word not in ROLES and self.sections.vocabulary.find(word) is None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from archspec.foundation.errors import Fault, Mark, Report, join_words
+from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.formulas import describe, spend, spent
 from archspec.foundation.frozen import freeze_pairs, key_of
 from archspec.foundation.shapes import Shape, show
 from archspec.language.blocks import Block
+from archspec.language.foreign import layer_hint
 from archspec.language.names import ROLES
 from archspec.language.sections import INVALID, Sections
 from archspec.language.syntax import Call, Expression, SyntaxNode
@@ -63,12 +64,14 @@ def compute_figures(primitive: Primitive, values: dict[str, Any], shape: Shape, 
     """Raises `Fault` where a layer cannot take this input."""
     output = primitive.output(values, shape)
     parameters = tuple(primitive.parameters(values, shape).items())
-    sizes = [prod(tensor) for _, tensor in parameters]
-    if max(prod(output), *sizes, 0) > MAX_VALUES:
-        tensor = next(one for one in (output, *dict(parameters).values()) if prod(one) > MAX_VALUES)
-        raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
-    macs = primitive.macs(values, shape, output)
-    return LayerFigures(output, parameters, sum(sizes), macs, freeze_pairs(values))
+    params = 0
+    for _, tensor in parameters:
+        params += prod(tensor)
+    if params > MAX_VALUES or prod(output) > MAX_VALUES:
+        for tensor in (output, *dict(parameters).values()):
+            if prod(tensor) > MAX_VALUES:
+                raise Fault("too-large", f"`{primitive.name}` would need a tensor of {show(tensor)} values", mark)
+    return LayerFigures(output, parameters, params, primitive.macs(values, shape, output), freeze_pairs(values))
 
 
 def initial_values(primitive: Primitive, figures: LayerFigures, in_force: Initializers) -> tuple[tuple[str, Init], ...]:
@@ -98,7 +101,7 @@ class CallElaborator(ABC):
         self.kept: dict[Any, Part] = {}  # what the memo gets, if all is sound
         self._repeated = [0, 0]  # steps and work of the parts that were reused, had they been elaborated again
         self.layers: dict[Any, LayerFigures] = {} if memo is None else memo.layers
-        self.binder = Binder(sections, {} if memo is None else memo.sites)
+        self.binder = Binder(sections, {} if memo is None else memo.sites, report.used)
         self.open: list[_Open] = []  # the blocks being elaborated, outermost first
 
     @abstractmethod
@@ -187,7 +190,8 @@ class CallElaborator(ABC):
             main = (call.main.mark, self.binder.value(call.main, context), call.main.is_formula)
         found = self.sections.vocabulary.find(callee)
         if found is None:
-            raise Fault("name-unknown", f"there is no primitive or block `{callee}`", mark)
+            cure = layer_hint(callee) or did_you_mean(callee, self.sections.vocabulary.words())
+            raise Fault("name-unknown", f"there is no primitive or block `{callee}`", mark, help=cure)
         if main is not None:
             if found.signature.main is None:
                 raise Fault("argument-unknown", f"`{callee}` takes no arguments", main[0])
@@ -206,13 +210,18 @@ class CallElaborator(ABC):
             example = {"act": "relu", "norm": "batch_norm"}[role]
             help = f"add `defaults: {{{role}: {example}}}` to the file"
             raise Fault("name-unknown", f"the file does not say what `{role}` stands for", mark, help=help)
-        meant = self.sections.roles[role]
+        meant = self.binder.meant_by(role)
         if meant is None:
             return EMPTY
         outside = context.outside(self.sections.vars)
         if isinstance(meant.callee, Expression) and (word := self.binder.value(meant.callee, outside)) in ROLES:
             raise Fault("formula-value", f"`{role}` must stand for a layer, not for `{word}`", meant.callee.mark)
-        return self.call(meant, outside, mark)
+        try:
+            return self.call(meant, outside, mark)
+        except Fault as fault:
+            if fault.code == "input-shape":
+                fault.notes += (f"`{role}` stands for this layer by {meant.mark}",)
+            raise
 
     def layer(self, primitive: Primitive, values: dict[str, Any], mark: Mark, context: Context) -> Result:
         shape = context.shape
@@ -223,6 +232,8 @@ class CallElaborator(ABC):
         if known is None:
             known = self.layers[key] = compute_figures(primitive, values, shape, mark)
         init = initial_values(primitive, known, context.init)
+        given = context.init.values.get(primitive.name, {})
+        self.report.used.update(given[name][0] for name, _ in init)
         return Layer(
             primitive.name,
             known.arguments,
@@ -237,6 +248,7 @@ class CallElaborator(ABC):
 
     def block(self, block: Block, values: dict[str, Any], mark: Mark, context: Context, given: Given) -> Result:
         falling = self.falling(block, values, mark)
+        self.report.used.add(block.mark)
         own = self.sections.vocabulary.own.get(block.name) is block
         shapes = tuple(one.shape for one in given.loads) if given.loads else (context.shape,) * len(block.inputs)
         key = (block.name, key_of(values.values()), context.shape, context.init.key, *shapes[1:])

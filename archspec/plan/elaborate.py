@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Frame, Mark, Report
@@ -16,7 +17,7 @@ from archspec.foundation.validate import faults
 from archspec.language import syntax
 from archspec.language.document import section_schema
 from archspec.language.grammar import WEIGHT
-from archspec.language.names import ROLES, check_part, check_tensor
+from archspec.language.names import INCOMING, ROLES, check_part, check_tensor
 from archspec.language.sections import INVALID, InitialValues, Sections, origins
 from archspec.language.syntax import (
     Again,
@@ -39,14 +40,15 @@ from archspec.plan.calls import EMPTY, LEFT_OUT, Absent, CallElaborator, Result
 from archspec.plan.frames import pass_frame
 from archspec.plan.loops import MAX_PASSES, compute_rows, loop_scope
 from archspec.plan.memo import Memo
-from archspec.plan.nodes import Group, Layer, Node, Wire
+from archspec.plan.nodes import MAX_LEVELS, MAX_NODES, Group, Layer, Node, Wire
 from archspec.plan.partial import Recorder
 from archspec.plan.sharing import Use, check_closed
-from archspec.plan.splits import axis_and_heads, part_of, parts_of
+from archspec.plan.splits import axis_and_attention, part_of, parts_of
 from archspec.plan.tensors import Tensors, WrittenSaves
 
-MAX_NODES = 100_000  # of a plan, groups counted
-MAX_LEVELS = 24  # of a module; beyond these, tools that walk modules become slow
+if TYPE_CHECKING:
+    from archspec.plan.steps import Run
+
 MAX_STEPS = 50_000  # of elaboration
 
 
@@ -103,6 +105,7 @@ class _Elaborator(CallElaborator):
         super().__init__(sections, report, memo)
         self.recorder = recorder
         self.saves: dict[int, WrittenSaves] = {}  # by the body's id
+        self.run: Run | None = None  # of programs
 
     def written_saves(self, body: SyntaxNode) -> WrittenSaves:
         """Where a body saves tensors; it is looked through once, however often it is elaborated."""
@@ -125,17 +128,36 @@ class _Elaborator(CallElaborator):
         return result
 
     def find_node(self, node: SyntaxNode, context: Context) -> Result:
-        """A node as it is kept, or else as it is made."""
-        key = self.memo.key(node, context) if self.memo is not None and not self.open else None
-        if key is None:
+        """A node as it is kept, or else as its program or elaboration makes it."""
+        memo = self.memo
+        if memo is None or self.open:
             return self.make_node(node, context)
-        if (part := self.recall(key)) is not None:
+        key = memo.key(node, context)
+        if key is not None and (part := self.recall(key)) is not None:
             return part.node
         before = self.done()
-        result = self.make_node(node, context)
-        if isinstance(result, (Layer, Group)):
+        result: Result = self.run_program(node, context)
+        cheap = result is not None or isinstance(node.body, Sequence)
+        if result is None:
+            result = self.make_node(node, context)
+        if key is not None and isinstance(result, (Layer, Group)) and (not cheap or memo.comes_again(key)):
             self.kept[key] = self.part(result, before)
         return result
+
+    def run_program(self, node: SyntaxNode, context: Context) -> Node | None:
+        """A node as its program makes it; `None` where elaboration has to."""
+        from archspec.plan.programs import run_program  # which a single plan does not need
+        from archspec.plan.steps import Run
+
+        assert self.memo is not None
+        if self.run is None:
+            self.run = Run(self.binder, self.memo, context)
+        self.run.context = context
+        made = run_program(node, self.run, self.sections)
+        if made is None:
+            return None
+        self.count(made[1])
+        return made[0]
 
     def make_node(self, node: SyntaxNode, context: Context) -> Result:
         self.count(1)
@@ -158,6 +180,9 @@ class _Elaborator(CallElaborator):
                 if one.mark == fault.mark and not fault.notes:
                     names = [name for name in one.names if self.binder.is_variable(name, context.scope)]
                     fault.notes += origins(names, self.sections.root, self.sections.vars)
+            moved = [name for name in INCOMING if any(name in one.names for one in iterate_expressions(node))]
+            if fault.code == "input-shape" and fault.help is None and moved and isinstance(node.body, Call):
+                fault.help = explain_moved(moved)
             self.report.add(fault, node.mark, context.frames)
         except InvalidValue:
             pass
@@ -214,7 +239,13 @@ class _Elaborator(CallElaborator):
         wrong = list(faults(expression.value, section_schema("init"), "init", data))
         for fault in wrong:
             self.report.add(fault, frames=context.frames)
-        return {} if wrong else self.sections.initial_values(expression.value, data, self.report)
+        if wrong:
+            return {}
+        made = self.sections.initial_values(expression.value, data, self.report)
+        for layer, values in made.items():
+            for name, (mark, _) in values.items():
+                self.report.given[mark] = f"the `init` of `{layer}.{name}` at this node"
+        return made
 
     def elaborate_scope(self, node: SyntaxNode, context: Context) -> Result:
         """The body of a network, block or auxiliary classifier, which saves tensors of its own."""
@@ -340,7 +371,7 @@ class _Elaborator(CallElaborator):
             (node,) = merge.branches
             assert isinstance(node.body, For)
             entries = self.passes(node.body, context)
-        axis, heads = axis_and_heads(merge, self.binder, context)
+        axis, attention = axis_and_attention(merge, self.binder, context)
         split = parts_of(merge, len(entries), axis, self.binder, context)
         if split and context.shape is not None:
             parts = [part_of(context.shape, axis, size) for size in split]
@@ -364,16 +395,16 @@ class _Elaborator(CallElaborator):
             raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
         keys, marks, nodes = map(list, zip(*branches, strict=True))
         shapes = [node.output for node in nodes]
-        output = merges.output(merge.kind, shapes, axis, heads)
+        output = merges.output(merge.kind, shapes, axis, attention)
         if output is None:
             empty = [not split and _is_empty(node) for node in nodes]
             fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis)
-            if any(_uses_channels(node) for node in merge.branches):
-                moved = "`c_in` is that of the node where it stands: keep an earlier one by `- let: {channels: =c_in}`"
-                fault.help = f"{moved}; {fault.help}" if fault.help else moved
+            if moved := [name for name in INCOMING if any(_uses_later(node, name) for node in merge.branches)]:
+                other = fault.help if len({shape[1:] for shape in shapes}) > 1 and "c_in" in moved else None
+                fault.help = "; ".join(filter(None, [explain_moved(moved), other]))
             raise fault
         group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
-        return replace(group, looped=merge.looped, split=split, axis=axis, heads=heads)
+        return replace(group, looped=merge.looped, split=split, axis=axis, attention=attention)
 
     def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
         """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""
@@ -445,13 +476,20 @@ def _is_empty(node: Node) -> bool:
     return isinstance(node, Wire) and node.kind != "load"
 
 
-def _uses_channels(node: SyntaxNode) -> bool:
-    """Whether a formula within a branch, after its first node, uses `c_in`."""
+def explain_moved(names: Iterable[str]) -> str:
+    """What to do where a formula takes the incoming tensor's size for an earlier one's."""
+    name = next(iter(names))
+    kept = {"c_in": "channels", "h_in": "height", "w_in": "width"}.get(name, "shape")
+    return f"`{name}` is that of the node where it stands: keep an earlier one by `- let: {{{kept}: ={name}}}`"
+
+
+def _uses_later(node: SyntaxNode, name: str) -> bool:
+    """Whether a formula within a branch, after its first node, uses `c_in` or the like."""
     later = node.body.nodes[1:] if isinstance(node.body, Sequence) else ()
     calls = [body for one in later for body in iterate_bodies(one) if isinstance(body, Call)]
     given = [one.value for call in calls for one in call.arguments.values()]
     given += [call.main for call in calls if call.main is not None]
-    return any("c_in" in expression.names for expression in given)
+    return any(name in expression.names for expression in given)
 
 
 def _refuse_whole_recompute(node: Result, what: str) -> None:

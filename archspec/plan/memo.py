@@ -17,6 +17,8 @@ from archspec.plan.nodes import Node
 
 MAX_PARTS = 50_000
 """Parts, and layers, that are kept before all are let go."""
+MAX_SEEN = 20_000
+"""Hashes, before all are forgotten."""
 MAX_HEIGHT = 50
 """How deep calls of blocks may be nested to be reused: a fresh elaboration finds whether they are too deep."""
 
@@ -57,13 +59,26 @@ class Memo:
     layers: dict[Any, LayerFigures] = field(default_factory=dict)
     sites: dict[Any, Site | None] = field(default_factory=dict)
     names: dict[SyntaxNode, tuple[str, ...] | None] = field(default_factory=dict)
+    programs: dict[Any, Any] = field(default_factory=dict)
+    """Of nodes, by what stays the same in them: `programs` has them made once they come again."""
+    programs_of_blocks: dict[Any, Any] = field(default_factory=dict)
+    forms: dict[Any, object] = field(default_factory=dict)
+    """What stands for the layers and blocks of programs in keys."""
+    made: dict[Any, tuple[Node, int, int]] = field(default_factory=dict)
+    """What programs have made of parts of nodes, with its steps and work."""
+    seen: set[int] = field(default_factory=set)
+    """The hashes of what programs were asked for."""
+
+    def names_of(self, node: SyntaxNode) -> tuple[str, ...] | None:
+        """The names that a node's formulas use; `None`, where tensors or modules lead into or out of it."""
+        if node not in self.names:
+            self.names[node] = _free_names(node)
+        return self.names[node]
 
     def key(self, node: SyntaxNode, context: Context) -> Any:
         """What a node of the network gives one result for; `None` where it depends on more, or costs little."""
-        if node not in self.names:
-            self.names[node] = _free_names(node)
-        names = self.names[node]
-        if names is None:
+        names = self.names_of(node)
+        if names is None or (isinstance(node.body, Call) and node.repeat is None):
             return None
         return node, context.shape, context.init.key, key_of(map(context.scope.get, names))
 
@@ -74,11 +89,27 @@ class Memo:
             self.layers.clear()
         self.parts.update(parts)
 
+    def comes_again(self, key: Any) -> bool:
+        """Whether something was asked for before: what programs make is kept then, since most never is again."""
+        one = hash(key)
+        if one in self.seen:
+            return True
+        if len(self.seen) >= MAX_SEEN:
+            self.seen.clear()
+        self.seen.add(one)
+        return False
+
+    def keep_made(self, key: Any, made: tuple[Node, int, int]) -> None:
+        if len(self.made) >= MAX_PARTS:
+            self.made.clear()
+        self.made[key] = made
+
+    def forget_programs(self) -> None:
+        for kept in (self.programs, self.programs_of_blocks, self.forms, self.made):
+            kept.clear()
+
 
 def _free_names(node: SyntaxNode) -> tuple[str, ...] | None:
-    """The names that a node's formulas use; `None`, where tensors or modules lead into or out of it."""
-    if isinstance(node.body, Call) and node.repeat is None:
-        return None
     nodes = list(iterate_nodes(node))
     if any(one.share is not None or isinstance(one.body, (Wire, Aux, Again, Invalid)) for one in nodes):
         return None

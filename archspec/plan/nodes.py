@@ -10,10 +10,14 @@ from archspec.foundation.errors import Mark
 from archspec.foundation.frozen import Pairs
 from archspec.foundation.sealed import sealed
 from archspec.foundation.shapes import Shape
-from archspec.language.names import MERGES
 from archspec.layers import merges
 from archspec.layers.initializers import Init
+from archspec.layers.merges import MERGE_RULES, ONE_HEAD, Attention
 
+MAX_NODES = 100_000
+"""Of a plan, groups counted."""
+MAX_LEVELS = 24
+"""Of a module; beyond these, tools that walk modules become slow."""
 _NOTHING: Mapping[str, int] = {}
 
 
@@ -131,7 +135,7 @@ class Group:
     """Of a merge that splits what reaches it: the sizes of the parts, one for each branch."""
     axis: int = 0
     """Of a merge: the axis that it joins or splits."""
-    heads: int = 1
+    attention: Attention = ONE_HEAD
     """Of `attend`."""
     share: str = ""
     """The name by which nodes of one body are one module."""
@@ -154,21 +158,22 @@ class Group:
     """The parameters of what is shared in its body, by its name."""
 
     def __post_init__(self: Any) -> None:
-        nodes = [node for _, node in self.children]
         params = macs = layers = depth = 0
         size = 1 + 2 * (len(self.takes) + len(self.gives))
         loads, shares = bool(self.takes or self.gives), bool(self.share)
         shared = _NOTHING
         named_outputs: tuple[NamedOutput, ...] = ()
-        for node in nodes:
+        for _, node in self.children:
             params += node.params
             macs += node.macs
             size += node.size
             layers += node.layers
-            loads = loads or node.loads
-            shares = shares or node.shares
+            if type(node) is Layer and not node.share:
+                continue  # as most are, and none of what follows is of such
             if node.depth > depth:
                 depth = node.depth
+            loads = loads or node.loads
+            shares = shares or node.shares
             if node.named_outputs:
                 named_outputs += node.named_outputs
             if node.shared:
@@ -179,10 +184,10 @@ class Group:
         if own_body:
             shared = _NOTHING
         if self.is_merge:
-            macs += merges.macs(self.kind, [node.output for node in nodes])
+            macs += merges.macs(self.kind, [node.output for _, node in self.children])
         if self.kind == "aux":
             macs = 0
-            named_outputs = (NamedOutput(self.name, nodes[0].output, self.arguments["weight"], self.mark),)
+            named_outputs = (NamedOutput(self.name, self.children[0][1].output, self.arguments["weight"], self.mark),)
         self.params = params
         self.shared = {self.share: params} if self.share else shared
         self.macs = macs
@@ -211,7 +216,7 @@ class Group:
     @property
     def is_merge(self) -> bool:
         """Whether its children are branches of one input."""
-        return self.kind in MERGES
+        return self.kind in MERGE_RULES
 
 
 Node = Layer | Wire | Group

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -211,7 +211,7 @@ def _node_dict(node: GraphNode, groups: tuple[GraphGroup, ...]) -> dict[str, Any
     if node.kind == "concat" and node.parent is not None:
         more = {"axis": groups[node.parent].node.axis}
     if node.kind == "attend" and node.parent is not None:
-        more = {"heads": groups[node.parent].node.heads}
+        more = asdict(groups[node.parent].node.attention)
     return {
         "id": node.id,
         "kind": node.kind,

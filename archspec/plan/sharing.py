@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
@@ -147,7 +147,7 @@ def _compare(first: Node, here: Node, path: str) -> _Difference | None:
         if keys != own:
             what = f"but its uses are not made of the same parts{where}"
             return _Difference(what, join_words(keys) or "no parts", join_words(own) or "no parts")
-        if (first.split, first.axis, first.heads) != (here.split, here.axis, here.heads):
+        if (first.split, first.axis, first.attention) != (here.split, here.axis, here.attention):
             given, taken = (_joined_as(one) for one in (first, here))
             return _Difference(f"but its uses differ{where}", given, taken)
         for (key, child), (_, other) in zip(first.children, here.children, strict=True):
@@ -168,8 +168,9 @@ def _compare(first: Node, here: Node, path: str) -> _Difference | None:
 
 
 def _joined_as(group: Group) -> str:
-    heads = f", heads: {group.heads}" if group.kind == "attend" else ""
-    return f"split: {list(group.split) or 'none'}, axis: {group.axis}{heads}"
+    given = {"split": list(group.split) or "none", "axis": group.axis}
+    given |= asdict(group.attention) if group.kind == "attend" else {}
+    return ", ".join(f"{word}: {str(one).lower()}" for word, one in given.items())
 
 
 def _compare_layers(first: Layer, here: Layer, where: str) -> _Difference | None:

@@ -12,11 +12,11 @@ from archspec.layers import merges
 from archspec.plan.binding import Binder, Context
 
 
-def axis_and_heads(merge: Merge, binder: Binder, context: Context) -> tuple[int, int]:
-    """The axis that a merge joins or splits, and the heads of `attend`. Raises `Fault` or `InvalidValue`."""
+def axis_and_attention(merge: Merge, binder: Binder, context: Context) -> tuple[int, merges.Attention]:
+    """The axis that a merge joins or splits, and what stands beside `attend`. Raises `Fault` or `InvalidValue`."""
     axis: int = _value("axis", merge.axis, binder, context) if merge.axis else 0
-    heads: int = _value("heads", merge.heads, binder, context) if merge.heads else 1
-    return axis, heads
+    given = {word: _value(word, one, binder, context) for word, one in merge.attention.items()}
+    return axis, merges.Attention(**given)
 
 
 def parts_of(merge: Merge, count: int, axis: int, binder: Binder, context: Context) -> tuple[int, ...]:

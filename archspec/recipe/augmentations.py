@@ -22,6 +22,8 @@ class Augmentation:
     source: str = ""
     mixes: bool = False
     """Whether it mixes images with one another, and their labels."""
+    added: Any = None
+    """What carries it out, where an installed package brought it (`archspec.recipe.added`)."""
 
 
 def _two(item: Schema) -> Schema:
@@ -46,7 +48,7 @@ def _define(
     return {name: Augmentation(doc, Signature(name, arguments), source, mixes)}
 
 
-AUGMENTATIONS: Mapping[str, Augmentation] = (
+AUGMENTATIONS: dict[str, Augmentation] = (
     _define(
         "horizontal_flip",
         "Mirrors an image left to right with probability p.",
@@ -137,6 +139,14 @@ SCHEMA: Schema = either(
     },
 )
 """One entry of a recipe's `augment`: `{name: {arguments}}`, or a name alone."""
+
+
+def add(name: str, one: Augmentation) -> None:
+    """Let recipes list an augmentation of a package."""
+    AUGMENTATIONS[name] = one
+    bare, written = SCHEMA["anyOf"]
+    bare["enum"].append(name)
+    written["properties"][name] = one.signature.schema
 
 
 @dataclass(frozen=True)

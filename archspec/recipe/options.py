@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from archspec.foundation.arguments import Schema, choice
 
@@ -18,6 +19,8 @@ class Option:
     conditions: Mapping[str, Schema] = field(default_factory=dict)
     """What more holds of the arguments together, as keywords of JSON Schema."""
     source: str = ""
+    added: Any = None
+    """What makes it, where an installed package brought it (`archspec.recipe.added`)."""
 
     @property
     def schema(self) -> Schema:
@@ -52,10 +55,7 @@ def choose(default: str | None, options: Mapping[str, Schema], *, null: bool = F
         "type": ["object", "null"] if null else "object",
         "properties": {"name": choice(*options)},
         "allOf": [
-            {
-                "if": {"properties": {"name": {"not": {"const": name}}}} | (unnamed if name == default else {}),
-                "else": one | {"properties": {"name": choice(*options)} | one["properties"]},
-            }
+            _arguments_of(name, one, unnamed if name == default else {}, choice(*options))
             for name, one in options.items()
         ],
     }
@@ -63,6 +63,20 @@ def choose(default: str | None, options: Mapping[str, Schema], *, null: bool = F
         written["if"], written["then"] = {"type": "object"}, unnamed
     bare = choice(*options) | ({"allOf": alone} if alone else {})
     return {"if": {"type": "string"}, "then": bare, "else": written}
+
+
+def add_option(schema: Schema, name: str, one: Schema) -> None:
+    """Let a schema that `choose` made offer one more, with the schema of its arguments."""
+    bare, written = schema["then"], schema["else"]
+    bare["enum"].append(name)
+    written["properties"]["name"]["enum"].append(name)
+    written["allOf"].append(_arguments_of(name, one, {}, choice(name)))
+
+
+def _arguments_of(name: str, one: Schema, unnamed: Schema, names: Schema) -> Schema:
+    """What is asked of the arguments where `name` is chosen."""
+    chosen = {"properties": {"name": {"not": {"const": name}}}} | unnamed
+    return {"if": chosen, "else": one | {"properties": {"name": names} | one["properties"]}}
 
 
 def _written(name: str, arguments: Iterable[str]) -> str:

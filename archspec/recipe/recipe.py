@@ -15,7 +15,7 @@ from archspec.recipe import augmentations
 from archspec.recipe.augmentations import AppliedAugmentation
 from archspec.recipe.columns import DATA, Columns
 from archspec.recipe.optimizers import OPTIMIZERS
-from archspec.recipe.options import Option, choose, refuse, section
+from archspec.recipe.options import Option, add_option, choose, refuse, section
 from archspec.recipe.outputs import OUTPUTS, Outputs
 from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 
@@ -27,7 +27,7 @@ _CLASS_WEIGHTS: Schema = {
     ],
 }
 
-LOSSES: Mapping[str, Option] = {
+LOSSES: dict[str, Option] = {
     "cross_entropy": Option(
         "The negative log-likelihood of the right class under softmax.",
         {"label_smoothing": number(0, 1), "weight": _CLASS_WEIGHTS},
@@ -378,6 +378,16 @@ _LOSS_SCHEMA: Schema = {
     "else": choose(_LOSS.name, OPTIONS["loss"])
     | {"title": "a name, `{name: NAME, …}` with arguments, or a list of these"},
 }
+
+
+def add_loss(name: str, one: Option) -> None:
+    """Let recipes name a loss of a package."""
+    LOSSES[name] = one
+    OPTIONS["loss"][name] = one.schema
+    add_option(_LOSS_SCHEMA["else"], name, one.schema)
+    add_option(_TERM, name, one.schema | {"properties": one.schema["properties"] | _FACTOR})
+
+
 _NO_COLUMNS = Columns()
 _OPTIMIZER = Optimizer("adamw", {"lr": 1e-3, "weight_decay": 1e-4})
 
@@ -403,8 +413,8 @@ class Recipe:
         str,
         _Key(
             "a data set by its name, or the path of a folder of images, a table or arrays; of a table also the columns "
-            "that are the `target`, that it does without (`ignore`), or that become a feature for each of their values "
-            "(`one_hot`)",
+            "that are the `target`, that it does without (`ignore`), that become a feature for each of their values "
+            "(`one_hot`), or that each of several `inputs` takes",
             DATA,
         ),
     ] = "digits"
@@ -546,7 +556,16 @@ class Recipe:
         _Key("`32-true`, or for faster training with less memory `bf16-mixed`, or `16-mixed`, which needs a GPU"),
     ] = "32-true"
     compile: Annotated[bool, _Key("whether `torch.compile` makes the network faster")] = False
-    channels_last: Annotated[bool, _Key("whether images and weights lie in memory with their channels last")] = False
+    channels_last: Annotated[
+        bool | Literal["auto"],
+        _Key(
+            "whether images and weights lie in memory with their channels last; `auto`: where that is faster",
+            either(choice("auto"), boolean()),
+        ),
+    ] = "auto"
+    exact: Annotated[
+        bool, _Key("whether results on a CPU are bitwise those of a plain torch loop: `auto` changes no rounding")
+    ] = False
     columns: Columns = _NO_COLUMNS
     """What `data` says of the columns of a table, beside the name."""
 
@@ -598,7 +617,10 @@ class Recipe:
         return made
 
 
-_LATER = ("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize", "outputs")
+_LATER = (
+    *("task", "sampler", "monitor", "weights", "partial", "adapt", "freeze", "lr_scale", "resize", "outputs"),
+    "exact",
+)
 """Keys that came after runs were kept, which know themselves by their recipe: not written where they have their
 default."""
 
@@ -653,6 +675,19 @@ SCHEMA: Schema = (
                         for key, value in (("partial", True), ("adapt", True), ("normalize", "weights"))
                     }
                     | {"resize": refuse(_NAMED_WEIGHTS, "key-unknown", "has no meaning without `weights`")}
+                },
+            },
+            {
+                "if": {"required": ["exact"], "properties": {"exact": {"const": True}}},
+                "then": {
+                    "properties": {
+                        key: refuse(
+                            {"const": True},
+                            "key-unknown",
+                            "rounds otherwise, which `exact` excludes: leave one of them out",
+                        )
+                        for key in ("compile", "channels_last")
+                    }
                 },
             },
         ]

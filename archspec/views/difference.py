@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
@@ -115,8 +115,8 @@ def _kind(node: GraphNode, graph: Graph) -> Any:
         return node.kind, node.axis, node.start, node.stop
     if isinstance(node, GraphLayer):
         return _content(node.layer, {})
-    heads = graph.groups[node.parent].node.heads if node.parent is not None else 1
-    return node.kind, node.output, heads
+    attention = graph.groups[node.parent].node.attention if node.parent is not None else None
+    return node.kind, node.output, attention
 
 
 def _content(node: Node, known: dict[int, Any]) -> Any:
@@ -137,7 +137,7 @@ def _content(node: Node, known: dict[int, Any]) -> Any:
                 own,
                 node.split,
                 node.axis,
-                node.heads,
+                node.attention,
                 *(_content(child, known) for _, child in node.children),
             )
         known[id(node)] = ("shared", content) if node.share else content
@@ -331,7 +331,7 @@ def _match(olds: Sequence[Any], news: Sequence[Any]) -> Iterable[tuple[slice, sl
 
 def _beside(merge: Group) -> dict[str, Any]:
     """What stands beside a merge."""
-    return {"split": list(merge.split) or None, "axis": merge.axis, "heads": merge.heads}
+    return {"split": list(merge.split) or None, "axis": merge.axis, **asdict(merge.attention)}
 
 
 def _changed_values(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[tuple[str, Any, Any]]:

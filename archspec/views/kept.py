@@ -115,8 +115,13 @@ def _kept_by_merge(node: GraphNode, graph: Graph, learns: set[int]) -> tuple[lis
 def _kept_by_attention(node: GraphNode, graph: Graph) -> tuple[list[int], Kept]:
     """As torch's kernel for CPUs; without it, for widths that differ or with a bias, the scores and what they join."""
     assert node.parent is not None
-    heads = graph.groups[node.parent].node.heads
+    attention = graph.groups[node.parent].node.attention
+    heads = attention.heads
     (queries, width), (keys, _), (_, out) = (graph.nodes[id].output for id in node.sources[:3])
+    if attention.dropout:  # written out: the scaled queries, and the weights before, after and as factors of it
+        made = 3 * heads * queries * keys + queries * width
+        copied = keys * (width + out)
+        return ([], Kept(values=made + copied)) if heads > 1 else ([*node.sources[1:3]], Kept(values=made))
     if width == out and len(node.sources) == 3:
         return [*node.sources, node.id], Kept(values=heads * queries)
     scores = heads * queries * keys + (queries + keys) * width

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from archspec.commands._explain_training import words as training_words
 from archspec.commands.explain import command
 from archspec.foundation.errors import SpecError, UsageError
 from archspec.language.glossary import words
@@ -168,6 +169,55 @@ def test_every_word_is_explained(word: str) -> None:
 )
 def test_what_is_said(word: str, says: str) -> None:
     assert explain(word) == says
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        (
+            "segmentation",
+            "segmentation (a task of a recipe): Each pixel is of one class, to which the network gives the greatest logit."
+            "\n\nlearns: the class of each pixel\n"
+            "measures: `mean_iou`, `dice`; the first chooses the best weights\n"
+            "losses: `cross_entropy`, `dice`, `focal`, `tversky`; the first is its own\n\n"
+            "example:\n  train: {task: segmentation}\n",
+        ),
+        (
+            "svhn",
+            "svhn (a data set): SVHN: digits cut from photographs of house numbers, in colour, of 32×32 pixels.\n\n"
+            "lies: `--data-folder`, or fetched by `--download`\n\nexample:\n  train: {data: svhn}\n",
+        ),
+        (
+            "val_accuracy",
+            "val_accuracy (a metric): The share of images whose class is right.\n\n"
+            "of: `classification`\nbetter: greater values\n\nexample:\n  train: {monitor: val_accuracy}\n",
+        ),
+        (
+            "focal",
+            "focal (a loss of a recipe): Cross-entropy times `(1 - p)^gamma`, which weighs what is already right less."
+            "\n\narguments:\n  gamma   a number ≥ 0\n"
+            "  weight  `balanced`, or `{class: weight}`, weights above 0\n\n"
+            "of: `classification`, `segmentation`\nsource: https://arxiv.org/abs/1708.02002\n\n"
+            "example:\n  train: {loss: focal}\n",
+        ),
+    ],
+)
+def test_what_is_said_of_trainings(word: str, says: str) -> None:
+    assert explain(word) == says
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("clasification", "classification"), ("acuracy", "accuracy"), ("digts", "digits")]
+)
+def test_words_of_trainings_are_met_by_the_nearest(word: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        explain(word)
+    assert str(caught.value) == f"there is no word `{word}` in the language\n  help: did you mean `{meant}`?"
+
+
+def test_every_metric_and_data_set_says_what_it_is() -> None:
+    for word in training_words():
+        assert explain(word).partition(": ")[2][0].isupper(), word
 
 
 def test_a_layer_that_is_an_argument_too_has_both_meanings() -> None:

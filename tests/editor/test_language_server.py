@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from editors import Editor, applied, session
+from editors import Editor, applied, length, session
 from fuzz import mutant_of_lines
 from lsprotocol import types
 
@@ -191,6 +192,51 @@ def test_a_file_is_formatted_as_fmt_does_and_completed(edit: Callable[..., None]
     edit(script)
 
 
+@pytest.mark.parametrize("units", [["utf-8", "utf-16", "utf-32"], ["utf-32", "utf-16"], ["utf-16"]])
+def test_columns_are_counted_as_the_editor_counts_them(units: list[str], tmp_path: Path) -> None:
+    """Neovim and Helix prefer UTF-8; 😀 is 4 units of it, 2 of UTF-16 and 1 of UTF-32."""
+    text = NET.replace("* width", "* widht")
+
+    async def script(editor: Editor) -> None:
+        wrong = (await editor.open(text))[0]
+        start, stop = editor.at("factor * widht"), editor.at("factor * widht", 14)
+        assert (wrong.range.start.line, stop.line) == (start.line, start.line)
+        assert wrong.range.start.character <= start.character
+        context = types.CodeActionContext([wrong])
+        asked = types.CodeActionParams(editor.document, wrong.range, context)
+        action = (await editor.client.text_document_code_action_async(asked) or [])[0]
+        mended = applied(text, action.edit.changes[editor.uri], units[0])  # type: ignore[index, union-attr]
+        assert mended == NET
+        assert await editor.change(mended) == []
+        everything = types.Range(types.Position(0, 0), types.Position(100, 0))
+        hints = await editor.client.text_document_inlay_hint_async(types.InlayHintParams(editor.document, everything))
+        ends = [one.position.character for one in hints or () if one.position.line == 17]
+        assert ends == [length(NET.splitlines()[17], units[0])]
+        asked_name = types.RenameParams(editor.document, editor.at("* width", 3), "base")
+        renamed = await editor.client.text_document_rename_async(asked_name)
+        edits = renamed.changes[editor.uri]  # type: ignore[index, union-attr]
+        assert applied(NET, edits, units[0]) == NET.replace("width", "base")
+
+    asyncio.run(session(tmp_path / "net.yaml", script, units))
+
+
+def test_other_yaml_is_left_alone(edit: Callable[..., None]) -> None:
+    """Editors send all YAML files; one that is no spec is not judged, until it becomes one."""
+    other = "services:\n  network: {image: redis}\n"
+
+    async def script(editor: Editor) -> None:
+        assert await editor.open(other) == []
+        place = types.Position(1, 4)
+        hover = types.HoverParams(editor.document, place)
+        assert await editor.client.text_document_hover_async(hover) is None
+        asked = types.CompletionParams(editor.document, place)
+        assert await editor.client.text_document_completion_async(asked) == []
+        assert len(await editor.change("archspec: 1\n" + other)) > 0
+        assert len(await editor.change(other)) > 0
+
+    edit(script)
+
+
 def test_each_of_many_edits_gets_the_answer_of_check(edit: Callable[..., None], tmp_path: Path) -> None:
     """Lines dropped, doubled, cut and swapped, words mistyped, and all mended again."""
     random = Random(7)
@@ -214,3 +260,16 @@ def test_each_of_many_edits_gets_the_answer_of_check(edit: Callable[..., None], 
                     assert one.range.start.line == other.mark.line - 1
 
     edit(script)
+
+
+def test_nothing_is_kept_of_what_is_done() -> None:
+    """pygls 2.1 keeps the futures of notifications; a session of days would keep millions."""
+    from archspec.editor.server import Server
+
+    server = Server()
+    futures: dict[object, Future[None]] = {"done": Future(), "open": Future()}
+    futures["done"].set_result(None)
+    assert isinstance(server.protocol._request_futures, dict)  # what is undocumented is still there
+    server.protocol._request_futures = futures
+    server.drop_finished()
+    assert list(futures) == ["open"]

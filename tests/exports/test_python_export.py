@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from archspec.exports.python import class_name, write
 from archspec.foundation.errors import UsageError
+from archspec.foundation.source import plain, read
 from archspec.layers.calls import DEFAULTS
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
@@ -182,17 +183,19 @@ def named(output: Any) -> dict[str, Tensor]:
     return {"": main, **others}
 
 
-def computed(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+def computed(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
     """Outputs, gradients and statistics, in evaluation and in training."""
     found: dict[str, Tensor] = {}
+    inputs = tuple(one.clone().requires_grad_() for one in inputs)
     for mode in (False, True):
         module.train(mode)
         torch.manual_seed(5)
-        results = named(module(images))
+        results = named(module(*inputs))
         found |= {f"{mode} {name}": one.detach().clone() for name, one in results.items()}
         module.zero_grad()
         torch.stack([one.square().mean() for one in results.values()]).sum().backward()
         found |= {f"{mode} gradient {n}": one.grad for n, one in module.named_parameters() if one.grad is not None}
+        found |= {f"{mode} gradient of input {i}": one.grad for i, one in enumerate(inputs) if one.grad is not None}
         found |= {f"{mode} after {name}": one.clone() for name, one in module.state_dict().items()}
     return found
 
@@ -204,9 +207,9 @@ def assert_computes_the_same(spec: Spec) -> None:
         for one in ours.parameters():
             one.add_(0.05 * torch.randn_like(one))
     theirs.load_state_dict({name: one.clone() for name, one in ours.state_dict().items()})
-    images = torch.randn(3, *spec.plan.input)
-    wanted, found = computed(ours, images), computed(theirs, images)
-    assert list(found) == list(wanted)
+    inputs = [torch.randn(3, *shape) for shape in spec.plan.inputs.values()]
+    wanted, found = computed(ours, *inputs), computed(theirs, *inputs)
+    assert found.keys() == wanted.keys()
     assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
 
 
@@ -227,6 +230,23 @@ WIRED: dict[str, list[Any]] = {
         "tokens",
         {"attend": {"query": {"linear": 8}, "key": {"linear": 8}, "value": {"linear": 8}}, "heads": 2},
     ],
+    **{
+        f"attend {beside}": [
+            "tokens",
+            {
+                "attend": {
+                    "query": {"linear": 8},
+                    "key": {"linear": 8},
+                    "value": {"linear": 6},
+                    **({"bias": {"relative_position_bias": 2}} if "bias" in beside else {}),
+                },
+                "heads": 2,
+                "causal": "causal" in beside,
+                "dropout": 0.3 if "dropout" in beside else 0.0,
+            },
+        ]
+        for beside in ("causal", "causal bias", "dropout", "dropout causal bias")
+    },
     "splits": [
         {"concat": {"left": CONV, "right": []}, "split": "equal"},
         {"concat": [CONV, []], "split": [2, 6], "axis": 1},
@@ -264,6 +284,39 @@ def test_networks_of_every_wiring_compute_the_same(kind: str) -> None:
     defaults = {"act": "relu", "norm": "batch_norm"}
     data = {"archspec": 1, "name": kind, "input": [8, 8, 8], "defaults": defaults, "network": WIRED[kind]}
     assert_computes_the_same(from_dict(data))
+
+
+FIRST = {
+    1: {"linear": 6},
+    2: {"linear": 8},
+    3: {"conv": {"out": 8, "kernel": 1}},
+    4: {"conv_3d": {"out": 4, "kernel": 1}},
+}
+
+
+def of_example(name: str, example: str) -> Spec:
+    """A network of a layer behind one with weights; the layer takes positive values."""
+    shape = primitives()[name].example_input
+    first = {"conv_1d": {"out": 8, "kernel": 1}} if name.endswith("_1d") else FIRST[len(shape)]
+    node = plain(read(example.encode(), "example"))
+    return from_dict({"archspec": 1, "name": name, "input": list(shape), "network": [first, "sigmoid", node]})
+
+
+@pytest.mark.parametrize("name", primitives())
+def test_every_layer_computes_the_same(name: str) -> None:
+    for example in primitives()[name].examples:
+        assert_computes_the_same(of_example(name, example))
+
+
+def test_every_layer_is_formatted_and_without_what_a_linter_finds(tmp_path: Path) -> None:
+    for name, one in primitives().items():
+        for i, example in enumerate(one.examples):
+            (tmp_path / f"{name}_{i}.py").write_text(write(of_example(name, example).plan), encoding="utf-8")
+    for check in (["format", "--check"], ["check"]):
+        found = subprocess.run(
+            [sys.executable, "-m", "ruff", *check, "--isolated", tmp_path], capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 0, found.stdout
 
 
 # --- initial values ------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from archspec.foundation.errors import Fault
-from archspec.foundation.formulas import FUNCTIONS, MAX_ITEMS, divisible, parse
+from archspec.foundation.formulas import FUNCTIONS, MAX_ITEMS, BudgetExceeded, budget, divisible, parse
 
 SCOPE = {"width": 64, "depths": [3, 4, 6, 3], "block": "bottleneck", "c_in": 256, "first": True}
 
@@ -56,6 +56,12 @@ SCOPE = {"width": 64, "depths": [3, 4, 6, 3], "block": "bottleneck", "c_in": 256
         ("ceil(2.1)", 3),
         ("floor(-2.1)", -3),
         ("divisible(33, 8)", 32),
+        ("[2 * x for x in depths]", [6, 8, 12, 6]),
+        ("[x for x in depths if x > 3 and width > x]", [4, 6]),
+        ("sum([x * x for x in range(3)])", 5),
+        ("[pair(x)[0] for x in [[1, 2], [3, 4]]]", [1, 3]),
+        ("[i for i in [j + 1 for j in depths]]", [4, 5, 7, 4]),
+        ("[x for x in []]", []),
     ],
 )
 def test_value(formula: str, value: Any) -> None:
@@ -82,7 +88,13 @@ def test_divisible_is_torchvisions_make_divisible(value: float, divisor: int) ->
         "open('/etc/passwd')",
         "eval('1')",
         "(lambda: 1)()",
-        "[x for x in depths]",
+        "[x for x in depths for y in depths]",
+        "[[y for y in depths] for x in depths]",
+        "[x for x, y in depths]",
+        "[x for x in depths if x if x]",
+        "[min for min in depths]",
+        "sum(x for x in depths)",
+        "{x for x in depths}",
         "{1: 2}",
         "{1, 2}",
         "(1, 2)",
@@ -225,3 +237,70 @@ def test_a_pair_is_a_list_of_two(text: str, value: object) -> None:
 def test_what_is_no_pair_is_refused(text: str) -> None:
     with pytest.raises(Fault, match="`pair` cannot be computed of"):
         parse(text).evaluate({})
+
+
+def test_a_list_made_of_another_uses_what_is_around_it_alone() -> None:
+    formula = parse("[width * x for x in depths if x != first_depth]")
+    assert formula.names == {"width", "depths", "first_depth"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "help"),
+    [
+        (
+            "[width for width in depths]",
+            "`=[width for width in depths]`: `width` is a variable already",
+            "give the items another name: nothing is hidden",
+        ),
+        (
+            "[x for x in width]",
+            "`=[x for x in width]`: a list is needed behind `in`, not the number 64",
+            None,
+        ),
+        (
+            "[x for x in block]",
+            "`=[x for x in block]`: a list is needed behind `in`, not the text 'bottleneck'",
+            None,
+        ),
+        ("[y for x in depths]", "`=[y for x in depths]`: there is no variable `y` here", None),
+        (
+            "[depths for x in range(999)]",
+            f"`=[depths for x in range(999)]`: the result has more than {MAX_ITEMS} items",
+            None,
+        ),
+    ],
+)
+def test_what_cannot_be_made_item_by_item_says_why(text: str, message: str, help: str | None) -> None:
+    with pytest.raises(Fault) as caught:
+        parse(text).evaluate(SCOPE)
+    assert (caught.value.message, caught.value.help) == (message, help)
+
+
+def test_work_of_items_counts() -> None:
+    """A thousand items, each of which takes a thousand operations and more, are too many for a file; a hundred are not."""
+    formula = parse(f"[sum([{','.join(['x'] * 300)}]) for x in items]")
+    with budget():
+        assert formula.evaluate({"items": [2] * 100}) == [600] * 100
+    with budget(), pytest.raises(BudgetExceeded):
+        formula.evaluate({"items": [2] * 1000})
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "help"),
+    [
+        (
+            "sum(x for x in depths)",
+            "`=sum(x for x in depths)` holds a comprehension without brackets, which formulas do not have",
+            "put it in brackets: `sum([2 * x for x in widths])`",
+        ),
+        (
+            "[x for x in depths for y in depths]",
+            "`=[x for x in depths for y in depths]` holds a comprehension of another form, which formulas do not have",
+            "the form is `[2 * x for x in widths if x > 8]`: one `for`, one name, at most one `if`",
+        ),
+    ],
+)
+def test_other_comprehensions_are_refused(text: str, message: str, help: str) -> None:
+    with pytest.raises(Fault) as caught:
+        parse(text)
+    assert (caught.value.message, caught.value.help) == (message, help)

@@ -20,7 +20,7 @@ import torch
 from conftest import ROOT
 
 from archspec.foundation import source
-from archspec.foundation.errors import Fault, SpecError, UsageError
+from archspec.foundation.errors import Fault, SpecError, UsageError, escape
 from archspec.spec import Checked, SpecFile, from_dict, load
 
 HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
@@ -433,11 +433,11 @@ def test_a_setting_leads_through_mappings_alone(assignment: str, where: str | No
 
 
 def test_a_setting_may_take_another_choice_and_fill_what_is_empty() -> None:
-    text = "defaults: {act: relu}\ntrain: {optimizer: adamw, schedule: null}\nnetwork: {a: act, b: relu}\n"
+    text = "defaults: {act: relu}\ntrain: {optimizer: adamw, schedule: null}\nnetwork: {a: act, b: relu, c: {conv: {out: 1, kernel: 1}}}\n"
     file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
     settings = ["defaults.act.elu=1", "train.optimizer.lr=0.5", "network.b=tanh", "init.conv.weight=0"]
     spec = file.with_settings(set=settings).spec(None)
-    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh"]
+    assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "conv"]
     assert spec.resolved["train"]["optimizer"] == {"name": "adamw", "lr": 0.5}
 
 
@@ -452,7 +452,7 @@ def test_a_setting_changes_nothing_but_what_its_path_leads_to() -> None:
     file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
     spec = file.with_settings(set=["network.c.d=[gelu]", "blocks.b.body.first=elu"]).spec(None)
     assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "gelu", "relu"]
-    whole = file.with_settings(set=["network={c: tanh}", "blocks.b={body: []}"]).spec(None)
+    whole = file.with_settings(set=["network={c: tanh, d: b}", "blocks.b={body: []}"]).spec(None)
     assert [placed.layer.primitive for placed in whole.plan.layers] == ["tanh"]
 
 
@@ -551,3 +551,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_utime, int(peak) // 1024, chec
     assert message.strip() == (says or "")
     assert float(seconds) < 6  # some three times what it takes; minutes, if nothing bounded it
     assert int(megabytes) < 400
+
+
+def test_what_turns_the_direction_of_a_line_is_shown_as_it_is_written() -> None:
+    assert escape("abc\u202edef\u2066\u2069") == "abc\\u202edef\\u2066\\u2069"
+    assert escape("שלום عربي 名前") == "שלום عربي 名前"

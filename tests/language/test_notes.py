@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import archspec
+from archspec.foundation import source
+from archspec.spec import SpecFile
 
 NET = """archspec: 1
 input: [3, 8, 8]
@@ -113,3 +115,93 @@ def test_a_setting_that_changes_nothing_is_refused(run: Callable, tmp_path: Path
     )
     done = run("check", "net.yaml", "--set", "only=5")  # one of the variants uses it
     assert (done.returncode, done.stdout.count("\n")) == (0, 2)
+
+
+IDLE = """archspec: 1
+input: [3, 8, 8]
+vars: {width: 8}
+defaults: {act: relu, conv: {bias: false}, linear: {bias: false}}
+blocks:
+  used:
+    args: {width: 8, stride: 1}
+    let: {half: =width * 2}
+    body: [conv: {out: =width, kernel: 1, bias: true}]
+  unused: {body: [relu]}
+network:
+  - let: {channels: =c_in}
+  - for: {width: [8, 16], kernel: [1, 3]}
+    let: {double: =2 * width}
+    body: [used: =width]
+  - for: {as: [width, kernel], rows: [[8, 1], [16, 3]]}
+    body: [used: =width]
+  - for: {count: =range(2)}
+    body: [tanh]
+  - relu:
+    init: {conv: {weight: zeros}}
+init: {linear: {weight: zeros}, conv: {bias: zeros}}
+variants: {other: {defaults: {act: tanh}}}
+"""
+
+
+def test_what_stands_in_a_file_to_no_effect_is_said() -> None:
+    file = SpecFile("net.yaml", "net", source.read(IDLE.encode(), "net.yaml"))
+    checked = file.check()
+    assert checked.diagnostics == ()
+    assert sorted(str(note.render()) for note in checked.notes) == sorted(
+        f"net.yaml:{place}: note: nothing depends on {what}"
+        for place, what in {
+            "3:8": "the variable `width`",
+            "4:36": "`defaults.conv.bias`",
+            "4:59": "`defaults.linear.bias`",
+            "7:22": "the argument `stride` of the block `used`",
+            "8:11": "the value `half` of the block `used`",
+            "10:3": "the block `unused`",
+            "12:11": "the value `channels`, which `let` gives",
+            "13:27": "the column `kernel` of `for`",
+            "14:11": "the value `double`, which `let` gives",
+            "16:23": "the column `kernel` of `for`",
+            "21:27": "the `init` of `conv.weight` at this node",
+            "22:25": "`init.linear.weight`",
+            "23:36": "`defaults.act`",
+        }.items()
+    )
+    assert not [note for note in file.check([None]).notes if "defaults" in note.message]  # a variant may need them
+
+
+def test_a_setting_to_no_effect_is_refused() -> None:
+    file = SpecFile("net.yaml", "net", source.read(IDLE.encode(), "net.yaml"))
+    for setting, what in {
+        "defaults.act=tanh": "`defaults.act`",
+        "defaults.linear.bias=true": "`defaults.linear.bias`",
+        "init.linear.weight=ones": "`init.linear.weight`",
+        "blocks.unused.body=[tanh]": "the block `unused`",
+    }.items():
+        (error,) = file.with_settings(set=[setting]).check([None]).diagnostics
+        assert error.message == f"{what} is set, but nothing depends on it", setting
+    for setting in ("blocks.used.body=[tanh]", "init.conv.bias=ones"):
+        assert file.with_settings(set=[setting]).check([None]).diagnostics == ()
+
+
+def test_what_may_be_meant_otherwise_is_said() -> None:
+    text = """archspec: 1
+input: [32, 32, 3]
+network:
+  - conv: {out: 8, kernel: 1}
+  - concat:
+      - []
+      - for: {kernel: [1, 3]}
+        body: [conv: {out: 8, kernel: =kernel, padding: same}]
+      - [{for: {kernel: [1, 3]}, body: [conv: {out: 8, kernel: =kernel, padding: same}]}]
+  - for: {level: [c1, c2]}
+    body: [save: level, relu, add: [[], load: =level]]
+"""
+    tree = source.read(text.replace("load: =level", "load: level").encode(), "net.yaml")
+    checked = SpecFile("net.yaml", "net", tree).check()
+    assert checked.diagnostics == ()
+    loop = "this loop is one branch, in which its passes follow one another, as in `- [{for: …, body: …}]`; "
+    assert {note.render() for note in checked.notes} == {
+        "net.yaml:2:8: note: the input has 32 channels: channels come first, as in [3, 32, 32]",
+        f"net.yaml:7:9: note: {loop}`- concat: {{for: …, body: …}}` makes a branch of each pass",
+        "net.yaml:11:18: note: `level` is the name itself here; the column's value is `=level`",
+        "net.yaml:11:47: note: `level` is the name itself here; the column's value is `=level`",
+    }

@@ -45,9 +45,11 @@ def assert_counted(spec: Spec) -> nn.Module:
             held[storage._cdata] = storage
         return tensor
 
+    torch.manual_seed(0)
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         result = module(images)
     assert kept_bytes(spec.plan, 2) == sum(one.nbytes() for one in held.values())
+    torch.manual_seed(0)
     assert torch.equal(result, interpreted(json.loads(json.dumps(spec.plan.to_dict())), module, images)[""])
     with FlopCounterMode(display=False) as counter:
         spec.build("meta").eval()(torch.empty(1, *spec.plan.input, device="meta"))
@@ -55,15 +57,21 @@ def assert_counted(spec: Spec) -> nn.Module:
     return module
 
 
-@pytest.mark.parametrize("heads", [1, 4])
-def test_split_projections_that_attend_are_torchs_self_attention(heads: int) -> None:
-    attend = {"attend": {"query": [], "key": [], "value": []}, "split": "equal", "axis": 1, "heads": heads}
+@pytest.mark.parametrize(("heads", "causal"), [(1, False), (4, False), (4, True)])
+def test_split_projections_that_attend_are_torchs_self_attention(heads: int, causal: bool) -> None:
+    attend: dict[str, Any] = {"attend": {"query": [], "key": [], "value": []}, "split": "equal", "axis": 1}
+    attend |= {"heads": heads, "causal": causal}
     ours = assert_counted(load({"linear": 48}, attend, {"linear": 16}))
     theirs = nn.MultiheadAttention(16, heads, batch_first=True)
     names = ["in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias"]
     theirs.load_state_dict(dict(zip(names, ours.state_dict().values(), strict=True)))
     x = torch.randn(2, 9, 16)
-    torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0])
+    mask = torch.ones(9, 9).triu(1) == 1 if causal else None
+    expected = theirs(x, x, x, need_weights=False, attn_mask=mask)[0]
+    torch.testing.assert_close(ours(x), expected)
+    layer = assert_counted(load({"attention": {"heads": heads, "causal": causal}}))
+    layer.load_state_dict({f"0.heads.{name}": one for name, one in theirs.state_dict().items()})
+    torch.testing.assert_close(layer(x), expected)
 
 
 @pytest.mark.parametrize(("heads", "values"), [(1, 6), (2, 6), (2, 10), (1, 10)])
@@ -108,6 +116,44 @@ def test_a_bias_of_relative_positions_makes_it_swins_attention() -> None:
     assert_counted(load({"linear": 36}, attend, shape=(16, 12)))
 
 
+@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize("beside", ["causal", "dropout", "causal dropout", "causal bias", "causal dropout bias"])
+def test_masks_and_dropout_of_the_weights(beside: str, heads: int) -> None:
+    """The formula with the later tokens left out, and with weights that a dropout of the same seed takes away."""
+    branches = {name: [{"linear": 12 if name == "value" else 16}] for name in ("query", "key", "value")}
+    branches |= {"bias": [{"relative_position_bias": heads}]} if "bias" in beside else {}
+    rate = 0.4 if "dropout" in beside else 0.0
+    node = {"attend": branches, "heads": heads, "causal": "causal" in beside, "dropout": rate}
+    module = assert_counted(load({"linear": 16}, "relu", node))
+    assert not [name for name in module.state_dict() if "dropout" in name]
+    x = torch.randn(2, 9, 16)
+    before = module.get_submodule("1")(module.get_submodule("0")(x))
+    parts = {name: module.get_submodule(f"2.{name}")(before) for name in branches}
+    query, key, value = (parts[name].unflatten(-1, (heads, -1)).transpose(1, 2) for name in ("query", "key", "value"))
+    scores = query @ key.transpose(2, 3) / query.shape[-1] ** 0.5 + parts.get("bias", torch.tensor(0.0))
+    if "causal" in beside:
+        scores = scores.masked_fill(torch.ones(9, 9).tril() == 0, -torch.inf)
+    for training in (True, False):
+        torch.manual_seed(3)
+        result = module.train(training)(x)
+        torch.manual_seed(3)
+        weights = nn.functional.dropout(scores.softmax(-1), rate, training)
+        torch.testing.assert_close(result, (weights @ value).transpose(1, 2).flatten(2))
+
+
+def test_what_stands_beside_attend_is_checked() -> None:
+    attend, add = {"attend": {"query": [], "key": [], "value": []}}, {"add": ["relu", "tanh"]}
+    for node, message in (
+        (attend | {"dropout": 1}, "`dropout` must be a number ≥ 0 and < 1, not the number 1"),
+        (attend | {"causal": 1}, "`causal` must be true or false, not the number 1"),
+        (add | {"causal": True}, "`causal` has no meaning beside `add`"),
+        (add | {"dropout": 0.2}, "one node has one layer, but here stand `add`, `dropout`"),
+    ):
+        with pytest.raises(SpecError) as caught:
+            load(node)
+        assert [one.message for one in caught.value.diagnostics] == [message]
+
+
 def test_rotary_positions_turn_pairs_as_complex_numbers() -> None:
     """Each pair of features is a complex number, times exp(i·position·θ): by the paper, and by row and column."""
     x = torch.randn(2, 6, 16, dtype=torch.float64)
@@ -143,8 +189,12 @@ def test_scores_of_rotated_tokens_depend_on_their_distance_alone() -> None:
         ([{"attend": {"query": [], "key": [{"linear": 8}], "value": []}}], ["9×16", "9×8", "9×16"]),
         ([{"attend": {"query": [], "key": [], "value": [{"slice": {"stop": 4}}]}}], ["9×16", "9×16", "4×16"]),
         ([{"attend": {"query": [], "key": [], "value": []}, "heads": 3}], ["9×16", "9×16", "9×16"]),
+        (
+            [{"attend": {"query": [{"slice": {"stop": 4}}], "key": [], "value": []}, "causal": True}],
+            ["4×16", "9×16", "9×16"],
+        ),
     ],
-    ids=["widths", "numbers", "heads"],
+    ids=["widths", "numbers", "heads", "causal"],
 )
 def test_what_cannot_attend_is_refused(network: list[Any], shapes: list[str]) -> None:
     with pytest.raises(SpecError) as caught:
@@ -153,6 +203,6 @@ def test_what_cannot_attend_is_refused(network: list[Any], shapes: list[str]) ->
     assert (diagnostic.code, diagnostic.message) == (
         "shape-mismatch",
         "`attend` needs three branches, of queries `T×k`, keys `S×k` and values `S×v`, and may take a bias "
-        "`heads×T×S`; `heads` divides k and v, but its branches give",
+        "`heads×T×S`; `heads` divides k and v, and with `causal` T is S, but its branches give",
     )
     assert [note.split()[1] for note in diagnostic.notes] == shapes

@@ -45,8 +45,27 @@ def test_windows_may_be_rows_and_columns(name: str, argument: str) -> None:
 def test_every_block_with_convolutions_of_3_by_3_has_a_kernel() -> None:
     """But those whose windows are what their papers are about."""
     named = {name for name, _ in BLOCKS}
-    fixed = {*(f"inception_{kind}" for kind in "abcde"), *(f"inception_resnet_{kind}" for kind in "abc"), "maxvit"}
+    fixed = {*(f"inception_{kind}" for kind in "abcde"), *(f"inception_resnet_{kind}" for kind in "abc")}
     for name in set(library_names()) - named - fixed - {*ONE_DIMENSIONAL, *PADS}:
         plan = from_dict(example_spec(library_block(name))).plan
         kernels = [one.layer.arguments["kernel"] for one in plan.layers if one.layer.primitive == "conv"]
         assert all(kernel == 1 for kernel in kernels), name
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "windows"),
+    [
+        ("inception_c", 7, 6),
+        ("inception_d", 7, 2),
+        ("inception_e", 3, 4),
+        ("inception_resnet_b", 7, 2),
+        ("inception_resnet_c", 3, 2),
+    ],
+)
+def test_windows_that_are_taken_apart_may_have_another_length(name: str, usual: int, windows: int) -> None:
+    """As Inception v3's paper has n×n windows: only their 1×n and n×1 convolutions differ."""
+    (output, kernels, _), (other, longer, _) = (convolutions(name, "length", length) for length in (usual, 9))
+    assert output == other
+    apart = {(1, usual): (1, 9), (usual, 1): (9, 1)}
+    assert longer == [apart.get(kernel, kernel) for kernel in kernels]
+    assert sum(kernel in apart for kernel in kernels) == windows

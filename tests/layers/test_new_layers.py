@@ -133,6 +133,41 @@ def test_the_stem_of_r2plus1d() -> None:
     assert_same(ours, theirs, (3, 4, 12, 12))
 
 
+SMALLER: list[tuple[str, dict[str, Any], nn.Module, tuple[int, ...]]] = [
+    (
+        "conv_transpose_1d",
+        {"out": 6, "kernel": 4, "stride": 2, "padding": 1, "groups": 2},
+        nn.ConvTranspose1d(4, 6, 4, 2, 1, groups=2),
+        (4, 9),
+    ),
+    (
+        "conv_transpose_3d",
+        {"out": 4, "kernel": [1, 3, 3], "stride": [1, 2, 2], "output_padding": [0, 1, 0], "bias": False},
+        nn.ConvTranspose3d(2, 4, (1, 3, 3), (1, 2, 2), output_padding=(0, 1, 0), bias=False),
+        (2, 3, 4, 5),
+    ),
+    ("upsample_1d", {"scale": 3, "mode": "linear"}, nn.Upsample(scale_factor=3, mode="linear"), (3, 7)),
+    ("upsample_3d", {"scale": [1, 2, 3]}, nn.Upsample(scale_factor=(1.0, 2.0, 3.0)), (2, 3, 4, 5)),
+    (
+        "upsample_3d",
+        {"size": [4, 7, 3], "mode": "trilinear", "align_corners": True},
+        nn.Upsample((4, 7, 3), mode="trilinear", align_corners=True),
+        (2, 3, 4, 5),
+    ),
+    ("pad_1d", {"size": [2, 0]}, nn.ConstantPad1d((2, 0), 0.0), (3, 5)),
+    ("pad_1d", {"size": 3, "mode": "reflect"}, nn.ReflectionPad1d(3), (3, 5)),
+    ("pad_3d", {"size": [1, 0, 2], "mode": "replicate"}, nn.ReplicationPad3d((2, 2, 0, 0, 1, 1)), (2, 3, 4, 5)),
+    ("pad_3d", {"size": [1, 0, 2, 0, 0, 3], "value": 0.5}, nn.ConstantPad3d((1, 0, 2, 0, 0, 3), 0.5), (2, 3, 4, 5)),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "theirs", "shape"), SMALLER, ids=[one[0] for one in SMALLER])
+def test_sequences_and_volumes_are_enlarged_and_padded_as_by_torch(
+    name: str, arguments: dict[str, Any], theirs: nn.Module, shape: tuple[int, ...]
+) -> None:
+    assert_same(built([{name: arguments}], shape), theirs, shape)
+
+
 def test_blur_pool_is_a_convolution_with_binomial_weights() -> None:
     class Blur(nn.Module):
         def forward(self, input: Tensor) -> Tensor:

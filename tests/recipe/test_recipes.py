@@ -32,6 +32,7 @@ from archspec.recipe import (
 )
 from archspec.spec import from_dict
 from trainer.runs.folders import fingerprint_of
+from trainer.steps.layout import choose_layout
 
 PLAIN = {
     "data": "digits",
@@ -52,9 +53,9 @@ PLAIN = {
     "early_stopping": None,
     "precision": "32-true",
     "compile": False,
-    "channels_last": False,
+    "channels_last": "auto",
 }
-"""What recipe.yaml has held of a recipe that says nothing, in this order."""
+"""What is written of a recipe that says nothing, in this order; recipe.yaml holds `channels_last` as true or false."""
 
 LATER = {
     "task": None,
@@ -67,6 +68,7 @@ LATER = {
     "lr_scale": None,
     "resize": {"name": "stretch"},
     "outputs": None,
+    "exact": False,
 }
 """Keys that came later: recipe.yaml holds them where they differ from this, so that older runs are still found."""
 
@@ -153,8 +155,10 @@ def test_print_config_shows_every_key() -> None:
 )
 def test_a_run_is_found_by_the_key_that_it_had_when_recipes_were_mappings(train: dict[str, Any], key: str) -> None:
     spec = {"archspec": 1, "name": "Linear", "input": [1, 8, 8], "network": ["flatten", {"linear": 10}]}
-    loaded = from_dict(spec | {"train": train})
-    assert fingerprint_of(loaded.resolved | {"train": loaded.recipe.to_dict()}, "images") == key
+    for more in ({}, {"exact": True}, {"channels_last": False}):
+        loaded = from_dict(spec | {"train": train | more})
+        recipe = choose_layout(loaded.recipe, loaded.plan)
+        assert fingerprint_of(loaded.resolved | {"train": recipe.to_dict()}, "images") == key
 
 
 def test_what_is_written_is_read() -> None:
@@ -272,7 +276,11 @@ WHOLE = {
     "data": st.text(max_size=5)
     | st.fixed_dictionaries(
         {"name": st.text(max_size=5), "target": COLUMN | st.lists(COLUMN, min_size=2, max_size=3)},
-        optional={"ignore": COLUMNS, "one_hot": COLUMNS},
+        optional={
+            "ignore": COLUMNS,
+            "one_hot": COLUMNS,
+            "inputs": st.dictionaries(st.text(min_size=1, max_size=5), COLUMNS, min_size=1, max_size=2),
+        },
     ),
     "loss": choices("loss"),
     "optimizer": choices("optimizer"),

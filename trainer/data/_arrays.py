@@ -102,7 +102,12 @@ def find_form(path: Path, task: str | None) -> Form:
         raise UsageError(f"the targets of {path} are an array of {show(targets.shape)}", help=LAYOUT)
     if targets.dtype.kind in "OSUiub" and targets.ndim == 1 and task != "regression":
         values = tuple(map(str, np.unique(targets).tolist()))
-        if not 1 < len(values) < max(3, len(targets)):
+        if len(values) == 1:
+            raise UsageError(
+                f"the targets of {path} are `{values[0]}` for every sample: there is nothing to learn",
+                help="give it samples of two classes at least",
+            )
+        if not values or len(values) >= max(3, len(targets)):
             raise UsageError(
                 f"the targets of {path} have {len(values):,} values in {len(targets):,} samples: these are no classes",
                 help="save them as floats, or --task regression, where they are numbers",

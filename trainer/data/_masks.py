@@ -19,6 +19,8 @@ from trainer.input.datasets import DataSet
 from trainer.input.masks import IGNORED, SUFFIXES, Legend, MaskFiles, read_mask
 
 CLASSES = "classes.txt"
+MOST_SHOWN = 5
+"""How many values a message shows."""
 VOC = ("JPEGImages", "SegmentationClass", "ImageSets")
 VOC_CLASSES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -43,7 +45,7 @@ def load(root: Path) -> DataSet:
     parts = add_test_part(root, found, "masks")
     used = [root / path for pairs in parts.values() for pair in pairs for path in pair]
     fingerprint = files_fingerprint([*used, *([root / CLASSES] if (root / CLASSES).is_file() else [])])
-    names, legend = _legend(root, [root / mask for pairs in parts.values() for _, mask in pairs], fingerprint)
+    names, legend, notes = _legend(root, [root / mask for pairs in parts.values() for _, mask in pairs], fingerprint)
     made = {part: _files(root, pairs, legend) for part, pairs in parts.items()}
     return DataSet(
         str(root),
@@ -52,6 +54,7 @@ def load(root: Path) -> DataSet:
         made["test"],
         made.get("val"),
         files_fingerprint=fingerprint,
+        notes=notes,
         targets="masks",
     )
 
@@ -100,12 +103,12 @@ def _voc(root: Path) -> dict[str, Pairs]:
 # --- classes ----------------------------------------------------------------------------------------------------------
 
 
-def _legend(root: Path, masks: Sequence[Path], fingerprint: str) -> tuple[tuple[str, ...], Legend]:
-    """The names of the classes, and what values or colours mean: of `classes.txt`, or of the masks themselves."""
+def _legend(root: Path, masks: Sequence[Path], fingerprint: str) -> tuple[tuple[str, ...], Legend, tuple[str, ...]]:
+    """The names of the classes, what values or colours mean, of `classes.txt` or of the masks themselves, and notes."""
     if (root / CLASSES).is_file():
-        return _listed(root / CLASSES)
+        return *_listed(root / CLASSES), ()
     if _is_voc(root):
-        return VOC_CLASSES, Legend(len(VOC_CLASSES))
+        return VOC_CLASSES, Legend(len(VOC_CLASSES)), ()
     values = _values(root, masks, fingerprint)
     if values == {0, IGNORED}:
         raise UsageError(
@@ -116,7 +119,18 @@ def _legend(root: Path, masks: Sequence[Path], fingerprint: str) -> tuple[tuple[
     if len(known | {0}) < 2:
         raise UsageError(f"the masks of {root} hold one class, and two at least are needed", help="correct the masks")
     classes = max(known) + 1
-    return tuple(map(str, range(classes))), Legend(classes)
+    absent = sorted(set(range(classes)) - known)
+    if len(absent) > len(known):
+        first = sorted(known)[:MOST_SHOWN]
+        lines = " and ".join(f"`NAME {value}`" for value in first[:2])
+        raise UsageError(
+            f"the masks of {root} hold the values {', '.join(map(str, first))}{', …' * (len(known) > MOST_SHOWN)}, and "
+            f"none of {len(absent)} values below {classes - 1}: which are classes?",
+            help=f"say so in {root / CLASSES}, a line for each class: {lines}, and so on",
+        )
+    which = ", ".join(map(str, absent))
+    notes = (f"no mask holds the value{'s' * (len(absent) > 1)} {which}, which counts as a class",) if absent else ()
+    return tuple(map(str, range(classes))), Legend(classes), notes
 
 
 @dataclass(frozen=True)

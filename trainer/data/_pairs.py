@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from archspec.foundation.errors import UsageError
-from trainer.data._listing import held_out
+from archspec.foundation.errors import UsageError, join_words
+from trainer.data._listing import PARTS, held_out, subfolders
 from trainer.input import files
-
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 Pairs = list[tuple[str, str]]
 """Images and what belongs to them, by paths from the data set's folder."""
@@ -25,12 +23,15 @@ def help_for(others: str) -> str:
 def layout(root: Path, others: str) -> dict[str, tuple[str, str]]:
     """The folders of images and of `others` of each part, from the data set's folder; nothing where there are none."""
     kinds = ("images", others)
-    inner = {name: PARTS[name] for name in PARTS if all((root / name / kind).is_dir() for kind in kinds)}
+    inner = _parts(root, [name for name in _folders(root) if all((root / name / kind).is_dir() for kind in kinds)])
     if inner:
+        _refuse_others(root, inner, others)
         return {part: (f"{name}/images", f"{name}/{others}") for name, part in inner.items()}
     if not all((root / kind).is_dir() for kind in kinds):
         return {}
-    outer = {name: PARTS[name] for name in PARTS if (root / "images" / name).is_dir()}
+    outer = _parts(root / "images", _folders(root / "images"))
+    if outer:
+        _refuse_others(root / "images", outer, others)
     for name in outer:
         if not (root / others / name).is_dir():
             raise UsageError(
@@ -39,6 +40,32 @@ def layout(root: Path, others: str) -> dict[str, tuple[str, str]]:
     return {part: (f"images/{name}", f"{others}/{name}") for name, part in outer.items()} or {
         "train": ("images", others)
     }
+
+
+def _folders(root: Path) -> list[str]:
+    return subfolders(root, Path()) if root.is_dir() else []
+
+
+def _parts(root: Path, names: list[str]) -> dict[str, str]:
+    """Those of the folders that are parts, each with the part that it stands for. Raises `UsageError`."""
+    found: dict[str, str] = {}
+    for name in names:
+        if (part := PARTS.get(name.lower())) is None:
+            continue
+        if part in found.values():
+            raise UsageError(f"{root} has two folders for the part `{part}`", help="keep one")
+        found[name] = part
+    return found
+
+
+def _refuse_others(root: Path, parts: dict[str, str], others: str) -> None:
+    """Raises `UsageError` where folders lie beside those of the parts, which would be left out."""
+    beside = [name for name in _folders(root) if name not in parts and name not in ("images", others)]
+    if beside:
+        raise UsageError(
+            f"{root} has `{beside[0]}` beside {join_words(parts)}: these are parts",
+            help="move it away: train, val and test are what is used",
+        )
 
 
 def pair_up(root: Path, images: str, others: str, what: str, suffixes: set[str]) -> Pairs:
@@ -51,10 +78,11 @@ def pair_up(root: Path, images: str, others: str, what: str, suffixes: set[str])
         if missing:
             where = root / (others if one == "image" else images)
             more = f", nor have {len(missing) - 1:,} others" if len(missing) > 1 else ""
-            raise UsageError(
-                f"the {one} {root / missing[0]} has no {other} of that name in {where}{more}",
-                help=f"add the {other}, or remove the {one}",
-            )
+            cure = f"add the {other}, or remove the {one}"
+            stem, others_there = Path(missing[0]).stem, [meant, found][one != "image"]
+            if near := next((path for path in others_there.values() if Path(path).stem.startswith(stem)), None):
+                cure = f"give both the same name: {Path(near).name} may belong to it"
+            raise UsageError(f"the {one} {root / missing[0]} has no {other} of that name in {where}{more}", help=cure)
     return [(found[stem], meant[stem]) for stem in sorted(found)]
 
 

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 """What the names of table files end in, in whatever case."""
 MISSING = {"", "?", "na", "n/a", "nan", "null", "#n/a"}
 """How a value is written that is not known, in small letters."""
+MOST_SHOWN = 5
+"""How many cells a message shows."""
 MOST = float(np.finfo(np.float32).max)
 EXTRA = "pip install 'archspec-nets[tables]'"
 Cells = Sequence[str] | np.ndarray[Any, Any]
@@ -31,6 +34,8 @@ class Table:
     lines: Sequence[int] | None
     """The line of each row in a text file; `None` where rows are numbered from 1."""
     count: int
+    cure: str = ""
+    """What to do where a value is missing, if it is not what can be done of features."""
 
     def place(self, row: int) -> str:
         """Where a row stands, counted from 0."""
@@ -84,7 +89,7 @@ class Table:
         what = f"`{cell}`, which means that it is not known" if cell.strip() else "empty"
         return UsageError(
             f"{self.place(row)}: the column `{name}` is {what}, and no value is made up for it",
-            help=f"fill it in, remove the row, or leave the column out: `data: {{ignore: [{name}]}}`",
+            help=self.cure or f"fill it in, or remove the row; a feature may be left out: `data: {{ignore: [{name}]}}`",
         )
 
     def _no_number(self, row: int, name: str, cell: str, cure: str) -> UsageError:
@@ -140,9 +145,9 @@ def choose(table: Table, names: Sequence[str], what: str) -> None:
 def _read_text(file: Path) -> Table:
     try:
         with open(file, encoding="utf-8-sig", newline="") as text:
-            lines = list(_lines(text, "\t" if file.suffix.lower() == ".tsv" else None))
+            lines = list(read_lines(text, "\t" if file.suffix.lower() == ".tsv" else None))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise UsageError(f"{file} is no CSV file: {error}", help="save it as CSV in UTF-8") from None
+        raise explain_bad_text(file, error) from None
     if not lines:
         raise UsageError(f"{file} is empty", help="begin it with a line of the columns' names")
     names = lines[0][1]
@@ -153,11 +158,20 @@ def _read_text(file: Path) -> Table:
                 f"{file}, line {line}: {len(cells)} cell{'s' * (len(cells) != 1)} for {len(names)} columns",
                 help="put texts with commas between quotes",
             )
+    _check_named(file, names, lines[1:])
     columns = {name: [cells[place] for _, cells in lines[1:]] for place, name in enumerate(names)}
     return Table(file, columns, [line for line, _ in lines[1:]], len(lines) - 1)
 
 
-def _lines(text: Any, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
+def explain_bad_text(file: Path, error: csv.Error | UnicodeDecodeError) -> UsageError:
+    """Why a text file is no CSV."""
+    if isinstance(error, UnicodeDecodeError):
+        why = f"is not in UTF-8: it holds the byte 0x{error.object[error.start]:02x} where that has no meaning"
+        return UsageError(f"{file} {why}", help="save it as CSV in UTF-8")
+    return UsageError(f"{file} is no CSV file: {error}", help="save it as CSV in UTF-8")
+
+
+def read_lines(text: Any, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
     """The number and the cells of each line that is not empty; without a delimiter, it is what the header has."""
     if delimiter is None:
         header = text.readline()
@@ -167,6 +181,23 @@ def _lines(text: Any, delimiter: str | None) -> Iterator[tuple[int, list[str]]]:
     for cells in reader:
         if any(cells):
             yield reader.line_num, [cell.strip() for cell in cells]
+
+
+def _check_named(file: Path, names: Sequence[str], lines: Sequence[tuple[int, Sequence[str]]]) -> None:
+    """Raises `UsageError` where the first line is a row: all columns of numbers are called by numbers.
+
+    Numbers that count up, such as years or pandas' own names of columns, are names.
+    """
+    numeric = [place for place in range(len(names)) if lines and _number(lines[0][1][place]) is not None]
+    called = [_number(names[place]) for place in numeric]
+    known = [one for one in called if one is not None]
+    if not known or len(known) < len(called):
+        return
+    if len(known) == 1 or any(not a < b for a, b in pairwise(known)) or not all(one.is_integer() for one in known):
+        held = ", ".join(names[:MOST_SHOWN]) + (", …" if len(names) > MOST_SHOWN else "")
+        raise UsageError(
+            f"{file} has no header: its first line is a row, {held}", help="begin it with the columns' names"
+        )
 
 
 def _check_header(file: Path, names: Sequence[str]) -> None:

@@ -109,7 +109,7 @@ def load(path: Path, columns: Columns, task: str | None, heads: Mapping[str, Hea
         parts["test"],
         parts.get("val"),
         files_fingerprint=files_fingerprint(_files(named.values())),
-        notes=(*_coarse_note(coarse), *_constant_note(parts["train"], form)),
+        notes=(*_unused_note(path), *_coarse_note(coarse), *_constant_note(parts["train"], form)),
         targets="classes" if form.classes else TARGETS if form.heads else NUMBERS,
         form=form,
     )
@@ -117,6 +117,15 @@ def load(path: Path, columns: Columns, task: str | None, heads: Mapping[str, Hea
 
 def _files(paths: Any) -> list[Path]:
     return [file for path in paths for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
+
+
+def _unused_note(path: Path) -> tuple[str, ...]:
+    """Which tables and arrays of a folder are of no part."""
+    if _is_source(path):
+        return ()
+    used = {one.name for one in _parts(path).values()}
+    beside = [one.name for one in sorted(path.iterdir()) if _is_source(one) and one.name not in used]
+    return (f"left out of {path}, since its parts are train, val and test: {join_words(beside)}",) if beside else ()
 
 
 def _coarse_note(names: list[str]) -> tuple[str, ...]:

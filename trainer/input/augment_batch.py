@@ -89,9 +89,10 @@ class Augmentation:
     def __init__(self, augment: Sequence[AppliedAugmentation], shape: Shape, classes: int) -> None:
         _check(augment, shape)
         self.classes = classes
-        self._changes = [partial(_CHANGES[one.name], **one.arguments) for one in augment if one.name in _CHANGES]
-        self._moves = [_move(one) for one in augment if one.name in _CHANGES]
-        self._moves_of_images = [_move(one, images=True) for one in augment if one.name in _CHANGES]
+        changes = [one for one in augment if not one.kind.mixes]
+        self._changes = [_change(one) for one in changes]
+        self._moves = [_move(one) for one in changes]
+        self._moves_of_images = [_move(one, images=True) for one in changes]
         self._mixes = [partial(_MIXES[one.name], **one.arguments) for one in augment if one.name in _MIXES]
 
     def __call__(self, images: Tensor, labels: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -354,8 +355,27 @@ STILL = _CHANGES.keys() - _MOVES.keys()
 """The changes that leave everything where it is."""
 
 
+def _change(one: AppliedAugmentation) -> Callable[..., Tensor]:
+    """What an augmentation does to images."""
+    return partial(_added, one) if one.kind.added else partial(_CHANGES[one.name], **one.arguments)
+
+
+def _added(one: AppliedAugmentation, images: Tensor, random: BatchRandom, **options: bool) -> Tensor:
+    """What a package's augmentation makes of images. Raises `UsageError` where it is of another form."""
+    made = one.kind.added.change(images, random, one.arguments, **options)
+    if not isinstance(made, Tensor) or (made.shape, made.dtype) != (images.shape, images.dtype):
+        given = f"{made.dtype} {tuple(made.shape)}" if isinstance(made, Tensor) else type(made).__name__
+        raise UsageError(
+            f"the augmentation `{one.name}` of a package makes {given} of images {images.dtype} {tuple(images.shape)}",
+            help="correct the package: it gives uint8 images of the same shape",
+        )
+    return made
+
+
 def _move(one: AppliedAugmentation, *, images: bool = False) -> Callable[..., Tensor] | None:
     """What an augmentation does to masks, or to target images; `None` for nothing."""
+    if (added := one.kind.added) is not None:
+        return partial(_added, one, is_mask=not images) if added.moves else None
     if one.name not in _MOVES:
         return None
     arguments = {name: value for name, value in _MOVES[one.name].items() if not (images and name == "interpolation")}
@@ -363,4 +383,4 @@ def _move(one: AppliedAugmentation, *, images: bool = False) -> Callable[..., Te
 
 
 _MIXES: dict[str, Callable[..., tuple[Tensor, Tensor]]] = {"mixup": _mixup, "cutmix": _cutmix}
-assert _CHANGES.keys() | _MIXES.keys() == AUGMENTATIONS.keys()
+assert _CHANGES.keys() | _MIXES.keys() == {name for name, one in AUGMENTATIONS.items() if one.added is None}

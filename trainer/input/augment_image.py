@@ -31,9 +31,11 @@ def transform(
     `random_resized_crop` cuts from the image as it lies in its file, where nothing but flips stands before it;
     otherwise the image is resized first, as it is for testing. mixup and cutmix are left to the batch.
     """
-    known = [one for one in augment if one.name in _TRANSFORMS]
-    steps = [_TRANSFORMS[one.name](shape[1:], **one.arguments) for one in known]
-    moves = [one.name in _MOVES for one in known]
+    known = [one for one in augment if not one.kind.mixes]
+    steps = [
+        _Drawn(one, shape[1:]) if one.kind.added else _TRANSFORMS[one.name](shape[1:], **one.arguments) for one in known
+    ]
+    moves = [one.kind.added.moves if one.kind.added else one.name in _MOVES for one in known]
     cuts = cuts_first(augment)
     fit = [] if cuts else [_Fit(shape[1:], resize)]
     compose = v2.Compose([*fit, *steps])
@@ -95,16 +97,20 @@ class _Crop(v2.RandomResizedCrop):  # type: ignore[misc]
 
 
 class _Drawn:
-    """An augmentation that torchvision has for images alone, with a mask or target image as whole batches have it."""
+    """An augmentation that torchvision has for images alone, or not at all, as whole batches have it."""
 
-    def __init__(self, name: str, size: Sequence[int], **arguments: Any) -> None:
-        kind = {"rand_augment": v2.RandAugment, "trivial_augment": v2.TrivialAugmentWide}[name]
-        self.alone = kind(**arguments)
-        self.both = Augmentation([AppliedAugmentation(name, arguments)], (3, *size), 0)
+    def __init__(
+        self, one: AppliedAugmentation, size: Sequence[int], alone: Callable[[Any], Any] | None = None
+    ) -> None:
+        self.alone = alone
+        self.both = Augmentation([one], (3, *size), 0)
 
     def __call__(self, image: Tensor, target: Tensor | None = None) -> Any:
-        if target is None:
+        if target is None and self.alone is not None:
             return self.alone(image)
+        if target is None:
+            made = self.both(image.as_subclass(Tensor)[None], torch.zeros(1, dtype=torch.int64))[0][0]
+            return tv_tensors.Image(made) if isinstance(image, tv_tensors.Image) else made
         plain = target.as_subclass(Tensor)[None]
         if isinstance(target, tv_tensors.Image):
             images, targets = self.both(image.as_subclass(Tensor)[None], plain)
@@ -152,6 +158,10 @@ def _erasing(size: Sequence[int], p: float, scale: Range, ratio: Range, value: i
     return v2.RandomErasing(p, sorted(scale), sorted(ratio), value)
 
 
+def _drawn(name: str, kind: Callable[..., Any], size: Sequence[int], **arguments: Any) -> Any:
+    return _Drawn(AppliedAugmentation(name, arguments), size, kind(**arguments))
+
+
 def _unsized(kind: Callable[..., Any], size: Sequence[int], **arguments: Any) -> Any:
     return kind(**arguments)
 
@@ -164,8 +174,8 @@ _TRANSFORMS: dict[str, Callable[..., Any]] = {
     "rotation": _rotation,
     "color_jitter": _color_jitter,
     "erasing": _erasing,
-    "rand_augment": partial(_Drawn, "rand_augment"),
-    "trivial_augment": partial(_Drawn, "trivial_augment"),
+    "rand_augment": partial(_drawn, "rand_augment", v2.RandAugment),
+    "trivial_augment": partial(_drawn, "trivial_augment", v2.TrivialAugmentWide),
 }
 _MOVES = _TRANSFORMS.keys() - {"color_jitter", "erasing"}
 """Those that move what is in an image."""

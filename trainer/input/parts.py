@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from archspec.foundation.errors import join_words
+from trainer.input.datasets import InMemory
 from trainer.input.files import Files
 
 NAMED = 5
@@ -53,6 +54,24 @@ def shared_images(parts: Mapping[str, Files]) -> list[str]:
         f"{first} set too: {pairs[0][0]} is {pairs[0][1]}" + (", and so on" if len(pairs) > 1 else "")
         for (part, first), pairs in found.items()
         if pairs
+    ]
+
+
+def shared_rows(parts: Mapping[str, InMemory]) -> list[str]:
+    """Notes of the rows of a part that have the same features and targets as one of a part before it."""
+    seen: dict[bytes, tuple[str, str]] = {}
+    found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for part, samples in parts.items():
+        inputs, targets = samples.images.flatten(1).numpy(), samples.labels.numpy()
+        for row, name in enumerate(samples.files):
+            content = hashlib.blake2b(inputs[row].tobytes() + targets[row].tobytes(), digest_size=16).digest()
+            first, original = seen.setdefault(content, (part, name))
+            if part != first:
+                found[part, first].append((name, original))
+    return [
+        f"{len(pairs):,} row{'s' * (len(pairs) > 1)} of the {part} set {'are' if len(pairs) > 1 else 'is'} in the "
+        f"{first} set too: row {pairs[0][0]} is row {pairs[0][1]}" + (", and so on" if len(pairs) > 1 else "")
+        for (part, first), pairs in found.items()
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from trainer.input.datasets import LABEL_SETS, DataSet, InMemory
 from trainer.input.files import Files, Unreadable
 from trainer.input.images import histogram, moments, statistics
 from trainer.input.loaders import Stream
-from trainer.input.parts import missing_classes, shared_images
+from trainer.input.parts import missing_classes, shared_images, shared_rows
 from trainer.input.resizing import STRETCH
 
 MEMORY_LIMIT = 1_000_000_000
@@ -30,6 +30,7 @@ MEMORY_LIMIT = 1_000_000_000
 MAX_NAMED_FILES = 5
 """How many unreadable files a message names."""
 
+_PARTS = ("training", "validation", "test")
 T = TypeVar("T")
 Statistics = tuple[Tensor, Tensor]
 Faults = list[tuple[Path, str]]
@@ -89,10 +90,11 @@ def prepare_splits(
         return _streamed(data, files, shape, recipe, key, skip_unreadable)
     faults: Faults = []
     train, validation, test = (_in_memory(one, shape, recipe.resize, faults, decoder) for one in splits)
-    notes = _check_unreadable(data, train.labels, faults, sum(sizes), skip_unreadable)
+    notes = _check_unreadable(data, (train.labels, validation.labels, test.labels), sizes, faults, skip_unreadable)
     measured = _statistics(train, shape, key) if recipe.normalize and train.are_images else None
     notes += _missing(data, train.labels, validation.labels, test.labels)
     if not isinstance(splits[0], Files):
+        notes += tuple(shared_rows(_named(train, validation, test))) if data.form is not None else ()
         return Splits(train, validation, test, measured, notes)
     notes += tuple(shared_images(_named(*files)))
     damaged = {file for file, _ in faults}
@@ -129,11 +131,11 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
 
 def _missing(data: DataSet, *labels: Tensor) -> tuple[str, ...]:
     told = data.targets in ("classes", LABEL_SETS)
-    return tuple(missing_classes(_named(*labels), data.class_names)) if told else ()
+    return tuple(map(data.worded, missing_classes(_named(*labels), data.class_names))) if told else ()
 
 
 def _named(*parts: T) -> dict[str, T]:
-    return dict(zip(("training", "validation", "test"), parts, strict=True))
+    return dict(zip(_PARTS, parts, strict=True))
 
 
 def _in_memory(
@@ -181,7 +183,7 @@ def _streamed(
         one.at(torch.tensor([i for i in range(len(one)) if i not in found], dtype=torch.int64)) if found else one
         for one, found in zip(splits, broken, strict=True)
     ]
-    notes = _check_unreadable(data, sound[0].labels, faults, sum(map(len, splits)), skip)
+    notes = _check_unreadable(data, [one.labels for one in sound], [*map(len, splits)], faults, skip)
     notes += _missing(data, *(one.labels for one in sound))
     notes += tuple(cached["shared"])
     train, validation, test = (Stream(files, shape, resize=recipe.resize) for files in sound)
@@ -211,17 +213,26 @@ def _measure(splits: list[Files], shape: Shape, resize: Resize) -> dict[str, Any
     return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable, "shared": shared}
 
 
-def _check_unreadable(data: DataSet, labels: Tensor, faults: Faults, total: int, skip: bool) -> tuple[str, ...]:
-    """Raise `UsageError` for unreadable files, or with `skip` add a note about them to those of the data set."""
+def _check_unreadable(
+    data: DataSet, labels: Sequence[Tensor], sizes: Sequence[int], faults: Faults, skip: bool
+) -> tuple[str, ...]:
+    """Raise `UsageError` for unreadable files, or with `skip` add a note about them to those of the data set.
+
+    `labels` are those of each part's readable files, `sizes` how many files each has.
+    """
     if not faults:
         return data.notes
+    faults = sorted(faults)
     named = [f"    {file}: {why}" for file, why in faults[:MAX_NAMED_FILES]]
     if len(faults) > MAX_NAMED_FILES:
         named.append(f"    and {len(faults) - MAX_NAMED_FILES:,} more")
-    message = "\n".join([f"{len(faults):,} of the {total:,} images of `{data.name}` cannot be read", *named])
+    message = "\n".join([f"{len(faults):,} of the {sum(sizes):,} images of `{data.name}` cannot be read", *named])
     if not skip:
         raise UsageError(message, help="repair or remove them, or skip them by --skip-unreadable")
-    left = set(labels.tolist()) if data.targets == "classes" else set(range(data.classes))
+    for part, size, readable in zip(_PARTS, sizes, labels, strict=True):
+        if size and not len(readable):
+            raise UsageError(f"{message}\nNothing is left of the {part} set", help="repair or remove them")
+    left = set(labels[0].tolist()) if data.targets == "classes" else set(range(data.classes))
     for number, name in enumerate(data.class_names):
         if number not in left:
             raise UsageError(f"{message}\nNothing is left of the class `{name}`", help="repair or remove them")

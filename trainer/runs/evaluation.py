@@ -18,7 +18,8 @@ from trainer.input.images import fit_targets
 from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.runs import checkpoints
 from trainer.runs.folders import Run
-from trainer.runs.job import load_job, load_test
+from trainer.runs.identity import notes_of_shared, own_images
+from trainer.runs.job import Job, load_job, load_test
 from trainer.runs.vectors import is_own_data
 from trainer.steps.module import SpecModule
 from trainer.tasks import Evaluation, Task
@@ -111,9 +112,15 @@ def evaluate_outputs(
     return {name: evaluator.compute(totals[name] / count) for name, evaluator in evaluators.items()}
 
 
+def measured_of(found: Evaluation) -> dict[str, float]:
+    """The value of each metric by its name, those that packages brought too."""
+    return {**found.metrics, **getattr(found, "added", {})}
+
+
 def test_values(task: Task, found: Evaluation) -> dict[str, float]:
     """The metrics of the test images and their mean loss, by the names under which runs keep them."""
-    measured = {one.test_name: found.metrics[one.name] for one in task.metrics if one.name in found.metrics}
+    values = measured_of(found)
+    measured = {one.test_name: values[one.name] for one in task.metrics if one.name in values}
     return measured | {"test_loss": found.loss}
 
 
@@ -130,25 +137,29 @@ def values_of_outputs(task: Task, found: Mapping[str, Evaluation]) -> dict[str, 
 def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, Any]:
     """The metrics and mean loss of a run's weights on the test set of its data. Raises `UsageError`.
 
-    `source` is another folder of images: its test set, or all its images if it has no parts.
+    `source` is another folder of images: its test set, or all its images if it has no parts. Where the run's own lie
+    there, now or as they did, those of them are meant that were kept for the test.
     """
     trained = load_network(run)
-    module = trained.module
+    module, notes = trained.module, list[str]()
     if source is None or is_own_data(run, module.recipe, source):
-        name, images = _test_set(run, data_folder, source)
+        name, images = _test_set(run, load_job(run, data_folder, source=source))
+    elif run.has_images and (own := own_images(run, data_folder, source)) is not None:
+        name, images = _test_set(run, own)
     else:
         name, images = source, load_test(run, source, module.shape, module.output, module.recipe.resize, data_folder)
+        notes = notes_of_shared(run, module.recipe, data_folder, images)
     found = evaluate_outputs(module, images, batch_size=module.task.evaluation_batch(module.recipe))
     values = values_of_outputs(module.task, found)
     return (
         {"data": name, "weights": trained.weights.name, "images": found[MAIN].count}
         | values
+        | ({"notes": notes} if notes else {})
         | ({"outputs": list(module.outputs)} if module.outputs else {})
     )
 
 
-def _test_set(run: Run, data_folder: Path | None, source: str | None) -> tuple[str, InMemory | Stream]:
-    job = load_job(run, data_folder, source=source)
+def _test_set(run: Run, job: Job) -> tuple[str, InMemory | Stream]:
     trained_on = run.recorded("data")  # a path as it was given, where that leads to the same folder from here
     same = Path(trained_on).resolve() == Path(job.data.name).resolve()
     return trained_on if same else job.data.name, job.test

@@ -11,18 +11,20 @@ import re
 from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.extensions import extensions, load_extension
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.extensions import extensions, load_extension
 
 if TYPE_CHECKING:
     from trainer.input.datasets import DataSet
+from trainer.tasks._added import AddedMetric, measuring
 from trainer.tasks.task import PREDICTIONS, Evaluation, Evaluator, MetricSpec, Task
 
 __all__ = [
     "DEFAULT",
     "GROUP",
     "PREDICTIONS",
+    "AddedMetric",
     "Evaluation",
     "Evaluator",
     "MetricSpec",
@@ -41,14 +43,21 @@ DEFAULT = "classification"
 
 def names() -> list[str]:
     """The names of the tasks there are: ours, then those of installed packages."""
-    files = os.listdir(os.path.dirname(__file__))
-    ours = sorted(file[:-3] for file in files if file.endswith(".py") and file[0] != "_" and file != "task.py")
+    ours = _ours()
     return [*ours, *(name for name in sorted(extensions(GROUP)) if name not in ours)]
+
+
+def _ours() -> list[str]:
+    files = os.listdir(os.path.dirname(__file__))
+    return sorted(file[:-3] for file in files if file.endswith(".py") and file[0] != "_" and file != "task.py")
 
 
 def load(name: str | None = None) -> Task:
     """A task by its name; without one, the classification of images. Raises `UsageError`."""
     name = name or DEFAULT
+    base, *further = name.split("+")
+    if further:
+        return measuring(load(base), further)
     if re.fullmatch(r"[^=,]+=\w+:\d+(,[^=,]+=\w+:\d+)*", name):
         from trainer.tasks._several import Several
 
@@ -99,7 +108,8 @@ def choose(name: str | None, targets: str, data: str) -> Task:
                 help=f"--set train.task={fitting[0]}" if fitting else "choose another data set",
             )
         return task
-    found = [one for one in names() if load(one).targets == targets]
+    found = [one for one in names() if one in _ours() and load(one).targets == targets]
+    found = found or [one for one in names() if load(one).targets == targets]  # packages' where none of ours does
     if len(found) != 1:
         which = f"several tasks learn {targets}, those of the data set `{data}`: {join_words(found)}"
         none = f"no task learns {targets}, those of the data set `{data}`"
@@ -110,15 +120,12 @@ def choose(name: str | None, targets: str, data: str) -> Task:
     return load(found[0])
 
 
-def refuse_detection(plan: Plan) -> None:
-    """Raises `UsageError` for a network whose outputs have names of a detector's: they would not be trained."""
-    heads = [
-        name for name in (*plan.outputs, *plan.aux) if re.search("box|bbox|anchor|objectness|detect", name.lower())
-    ]
-    if heads:
-        raise UsageError(
-            f"{plan.title} has the output{'s' * (len(heads) > 1)} {join_words(heads)} of a detector, and detection is "
-            "out of archspec's scope: no task trains it",
-            help="build the network and train it elsewhere, or leave these outputs out; "
-            f"the tasks are {join_words(names())}",
-        )
+def refuse_detection(plan: Plan, *, certain: bool = True) -> None:
+    """Raises `UsageError` for a network whose outputs have names or shapes of a detector's: they would not be trained.
+
+    If not `certain`, the network fits no task, and shapes need not be of detectors alone.
+    """
+    from trainer.tasks import _detection
+
+    _detection.refuse_named(plan, names())
+    _detection.refuse_shaped(plan, names(), certain=certain)

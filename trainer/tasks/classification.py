@@ -160,11 +160,25 @@ class Classification(Task):
     doc = "Each image is of one class, to which the network gives the greatest logit."
     targets = "classes"
     metrics = (
-        MetricSpec("accuracy", "max", ".2%"),
-        MetricSpec("balanced_accuracy", "max", ".2%", listed=False),
-        MetricSpec("f1", "max", ".2%", "F1", listed=False),
-        MetricSpec("top5", "max", ".2%", "top-5 accuracy", listed=False),
-        MetricSpec("ece", "min", ".2%", "calibration error", listed=False),
+        MetricSpec("accuracy", "max", ".2%", doc="The share of images whose class is right."),
+        MetricSpec("balanced_accuracy", "max", ".2%", doc="The mean of the accuracy over classes.", listed=False),
+        MetricSpec("f1", "max", ".2%", "F1", "The mean of the F1 scores of the classes.", listed=False),
+        MetricSpec(
+            "top5",
+            "max",
+            ".2%",
+            "top-5 accuracy",
+            "The share of images whose class is among the five likeliest, of more than ten classes.",
+            listed=False,
+        ),
+        MetricSpec(
+            "ece",
+            "min",
+            ".2%",
+            "calibration error",
+            "How far probabilities are from how often answers are right, the mean over 15 ranges of probability.",
+            listed=False,
+        ),
     )
     losses = ("cross_entropy", "binary_cross_entropy", "focal")
     starter = CLASSIFICATION

@@ -94,9 +94,11 @@ class ImageRegression(Task):
     doc = "Each image has a target image, as large or a multiple of it, which the network gives."
     targets = "images"
     metrics = (
-        MetricSpec("psnr", "max", ".2f", "PSNR (dB)"),
-        MetricSpec("ssim", "max", ".4f", "SSIM"),
-        MetricSpec("mae", "min", ".4f", "MAE"),
+        MetricSpec(
+            "psnr", "max", ".2f", "PSNR (dB)", "The ratio of the greatest value to the error, in decibels; 100 at most."
+        ),
+        MetricSpec("ssim", "max", ".4f", "SSIM", "The structural similarity, 1 of equal images."),
+        MetricSpec("mae", "min", ".4f", "MAE", "The mean absolute error of values from 0 to 1."),
     )
     losses = ("mean_squared_error", "mean_absolute_error", "charbonnier", "smooth_l1")
     starter = IMAGE_REGRESSION
@@ -128,7 +130,11 @@ class ImageRegression(Task):
         """Raises `UsageError` where an augmentation cannot move image and larger target alike."""
         from trainer.input.augment_batch import FLIPS, STILL
 
-        uneven = [one.name for one in recipe.augment if one.name not in {*FLIPS, *STILL}]
+        uneven = [
+            one.name
+            for one in recipe.augment
+            if one.name not in {*FLIPS, *STILL} and (one.kind.added is None or one.kind.added.moves)
+        ]
         scale = _scale(plan.input, plan.output)
         if uneven and scale > 1:
             raise UsageError(

@@ -118,7 +118,10 @@ class MultiLabel(Task):
     name = "multi_label"
     doc = "Each image has any number of labels, for each of which the network gives a logit."
     targets = "label sets"
-    metrics = (MetricSpec("map", "max", ".2%", "mAP"), MetricSpec("f1", "max", ".2%", "F1"))
+    metrics = (
+        MetricSpec("map", "max", ".2%", "mAP", "The mean over labels of the average precision."),
+        MetricSpec("f1", "max", ".2%", "F1", "The mean over labels of the F1 score of answers above one half."),
+    )
     losses = ("binary_cross_entropy",)
     starter = MULTI_LABEL
     mixes = True

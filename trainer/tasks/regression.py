@@ -105,9 +105,15 @@ class Regression(Task):
     doc = "Each image has one number or several, which the network gives."
     targets = "numbers"
     metrics = (
-        MetricSpec("mae", "min", ".5g", "MAE"),
-        MetricSpec("rmse", "min", ".5g", "RMSE"),
-        MetricSpec("r2", "max", ".4f", "R²"),
+        MetricSpec("mae", "min", ".5g", "MAE", "The mean absolute error, in the units of the numbers."),
+        MetricSpec("rmse", "min", ".5g", "RMSE", "The root of the mean squared error, in the units of the numbers."),
+        MetricSpec(
+            "r2",
+            "max",
+            ".4f",
+            "R²",
+            "The share of the variance that is explained: 1 is perfect, 0 what the mean would reach.",
+        ),
     )
     losses = ("mean_squared_error", "mean_absolute_error", "charbonnier", "smooth_l1")
     starter = REGRESSION

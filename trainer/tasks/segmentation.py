@@ -104,7 +104,18 @@ class Segmentation(Task):
     name = "segmentation"
     doc = "Each pixel is of one class, to which the network gives the greatest logit."
     targets = "masks"
-    metrics = (MetricSpec("mean_iou", "max", ".2%", "mean IoU"), MetricSpec("dice", "max", ".2%", "Dice"))
+    metrics = (
+        MetricSpec(
+            "mean_iou",
+            "max",
+            ".2%",
+            "mean IoU",
+            "The mean over classes of intersection over union, of all pixels together.",
+        ),
+        MetricSpec(
+            "dice", "max", ".2%", "Dice", "The mean over classes of Dice's coefficient, of all pixels together."
+        ),
+    )
     losses = ("cross_entropy", "dice", "focal", "tversky")
     starter = SEGMENTATION
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.foundation.shapes import Shape, show
 from archspec.plan.plan import Plan
-from archspec.recipe import Loss, Recipe
+from archspec.recipe import LOSSES, Loss, Recipe
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,8 @@ class MetricSpec:
     """The format specification of its values."""
     title: str = ""
     """What it is called in tables and pictures, where that is not its name."""
+    doc: str = ""
+    """What it is, in a line."""
     listed: bool = True
     """Whether tables of runs show it, which would have too many columns otherwise."""
 
@@ -76,6 +79,8 @@ class Evaluation(ABC):
     """The mean loss of the images."""
     metrics: Mapping[str, float]
     """The value of each metric that is measured, by its name."""
+    added: Mapping[str, float] = MappingProxyType({})
+    """The values of metrics that installed packages brought (`trainer.tasks._added`)."""
 
     @property
     @abstractmethod
@@ -158,7 +163,7 @@ class Task(ABC):
         """The recipe, with this task's own loss where none is `given`. Raises `UsageError` for another task's loss."""
         from dataclasses import replace
 
-        wrong = [one.name for one in recipe.loss.parts if one.name not in self.losses]
+        wrong = [one.name for one in recipe.loss.parts if not self._takes(one)]
         if wrong and not given:
             return replace(recipe, loss=Loss(self.losses[0]))
         if wrong:
@@ -167,6 +172,11 @@ class Task(ABC):
                 help=f"--set train.loss={self.losses[0]}; {join_words(self.losses)} would fit",
             )
         return recipe
+
+    def _takes(self, loss: Loss) -> bool:
+        """Whether it can be trained by a loss: one of its own, or of a package that names the task."""
+        added = LOSSES[loss.name].added
+        return self.name.partition("+")[0] in added.tasks if added else loss.name in self.losses
 
     def evaluation_batch(self, recipe: Recipe) -> int:
         """How many images are evaluated at once."""
@@ -185,6 +195,9 @@ class Task(ABC):
 
         def make(one: Loss) -> nn.Module:
             options = one.options
+            if (added := LOSSES[one.name].added) is not None:
+                module: nn.Module = added.module({each.name: each.default for each in added.arguments} | options)
+                return module
             if "weight" in options:
                 options["weight"] = ClassWeights(options["weight"], outputs)
             return self.make_term(one.name, options)

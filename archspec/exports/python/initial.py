@@ -19,7 +19,11 @@ _INNER = {
     "WindowAttentionV2": dict.fromkeys(("qkv", "out", "bias_network.0", "bias_network.2"), "nn.Linear"),
 }
 """The layers within those that torch has no class for."""
-_BASES = {"LayerNorm2d": "nn.LayerNorm", "WsConv": "nn.Conv2d"}
+_BASES = {
+    "LayerNorm2d": "nn.LayerNorm",
+    **dict.fromkeys(("WsConv", "SameWsConv", "PaddedWsConv"), "nn.Conv2d"),
+    **{f"{kind}Conv{axes}d": f"nn.Conv{axes}d" for kind in ("Same", "Padded") for axes in (1, 2, 3)},
+}
 """The classes of torch that they are too."""
 
 Values = dict[tuple[str, str], Init | None]

@@ -128,7 +128,7 @@ class Prelu(Called):
     rule = "unchanged; with a slope for each channel, C×H×W or F"
     pointwise = True
     arguments = (
-        Argument("shared", boolean(), True, "one slope for all channels"),
+        Argument("shared", boolean(), True, "one slope for all channels", "for a slope of each channel, write `false`"),
         Argument("init", number(-1, 1), 0.25, "the slope to begin with"),
     )
     weights = ("weight",)

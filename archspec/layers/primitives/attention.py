@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from archspec.foundation.arguments import Argument, choice, integer, number
+from archspec.foundation.arguments import Argument, boolean, choice, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
@@ -24,9 +24,10 @@ class Attention(Called):
     arguments = (
         Argument("heads", integer(1), doc="independent heads, each with its share of the features"),
         Argument("dropout", number(0, below=1), 0.0, "dropout of the attention weights"),
+        Argument("causal", boolean(), False, "each token takes from itself and those before it alone"),
     )
     weights = ("heads.in_proj_weight", "heads.in_proj_bias", "heads.out_proj.weight", "heads.out_proj.bias")
-    examples = ("attention: 4",)
+    examples = ("attention: 4", "attention: {heads: 2, dropout: 0.1}", "attention: {heads: 4, causal: true}")
     example_input = (16, 8)
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
@@ -53,8 +54,8 @@ class Attention(Called):
         return Kept(values=tokens * (5 * width + arguments["heads"]))
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
-        dropout = {"dropout": arguments["dropout"]} if arguments["dropout"] else {}
-        return call("Attention", shape[1], arguments["heads"], **dropout)
+        more = {name: arguments[name] for name in ("dropout", "causal") if arguments[name]}
+        return call("Attention", shape[1], arguments["heads"], **more)
 
 
 def check_heads(name: str, heads: int, width: int) -> None:

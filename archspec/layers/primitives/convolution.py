@@ -1,4 +1,4 @@
-"""Convolutions over feature maps."""
+"""Convolutions of feature maps, sequences with channels first and volumes."""
 
 from __future__ import annotations
 
@@ -6,91 +6,108 @@ from dataclasses import replace
 from math import prod
 from typing import Any, ClassVar
 
-from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
+from archspec.foundation.arguments import Argument, boolean, integer, number, padding
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, height_width, show, window_count
-from archspec.layers import same
+from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.primitive import Arguments, Called
-from archspec.layers.reach import Reach, transposed_windows, windows
+from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Windowed, sizes_for
+from archspec.layers.primitive import Arguments
+
+BIAS = Argument("bias", boolean(), True, "add a learned constant to each output channel")
+GROUPS = Argument("groups", integer(1), 1, "independent groups of channels")
 
 
-class Conv(Called):
-    name = "conv"
-    doc = "A 2-d convolution."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html"
-    rule = "C×H×W → out×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same`: ⌈H / stride⌉"
-    arguments: ClassVar[tuple[Argument, ...]] = (
+def _arguments(axes: int) -> tuple[Argument, ...]:
+    sides = "before and after" if axes == 1 else "two numbers for an axis: before and after"
+    return (
         Argument("out", integer(1), doc="output channels"),
-        Argument("kernel", pair(1), doc="window size"),
-        Argument("stride", pair(1), 1, "step of the window"),
+        Argument("kernel", sizes_for(axes, 1), doc="window size"),
+        Argument("stride", sizes_for(axes, 1), 1, "step of the window"),
         Argument(
             "padding",
-            either(pair(0), choice("same")),
+            padding(axes),
             0,
-            "zeros around the input; `same` keeps its size, or divides it by the stride",
+            f"zeros around the input ({sides}); `same` keeps its size, or divides it by the stride",
         ),
-        Argument("dilation", pair(1), 1, "step between the window's taps"),
-        Argument("groups", integer(1), 1, "independent groups of channels"),
-        Argument("bias", boolean(), True, "add a learned constant to each output channel"),
+        Argument("dilation", sizes_for(axes, 1), 1, "step between the window's taps"),
+        GROUPS,
+        BIAS,
     )
+
+
+def _rule(axes: int) -> str:
+    a = AXIS[axes]
+    count = f"{a}′ = ⌊({a} + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `same`: ⌈{a} / stride⌉"
+    return f"{WINDOWS[axes].format('out')}, {count}"
+
+
+class _Conv(Windowed):
+    torch_class = "Conv"
     weights: ClassVar[tuple[str, ...]] = ("weight", "bias")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        size, out = self.sizes(shape), arguments["out"]
+        check_groups(self.name, arguments["groups"], shape[0], out)
+        return out, *self.windows(arguments, size)
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        out = arguments["out"]
+        weight = (out, shape[0] // arguments["groups"], *self.each(arguments["kernel"]))
+        return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
+
+    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
+        into: int = shape[0] // arguments["groups"]
+        return prod(output) * into * prod(self.each(arguments["kernel"]))
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return Kept(values=self.padded_values(arguments, shape)) if self._pads(arguments) else INPUT
+
+    def _pads(self, arguments: Arguments) -> bool:
+        """Whether it pads as torch's convolutions do not: by the size of its input, or each side by itself.
+
+        Those pad by an odd number of positions too, but warn of it.
+        """
+        kernel, stride, dilation = self.steps(arguments)
+        if arguments["padding"] == "same":
+            odd = any(spread * (taps - 1) % 2 for taps, spread in zip(kernel, dilation, strict=True))
+            return odd or max(stride) > 1
+        return any(before != after for before, after in self.sides(arguments["padding"]))
+
+    def kind(self) -> str:
+        return f"{self.torch_class}{self.axes}d"
+
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        names = ("kernel_size", "stride", "dilation")
+        named: dict[str, Any] = dict(zip(names, self.steps(arguments), strict=True))
+        named |= {name: arguments[name] for name in ("groups", "bias", "gain", "eps") if name in arguments}
+        given, torch = arguments["padding"], "nn." if self.torch_class == "Conv" else ""
+        if not self._pads(arguments):
+            named["padding"] = given if given == "same" else tuple(one for one, _ in self.sides(given))
+            return call(f"{torch}{self.kind()}", shape[0], arguments["out"], **named)
+        if given == "same":
+            return call(f"Same{self.kind()}", shape[0], arguments["out"], **named)
+        named["sides"] = tuple(one for both in reversed(self.sides(given)) for one in both)
+        return call(f"Padded{self.kind()}", shape[0], arguments["out"], **named)
+
+
+class Conv(_Conv):
+    name, axes = "conv", 2
+    doc = "A 2-d convolution."
+    source = f"{TORCH}Conv2d.html"
+    rule = _rule(2)
+    arguments: ClassVar[tuple[Argument, ...]] = _arguments(2)
     examples: ClassVar[tuple[str, ...]] = (
         "conv: {out: 64, kernel: 3, padding: 1}",
         "conv: {out: 16, kernel: [1, 7], padding: same, bias: false}",
         "conv: {out: 8, kernel: 3, stride: 2, padding: 1, groups: 8}",
         "conv: {out: 8, kernel: [3, 4], stride: 2, padding: same}",
+        "conv: {out: 8, kernel: 3, stride: 2, padding: [[0, 1], [0, 1]]}",
     )
-
-    def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        channels, height, width = self.feature_map(shape)
-        out = arguments["out"]
-        check_groups(self.name, arguments["groups"], channels, out)
-        stride, padding = height_width(arguments["stride"]), arguments["padding"]
-        if padding == "same":
-            return out, *same.counts((height, width), stride)
-        return out, *self._windows(arguments, (height, width))
-
-    def _windows(self, arguments: Arguments, size: tuple[int, int]) -> tuple[int, int]:
-        kernel, stride = height_width(arguments["kernel"]), height_width(arguments["stride"])
-        padding, dilation = height_width(arguments["padding"]), height_width(arguments["dilation"])
-        counts = [window_count(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True)]
-        if min(counts) < 1:
-            padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
-            reach = show([d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)])
-            raise Fault(
-                "input-shape", f"the window of `{self.name}` ({reach}) is larger than its padded input ({padded})"
-            )
-        return counts[0], counts[1]
-
-    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
-        out = arguments["out"]
-        weight = (out, shape[0] // arguments["groups"], *height_width(arguments["kernel"]))
-        return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
-
-    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
-        return prod(output) * prod(self.parameters(arguments, shape)["weight"][1:])
-
-    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        kernel, dilation = height_width(arguments["kernel"]), height_width(arguments["dilation"])
-        stride = height_width(arguments["stride"])
-        if arguments["padding"] == "same":
-            return same.reach(shape[1:], kernel, stride, dilation)
-        padding = height_width(arguments["padding"])
-        axes = zip(kernel, stride, padding, dilation, strict=True)
-        return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return same.kept(arguments, shape, height_width)
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        kind = "SameConv2d" if same.pads(arguments, height_width) else "nn.Conv2d"
-        return call(kind, shape[0], arguments["out"], **_windows_named(arguments))
 
 
 class WsConv(Conv):
-    name = "ws_conv"
+    name, torch_class = "ws_conv", "WsConv"
     doc = "A 2-d convolution whose weights are standardised for each output channel, then scaled by a learned gain."
     source = "https://arxiv.org/abs/2101.08692"
     rule = f"{Conv.rule}; W = gain·(fan-in)^−½·(w − mean) / √(variance + eps)"
@@ -100,7 +117,11 @@ class WsConv(Conv):
         Argument("eps", number(above=0), 1e-6, "added to the variance"),
     )
     weights = ("weight", "bias", "gain")
-    examples = ("ws_conv: {out: 64, kernel: 3, padding: 1}", "ws_conv: {out: 16, kernel: 1, gain: false, eps: 1e-8}")
+    examples = (
+        "ws_conv: {out: 64, kernel: 3, padding: 1}",
+        "ws_conv: {out: 16, kernel: 1, gain: false, eps: 1e-8}",
+        "ws_conv: {out: 8, kernel: 3, padding: [[2, 0], 1]}",
+    )
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         result = super().output(arguments, shape)
@@ -120,93 +141,43 @@ class WsConv(Conv):
         gained = out * (1 + fan_in) if arguments["gain"] else 0
         return replace(super().kept(arguments, shape, output), once=out * (1 + 2 * fan_in) + gained)
 
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        named = _windows_named(arguments) | {"gain": arguments["gain"], "eps": arguments["eps"]}
-        kind = "SameWsConv" if same.pads(arguments, height_width) else "WsConv"
-        return call(kind, shape[0], arguments["out"], **named)
+    def kind(self) -> str:
+        return "WsConv"
 
 
-class ConvTranspose(Called):
-    name = "conv_transpose"
-    doc = "A 2-d transposed convolution, which enlarges by its stride."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html"
-    rule = "C×H×W → out×H′×W′, H′ = (H − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1"
-    arguments = (
-        Argument("out", integer(1), doc="output channels"),
-        Argument("kernel", pair(1), doc="window size"),
-        Argument("stride", pair(1), 1, "step of the window over the output"),
-        Argument("padding", pair(0), 0, "rows and columns left off at each side of the output"),
-        Argument(
-            "output_padding", pair(0), 0, "rows and columns added at the end of the output, fewer than the stride"
-        ),
-        Argument("dilation", pair(1), 1, "step between the window's taps"),
-        Argument("groups", integer(1), 1, "independent groups of channels"),
-        Argument("bias", boolean(), True, "add a learned constant to each output channel"),
-    )
-    weights = ("weight", "bias")
+class Conv1d(_Conv):
+    name, axes = "conv_1d", 1
+    doc = "A 1-d convolution of a sequence with channels first."
+    source = f"{TORCH}Conv1d.html"
+    rule = _rule(1)
+    arguments = _arguments(1)
     examples = (
-        "conv_transpose: {out: 8, kernel: 2, stride: 2}",
-        "conv_transpose: {out: 8, kernel: 3, stride: 2, padding: 1, output_padding: 1}",
+        "conv_1d: {out: 16, kernel: 7, stride: 2, padding: 3}",
+        "conv_1d: {out: 8, kernel: 3, padding: same}",
+        "conv_1d: {out: 8, kernel: 4, stride: 3, padding: same}",
+        "conv_1d: {out: 8, kernel: 3, dilation: 2, padding: [4, 0]}",
     )
-
-    def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        channels, *size = self.feature_map(shape)
-        check_groups(self.name, arguments["groups"], channels, arguments["out"])
-        names = ("kernel", "stride", "padding", "output_padding", "dilation")
-        sizes = []
-        for axis, (kernel, stride, padding, extra, dilation) in zip(
-            size, zip(*(height_width(arguments[name]) for name in names), strict=True), strict=True
-        ):
-            if extra >= max(stride, dilation):
-                message = f"`output_padding` ({extra}) of `conv_transpose` must be below its stride or dilation"
-                raise Fault("input-shape", f"{message} ({max(stride, dilation)})")
-            sizes.append((axis - 1) * stride - 2 * padding + dilation * (kernel - 1) + extra + 1)
-        if min(sizes) < 1:
-            raise Fault(
-                "input-shape", f"`conv_transpose` would give {show(sizes)}: its `padding` takes away everything"
-            )
-        return arguments["out"], *sizes
-
-    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
-        out = arguments["out"]
-        weight = (shape[0], out // arguments["groups"], *height_width(arguments["kernel"]))
-        return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
-
-    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
-        return prod(shape) * prod(self.parameters(arguments, shape)["weight"][1:])
-
-    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        names = ("kernel", "stride", "padding", "dilation")
-        axes = zip(*(height_width(arguments[name]) for name in names), strict=True)
-        return Reach({i: transposed_windows(*axis) for i, axis in enumerate(axes, 1)})
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return INPUT
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        named = _windows_named(arguments) | {"output_padding": height_width(arguments["output_padding"])}
-        return call("nn.ConvTranspose2d", shape[0], arguments["out"], **named)
+    example_input = EXAMPLE_INPUTS[1]
 
 
-def _windows_named(arguments: Arguments) -> dict[str, Any]:
-    """What torch's convolutions take by name."""
-    padding = arguments["padding"]
-    return {
-        "kernel_size": height_width(arguments["kernel"]),
-        "stride": height_width(arguments["stride"]),
-        "padding": 0 if same.pads(arguments, height_width) else _padding(padding),
-        "dilation": height_width(arguments["dilation"]),
-        "groups": arguments["groups"],
-        "bias": arguments["bias"],
-    }
-
-
-def _padding(padding: Any) -> str | tuple[int, int]:
-    return padding if isinstance(padding, str) else height_width(padding)
+class Conv3d(_Conv):
+    name, axes = "conv_3d", 3
+    doc = "A 3-d convolution of a volume or of frames in time."
+    source = f"{TORCH}Conv3d.html"
+    rule = _rule(3)
+    arguments = _arguments(3)
+    examples = (
+        "conv_3d: {out: 16, kernel: 3, padding: 1}",
+        "conv_3d: {out: 8, kernel: [1, 7, 7], stride: [1, 2, 2], padding: [0, 3, 3], bias: false}",
+        "conv_3d: {out: 8, kernel: 3, padding: [[2, 0], 1, 1]}",
+    )
+    example_input = EXAMPLE_INPUTS[3]
 
 
 def check_groups(name: str, groups: int, channels: int, out: int) -> None:
     """Raises `Fault` where groups do not divide the channels."""
+    if groups == 1:
+        return
     for what, count in (("input channels", channels), ("output channels", out)):
         if count % groups:
             raise Fault("input-shape", f"`groups` ({groups}) of `{name}` does not divide its {count} {what}")

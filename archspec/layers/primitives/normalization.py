@@ -60,7 +60,7 @@ class GroupNorm(_Norm):
     source = "https://arxiv.org/abs/1803.08494"
     rule = "unchanged: C×H×W or F; `groups` divides the channels"
     arguments = (
-        Argument("groups", integer(1), 32, "groups of channels"),
+        Argument("groups", integer(1), 32, "groups of channels", NO_CHANNELS),
         EPS,
         AFFINE,
     )

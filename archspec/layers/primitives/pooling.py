@@ -1,183 +1,190 @@
-"""Pooling: windows of a feature map, each reduced to one value."""
+"""Pooling by windows: of feature maps, sequences with channels first and volumes."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import ClassVar
+from typing import Any
 
-from archspec.foundation.arguments import Argument, Schema, boolean, either, integer, pair
+from archspec.foundation.arguments import Argument, Schema, boolean, choice, either, integer
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, height_width, sees_padding_only, show, window_count
+from archspec.foundation.shapes import Shape, sees_padding_only, show
 from archspec.layers.calls import Call, call
-from archspec.layers.kept import INPUT, NOTHING, Kept
+from archspec.layers.kept import INPUT, Kept
+from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Windowed, sizes_for
 from archspec.layers.primitive import Arguments, Called
-from archspec.layers.reach import Reach, cells, windows
-
-OPTIONAL_PAIR: Schema = either(pair(1), {"type": "null"})
-KERNEL = Argument("kernel", pair(1), doc="window size")
-STRIDE = Argument("stride", OPTIONAL_PAIR, None, "step of the window; none: its size")
-PADDING = Argument("padding", pair(0), 0, "added around the input, at most half the kernel")
-CEIL_MODE = Argument("ceil_mode", boolean(), False, "round the output size up, not down")
+from archspec.layers.reach import Reach, windows
 
 
-class _Pool(Called):
-    torch_class: ClassVar[str]
-    rule = "C×H×W → C×H′×W′, H′ = ⌊(H + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1; `ceil_mode` rounds up"
+def _arguments(axes: int, *more: Argument) -> tuple[Argument, ...]:
+    padding = either(sizes_for(axes, 0), choice("same"))
+    around = "added around the input, at most half the kernel; `same` keeps its size, or divides it by the stride"
+    return (
+        Argument("kernel", sizes_for(axes, 1), doc="window size"),
+        Argument("stride", either(sizes_for(axes, 1), {"type": "null"}), None, "step of the window; none: its size"),
+        Argument("padding", padding, 0, around),
+        *more,
+        Argument("ceil_mode", boolean(), False, "round the output size up, not down"),
+    )
 
+
+def _max_arguments(axes: int) -> tuple[Argument, ...]:
+    return _arguments(axes, Argument("dilation", sizes_for(axes, 1), 1, "step between the window's taps"))
+
+
+def _avg_arguments(axes: int) -> tuple[Argument, ...]:
+    doc = "count the padding's zeros in the mean; false where `padding` is `same`"
+    return *_arguments(axes), Argument("count_include_pad", boolean(), True, doc)
+
+
+def _rule(axes: int) -> str:
+    a = AXIS[axes]
+    count = f"{a}′ = ⌊({a} + 2·padding − dilation·(kernel − 1) − 1) / stride⌋ + 1"
+    return f"{WINDOWS[axes].format('C')}, {count}; `ceil_mode` rounds up; `same`: ⌈{a} / stride⌉"
+
+
+class _Pool(Windowed):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        channels, *size = self.feature_map(shape)
-        kernel, padding = height_width(arguments["kernel"]), height_width(arguments["padding"])
-        stride, dilation = self.stride(arguments), height_width(arguments.get("dilation", 1))
-        if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-            raise Fault(
-                "input-shape",
-                f"`padding` ({show(padding)}) of `{self.name}` is more than half its kernel ({show(kernel)})",
-            )
-        ceil = arguments["ceil_mode"]
-        axes = list(zip(size, kernel, stride, padding, dilation, strict=True))
-        counts = [window_count(*axis, ceil=ceil) for axis in axes]
-        if min(counts) < 1:
-            padded = show([s + 2 * p for s, p in zip(size, padding, strict=True)])
-            reach = show([d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)])
-            raise Fault(
-                "input-shape", f"the window of `{self.name}` ({reach}) is larger than its padded input ({padded})"
-            )
-        for count, (length, _, step, margin, spread) in zip(counts, axes, strict=True):
-            if sees_padding_only(length, step, margin, spread, count):
+        size, padding = self.sizes(shape), arguments["padding"]
+        kernel, stride, dilation = self.steps(arguments)
+        if padding != "same" and any(2 * p > k for p, k in zip(self.each(padding), kernel, strict=True)):
+            most = f"more than half its kernel ({show(kernel)})"
+            raise Fault("input-shape", f"`padding` ({show(self.each(padding))}) of `{self.name}` is {most}")
+        counts = self.windows(arguments, size)
+        before = [one for one, _ in self.added(arguments, size)]
+        axes = zip(size, stride, before, dilation, counts, strict=True)
+        for n, step, margin, spread, count in axes:
+            if sees_padding_only(n, step, margin, spread, count):
                 raise Fault(
                     "input-shape",
                     f"a window of `{self.name}` would see padding only: "
                     f"`dilation` ({show(dilation)}) leads past its input ({show(size)})",
                     help="leave `padding` out, or give it a smaller `dilation`",
                 )
-        return channels, *counts
-
-    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        dilation = arguments.get("dilation", 1)
-        sizes = [height_width(arguments[name]) for name in ("kernel", "padding")]
-        axes = zip(sizes[0], self.stride(arguments), sizes[1], height_width(dilation), strict=True)
-        return Reach({i: windows(*axis) for i, axis in enumerate(axes, 1)})
-
-    def stride(self, arguments: Arguments) -> tuple[int, int]:
-        return height_width(arguments["kernel"] if arguments["stride"] is None else arguments["stride"])
+        return shape[0], *counts
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
-        kernel, stride = height_width(arguments["kernel"]), self.stride(arguments)
-        named = {name: one for name, one in arguments.items() if name in ("ceil_mode", "count_include_pad")}
-        named |= {name: height_width(arguments[name]) for name in ("padding", "dilation") if name in arguments}
-        return call(self.torch_class, kernel_size=kernel, stride=None if stride == kernel else stride, **named)
+        kernel, stride, dilation = self.steps(arguments)
+        named: dict[str, Any] = {"stride": None if stride == kernel else stride}
+        named |= {"dilation": dilation} if "dilation" in arguments else {}
+        if arguments["padding"] == "same":
+            return call(f"Same{self.torch_class}", kernel, **named)
+        named |= {name: one for name, one in arguments.items() if name in ("ceil_mode", "count_include_pad")}
+        return call(self.kind(), kernel_size=kernel, padding=self.each(arguments["padding"]), **named)
 
 
-class MaxPool(_Pool):
-    name = "max_pool"
-    torch_class = "nn.MaxPool2d"
-    doc = "The largest value of each window."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.MaxPool2d.html"
-    arguments = (
-        KERNEL,
-        STRIDE,
-        PADDING,
-        Argument("dilation", pair(1), 1, "step between the window's taps"),
-        CEIL_MODE,
-    )
-    examples = ("max_pool: 2", "max_pool: {kernel: 3, stride: 2, padding: 1}", "max_pool: {kernel: 3, ceil_mode: true}")
+class _MaxPool(_Pool):
+    torch_class = "MaxPool"
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        if arguments["padding"] == "same":
+            return Kept(values=self.padded_values(arguments, shape), indices=prod(output))
         return Kept(input=True, indices=prod(output))
 
 
-class AvgPool(_Pool):
-    name = "avg_pool"
-    torch_class = "nn.AvgPool2d"
-    doc = "The mean of each window."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AvgPool2d.html"
-    arguments = (
-        KERNEL,
-        STRIDE,
-        PADDING,
-        CEIL_MODE,
-        Argument("count_include_pad", boolean(), True, "count the padding's zeros in the mean"),
-    )
-    examples = ("avg_pool: 2", "avg_pool: {kernel: 3, stride: 1, padding: 1, count_include_pad: false}")
+class _AvgPool(_Pool):
+    torch_class = "AvgPool"
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        result = super().output(arguments, shape)
+        if arguments["padding"] == "same" and arguments["count_include_pad"]:
+            message = (
+                f"`padding: same` of `{self.name}` would count the zeros that it adds, which TensorFlow's does not"
+            )
+            help = "write `count_include_pad: false`; to count them, put `same_pad` before it"
+            raise Fault("input-shape", message, help=help)
+        return result
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        if arguments["padding"] == "same":
+            return Kept(values=self.padded_values(arguments, shape), once=prod(output[1:]))
         return INPUT
 
 
-class AdaptiveAvgPool(Called):
-    name = "adaptive_avg_pool"
-    doc = "The mean of each cell of a grid of a given size, whatever the input's size."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveAvgPool2d.html"
-    rule = "C×H×W → C×size"
-    arguments = (Argument("size", pair(1), doc="height and width of the output"),)
-    examples = ("adaptive_avg_pool: 7", "adaptive_avg_pool: [2, 3]")
+class MaxPool(_MaxPool):
+    name, axes = "max_pool", 2
+    doc = "The largest value of each window."
+    source = f"{TORCH}MaxPool2d.html"
+    rule = _rule(2)
+    arguments = _max_arguments(2)
+    examples = (
+        "max_pool: 2",
+        "max_pool: {kernel: 3, stride: 2, padding: 1}",
+        "max_pool: {kernel: 3, ceil_mode: true}",
+        "max_pool: {kernel: 3, stride: 2, padding: same}",
+    )
+
+
+class AvgPool(_AvgPool):
+    name, axes = "avg_pool", 2
+    doc = "The mean of each window."
+    source = f"{TORCH}AvgPool2d.html"
+    rule = _rule(2)
+    arguments = _avg_arguments(2)
+    examples = (
+        "avg_pool: 2",
+        "avg_pool: {kernel: 3, stride: 1, padding: 1, count_include_pad: false}",
+        "avg_pool: {kernel: 3, stride: 2, padding: same, count_include_pad: false}",
+    )
+
+
+class MaxPool1d(_MaxPool):
+    name, axes = "max_pool_1d", 1
+    doc = "The largest value of each window of a sequence with channels first."
+    source = f"{TORCH}MaxPool1d.html"
+    rule = _rule(1)
+    arguments = _max_arguments(1)
+    examples = (
+        "max_pool_1d: 2",
+        "max_pool_1d: {kernel: 3, stride: 2, padding: 1}",
+        "max_pool_1d: {kernel: 3, stride: 3, padding: same}",
+    )
+    example_input = EXAMPLE_INPUTS[1]
+
+
+class MaxPool3d(_MaxPool):
+    name, axes = "max_pool_3d", 3
+    doc = "The largest value of each window of a volume."
+    source = f"{TORCH}MaxPool3d.html"
+    rule = _rule(3)
+    arguments = _max_arguments(3)
+    examples = (
+        "max_pool_3d: 2",
+        "max_pool_3d: {kernel: [1, 3, 3], stride: [1, 2, 2], padding: [0, 1, 1]}",
+        "max_pool_3d: {kernel: 3, stride: [1, 2, 2], padding: same}",
+    )
+    example_input = EXAMPLE_INPUTS[3]
+
+
+class AvgPool1d(_AvgPool):
+    name, axes = "avg_pool_1d", 1
+    doc = "The mean of each window of a sequence with channels first."
+    source = f"{TORCH}AvgPool1d.html"
+    rule = _rule(1)
+    arguments = _avg_arguments(1)
+    examples = ("avg_pool_1d: 2", "avg_pool_1d: {kernel: 4, stride: 3, padding: same, count_include_pad: false}")
+    example_input = EXAMPLE_INPUTS[1]
+
+
+class AvgPool3d(_AvgPool):
+    name, axes = "avg_pool_3d", 3
+    doc = "The mean of each window of a volume."
+    source = f"{TORCH}AvgPool3d.html"
+    rule = _rule(3)
+    arguments = _avg_arguments(3)
+    examples = (
+        "avg_pool_3d: 2",
+        "avg_pool_3d: [1, 2, 2]",
+        "avg_pool_3d: {kernel: 2, padding: same, count_include_pad: false}",
+    )
+    example_input = EXAMPLE_INPUTS[3]
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        return self.feature_map(shape)[0], *height_width(arguments["size"])
-
-    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        return Reach({i: cells(shape[i], output[i]) for i in (1, 2)})
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return NOTHING if height_width(arguments["size"]) == (1, 1) else INPUT
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        return call("nn.AdaptiveAvgPool2d", height_width(arguments["size"]))
-
-
-class GlobalAvgPool(Called):
-    name = "global_avg_pool"
-    doc = "The mean of each channel over all positions; `flatten` then makes a vector of it."
-    source = "https://arxiv.org/abs/1312.4400"
-    rule = "C×H×W → C×1×1"
-    examples = ("global_avg_pool",)
-
-    def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        return self.feature_map(shape)[0], 1, 1
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return NOTHING
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        return call("nn.AdaptiveAvgPool2d", 1)
-
-
-class AdaptiveMaxPool(Called):
-    name = "adaptive_max_pool"
-    doc = "The largest value of each cell of a grid of a given size, whatever the input's size."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.AdaptiveMaxPool2d.html"
-    rule = "C×H×W → C×size"
-    arguments = (Argument("size", pair(1), doc="height and width of the output"),)
-    examples = ("adaptive_max_pool: 7", "adaptive_max_pool: [2, 3]")
-
-    def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        return self.feature_map(shape)[0], *height_width(arguments["size"])
-
-    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        return Reach({i: cells(shape[i], output[i]) for i in (1, 2)})
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, indices=prod(output))
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        return call("nn.AdaptiveMaxPool2d", height_width(arguments["size"]))
-
-
-class GlobalMaxPool(Called):
-    name = "global_max_pool"
-    doc = "The largest value of each channel over all positions; `flatten` then makes a vector of it."
-    source = "https://arxiv.org/abs/1807.06521"
-    rule = "C×H×W → C×1×1"
-    examples = ("global_max_pool",)
-
-    def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        return self.feature_map(shape)[0], 1, 1
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, indices=prod(output))
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        return call("nn.AdaptiveMaxPool2d", 1)
+        result = super().output(arguments, shape)
+        kernel = self.each(arguments["kernel"])
+        short = any(size < window for size, window in zip(shape[1:], kernel, strict=True))
+        if short and arguments["padding"] != "same":  # torch's rule of this one layer
+            raise self.refuse(shape, f"at least the size of its kernel ({show(kernel)}), without the padding")
+        return result
 
 
 ODD: Schema = {"type": "integer", "enum": [3, 5, 7]}

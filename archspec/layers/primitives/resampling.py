@@ -1,123 +1,91 @@
-"""Feature maps made larger, smaller or wider without learning: upsampling, padding, and space against channels."""
+"""Sizes changed without learning: interpolation of feature maps, sequences with channels first and volumes; and space
+laid out as channels, or channels as space.
+"""
 
 from __future__ import annotations
 
-from archspec.foundation.arguments import Argument, boolean, choice, either, integer, number, pair
+from typing import ClassVar
+
+from archspec.foundation.arguments import Argument, boolean, choice, either, integer
 from archspec.foundation.errors import Fault
-from archspec.foundation.shapes import Shape, height_width
+from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
-from archspec.layers.kept import INPUT, NOTHING, Kept
+from archspec.layers.kept import NOTHING, Kept
+from archspec.layers.on_axes import EXAMPLE_INPUTS, TORCH, OnAxes, sizes_for
 from archspec.layers.primitive import Arguments, Called
-from archspec.layers.reach import AxisReach, Reach, interpolated, repeated, windows
+from archspec.layers.reach import Reach, interpolated, repeated, windows
+
+_SIZES = {1: "length", 2: "height and width", 3: "depth, height and width"}
 
 
-class Upsample(Called):
-    name = "upsample"
-    doc = "A feature map enlarged by interpolation."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.Upsample.html"
-    rule = "C×H×W → C×scale·H×scale·W, or C×size"
-    arguments = (
-        Argument("scale", pair(1), 2, "how many times as large"),
-        Argument(
-            "size", either(pair(1), {"type": "null"}), None, "height and width of the output, in place of `scale`"
-        ),
-        Argument("mode", choice("nearest", "bilinear", "bicubic"), "nearest", "how values are interpolated"),
+def _arguments(axes: int, *smooth: str) -> tuple[Argument, ...]:
+    size = either(sizes_for(axes, 1), {"type": "null"})
+    return (
+        Argument("scale", sizes_for(axes, 1), 2, "how many times as large"),
+        Argument("size", size, None, f"{_SIZES[axes]} of the output, in place of `scale`"),
+        Argument("mode", choice("nearest", *smooth), "nearest", "how values are interpolated"),
         Argument("align_corners", boolean(), False, "keep the values of the corners; not with `nearest`"),
     )
-    examples = ("upsample", "upsample: {size: [20, 24], mode: bilinear}")
+
+
+class _Upsample(OnAxes):
+    source = f"{TORCH}Upsample.html"
+    smooth: ClassVar[str]
+    """The mode to say instead of `nearest`."""
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        channels, *size = self.feature_map(shape)
+        size = self.sizes(shape)
         if arguments["align_corners"] and arguments["mode"] == "nearest":
-            help = "add `mode: bilinear`, or leave `align_corners` out"
-            raise Fault("input-shape", "`upsample` has no corners to align in mode `nearest`", help=help)
+            help = f"add `mode: {self.smooth}`, or leave `align_corners` out"
+            raise Fault("input-shape", f"`{self.name}` has no corners to align in mode `nearest`", help=help)
         if arguments["size"] is not None:
-            return channels, *height_width(arguments["size"])
-        return channels, *(n * factor for n, factor in zip(size, height_width(arguments["scale"]), strict=True))
+            return shape[0], *self.each(arguments["size"])
+        return shape[0], *(n * factor for n, factor in zip(size, self.each(arguments["scale"]), strict=True))
 
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        taps = {"nearest": 1, "bilinear": 2, "bicubic": 4}[arguments["mode"]]
+        taps = {"nearest": 1, self.smooth: 2, "bicubic": 4}[arguments["mode"]]
         corners = arguments["align_corners"]
-        return Reach({i: interpolated(shape[i], output[i], taps, corners=corners) for i in (1, 2)})
+        return Reach({i: interpolated(shape[i], output[i], taps, corners=corners) for i in range(1, len(shape))})
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         size = arguments["size"]
-        factor = tuple(map(float, height_width(arguments["scale"]))) if size is None else None
+        factor = tuple(map(float, self.each(arguments["scale"]))) if size is None else None
         return call(
             "nn.Upsample",
-            size=None if size is None else height_width(size),
+            size=None if size is None else self.each(size),
             scale_factor=factor,
             mode=arguments["mode"],
             align_corners=None if arguments["mode"] == "nearest" else arguments["align_corners"],
         )
 
 
-class Pad(Called):
-    name = "pad"
-    doc = "Rows and columns added around a feature map."
-    source = "https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.pad.html"
-    rule = "C×H×W → C×(H + top + bottom)×(W + left + right)"
-    arguments = (
-        Argument(
-            "size",
-            either(pair(0), {"type": "array", "items": integer(0), "minItems": 4, "maxItems": 4}),
-            doc="how many: for all sides, [vertical, horizontal], or [left, right, top, bottom]",
-        ),
-        Argument("mode", choice("constant", "reflect", "replicate", "circular"), "constant", "what they hold"),
-        Argument("value", number(), 0.0, "what they hold in mode `constant`"),
-    )
-    examples = ("pad: 1", "pad: {size: [0, 1, 0, 1], mode: replicate}")
-
-    def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        channels, height, width = self.feature_map(shape)
-        left, right, top, bottom = self._sides(arguments)
-        mode = arguments["mode"]
-        for size, *sides in ((height, top, bottom), (width, left, right)):
-            most = {"reflect": size - 1, "circular": size}.get(mode, max(sides))
-            if max(sides) > most:
-                message = f"`pad` can {'reflect' if mode == 'reflect' else 'repeat'} at most {most} of {size}"
-                raise Fault("input-shape", f"{message}, not {max(sides)}", help="use `mode: replicate`")
-        return channels, height + top + bottom, width + left + right
-
-    def _sides(self, arguments: Arguments) -> tuple[int, int, int, int]:
-        size = arguments["size"]
-        if isinstance(size, (list, tuple)) and len(size) == 4:
-            left, right, top, bottom = size
-            return left, right, top, bottom
-        vertical, horizontal = height_width(size)
-        return horizontal, horizontal, vertical, vertical
-
-    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
-        left, right, top, bottom = self._sides(arguments)
-        if arguments["mode"] != "constant":
-            mode: str = arguments["mode"]
-            return Reach({1: _filled(mode, shape[1], top, bottom), 2: _filled(mode, shape[2], left, right)})
-        return Reach({1: windows(1, 1, top), 2: windows(1, 1, left)})
-
-    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return INPUT if arguments["mode"] in ("reflect", "replicate") else NOTHING
-
-    def call(self, arguments: Arguments, shape: Shape) -> Call:
-        sides = self._sides(arguments)
-        if arguments["mode"] == "constant":
-            return call("nn.ConstantPad2d", sides, value=arguments["value"])
-        kinds = {"reflect": "Reflection", "replicate": "Replication", "circular": "Circular"}
-        return call(f"nn.{kinds[arguments['mode']]}Pad2d", sides)
+class Upsample(_Upsample):
+    name, axes, smooth = "upsample", 2, "bilinear"
+    doc = "A feature map enlarged by interpolation."
+    rule = "C×H×W → C×scale·H×scale·W, or C×size"
+    arguments = _arguments(2, "bilinear", "bicubic")
+    examples = ("upsample", "upsample: {size: [20, 24], mode: bilinear}")
 
 
-def _filled(mode: str, size: int, before: int, after: int) -> AxisReach:
-    """Padding by copies of positions within the input."""
-    places = range(-before, size + after)
-    if mode == "reflect":
-        found = tuple(size - 1 - abs(size - 1 - abs(at)) for at in places)
-    elif mode == "replicate":
-        found = tuple(min(max(at, 0), size - 1) for at in places)
-    else:
-        found = tuple(at % size for at in places)
-    return AxisReach(found, found, size)
+class Upsample1d(_Upsample):
+    name, axes, smooth = "upsample_1d", 1, "linear"
+    doc = "A sequence with channels first enlarged by interpolation."
+    rule = "C×L → C×scale·L, or C×size"
+    arguments = _arguments(1, "linear")
+    examples = ("upsample_1d", "upsample_1d: {size: 50, mode: linear, align_corners: true}")
+    example_input = EXAMPLE_INPUTS[1]
+
+
+class Upsample3d(_Upsample):
+    name, axes, smooth = "upsample_3d", 3, "trilinear"
+    doc = "A volume enlarged by interpolation."
+    rule = "C×D×H×W → C×scale·D×scale·H×scale·W, or C×size"
+    arguments = _arguments(3, "trilinear")
+    examples = ("upsample_3d", "upsample_3d: {scale: [1, 2, 2], mode: trilinear}")
+    example_input = EXAMPLE_INPUTS[3]
 
 
 class PixelShuffle(Called):

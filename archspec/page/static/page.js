@@ -1,43 +1,22 @@
-import {edit, go, line, replaceAll, show} from "./text.js";
+import {fromServer, fromWorker} from "./ask.js";
+import {link, unlink} from "./link.js";
+import {caret, edit, focus, follow as keepInSight, go, make as makeEditor, replaceAll, selected, show, text} from "./text.js";
+import {markdown} from "./words.js";
 
-const of = id => document.getElementById(id), text = of("text");
+const of = id => document.getElementById(id);
 const meta = name => document.querySelector(`meta[name=${name}]`).content;
-const served = meta("answers") === "server", PAUSE = 250, LONGEST = 1_000_000;
-let last = "", untouched = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false;
+const served = meta("answers") === "server", PAUSE = 250;
+let last = "", untouched = "", sound = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false;
 let file = null, ends = "\n", version = null, saved = null, base = null, name = "spec.yaml";
 
-// --- who answers: this machine's Python, or archspec in a worker --------------------------------------------------------
-
-function fromServer(request) {
-  return fetch("ask", {method: "POST", body: JSON.stringify(request)}).then(reply => reply.json());
-}
-
-function fromWorker() {
-  const worker = new Worker("worker.js", {type: "module"}), open = new Map();
-  let number = 0, begin, fail;
-  const ready = new Promise((done, failed) => { begin = done; fail = failed; });
-  worker.onerror = event => fail(new Error(event.message || "the worker cannot be loaded"));
-  worker.onmessage = ({data}) => {
-    if (data.progress !== undefined) loading(data.progress, data.what);
-    else if (data.ready) begin();
-    else if (data.failed) fail(new Error(data.failed));
-    else { open.get(data.number)(data.answer); open.delete(data.number); }
-  };
-  worker.postMessage({pyodide: new URL(meta("pyodide"), location.href).href});
-  return request => ready.then(() => new Promise(done => {
-    open.set(++number, done);
-    worker.postMessage({number, request});
-  }));
-}
-
+const ask = served ? fromServer : fromWorker(new URL(meta("pyodide"), location.href).href, loading);
 function loading(percent, what) {
   of("progress").hidden = percent >= 100;
   of("progress").value = percent;
   if (percent < 100) say(`Loading ${what} …`);
 }
 
-const ask = served ? fromServer : fromWorker();
-const request = kind => ({ask: kind, text: text.value, variant: of("variant").value || null, base});
+const request = kind => ({ask: kind, text: text(), variant: of("variant").value || null, base});
 
 // --- what is shown ------------------------------------------------------------------------------------------------------
 
@@ -66,10 +45,11 @@ async function check() {
   if (busy) return;
   busy = true;
   try {
-    const found = await ask(request("check"));
+    const asking = text(), found = await ask(request("check"));
     if (found.error) throw new Error(found.error);
     if (number === asked) {
       answer = found;
+      if (found.yaml) sound = asking;
       present();
       if (number === asked) waiting = setTimeout(() => complete(number), PAUSE);
     }
@@ -83,6 +63,9 @@ async function check() {
 // after the other, so that the next edit waits for none but one.
 async function complete(number) {
   const key = JSON.stringify(request(""));
+  const {symbols} = await ask(request("outline"));
+  if (number !== asked) return;
+  if (symbols?.length) of("symbols").replaceChildren(outline(symbols));
   if (answer.totals && key !== drawn) {
     const picture = await ask(request("draw"));
     if (picture.svg && number === asked) draw(picture, key);
@@ -105,7 +88,9 @@ function present() {
   show(diagnostics, hints);
   const count = diagnostics.length;
   say(count ? `${count} ${count === 1 ? "error" : "errors"} (F8: next)` : "No errors", count ? "wrong" : "sound");
+  const before = of("problems").offsetHeight;
   of("problems").replaceChildren(...diagnostics.map(problem), ...answer.notes.map(note));
+  if (of("problems").offsetHeight > before) keepInSight();
   of("right").classList.toggle("stale", !totals);
   if (totals) last = `${title}: ${totals}`;
   of("totals").textContent = last && !totals ? `${last} (before the errors)` : last;
@@ -120,6 +105,18 @@ function offer(variants, chosen) {
   of("variant").replaceChildren(new Option("none", ""), ...variants.map(one => new Option(one, one)));
   of("variant").value = variants.includes(chosen) ? chosen : "";
   of("variant").parentElement.hidden = !variants.length;
+}
+
+function outline(symbols) {
+  const list = document.createElement("ul");
+  for (const one of symbols) {
+    const item = document.createElement("li");
+    item.append(button(one.name, () => go(one.line)));
+    if (one.detail) item.append(make("span", ` ${one.detail}`, "kind"));
+    if (one.children.length) item.append(outline(one.children));
+    list.append(item);
+  }
+  return list;
 }
 
 function problem(one) {
@@ -160,7 +157,7 @@ function draw(picture, key) {
 
 // What the caret's line makes, and its rows in the table.
 function tell() {
-  const here = line(), wrong = answer.diagnostics.filter(one => one.line === here).map(one => one.message);
+  const here = caret().line, wrong = answer.diagnostics.filter(one => one.line === here).map(one => one.message);
   of("about").textContent = [...wrong, answer.hints[here]].filter(Boolean).join(" · ");
   for (const row of of("rows").rows) row.classList.toggle("here", row.dataset.line === String(here));
 }
@@ -170,52 +167,25 @@ function tell() {
 function open(content, variant = null, from = null) {
   base = from;
   offer(variant ? [variant] : [], variant);
-  text.disabled = false;
   replaceAll(content);
   changed();
 }
 
 function changed() {
-  show(answer.diagnostics.filter(one => one.line < line()), {});  // until the answer comes
-  of("save").disabled = text.value === saved;
-  try { if (!served) sessionStorage.setItem("draft", JSON.stringify([text.value, of("variant").value, base])); } catch { /* no room */ }
+  of("save").disabled = text() === saved;
+  try { if (!served) sessionStorage.setItem("draft", JSON.stringify([text(), of("variant").value, base])); } catch { /* no room */ }
   check();
 }
 
 async function start(bundled) {
   const found = await ask({ask: "spec", name: bundled});
   if (found.error) return warn(found.error);
-  const before = [text.value, of("variant").value, base, name], edited = text.value !== untouched;
+  const before = [text(), of("variant").value, base, name], edited = text() !== untouched;
   name = found.file;
   open(found.text, found.variant, found.base);
   untouched = found.text;
   of("banner").hidden = true;
   if (edited) warn("Your text was replaced.", ["Bring it back", () => { open(...before); name = before[3]; }]);
-}
-
-async function packed(bytes, stream) {
-  const reader = new Blob([bytes]).stream().pipeThrough(stream).getReader(), parts = [];
-  for (let size = 0; ;) {
-    const {done, value} = await reader.read();
-    if (done) return new Uint8Array(await new Blob(parts).arrayBuffer());
-    if ((size += value.length) > LONGEST) throw new Error("it is too long");
-    parts.push(value);
-  }
-}
-
-async function link() {
-  const content = new TextEncoder().encode(JSON.stringify([text.value, of("variant").value, base]));
-  const bytes = await packed(content, new CompressionStream("deflate-raw"));
-  const code = btoa(Array.from(bytes, one => String.fromCharCode(one)).join(""));
-  return "#" + code.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-async function unlink(hash) {
-  const code = atob(hash.slice(1).replaceAll("-", "+").replaceAll("_", "/"));
-  const bytes = await packed(Uint8Array.from(code, one => one.charCodeAt(0)), new DecompressionStream("deflate-raw"));
-  const [content, variant, from] = JSON.parse(new TextDecoder().decode(bytes));
-  if (typeof content !== "string") throw new Error("it holds no spec");
-  return [content, typeof variant === "string" ? variant : "", typeof from === "string" ? from : null];
 }
 
 function download(content, ending) {
@@ -232,8 +202,8 @@ function warn(words, ...buttons) {
 }
 
 async function save() {
-  if (!file) return download(text.value, ".yaml");
-  const sent = text.value;
+  if (!file) return download(text(), ".yaml");
+  const sent = text();
   try {
     const reply = await fetch("file", {method: "PUT", body: JSON.stringify({text: sent.replaceAll("\n", ends), version})});
     const found = await reply.json();
@@ -241,7 +211,7 @@ async function save() {
     if (found.error) return warn(found.error);
     [saved, version] = [sent, found.version];
     of("banner").hidden = true;
-    of("save").disabled = text.value === saved;
+    of("save").disabled = text() === saved;
   } catch (error) { warn(`It was not saved: archspec serve does not answer (${error.message}).`); }
 }
 
@@ -253,7 +223,7 @@ function conflict(found) {
   );
 }
 
-const plain = content => content.replace(/\r\n?/g, "\n");  // as a text area has it
+const plain = content => content.replace(/\r\n?/g, "\n");  // as the editor has it
 
 function take(found) {
   [saved, version, ends] = [plain(found.text), found.version, found.text.includes("\r\n") ? "\r\n" : "\n"];
@@ -265,19 +235,34 @@ async function follow() {
     const found = await fetch("file").then(reply => reply.json());
     if (found.error) warn(found.error);
     else if (found.version !== version && of("banner").hidden) {
-      if (text.value === saved) take(found); else if (plain(found.text) !== text.value) conflict(found);
+      if (text() === saved) take(found); else if (plain(found.text) !== text()) conflict(found);
     }
   } catch { say("archspec serve has ended; the text is still here", "wrong"); }
 }
 
 // --- events -------------------------------------------------------------------------------------------------------------
 
-text.addEventListener("input", changed);
-document.addEventListener("selectionchange", tell);
+const explained = async place => {
+  const {text: words} = await ask({...request("hover"), ...place});
+  return words ? markdown(words) : null;
+};
+
+makeEditor({
+  parent: of("editor"), nonce: meta("nonce"), changed, moved: tell, explain: explained,
+  complete: place => ask({...request("complete"), ...place, sound}),
+});
+
+async function explain() {
+  const found = await explained(selected());
+  of("explained").replaceChildren(found ?? "There is nothing to explain here.");
+  of("explained").hidden = false;
+}
+
+of("explain").onclick = explain;
 of("variant").onchange = changed;
 of("gallery").onchange = event => { start(event.target.value); event.target.value = ""; };
 of("save").onclick = save;
-of("get-yaml").onclick = () => download(text.value, ".yaml");
+of("get-yaml").onclick = () => download(text(), ".yaml");
 for (const [kind, ending] of [["svg", ".svg"], ["html", ".html"], ["python", ".py"]]) {
   of(`get-${kind}`).onclick = async () => {
     const found = await ask(request(kind));
@@ -285,19 +270,21 @@ for (const [kind, ending] of [["svg", ".svg"], ["html", ".html"], ["python", ".p
   };
 }
 of("share").onclick = async () => {
-  history.replaceState(null, "", await link());
+  history.replaceState(null, "", await link(text(), of("variant").value, base));
   try { await navigator.clipboard.writeText(location.href); say("The link is copied; it holds the spec itself"); }
   catch { say("The link stands in the address bar; it holds the spec itself"); }
 };
 document.addEventListener("keydown", event => {
   if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); save(); }
+  if (event.key === "F1") { event.preventDefault(); explain(); }
+  if (event.key === "Escape" && !of("explained").hidden) { of("explained").hidden = true; focus(); }
   if (event.key === "F8" && answer.diagnostics.length) {
     event.preventDefault();
-    const after = answer.diagnostics.find(one => one.line > line()) ?? answer.diagnostics[0];
+    const after = answer.diagnostics.find(one => one.line > caret().line) ?? answer.diagnostics[0];
     go(after.line, after.column);
   }
 });
-window.addEventListener("beforeunload", event => { if (file && text.value !== saved) event.preventDefault(); });
+window.addEventListener("beforeunload", event => { if (file && text() !== saved) event.preventDefault(); });
 window.addEventListener("hashchange", () => { if (!served) begin(); });
 
 async function begin() {

@@ -1,130 +1,176 @@
-// The editor: a text area, under which its text is shown with colours, what is wrong, and hints at the ends of lines.
-const text = document.getElementById("text"), shown = document.getElementById("shown");
-const gutter = document.getElementById("gutter");
+// The editor, made of CodeMirror: lines and columns count from 1, columns in characters, as archspec's do.
+import {
+  Compartment, Decoration, EditorSelection, EditorState, EditorView, HighlightStyle, MatchDecorator, StateEffect,
+  StateField, Transaction, ViewPlugin, WidgetType, autocompletion, closeBrackets, closeBracketsKeymap, codeFolding,
+  completionKeymap, defaultKeymap, drawSelection, foldGutter, foldKeymap, highlightActiveLine, highlightActiveLineGutter,
+  highlightSelectionMatches, history, historyKeymap, hoverTooltip, indentService, indentUnit, isolateHistory, keymap,
+  lineNumbers, lintGutter, search, searchKeymap, setDiagnostics, syntaxHighlighting, tags, yaml,
+} from "./codemirror.js";
 
-const part = (kind, content) => {
-  const found = document.createElement("span");
-  found.className = kind;
-  found.textContent = content;
-  return found;
-};
+const dark = matchMedia("(prefers-color-scheme: dark)"), shade = new Compartment(), access = new Compartment();
+let view;
 
-// A line of YAML as pieces [kind, text]: comments, keys and formulas have colours of their own.
-function pieces(line) {
-  const found = [];
-  const pattern = /((?:^|\s)#.*$)|("(?:[^"\\]|\\.)*"|'[^']*')|([\w.-]+)(?=:(?:\s|$))|((?<=[\s{[,:])=[^,}\]#]+)/g;
-  let at = 0;
-  for (const match of line.matchAll(pattern)) {
-    if (match.index > at) found.push(["", line.slice(at, match.index)]);
-    found.push([match[1] ? "comment" : match[3] ? "key" : match[4] || match[2].slice(1, 2) === "=" ? "formula" : "", match[0]]);
-    at = match.index + match[0].length;
-  }
-  if (at < line.length) found.push(["", line.slice(at)]);
-  return found;
-}
+// --- places -------------------------------------------------------------------------------------------------------------
 
-// A line with what is wrong in it underlined; places count characters, from 0.
-function lineOf(content, marks) {
-  const row = part("row", "");
-  let at = 0;
-  for (const [kind, piece] of pieces(content)) {
-    for (const character of piece) {
-      const wrong = marks.some(([start, stop]) => start <= at && at < stop);
-      const name = [kind, wrong ? "wrong-text" : ""].filter(Boolean).join(" ");
-      const last = row.lastChild;
-      if (last && last.className === name) last.textContent += character;
-      else row.append(part(name, character));
-      at += 1;
-    }
-  }
-  if (marks.some(([start]) => start >= at)) row.append(part("wrong-text", " "));
-  return row;
-}
+const units = (text, count) => { let at = 0; for (const one of text) { if (!count--) break; at += one.length; } return at; };
 
-let rows = [];  // of each line its key, and what shows it: a line that did not change is kept
-
-// Show the text with an answer's diagnostics and hints: those of other lines, if it has been edited since.
-export function show(diagnostics, hints) {
-  const lines = text.value.split("\n"), marks = new Map();
-  for (const one of diagnostics) {
-    if (!marks.has(one.line)) marks.set(one.line, []);
-    if (one.length) marks.get(one.line).push([one.column - 1, one.column - 1 + one.length]);
-  }
-  const before = rows;
-  rows = lines.map((content, at) => {
-    const key = JSON.stringify([content, marks.get(at + 1), hints[at + 1]]);
-    if (before[at]?.key === key) return before[at];
-    const row = lineOf(content, marks.get(at + 1) ?? []);
-    if (hints[at + 1]) row.append(part("hint", hints[at + 1]));
-    return {key, row};
-  });
-  shown.replaceChildren(...rows.map(one => one.row));
-  gutter.replaceChildren(...lines.flatMap((_, at) => [
-    part(marks.has(at + 1) ? "wrong" : "", String(at + 1)), document.createTextNode("\n"),
-  ]));
-  follow();
-}
-
-export const line = () => text.value.slice(0, text.selectionStart).split("\n").length;
-
-function follow() {
-  const here = line() - 1;
-  rows.forEach(({row}, at) => row.classList.toggle("here", at === here));
-}
-document.addEventListener("selectionchange", () => { if (document.activeElement === text) follow(); });
-
-// Offsets count units of UTF-16, columns count characters.
 function offset(number, column) {
-  const lines = text.value.split("\n");
-  const before = lines.slice(0, number - 1).reduce((sum, one) => sum + one.length + 1, 0);
-  return before + [...(lines[number - 1] ?? "")].slice(0, column - 1).join("").length;
+  const found = view.state.doc.line(Math.min(Math.max(number, 1), view.state.doc.lines));
+  return found.from + units(found.text, column - 1);
 }
+
+function place(at) {
+  const found = view.state.doc.lineAt(at);
+  return {line: found.number, column: [...found.text.slice(0, at - found.from)].length + 1};
+}
+
+export const text = () => view.state.doc.toString();
+export const caret = () => place(view.state.selection.main.head);
+export const selected = () => place(view.state.selection.main.from);
+export const focus = () => view.focus();
+
+// Keep the caret in sight where the room for the text has changed.
+export function follow() {
+  if (view.hasFocus) view.dispatch({effects: EditorView.scrollIntoView(view.state.selection.main.head)});
+}
+
+// --- colours and hints ---------------------------------------------------------------------------------------------------
+
+const colours = HighlightStyle.define([
+  {tag: [tags.propertyName, tags.definition(tags.propertyName)], class: "key"},
+  {tag: tags.comment, class: "comment"},
+]);
+
+const formulas = new MatchDecorator({
+  regexp: /(?:(?<=[:[{,-]\s)|(?<=[[{,]))(?:=[^,}\]#]*|"=[^"]*"|'=[^']*')/g,
+  decoration: Decoration.mark({class: "formula"}),
+});
+const formulaColours = ViewPlugin.define(
+  one => ({
+    found: formulas.createDeco(one),
+    update(change) { this.found = formulas.updateDeco(change, this.found); },
+  }),
+  {decorations: plugin => plugin.found},
+);
+
+class Hint extends WidgetType {
+  constructor(words) { super(); this.words = words; }
+  eq(other) { return other.words === this.words; }
+  toDOM() {
+    const found = document.createElement("span");
+    found.className = "hint";
+    found.textContent = this.words;
+    return found;
+  }
+}
+
+// Hints move with their lines while the answer to an edit is on its way.
+const setHints = StateEffect.define();
+const hints = StateField.define({
+  create: () => Decoration.none,
+  update(found, change) {
+    for (const effect of change.effects) if (effect.is(setHints)) return effect.value;
+    return found.map(change.changes);
+  },
+  provide: field => EditorView.decorations.from(field),
+});
+
+// Show an answer's diagnostics, with buttons that mend them, and its hints.
+export function show(diagnostics, shown) {
+  const doc = view.state.doc, marks = diagnostics.map(one => {
+    const from = offset(one.line, one.column), end = doc.lineAt(from).to;
+    const actions = one.fixes.map(fix => ({name: fix.title, apply: () => edit(fix.edits)}));
+    const to = Math.min(Math.max(from, offset(one.line, one.column + one.length)), end);
+    return {from, to, severity: "error", message: [one.message, one.more].filter(Boolean).join("\n"), actions};
+  });
+  const ends = Object.entries(shown).filter(([number]) => number <= doc.lines).map(([number, words]) =>
+    Decoration.widget({widget: new Hint(words), side: 1}).range(doc.line(Number(number)).to));
+  view.dispatch(setDiagnostics(view.state, marks), {effects: setHints.of(Decoration.set(ends, true))});
+}
+
+// --- edits ---------------------------------------------------------------------------------------------------------------
 
 export function go(number, column = 1) {
   const at = offset(number, column);
-  text.focus({preventScroll: true});
-  text.setSelectionRange(at, at);
-  rows[number - 1]?.row.scrollIntoView({block: "center", inline: "nearest"});
-  follow();
-}
-
-// Put a text in place of a part, so that Ctrl+Z brings back what was there.
-function put(start, stop, content) {
-  text.focus({preventScroll: true});
-  text.setSelectionRange(start, stop);
-  const done = content ? document.execCommand("insertText", false, content) : document.execCommand("delete");
-  if (!done && start !== stop + content.length) {
-    text.setRangeText(content, start, stop, "end");
-    text.dispatchEvent(new Event("input"));
-  }
+  view.dispatch({selection: EditorSelection.cursor(at), effects: EditorView.scrollIntoView(at, {y: "center"})});
+  view.focus();
 }
 
 export function edit(edits) {
-  const placed = edits.map(([number, start, stop, content]) => [offset(number, start), offset(number, stop), content]);
-  for (const one of placed.sort((a, b) => b[0] - a[0])) put(...one);
+  const changes = edits.map(([number, start, stop, insert]) => ({from: offset(number, start), to: offset(number, stop), insert}));
+  view.dispatch({changes, userEvent: "input.fix"});
+  view.focus();
 }
 
-// Another text: set as a whole, since browsers take seconds to insert hundreds of lines.
+// Another text, with no way back to what was there by undoing. What is the same at both ends stays, and the caret there.
 export function replaceAll(content) {
-  text.value = content;
-  text.setSelectionRange(0, 0);
-  document.getElementById("editor").scrollTo(0, 0);
+  const before = text();
+  let from = 0, same = 0;
+  while (from < Math.min(before.length, content.length) && before[from] === content[from]) from++;
+  while (same < Math.min(before.length, content.length) - from && before.at(-1 - same) === content.at(-1 - same)) same++;
+  view.dispatch({
+    changes: {from, to: before.length - same, insert: content.slice(from, content.length - same)},
+    userEvent: "open", annotations: [Transaction.addToHistory.of(false), isolateHistory.of("full")],
+    effects: access.reconfigure(EditorView.editable.of(true)),
+  });
 }
 
-// Enter keeps the indentation; Ctrl+] and Ctrl+[ change that of the lines selected; Tab goes on to the next control.
-text.addEventListener("keydown", event => {
-  const start = text.value.lastIndexOf("\n", text.selectionStart - 1) + 1;
-  if (event.key === "Enter" && !event.ctrlKey && !event.isComposing) {
-    event.preventDefault();
-    const before = text.value.slice(start, text.selectionStart);
-    const deeper = /:\s*$/.test(before) ? "  " : "";
-    put(text.selectionStart, text.selectionEnd, "\n" + before.match(/^ */)[0] + deeper);
-  } else if ((event.ctrlKey || event.metaKey) && (event.key === "]" || event.key === "[")) {
-    event.preventDefault();
-    const end = text.value.indexOf("\n", text.selectionEnd), stop = end < 0 ? text.value.length : end;
-    const lines = text.value.slice(start, stop).split("\n");
-    const moved = lines.map(one => event.key === "]" ? "  " + one : one.replace(/^ {1,2}/, "")).join("\n");
-    put(start, stop, moved);
-    text.setSelectionRange(start, start + moved.length);
-  }
+// A new line is indented as the one above, and deeper behind a colon.
+const indents = indentService.of((context, at) => {
+  const above = context.state.doc.lineAt(Math.max(0, at - 1)).text.slice(0, 1000);
+  const line = context.lineAt(at, -1).text || above;
+  return line.match(/^ */)[0].length + (/:\s*(#.*)?$/.test(line) ? 2 : 0);
 });
+
+// --- what is explained and offered ----------------------------------------------------------------------------------------
+
+const KINDS = {
+  layer: "class", block: "interface", keyword: "keyword", argument: "property", value: "constant", variable: "variable",
+  function: "function", tensor: "text", part: "namespace", file: "text",
+};
+
+function offers(complete) {
+  return async context => {
+    const word = context.matchBefore(/[\w.]*/);
+    if (!context.explicit && word.from === word.to) return null;
+    const {words = []} = await complete(place(context.pos));
+    const options = words.map((one, at) => ({
+      label: one.word, type: KINDS[one.kind], detail: one.kind, info: one.doc || undefined, boost: -Math.min(99, at),
+    }));
+    return {from: word.from, options, validFor: /^[\w.]*$/};
+  };
+}
+
+function explains(explain) {
+  return hoverTooltip(async (_, at) => {
+    const found = await explain(place(at));
+    return found && {pos: at, above: true, create: () => ({dom: found})};
+  });
+}
+
+/* Make the editor.
+   parent: where it stands; nonce: of its style sheets; changed, moved: called after an edit, and when the caret has moved;
+   complete: gives what may be written at a place; explain: a promise of an element about a place, or of null. */
+export function make({parent, nonce, changed, moved, complete, explain}) {
+  view = new EditorView({
+    parent,
+    state: EditorState.create({extensions: [
+      EditorView.cspNonce.of(nonce),
+      lineNumbers(), foldGutter(), lintGutter(), history(), codeFolding(), drawSelection(), highlightActiveLine(),
+      highlightActiveLineGutter(), highlightSelectionMatches(), closeBrackets(), search({top: true}),
+      indentUnit.of("  "), indents, yaml(), syntaxHighlighting(colours), formulaColours, hints,
+      autocompletion({override: [offers(complete)], selectOnOpen: false}), explains(explain),
+      shade.of(EditorView.darkTheme.of(dark.matches)), access.of(EditorView.editable.of(false)),
+      keymap.of([...closeBracketsKeymap, ...searchKeymap, ...foldKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
+      EditorView.contentAttributes.of({
+        id: "text", "aria-label": "The spec, in YAML", "aria-describedby": "status about", spellcheck: "false",
+        tabindex: "0",
+      }),
+      EditorView.updateListener.of(update => {
+        if (update.docChanged && !update.transactions.some(one => one.isUserEvent("open"))) changed();
+        if (update.docChanged || update.selectionSet) moved();
+      }),
+    ]}),
+  });
+  dark.addEventListener("change", () => view.dispatch({effects: shade.reconfigure(EditorView.darkTheme.of(dark.matches))}));
+}

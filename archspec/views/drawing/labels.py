@@ -29,10 +29,13 @@ HEAVY = ("convolution", "linear", "attention")
 """The families of layers that compute; the others of a small block stand below them in smaller type."""
 _FAMILIES = {
     "window_attention": "attention",
-    "other_dimensions": "convolution",
+    "transposed_convolution": "convolution",
     "other_norms": "normalization",
-    "other_pools": "pooling",
+    "adaptive_pooling": "pooling",
+    "padding": "resampling",
     "positions": "attention",
+    "recurrent": "linear",
+    "weighted_mean": "structure",
     "axes": "structure",
     "elementwise": "structure",
     "regularization": "structure",
@@ -90,7 +93,7 @@ def layer_label(layer: Layer) -> str:
         text += f", {given['heads']} heads"
     if layer.primitive in ("dropout", "stochastic_depth"):
         text += f" {given['p']:.2g}"
-    if layer.primitive == "upsample":
+    if layer.primitive.startswith("upsample"):
         text += f" ×{_window(given['scale'], 1)}" if given.get("size") is None else f" to {_window(given['size'], 1)}"
     if layer.primitive.startswith("adaptive"):
         text += f" {_window(given['size'], 1)}"

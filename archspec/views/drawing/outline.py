@@ -221,7 +221,7 @@ class Outline:
                     node.block,
                     inner,
                     node.share,
-                    *((node.split, node.axis, node.heads) if exact else (bool(node.split), node.axis)),
+                    *((node.split, node.axis, node.attention) if exact else (bool(node.split), node.axis)),
                     *((node.input, node.output, node.frozen_arguments) if exact else ()),
                 )
             elif isinstance(node, Layer):

@@ -184,15 +184,28 @@ LABELS = "`file,labels`, or `file` and a column of 0 and 1 for each label"
         ),
         (
             {"labels.csv": "file,a,b\n1.png,1,0\n2.png,0.5,1\n"},
-            "{root}/labels.csv, line 3: `0.5` in the column `a` is neither 0 nor 1\n  help: correct it",
+            "{root}/labels.csv, line 3: `0.5` in the column `a` is neither 0 nor 1\n"
+            "  help: write 1 where the image has the label, else 0",
+        ),
+        (
+            {"labels.csv": 'file,labels\n1.png,"a, b"\n2.png,a\n'},
+            "{root}/labels.csv, line 2: `a, b` holds a `,`, and labels are set apart by spaces\n"
+            "  help: write spaces between labels, and `_` or `-` within them",
+        ),
+        (
+            {"labels.csv": "file;labels\n.\\1.png;a\n.\\2.png;b\n"},
+            "{root}/labels.csv, line 2: {root}/.\\1.png is not there, and 1 more in its lines\n"
+            "  help: write `/` between folders, not `\\`",
         ),
         (
             {"targets.csv": "file,a\n1.png,\n2.png,3\n"},
-            "{root}/targets.csv, line 2: `` in the column `a` is no finite number\n  help: correct it",
+            "{root}/targets.csv, line 2: `` in the column `a` is no finite number\n"
+            "  help: write the number, or remove the line and the image",
         ),
         (
             {"targets.csv": "file,a\n1.png,1\n2.png,nan\n"},
-            "{root}/targets.csv, line 3: `nan` in the column `a` is no finite number\n  help: correct it",
+            "{root}/targets.csv, line 3: `nan` in the column `a` is no finite number\n"
+            "  help: write the number, or remove the line and the image",
         ),
         (
             {"targets.csv": "file,a\n1.png,1\n2.png,2\n", "labels.csv": "file,labels\n"},
@@ -267,3 +280,30 @@ def test_parts_that_do_not_agree_are_refused(
     with pytest.raises(UsageError) as caught:
         load(root)
     assert str(caught.value) == message.format(root=root)
+
+
+def test_paths_from_the_root_of_the_disk_are_refused_with_those_to_write(tmp_path: Path) -> None:
+    root = put(tmp_path, {"targets.csv": f"file,a\n{tmp_path}/1.png,3\n"}, "1.png")
+    with pytest.raises(UsageError) as caught:
+        load(root)
+    assert str(caught.value) == (
+        f"{root}/targets.csv, line 2: {root}/1.png is no image by its name below that folder\n"
+        "  help: write paths from the folder of the file on: `1.png`"
+    )
+
+
+def test_semicolons_may_set_columns_apart_as_in_other_tables(tmp_path: Path) -> None:
+    comma = load(
+        put(tmp_path / "a", {"labels.csv": "file,labels\n1.png,a b\n2.png,b\n3.png,\n"}, "1.png", "2.png", "3.png")
+    )
+    other = load(
+        put(
+            tmp_path / "b",
+            {"labels.csv": "file;labels\r\n1.png;a b\r\n2.png;b\r\n3.png;\r\n"},
+            "1.png",
+            "2.png",
+            "3.png",
+        )
+    )
+    assert other.class_names == comma.class_names == ("a", "b")
+    assert other.train.labels.tolist() == comma.train.labels.tolist()

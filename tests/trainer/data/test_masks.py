@@ -208,6 +208,21 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda root: [put(root / "masks" / f"{n:02}.png", np.zeros((6, 8))) for n in range(10)],
         "the masks of ROOT hold one class, and two at least are needed\n  help: correct the masks",
     ),
+    "gaps": (
+        lambda root: [put(root / "masks" / f"{n:02}.png", 64 * np.minimum(blocks(n), 2)) for n in range(10)],
+        "the masks of ROOT hold the values 0, 64, 128, and none of 126 values below 128: which are classes?\n"
+        "  help: say so in ROOT/classes.txt, a line for each class: `NAME 0` and `NAME 64`, and so on",
+    ),
+    "a name with more": (
+        lambda root: (root / "masks" / "03.png").rename(root / "masks" / "03_mask.png"),
+        "the image ROOT/images/03.png has no mask of that name in ROOT/masks\n"
+        "  help: give both the same name: 03_mask.png may belong to it",
+    ),
+    "a folder beside parts": (
+        lambda root: [pair(root, "a", blocks(1), f"images/{part}", f"masks/{part}") for part in ("Train", "more")],
+        "ROOT/images has `more` beside `Train`: these are parts\n"
+        "  help: move it away: train, val and test are what is used",
+    ),
     "a number beyond": (
         lambda root: (root / "classes.txt").write_text("ground 0\nsky 256\n"),
         "ROOT/classes.txt, line 2: `sky 256` is no class\n"

@@ -12,13 +12,14 @@ import sklearn.datasets
 import torch
 
 from archspec.foundation.errors import UsageError
-from archspec.recipe import Columns
+from archspec.recipe import Columns, Recipe
 from trainer import data
 from trainer.data import _rows
 from trainer.input.datasets import DataSet, InMemory
+from trainer.input.splits import prepare_splits
 
 FLOWERS = "petal,colour,kind\n1.5,red,rose\n2.5,blue,iris\n3,red,rose\n4,blue,iris\n5,red,rose\n"
-NO_TEXT = "fill it in, remove the row, or leave the column out: `data: {ignore: [petal]}`"
+NO_TEXT = "fill it in, or remove the row; a feature may be left out: `data: {ignore: [petal]}`"
 
 
 def table(folder: Path, text: str, name: str = "t.csv", **columns: Any) -> DataSet:
@@ -141,6 +142,17 @@ def test_whole_numbers_are_classes_or_amounts_as_the_task_says(tmp_path: Path) -
             "{file} has no header: its first line holds numbers alone\n  help: begin it with the columns' names",
         ),
         (
+            "5.1,3.5,0.2,rose\n4.9,3.1,0.3,iris\n",
+            {},
+            "{file} has no header: its first line is a row, 5.1, 3.5, 0.2, rose\n"
+            "  help: begin it with the columns' names",
+        ),
+        (
+            "7,3,5,rose\n4,3,0,iris\n",
+            {},
+            "{file} has no header: its first line is a row, 7, 3, 5, rose\n  help: begin it with the columns' names",
+        ),
+        (
             ",a\n0,1\n",
             {},
             "{file}: column 1 has no name\n  help: name it in the first line, or remove it; of pandas, "
@@ -194,6 +206,42 @@ def test_a_feature_that_never_varies_and_one_too_fine_for_single_precision_are_n
     assert found.notes == (
         "single precision does not tell all values of `b` apart: subtract what they share",
         "never varying in training, and so of no use: `a`, `b`",
+    )
+
+
+def test_numbers_that_count_up_may_be_names_of_columns(tmp_path: Path) -> None:
+    found = table(tmp_path, "2019,2020,2021,kind\n1,2,3,a\n4,5,6,b\n7,8,9,a\n3,2,1,b\n")
+    assert found.form is not None
+    assert (found.form.columns, found.class_names) == (("2019", "2020", "2021"), ("a", "b"))
+
+
+def test_a_table_that_is_not_in_utf8_names_the_byte(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("größe,y\n1,2.5\n".encode("latin-1"))
+    with pytest.raises(UsageError) as caught:
+        data.load(str(tmp_path / "t.csv"), tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/t.csv is not in UTF-8: it holds the byte 0xf6 where that has no meaning\n"
+        "  help: save it as CSV in UTF-8"
+    )
+
+
+def test_tables_beside_those_of_the_parts_are_said_to_be_left_out(tmp_path: Path) -> None:
+    for name in ("train", "test", "submission"):
+        (tmp_path / f"{name}.csv").write_text("x,y\n1,0.5\n2,1.5\n3,0.5\n")
+    assert data.load(str(tmp_path), tmp_path).notes == (
+        f"left out of {tmp_path}, since its parts are train, val and test: `submission.csv`",
+    )
+
+
+def test_rows_of_a_part_that_another_one_has_are_said(tmp_path: Path) -> None:
+    text = "x,y\n" + "".join(f"{i},{i}.5\n" for i in range(8))
+    (tmp_path / "train.csv").write_text(text)
+    (tmp_path / "val.csv").write_text("x,y\n9,1.5\n")
+    (tmp_path / "test.csv").write_text("x,y\n1,1.5\n3,4.5\n9,1.5\n5,5.5\n")
+    recipe = Recipe(validation=0)
+    assert prepare_splits(data.load(str(tmp_path), tmp_path), (1,), recipe).notes == (
+        "2 rows of the test set are in the training set too: row 1 is row 2, and so on",
+        "1 row of the test set is in the validation set too: row 3 is row 1",
     )
 
 

@@ -17,8 +17,9 @@ from archspec.spec import from_dict
 from trainer.input import splits
 from trainer.runs import checkpoints, folders
 from trainer.runs.evaluation import test as on_test_set
+from trainer.runs.identity import fingerprint
 from trainer.runs.job import prepare
-from trainer.session import Options, fingerprint, resume_run, train
+from trainer.session import Options, resume_run, train
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
 
@@ -75,6 +76,27 @@ def test_images_that_were_moved_or_copied_are_the_runs_own(
     result = resume_run(run, None, Options(pictures=False), print, source=str(tmp_path / "copy"))
     assert result.metrics == {name: before[name] for name in result.metrics}
     assert {"val_accuracy", "test_accuracy", "test_loss"} <= result.metrics.keys()
+
+
+def test_a_run_is_tested_on_its_own_test_images_wherever_these_lie_and_says_which_others_it_learned(
+    tmp_path: Path,
+) -> None:
+    run = folders.read(trained(tmp_path))
+    assert run is not None
+    own = on_test_set(run, None, None)
+    photos = tmp_path / "photos"
+    shutil.copytree(photos, tmp_path / "copy")
+    for source in (photos, tmp_path / "copy"):
+        assert on_test_set(run, None, str(source)) == own | {"data": str(source)}
+    photo(tmp_path / "copy" / "cat" / "new.png", seed=999)
+    more = on_test_set(run, None, str(tmp_path / "copy"))
+    assert more["images"] == 41
+    train, validation = (int(note.partition(" ")[0]) for note in more["notes"])
+    assert train + validation + own["images"] == 40
+    assert [note.partition(": ")[0] for note in more["notes"]] == [
+        f"{train} images of the test set are in the training set too",
+        f"{validation} images of the test set are in the validation set too",
+    ]
 
 
 @pytest.mark.parametrize("memory", [0, 10**9], ids=["streamed", "in memory"])

@@ -22,9 +22,10 @@ from sklearn.datasets import load_digits
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
 from trainer.runs import folders as run_folders
+from trainer.runs.identity import fingerprint
 from trainer.runs.job import prepare
 from trainer.runs.resume import position
-from trainer.session import fingerprint, train
+from trainer.session import train
 from trainer.steps.module import SpecModule
 
 pytestmark = pytest.mark.slow

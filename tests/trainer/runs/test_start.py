@@ -21,8 +21,9 @@ from archspec.recipe import Moments, Resize
 from archspec.spec import from_dict, load
 from archspec.weights.origins import metadata_of
 from trainer.runs import checkpoints, folders as run_folders
+from trainer.runs.identity import fingerprint
 from trainer.runs.job import load_job, prepare
-from trainer.session import Options, fingerprint, resume_run, train
+from trainer.session import Options, resume_run, train
 from trainer.steps.module import SpecModule
 
 SLOW = pytest.mark.slow

@@ -1,0 +1,42 @@
+"""Convolution with standardised weights that pads each side by itself."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional
+
+from archspec.layers.modules.ws_conv import WsConv
+
+
+class PaddedWsConv(WsConv):
+    """A `WsConv` with zeros on each side by itself, those of the last axis first."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        sides: tuple[int, ...],
+        stride: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        gain: bool = True,
+        eps: float = 1e-6,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            0,
+            dilation,
+            groups,
+            bias,
+            gain,
+            eps,
+        )
+        self.sides = sides
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(functional.pad(input, self.sides))

@@ -1,0 +1,36 @@
+"""Pooling by maxima that pads by the size of its input."""
+
+from __future__ import annotations
+
+from math import inf
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archspec.layers.modules.pad_same import pad_same
+
+
+class SameMaxPool(nn.Module):
+    """The largest value of each of ⌈size / stride⌉ windows on each axis; what is added
+    at the ends, more at the last, is never the largest.
+    """
+
+    def __init__(
+        self,
+        kernel_size: tuple[int, ...],
+        stride: tuple[int, ...] | None = None,
+        dilation: tuple[int, ...] | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size, self.stride = kernel_size, stride or kernel_size
+        self.dilation = dilation or (1,) * len(kernel_size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        padded = pad_same(input, self.kernel_size, self.stride, self.dilation, -inf)
+        axes = len(self.kernel_size)
+        pools = functional.max_pool1d, functional.max_pool2d, functional.max_pool3d
+        pool = pools[axes - 1]
+        output: Tensor = pool(
+            padded, self.kernel_size, self.stride, dilation=self.dilation
+        )
+        return output

@@ -1,0 +1,122 @@
+"""Transposed convolutions, which enlarge by their stride."""
+
+from __future__ import annotations
+
+from math import prod
+
+from archspec.foundation.arguments import Argument, integer
+from archspec.foundation.errors import Fault
+from archspec.foundation.shapes import Shape, show
+from archspec.layers.calls import Call, call
+from archspec.layers.kept import INPUT, Kept
+from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, OnAxes, sizes_for
+from archspec.layers.primitive import Arguments
+from archspec.layers.primitives.convolution import BIAS, GROUPS, check_groups
+from archspec.layers.reach import Reach, transposed_windows
+
+_WINDOW = ("kernel", "stride", "padding", "output_padding", "dilation")
+
+
+def _arguments(axes: int) -> tuple[Argument, ...]:
+    positions = "rows and columns" if axes == 2 else "positions"
+    return (
+        Argument("out", integer(1), doc="output channels"),
+        Argument("kernel", sizes_for(axes, 1), doc="window size"),
+        Argument("stride", sizes_for(axes, 1), 1, "step of the window over the output"),
+        Argument("padding", sizes_for(axes, 0), 0, f"{positions} left off at each side of the output"),
+        Argument(
+            "output_padding",
+            sizes_for(axes, 0),
+            0,
+            f"{positions} added at the end of the output, fewer than the stride",
+        ),
+        Argument("dilation", sizes_for(axes, 1), 1, "step between the window's taps"),
+        GROUPS,
+        BIAS,
+    )
+
+
+def _rule(axes: int) -> str:
+    a = AXIS[axes]
+    count = f"{a}′ = ({a} − 1)·stride − 2·padding + dilation·(kernel − 1) + output_padding + 1"
+    return f"{WINDOWS[axes].format('out')}, {count}"
+
+
+class _ConvTranspose(OnAxes):
+    torch_class = "ConvTranspose"
+    weights = ("weight", "bias")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        size = self.sizes(shape)
+        check_groups(self.name, arguments["groups"], shape[0], arguments["out"])
+        sizes = []
+        windows = zip(*(self.each(arguments[name]) for name in _WINDOW), strict=True)
+        for axis, (kernel, stride, padding, extra, dilation) in zip(size, windows, strict=True):
+            if extra >= max(stride, dilation):
+                message = f"`output_padding` ({extra}) of `{self.name}` must be below its stride or dilation"
+                raise Fault("input-shape", f"{message} ({max(stride, dilation)})")
+            sizes.append((axis - 1) * stride - 2 * padding + dilation * (kernel - 1) + extra + 1)
+        if min(sizes) < 1:
+            message = f"`{self.name}` would give {show(sizes)}: its `padding` takes away everything"
+            raise Fault("input-shape", message)
+        return arguments["out"], *sizes
+
+    def parameters(self, arguments: Arguments, shape: Shape) -> dict[str, Shape]:
+        out = arguments["out"]
+        weight = (shape[0], out // arguments["groups"], *self.each(arguments["kernel"]))
+        return {"weight": weight} | ({"bias": (out,)} if arguments["bias"] else {})
+
+    def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
+        return prod(shape) * prod(self.parameters(arguments, shape)["weight"][1:])
+
+    def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
+        names = ("kernel", "stride", "padding", "dilation")
+        axes = zip(*(self.each(arguments[name]) for name in names), strict=True)
+        return Reach({i: transposed_windows(*axis) for i, axis in enumerate(axes, 1)})
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return INPUT
+
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = {name: self.each(arguments[name]) for name in _WINDOW[1:]}
+        given = {name: arguments[name] for name in ("groups", "bias")}
+        kernel = self.each(arguments["kernel"])
+        return call(self.kind(), shape[0], arguments["out"], kernel_size=kernel, **named, **given)
+
+
+class ConvTranspose(_ConvTranspose):
+    name, axes = "conv_transpose", 2
+    doc = "A 2-d transposed convolution, which enlarges by its stride."
+    source = f"{TORCH}ConvTranspose2d.html"
+    rule = _rule(2)
+    arguments = _arguments(2)
+    examples = (
+        "conv_transpose: {out: 8, kernel: 2, stride: 2}",
+        "conv_transpose: {out: 8, kernel: 3, stride: 2, padding: 1, output_padding: 1}",
+    )
+
+
+class ConvTranspose1d(_ConvTranspose):
+    name, axes = "conv_transpose_1d", 1
+    doc = "A 1-d transposed convolution of a sequence with channels first, which enlarges by its stride."
+    source = f"{TORCH}ConvTranspose1d.html"
+    rule = _rule(1)
+    arguments = _arguments(1)
+    examples = (
+        "conv_transpose_1d: {out: 8, kernel: 4, stride: 2, padding: 1}",
+        "conv_transpose_1d: {out: 4, kernel: 3, stride: 3, output_padding: 1, groups: 2, bias: false}",
+    )
+    example_input = EXAMPLE_INPUTS[1]
+
+
+class ConvTranspose3d(_ConvTranspose):
+    name, axes = "conv_transpose_3d", 3
+    doc = "A 3-d transposed convolution of a volume, which enlarges by its stride."
+    source = f"{TORCH}ConvTranspose3d.html"
+    rule = _rule(3)
+    arguments = _arguments(3)
+    examples = (
+        "conv_transpose_3d: {out: 8, kernel: 2, stride: 2}",
+        "conv_transpose_3d: {out: 8, kernel: [1, 4, 4], stride: [1, 2, 2], padding: [0, 1, 1]}",
+    )
+    example_input = EXAMPLE_INPUTS[3]
