@@ -88,7 +88,10 @@ class Spec:
         """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
         from archspec.recipe import Recipe
 
-        return Recipe.from_dict(self.train)
+        recipe = Recipe.from_dict(self.train)
+        if not recipe.columns.inputs:
+            return recipe
+        return replace(recipe, columns=recipe.columns.in_order([one.name for one in self.plan.takes]))
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -414,10 +417,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
 
 def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    from archspec.recipe import images, outputs, parts
+    from archspec.recipe import columns, images, outputs, parts
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
+    yield from columns.faults_in(section, recipe.columns, {one.name: one.shape for one in plan.takes})
     yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return

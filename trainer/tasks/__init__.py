@@ -120,15 +120,12 @@ def choose(name: str | None, targets: str, data: str) -> Task:
     return load(found[0])
 
 
-def refuse_detection(plan: Plan) -> None:
-    """Raises `UsageError` for a network whose outputs have names of a detector's: they would not be trained."""
-    heads = [
-        name for name in (*plan.outputs, *plan.aux) if re.search("box|bbox|anchor|objectness|detect", name.lower())
-    ]
-    if heads:
-        raise UsageError(
-            f"{plan.title} has the output{'s' * (len(heads) > 1)} {join_words(heads)} of a detector, and detection is "
-            "out of archspec's scope: no task trains it",
-            help="build the network and train it elsewhere, or leave these outputs out; "
-            f"the tasks are {join_words(names())}",
-        )
+def refuse_detection(plan: Plan, *, certain: bool = True) -> None:
+    """Raises `UsageError` for a network whose outputs have names or shapes of a detector's: they would not be trained.
+
+    If not `certain`, the network fits no task, and shapes need not be of detectors alone.
+    """
+    from trainer.tasks import _detection
+
+    _detection.refuse_named(plan, names())
+    _detection.refuse_shaped(plan, names(), certain=certain)

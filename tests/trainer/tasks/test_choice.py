@@ -116,6 +116,66 @@ def test_detectors_are_refused(tmp_path: Path) -> None:
     )
 
 
+def heads(*shapes: list[int], named: str = "head") -> dict[str, Any]:
+    """A spec of three levels of features, and convolutions of them of these channels, `[level, channels]`."""
+    body: list[Any] = []
+    for level in range(1 + max(level for level, _ in shapes)):
+        body.append({"conv": {"out": 8, "kernel": 3, "padding": 1, "stride": 2}})
+        if level in [one for one, _ in shapes]:
+            body.append({"save": f"level{level}"})
+    for number, (level, channels) in enumerate(shapes):
+        body += [{"load": f"level{level}"}, {"conv": {"out": channels, "kernel": 1}}, {"output": f"{named}{number}"}]
+    return recipe() | {"name": "Net", "input": [3, 32, 32], "vars": {"num_classes": 20}, "network": body[:-1]}
+
+
+OUT_OF_SCOPE = (
+    ", and detection is out of archspec's scope: no task trains it\n"
+    "  help: build the network and train it elsewhere, or leave these outputs out; the tasks are `classification`, "
+    "`image_regression`, `multi_label`, `regression`, `segmentation`"
+)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "says"),
+    [
+        (
+            ([0, 75], [1, 75], [2, 75]),
+            "Net gives 75×16×16, 75×8×8, 75×4×4, as a detector does: 3 boxes for each position, of 4 coordinates, a "
+            "score and 20 classes",
+        ),
+        (
+            ([1, 36], [1, 180], [2, 36], [2, 180]),
+            "Net gives 36×8×8, 180×8×8, 36×4×4, 180×4×4, as a detector does: maps of boxes and of classes",
+        ),
+        (
+            ([0, 16], [0, 84], [1, 24], [1, 126]),
+            "Net gives 16×16×16, 84×16×16, 24×8×8, 126×8×8, as a detector does: maps of boxes and of classes",
+        ),
+    ],
+    ids=["YOLOv3", "RetinaNet", "SSD"],
+)
+def test_detectors_are_known_by_the_shapes_of_their_outputs(
+    shapes: tuple[list[int], ...], says: str, tmp_path: Path
+) -> None:
+    # before data are looked for: those of detectors have none of our layouts
+    with pytest.raises(UsageError) as caught:
+        prepare(from_dict(heads(*shapes) | {"train": {"data": str(tmp_path / "coco")}}), tmp_path)
+    assert str(caught.value) == says + OUT_OF_SCOPE
+
+
+def test_a_single_map_of_boxes_is_a_detectors_where_it_fits_no_task(tmp_path: Path) -> None:
+    spec = heads([2, 45]) | {"vars": {"num_classes": 10}}
+    with pytest.raises(UsageError) as caught:
+        prepare(from_dict(spec | {"train": {"data": "digits"}, "input": [1, 32, 32]}), tmp_path)
+    says = "Net gives 45×4×4, as a detector does: 3 boxes for each position, of 4 coordinates, a score and 10 classes"
+    assert str(caught.value) == says + OUT_OF_SCOPE
+
+
+@pytest.mark.parametrize("shapes", [([0, 20], [1, 20], [2, 20]), ([0, 256], [1, 256]), ([0, 4], [0, 20])])
+def test_pyramids_and_several_masks_are_no_detectors(shapes: tuple[list[int], ...]) -> None:
+    tasks.refuse_detection(from_dict(heads(*shapes)).plan)
+
+
 def test_detection_as_a_task_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         prepare(from_dict(recipe(task="detection")), tmp_path)
