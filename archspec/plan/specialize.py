@@ -234,7 +234,9 @@ class _Specializer:
             assert isinstance(node.body, For)
             return make_merge(merge, self.loop(node.body, known), axis, attention)
         branches = [(node.key, self.node(node, known)) for node in merge.branches]
-        return make_merge(merge, lambda scope, shape, run: [(key, made, scope) for key, made in branches], axis, attention)
+        return make_merge(
+            merge, lambda scope, shape, run: [(key, made, scope) for key, made in branches], axis, attention
+        )
 
     # --- calls ---------------------------------------------------------------------------------------------------
 
