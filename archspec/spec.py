@@ -39,7 +39,7 @@ from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
-from archspec.prepared import FROM_CALL, PreparedFile, prepare
+from archspec.prepared import FROM_CALL, Alike, PreparedFile, prepare
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,7 +88,10 @@ class Spec:
         """What the `train` section says, and the defaults; as it is written, the section is part of `resolved`."""
         from archspec.recipe import Recipe
 
-        return Recipe.from_dict(self.train)
+        recipe = Recipe.from_dict(self.train)
+        if not recipe.columns.inputs:
+            return recipe
+        return replace(recipe, columns=recipe.columns.in_order([one.name for one in self.plan.takes]))
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -187,11 +190,21 @@ class SpecFile:
         return self._check(variants) if (load_installed() and len(primitives()) > before) or has_more else checked
 
     def _check(self, variants: Sequence[str | None] | None) -> Checked:
+        section = self.tree.get("variants") if isinstance(self.tree, Mapping) else None
+        count = len(section.entries) if variants is None and isinstance(section, Mapping) else len(variants or ())
+        if count > 1:
+            checked = self._gather(variants, Alike())
+            if not checked.diagnostics and not checked.notes:
+                return checked
+        return self._gather(variants)
+
+    def _gather(self, variants: Sequence[str | None] | None, alike: Alike | None = None) -> Checked:
+        """What is found in variants, which share what is `alike`, but then the first error ends it all."""
         report = Report()
         specs: list[Spec] = []
         try:
             with budget():
-                self._check_all(variants, report, specs)
+                self._check_all(variants, report, specs, alike)
         except TooManyDiagnostics:
             pass
         except BudgetExceeded as error:
@@ -199,7 +212,9 @@ class SpecFile:
         wanted = (None,) if variants is None else tuple(variants)
         return Checked(tuple(specs), tuple(self._locate(report.diagnostics)), report.notes, self, wanted)
 
-    def _check_all(self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec]) -> None:
+    def _check_all(
+        self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec], alike: Alike | None
+    ) -> None:
         """Elaborate variants, and add the valid ones to `specs`. Raises `TooManyDiagnostics` and `BudgetExceeded`."""
         document = documents.parse(self.tree, report)
         outlined = not report.diagnostics
@@ -211,9 +226,11 @@ class SpecFile:
                 message = f"the variants take more than {MAX_STEPS:,} steps together"
                 report.add(Fault("too-large", message, document.variants.get(variant or "")), self.tree.mark)
                 break
-            spec = self._elaborate(document, variant, report)
+            spec = self._elaborate(document, variant, report, alike)
             if spec is not None and outlined:
                 specs.append(spec)
+            elif alike is not None:
+                break
         if document is not None and specs and not report.diagnostics:
             whole = len(wanted) == 1 + len(document.variants)
             self._report_unused(document, specs, report, whole=whole)
@@ -282,7 +299,7 @@ class SpecFile:
             settings.append(documents.make_setting(document, f"vars.{name}", written, FROM_CALL))
         return settings
 
-    def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
+    def _elaborate(self, document: Document, variant: str | None, report: Report, alike: Alike | None) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
         before = report.count
         try:
@@ -294,9 +311,13 @@ class SpecFile:
             report.add(fault, self.tree.mark)
             return None
         frames = (Frame(f"variant `{variant}`", document.variants[variant]),) if variant else ()
-        sections = compute_sections(parse_sections(root, report), root, report)
-        node = elaborate(sections, report, frames)
-        spec = None if node is None else self._complete(variant, sections, node, report, frames)
+        if alike is not None:
+            made = alike.elaborate(root, report)
+        else:
+            sections = compute_sections(parse_sections(root, report), root, report)
+            node = elaborate(sections, report, frames)
+            made = None if node is None else (sections, node)
+        spec = None if made is None else self._complete(variant, *made, report, frames)
         return spec if report.count == before else None
 
     def _complete(
@@ -396,10 +417,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
 
 def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    from archspec.recipe import images, outputs, parts
+    from archspec.recipe import columns, images, outputs, parts
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     yield from images.faults_in(section, recipe, plan.input)
+    yield from columns.faults_in(section, recipe.columns, {one.name: one.shape for one in plan.takes})
     yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return

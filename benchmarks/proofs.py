@@ -48,7 +48,7 @@ def small_input(spec: Spec) -> tuple[int, ...]:
         if side >= max(own[1:]):
             break
         try:
-            if len(plan_for_input(spec, (own[0], side, side)).layers) == len(spec.plan.layers):
+            if len(plan_for_input(spec, ((own[0], side, side),)).layers) == len(spec.plan.layers):
                 return (own[0], side, side)
         except ArchspecError:
             continue
@@ -88,9 +88,11 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         "|---|---|---|---:|---:|---|---:|---:|",
     ]
     for (spec, variant), made in sorted(networks.items()):
-        shape = next(iter(made.values()))["input"]
+        first = next(iter(made.values()))
+        inputs = {f"{name} ": shape for name, shape in first.get("inputs", {}).items()} or {"": first["input"]}
+        shown = ", ".join(f"{name}{show(tuple(shape))}" for name, shape in inputs.items())
         cells = [cell for format in ("onnx", "torch") for cell in _cells(made.get(format))]
-        lines.append(f"| `{variant or spec}` | {show(tuple(shape))} | {' | '.join(cells)} |")
+        lines.append(f"| `{variant or spec}` | {shown} | {' | '.join(cells)} |")
     return lines
 
 

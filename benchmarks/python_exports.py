@@ -47,22 +47,22 @@ def tensors(output: Any, before: str) -> Iterator[tuple[str, Tensor]]:
         yield f"{before} {name}", tensor
 
 
-def digests(model: nn.Module, images: Tensor) -> dict[str, str]:
+def digests(model: nn.Module, inputs: list[Tensor]) -> dict[str, str]:
     """What a network computes, each tensor as a digest of its bytes."""
     found: dict[str, Tensor] = {}
     model.eval()
     torch.manual_seed(1)
     with torch.no_grad():
-        found |= dict(tensors(model(images), "evaluation"))
+        found |= dict(tensors(model(*inputs), "evaluation"))
     model.train()
-    images = images.clone().requires_grad_()
+    inputs = [one.clone().requires_grad_() for one in inputs]
     torch.manual_seed(2)
-    outputs = dict(tensors(model(images), "training"))
+    outputs = dict(tensors(model(*inputs), "training"))
     found |= outputs
     torch.stack([one.square().mean() for one in outputs.values()]).sum().backward()
     found |= {f"gradient {name}": one.grad for name, one in model.named_parameters() if one.grad is not None}
     found |= {f"after {name}": one for name, one in model.state_dict().items()}
-    found["gradient of images"] = images.grad if images.grad is not None else images
+    found |= {f"gradient of input {i}": one if one.grad is None else one.grad for i, one in enumerate(inputs)}
     return {
         name: hashlib.sha256(one.detach().contiguous().reshape(-1).numpy()).hexdigest() for name, one in found.items()
     }
@@ -81,7 +81,7 @@ def serve() -> None:
             model = kinds[-1]()
             job = torch.load(folder / "job.pt", weights_only=True, mmap=True)
             model.load_state_dict(job["state"])
-            found = digests(model, job["images"])
+            found = digests(model, job["inputs"])
             wanted = json.loads((folder / "digests.json").read_text())
             wrong = [name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)]
             print(json.dumps({"compared": len(wanted), "wrong": sorted(wrong)[:5]}), flush=True)
@@ -110,14 +110,16 @@ def prepared(spec: Any, folder: Path) -> int:
     (folder / "network.py").write_text(text, encoding="utf-8")
     model = spec.build()
     with_history(model)
-    sizes = [(spec.plan.input[0], *SMALL)] if len(spec.plan.input) == 3 and max(spec.plan.input[1:]) > 96 else []
-    for size in [*sizes, spec.plan.input]:  # a smaller image is enough where the network takes one
+    shapes = list(spec.plan.inputs.values())
+    is_large = all(len(shape) == 3 for shape in shapes) and max(spec.plan.input[1:]) > 96
+    smaller = [[(shape[0], *SMALL) for shape in shapes]] if is_large else []
+    for some in [*smaller, shapes]:  # a smaller image is enough where the network takes one
         torch.manual_seed(3)
-        images = torch.randn(BATCH, *size)
-        torch.save({"state": model.state_dict(), "images": images}, folder / "job.pt")
+        inputs = [torch.randn(BATCH, *shape) for shape in some]
+        torch.save({"state": model.state_dict(), "inputs": inputs}, folder / "job.pt")
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # torch prints what a traced module refuses
-                found = digests(model, images)
+                found = digests(model, inputs)
         except (RuntimeError, ValueError):  # what it is given next is the state in which it is now
             model.zero_grad()
             continue
@@ -131,7 +133,7 @@ def small(spec: Any) -> Any:
     from archspec.foundation.errors import ArchspecError
     from archspec.spec import from_dict
 
-    if spec.plan.params < LARGE:
+    if spec.plan.params < LARGE or len(spec.plan.takes) > 1:
         return spec
     kept = {key: value for key, value in spec.resolved.items() if key not in ("expect", "train")}
     try:

@@ -18,6 +18,7 @@ import torchvision
 from torch import nn
 
 from archspec.language.finder import bundled, find
+from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.spec import load, open_file
 from archspec.weights.match import match
@@ -93,7 +94,7 @@ def row(name: str, plan: Plan, *, logits: bool) -> str:
         difference = largest_difference(name, variant, plan) if logits else None
     cells = [
         f"`{variant}`" if variant else f"`{name}`",
-        "×".join(map(str, plan.input)),
+        show_inputs(plan.takes),
         f"{plan.params:,}",
         "" if params is None else f"{params:,}",
         f"{plan.macs / 1e9:.3f}",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from archspec.foundation.shapes import show
 from archspec.language.finder import bundled, variants
+from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.spec import load
 from archspec.views.drawing.svg import svg
@@ -34,7 +35,9 @@ GROUPS = {
         "dncnn_small",
     ),
     "Networks for CIFAR-10 and digits": ("resnet", "preact", "densenet", "googlenet", "digits"),
-    "Networks for tables and sequences": tuple(name for name in bundled() if name.startswith(("tables/", "sequence"))),
+    "Networks for tables and sequences": tuple(
+        name for name in bundled() if name.startswith(("tables/", "sequence", "three_inputs"))
+    ),
     "Networks for Fashion-MNIST": tuple(name for name in bundled() if name.startswith("fashion/")),
 }
 """Names of bundled specs in the order of the page; those that no group names follow."""
@@ -98,7 +101,7 @@ def section(spec: str) -> str:
 
 
 def figures(plan: Plan) -> str:
-    return f"{show(plan.input)} → {show(plan.output)} | {plan.params:,} | {plan.macs / 1e9:.3f}"
+    return f"{show_inputs(plan.takes)} → {show(plan.output)} | {plan.params:,} | {plan.macs / 1e9:.3f}"
 
 
 def main() -> None:

@@ -401,7 +401,7 @@ def test_a_table_that_is_out_of_date_is_written_anew() -> None:
         "| two branches, `…×n×k` and `…×k×m` |\n"
         "| `attend` | Attention of queries to keys and values: softmax(Q·Kᵀ / √k + bias)·V, for each of `heads`. | "
         "three branches, of queries `T×k`, keys `S×k` and values `S×v`, and may take a bias `heads×T×S`; "
-        "`heads` divides k and v |\n"
+        "`heads` divides k and v, and with `causal` T is S |\n"
         "<!-- end -->\nafter\n"
     )
 
@@ -418,8 +418,9 @@ def test_the_readme_counts_the_networks_right() -> None:
 
 def test_the_results_are_of_the_networks_that_are_there() -> None:
     text = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    (command,) = re.findall(r"^archspec train (.*) --recipe quick$", text, re.M)
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    (command,) = re.findall(r"^archspec train (.*) --recipe quick --exact$", text, re.M)
+    table = text[text.index("\n| ") : text.index("\n\n", text.index("\n| "))].strip()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
     results = [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
     assert [result["spec"] for result in results] == command.split() == ["googlenet", "resnet", "preact", "densenet"]
     for result in results:

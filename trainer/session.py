@@ -92,6 +92,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "task": job.task.name,
         "classes": list(job.data.class_names),
         "form": None if job.data.samples is None else job.data.known_form.to_dict(),
+        "targets": job.data.form.to_dict() if job.data.samples is None and job.data.form else None,
         "digest": digest_of(job.data),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),

@@ -63,7 +63,9 @@ def write_variant(
     partial = chosen.without("expect") if isinstance(chosen, Mapping) else Mapping(mark, {})
     for assignment in (*file.set, *settings):
         partial = merge(partial, parse_setting(document, assignment).partial)
-    expect = {"params": plan.params, "gmacs": round(plan.macs / 1e9, 3)}
+    billions = plan.macs / 1e9
+    # three digits that count, where three decimals would leave fewer
+    expect = {"params": plan.params, "gmacs": round(billions, 3) if billions >= 1 else float(f"{billions:.3g}")}
     partial = merge(partial, Mapping(mark, {"expect": (mark, from_python(expect, mark))}))
     path = find(spec).path
     content = find(spec).read()

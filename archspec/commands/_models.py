@@ -18,6 +18,7 @@ from archspec.spec import Spec, load
 if TYPE_CHECKING:
     from torch import nn
 
+    from archspec.plan.plan import Plan
     from trainer.module import SpecModule
     from trainer.runs.folders import Run
 
@@ -142,15 +143,22 @@ def _images_of_recipe(spec: Spec) -> Images:
     from archspec.recipe.images import IMAGENET
     from archspec.recipe.recipe import Moments
 
-    given = spec.recipe.normalize
+    given = spec.recipe.normalize if len(spec.plan.takes) == 1 else None  # of several inputs it would be of which?
     moments = IMAGENET if given == "imagenet" else given
     return Images(moments.mean, moments.std) if isinstance(moments, Moments) else Images()
+
+
+def _count_channels(plan: Plan, axis: int) -> int:
+    """How many numbers normalise the inputs: one for each channel or feature; none fit inputs of several kinds."""
+    if len(plan.takes) == 1:
+        return plan.input[axis]
+    return sum(one.shape[0] for one in plan.takes) if all(len(one.shape) == 1 for one in plan.takes) else 0
 
 
 def _images(known: dict[str, Any], spec: Spec, otherwise: Images = Images()) -> Images:  # noqa: B008 - it is frozen
     """What is known of images; what does not fit the network is left out."""
     axis: int = known.get("axis", 0)
-    channels, outputs = spec.plan.input[axis], spec.plan.output[0]
+    channels, outputs = _count_channels(spec.plan, axis), spec.plan.output[0]
     mean, std, classes = known.get("mean"), known.get("std"), known.get("classes")
     features = known.get("features")
     fits = mean is not None and std is not None and len(mean) == len(std) == channels

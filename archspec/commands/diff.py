@@ -80,7 +80,11 @@ def _from_git(revision: str, path: str, folder: str) -> Any:
     from archspec.language.finder import FoundFile
 
     where, name = os.path.split(path.replace("\\", "/"))
-    tree = _git("rev-parse", "--verify", "--end-of-options", f"{revision}:./{where}").decode().strip()
+    tree = (
+        _git("rev-parse", "--verify", "--end-of-options", f"{revision}:./{where}", what=f"{revision}:{path}")
+        .decode()
+        .strip()
+    )
     archive = _git("archive", tree, ":(glob)**/*.y*ml", what=f"{revision}:{path}")
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(folder, filter="data")
@@ -89,11 +93,11 @@ def _from_git(revision: str, path: str, folder: str) -> Any:
     return FoundFile(os.path.join(folder, name), f"{revision}:{path}")
 
 
-def _git(*arguments: str, what: str = "") -> bytes:
+def _git(*arguments: str, what: str) -> bytes:
     """What git prints. Raises `UsageError` with its own words where it fails."""
     import subprocess
 
-    what = escape_line(what or arguments[-1])
+    what = escape_line(what)
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, check=False)
     except OSError as error:
@@ -167,14 +171,14 @@ def _value(value: Any) -> str:
 def _weights(difference: Difference) -> list[str]:
     weights = difference.weights
     counts = [f"{len(weights.loaded)} of NEW load from OLD by name and shape"]
-    for what, names in (
-        ("have another shape", [name for name, _, _ in weights.misfits]),
-        ("are new", weights.fresh),
-        ("of OLD are left out", weights.left_out),
+    for one, several, names in (
+        ("has another shape", "have another shape", [name for name, _, _ in weights.misfits]),
+        ("is new", "are new", weights.fresh),
+        ("of OLD is left out", "of OLD are left out", weights.left_out),
     ):
         if names:
             shown = ", ".join(map(escape_line, names[:MOST_NAMES])) + (", …" if len(names) > MOST_NAMES else "")
-            counts.append(f"{len(names)} {what} ({shown})")
+            counts.append(f"{len(names)} {one if len(names) == 1 else several} ({shown})")
     return [f"{'weights':<12}" + "; ".join(counts)]
 
 

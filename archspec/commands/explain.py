@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,7 +66,7 @@ def _format_meaning(one: Any) -> str:
 
 
 def _format_rows(heading: str, rows: Sequence[tuple[str, str]]) -> str:
-    formatter = click.HelpFormatter(width=110)
+    formatter = click.HelpFormatter(max_width=110) if sys.stdout.isatty() else click.HelpFormatter(width=110)
     with formatter.section(heading):
         formatter.write_dl(rows)
     return formatter.getvalue().rstrip()

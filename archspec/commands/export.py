@@ -89,12 +89,8 @@ def command(
         _check_options(format, options, origin, output, output_format)
         format.check()
         from archspec.commands._models import find_model
-        from archspec.plan.inputs import require_one_input
 
         model = find_model(spec, out, variant, settings, origin, weights=format.holds_weights, aux=format.keeps_aux)
-        require_one_input(
-            model.plan, "archspec export writes", "in Python, export what `archspec.load(…).build()` gives"
-        )
         path = output or f"{model.name}{format.suffix}"
         written = _write(format, model, path, options, force=force)
     except (SpecError, UsageError) as error:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,10 @@ def _copies(found: FoundFile, path: Path) -> dict[Path, str]:
     """A spec under a new name, and the files that it extends, which keep their places beside it."""
     text = found.read().decode("utf-8", errors="replace")
     lines = [line for line in text.splitlines() if not line.startswith("# yaml-language-server:")]
-    origin = f"# Copied from {escape_line(found.shown)} of archspec {__version__}"
+    from archspec.language import finder
+
+    is_ours = Path(found.path).is_relative_to(finder.folder())
+    origin = f"# Copied from {escape_line(found.shown)}" + (f" of archspec {__version__}" if is_ours else "")
     files = {path: "\n".join([SCHEMA_LINE, origin, *_named(lines, path.stem), ""])}
     for base, content in _bases(Path(found.path), text).items():
         files[path.parent / base] = content
@@ -190,7 +194,7 @@ def _report(spec: Spec, files: list[Path], path: Path, variant: str | None) -> N
     for other in files[1:]:
         click.echo(f"{escape_line(str(other))}: which it extends")
     shown = str(path) if path.parent != Path() else f"./{path}"
-    shown = escape_line(shown)
+    shown = escape_line(shlex.quote(shown))
     chosen = f" --variant {variant}" if variant else ""
     given = spec.resolved.get("train", {}).get("data", "./")
     folder = " --data FOLDER" if given.startswith("./") else ""

@@ -12,6 +12,7 @@ from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import List, Mapping
 from archspec.language import keywords
+from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 
 DEPTHS = {"vars": 2, "blocks": 2, "variants": 2, "network": 4}
@@ -103,4 +104,4 @@ def lenses(document: Document) -> list[Lens]:
 
 def totals(plan: Plan) -> str:
     """A network in a line, as `archspec check` has it."""
-    return f"{show(plan.input)} → {show(plan.output)} · {plan.params:,} parameters · {show_macs(plan.macs)}"
+    return f"{show_inputs(plan.takes)} → {show(plan.output)} · {plan.params:,} parameters · {show_macs(plan.macs)}"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from archspec.foundation.shapes import Shape
 from archspec.plan.plan import Plan
 from archspec.spec import Spec
 
@@ -26,7 +27,8 @@ class Images:
     mean: tuple[float, ...] | None = None
     """The mean of each channel that it is normalised by, `None` where it is not known.
 
-    Of images it is that of values from 0 to 1; of rows and sequences, of each feature in its own unit.
+    Of images it is that of values from 0 to 1; of rows and sequences, of each feature in its own unit. Of several
+    inputs of rows it is that of the features of the first, then of the next.
     """
     std: tuple[float, ...] | None = None
     """The standard deviation of each channel."""
@@ -60,6 +62,11 @@ class Model:
     @property
     def plan(self) -> Plan:
         return self.spec.plan
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of one sample of each input, in their order."""
+        return tuple(one.shape for one in self.plan.takes)
 
     @property
     def takes_images(self) -> bool:

@@ -18,15 +18,15 @@ class Proof:
     """The largest difference of any output, as a share of the largest absolute value of that output."""
     tolerance: float
     """What it was held to."""
-    inputs: tuple[tuple[int, Shape], ...]
-    """The batches that were compared: how many samples, of which shape."""
+    inputs: tuple[tuple[int, tuple[Shape, ...]], ...]
+    """The batches that were compared: how many samples, of which shapes, one for each input."""
     weights: tuple[str, ...]
     """The weights with which they were."""
 
     @property
     def text(self) -> str:
         """The proof in words."""
-        tried = ", ".join(f"{count}×{show(shape)}" for count, shape in self.inputs)
+        tried = ", ".join(" with ".join(f"{count}×{show(one)}" for one in shapes) for count, shapes in self.inputs)
         how = f"differs by {self.difference:.1e} of an output's largest value, at most; {self.tolerance:.0e} is allowed"
         if self.difference == 0:
             how = "equal bit for bit"
@@ -38,6 +38,9 @@ class Proof:
             "runner": self.runner,
             "difference": self.difference,
             "tolerance": self.tolerance,
-            "inputs": [[count, *shape] for count, shape in self.inputs],
+            "inputs": [
+                [count, *shapes[0]] if len(shapes) == 1 else [[count, *one] for one in shapes]
+                for count, shapes in self.inputs
+            ],
             "weights": list(self.weights),
         }

@@ -56,6 +56,7 @@ class _Candidate:
         self.runner = f"onnxruntime {onnxruntime.__version__}"
         self.model = _translate(traced)
         self.names = frozenset(traced.module.state_dict())
+        self.inputs = traced.inputs
 
     def write(self, path: str, state: Mapping[str, Tensor]) -> None:
         from onnx_ir import save, tensor
@@ -65,7 +66,7 @@ class _Candidate:
                 value.const_value = tensor(state[name].detach().contiguous().numpy(), name=name)
         save(self.model, path)
 
-    def read(self, path: str) -> tuple[Callable[[Tensor], Sequence[Tensor]], Mapping[str, Tensor]]:
+    def read(self, path: str) -> tuple[Callable[..., Sequence[Tensor]], Mapping[str, Tensor]]:
         import onnx
         import onnxruntime
         import torch
@@ -79,7 +80,12 @@ class _Candidate:
         }
         del model
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-        return lambda images: [torch.from_numpy(one) for one in session.run(None, {"images": images.numpy()})], kept
+
+        def run(*inputs: Tensor) -> list[Tensor]:
+            given = {name: one.numpy() for name, one in zip(self.inputs, inputs, strict=True)}
+            return [torch.from_numpy(one) for one in session.run(None, given)]
+
+        return run, kept
 
 
 def _translate(traced: Traced) -> Any:
@@ -112,20 +118,23 @@ def _translate(traced: Traced) -> Any:
 
 
 def _name(model: Any, traced: Traced) -> None:
-    """Give input, outputs and open axes names that say what they are."""
+    """Give inputs, outputs and open axes names that say what they are."""
     from onnx_ir import Shape
 
     graph = model.graph
-    symbols = {
-        str(size.value): name for size, name in zip(graph.inputs[0].shape, traced.axes, strict=True) if name is not None
-    }
+    symbols: dict[str, str] = {}
+    for input, value, axes in zip(traced.inputs, graph.inputs, traced.axes, strict=True):
+        for size, name in zip(value.shape, axes, strict=True):
+            if name is not None:  # inputs may have sizes of their own
+                symbols.setdefault(str(size.value), f"{input}_{name}" if name in symbols.values() else name)
     values = [*graph.inputs, *(output for node in graph for output in node.outputs)]
     for value in values:
         if value.shape is not None:
             sizes = [one if isinstance(one, int) else str(one.value) for one in value.shape]
             value.shape = Shape([one if isinstance(one, int) else _renamed(one, symbols) for one in sizes])
     graph.name = "archspec"
-    graph.inputs[0].name = "images"
+    for value, name in zip(graph.inputs, traced.inputs, strict=True):
+        value.name = name
     for output, name in zip(graph.outputs, traced.outputs, strict=True):
         output.name = name
 

@@ -18,21 +18,23 @@ class Safetensors(Format):
     suffix = ".safetensors"
 
     def write(self, model: Model, path: str, options: Options) -> Written:
-        from archspec.exports._proving.metadata import input_values, metadata
+        from archspec.exports._proving.metadata import input_facts, input_values, metadata
         from archspec.exports._proving.prove import count_samples, example, prove, randomize_copy
 
         module = model.make()
-        batches = [(2, model.plan.input), (3, model.plan.input)]
+        shapes = model.shapes
+        batches = [(2, shapes), (3, shapes)]
         candidate = _Candidate(model, metadata(model, options))
         proof = prove(
             candidate,
             path,
             module,
-            randomize_copy(module, example(count_samples(model.plan.input), model.plan.input, 0)),
+            randomize_copy(module, example(count_samples(shapes), shapes, 0)),
             batches,
         )
         values = input_values(model, options)
-        return Written(proof, (f"input: {values}",), {"input": list(model.plan.input), "input_values": values})
+        word = "input" if len(shapes) == 1 else "inputs"
+        return Written(proof, (f"{word}: {values}",), input_facts(model) | {"input_values": values})
 
 
 class _Candidate:
@@ -51,7 +53,7 @@ class _Candidate:
         copies = {name: one.clone(memory_format=torch.contiguous_format) for name, one in state.items()}
         save_file(copies, path, dict(self.metadata))
 
-    def read(self, path: str) -> tuple[Callable[[Tensor], Sequence[Tensor]], Mapping[str, Tensor]]:
+    def read(self, path: str) -> tuple[Callable[..., Sequence[Tensor]], Mapping[str, Tensor]]:
         from safetensors.torch import load_file
 
         from archspec.exports._proving.prove import tensors_of
@@ -59,7 +61,7 @@ class _Candidate:
         state = load_file(path)
         module: nn.Module = self.model.spec.build().eval()
         module.load_state_dict(state)
-        return lambda images: tensors_of(module(images)), state
+        return lambda *inputs: tensors_of(module(*inputs)), state
 
 
 FORMAT = Safetensors()

@@ -50,14 +50,14 @@ class _Candidate:
         known = {name: json.loads(text) for name, text in self.traced.metadata.items()}
         torch.export.save(program, path, extra_files={METADATA: json.dumps(known, ensure_ascii=False)})
 
-    def read(self, path: str) -> tuple[Callable[[Tensor], Sequence[Tensor]], Mapping[str, Tensor]]:
+    def read(self, path: str) -> tuple[Callable[..., Sequence[Tensor]], Mapping[str, Tensor]]:
         import torch
 
         from archspec.exports._proving.prove import tensors_of
 
         program = torch.export.load(path)
         module = program.module()
-        return lambda images: tensors_of(module(images)), program.state_dict
+        return lambda *inputs: tensors_of(module(*inputs)), program.state_dict
 
 
 FORMAT = Torch()

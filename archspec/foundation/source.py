@@ -179,6 +179,25 @@ def read(content: bytes, name: str) -> Value:
     return _Tree(string, Text(name, tuple(string.splitlines()))).root()
 
 
+def first_text(content: bytes, key: str) -> str | None:
+    """The text that a key of a file's outermost mapping has, read no further than that; `None` where it has none.
+
+    For lists of files that are known to be sound: to read all of them whole would take long.
+    """
+    depth, is_key, word = 0, True, ""
+    for event in yaml.parse(content, Loader=_LOADER):
+        if isinstance(event, yaml.ScalarEvent) and depth == 1:
+            if not is_key and word == key:
+                return str(event.value)
+            word, is_key = str(event.value), not is_key
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            is_key = is_key or depth == 1
+    return None
+
+
 class _Tree:
     """Builds the tree from the parser's events, without recursion in the parser, so that depth can be bounded."""
 
@@ -367,6 +386,10 @@ def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | N
         return f"put a colon after `{word[1][:40]}`"
     if re.search(r"\w:[{\[\w]", line):
         return "put a space after the colon"
+    above = text.lines[mark.line - 2] if 1 < mark.line <= len(text.lines) + 1 else ""
+    word = re.fullmatch(r"( *(?:- )*)([\w.]+) *", above[:_FAR])
+    if "mapping values" in (error.problem or "") and word and line.startswith(" " * len(word[1])):
+        return f"put a colon after `{word[2][:40]}`, in the line above"
     if "mapping values" in (error.problem or "") and re.fullmatch(r"\s*(?:- )?[\w.]+", line[: mark.column - 1]):
         return _SYNTAX_HINTS["expected key"]  # it is the line's first key
     for words, hint in _SYNTAX_HINTS.items():

@@ -50,6 +50,8 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
         for key in instance:
             if key not in known:
                 hint = did_you_mean(key, known) or f"its keys are {join_words(known)}"
+                if inner := next((one for one in known if key in _keys_in(known[one])), None):
+                    hint = f"`{key}` stands in `{inner}`: `{inner}: {{{key}: …}}`"
                 if empty := _empty_before(value, key, known):
                     hint = f"indent `{key}` if it belongs to `{empty}`, which is left empty"
                 if key in known.get("name", {}).get("enum", ()):
@@ -90,6 +92,13 @@ def _nearest(error: ValidationError) -> list[ValidationError]:
     if len(matching) != 1:
         return []
     return [cause for cause in error.context or () if cause.relative_schema_path[0] == matching[0]]
+
+
+def _keys_in(schema: Schema) -> set[str]:
+    """The keys of a mapping that fits a schema, or one of its alternatives."""
+    others = [schema[word] for word in ("then", "else") if word in schema]
+    others += [one for word in ("anyOf", "allOf") for one in schema.get(word, ())]
+    return set(schema.get("properties", ())).union(*map(_keys_in, others)) - {"name"}
 
 
 def _empty_before(value: Value, key: str, known: Container[str]) -> str | None:

@@ -106,6 +106,8 @@ class BranchGrammar(LoopGrammar):
         if not entries:
             raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
         branches = [self._parse_branch(*entry) for entry in entries]
+        if len(branches) > 1 and not is_split and isinstance(value, List):
+            self._note_loops(node_word, value)
         single = len(branches) == 1 and branches[0].when is None
         if single and not (isinstance(branches[0].body, Wire) and _names_several(branches[0].body)):
             self.report.add(self._explain_single(node_word, mark, branches[0]))
@@ -114,6 +116,15 @@ class BranchGrammar(LoopGrammar):
             message = f"`{node_word}` joins the same tensor twice"
             self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
         return self._drop_repeated(branches)
+
+    def _note_loops(self, node_word: str, value: List) -> None:
+        """Note loops that stand among branches, and may be meant to make a branch of each pass."""
+        for item in value.items:
+            if isinstance(item, Mapping) and "for" in item.entries:
+                message = "this loop is one branch, in which its passes follow one another, as in "
+                message += "`- [{for: …, body: …}]`; "
+                message += f"`- {node_word}: {{for: …, body: …}}` makes a branch of each pass"
+                self.report.note(message, item.mark)
 
     def _explain_single(self, node_word: str, mark: Mark, branch: SyntaxNode | None) -> Fault:
         """The fault of a merge whose one branch has nothing to be joined with."""
@@ -130,11 +141,12 @@ class BranchGrammar(LoopGrammar):
         )
 
     def _list_branches(self, mapping: Mapping) -> list[tuple[str, Mark, Value]] | None:
+        plain = {key for key in mapping.entries if not self._is_node_word(key)}
         for key, (mark, value) in mapping.entries.items():
             signature = self.vocabulary.signature(key)
-            others = [one for one in mapping.entries if one != key and not self._is_node_word(one)]
+            others = len(plain) > (key in plain)
             needy = signature is not None and any(argument.required for argument in signature.arguments)
-            named = needy or signature is None or bool(others)
+            named = needy or signature is None or others
             if named and len(mapping.entries) > 1 and isinstance(value, Scalar) and value.value is None:
                 help = f"write `{key}: []` for a branch that changes nothing"
                 raise Fault("node-form", f"the branch `{key}` is left empty", mark, help=help)
@@ -153,7 +165,7 @@ class BranchGrammar(LoopGrammar):
             if key == "let":
                 help = "put `- let: …` before the merge, in the same list"
                 raise Fault("key-unknown", "`let` has no meaning among branches", mark, help=help)
-            as_branch = bool(others) and isinstance(value, Scalar) and isinstance(value.value, str)
+            as_branch = others and isinstance(value, Scalar) and isinstance(value.value, str)
             if self._reads_as_layer(key, value) and not as_branch:
                 raise Fault(
                     "mapping-for-list",

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from archspec.foundation.arguments import NODE, Schema, Signature, fault_in, is_node
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
+from archspec.foundation.formulas import parse
 from archspec.foundation.source import Mapping, Scalar, Value
-from archspec.language.foreign import argument_hint, layer_hint, value_hint
+from archspec.language.foreign import argument_hint, layer_hint, number_hint, value_hint
 from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 from archspec.layers.registry import primitives
@@ -106,6 +107,14 @@ class CallGrammar(ABC):
             self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
         return made
 
+    def _reads_as_formula(self, text: str) -> bool:
+        """Whether a text would be a formula of known names, if it began with `=`."""
+        try:
+            names = parse(text).names
+        except Fault:
+            return False
+        return bool(names) and names <= self.visible
+
     # --- calls ---------------------------------------------------------------------------------------------------
 
     def _explain_unknown(self, name: str, mark: Mark, *, branches: bool = False) -> Fault:
@@ -113,6 +122,8 @@ class CallGrammar(ABC):
         hint = layer_hint(name) or near or did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
+        if self._reads_as_formula(name):
+            hint = f"a formula begins with `=`: did you mean `={name}`?"
         if name in NODE_WORDS:
             hint = f"`{name}` is a word of the language, and needs a value: `{name}: …`"
         return Fault(
@@ -166,11 +177,11 @@ class CallGrammar(ABC):
             if fault:
                 fault.help = fault.help or cure or None
                 text = value.data
-                if isinstance(text, str) and "," in text and text.replace(",", "", 1).isdigit():
-                    fault.help = f"a number has a point: `{text.replace(',', '.')}`"
+                if (wanted := number_hint(text, argument.schema)) and not (cure and isinstance(text, list)):
+                    fault.help = wanted
                 elif isinstance(text, str) and (named := re.fullmatch(r"\$\{?(\w+)\}?|\{\{ *(\w+) *\}\}", text)):
                     fault.help = f"a formula begins with `=`: `={named[1] or named[2]}`"
-                elif isinstance(text, str) and (text in self.visible or " if " in text):
+                elif isinstance(text, str) and (self._reads_as_formula(text) or " if " in text):
                     fault.help = f"a formula begins with `=`: did you mean `={text}`?"
                 self.report.add(fault, value.mark)
 

@@ -92,6 +92,10 @@ def find(name: str) -> FoundFile:
     if name in variants():
         return _bundled(variants()[name], name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else None
+    base, at, variant = name.partition("@")
+    if at and (base.endswith(SUFFIXES) or base in bundled()):
+        cure = f"{escape_line(base)} --variant {escape_line(variant)}"
+        hint = f"`SPEC@VARIANT` is for `compare` and `diff`; here, write `{cure}`"
     hint = hint or did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
     raise UsageError(f"there is no bundled spec `{escape_line(name)}`", help=hint)
 

@@ -15,7 +15,7 @@ from archspec.language import keywords
 from archspec.language.branches import BranchGrammar, make_invalid
 from archspec.language.calls import LIST_SHOWS
 from archspec.language.document import section_schema
-from archspec.language.foreign import layer_hint
+from archspec.language.foreign import beside_hint, layer_hint
 from archspec.language.keywords import AUX_KEYS
 from archspec.language.names import (
     COMPANIONS_BY_WORD,
@@ -163,7 +163,7 @@ class Grammar(BranchGrammar):
         """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
         inner = value.entries if isinstance(value, Mapping) else {}
         layers = [key for key in inner if self._is_node_word(key)]
-        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
+        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8)  # parts are named freely
         own = [key for key in inner if key not in MODIFIER_WORDS]
         if len(own) == 1 and did_you_mean(own[0], self.vocabulary.words(), cutoff=0.75):
             return self._explain_unknown(own[0], inner[own[0]][0])  # the layer within is what was mistyped
@@ -183,7 +183,7 @@ class Grammar(BranchGrammar):
         """The fault of arguments that stand beside their layer, not below it."""
         for name, (_, value) in mapping.entries.items():
             signature = self.vocabulary.signature(name) if is_left_empty(value) else None
-            given = [key for key in mapping.entries if signature and key in signature.by_name]
+            given = [key for key in mapping.entries if key in signature.by_name] if signature else []
             if given and not self._is_node_word(given[0]):
                 help = f"indent the arguments of `{name}`, or write `{name}: {{{given[0]}: …}}`"
                 message = f"`{given[0]}` stands beside `{name}`, not below it"
@@ -390,7 +390,7 @@ class Grammar(BranchGrammar):
             wrong = next(word for word in words if word not in found)
             allowed = (*MODIFIERS, *COMPANIONS_BY_WORD.get(found[0], ()))
             signature = self.vocabulary.signature(found[0])
-            help = did_you_mean(wrong, allowed)
+            help = did_you_mean(wrong, allowed) or beside_hint(wrong)
             if signature and wrong in signature.by_name:
                 written = f"`{found[0]}: {{{wrong}: …}}`"
                 help = f"indent the arguments of `{found[0]}`: `{wrong}` stands further in than it, or in {written}"
@@ -460,7 +460,7 @@ class Grammar(BranchGrammar):
         if made.constant:
             fault = fault_in(made.data, keywords.MODIFIERS[word].schema, f"`{word}`")
             if fault:
-                if isinstance(made.data, str) and made.data in self.visible:
+                if isinstance(made.data, str) and self._reads_as_formula(made.data):
                     fault.help = f"a formula begins with `=`: did you mean `={made.data}`?"
                 elif made.data in ("yes", "no", "on", "off"):
                     fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
@@ -524,6 +524,10 @@ class Grammar(BranchGrammar):
         name = self._parse_expression(value)
         if name.constant:
             check_tensor(value.value, value.mark)
+        if value.value in self.columns:
+            self.report.note(
+                f"`{value.value}` is the name itself here; the column's value is `={value.value}`", value.mark
+            )
         return Invalid(mark) if self.report.count > before else Wire(mark, kind, name)
 
     def _add_names(self, call: Call, mapping: Mapping) -> Call:

@@ -52,6 +52,8 @@ def read_inputs(section: Value | None, data: Any, report: Report) -> tuple[Input
         return ()
     assert section is not None
     if not isinstance(data, dict):
+        if len(data) == 3 and data[2] in (1, 3, 4) and data[0] == data[1] > 4:
+            report.note(f"the input has {data[0]} channels: channels come first, as in {data[::-1]}", section.mark)
         return (Input("", tuple(data), section.mark),)
     marks = {name: mark for name, (mark, _) in section.entries.items()} if isinstance(section, Mapping) else {}
     before = report.count

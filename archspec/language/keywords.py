@@ -314,6 +314,11 @@ DATA_KEYS: Keywords = {
         "a list of columns' names",
         "train: {data: {name: people.csv, one_hot: [city]}}",
     ),
+    "inputs": Keyword(
+        "The columns of a table that each input of the network takes, by its name; `*` stands for any text in them.",
+        "a mapping of names to a column's name, or a list of them",
+        "train: {data: {name: people.csv, inputs: {person: [age, height], lab: [lab_*]}}}",
+    ),
 }
 """What may stand in the `data` of a recipe, beside `name`, where the data are a table."""
 

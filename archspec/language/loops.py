@@ -7,7 +7,7 @@ from typing import Any
 
 from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.formulas import Formula, describe
-from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
 from archspec.language.calls import CallGrammar
 from archspec.language.names import check_variable
 from archspec.language.syntax import Expression, For, Let, Table
@@ -35,6 +35,9 @@ class LoopGrammar(CallGrammar):
             check_variable(name, at)
             if table and name in table.names:
                 raise Fault("duplicate-name", f"the column `{name}` stands in `as` already", at)
+            if is_left_empty(column):
+                help = "columns of a table are named by `as`: `{as: [kernel, out], rows: [[3, 8], [5, 16]]}`"
+                self.report.add(Fault("type-mismatch", f"the column `{name}` is left empty", at, help=help))
             if isinstance(column, Mapping):
                 message = f"the column `{name}` must be a list, or a value that is the same in every row"
                 self.report.add(Fault("type-mismatch", message, column.mark))

@@ -174,6 +174,9 @@ def macs(kind: str, shapes: list[Shape]) -> int:
     return MERGE_RULES[kind].macs(shapes)
 
 
+MANY = 20  # branches; of more, those are shown that differ from the first
+
+
 def mismatch(
     kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark, empty: list[bool], axis: int = 0
 ) -> Fault:
@@ -184,6 +187,10 @@ def mismatch(
     shown = [show(shape) for shape in shapes]
     width, room = max(map(len, keys)), max(map(len, shown))
     notes = [f"{key:<{width}}  {text:>{room}}   {at}" for key, text, at in zip(keys, shown, marks, strict=True)]
+    if len(notes) > MANY:
+        differing = [i for i, shape in enumerate(shapes) if shape != shapes[0]]
+        chosen = [0, *differing][:MANY]
+        notes = [*(notes[i] for i in chosen), f"… {len(notes) - len(chosen):,} more"]
     needed = MERGE_RULES[kind].needed
     if kind == "concat":
         needed = f"equal shapes but for {f'axis {axis}' if axis else 'the channels'}"

@@ -413,8 +413,8 @@ class Recipe:
         str,
         _Key(
             "a data set by its name, or the path of a folder of images, a table or arrays; of a table also the columns "
-            "that are the `target`, that it does without (`ignore`), or that become a feature for each of their values "
-            "(`one_hot`)",
+            "that are the `target`, that it does without (`ignore`), that become a feature for each of their values "
+            "(`one_hot`), or that each of several `inputs` takes",
             DATA,
         ),
     ] = "digits"

@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 SAFETENSORS = ".safetensors"
+_NOT_DENSE = "is not a dense tensor of numbers"
+_MAKE_DENSE = "load the file in Python, make it one (`to_dense()`, `dequantize()`), and save that"
 TIMEOUT = 60.0
 """Seconds for which a server may say nothing during a download."""
 
@@ -78,10 +80,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
                 help="load it in Python and save the tensors alone, by their names",
             )
         if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise UsageError(
-                f"{path}: `{escape_line(name)}` is not a dense tensor of numbers",
-                help="load the file in Python, make it one (`to_dense()`, `dequantize()`), and save that",
-            )
+            raise UsageError(f"{path}: `{escape_line(name)}` {_NOT_DENSE}", help=_MAKE_DENSE)
     return {name: value.detach() for name, value in state.items()}
 
 
@@ -123,6 +122,8 @@ def _read_torch(path: str) -> Any:
     except Exception as error:  # damaged files make it fail in many ways, few of which say why
         named = re.search(r"\bGLOBAL ([\w.]+)", str(error))
         if named or "TorchScript" in str(error):
+            if named and named[1].startswith("torch._utils._rebuild_"):  # newer versions of torch load fewer kinds
+                raise UsageError(f"{path}: `{named[1]}` makes what {_NOT_DENSE}", help=_MAKE_DENSE) from None
             what = f"it names `{named[1]}`" if named else "it is a TorchScript archive"
             raise UsageError(
                 f"cannot read {path}: it holds more than weights, and loading it could run code ({what})",

@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
+from conftest import ROOT
 
 import archspec
 from archspec.cli import cli
@@ -162,6 +164,12 @@ def test_saved_weights_are_the_modules_and_nothing_is_overwritten(run: Callable,
             2,
             "error[usage]: cannot read ./nte.yaml: there is no such file\n  help: did you mean `net.yaml`?\n",
         ),
+        (
+            ["check", "imagenet/resnet@resnet50"],
+            2,
+            "error[usage]: there is no bundled spec `imagenet/resnet@resnet50`\n"
+            "  help: `SPEC@VARIANT` is for `compare` and `diff`; here, write `imagenet/resnet --variant resnet50`\n",
+        ),
         (["check", "."], 2, "error[usage]: there is no bundled spec `.`\n  help: a file's name ends in .yaml\n"),
         (
             ["build", "net.yaml", "--variant", "wied"],
@@ -232,6 +240,30 @@ def test_settings_reach_variables_and_dotted_paths(run: Callable, tmp_path: Path
     for setting, params in (("width=8", 2970), ("input=[1, 6, 6]", 40 + 650), ("defaults.conv.bias=false", 1486)):
         done = run("check", "net.yaml", "--set", setting, "--format", "json")
         assert json.loads(done.stdout)["results"][0]["params"] == params, setting
+
+
+def test_a_list_in_a_pipe_has_a_line_for_each() -> None:
+    done = CliRunner().invoke(cli, ["list", "specs"])
+    lines = done.stdout.splitlines()
+    assert (done.exit_code, lines[0]) == (0, "Specs:")
+    assert [line.split()[0] for line in lines[1:]] == list(bundled())
+    text = (ROOT / "specs/imagenet/vit.yaml").read_text(encoding="utf-8")
+    (vit,) = (line for line in lines if line.startswith("  imagenet/vit "))
+    assert vit.split(maxsplit=1)[1] == (
+        f"{yaml.safe_load(text)['description']} Variants: vit_b_16, vit_b_32, vit_l_16, vit_l_32, vit_h_14."
+    )
+
+
+def test_a_list_for_programs_has_all_that_there_is() -> None:
+    found = json.loads(CliRunner().invoke(cli, ["list", "--format", "json"]).stdout)
+    assert list(found) == ["specs", "primitives", "blocks"]
+    assert found["specs"][0] == {
+        "name": "densenet",
+        "description": yaml.safe_load((ROOT / "specs/densenet.yaml").read_text(encoding="utf-8"))["description"],
+        "variants": [],
+    }
+    files = sorted(file.stem for file in (ROOT / "archspec/layers/blocks").glob("*.yaml"))
+    assert [one["name"] for one in found["blocks"]] == files
 
 
 @pytest.mark.slow

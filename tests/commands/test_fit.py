@@ -277,7 +277,7 @@ def test_a_grid_is_searched_as_if_all_were_tried(steps: list[list[int]], without
 WRITTEN = """variants:
   small:
     vars: {depth: 4, width: 14}
-    expect: {params: 5824, gmacs: 0.0}
+    expect: {params: 5824, gmacs: 0.000372}
 """
 
 
@@ -300,12 +300,12 @@ def test_what_was_found_is_written_as_a_variant(grid: Path) -> None:
         (
             "variants:\n  # tiny\n  tiny:\n    vars: {width: 4}  # four\n# end\n",
             "variants:\n  # tiny\n  tiny:\n    vars: {width: 4}  # four\n  small:\n    vars: {width: 4, depth: 40}\n"
-            "    expect: {params: 5838, gmacs: 0.0}\n# end\n",
+            "    expect: {params: 5838, gmacs: 0.000372}\n# end\n",
         ),
         (
             "variants: {tiny: {vars: {width: 4}}}  # one\n",
             "variants: {tiny: {vars: {width: 4}}, small: {vars: {width: 4, depth: 40}, "
-            "expect: {params: 5838, gmacs: 0.0}}}  # one\n",
+            "expect: {params: 5838, gmacs: 0.000372}}}  # one\n",
         ),
     ],
 )

@@ -113,6 +113,19 @@ def test_a_copy_has_the_text_and_the_comments_of_a_bundled_spec(folder: Path) ->
     assert not open_file("mine.yaml")[0].check().diagnostics
 
 
+def test_a_copy_of_a_file_of_ones_own_does_not_say_that_it_is_archspecs(folder: Path) -> None:
+    (folder / "meins.yaml").write_text("archspec: 1\ninput: [3, 8, 8]\nnetwork: [relu]\n")
+    assert new("my copy", "--from", "meins.yaml") == (
+        0,
+        "my copy.yaml: my copy  -  3×8×8 → 3×8×8  0 parameters  0 MACs\n"
+        "  archspec check './my copy.yaml'\n"
+        "  archspec train './my copy.yaml' --data FOLDER\n",
+    )
+    text = (folder / "my copy.yaml").read_text(encoding="utf-8")
+    named = 'name: "my copy"'
+    assert text == f"{FIRST}# Copied from meins.yaml\narchspec: 1\n{named}\ninput: [3, 8, 8]\nnetwork: [relu]\n"
+
+
 def test_a_copy_brings_what_it_extends(folder: Path) -> None:
     assert new("scenes", "--from", "unet_small") == (
         0,

@@ -222,7 +222,7 @@ def test_another_size_suits_what_the_network_halves() -> None:
     down: list[Any] = [{"conv": {"out": 4, "kernel": 2, "stride": 2}}] * 4
     up: list[Any] = [{"conv_transpose": {"out": 4, "kernel": 2, "stride": 2}}] * 4
     skip = [{"conv": {"out": 4, "kernel": 1}}, {"add": {"deep": [*down, *up], "skip": []}}]
-    assert find_other_size(from_dict(NETWORK | {"network": skip})) == ((3, 48, 80), "")
+    assert find_other_size(from_dict(NETWORK | {"network": skip})) == (((3, 48, 80),), "")
 
 
 def test_a_size_that_was_asked_for_and_cannot_be_is_refused(tmp_path: Path) -> None:
@@ -327,8 +327,8 @@ def test_a_mutated_file_is_no_proof(name: str, candidate: tuple[Model, Any], tmp
             onnx.save(file, path)
 
     module = model.make()
-    batches = [(2, model.plan.input)]
-    random = proving.randomize_copy(module, proving.example(4, model.plan.input, 0))
+    batches = [(2, model.shapes)]
+    random = proving.randomize_copy(module, proving.example(4, model.shapes, 0))
     path = str(tmp_path / "net.onnx")
     proving.prove(own, path, module, random, batches)
     with pytest.raises(ProofFailed) as error:
@@ -359,7 +359,7 @@ def test_a_network_of_zeros_proves_nothing_and_random_weights_do() -> None:
     """The last layer of a new network may be 0, whatever stands before it; its copy has no 0."""
     module = tiny().make()
     nn.init.zeros_(module.get_parameter("6.weight"))
-    random = proving.randomize_copy(module, proving.example(4, (3, 16, 16), 0))
+    random = proving.randomize_copy(module, proving.example(4, ((3, 16, 16),), 0))
     for name, parameter in random.named_parameters():
         assert not torch.equal(parameter, torch.zeros_like(parameter)), name
         assert not torch.equal(parameter, torch.ones_like(parameter)), name
@@ -370,3 +370,90 @@ def test_a_network_of_zeros_proves_nothing_and_random_weights_do() -> None:
         assert norm.running_var is not None
         assert norm.running_mean.abs().min() > 0
         assert not torch.isclose(norm.running_var, torch.ones(())).any()
+
+
+# --- several inputs --------------------------------------------------------------------------------------------------
+
+
+STREAMS: dict[str, Any] = {
+    "input": {"image": [3, 16, 16], "thumb": [1, 8, 8], "row": [5]},
+    "network": [
+        {"conv_norm_act": {"out": 4}},
+        "global_avg_pool",
+        "flatten",
+        {"concat": [[], [{"load": "thumb"}, "global_max_pool", "flatten"], [{"load": "row"}, {"linear": 8}]]},
+        {"output": "features"},
+        {"linear": 2},
+    ],
+}
+
+
+def drawn(count: int, side: int) -> dict[str, Tensor]:
+    return {
+        "image": torch.randn(count, 3, side, side),
+        "thumb": torch.randn(count, 1, side // 2, side // 2),
+        "row": torch.randn(count, 5),
+    }
+
+
+@pytest.mark.slow
+def test_an_onnx_model_has_inputs_of_the_specs_names(tmp_path: Path) -> None:
+    model = tiny(STREAMS)
+    path, written = write("onnx", tmp_path, model)
+    import onnx
+    import onnxruntime
+
+    graph = onnx.load(path).graph
+    axes = {one.name: [d.dim_param or d.dim_value for d in one.type.tensor_type.shape.dim] for one in graph.input}
+    assert axes == {
+        "image": ["batch", 3, "height", "width"],
+        "thumb": ["batch", 1, "thumb_height", "thumb_width"],
+        "row": ["batch", 5],
+    }
+    assert written.facts["inputs"] == {"image": [3, 16, 16], "thumb": [1, 8, 8], "row": [5]}
+    assert written.proof is not None
+    assert written.proof.to_dict()["inputs"][1] == [[3, 3, 16, 16], [3, 1, 8, 8], [3, 5]]
+    session = onnxruntime.InferenceSession(str(path))
+    for count, side in ((1, 16), (5, 24)):
+        given = drawn(count, side)
+        found, features = session.run(None, {name: one.numpy() for name, one in given.items()})
+        wanted, named = model.make()(**given)
+        torch.testing.assert_close(torch.from_numpy(found), wanted)
+        torch.testing.assert_close(torch.from_numpy(features), named["features"])
+
+
+@pytest.mark.slow
+def test_a_program_takes_several_inputs(tmp_path: Path) -> None:
+    model = tiny(STREAMS)
+    path, written = write("torch", tmp_path, model)
+    program = torch.export.load(path).module()
+    for count, side in ((1, 16), (5, 24)):
+        given = drawn(count, side)
+        assert torch.equal(program(*given.values())[0], model.make()(**given)[0])
+    assert written.lines[1].startswith("thumb: batch × 1 × height × width, float32")
+
+
+def test_weights_of_several_inputs_are_proven(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    path, written = write("safetensors", tmp_path, tiny(STREAMS))
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    assert json.loads(metadata["inputs"]) == {"image": [3, 16, 16], "thumb": [1, 8, 8], "row": [5]}
+    assert {"input", "input_shape"} & metadata.keys() == set()
+    assert written.proof is not None
+    assert written.proof.inputs == ((2, ((3, 16, 16), (1, 8, 8), (5,))), (3, ((3, 16, 16), (1, 8, 8), (5,))))
+
+
+@pytest.mark.slow
+def test_rows_of_several_inputs_are_normalised_inside(tmp_path: Path) -> None:
+    inputs = {"a": [2], "b": [3]}
+    network = [{"concat": [[{"load": "a"}, {"linear": 4}], [{"load": "b"}, "tanh"]]}, {"linear": 2}]
+    mean, std = (1.0, 2.0, 3.0, 4.0, 5.0), (1.0, 2.0, 4.0, 8.0, 16.0)
+    model = tiny({"input": inputs, "network": network}, images=Images(mean, std))
+    path, _ = write("torch", tmp_path, model, Options(normalize=True))
+    a, b = 10 * torch.randn(4, 2), 10 * torch.randn(4, 3)
+    wanted = model.make()(
+        (a - torch.tensor(mean[:2])) / torch.tensor(std[:2]), (b - torch.tensor(mean[2:])) / torch.tensor(std[2:])
+    )
+    torch.testing.assert_close(torch.export.load(path).module()(a, b), wanted)

@@ -161,6 +161,15 @@ def test_blocks_are_spelt_as_their_networks(name: str, block: str) -> None:
     assert f"\nclass {block}(nn.Module):\n" in write(load(name).plan)
 
 
+def test_names_in_any_script_are_names_of_classes() -> None:
+    """Python takes letters of all scripts, and no digit first."""
+    names = [
+        from_dict({"archspec": 1, "name": name, "input": [4], "network": ["relu"]}).plan
+        for name in ("Größe 网络", "3D Net")
+    ]
+    assert [class_name(plan) for plan in names] == ["Größe网络", "Network3DNet"]
+
+
 def test_numbers_of_many_digits_are_written_as_what_they_are() -> None:
     """The fan-in of ViT-B/16's patches is 3·16·16."""
     assert "nn.init.trunc_normal_(module.weight, std=768**-0.5)" in write(load("vit_b_16").plan)
@@ -174,17 +183,19 @@ def named(output: Any) -> dict[str, Tensor]:
     return {"": main, **others}
 
 
-def computed(module: nn.Module, images: Tensor) -> dict[str, Tensor]:
+def computed(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
     """Outputs, gradients and statistics, in evaluation and in training."""
     found: dict[str, Tensor] = {}
+    inputs = tuple(one.clone().requires_grad_() for one in inputs)
     for mode in (False, True):
         module.train(mode)
         torch.manual_seed(5)
-        results = named(module(images))
+        results = named(module(*inputs))
         found |= {f"{mode} {name}": one.detach().clone() for name, one in results.items()}
         module.zero_grad()
         torch.stack([one.square().mean() for one in results.values()]).sum().backward()
         found |= {f"{mode} gradient {n}": one.grad for n, one in module.named_parameters() if one.grad is not None}
+        found |= {f"{mode} gradient of input {i}": one.grad for i, one in enumerate(inputs) if one.grad is not None}
         found |= {f"{mode} after {name}": one.clone() for name, one in module.state_dict().items()}
     return found
 
@@ -196,8 +207,8 @@ def assert_computes_the_same(spec: Spec) -> None:
         for one in ours.parameters():
             one.add_(0.05 * torch.randn_like(one))
     theirs.load_state_dict({name: one.clone() for name, one in ours.state_dict().items()})
-    images = torch.randn(3, *spec.plan.input)
-    wanted, found = computed(ours, images), computed(theirs, images)
+    inputs = [torch.randn(3, *shape) for shape in spec.plan.inputs.values()]
+    wanted, found = computed(ours, *inputs), computed(theirs, *inputs)
     assert found.keys() == wanted.keys()
     assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
 

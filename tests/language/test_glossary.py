@@ -83,3 +83,4 @@ def test_keys_of_a_recipe_stand_below_those_that_hold_them() -> None:
 def test_keys_of_the_data_of_a_table_are_words() -> None:
     for word in ("ignore", "one_hot", "target"):
         assert [one.kind for one in meanings(word)] == ["a key of a recipe's `data`, for tables"]
+    assert [one.kind for one in meanings("inputs")] == ["a key of a recipe's `data`, for tables", "a key of a block"]

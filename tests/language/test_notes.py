@@ -180,3 +180,28 @@ def test_a_setting_to_no_effect_is_refused() -> None:
         assert error.message == f"{what} is set, but nothing depends on it", setting
     for setting in ("blocks.used.body=[tanh]", "init.conv.bias=ones"):
         assert file.with_settings(set=[setting]).check([None]).diagnostics == ()
+
+
+def test_what_may_be_meant_otherwise_is_said() -> None:
+    text = """archspec: 1
+input: [32, 32, 3]
+network:
+  - conv: {out: 8, kernel: 1}
+  - concat:
+      - []
+      - for: {kernel: [1, 3]}
+        body: [conv: {out: 8, kernel: =kernel, padding: same}]
+      - [{for: {kernel: [1, 3]}, body: [conv: {out: 8, kernel: =kernel, padding: same}]}]
+  - for: {level: [c1, c2]}
+    body: [save: level, relu, add: [[], load: =level]]
+"""
+    tree = source.read(text.replace("load: =level", "load: level").encode(), "net.yaml")
+    checked = SpecFile("net.yaml", "net", tree).check()
+    assert checked.diagnostics == ()
+    loop = "this loop is one branch, in which its passes follow one another, as in `- [{for: …, body: …}]`; "
+    assert {note.render() for note in checked.notes} == {
+        "net.yaml:2:8: note: the input has 32 channels: channels come first, as in [3, 32, 32]",
+        f"net.yaml:7:9: note: {loop}`- concat: {{for: …, body: …}}` makes a branch of each pass",
+        "net.yaml:11:18: note: `level` is the name itself here; the column's value is `=level`",
+        "net.yaml:11:47: note: `level` is the name itself here; the column's value is `=level`",
+    }

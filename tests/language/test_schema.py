@@ -23,6 +23,18 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "no operations vouched for",
+    "texts as conditions",
+    "formulas without their equals sign",
+    "many branches, of which few differ",
+    "an activation among the branches of a merge",
+    "a role that is left empty",
+    "a merge's word left out",
+    "merges by other names",
+    "a mistyped layer beside modifiers, and below a name that is near a layer's",
+    "layers of other libraries in roles and formulas",
+    "a norm that does not fit, by its role",
+    "sizes of a later node",
     "tensors for a block that there is not",
     "more tensors than a block takes",
     "a block of two tensors that is called without them",
@@ -290,7 +302,8 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
 def test_every_form_is_taken_or_refused_as_check_does() -> None:
     """The form, that is: what names mean, what formulas give and how shapes fit, no schema knows."""
     meaning = re.compile(
-        r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))|the same tensor twice"
+        r"`b`|must be a mapping, not the number 3|cannot stand within|names (parts|the (parts|branches))|the same tensor twice|"
+        r"parts follow one another|nodes follow one another|would be one of them"
     )
     counts = {"taken": 0, "refused": 0}
     for mutant in mutants(FORMS, [*ODD, *NEW])[::12]:

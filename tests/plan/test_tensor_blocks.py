@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 from views.test_drawing import CLAIMS
 
-from archspec.exports.python.file import write
-from archspec.foundation.errors import SpecError, UsageError
+from archspec.foundation.errors import SpecError
 from archspec.spec import Spec, from_dict
 from archspec.views.difference import compare
 from archspec.views.drawing.html import html
@@ -292,11 +291,3 @@ def test_the_shapes_of_all_tensors_count(input: tuple[int, ...]) -> None:
         return
     with pytest.raises(SpecError, match="`add` needs equal shapes"):
         spec(network, {"fuse": fuse}, input)
-
-
-def test_python_code_is_not_written_of_them() -> None:
-    fork = {"outputs": ["y", "z"], "body": ["tanh", {"save": "y"}, "relu", {"save": "z"}]}
-    one = spec([{"fork": None, "save": ["a", "b"]}, {"add": [[], {"load": "b"}]}], {"fork": fork}, (4,))
-    with pytest.raises(UsageError) as caught:
-        write(one.plan)
-    assert caught.value.message == "--to python writes no blocks of several tensors, but spec has `fork`"

@@ -276,7 +276,11 @@ WHOLE = {
     "data": st.text(max_size=5)
     | st.fixed_dictionaries(
         {"name": st.text(max_size=5), "target": COLUMN | st.lists(COLUMN, min_size=2, max_size=3)},
-        optional={"ignore": COLUMNS, "one_hot": COLUMNS},
+        optional={
+            "ignore": COLUMNS,
+            "one_hot": COLUMNS,
+            "inputs": st.dictionaries(st.text(min_size=1, max_size=5), COLUMNS, min_size=1, max_size=2),
+        },
     ),
     "loss": choices("loss"),
     "optimizer": choices("optimizer"),

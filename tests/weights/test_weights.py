@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -156,7 +157,8 @@ def test_nested_tensors_are_refused(folder: Path) -> None:
     torch.save({"a\nb": torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)])}, "w.pt")
     with pytest.raises(UsageError) as caught:
         read("w.pt")
-    assert str(caught.value).startswith("w.pt: `a\\nb` is not a dense tensor of numbers\n  help: ")
+    made = r"`a\\nb`|`torch._utils._rebuild_nested_tensor` makes what"  # torch 2.15 does not load them
+    assert re.match(rf"w\.pt: ({made}) is not a dense tensor of numbers\n  help: load the file", str(caught.value))
 
 
 def test_no_file_of_a_person_is_overwritten_on_the_way(folder: Path) -> None:

@@ -47,17 +47,25 @@ def load(
 ) -> DataSet:
     """A data set by its name, or by its path: a folder of images (`trainer.data.folder`), a table or arrays.
 
-    Of a table, `columns` says what its columns are; the `task` that is to be learned tells classes from amounts where
-    a target might be either. Data sets by name that lie in files are looked for in `folder`, and fetched to there if
-    they are missing and `download` says so. Raises `UsageError`.
+    Of a table, `columns` says what its columns are, and which of them each input of a network takes, of tables by name
+    that alone; the `task` that is to be learned tells classes from amounts where a target might be either. Data sets by
+    name that lie in files are looked for in `folder`, and fetched to there if they are missing and `download` says so.
+    Raises `UsageError`.
     """
+    columns = columns or Columns()
+    if columns.inputs:
+        from trainer.data import _inputs
+
+        whole = replace(columns, inputs={})
+        found = load(name, folder, download=download, columns=whole, task=task, heads=heads)
+        return _inputs.for_inputs(found, columns.inputs)
     path = Path(name).expanduser()
-    if columns is not None and columns != Columns() and (name in names() or not is_path_of_vectors(name)):
+    if columns != Columns() and (name in names() or not is_path_of_vectors(name)):
         said = join_words(columns.to_dict())
         raise UsageError(f"`{name}` is no table, of which `train.data` could name columns", help=f"leave {said} out")
-    if heads and (name in names() or not is_path_of_vectors(name)):
+    if heads and name in names():
         raise UsageError(
-            f"`train.outputs` names targets, columns of a table, and `{name}` is none",
+            f"`train.outputs` names targets, columns of a table or of a folder's `targets.csv`, and `{name}` is none",
             help="give the outputs weights, `outputs: {NAME: 0.4}`, to learn the same targets",
         )
     if name in _ours():
@@ -71,11 +79,11 @@ def load(
     if is_path_of_vectors(name):
         from trainer.data import _vectors
 
-        return replace(_vectors.load(path, columns or Columns(), task, heads), name=name)
+        return replace(_vectors.load(path, columns, task, heads), name=name)
     if len(path.parts) > 1 or name != path.name or path.is_dir():
         from trainer.data import folder as images
 
-        return replace(images.load(path), name=name)
+        return replace(images.load(path, heads=heads), name=name)
     hint = (
         did_you_mean(name, names())
         or f"there are {join_words(names())}; folders of images and tables are given by their path"

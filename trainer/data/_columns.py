@@ -33,7 +33,7 @@ def find_form(table: Table, columns: Columns, task: str | None, heads: Mapping[s
         if name in columns.target or name in columns.one_hot:
             raise UsageError(f"`data.ignore` names the column `{name}`, which is to be used too", help="name it once")
     known = [name for name in table.columns if name not in columns.ignore]
-    forms = _of_heads(table, columns, heads) if heads else ()
+    forms = of_heads(table, columns, heads) if heads else ()
     targets = tuple(name for one in forms for name in one.targets) or columns.target
     targets = targets or (_guessed(table, known, columns),)
     for name in targets:
@@ -50,7 +50,7 @@ def find_form(table: Table, columns: Columns, task: str | None, heads: Mapping[s
     return Form(features, categories, tuple(targets), classes, columns.ignore, forms)
 
 
-def _of_heads(table: Table, columns: Columns, heads: Mapping[str, HeadTargets]) -> tuple[Form, ...]:
+def of_heads(table: Table, columns: Columns, heads: Mapping[str, HeadTargets]) -> tuple[Form, ...]:
     """What the targets of each output are. Raises `UsageError`."""
     if columns.target:
         raise UsageError(
@@ -62,7 +62,8 @@ def _of_heads(table: Table, columns: Columns, heads: Mapping[str, HeadTargets]) 
         if twice := [name for name in one.target if every.count(name) > 1]:
             raise UsageError(f"`train.outputs` names the target `{twice[0]}` twice", help="name it at one output")
     return tuple(
-        Form((), {}, one.target, _classes(table, one.target, one.task), output=output) for output, one in heads.items()
+        Form((), {}, one.target, _classes(table, one.target, one.task, output), output=output)
+        for output, one in heads.items()
     )
 
 
@@ -78,8 +79,11 @@ def _guessed(table: Table, known: Sequence[str], columns: Columns) -> str:
     raise UsageError(f"{table.file} does not say what is to be learned: {which}", help=NAME_IT)
 
 
-def _classes(table: Table, targets: Sequence[str], task: str | None) -> tuple[str, ...] | None:
-    """The values of the target, where each row is of a class; `None` where the targets are numbers."""
+def _classes(table: Table, targets: Sequence[str], task: str | None, output: str = "") -> tuple[str, ...] | None:
+    """The values of the target, where each row is of a class; `None` where the targets are numbers.
+
+    `output` is the one that learns it, where each has targets of its own. Raises `UsageError`.
+    """
     numeric = [table.is_numeric(name) for name in targets]
     if len(targets) > 1 or task == "regression":
         for name, is_number in zip(targets, numeric, strict=True):
@@ -96,7 +100,9 @@ def _classes(table: Table, targets: Sequence[str], task: str | None) -> tuple[st
     if task != "classification":
         raise UsageError(
             f"the target `{name}` of {table.file} holds whole numbers, which may be classes or amounts",
-            help="say which: --task classification, or --task regression",
+            help=f"say which: `outputs: {{{output}: {{target: {name}, task: classification}}}}`, or `task: regression`"
+            if output
+            else "say which: --task classification, or --task regression",
         )
     return _values(table, name, [text for _, text in sorted(set(zip(cells.tolist(), table.values(name), strict=True)))])
 
@@ -129,18 +135,18 @@ def _refuse_texts(table: Table, name: str) -> None:
 
 def make_samples(table: Table, form: Form) -> InMemory:
     """The rows of a table with their targets. Raises `UsageError` where its columns or cells do not fit."""
-    _check_columns(table, form, [*form.columns, *form.targets])
+    check_columns(table, form, [*form.columns, *form.targets])
     names = tuple(str(row + 1) for row in range(table.count))
-    return InMemory(features_of(table, form), _targets(table, form), names)
+    return InMemory(features_of(table, form), targets_of(table, form), names)
 
 
 def read_features(table: Table, form: Form) -> Tensor:
     """The rows of a table whose targets are not known, or not looked at. Raises `UsageError`."""
-    _check_columns(table, form, form.columns)
+    check_columns(table, form, form.columns)
     return features_of(table, form)
 
 
-def _check_columns(table: Table, form: Form, needed: Sequence[str]) -> None:
+def check_columns(table: Table, form: Form, needed: Sequence[str]) -> None:
     lacking = [name for name in needed if name not in table.columns]
     unknown = [name for name in table.columns if name not in (*form.columns, *form.targets, *form.ignored)]
     if lacking:
@@ -175,10 +181,10 @@ def features_of(table: Table, form: Form) -> Tensor:
     return torch.from_numpy(np.concatenate(parts, 1).astype(np.float32))
 
 
-def _targets(table: Table, form: Form) -> Tensor:
+def targets_of(table: Table, form: Form) -> Tensor:
     """Classes int64 `(N,)`, or numbers float32 `(N, K)`; of several outputs all side by side. Raises `UsageError`."""
     if form.heads:
-        return torch.cat([_targets(table, one).float().reshape(table.count, -1) for one in form.heads], 1)
+        return torch.cat([targets_of(table, one).float().reshape(table.count, -1) for one in form.heads], 1)
     if form.classes is None:
         columns = [table.numbers(name, "the target is a number") for name in form.targets]
         return torch.from_numpy(np.stack(columns, 1).astype(np.float32))

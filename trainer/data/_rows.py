@@ -34,6 +34,8 @@ class Table:
     lines: Sequence[int] | None
     """The line of each row in a text file; `None` where rows are numbered from 1."""
     count: int
+    cure: str = ""
+    """What to do where a value is missing, if it is not what can be done of features."""
 
     def place(self, row: int) -> str:
         """Where a row stands, counted from 0."""
@@ -87,7 +89,7 @@ class Table:
         what = f"`{cell}`, which means that it is not known" if cell.strip() else "empty"
         return UsageError(
             f"{self.place(row)}: the column `{name}` is {what}, and no value is made up for it",
-            help=f"fill it in, or remove the row; a feature may be left out: `data: {{ignore: [{name}]}}`",
+            help=self.cure or f"fill it in, or remove the row; a feature may be left out: `data: {{ignore: [{name}]}}`",
         )
 
     def _no_number(self, row: int, name: str, cell: str, cure: str) -> UsageError:

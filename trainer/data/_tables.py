@@ -31,7 +31,7 @@ MOST = float(torch.finfo(torch.float32).max)
 
 
 @dataclass(frozen=True)
-class _Table:
+class ImageTable:
     """The rows of a CSV file: of each image, by its path from the data set's folder, the line and the cells."""
 
     file: Path
@@ -55,30 +55,38 @@ def load(root: Path) -> DataSet:
 
     Raises `UsageError` where files and images do not agree.
     """
-    parts = _parts(root)
+    parts = parts_with_test(root)
+    names = _names(parts["train"])
+    made = {part: _with_targets(root, table, names) for part, table in parts.items()}
+    return data_set(root, names, parts, made, parts["train"].kind)
+
+
+def parts_with_test(root: Path) -> dict[str, ImageTable]:
+    """The table of each part, one for the test among them. Raises `UsageError`."""
+    parts = read_parts(root)
     if "train" not in parts:
         raise UsageError(f"{root} has no part `train`", help=LAYOUT)
-    names = _names(parts["train"])
     if "test" not in parts and "val" in parts:
         parts["test"] = parts.pop("val")
     elif "test" not in parts:
-        parts["train"], parts["test"] = _split(parts["train"])
-    made = {part: _with_targets(root, table, names) for part, table in parts.items()}
+        parts["train"], parts["test"] = split_off(parts["train"])
+    return parts
+
+
+def data_set(
+    root: Path, names: tuple[str, ...], parts: Mapping[str, ImageTable], made: Mapping[str, Files], targets: str
+) -> DataSet:
+    """The data set of the files of each part and the tables that list them."""
     used = {root / path for files in made.values() for path in files.paths} | {one.file for one in parts.values()}
+    fingerprint = files_fingerprint(sorted(used))
     return DataSet(
-        str(root),
-        names,
-        made["train"],
-        made["test"],
-        made.get("val"),
-        files_fingerprint=files_fingerprint(sorted(used)),
-        targets=parts["train"].kind,
+        str(root), names, made["train"], made["test"], made.get("val"), files_fingerprint=fingerprint, targets=targets
     )
 
 
 def load_test(root: Path, names: tuple[str, ...]) -> Files:
     """The images to test a network on: those of the part `test`, or all. Raises `UsageError`."""
-    parts = _parts(root)
+    parts = read_parts(root)
     return _with_targets(root, parts.get("test") or parts.get("val") or parts["train"], names)
 
 
@@ -91,7 +99,7 @@ def _files(root: Path) -> dict[str, str]:
     return {place + name: kind for place in places for name, kind in TABLES.items() if (root / place / name).is_file()}
 
 
-def _parts(root: Path) -> dict[str, _Table]:
+def read_parts(root: Path) -> dict[str, ImageTable]:
     """The table of each part; of `train` alone where there are no parts. Raises `UsageError`."""
     files = _files(root)
     if len(set(files.values())) > 1 or (len(files) > 1 and any("/" not in name for name in files)):
@@ -99,7 +107,7 @@ def _parts(root: Path) -> dict[str, _Table]:
     (kind,) = set(files.values())
     if all("/" not in name for name in files):
         return _by_folder(root, _read(root, next(iter(files)), kind))
-    parts: dict[str, _Table] = {}
+    parts: dict[str, ImageTable] = {}
     for name in subfolders(root, Path()):
         if (part := PARTS.get(name.lower())) is None:
             raise UsageError(
@@ -115,7 +123,7 @@ def _parts(root: Path) -> dict[str, _Table]:
     return parts
 
 
-def _by_folder(root: Path, table: _Table) -> dict[str, _Table]:
+def _by_folder(root: Path, table: ImageTable) -> dict[str, ImageTable]:
     """The parts of a table by the folders that its images lie in. Raises `UsageError`."""
     below: dict[str, str] = {path: PARTS.get(path.partition("/")[0].lower(), "") for path in table.rows if "/" in path}
     inside = [path for path, part in below.items() if part]
@@ -129,19 +137,19 @@ def _by_folder(root: Path, table: _Table) -> dict[str, _Table]:
     return parts if inside else {"train": table}
 
 
-def _chosen(table: _Table, paths: set[str]) -> _Table:
+def _chosen(table: ImageTable, paths: set[str]) -> ImageTable:
     rows = {path: row for path, row in table.rows.items() if path in paths}
-    return _Table(table.file, table.kind, table.columns, rows)
+    return ImageTable(table.file, table.kind, table.columns, rows)
 
 
-def _split(table: _Table) -> tuple[_Table, _Table]:
+def split_off(table: ImageTable) -> tuple[ImageTable, ImageTable]:
     if len(table.rows) < 2:
         raise UsageError(f"{table.file} lists one image: none could be tested", help="add some")
     kept = held_out(list(table.rows))
     return _chosen(table, set(table.rows) - kept), _chosen(table, kept)
 
 
-def _read(root: Path, name: str, kind: str) -> _Table:
+def _read(root: Path, name: str, kind: str) -> ImageTable:
     """A CSV file, held against the images below its folder. Raises `UsageError`."""
     file, folder = root / name, os.path.dirname(name)
     try:
@@ -166,7 +174,7 @@ def _read(root: Path, name: str, kind: str) -> _Table:
     if not rows:
         raise UsageError(f"{file} lists no images", help="give each image a line")
     _check_images(root, folder, file, rows)
-    return _Table(file, kind, columns, dict(sorted(rows.items())))
+    return ImageTable(file, kind, columns, dict(sorted(rows.items())))
 
 
 def _columns(file: Path, kind: str, header: Sequence[str]) -> tuple[str, ...]:
@@ -211,7 +219,7 @@ def _check_images(root: Path, folder: str, file: Path, rows: Mapping[str, tuple[
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
-def _names(table: _Table) -> tuple[str, ...]:
+def _names(table: ImageTable) -> tuple[str, ...]:
     """The labels, or what the numbers are called. Raises `UsageError`."""
     if not table.is_listing:
         return table.columns
@@ -228,7 +236,7 @@ def _names(table: _Table) -> tuple[str, ...]:
     return names
 
 
-def _with_targets(root: Path, table: _Table, names: tuple[str, ...]) -> Files:
+def _with_targets(root: Path, table: ImageTable, names: tuple[str, ...]) -> Files:
     """The images of a table and their targets, float32 `(N, names)`. Raises `UsageError`."""
     if not table.is_listing:
         unknown = [name for name in table.columns if name not in names]
@@ -245,7 +253,7 @@ def _with_targets(root: Path, table: _Table, names: tuple[str, ...]) -> Files:
     return Files(root, tuple(table.rows), read(table, names))
 
 
-def _labels(table: _Table, names: tuple[str, ...]) -> Tensor:
+def _labels(table: ImageTable, names: tuple[str, ...]) -> Tensor:
     places, targets = {name: place for place, name in enumerate(names)}, torch.zeros(len(table.rows), len(names))
     for number, (line, cells) in enumerate(table.rows.values()):
         for label in cells[0].split():
@@ -258,7 +266,7 @@ def _labels(table: _Table, names: tuple[str, ...]) -> Tensor:
     return targets
 
 
-def _marks(table: _Table, names: tuple[str, ...]) -> Tensor:
+def _marks(table: ImageTable, names: tuple[str, ...]) -> Tensor:
     return torch.tensor(
         _cells(
             table, names, {"0": 0.0, "1": 1.0}.get, "neither 0 nor 1", "write 1 where the image has the label, else 0"
@@ -266,7 +274,7 @@ def _marks(table: _Table, names: tuple[str, ...]) -> Tensor:
     )
 
 
-def _numbers(table: _Table, names: tuple[str, ...]) -> Tensor:
+def _numbers(table: ImageTable, names: tuple[str, ...]) -> Tensor:
     def number(text: str) -> float | None:
         try:
             value = float(text)
@@ -280,7 +288,7 @@ def _numbers(table: _Table, names: tuple[str, ...]) -> Tensor:
 
 
 def _cells(
-    table: _Table, names: tuple[str, ...], read: Callable[[str], float | None], wrong: str, cure: str
+    table: ImageTable, names: tuple[str, ...], read: Callable[[str], float | None], wrong: str, cure: str
 ) -> list[list[float]]:
     """Each image's values in the order of `names`; `read` gives `None` for what is `wrong`. Raises `UsageError`."""
     order, found = [table.columns.index(name) for name in names], []

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data import _masks, _tables, _targets
+from archspec.recipe.outputs import HeadTargets
+from trainer.data import _image_heads, _masks, _tables, _targets
 from trainer.data._listing import PARTS, entries, held_out, is_image, subfolders, walk
 from trainer.input.cache import files_fingerprint
-from trainer.input.datasets import DataSet
+from trainer.input.datasets import DataSet, Form
 from trainer.input.files import SUFFIXES, Files
 
 LAYOUT = "give each class a subfolder with its images, or make such subfolders in train, val and test"
@@ -21,23 +22,27 @@ Paths = dict[str, list[str]]
 """The images of each class, by paths from the data set's folder."""
 
 
-def load(folder: Path, *, download: bool = False) -> DataSet:
+def load(folder: Path, *, download: bool = False, heads: Mapping[str, HeadTargets] | None = None) -> DataSet:
     """The images below `folder`, with their classes' names or masks; nothing is decoded yet. Raises `UsageError`.
 
     Without folders for the parts, a fifth of each class is kept for the test: always the same images, whatever the
     seed, and hardly others where some are added. Without one for the test, what `val` holds is the test set.
     Hidden files and folders are left out, as are files that have no image's suffix, and `__MACOSX`; links are followed.
+    With `heads`, each output learns columns of its `targets.csv`.
     """
     with _readable(folder.absolute()) as root:
-        return _load(root)
+        return _image_heads.load(root, heads) if heads else _load(root)
 
 
-def load_test(folder: Path, names: tuple[str, ...], targets: str = "classes") -> Files:
+def load_test(folder: Path, names: tuple[str, ...], targets: str = "classes", form: Form | None = None) -> Files:
     """The images below `folder` to test a network of these classes on: those of its part `test`, or all it has.
 
-    Raises `UsageError`, also where there are other classes, or another kind of `targets`.
+    With a `form`, each output has targets of its own. Raises `UsageError`, also where there are other classes, or
+    another kind of `targets`.
     """
     with _readable(folder.absolute()) as root:
+        if form is not None:
+            return _image_heads.load_test(root, form)
         kind = _tables.kind_of(root)
         if (kind or "classes") != targets:
             raise UsageError(

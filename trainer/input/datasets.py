@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,7 +26,8 @@ IMAGES = "images"
 class InMemory:
     """Images as uint8 `(N, C, H, W)` and their targets in memory: classes as int64 `(N,)`, for example.
 
-    Samples that are no images are floats: vectors `(N, features)`, or sequences `(N, tokens, features)`. Sets of labels
+    Samples that are no images are floats: vectors `(N, features)`, or sequences `(N, tokens, features)`; for several
+    inputs, vectors of the features of one after those of the other. Sets of labels
     and numbers are floats `(N, K)`, masks uint8 `(N, H, W)`, target images uint8 `(N, C, H, W)`.
     """
 
@@ -79,6 +80,8 @@ class Form:
     """Of outputs with targets of their own: each one's `targets` and `classes`, in order."""
     output: str = ""
     """The output that these are of."""
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a network of several inputs: the columns of each, which lie in `columns` one input after the other."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,7 +92,11 @@ class Form:
     @property
     def features(self) -> tuple[str, ...]:
         """What each feature is called: its column, or `city=Paris`."""
-        parts = ([f"{one}={value}" for value in self.categories.get(one, ())] or [one] for one in self.columns)
+        return self.features_in(self.columns)
+
+    def features_in(self, columns: Iterable[str]) -> tuple[str, ...]:
+        """What the features of some columns are called."""
+        parts = ([f"{one}={value}" for value in self.categories.get(one, ())] or [one] for one in columns)
         return tuple(name for part in parts for name in part)
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +109,7 @@ class Form:
             "ignored": list(self.ignored),
             "heads": [one.to_dict() for one in self.heads],
             "output": self.output,
+            "inputs": {name: list(columns) for name, columns in self.inputs.items()},
         }
 
     @classmethod
@@ -114,6 +122,7 @@ class Form:
             tuple(made["ignored"]),
             tuple(map(cls.from_dict, made.get("heads", ()))),
             made.get("output", ""),
+            {name: tuple(columns) for name, columns in made.get("inputs", {}).items()},
         )
 
 

@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
-from archspec.plan.inputs import require_one_input
+from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.recipe import Resize
 from trainer.input.resizing import STRETCH, bring_to_size
@@ -45,9 +45,14 @@ def fit_targets(targets: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tens
 
 
 def check_inputs(plan: Plan) -> None:
-    """Raises `UsageError` where a network takes more than the images of a data set."""
-    cure = "train it by a loop of your own, on `archspec.load(…).build()`; or stack what has one size as channels"
-    require_one_input(plan, "archspec train trains", f"{cure}, and let branches begin with `channel_slice`")
+    """Raises `UsageError` where a network takes several inputs, unless these are rows of a table."""
+    if len(plan.takes) > 1 and any(len(one.shape) != 1 for one in plan.takes):
+        raise UsageError(
+            "archspec train trains networks of several inputs where all are rows, columns of a table; those of "
+            f"{plan.title} are {show_inputs(plan.takes)}",
+            help="train it by a loop of your own, on `archspec.load(…).build()`; or stack what has one size as "
+            "channels, and let branches begin with `channel_slice`",
+        )
 
 
 def check_fit(channels: int, shape: Shape, name: str) -> None:

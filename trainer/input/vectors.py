@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape, show
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
+from trainer.input.datasets import Form
 
 
 def takes_images(shape: Shape) -> bool:
@@ -17,13 +18,21 @@ def takes_images(shape: Shape) -> bool:
     return len(shape) == 3
 
 
+def sample_shape(plan: Plan) -> Shape:
+    """The shape of a sample: that of the network's input; of several, which are rows, their features side by side."""
+    if len(plan.takes) == 1:
+        return plan.input
+    return (sum(one.shape[0] for one in plan.takes),)
+
+
 def moments_shape(plan: Plan) -> tuple[int, ...]:
     """The shape of the mean and of the standard deviation that a network's input is standardised by.
 
-    Of images it is that of their channels `(C,)`. Vectors `(F,)` and tokens `(T, F)` have one for each feature, `(F,)`;
+    Of images it is that of their channels `(C,)`. Vectors `(F,)` and tokens `(T, F)` have one for each feature, `(F,)`,
+    several vectors one for the features of all;
     sequences and volumes whose first layer takes channels first one for each channel, `(C, 1)` and `(C, 1, 1, 1)`.
     """
-    shape = plan.input
+    shape = sample_shape(plan)
     if takes_images(shape):
         return shape[:1]
     if len(shape) == 1 or (len(shape) == 2 and not _channels_first(plan)):
@@ -64,10 +73,14 @@ def standardized(samples: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     return (samples - mean) / std
 
 
-def check_shape(found: tuple[int, ...], plan: Plan, name: str, features: Sequence[str] = ()) -> None:
-    """Raises `UsageError` where a data set's samples do not have the shape of a network's input."""
+def check_shape(found: tuple[int, ...], plan: Plan, name: str, form: Form | None = None) -> None:
+    """Raises `UsageError` where a data set's samples do not have the shape of a network's input, or inputs."""
+    if form is not None and form.inputs:
+        _check_inputs(plan, name, form)
+        return
     if found == plan.input:
         return
+    features = form.features if form else ()
     listed = f": {join_words(features)}" if 0 < len(features) <= 12 else ""
     what = f"{found[0]} feature{'s' * (found[0] != 1)}{listed}" if len(found) == 1 else f"samples of {show(found)}"
     cure = f"write `input: [{', '.join(map(str, found))}]`"
@@ -76,3 +89,19 @@ def check_shape(found: tuple[int, ...], plan: Plan, name: str, features: Sequenc
     elif len(found) == 1 and len(plan.input) == 1:
         cure += "; or `input: [=features]` with `vars: {features: 4}`, which then follows the data set"
     raise UsageError(f"the data set `{name}` has {what}, but the network's input is {show(plan.input)}", help=cure)
+
+
+def _check_inputs(plan: Plan, name: str, form: Form) -> None:
+    """Raises `UsageError` where the columns of a table that inputs take are not as many as the inputs' features."""
+    counts = {input: len(form.features_in(columns)) for input, columns in form.inputs.items()}
+    for one in plan.takes:
+        count = counts[one.name]
+        if one.shape != (count,):
+            features = form.features_in(form.inputs[one.name])
+            listed = f": {join_words(features)}" if count <= 12 else ""
+            shapes = ", ".join(f"{input}: [{size}]" for input, size in counts.items())
+            raise UsageError(
+                f"the data set `{name}` has {count} feature{'s' * (count != 1)} for the input `{one.name}`{listed}; "
+                f"the network's is {show(one.shape)}",
+                help=f"write `input: {{{shapes}}}`",
+            )

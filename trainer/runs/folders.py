@@ -171,6 +171,7 @@ _ENVIRONMENT: dict[str, Any] = {
     "classes": list,
     "data_path": str | None,
     "form": dict | None,
+    "targets": dict | None,
 }
 """The types of what is read of `environment.json`."""
 

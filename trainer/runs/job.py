@@ -13,12 +13,13 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
+from archspec.language.inputs import show_inputs
 from archspec.recipe import Moments, Recipe, Resize
 from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
 from trainer.input.augment_batch import Augmentation
-from trainer.input.datasets import TARGETS, DataSet, InMemory
+from trainer.input.datasets import TARGETS, DataSet, Form, InMemory
 from trainer.input.files import Files
 from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
@@ -92,7 +93,7 @@ class DataCache:
     def load(self, recipe: Recipe, folder: Path, *, download: bool = False, source: str | None = None) -> DataSet:
         """The data set that a recipe names, or of it at `source` (`trainer.data.load`). Raises `UsageError`."""
         heads = recipe.outputs.heads if recipe.outputs else {}
-        key = (source or recipe.data, folder, recipe.columns, recipe.task, repr(heads))
+        key = (source or recipe.data, folder, repr(recipe.columns), recipe.task, repr(heads))
         if key not in self._sets:
             found = data.load(key[0], folder, download=download, columns=recipe.columns, task=recipe.task, heads=heads)
             self._sets[key] = found
@@ -135,6 +136,7 @@ def prepare(
     """
     check_inputs(spec.plan)
     tasks.refuse_detection(spec.plan)
+    _check_columns(spec)
     check_devices(spec.recipe, devices)
     cache = cache or DataCache()
     images = cache.load(spec.recipe, data_folder, download=download, source=source)
@@ -150,6 +152,18 @@ def prepare(
             devices=devices,
             name=name,
             start=start,
+        )
+
+
+def _check_columns(spec: Spec) -> None:
+    """Raises `UsageError` where several inputs do not know their columns."""
+    plan = spec.plan
+    if len(plan.takes) > 1 and not spec.recipe.columns.inputs:
+        named = ", ".join(f"{name}: [COLUMN, …]" for name in plan.inputs)
+        raise UsageError(
+            f"{plan.title} has {len(plan.takes)} inputs, {show_inputs(plan.takes)}, and its recipe does not say which "
+            "columns of a table each takes",
+            help=f"say it: `train: {{data: {{name: table.csv, inputs: {{{named}}}}}}}`",
         )
 
 
@@ -183,7 +197,7 @@ def _prepare(
     if images.samples is None:
         check_fit(images.train.channels, spec.plan.input, images.name)
     else:
-        check_shape(images.samples, spec.plan, images.name, images.form.features if images.form else ())
+        check_shape(images.samples, spec.plan, images.name, images.form)
     try:
         task.check(spec.plan, images, num_classes_given=num_classes_given)
     except UsageError:
@@ -235,7 +249,8 @@ def _following(spec: Spec, images: DataSet, *, num_classes_given: bool, features
     used = dict(spec.plan.vars).keys() - spec.unused_vars
     follows = "num_classes" in used and not num_classes_given and images.targets != TARGETS
     values = {"num_classes": images.classes} if follows else {}
-    if images.samples is not None and len(images.samples) == 1 and "features" in used and not features_given:
+    is_row = images.samples is not None and len(images.samples) == 1 and len(spec.plan.takes) == 1
+    if is_row and images.samples and "features" in used and not features_given:
         values["features"] = images.samples[0]
     return spec.replace(vars=values) if values else spec
 
@@ -339,7 +354,8 @@ def load_test(
         part = run.task.fit_data(images, shape, output).test
     else:
         names, targets = tuple(run.recorded("classes")), run.task.targets
-        part = image_folder.load_test(Path(source).expanduser(), names, targets)
+        known = run.environment.get("targets")
+        part = image_folder.load_test(Path(source).expanduser(), names, targets, known and Form.from_dict(known))
     return Stream(part, shape, resize=resize) if isinstance(part, Files) else part
 
 

@@ -19,6 +19,7 @@ from trainer.input.files import SUFFIXES, Files, Unreadable, decode
 from trainer.runs.evaluation import load_network
 from trainer.runs.folders import Run
 from trainer.steps.module import SpecModule
+from trainer.tasks._several import rows_of
 
 BATCH = 64
 """How many images are predicted at once."""
@@ -86,10 +87,10 @@ def _predicted(
     save: Path | None,
 ) -> Iterator[tuple[Path, Any]]:
     readable = [image for _, image in held if isinstance(image, Tensor)]
-    outputs: Iterator[Tensor] = iter(())
+    outputs: Iterator[Any] = iter(())
     if readable:
         with torch.inference_mode():
-            outputs = iter(module(torch.stack(readable).to(module.device)))
+            outputs = rows_of(module(torch.stack(readable).to(module.device)))
     for file, image in held:
         if isinstance(image, Unreadable):
             yield file, str(image)

@@ -8,7 +8,7 @@ from typing import Any
 
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
-from archspec.recipe import Recipe
+from archspec.recipe import Columns, Recipe
 from trainer import data
 from trainer.data import _vectors
 from trainer.input.datasets import DataSet, Form, InMemory
@@ -28,7 +28,8 @@ def load_test(run: Run, source: str, shape: Shape, data_folder: Path | None) -> 
     if data.is_path_of_vectors(source):
         part = _vectors.load_test(Path(source).expanduser(), form)
     else:
-        found = data.load(source, data_folder or Path(run.recorded("data_folder")))
+        columns = Columns(inputs=form.inputs)
+        found = data.load(source, data_folder or Path(run.recorded("data_folder")), columns=columns)
         if found.samples is None or not isinstance(found.test, InMemory):
             raise UsageError(f"`{source}` holds images, and the run was trained without", help="choose other data")
         if found.known_form != form:
@@ -76,13 +77,19 @@ def check_samples(found: Shape, shape: Shape, source: object) -> None:
 def feature_table(data: DataSet, train: InMemory | Stream, moments: Shape) -> list[list[Any]] | None:
     """Mean, standard deviation, least and greatest value of each feature in the training samples; of images, `None`.
 
-    `moments` is the shape of the mean (`trainer.input.vectors.moments_shape`).
+    `moments` is the shape of the mean (`trainer.input.vectors.moments_shape`). Of several inputs, each row begins with
+    the name of the feature's.
     """
     if data.samples is None or not isinstance(train, InMemory):
         return None
     mean, std = statistics(train.images, moments)
     values = train.images.movedim(1 if len(moments) > 1 else -1, 0).flatten(1)
     columns = mean.flatten(), std.flatten(), values.amin(1), values.amax(1)
-    rows = zip(data.known_form.features or range(len(values)), *(one.tolist() for one in columns), strict=True)
+    form = data.known_form
+    rows = zip(form.features or range(len(values)), *(one.tolist() for one in columns), strict=True)
     shown = [[name, *(float(f"{value:.7g}") for value in row)] for name, *row in rows]  # float32 has no more digits
-    return [["feature", "mean", "std", "least", "greatest"], *shown]
+    table = [["feature", "mean", "std", "least", "greatest"], *shown]
+    if not form.inputs:
+        return table
+    owners = [name for name, columns in form.inputs.items() for _ in form.features_in(columns)]
+    return [[owner, *row] for owner, row in zip(["input", *owners], table, strict=True)]

@@ -14,7 +14,7 @@ from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
 from trainer.input.images import check_inputs, fit_targets, fit_to_input
-from trainer.input.vectors import moments_shape, standardized, takes_images
+from trainer.input.vectors import moments_shape, sample_shape, standardized, takes_images
 from trainer.steps.optim import count_steps, make_optimizer, make_schedule
 from trainer.steps.seeding import seed_generators, step_seed
 
@@ -24,14 +24,15 @@ class SpecModule(LightningModule):
 
     The spec is its only hyperparameter, so `load_from_checkpoint` rebuilds the network by itself. `network` is the
     plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`. Where the spec's input is a vector
-    or a sequence, samples are floats `(N, *input)`, and features stand for channels.
+    or a sequence, samples are floats `(N, *input)`, and features stand for channels. Where it has several inputs, all
+    vectors, samples are their features side by side.
 
     Args:
         spec: A resolved spec, as `Spec.resolved` has it.
 
     Raises:
         SpecError: The spec is wrong.
-        UsageError: The network takes several inputs.
+        UsageError: The network takes several inputs which are not all rows.
 
     Example:
         ```python
@@ -52,7 +53,9 @@ class SpecModule(LightningModule):
         self.save_hyperparameters()
         loaded = from_dict(spec)
         check_inputs(loaded.plan)
-        self.shape = loaded.plan.input
+        self.shape = sample_shape(loaded.plan)
+        rows = [one.shape[0] for one in loaded.plan.takes]
+        self.sizes = rows if len(rows) > 1 else None
         self.output = loaded.plan.output
         self.recipe = loaded.recipe
         self.network = loaded.build()
@@ -118,7 +121,7 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return self._answered(self.network(self.normalize(self.fit_images(images))))
+        return self._answered(self.network(*self.as_inputs(self.normalize(self.fit_images(images)))))
 
     def fit_images(self, images: Tensor) -> Tensor:
         """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says; vectors fit as they are."""
@@ -140,6 +143,10 @@ class SpecModule(LightningModule):
         normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
         return normalized.contiguous(memory_format=self.layout)
 
+    def as_inputs(self, samples: Tensor) -> tuple[Tensor, ...]:
+        """What `network` takes of samples: these, or where it has several inputs, which are rows, the part of each."""
+        return (samples,) if self.sizes is None else torch.split(samples, self.sizes, dim=1)
+
     def prepared(self, images: Tensor) -> Tensor:
         """The former name of `normalize`."""
         return self.normalize(images)
@@ -153,7 +160,7 @@ class SpecModule(LightningModule):
         images, labels = batch
         labels = fit_targets(labels, self.shape, self.recipe.resize)
         images, labels = self.augmentation(self.fit_images(images), labels)
-        logits, aux_logits = self._answered(self.network(self.normalize(images)))
+        logits, aux_logits = self._answered(self.network(*self.as_inputs(self.normalize(images))))
         loss: Tensor = self.loss(logits, labels)
         if self.recipe.outputs is not None:
             loss = self.recipe.outputs.main * loss
@@ -172,7 +179,8 @@ class SpecModule(LightningModule):
         images, labels = batch
         labels = fit_targets(labels, self.shape, self.recipe.resize)
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
-        logits = self._answered(self.network.forward(self.normalize(self.fit_images(images))))[0]
+        inputs = self.as_inputs(self.normalize(self.fit_images(images)))
+        logits = self._answered(self.network.forward(*inputs))[0]
         for score in self.scores.values():
             assert isinstance(score, Metric)
             score.update(logits, labels)  # a call would compute it of the batch as well

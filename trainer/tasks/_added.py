@@ -92,9 +92,7 @@ def _with(task: Task, added: dict[str, AddedMetric]) -> Task:
             return _Evaluator(base.evaluator(self), added)
 
         def __reduce__(self) -> Any:
-            from trainer.tasks import load
-
-            return load, (full,)
+            return measuring, (task, tuple(added))
 
     made: Task = Measuring()
     return made

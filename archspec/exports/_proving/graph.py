@@ -14,14 +14,28 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from archspec.exports._format import Model, Options, Written
-from archspec.exports._proving.metadata import input_values, metadata
-from archspec.exports._proving.module import make_module
-from archspec.exports._proving.prove import Candidate, ProofFailed, count_samples, drawing, prove, randomize_copy
+from archspec.exports._proving.metadata import input_facts, input_values, metadata
+from archspec.exports._proving.module import Exported, make_module
+from archspec.exports._proving.prove import (
+    Candidate,
+    Inputs,
+    ProofFailed,
+    count_samples,
+    drawing,
+    prove,
+    randomize_copy,
+)
 from archspec.exports._sizes import find_other_size
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 
+UNNAMED = "images"
+"""What the one input of a graph is called where the spec gives it no name."""
+
 AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+Axes = tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -31,8 +45,10 @@ class Traced:
     program: ExportedProgram
     open: str
     """What it leaves open: `size`, `batch` or `none`."""
-    axes: tuple[str | None, ...]
-    """The names of its input's axes that are open; `None` for one that is not."""
+    inputs: tuple[str, ...]
+    """The names of its inputs."""
+    axes: tuple[Axes, ...]
+    """Of each input the names of the axes that are open; `None` for one that is not."""
     outputs: tuple[str, ...]
     """The names of its outputs."""
     metadata: dict[str, str]
@@ -48,7 +64,7 @@ def write_graph(model: Model, path: str, options: Options, make: Callable[[Trace
         )
     options.say("building the network")
     module = make_module(model, options)
-    shape = model.plan.input
+    shapes = model.shapes
     choices = [options.dynamic] if options.dynamic else ["size", "batch"] if other else ["batch"]
     for choice in choices:
         try:
@@ -60,11 +76,20 @@ def write_graph(model: Model, path: str, options: Options, make: Callable[[Trace
             reason = error.message
         else:
             break
-    fixed = f"the size is {show(shape[1:])} alone: {reason}" if open == "batch" and reason else ""
+    sizes = f"size is {show(shapes[0][1:])}" if len(shapes) == 1 else "sizes are those of the spec"
+    fixed = f"the {sizes} alone: {reason}" if open == "batch" and reason else ""
     values = input_values(model, options)
-    axes = " × ".join(axis or str(size) for axis, size in zip(_axes(open, shape), (1, *shape), strict=True))
-    lines = [f"input: {axes}, {values}", *([fixed] if fixed else [])]
-    facts = {"input": list(shape), "input_values": values, "dynamic": open, "fixed_because": reason or None}
+    shown = [
+        " × ".join(axis or str(size) for axis, size in zip(_axes(open, shape), (1, *shape), strict=True))
+        for shape in shapes
+    ]
+    named = (
+        [f"input: {shown[0]}"]
+        if len(shown) == 1
+        else [f"{name}: {one}" for name, one in zip(model.plan.inputs, shown, strict=True)]
+    )
+    lines = [f"{one}, {values}" for one in named] + ([fixed] if fixed else [])
+    facts = {**input_facts(model), "input_values": values, "dynamic": open, "fixed_because": reason or None}
     return Written(proof, tuple(lines), facts)
 
 
@@ -75,41 +100,43 @@ def _attempt(
     make: Callable[[Traced], Candidate],
     module: nn.Module,
     open: str,
-    other: Shape | None,
+    other: tuple[Shape, ...] | None,
 ) -> tuple[Any, str]:
     """The proof of a file with something left open. Raises `UsageError`."""
-    shape = model.plan.input
+    shapes = model.shapes
     options.say("tracing it")
     draw = drawing(module)
-    random = randomize_copy(module, draw(count_samples(shape), shape, 0))
+    random = randomize_copy(module, draw(count_samples(shapes), shapes, 0))
     count = 1 if open == "none" else 2
-    images = draw(count, shape, 0)
-    axes = _axes(open, shape)
-    program = _trace(model, random, images, axes)
+    axes = tuple(_axes(open, shape) for shape in shapes)
+    program = _trace(model, random, draw(count, shapes, 0), axes)
+    inputs = tuple(one.name or UNNAMED for one in model.plan.takes)
     outputs = ("output", *model.plan.outputs)
     options.say("translating it")
-    candidate = make(Traced(program, open, axes, outputs, metadata(model, options), random))
+    candidate = make(Traced(program, open, inputs, axes, outputs, metadata(model, options), random))
     options.say("proving it")
-    batches = [(count, shape), (count if open == "none" else 3, shape)]
+    batches = [(count, shapes), (count if open == "none" else 3, shapes)]
     if open == "size" and other is not None:
         batches.append((2, other))
     return prove(candidate, path, module, random, batches, draw), open
 
 
-def _axes(open: str, shape: Shape) -> tuple[str | None, ...]:
+def _axes(open: str, shape: Shape) -> Axes:
     if open == "none":
         return (None, *[None] * len(shape))
     names = AXES.get(len(shape) - 1) if open == "size" else None
     return ("batch", None, *(names or [None] * (len(shape) - 1)))
 
 
-def _trace(model: Model, module: nn.Module, images: torch.Tensor, axes: Sequence[str | None]) -> ExportedProgram:
-    dynamic = {axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(axes) if name}
+def _trace(model: Model, module: nn.Module, inputs: Inputs, axes: Sequence[Axes]) -> ExportedProgram:
+    left = list(dict.fromkeys(name for one in axes for name in one if name))
+    dynamic: Any = tuple({axis: torch.export.Dim.DYNAMIC for axis, name in enumerate(one) if name} for one in axes)
+    if isinstance(module, Exported):  # it takes any number of inputs
+        dynamic = (dynamic,)
     try:
-        return torch.export.export(module, (images,), dynamic_shapes=(dynamic,) if dynamic else None, strict=False)
+        return torch.export.export(module, inputs, dynamic_shapes=dynamic if left else None, strict=False)
     except Exception as error:  # of many kinds
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
-        left = [name for name in axes if name]
         cure = "--dynamic none fixes it" if left == ["batch"] else None
         raise UsageError(
             f"torch.export cannot trace {model.plan.title} with {', '.join(left) or 'nothing'} open: {what}", help=cure

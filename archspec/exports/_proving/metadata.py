@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 from archspec import __version__
 from archspec.exports._format import Model, Options
@@ -16,8 +17,9 @@ def metadata(model: Model, options: Options) -> dict[str, str]:
         "archspec": __version__,
         "name": plan.title,
         "spec_sha256": digest(model),
-        "input": list(plan.input[1:]),
-        "input_shape": list(plan.input),
+        "input": list(plan.input[1:]) if len(plan.takes) == 1 else None,
+        "input_shape": list(plan.input) if len(plan.takes) == 1 else None,
+        "inputs": {name: list(shape) for name, shape in plan.inputs.items()} if len(plan.takes) > 1 else None,
         "outputs": {"output": list(plan.output)} | {name: list(shape) for name, shape in plan.outputs.items()},
         "input_values": input_values(model, options),
         "mean": images.mean and list(images.mean),
@@ -27,6 +29,12 @@ def metadata(model: Model, options: Options) -> dict[str, str]:
         "features": images.features and list(images.features),
     }
     return {name: json.dumps(value, ensure_ascii=False) for name, value in found.items() if value is not None}
+
+
+def input_facts(model: Model) -> dict[str, Any]:
+    """The shapes of a network's inputs as JSON types: of one, `input`; of several, `inputs` by name."""
+    inputs = {name: list(shape) for name, shape in model.plan.inputs.items()}
+    return {"inputs": inputs} if len(inputs) > 1 else {"input": list(model.plan.input)}
 
 
 def digest(model: Model) -> str:

@@ -39,19 +39,27 @@ class Normalize(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         images = model.images
+        self.sizes = [shape[0] for shape in model.shapes] if len(model.shapes) > 1 else None
+        """Of several inputs, which are rows: the numbers of their features."""
         shape = [1] * len(model.plan.input)
         shape[images.axis] = -1
         self.register_buffer("mean", torch.tensor(images.mean).view(shape))
         self.register_buffer("std", torch.tensor(images.std).view(shape))
         self.takes_images = model.takes_images
 
-    def forward(self, input: Tensor) -> Tensor:
-        values = input.to(self.mean.dtype) / 255 if self.takes_images else input
-        return (values - self.mean) / self.std
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        values = [one.to(self.mean.dtype) / 255 if self.takes_images else one for one in inputs]
+        return tuple((one - mean) / std for one, mean, std in zip(values, *self.moments(), strict=True))
 
-    def typical(self, normal: Tensor) -> Tensor:
+    def moments(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The mean and standard deviation of each input."""
+        if self.sizes is None:
+            return (self.mean,), (self.std,)
+        return torch.split(self.mean, self.sizes), torch.split(self.std, self.sizes)
+
+    def typical(self, normal: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Rows or sequences that are normalised to these values."""
-        return normal * self.std + self.mean
+        return tuple(one * std + mean for one, mean, std in zip(normal, *self.moments(), strict=True))
 
 
 class Exported(nn.Module):
@@ -72,8 +80,8 @@ class Exported(nn.Module):
         self.names = tuple(answers)
         self.answers = nn.ModuleList(answers.values())
 
-    def forward(self, images: Tensor) -> Any:
-        output = self.network(images if self.normalize is None else self.normalize(images))
+    def forward(self, *inputs: Tensor) -> Any:
+        output = self.network(*(inputs if self.normalize is None else self.normalize(*inputs)))
         own, others = output if isinstance(output, tuple) else (output, None)
         if self.answer is not None:
             own = self.answer(own)

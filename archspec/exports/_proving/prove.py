@@ -16,10 +16,16 @@ from archspec.exports._proving.module import Exported, Normalize
 from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 
-Batches = Sequence[tuple[int, Shape]]
-"""How many samples, of which shape."""
-Draw = Callable[[int, Shape, int], Tensor]
-"""Draws a batch of so many samples, of a shape, by a seed."""
+Shapes = tuple[Shape, ...]
+"""The shapes of one sample, one for each input."""
+Batches = Sequence[tuple[int, Shapes]]
+"""How many samples, of which shapes."""
+Inputs = tuple[Tensor, ...]
+"""A batch for each input."""
+Draw = Callable[[int, Shapes, int], Inputs]
+"""Draws batches of so many samples, of these shapes, by a seed."""
+Run = Callable[..., Sequence[Tensor]]
+"""Runs a written file on a batch for each input."""
 
 
 ROUNDINGS = 10
@@ -42,8 +48,8 @@ class Candidate(Protocol):
     def write(self, path: str, state: Mapping[str, Tensor]) -> None:
         """Write its file with these weights; an older file of this name is replaced."""
 
-    def read(self, path: str) -> tuple[Callable[[Tensor], Sequence[Tensor]], Mapping[str, Tensor]]:
-        """Read a file as a function of a batch, and the weights in it by name."""
+    def read(self, path: str) -> tuple[Run, Mapping[str, Tensor]]:
+        """Read a file as a function of a batch for each input, and the weights in it by name."""
 
 
 class ProofFailed(UsageError):
@@ -73,21 +79,22 @@ def prove(
     """
     largest, allowed = 0.0, candidate.tolerance
     draw = draw or example
-    inputs = [draw(count, shape, 1 + seed) for seed, (count, shape) in enumerate(batches)]
+    batched = [draw(count, shapes, 1 + seed) for seed, (count, shapes) in enumerate(batches)]
     for one in (random, module):
         state = one.state_dict()
         candidate.write(path, state)
         run, kept = candidate.read(path)
         _compare_weights(one, state, kept)
-        for images in inputs:
-            difference, tolerance = _compare(one, run, images, candidate.tolerance)
+        for inputs in batched:
+            difference, tolerance = _compare(one, run, inputs, candidate.tolerance)
             largest, allowed = max(largest, difference), max(allowed, tolerance)
     return Proof(candidate.runner, largest, allowed, tuple(batches), ("random weights", "its own"))
 
 
-def example(count: int, shape: Shape, seed: int) -> Tensor:
-    """A random batch `(count, *shape)` of normal floats."""
-    return torch.randn((count, *shape), generator=torch.Generator().manual_seed(seed))
+def example(count: int, shapes: Shapes, seed: int) -> Inputs:
+    """Random batches `(count, *shape)` of normal floats."""
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn((count, *shape), generator=generator) for shape in shapes)
 
 
 def drawing(module: nn.Module) -> Draw:
@@ -96,21 +103,21 @@ def drawing(module: nn.Module) -> Draw:
     if not isinstance(normalize, Normalize):
         return example
     if not normalize.takes_images:
-        return lambda count, shape, seed: normalize.typical(example(count, shape, seed))
+        return lambda count, shapes, seed: normalize.typical(example(count, shapes, seed))
 
-    def draw(count: int, shape: Shape, seed: int) -> Tensor:
+    def draw(count: int, shapes: Shapes, seed: int) -> Inputs:
         generator = torch.Generator().manual_seed(seed)
-        return torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
+        return tuple(torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator) for shape in shapes)
 
     return draw
 
 
-def count_samples(shape: Shape) -> int:
+def count_samples(shapes: Shapes) -> int:
     """How many samples give statistics of a norm that are no accident, also where a map is small."""
-    return 16 if math.prod(shape) < 100_000 else 4
+    return 16 if sum(math.prod(shape) for shape in shapes) < 100_000 else 4
 
 
-def randomize_copy(module: nn.Module, samples: Tensor) -> nn.Module:
+def randomize_copy(module: nn.Module, samples: Inputs) -> nn.Module:
     """A copy of a module, which takes these samples, with random weights, and statistics near those of the samples."""
     from archspec.exports._proving.random_weights import randomize
 
@@ -134,17 +141,15 @@ def _compare_weights(module: nn.Module, own: Mapping[str, Tensor], kept: Mapping
             raise ProofFailed(f"the written file is not the network's: its weights `{name}` are not equal bit for bit")
 
 
-def _compare(
-    module: nn.Module, run: Callable[[Tensor], Sequence[Tensor]], images: Tensor, tolerance: float
-) -> tuple[float, float]:
+def _compare(module: nn.Module, run: Run, inputs: Inputs, tolerance: float) -> tuple[float, float]:
     """The largest difference of the outputs, as a share of the largest value of each, and what is allowed.
 
     Raises `ProofFailed` where it is more.
     """
-    where = f"for an input of {show(tuple(images.shape))}"
+    where = f"for an input of {' with '.join(show(tuple(one.shape)) for one in inputs)}"
     try:
         with torch.no_grad():
-            expected, found = tensors_of(module(images)), list(run(images))
+            expected, found = tensors_of(module(*inputs)), list(run(*inputs))
     except Exception as error:  # of many kinds
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ProofFailed(f"the written file does not run {where}: {what}") from None
@@ -154,7 +159,7 @@ def _compare(
         raise ProofFailed(f"nothing can be compared: the network's output is not finite {where}")
     difference = _difference(expected, found)
     if difference > tolerance > 0:
-        tolerance = max(tolerance, min(FURTHEST, ROUNDINGS * _rounding(module, images, expected)))
+        tolerance = max(tolerance, min(FURTHEST, ROUNDINGS * _rounding(module, inputs, expected)))
     if not difference <= tolerance:
         raise ProofFailed(
             f"the written file does not compute what the network does: {where}, an output differs by "
@@ -172,8 +177,9 @@ def _difference(expected: Sequence[Tensor], found: Sequence[Tensor]) -> float:
     return max(shares)
 
 
-def _rounding(module: nn.Module, images: Tensor, expected: Sequence[Tensor]) -> float:
+def _rounding(module: nn.Module, inputs: Inputs, expected: Sequence[Tensor]) -> float:
     """How far a network's outputs are from those in double precision: deep ones make much of a rounding."""
     exact = copy.deepcopy(module).double()
     with torch.no_grad():
-        return _difference(tensors_of(exact(images.double() if images.is_floating_point() else images)), expected)
+        doubled = [one.double() if one.is_floating_point() else one for one in inputs]
+        return _difference(tensors_of(exact(*doubled)), expected)

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def randomize(module: nn.Module, images: Tensor) -> None:
+def randomize(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     """Give a module random weights, in place: no factor is 0 or 1, no summand 0.
 
-    Statistics of normalisations are those of `images` `(N, *input)`, but not quite, so that data keep their size from
-    layer to layer: others would drown, or lose, what a layer computes.
+    Statistics of normalisations are those of `inputs`, each `(N, *shape)`, but not quite, so that data keep their size
+    from layer to layer: others would drown, or lose, what a layer computes.
     """
     generator = torch.Generator().manual_seed(0)
     factors = {f"{path}.weight" if path else "weight" for path, one in module.named_modules() if _is_norm(one)}
@@ -21,7 +21,7 @@ def randomize(module: nn.Module, images: Tensor) -> None:
         for name, buffer in module.named_buffers():
             if name.startswith("answer."):  # else a mean could drown what the network computes
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
-        _set_statistics(module, images, generator)
+        _set_statistics(module, inputs, generator)
 
 
 def _is_norm(module: nn.Module) -> bool:
@@ -37,7 +37,7 @@ def _random(name: str, tensor: Tensor, is_factor: bool, generator: torch.Generat
     return torch.randn(tensor.shape, generator=generator) * 0.3
 
 
-def _set_statistics(module: nn.Module, images: Tensor, generator: torch.Generator) -> None:
+def _set_statistics(module: nn.Module, samples: tuple[Tensor, ...], generator: torch.Generator) -> None:
     """Set the statistics of each norm when data reach it: those before it count as they are set, noise included."""
 
     def set_own(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -53,6 +53,6 @@ def _set_statistics(module: nn.Module, images: Tensor, generator: torch.Generato
 
     norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
     hooks = [norm.register_forward_pre_hook(set_own) for norm in norms]
-    module(images)
+    module(*samples)
     for hook in hooks:
         hook.remove()

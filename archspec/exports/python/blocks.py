@@ -12,8 +12,9 @@ from archspec.exports.python.explain import NAMES, Scope, literal
 from archspec.exports.python.flow import Body, Writer
 from archspec.exports.python.layout import INDENT, Bracket, statement
 from archspec.exports.python.template import ANY, Function, Mismatch
-from archspec.exports.python.tree import Forest, Tree, parts
+from archspec.exports.python.tree import Forest, Ports, Tree, inner_ports, parts
 from archspec.foundation.arguments import REQUIRED, is_node
+from archspec.foundation.shapes import Shape
 from archspec.language.vocabulary import library_block, library_names
 from archspec.plan.graph import GraphGroup
 
@@ -87,7 +88,7 @@ class Blocks:
     def resolved(self, tree: Tree) -> Tree:
         """The tree with calls of classes in the place of blocks."""
         if tree.kind == "block":
-            return replace(self.calls[id(tree.node)], recompute=tree.recompute)
+            return replace(self.calls[id(tree.node)], recompute=tree.recompute, ports=tree.ports)
         children = tuple((key, self.resolved(child)) for key, child in tree.children)
         return replace(tree, children=children)
 
@@ -153,10 +154,20 @@ def written_class(name: str, block: str, bodies: Bodies) -> tuple[WrittenClass, 
     maker = Maker(scope, options)
     maker.resolve(template)
     maker.decide(template)
-    body = Writer(maker, template).body()
+    ports = {inner_ports(group) for group in groups}
+    if len(ports) > 1:
+        raise Mismatch
+    body = Writer(maker, template, *ports).body()
     signature = signed(name, scope, standard(block))
     lines = [f"class {name}({body.base}):", *documented(block)]
-    return WrittenClass(name, [*lines, *definition(body, signature, scope)], maker.needs), signature
+    return WrittenClass(name, [*lines, *definition(body, signature, returned(*ports))], maker.needs), signature
+
+
+def returned(ports: Ports) -> str:
+    """The type of what a block's `forward` returns."""
+    outputs = ["Tensor | None" if name in ports.aux else "Tensor" for name in ports.outputs]
+    kinds = ["Tensor"] * max(1, len(ports.gives)) + outputs
+    return f"tuple[{', '.join(kinds)}]" if len(kinds) > 1 else "Tensor"
 
 
 def offered(groups: Sequence[GraphGroup]) -> tuple[Scope, frozenset[str]]:
@@ -170,6 +181,11 @@ def offered(groups: Sequence[GraphGroup]) -> tuple[Scope, frozenset[str]]:
         for axis, name in enumerate(names):
             if name:
                 scope.offer(name, tuple(shape[axis] for shape in shapes))
+    for name, beside in port_shapes(groups).items():
+        if {len(shape) for shape in beside} <= {3, 4}:
+            scope.offer(f"{name}_channels", tuple(shape[0] for shape in beside))
+        elif {len(shape) for shape in beside} <= {1, 2}:
+            scope.offer(f"{name}_features", tuple(shape[-1] for shape in beside))
     rows: dict[str, list[Any]] = {}
     for group in groups:
         for name, value in group.node.arguments.items():
@@ -188,6 +204,15 @@ def offered(groups: Sequence[GraphGroup]) -> tuple[Scope, frozenset[str]]:
     }
     scope.kept &= scope.known.keys()
     return scope, frozenset(options)
+
+
+def port_shapes(groups: Sequence[GraphGroup]) -> dict[str, list[Shape]]:
+    """The shapes of the tensors that calls of a block take by name, after the first."""
+    rows: dict[str, list[Shape]] = {}
+    for group in groups:
+        for port in group.node.takes[1:]:
+            rows.setdefault(port.name, []).append(port.wire.output if port.wire else group.node.input)
+    return rows
 
 
 def is_option(block: str, name: str) -> bool:
@@ -292,7 +317,7 @@ def annotation(row: Sequence[Any]) -> str:
     return " | ".join(sorted(kinds, key=lambda kind: (kind == "None", order.index(kind) if kind in order else 9)))
 
 
-def definition(body: Body, signature: Signature, scope: Scope, result: str = "Tensor") -> list[str]:
+def definition(body: Body, signature: Signature, result: str = "Tensor") -> list[str]:
     """The methods of a class."""
     arguments = ["self"]
     for name, row in signature.rows.items():
@@ -301,7 +326,8 @@ def definition(body: Body, signature: Signature, scope: Scope, result: str = "Te
     lines = head("__init__", arguments, "None")
     lines += body.init
     if body.forward:
-        lines += ["", *head("forward", ["self", "x: Tensor"], result), *body.forward]
+        taken = [f"{name}: Tensor" for name in body.takes]
+        lines += ["", *head("forward", ["self", *taken], result), *body.forward]
     return lines
 
 

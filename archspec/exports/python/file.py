@@ -16,11 +16,11 @@ from archspec.exports.python.initial import write_initial_values
 from archspec.exports.python.layout import INDENT
 from archspec.exports.python.merges import MERGES
 from archspec.exports.python.template import Template
-from archspec.exports.python.tree import Classes, Forest, source
+from archspec.exports.python.tree import Classes, Forest, Ports, source
 from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
+from archspec.language.inputs import show_inputs
 from archspec.plan.graph import GraphLayer
-from archspec.plan.inputs import require_blocks_of_one_tensor, require_one_input
 from archspec.plan.plan import Plan
 
 _FROM = {
@@ -41,12 +41,8 @@ def write(plan: Plan) -> str:
     it gives the same outputs and gradients, bit for bit. The text is as `ruff format` leaves it.
 
     Raises:
-        UsageError: A layer of a plugin does not say how it is written, a block takes or gives several tensors, or the
-            network has several inputs.
+        UsageError: A layer of a plugin does not say how it is written.
     """
-    require_one_input(plan, "an export to Python has", "export what `archspec.load(…).build()` gives")
-    cure = "write what it does into the body of the network, by `save` and `load`"
-    require_blocks_of_one_tensor(plan, "--to python writes", cure)
     return copy_context().run(_written, plan)
 
 
@@ -92,7 +88,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     maker = Maker(scope)
     maker.resolve(template)
     maker.decide(template)
-    body = Writer(maker, template).body()
+    body = Writer(maker, template, Ports(tuple(one.name for one in plan.takes if one.name))).body()
     body.init += write_initial_values(plan.graph.layers)
     count = dict(plan.vars).get("num_classes")
     rows, defaults = ({"num_classes": (count,)}, {"num_classes": count}) if has_classes else ({}, {})
@@ -103,7 +99,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     elif plan.aux:
         result = "Tensor | tuple[Tensor, dict[str, Tensor]]"
     lines = [f"class {name}({body.base}):", *docstring(_described(plan), INDENT)]
-    return WrittenClass(name, [*lines, *definition(body, signature, scope, result)], maker.needs)
+    return WrittenClass(name, [*lines, *definition(body, signature, result)], maker.needs)
 
 
 def _rows(template: Template) -> Iterable[tuple[object, ...]]:
@@ -114,8 +110,12 @@ def _rows(template: Template) -> Iterable[tuple[object, ...]]:
 
 
 def _described(plan: Plan) -> list[str]:
-    input, output = (", ".join(map(str, shape)) for shape in (plan.input, plan.output))
-    lines = [f"{plan.title}: `(N, {input})` → `(N, {output})`."]
+    output = ", ".join(map(str, plan.output))
+    inputs = [
+        f"{one.name if len(plan.takes) > 1 else ''} `(N, {', '.join(map(str, one.shape))})`".strip()
+        for one in plan.takes
+    ]
+    lines = [f"{plan.title}: {', '.join(inputs)} → `(N, {output})`."]
     if plan.outputs:
         lines.append(f"Returns the main output and, by name, {', '.join(plan.outputs)}.")
     elif plan.aux:
@@ -128,7 +128,8 @@ def _described(plan: Plan) -> list[str]:
 def title(plan: Plan) -> list[str]:
     """The docstring of the file: what the network is, where it comes from, its figures."""
     name = plan.title if plan.title.endswith(".") else f"{plan.title}."
-    figures = f"{show(plan.input)} -> {show(plan.output)}, {plan.params:,} parameters, {show_macs(plan.macs)}."
+    taken = show_inputs(plan.takes) if len(plan.takes) > 1 else show(plan.input)
+    figures = f"{taken} -> {show(plan.output)}, {plan.params:,} parameters, {show_macs(plan.macs)}."
     paragraphs = [name]
     if plan.description:
         paragraphs.append(plan.description)
@@ -204,7 +205,7 @@ def _own_layers() -> set[str]:
 
 def class_name(plan: Plan) -> str:
     name, family = (
-        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", one))
+        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", one))
         for one in (plan.variant or plan.name, plan.name)
     )
     if name.lower().startswith(family.lower()):
@@ -212,4 +213,6 @@ def class_name(plan: Plan) -> str:
         name = family + rest[:1].upper() + rest[1:]
     if name in {*MERGES, *_IMPORTED, *_own_layers()}:
         return f"{name}Network"
-    return name if name[:1].isalpha() else f"Network{name}"
+    if not name.isidentifier():
+        name = "Network" + re.sub("[^A-Za-z0-9]", "", name)
+    return name

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from archspec.exports.python.classes import Maker, is_listed
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout, statement
 from archspec.exports.python.template import ANY, MERGES, Mismatch, Template
+from archspec.exports.python.tree import NO_PORTS, Ports
 
 _TWO = INDENT * 2
+_IMPORTED = ("torch", "checkpoint", "F", "nn", "Tensor", "math", "super")
 _JOINED = {"add": "+", "subtract": "-", "multiply": "*", "matmul": "@"}
 
 
@@ -21,6 +23,8 @@ class Body:
     base: str
     init: list[str]
     forward: list[str] = field(default_factory=list)
+    takes: list[str] = field(default_factory=lambda: ["x"])
+    """The arguments of `forward`."""
 
 
 def is_open(template: Template, depth: int = 0) -> bool:
@@ -34,26 +38,23 @@ def is_open(template: Template, depth: int = 0) -> bool:
     return depth == 0 and any(is_open(child, 1) for _, child in template.children)
 
 
-def _bare(writer: Writer, result: Expression) -> str:
-    """A tensor as a name."""
-    if isinstance(result, str) and result.isidentifier():
-        return result
-    writer.emit(result, "x = ")
-    return "x"
-
-
 class Writer:
-    """Writes the body of a class of a template."""
+    """Writes the body of a class of a template; `ports` are the tensors that it takes and gives by name."""
 
-    def __init__(self, maker: Maker, template: Template) -> None:
+    def __init__(self, maker: Maker, template: Template, ports: Ports = NO_PORTS) -> None:
         self.maker = maker
         self.template = template
+        self.ports = ports
         self.lines: list[str] = []
         self.flags: list[str] = []
         self.variables: dict[str, str] = {}
         self.outputs: dict[str, str] = {}
         self.aux: list[str] = []
-        self.taken = {"x", "self"}
+        self.taken = {"self", "x"}
+        self.main = "x"
+        """The variable for what has no other name."""
+        self.merges = 0
+        """The merges around the statement that is written: their other branches still need what they take."""
 
     # --- __init__ ------------------------------------------------------------------------------------------------
 
@@ -80,9 +81,10 @@ class Writer:
         else:
             for key, child in children:
                 lines += self.assigned("self", key, child, _TWO, stays=True)
-        result = self.run(template, "self", "x", "x", 0)
+        takes = self.take()
+        result = self.run(template, "self", takes[0], self.main, 0)
         self.finish(result)
-        return Body(base, [*lines, *self.flags], self.lines)
+        return Body(base, [*lines, *self.flags], self.lines, takes)
 
     def assigned(self, holder: str, key: str, child: Template, indent: str, *, stays: bool = False) -> list[str]:
         """The statements that put a part where it belongs; one that `stays` is there even where it does nothing."""
@@ -142,9 +144,29 @@ class Writer:
 
     # --- forward -------------------------------------------------------------------------------------------------
 
+    def take(self) -> list[str]:
+        """Name the arguments of `forward`: by their own names where tensors have them."""
+        if not self.ports.takes:
+            return [self.main]
+        if "x" in self.ports.takes:
+            self.taken.remove("x")
+        for name in self.ports.takes:
+            self.variables[name] = self.variable(name)
+        if "x" in self.ports.takes:
+            self.main = self.variable("y")
+        return list(self.variables.values())
+
+    def bare(self, result: Expression) -> str:
+        """A tensor as a name."""
+        if isinstance(result, str) and result.isidentifier():
+            return result
+        self.emit(result, f"{self.main} = ")
+        return self.main
+
     def variable(self, name: str) -> str:
         """A name for a tensor that no other has."""
-        name = f"{name}_" if keyword.iskeyword(name) or name in ("torch", "checkpoint") else name
+        name = name.rpartition(":")[2]
+        name = f"{name}_" if keyword.iskeyword(name) or name in _IMPORTED else name
         given, number = name, 2
         while given in self.taken:
             given, number = f"{name}{number}", number + 1
@@ -157,7 +179,7 @@ class Writer:
     def run(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
         """What a part makes of a tensor; what it takes more than one step for, it keeps in the variable `target`."""
         if template.kind == "shared":
-            return self.called(template, self.reference(template.name), x)
+            return self.called(template, self.reference(template.name), x, target)
         if template.kind == "aux":
             self.auxiliary(template, ref, x)
             return x
@@ -168,7 +190,7 @@ class Writer:
         if not is_open(template, depth):
             if not has_modules(template):
                 return x
-            return self.called(template, ref, x)
+            return self.called(template, ref, x, target)
         if template.recompute:
             return self.recomputed(template, ref, x, target, depth)
         return self.opened(template, ref, x, target, depth)
@@ -176,6 +198,9 @@ class Writer:
     def opened(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
         if template.kind in MERGES:
             return self.merge(template, ref, x, depth)
+        for _, child in template.children:
+            if child.is_optional and child.present != template.present and not is_called(child, depth + 1):
+                raise Mismatch  # what is not called has nothing that stands in its place
         result: Expression = x
         if depth and inner_module(template, depth):
             for _, child in template.children:
@@ -215,6 +240,7 @@ class Writer:
         else:
             own = Writer(self.maker, self.template)
             own.taken, own.variables, own.flags = self.taken, dict(self.variables), self.flags
+            own.main, own.merges = self.main, self.merges + 1
             start = self.variable(f"{name}_input")
             result = own.run(body, ref, start, start, 2)
             own.emit(result, f"{name} = ")
@@ -232,16 +258,18 @@ class Writer:
         name = self.variable("part")
         own = Writer(self.maker, self.template)
         own.taken, own.variables, own.outputs, own.aux = self.taken, self.variables, self.outputs, self.aux
-        own.flags = self.flags
-        result = own.opened(template, ref, "x", "x", depth)
+        own.flags, own.main = self.flags, self.main
+        result = own.opened(template, ref, self.main, self.main, depth)
         inside = {id(one) for one in walk(template)}
-        wanted = {one.name for one in walk(self.template) if one.kind == "load" and id(one) not in inside}
+        outer = [one for one in walk(self.template) if id(one) not in inside]
+        wanted = {one.name for one in outer if one.kind == "load"}
+        wanted.update(self.ports.gives, *(one.ports.takes for one in outer))
         saved = [one for name, one in self.variables.items() if name in wanted]
         beside = [one for one in (*saved, *self.outputs.values()) if one not in before]
         beside = [one for one in dict.fromkeys(beside) if one not in (*outside[0].values(), *outside[1].values())]
         kind = "tuple[Tensor, ...]" if beside else "Tensor"
-        own.emit(f"{_bare(own, result)}, {', '.join(beside)}" if beside else result, "return ")
-        self.lines += ["", f"{_TWO}def {name}(x: Tensor) -> {kind}:", *indented(own.lines), ""]
+        own.emit(f"{own.bare(result)}, {', '.join(beside)}" if beside else result, "return ")
+        self.lines += ["", f"{_TWO}def {name}({self.main}: Tensor) -> {kind}:", *indented(own.lines), ""]
         call = Bracket("checkpoint", (name, x, "use_reentrant=False"))
         if not beside:
             return call
@@ -261,19 +289,45 @@ class Writer:
         self.emit(result, f"{name} = ")
         return name
 
-    def called(self, template: Template, ref: str, x: str) -> Expression:
+    def called(self, template: Template, ref: str, x: str, target: str) -> Expression:
+        """A call of a module; of what it gives beside its result, the variables."""
+        ports = template.ports
+        given = [self.variables[name] for name in ports.takes] or [x]
+        call: Expression = Bracket(ref, tuple(given))
         if template.recompute:
             self.maker.needs.add("checkpoint")
-            return Bracket("checkpoint", (ref, x, "use_reentrant=False"))
-        return f"{ref}({x})"
+            call = Bracket("checkpoint", (ref, *given, "use_reentrant=False"))
+        if not ports.gives and not ports.outputs:
+            return call if template.recompute else f"{ref}({', '.join(given)})"
+        kept = {name: self.kept(name, given) for name in ports.gives}
+        self.variables |= kept
+        for name in ports.outputs:
+            self.outputs[name] = self.variable(name)
+        self.aux += ports.aux
+        names: list[str] = [*(kept.values() or [target]), *(self.outputs[name] for name in ports.outputs)]
+        self.emit(call, f"{', '.join(names)} = ")
+        return names[0]
+
+    def kept(self, name: str, given: list[str]) -> str:
+        """The variable of a tensor that a call gives: that of the one before it, if the call alone still needs this."""
+        known = self.variables.get(name, "")
+        others = [one for key, one in self.variables.items() if key != name]
+        needed = known in (*others, *self.outputs.values()) or self.merges or self.is_recomputed
+        return known if known in given and not needed else self.variable(name)
+
+    @property
+    def is_recomputed(self) -> bool:
+        """Whether a part of the class is computed again, from the variables that there are at the end."""
+        return any(one.recompute for one in walk(self.template))
 
     def merge(self, template: Template, ref: str, x: str, depth: int) -> Expression:
         children = template.children
         taken = self.split(template, x)
-        stepwise = [is_open(child, depth + 1) and child.kind not in ("load",) for _, child in children]
+        stepwise = [is_open(child, depth + 1) or child.ports.count > 1 or child.ports.gives for _, child in children]
         optional = [None if child.is_identity else self.maker.tests.get(id(child)) for _, child in children]
         bind = any(stepwise) or any(optional) or template.kind == "attend"
         branches: list[Expression] = []
+        self.merges += 1
         for (key, child), source in zip(children, taken, strict=True):
             name = self.variable(key if key.isidentifier() else f"branch{key}") if bind else ""
             result = self.run(child, self.child_ref(template, ref, key), source, name, depth + 1)
@@ -281,6 +335,7 @@ class Writer:
                 self.emit(result, f"{name} = ")
                 result = name
             branches.append(result)
+        self.merges -= 1
         if any(optional):
             return self.optional_merge(template, branches, optional)
         if template.kind == "attend":
@@ -358,6 +413,10 @@ class Writer:
             return f"self.{key}"
         return f"{ref}[{key}]" if _counts(children) else f'{ref}["{key}"]'
 
+    def inner_ref(self, ref: str, key: str) -> str:
+        """A part of what is one `nn.Sequential`."""
+        return f"{ref}.{key}" if key.isidentifier() else f"{ref}[{key}]"
+
     def reference(self, path: str) -> str:
         """How the class calls a part by its path."""
         template, ref, depth = self.template, "self", 0
@@ -365,20 +424,24 @@ class Writer:
             child = dict(template.children).get(step)
             if child is None or not is_open(template, depth):
                 return f'self.get_submodule("{path}")'
-            ref, template, depth = self.child_ref(template, ref, step), child, depth + 1
+            ref = self.inner_ref(ref, step) if inner_module(template, depth) else self.child_ref(template, ref, step)
+            template, depth = child, depth + 1
             if template.kind == "aux":
                 ((_, template),) = template.children
         return ref
 
     def finish(self, result: Expression) -> None:
-        """The end of `forward`: the tensor, and those beside it by name."""
+        """The end of `forward`: the tensor, and those beside it by name; of a block, in their order."""
+        if self.ports.gives or self.ports.outputs:
+            given = [self.variables[name] for name in self.ports.gives] or [self.bare(result)]
+            given += [self.outputs[name] for name in self.ports.outputs]
+            self.emit(", ".join(given), "return ")
+            return
         if not self.outputs:
             self.emit(result, "return ")
             return
         named = [(name, one) for name, one in self.outputs.items() if name not in self.aux]
-        if not (isinstance(result, str) and result.isidentifier()):
-            self.emit(result, "x = ")
-            result = "x"
+        result = self.bare(result)
         if self.aux and not named:
             pairs = tuple(f'"{name}": {self.outputs[name]}' for name in self.aux)
             self.lines.append(f"{_TWO}if self.training:")
@@ -426,6 +489,12 @@ def inner_module(template: Template, depth: int) -> Template | None:
     if any(is_open(child, depth + 1) or not child.is_plain or child.recompute for _, child in inner):
         return None
     return Template("sequence", "", template.present, [], inner)
+
+
+def is_called(template: Template, depth: int) -> bool:
+    """Whether the class around a part calls it, as one module that it has."""
+    wired = template.kind in ("save", "load", "output", "shared", "aux")
+    return not wired and not is_open(template, depth)
 
 
 def form(template: Template, depth: int = 2) -> object:

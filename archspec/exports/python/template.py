@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from archspec.exports.python.tree import NO_PORTS, Ports
+
 MERGES = ("concat", "add", "subtract", "multiply", "mean", "maximum", "matmul", "attend")
 
 
@@ -45,6 +47,7 @@ class Template:
     slots: list[tuple[str, Row]] = field(default_factory=list)
     children: list[tuple[str, Template]] = field(default_factory=list)
     recompute: bool = False
+    ports: Ports = NO_PORTS
     functions: Row | None = None
     """The class, where it differs."""
     is_identity: bool = False
@@ -56,6 +59,8 @@ class Template:
     def is_plain(self) -> bool:
         """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
         if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind in MERGES and self.slots):
+            return False
+        if self.ports != NO_PORTS:
             return False
         return not any(child.recompute or not child.is_plain for _, child in self.children)
 

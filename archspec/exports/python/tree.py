@@ -49,6 +49,28 @@ class Classes(int):
 
 
 @dataclass(frozen=True)
+class Ports:
+    """Names of tensors: those that a block takes and gives in its body, or those of its caller that these are."""
+
+    takes: tuple[str, ...] = ()
+    """Empty where it takes the tensor that reaches it."""
+    gives: tuple[str, ...] = ()
+    """Empty where it gives one tensor, which goes on."""
+    outputs: tuple[str, ...] = ()
+    """Outputs of the network that are made in it."""
+    aux: tuple[str, ...] = ()
+    """Those of `outputs` that are there in training alone."""
+
+    @property
+    def count(self) -> int:
+        """How many tensors it gives."""
+        return max(1, len(self.gives)) + len(self.outputs)
+
+
+NO_PORTS = Ports()
+
+
+@dataclass(frozen=True)
 class Tree:
     """A part of a network.
 
@@ -62,12 +84,16 @@ class Tree:
     """The arguments of a call by name."""
     children: tuple[tuple[str, Tree], ...] = ()
     recompute: bool = False
+    ports: Ports = Ports()
+    """Of a call, or another use of one: the tensors around it that it takes and gives by name."""
     node: Group | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_plain(self) -> bool:
         """Whether it is a module that takes one tensor and gives one, made of such modules alone."""
         if self.kind in ("save", "load", "output", "aux", "shared") or (self.kind != "call" and self.slots):
+            return False
+        if self.ports != NO_PORTS:
             return False
         return not any(child.recompute or not child.is_plain for _, child in self.children)
 
@@ -97,11 +123,11 @@ class Forest:
         """The tree of an item, which stands in a body at the path `scope`."""
         item, recompute = self.opened(item)
         if isinstance(item, GraphWire):
-            return Tree(item.kind, item.name)
+            return Tree(item.kind, item.name if item.kind == "output" else self.within(item, item.name, scope))
         assert isinstance(item, (GraphLayer, GraphGroup))
         if item.path in self.shared:
             path = item.module[len(scope) + 1 :] if scope else item.module
-            return Tree("shared", path, recompute=recompute)
+            return Tree("shared", path, recompute=recompute, ports=self.outer(item, scope))
         if isinstance(item, GraphLayer):
             return replace(self.layer(item), recompute=recompute)
         tree = self.group(item, scope)
@@ -110,13 +136,26 @@ class Forest:
     def opened(self, item: GraphItem) -> tuple[GraphItem, bool]:
         """What stands in the place of a block that needs no class: a single layer, or one that gives more beside."""
         recompute = item.recompute
-        while isinstance(item, GraphGroup) and item.kind == "block":
+        while isinstance(item, GraphGroup) and item.kind == "block" and not has_ports(item):
             (child,) = item.children
             inner, _ = _body(child)
             if isinstance(inner, GraphGroup) and not item.node.named_outputs and _has_parts(inner):
                 break
             item, recompute = child, recompute or child.recompute
         return item, recompute
+
+    def within(self, item: GraphItem, name: str, scope: str) -> str:
+        """The name of a tensor where an item stands; it says of which block, if that is written into another body."""
+        block = next((group for group in self.graph.around(item) if group.kind == "block"), None)
+        return name if block is None or block.path == scope else f"{block.path[len(scope) :].lstrip('.')}:{name}"
+
+    def outer(self, item: GraphLayer | GraphGroup, scope: str) -> Ports:
+        """The tensors around a call that it takes and gives by name."""
+        if isinstance(item, GraphLayer) or not has_ports(item):
+            return NO_PORTS
+        takes = tuple(self.within(item, port.wire.name, scope) for port in item.node.takes if port.wire)
+        gives = tuple(self.within(item, port.wire.name, scope) for port in item.node.gives if port.wire)
+        return Ports(takes, gives, *_outputs(item.node))
 
     def group(self, group: GraphGroup, scope: str) -> Tree:
         if group.kind == "block":
@@ -127,9 +166,10 @@ class Forest:
                     known = tree
                 else:
                     self.bodies.setdefault(group.node.block, []).append((group, replace(tree, recompute=False)))
-                    known = Tree("block", group.node.block, recompute=tree.recompute, node=group.node)
+                    recompute = tree.recompute
+                    known = Tree("block", group.node.block, recompute=recompute, node=group.node)
                 self.known[id(group.node)] = known
-            return known
+            return replace(known, ports=self.outer(group, scope)) if has_ports(group) else known
         if group.kind == "aux":
             return Tree("aux", group.node.name, children=(("", self.tree(group.children[0], scope)),))
         children = []
@@ -211,9 +251,28 @@ def _inherited(base: str) -> list[tuple[str, ast.expr | None]]:
     return [] if "." in base else _arguments(base)
 
 
+def has_ports(group: GraphGroup) -> bool:
+    """Whether a block takes or gives tensors by name."""
+    return bool(group.takes or group.gives)
+
+
+def inner_ports(group: GraphGroup) -> Ports:
+    """The tensors of a block by their names in its body."""
+    if not has_ports(group):
+        return NO_PORTS
+    takes, gives = (tuple(port.name for port in ports) for ports in (group.node.takes, group.node.gives))
+    return Ports(takes, gives, *_outputs(group.node))
+
+
+def _outputs(node: Group) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The outputs of the network that are made in a block, and those of them that are there in training alone."""
+    found = node.named_outputs
+    return tuple(one.name for one in found), tuple(one.name for one in found if one.weight is not None)
+
+
 def _body(item: GraphItem) -> tuple[GraphItem, bool]:
     recompute = item.recompute
-    while isinstance(item, GraphGroup) and item.kind == "block":
+    while isinstance(item, GraphGroup) and item.kind == "block" and not has_ports(item):
         (item,) = item.children
         recompute = recompute or item.recompute
     return item, recompute

@@ -12,7 +12,7 @@ from typing import Any
 from archspec.exports.python import series
 from archspec.exports.python.passes import align, continue_shares
 from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template
-from archspec.exports.python.tree import POSITIONAL, Tree, defaults
+from archspec.exports.python.tree import NO_PORTS, POSITIONAL, Tree, defaults
 
 
 def unify(trees: Sequence[Tree | None]) -> Template:
@@ -35,6 +35,9 @@ def unify(trees: Sequence[Tree | None]) -> Template:
             template.slots.append((slot, row))
         template.children = _named(trees) if not _numbered(there) else _in_order(trees)
     template.recompute = recompute
+    template.ports = _same(one.ports for one in there)
+    if template.is_optional and template.ports != NO_PORTS:
+        raise Mismatch  # nothing stands in its place that takes as many tensors
     template.is_identity = does_nothing
     return template
 
@@ -152,7 +155,7 @@ def stripped(tree: Tree) -> Tree:
     children = tuple((key, stripped(child)) for key, child in tree.children)
     if tree.kind in ("save", "load", "output", "shared"):
         return Tree(tree.kind)
-    return replace(tree, children=children)
+    return replace(tree, children=children, ports=NO_PORTS)
 
 
 def _range(lists: Sequence[list[Tree] | None]) -> Template:

@@ -241,7 +241,7 @@ def test_outputs_with_targets_of_their_own_are_trained_tested_and_predicted(tmp_
     [
         (
             {"data": "iris"},
-            "`train.outputs` names targets, columns of a table, and `iris` is none\n"
+            "`train.outputs` names targets, columns of a table or of a folder's `targets.csv`, and `iris` is none\n"
             "  help: give the outputs weights, `outputs: {NAME: 0.4}`, to learn the same targets",
         ),
         (

@@ -156,11 +156,11 @@ def test_without_a_compiler_compile_says_what_it_needs(monkeypatch: pytest.Monke
 
 
 def test_compile_sets_the_recipes_keys(run: Any) -> None:
-    for options, expected in ((["--compile"], True), ([], False)):
+    for options, expected in ((["--compile"], (True, True)), ([], (False, "auto"))):
         shown = run("train", "digits", *options, "--print-config")
         assert (shown.returncode, shown.stderr) == (0, "")
         recipe = yaml.safe_load(shown.stdout)["train"]
-        assert (recipe["compile"], recipe["channels_last"]) == (expected, expected)
+        assert (recipe["compile"], recipe["channels_last"]) == expected
 
 
 def test_the_benchmark_measures_both_sides(tmp_path: Path) -> None:
