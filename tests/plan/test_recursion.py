@@ -47,8 +47,8 @@ class Fractal(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
-        self.first = Fractal(columns - 1, channels, width) if columns > 1 else None
-        self.second = Fractal(columns - 1, width, width) if columns > 1 else None
+        self.first = type(self)(columns - 1, channels, width) if columns > 1 else None
+        self.second = type(self)(columns - 1, width, width) if columns > 1 else None
 
     def forward(self, input: Tensor) -> Tensor:
         short = self.norm(self.conv(input)).relu()
@@ -133,3 +133,37 @@ def test_a_long_way_to_an_error_is_cut() -> None:
     lines = caught.value.diagnostics[0].render().splitlines()
     assert sum("in block" in line for line in lines) == 11
     assert "  in 10 more calls" in lines
+
+
+class DroppingFractal(Fractal):
+    """With the paper's local sampling: each join drops its inputs sample by sample, and keeps at least one."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        short = self.norm(self.conv(input)).relu()
+        if self.first is None or self.second is None:
+            return short
+        branches = [short, self.second(self.first(input))]
+        kept = nn.functional.dropout(torch.ones(len(input), 2), 0.4) > 0
+        alone = torch.rand(len(input), 2).argmax(1)
+        joined = []
+        for sample, survives in enumerate(kept):
+            there = [one[sample] for one, stays in zip(branches, survives, strict=True) if stays]
+            joined.append(sum(there) / len(there) if there else branches[alone[sample]][sample])
+        return torch.stack(joined)
+
+
+def test_local_drop_path_of_a_fractal_is_the_papers_under_one_seed() -> None:
+    long = {"when": "=columns > 1", "body": [{"fractal": {"columns": "=columns - 1", "width": "=width"}, "repeat": 2}]}
+    branches = {"short": {"conv_norm_act": {"out": "=width", "kernel": 3}}, "long": long}
+    join = {"branch_mean": {"branches": 2, "p": 0.4}, "when": "=columns > 1"}
+    spec = spec_of([{"fractal": {"columns": 4}}], fractal=FRACTAL | {"body": [{"concat": branches}, join]})
+    ours, theirs = spec.build().train(), DroppingFractal(4, 3, 8).train()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
+    images = torch.randn(6, 3, 16, 16)
+    results = []
+    for module in (ours, theirs):
+        torch.manual_seed(2)
+        output = module(images)
+        results.append([output, *torch.autograd.grad(output.square().mean(), list(module.parameters()))])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
