@@ -59,7 +59,7 @@ def specialize(node: SyntaxNode, known: Values, run: Run, sections: Sections) ->
     """
     try:
         maker = _Specializer(run, sections)
-        return maker.counted(lambda: maker.node(node, known))
+        return maker.at_times(lambda: maker.node(node, known))
     except (NotSpecialized, Fault, InvalidValue):
         return None
 
@@ -100,8 +100,8 @@ class _Specializer:
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 
-    def counted(self, make: Callable[[], Step]) -> Step:
-        """What is made in another number each time, and counts its own steps and work, and what it depends on."""
+    def counted(self, make: Callable[[], Step]) -> tuple[Step, set[Mark]]:
+        """What counts its own steps and work, since it is made in another number each time, and what it depends on."""
         outer = self.steps, self.work, self.binder.used
         self.steps, self.work, self.binder.used = 0, 0, set()
         try:
@@ -113,8 +113,18 @@ class _Specializer:
         def step(scope: Values, shape: Shape, run: Run) -> Node | Absent:
             run.steps += steps
             run.work += work
-            if used:
-                run.used |= used
+            return body(scope, shape, run)
+
+        return step, used
+
+    def at_times(self, make: Callable[[], Step]) -> Step:
+        """What is not made each time, and then says that something depends on what it uses."""
+        body, used = self.counted(make)
+        if not used:
+            return body
+
+        def step(scope: Values, shape: Shape, run: Run) -> Node | Absent:
+            run.used |= used
             return body(scope, shape, run)
 
         return step
@@ -130,7 +140,7 @@ class _Specializer:
         if choose is None:
             return self.repeated(node, known)
         try:
-            body = self.counted(lambda: self.repeated(node, known))
+            body = self.at_times(lambda: self.repeated(node, known))
         except (NotSpecialized, Fault, InvalidValue):  # which may be for another size
             body = give_up
         return make_choice(choose, body)
@@ -139,7 +149,7 @@ class _Specializer:
         if node.repeat is None:
             return self.modified(node, known)
         count, evaluate = self.operand(node.repeat, known)
-        once = self.counted(lambda: self.node(replace(node, when=None, repeat=None), without(known, LOOP)))
+        once = self.at_times(lambda: self.node(replace(node, when=None, repeat=None), without(known, LOOP)))
 
         def passes(scope: Values, shape: Shape, run: Run) -> Iterable[tuple[str, Step, Values]]:
             times = count if evaluate is None else evaluate(scope, shape)
@@ -220,7 +230,7 @@ class _Specializer:
                 rows = [{**loop_scope(i, count), **row_of(columns, i)} for i in range(count)]
                 unrolled = [(str(i), self.node(loop.body, {**known, **row}), row) for i, row in enumerate(rows)]
                 return lambda scope, shape, run: ((key, made, {**scope, **row}) for key, made, row in unrolled)
-        body = self.counted(lambda: self.node(loop.body, without(known, hidden)))
+        body = self.at_times(lambda: self.node(loop.body, without(known, hidden)))
 
         def passes(scope: Values, shape: Shape, run: Run) -> Iterable[tuple[str, Step, Values]]:
             columns, count = compute_rows(loop, run.binder, run.at(scope, shape))
@@ -294,11 +304,12 @@ class _Specializer:
         bind = make_bind(values, moving)
         if not isinstance(found, Block):
             return make_layer(found, form, bind, mark, self.init)
-        self.binder.used.add(found.mark)
         bodies = self.memo.programs_of_blocks
         if form not in bodies:
             bodies[form] = self.counted(lambda: self.block_body(found, without(values, moving)))
-        return make_block(found.name, form, bodies[form], bind, mark)
+        body, used = bodies[form]
+        self.binder.used |= {found.mark, *used}
+        return make_block(found.name, form, body, bind, mark)
 
     def role(self, role: str, call: Call, mark: Mark) -> Step:
         if call.arguments or call.main is not None or role not in self.sections.roles:
