@@ -1,4 +1,4 @@
-"""A spec file prepared for many settings of its variables: parsed once, and its plans share what stays the same."""
+"""What plans of one file share: those of many settings of its variables, and those of its variants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from archspec.foundation.frozen import key_of
 from archspec.foundation.source import Mapping
 from archspec.language import document as documents
 from archspec.language.document import Document, Setting
-from archspec.language.parsed import Parsed, parse_sections
+from archspec.language.parsed import Parsed, parse_data, parse_sections
 from archspec.language.sections import Sections, compute_sections
 from archspec.plan.elaborate import elaborate
 from archspec.plan.memo import Memo
@@ -85,3 +85,39 @@ def prepare(
         report.add(fault)
     root = root.without("expect")  # which vouches for the network as it stands in the file
     return Prepared(document, root, parse_sections(root, report), report.notes)
+
+
+_BESIDE = ("expect", "train")
+"""The sections that no layer depends on."""
+
+
+@dataclass
+class Alike:
+    """The variants of a file, whose equal sections are parsed once, and whose equal parts are elaborated once.
+
+    Where there is anything to say, each variant has to be elaborated by itself: for its errors, and since what was
+    made by a program that gave up does not say on what it depends.
+    """
+
+    parsed: dict[Any, tuple[Parsed, dict[Any, Memo]]] = field(default_factory=dict)
+    roots: list[Mapping] = field(default_factory=list)
+    """Those that were parsed, which last as long as their identity stands for them."""
+
+    def elaborate(self, root: Mapping, report: Report) -> tuple[Sections, Node] | None:
+        """The sections and network of a resolved file; `None`, or something in the report, where it is not sound."""
+        parsed, memos = self._parse(root.without(*_BESIDE), report)
+        sections = compute_sections(parse_data(parsed, _BESIDE, root, report), root, report)
+        if report.count:
+            return None
+        memo = memos.setdefault(key_of(sections.vars[name] for name in parsed.layer_names), Memo())
+        node = elaborate(sections, report, (), memo)
+        return None if node is None else (sections, node)
+
+    def _parse(self, root: Mapping, report: Report) -> tuple[Parsed, dict[Any, Memo]]:
+        variables = root.get("vars")
+        names = tuple(variables.entries) if isinstance(variables, Mapping) else ()
+        key = (names, *((name, id(value)) for name, (_, value) in root.without("vars").entries.items()))
+        if key not in self.parsed:
+            self.roots.append(root)
+            self.parsed[key] = parse_sections(root, report), {}
+        return self.parsed[key]

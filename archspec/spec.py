@@ -39,7 +39,7 @@ from archspec.plan.plan import Plan
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
-from archspec.prepared import FROM_CALL, PreparedFile, prepare
+from archspec.prepared import FROM_CALL, Alike, PreparedFile, prepare
 
 if TYPE_CHECKING:
     from torch import nn
@@ -190,11 +190,21 @@ class SpecFile:
         return self._check(variants) if (load_installed() and len(primitives()) > before) or has_more else checked
 
     def _check(self, variants: Sequence[str | None] | None) -> Checked:
+        section = self.tree.get("variants") if isinstance(self.tree, Mapping) else None
+        count = len(section.entries) if variants is None and isinstance(section, Mapping) else len(variants or ())
+        if count > 1:
+            checked = self._gather(variants, Alike())
+            if not checked.diagnostics and not checked.notes:
+                return checked
+        return self._gather(variants)
+
+    def _gather(self, variants: Sequence[str | None] | None, alike: Alike | None = None) -> Checked:
+        """What is found in variants, which share what is `alike`, but then the first error ends it all."""
         report = Report()
         specs: list[Spec] = []
         try:
             with budget():
-                self._check_all(variants, report, specs)
+                self._check_all(variants, report, specs, alike)
         except TooManyDiagnostics:
             pass
         except BudgetExceeded as error:
@@ -202,7 +212,9 @@ class SpecFile:
         wanted = (None,) if variants is None else tuple(variants)
         return Checked(tuple(specs), tuple(self._locate(report.diagnostics)), report.notes, self, wanted)
 
-    def _check_all(self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec]) -> None:
+    def _check_all(
+        self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec], alike: Alike | None
+    ) -> None:
         """Elaborate variants, and add the valid ones to `specs`. Raises `TooManyDiagnostics` and `BudgetExceeded`."""
         document = documents.parse(self.tree, report)
         outlined = not report.diagnostics
@@ -214,9 +226,11 @@ class SpecFile:
                 message = f"the variants take more than {MAX_STEPS:,} steps together"
                 report.add(Fault("too-large", message, document.variants.get(variant or "")), self.tree.mark)
                 break
-            spec = self._elaborate(document, variant, report)
+            spec = self._elaborate(document, variant, report, alike)
             if spec is not None and outlined:
                 specs.append(spec)
+            elif alike is not None:
+                break
         if document is not None and specs and not report.diagnostics:
             whole = len(wanted) == 1 + len(document.variants)
             self._report_unused(document, specs, report, whole=whole)
@@ -285,7 +299,7 @@ class SpecFile:
             settings.append(documents.make_setting(document, f"vars.{name}", written, FROM_CALL))
         return settings
 
-    def _elaborate(self, document: Document, variant: str | None, report: Report) -> Spec | None:
+    def _elaborate(self, document: Document, variant: str | None, report: Report, alike: Alike | None) -> Spec | None:
         """A variant as a spec, or `None` where it is wrong. Reports what is."""
         before = report.count
         try:
@@ -297,9 +311,13 @@ class SpecFile:
             report.add(fault, self.tree.mark)
             return None
         frames = (Frame(f"variant `{variant}`", document.variants[variant]),) if variant else ()
-        sections = compute_sections(parse_sections(root, report), root, report)
-        node = elaborate(sections, report, frames)
-        spec = None if node is None else self._complete(variant, sections, node, report, frames)
+        if alike is not None:
+            made = alike.elaborate(root, report)
+        else:
+            sections = compute_sections(parse_sections(root, report), root, report)
+            node = elaborate(sections, report, frames)
+            made = None if node is None else (sections, node)
+        spec = None if made is None else self._complete(variant, *made, report, frames)
         return spec if report.count == before else None
 
     def _complete(

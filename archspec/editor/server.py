@@ -74,6 +74,7 @@ class Server(LanguageServer):
     def publish(self, uri: str) -> None:
         """Send the diagnostics of a file."""
         self._waiting.pop(uri, None)
+        self.drop_finished()
         if uri not in self.workspace.text_documents:
             return
         document = self.document(uri)
@@ -86,6 +87,12 @@ class Server(LanguageServer):
                 found.append(types.Diagnostic(range, note.message, severity=hint, source="archspec"))
         version = self.workspace.get_text_document(uri).version
         self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found, version))
+
+    def drop_finished(self) -> None:
+        """Let go of what pygls 2.1 keeps of each notification for ever: its future, long after it is done."""
+        futures = getattr(self.protocol, "_request_futures", {})
+        for number in [number for number, future in futures.items() if future.done()]:
+            del futures[number]
 
     def publish_others(self, uri: str) -> None:
         """What extends a file is checked anew when that is saved."""

@@ -55,6 +55,7 @@ LIBRARY = "archspec/layers/blocks/"
 """How the names of files begin that hold the library's blocks, which nobody who reads an error has written."""
 
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+_CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}  # turn what is read
 
 
 def escape(text: str) -> str:

@@ -386,6 +386,10 @@ def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | N
         return f"put a colon after `{word[1][:40]}`"
     if re.search(r"\w:[{\[\w]", line):
         return "put a space after the colon"
+    above = text.lines[mark.line - 2] if 1 < mark.line <= len(text.lines) + 1 else ""
+    word = re.fullmatch(r"( *(?:- )*)([\w.]+) *", above[:_FAR])
+    if "mapping values" in (error.problem or "") and word and line.startswith(" " * len(word[1])):
+        return f"put a colon after `{word[2][:40]}`, in the line above"
     if "mapping values" in (error.problem or "") and re.fullmatch(r"\s*(?:- )?[\w.]+", line[: mark.column - 1]):
         return _SYNTAX_HINTS["expected key"]  # it is the line's first key
     for words, hint in _SYNTAX_HINTS.items():

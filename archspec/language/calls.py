@@ -12,7 +12,7 @@ from archspec.foundation.arguments import NODE, Schema, Signature, fault_in, is_
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.formulas import parse
 from archspec.foundation.source import Mapping, Scalar, Value
-from archspec.language.foreign import argument_hint, layer_hint, value_hint
+from archspec.language.foreign import argument_hint, layer_hint, number_hint, value_hint
 from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 from archspec.layers.registry import primitives
@@ -177,8 +177,8 @@ class CallGrammar(ABC):
             if fault:
                 fault.help = fault.help or cure or None
                 text = value.data
-                if isinstance(text, str) and "," in text and text.replace(",", "", 1).isdigit():
-                    fault.help = f"a number has a point: `{text.replace(',', '.')}`"
+                if (wanted := number_hint(text, argument.schema)) and not (cure and isinstance(text, list)):
+                    fault.help = wanted
                 elif isinstance(text, str) and (named := re.fullmatch(r"\$\{?(\w+)\}?|\{\{ *(\w+) *\}\}", text)):
                     fault.help = f"a formula begins with `=`: `={named[1] or named[2]}`"
                 elif isinstance(text, str) and (self._reads_as_formula(text) or " if " in text):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from archspec.foundation.arguments import Schema
+
 LAYERS = {
     "sequential": "a sequence is a list: `- [relu, tanh]`",
     "modulelist": "a sequence is a list: `- [relu, tanh]`",
@@ -158,3 +162,27 @@ def argument_hint(name: str, known: object) -> str | None:
         if isinstance(known, (dict, list)) and word not in known and word != "conv_norm_act":
             return None
     return hint
+
+
+def number_hint(value: object, schema: Schema) -> str | None:
+    """How a number, or two, is written where an argument has it in another form."""
+    alternatives = [schema, *schema.get("anyOf", ())]
+    integer = any(one.get("type") == "integer" for one in alternatives)
+    pair = any(one.get("maxItems") == 2 for one in alternatives)
+    if isinstance(value, float) and integer and value.is_integer():
+        return f"write `{int(value)}`"
+    if isinstance(value, list) and integer and not pair and value and all(isinstance(one, int) for one in value):
+        return "one number stands here: what comes in follows from the tensor, and other arguments have their names"
+    if not isinstance(value, str):
+        return None
+    if integer and re.fullmatch(r"\d{1,3}([,_]\d{3})+", value):
+        return f"write `{value.replace(',', '').replace('_', '')}`"
+    if re.fullmatch(r"\d+,\d+", value):
+        return f"a number has a point: `{value.replace(',', '.')}`"
+    if pair and (two := re.match(r"\(?(\d+)(?: *[x×*,] *(\d+))?", value)) and value != two[1]:
+        return f"two numbers are a list: `[{two[1]}, {two[2] or two[1]}]`"
+    if value == "valid" and any("same" in one.get("enum", ()) for one in alternatives):
+        return "write `0`"
+    if schema.get("type") == "boolean" and value.lower() in ("none", "no", "off", "false"):
+        return "write `false`"
+    return None

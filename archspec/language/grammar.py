@@ -163,7 +163,7 @@ class Grammar(BranchGrammar):
         """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
         inner = value.entries if isinstance(value, Mapping) else {}
         layers = [key for key in inner if self._is_node_word(key)]
-        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
+        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8)  # parts are named freely
         own = [key for key in inner if key not in MODIFIER_WORDS]
         if len(own) == 1 and did_you_mean(own[0], self.vocabulary.words(), cutoff=0.75):
             return self._explain_unknown(own[0], inner[own[0]][0])  # the layer within is what was mistyped

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
@@ -79,6 +79,14 @@ def parse_sections(root: Mapping, report: Report) -> Parsed:
         used=of_defaults.union(grammar.used) | _names(data.values()),
         layer_names=tuple(sorted(of_layers & set(variables))),
     )
+
+
+def parse_data(parsed: Parsed, keys: Iterable[str], root: Mapping, report: Report) -> Parsed:
+    """The same sections with some of those that are data, which were left out before. Reports what is wrong."""
+    section = root.get("vars")
+    variables = list(section.entries) if isinstance(section, Mapping) else []
+    added = {key: _parse_data(key, root.get(key), variables, report) for key in keys}
+    return replace(parsed, data=parsed.data | added, used=parsed.used | _names(added.values()), known={})
 
 
 def _names(expressions: Iterable[Expression | None]) -> frozenset[str]:

@@ -126,6 +126,8 @@ class Site:
     """The values of all arguments, in order; `None` for those that are computed."""
     computed: tuple[tuple[Argument, Expression, bool], ...]
     """The arguments that formulas give; `True` for a formula of the block's own, which sees its arguments."""
+    used: tuple[Mark, ...] = ()
+    """Where the defaults stand that it takes."""
 
 
 class Binder:
@@ -190,6 +192,7 @@ class Binder:
         site = self.site(call, callee)
         if site is None:
             return None
+        self.used.update(site.used)
         values = site.fixed.copy()
         try:
             for argument, expression, own in site.computed:
@@ -221,6 +224,7 @@ class Binder:
             given[found.signature.main.name] = call.main
         fixed: dict[str, Any] = {}
         computed: list[tuple[Argument, Expression, bool]] = []
+        used: list[Mark] = []
         for argument in found.signature.arguments:
             name = argument.name
             expression, value = given.pop(name, None), argument.default
@@ -229,7 +233,7 @@ class Binder:
                 value = expression.data
             elif name in defaults:
                 value = defaults[name].value
-                self.used.add(defaults[name].mark)
+                used.append(defaults[name].mark)
             else:
                 expression = own.get(name)
             if expression is not None and not expression.constant:
@@ -241,7 +245,7 @@ class Binder:
                 return None
             if value is REQUIRED or not argument.fits(fixed[name]):
                 return None
-        return None if given else Site(found, fixed, tuple(computed))
+        return None if given else Site(found, fixed, tuple(computed), tuple(used))
 
     def bind(
         self, found: Primitive | Block, given: dict[str, tuple[Mark, Any, bool]], mark: Mark, context: Context

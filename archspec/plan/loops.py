@@ -20,6 +20,9 @@ def compute_rows(loop: For, binder: Binder, context: Context) -> tuple[dict[str,
     lists = {name: column for name, column in columns.items() if isinstance(column, list)}
     if not lists:
         help = "write `=range(3)`, or a list; `repeat: 3` beside one node repeats it"
+        for value in columns.values():
+            if isinstance(value, str) and isinstance(context.scope.get(value), list):
+                help = f"a formula begins with `=`: did you mean `={value}`?"
         raise Fault("loop-columns", "`for` needs at least one column that is a list", loop.mark, help=help)
     counts = {name: len(column) for name, column in lists.items()}
     count = max(counts.values())

@@ -23,7 +23,7 @@ from archspec.plan.nodes import MAX_LEVELS, MAX_NODES, Node
 from archspec.plan.specialize import specialize
 from archspec.plan.steps import NotSpecialized, Run, Step, Values
 
-MIN_USES = 2
+MIN_USES = 1
 """How often a node is elaborated before a program is made of it."""
 MAX_PROGRAMS = 500
 """Programs that are kept before all are let go."""
@@ -42,7 +42,7 @@ def run_program(node: SyntaxNode, run: Run, sections: Sections) -> tuple[Node, i
     if program is None:
         return None
     run.steps = run.work = 0
-    run.within = False
+    run.within, run.used = False, set()
     try:
         made = program(values, context.shape, run)
     except (NotSpecialized, Fault, InvalidValue):
@@ -50,6 +50,7 @@ def run_program(node: SyntaxNode, run: Run, sections: Sections) -> tuple[Node, i
     spend(run.work)
     if isinstance(made, Absent) or made.size > MAX_NODES or made.depth > MAX_LEVELS:
         return None
+    run.binder.used |= run.used
     return made, run.steps
 
 

@@ -16,7 +16,7 @@ from archspec.language.sections import Sections
 from archspec.language.syntax import Call, Expression, For, Let, Merge, Sequence, SyntaxNode, iterate_expressions
 from archspec.language.vocabulary import library_body
 from archspec.layers.primitive import Primitive
-from archspec.plan.binding import Context, InvalidValue
+from archspec.plan.binding import Binder, Context, InvalidValue
 from archspec.plan.calls import MANY_ARGUMENTS, Absent
 from archspec.plan.loops import MAX_PASSES, compute_rows, loop_scope
 from archspec.plan.nodes import Node
@@ -66,7 +66,7 @@ def specialize(node: SyntaxNode, known: Values, run: Run, sections: Sections) ->
 
 class _Specializer:
     def __init__(self, run: Run, sections: Sections) -> None:
-        self.binder = run.binder
+        self.binder = Binder(sections, run.memo.sites, set())
         self.init = run.context.init
         self.tensors = run.context.tensors
         self.memo = run.memo
@@ -101,17 +101,20 @@ class _Specializer:
     # --- nodes ---------------------------------------------------------------------------------------------------
 
     def counted(self, make: Callable[[], Step]) -> Step:
-        """What is made in another number each time, and counts its own steps and work."""
-        outer, self.steps, self.work = (self.steps, self.work), 0, 0
+        """What is made in another number each time, and counts its own steps and work, and what it depends on."""
+        outer = self.steps, self.work, self.binder.used
+        self.steps, self.work, self.binder.used = 0, 0, set()
         try:
             body = make()
-            steps, work = self.steps, self.work
+            steps, work, used = self.steps, self.work, self.binder.used
         finally:
-            self.steps, self.work = outer
+            self.steps, self.work, self.binder.used = outer
 
         def step(scope: Values, shape: Shape, run: Run) -> Node | Absent:
             run.steps += steps
             run.work += work
+            if used:
+                run.used |= used
             return body(scope, shape, run)
 
         return step
@@ -127,7 +130,7 @@ class _Specializer:
         if choose is None:
             return self.repeated(node, known)
         try:
-            body = self.repeated(node, known)
+            body = self.counted(lambda: self.repeated(node, known))
         except (NotSpecialized, Fault, InvalidValue):  # which may be for another size
             body = give_up
         return make_choice(choose, body)
@@ -254,6 +257,7 @@ class _Specializer:
         site = self.binder.site(call, callee)
         if site is None or site.found.signature.inputs or site.found.signature.outputs:
             raise NotSpecialized
+        self.binder.used.update(site.used)
         values = dict(site.fixed)
         self.steps += max(0, len(values) - MANY_ARGUMENTS) // 2
         moving: Moving = {}
@@ -290,6 +294,7 @@ class _Specializer:
         bind = make_bind(values, moving)
         if not isinstance(found, Block):
             return make_layer(found, form, bind, mark, self.init)
+        self.binder.used.add(found.mark)
         bodies = self.memo.programs_of_blocks
         if form not in bodies:
             bodies[form] = self.counted(lambda: self.block_body(found, without(values, moving)))
@@ -298,7 +303,7 @@ class _Specializer:
     def role(self, role: str, call: Call, mark: Mark) -> Step:
         if call.arguments or call.main is not None or role not in self.sections.roles:
             raise NotSpecialized
-        meant = self.sections.roles[role]
+        meant = self.binder.meant_by(role)
         if meant is None:
             return empty
         outside = self.sections.vars  # those in roles are the same wherever these programs are used

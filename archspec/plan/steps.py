@@ -45,6 +45,8 @@ class Run:
     work: int = 0
     """Beside what formulas spend when they are computed."""
     layers: dict[Any, tuple[LayerFigures, tuple[tuple[str, Init], ...]]] = field(default_factory=dict)
+    used: set[Mark] = field(default_factory=set)
+    """Where the blocks, defaults and initial values stand on which something depends."""
     within: bool = False
     """Whether a part is being made."""
     parts: dict[Any, Made] = field(default_factory=dict)
@@ -124,6 +126,8 @@ def make_layer(primitive: Primitive, form: object, bind: Bind, mark: Mark, init:
             figures = compute_figures(primitive, values, shape, mark)
             known = run.layers[key] = figures, initial_values(primitive, figures, init) if drawn else ()
         one, initial = known
+        if initial:
+            run.used.update(init.values[name][parameter][0] for parameter, _ in initial)
         return Layer(name, one.arguments, shape, one.output, one.parameters, one.params, one.macs, mark, initial)
 
     return step

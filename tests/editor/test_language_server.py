@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -259,3 +260,16 @@ def test_each_of_many_edits_gets_the_answer_of_check(edit: Callable[..., None], 
                     assert one.range.start.line == other.mark.line - 1
 
     edit(script)
+
+
+def test_nothing_is_kept_of_what_is_done() -> None:
+    """pygls 2.1 keeps the futures of notifications; a session of days would keep millions."""
+    from archspec.editor.server import Server
+
+    server = Server()
+    futures: dict[object, Future[None]] = {"done": Future(), "open": Future()}
+    futures["done"].set_result(None)
+    assert isinstance(server.protocol._request_futures, dict)  # what is undocumented is still there
+    server.protocol._request_futures = futures
+    server.drop_finished()
+    assert list(futures) == ["open"]

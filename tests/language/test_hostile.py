@@ -20,7 +20,7 @@ import torch
 from conftest import ROOT
 
 from archspec.foundation import source
-from archspec.foundation.errors import Fault, SpecError, UsageError
+from archspec.foundation.errors import Fault, SpecError, UsageError, escape
 from archspec.spec import Checked, SpecFile, from_dict, load
 
 HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
@@ -551,3 +551,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_utime, int(peak) // 1024, chec
     assert message.strip() == (says or "")
     assert float(seconds) < 6  # some three times what it takes; minutes, if nothing bounded it
     assert int(megabytes) < 400
+
+
+def test_what_turns_the_direction_of_a_line_is_shown_as_it_is_written() -> None:
+    assert escape("abc\u202edef\u2066\u2069") == "abc\\u202edef\\u2066\\u2069"
+    assert escape("שלום عربي 名前") == "שלום عربي 名前"

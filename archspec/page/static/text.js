@@ -164,6 +164,7 @@ export function make({parent, nonce, changed, moved, complete, explain}) {
       keymap.of([...closeBracketsKeymap, ...searchKeymap, ...foldKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
       EditorView.contentAttributes.of({
         id: "text", "aria-label": "The spec, in YAML", "aria-describedby": "status about", spellcheck: "false",
+        tabindex: "0",
       }),
       EditorView.updateListener.of(update => {
         if (update.docChanged && !update.transactions.some(one => one.isUserEvent("open"))) changed();
