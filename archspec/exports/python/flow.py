@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archspec.exports.python.classes import Maker, is_listed
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout, statement
+from archspec.exports.python.parts import (
+    form,
+    has_modules,
+    indented,
+    inner_module,
+    is_called,
+    is_counted,
+    is_open,
+    joined,
+    walk,
+)
 from archspec.exports.python.template import ANY, MERGES, Mismatch, Template
 from archspec.exports.python.tree import NO_PORTS, Ports
 
 _TWO = INDENT * 2
 _IMPORTED = ("torch", "checkpoint", "F", "nn", "Tensor", "math", "super")
-_JOINED = {"add": "+", "subtract": "-", "multiply": "*", "matmul": "@"}
 
 
 @dataclass
@@ -25,17 +34,6 @@ class Body:
     forward: list[str] = field(default_factory=list)
     takes: list[str] = field(default_factory=lambda: ["x"])
     """The arguments of `forward`."""
-
-
-def is_open(template: Template, depth: int = 0) -> bool:
-    """Whether the class around a part calls what is in it: it is no module that takes and gives one tensor."""
-    if template.kind in ("call", "shared", "save", "load", "output"):
-        return False
-    if not template.is_plain:
-        return template.kind != "aux"
-    if template.kind in MERGES:
-        return depth < 2 or not has_modules(template)
-    return depth == 0 and any(is_open(child, 1) for _, child in template.children)
 
 
 class Writer:
@@ -76,7 +74,7 @@ class Writer:
         children = [(key, child) for key, child in template.children if has_modules(child)]
         base, lines = "nn.Module", [f"{_TWO}super().__init__()"]
         if any(not key.isidentifier() for key, _ in children):
-            base = "nn.ModuleList" if _counts(children) else "nn.ModuleDict"
+            base = "nn.ModuleList" if is_counted(children) else "nn.ModuleDict"
             lines = statement(Bracket("super().__init__", (self.holder_items(template),)), _TWO)
         else:
             for key, child in children:
@@ -125,11 +123,11 @@ class Writer:
         if inner := inner_module(template, self.depth_of(template)):
             return self.maker.module(inner)
         children = [(key, child) for key, child in template.children if has_modules(child)]
-        if template.table and _counts(children) and len(children) == len(template.children):
+        if template.table and is_counted(children) and len(children) == len(template.children):
             element = template.table.children[0][1]
             if all(form(child) == form(element) for _, child in children):
                 return Bracket("nn.ModuleList", (self.maker.table(template.table, self.expression(element)),))
-        return Bracket("nn.ModuleList" if _counts(children) else "nn.ModuleDict", (self.holder_items(template),))
+        return Bracket("nn.ModuleList" if is_counted(children) else "nn.ModuleDict", (self.holder_items(template),))
 
     def holder_items(self, template: Template) -> Expression:
         children = [(key, child) for key, child in template.children if has_modules(child)]
@@ -138,7 +136,7 @@ class Writer:
             item = self.expression(child)
             test = self.maker.tests.get(id(child))
             items.append((key, Chain((item, f"if {test}", "else nn.Identity()")) if test else item))
-        if _counts(children):
+        if is_counted(children):
             return Bracket("", tuple(item for _, item in items), "[]")
         return Bracket("", tuple(Named(f'"{key}": ', item) for key, item in items), "{}")
 
@@ -411,7 +409,7 @@ class Writer:
         children = [(one, child) for one, child in template.children if has_modules(child)]
         if ref == "self" and all(one.isidentifier() for one, _ in children):
             return f"self.{key}"
-        return f"{ref}[{key}]" if _counts(children) else f'{ref}["{key}"]'
+        return f"{ref}[{key}]" if is_counted(children) else f'{ref}["{key}"]'
 
     def inner_ref(self, ref: str, key: str) -> str:
         """A part of what is one `nn.Sequential`."""
@@ -454,80 +452,6 @@ class Writer:
             self.lines.append(f"{_TWO}return {result}, {{k: v for k, v in outputs.items() if v is not None}}")
             return
         self.emit(Named(f"{result}, ", Bracket("", pairs, "{}")), "return ")
-
-
-def joined(kind: str, branches: list[Expression], dimension: int = 1) -> Expression:
-    """One tensor of several."""
-    if kind == "concat":
-        return Bracket("torch.cat", (Bracket("", tuple(branches), "[]"), f"dim={dimension}"))
-    if len(branches) == 1:
-        return branches[0]
-    if kind in _JOINED:
-        return Chain((branches[0], *(Named(f"{_JOINED[kind]} ", one) for one in branches[1:])))
-    if kind == "mean":
-        total = Chain((branches[0], *(Named("+ ", one) for one in branches[1:])))
-        return f"({total}) / {len(branches)}"
-    result = branches[0]
-    for one in branches[1:]:
-        result = Bracket("torch.maximum", (result, one))
-    return result
-
-
-def inner_module(template: Template, depth: int) -> Template | None:
-    """The parts of a sequence that are one module, where tensors are led elsewhere before and after them alone."""
-    children = list(template.children)
-    if template.kind != "sequence" or template.recompute or not depth:
-        return None
-    start, stop = 0, len(children)
-    while start < stop and children[start][1].kind == "load":
-        start += 1
-    while stop > start and children[stop - 1][1].kind in ("save", "output"):
-        stop -= 1
-    inner = children[start:stop]
-    if len(inner) == len(children) or not any(has_modules(child) for _, child in inner):
-        return None
-    if any(is_open(child, depth + 1) or not child.is_plain or child.recompute for _, child in inner):
-        return None
-    return Template("sequence", "", template.present, [], inner)
-
-
-def is_called(template: Template, depth: int) -> bool:
-    """Whether the class around a part calls it, as one module that it has."""
-    wired = template.kind in ("save", "load", "output", "shared", "aux")
-    return not wired and not is_open(template, depth)
-
-
-def form(template: Template, depth: int = 2) -> object:
-    """How the modules of a part are called: by which keys of which lists and dictionaries."""
-    if not is_open(template, depth) or inner_module(template, depth):
-        return "module"
-    children = [(key, child) for key, child in template.children if has_modules(child)]
-    if any(child.is_optional for _, child in children):
-        return id(template)
-    return _counts(children), tuple((key, form(child)) for key, child in children)
-
-
-def indented(lines: list[str]) -> list[str]:
-    """Lines one level deeper."""
-    return [INDENT + line if line else line for line in lines]
-
-
-def walk(template: Template) -> Iterator[Template]:
-    """It and all in it."""
-    yield template
-    for _, child in template.children:
-        yield from walk(child)
-
-
-def has_modules(template: Template) -> bool:
-    """Whether a part is, or holds, modules of its own."""
-    if template.kind in ("save", "load", "output", "shared"):
-        return False
-    return template.kind in ("call", "range", "table") or any(has_modules(child) for _, child in template.children)
-
-
-def _counts(children: list[tuple[str, Template]]) -> bool:
-    return [key for key, _ in children] == [str(i) for i in range(len(children))]
 
 
 def _without_later(scores: Expression) -> str:

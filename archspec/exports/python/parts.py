@@ -1,0 +1,95 @@
+"""The parts of a class: which of them are modules, how these are called, and how branches become one tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named
+from archspec.exports.python.template import MERGES, Template
+
+_JOINED = {"add": "+", "subtract": "-", "multiply": "*", "matmul": "@"}
+
+
+def is_open(template: Template, depth: int = 0) -> bool:
+    """Whether the class around a part calls what is in it: it is no module that takes and gives one tensor."""
+    if template.kind in ("call", "shared", "save", "load", "output"):
+        return False
+    if not template.is_plain:
+        return template.kind != "aux"
+    if template.kind in MERGES:
+        return depth < 2 or not has_modules(template)
+    return depth == 0 and any(is_open(child, 1) for _, child in template.children)
+
+
+def joined(kind: str, branches: list[Expression], dimension: int = 1) -> Expression:
+    """One tensor of several."""
+    if kind == "concat":
+        return Bracket("torch.cat", (Bracket("", tuple(branches), "[]"), f"dim={dimension}"))
+    if len(branches) == 1:
+        return branches[0]
+    if kind in _JOINED:
+        return Chain((branches[0], *(Named(f"{_JOINED[kind]} ", one) for one in branches[1:])))
+    if kind == "mean":
+        total = Chain((branches[0], *(Named("+ ", one) for one in branches[1:])))
+        return f"({total}) / {len(branches)}"
+    result = branches[0]
+    for one in branches[1:]:
+        result = Bracket("torch.maximum", (result, one))
+    return result
+
+
+def inner_module(template: Template, depth: int) -> Template | None:
+    """The parts of a sequence that are one module, where tensors are led elsewhere before and after them alone."""
+    children = list(template.children)
+    if template.kind != "sequence" or template.recompute or not depth:
+        return None
+    start, stop = 0, len(children)
+    while start < stop and children[start][1].kind == "load":
+        start += 1
+    while stop > start and children[stop - 1][1].kind in ("save", "output"):
+        stop -= 1
+    inner = children[start:stop]
+    if len(inner) == len(children) or not any(has_modules(child) for _, child in inner):
+        return None
+    if any(is_open(child, depth + 1) or not child.is_plain or child.recompute for _, child in inner):
+        return None
+    return Template("sequence", "", template.present, [], inner)
+
+
+def is_called(template: Template, depth: int) -> bool:
+    """Whether the class around a part calls it, as one module that it has."""
+    wired = template.kind in ("save", "load", "output", "shared", "aux")
+    return not wired and not is_open(template, depth)
+
+
+def form(template: Template, depth: int = 2) -> object:
+    """How the modules of a part are called: by which keys of which lists and dictionaries."""
+    if not is_open(template, depth) or inner_module(template, depth):
+        return "module"
+    children = [(key, child) for key, child in template.children if has_modules(child)]
+    if any(child.is_optional for _, child in children):
+        return id(template)
+    return is_counted(children), tuple((key, form(child)) for key, child in children)
+
+
+def indented(lines: list[str]) -> list[str]:
+    """Lines one level deeper."""
+    return [INDENT + line if line else line for line in lines]
+
+
+def walk(template: Template) -> Iterator[Template]:
+    """It and all in it."""
+    yield template
+    for _, child in template.children:
+        yield from walk(child)
+
+
+def has_modules(template: Template) -> bool:
+    """Whether a part is, or holds, modules of its own."""
+    if template.kind in ("save", "load", "output", "shared"):
+        return False
+    return template.kind in ("call", "range", "table") or any(has_modules(child) for _, child in template.children)
+
+
+def is_counted(children: list[tuple[str, Template]]) -> bool:
+    return [key for key, _ in children] == [str(i) for i in range(len(children))]
