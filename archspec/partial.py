@@ -82,7 +82,10 @@ def beginning(content: bytes, path: str, shown: str, name: str, fault: Fault) ->
     plan = _record(tree, name, shown, None, None, recorder)
     if plan is None or recorder.root is None:
         return None
-    last = max((one.mark.line, one.mark.column) for one in _written(recorder.root, shown))
+    written = [(one.mark.line, one.mark.column) for one in _written(recorder.root, shown)]
+    if not written:  # the network stands in the file that this one extends
+        return None
+    last = max(written)
     return replace(plan, parts=tuple(_until(recorder.root, last, "")))
 
 

@@ -6,15 +6,18 @@ A folder of random JPEG files in ten classes is made, and deleted afterwards. Th
 transforms (random_resized_crop, horizontal flip, tensors, normalised) and a DataLoader. Ours: the stream that
 `archspec train` takes for sets larger than memory, with the same augmentation and number of workers, to normalised
 batches. Each round goes through all images once by either, in turns; nothing is trained. What is printed is images per
-second, the medians of the rounds, and the median of the rounds' ratios.
+second, and the processor time of an image, which a busy machine changes less: medians of the rounds, and of ratios.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +77,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the images are made for the time being")
     given = parser.parse_args()
     splits.MEMORY_LIMIT = 0  # as a set that is larger
-    rates: dict[str, list[float]] = {"theirs": [], "ours": []}
+    torch.set_num_threads(1)
+    found: dict[str, list[tuple[float, float]]] = {"theirs": [], "ours": []}
     with tempfile.TemporaryDirectory(dir=given.folder) as place:
         root = Path(place)
         make_images(root / "train", given.images, given.size)
@@ -82,14 +86,31 @@ def main() -> None:
         ours(root, given.input, given.workers)  # the statistics, which are determined once and cached
         for _ in range(given.rounds):
             for name, folder, go in (("theirs", root / "train", theirs), ("ours", root, ours)):
-                start = time.perf_counter()
-                count = go(folder, given.input, given.workers)
-                rates[name].append(count / (time.perf_counter() - start))
-                print(f"{name}: {rates[name][-1]:,.0f} images/s", flush=True)
-    ratios = [mine / other for mine, other in zip(rates["ours"], rates["theirs"], strict=True)]
-    medians = ", ".join(f"{name} {statistics.median(found):,.0f} images/s" for name, found in rates.items())
-    shown = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    print(f"{given.images:,} JPEG files, {given.workers} workers: {medians}; ratio {shown}")
+                found[name].append(measured(lambda go=go, folder=folder: go(folder, given.input, given.workers)))
+                print(f"{name}: {found[name][-1][0]:,.0f} images/s, {found[name][-1][1]:.2f} ms", flush=True)
+    print(f"{given.images:,} JPEG files, {given.workers} workers, medians:")
+    for name, rounds in found.items():
+        rate, cost = (statistics.median(column) for column in zip(*rounds, strict=True))
+        print(f"  {name}: {rate:,.0f} images/s, {cost:.2f} ms of processor time for an image")
+    pairs = list(zip(found["ours"], found["theirs"], strict=True))
+    rates, costs = [a[0] / b[0] for a, b in pairs], [b[1] / a[1] for a, b in pairs]
+    clock, cost = statistics.median(rates), statistics.median(costs)
+    print(f"  ours / theirs: {clock:.2f} by the clock, {cost:.2f} by processor time")
+
+
+def measured(go: Callable[[], int]) -> tuple[float, float]:
+    """Images per second, and milliseconds of processor time for an image, the workers' too."""
+    before, start = processor_time(), time.perf_counter()
+    count = go()
+    seconds = time.perf_counter() - start
+    gc.collect()  # the workers end, and their time is known
+    return count / seconds, 1e3 * (processor_time() - before) / count
+
+
+def processor_time() -> float:
+    """Seconds of this process and of those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from trainer.figures import BLUE, GREY, VERMILLION, figure_of, fonts_for, save, short
+from trainer.figures import BLUE, GREY, VERMILLION, engineer, figure_of, fonts_for, save, short, without_glyphs
 from trainer.input.augment_batch import Augmentation
 from trainer.input.datasets import InMemory
 from trainer.input.loaders import Stream
@@ -25,7 +25,7 @@ NUMBERED = 20
 """Up to how many classes a confusion matrix is written out."""
 NAMED = 100
 """Up to how many classes each is named; of more, so many."""
-LONGEST_NAME, LONGEST_LINE = 24, 22
+LONGEST_NAME, LONGEST_LINE = 24, 21
 """How many characters of a class's name, and of a line above an image, are shown."""
 
 
@@ -42,9 +42,16 @@ def batch_at(part: InMemory | Stream, positions: list[int]) -> tuple[Tensor, Ten
 
 
 def files_at(part: InMemory | Stream, positions: list[int]) -> list[str]:
-    """What some images of a part are called: the paths of their files, or their numbers, as in `predictions.csv`."""
+    """What some images of a part are called: the paths of their files, or their numbers, as in `predictions.csv`.
+
+    Paths that no installed font can write are left out for the numbers.
+    """
     names = part.names if isinstance(part, InMemory) else part.files.paths
-    return [names[position] if names else f"image {position}" for position in positions]
+    missing = set(without_glyphs(names[position] for position in positions)) if names else set()
+    return [
+        names[position] if names and not set(names[position]) & missing else f"image {position}"
+        for position in positions
+    ]
 
 
 def unit_of(part: InMemory | Stream) -> str:
@@ -89,6 +96,8 @@ def curves(
     if percent:
         low, high = right.get_ylim()
         right.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if high - low > 0.03 else 1))
+    else:
+        engineer(right.yaxis, [row[metric] for row in rows if metric in row])
     save(figure, file)
 
 

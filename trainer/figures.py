@@ -53,10 +53,40 @@ def without_glyphs(texts: Iterable[str]) -> list[str]:
 
 
 def short(text: str, most: int) -> str:
-    """A text on one line, with its middle left out where it is longer than so many characters."""
+    """A text on one line, with its middle left out where it is longer than so many characters.
+
+    Chinese, Japanese and Korean characters count as two: they are as wide.
+    """
     line = " ".join(text.split())
+    if _width(line) <= most:
+        return line
     kept = most - 1
-    return line if len(line) <= most else f"{line[: kept - kept // 2]}…{line[len(line) - kept // 2 :]}"
+    begin, end = "", ""
+    for character in line:
+        if _width(begin + character) > kept - kept // 2:
+            break
+        begin += character
+    for character in reversed(line):
+        if _width(character + end) > kept // 2:
+            break
+        end = character + end
+    return f"{begin}…{end}"
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(one) in "WF" else 1 for one in text)
+
+
+def engineer(axis: Any, values: Iterable[float]) -> None:
+    """Write the numbers along an axis as `150 k` where they are large, `20 µ` where they are small.
+
+    matplotlib would put a power of ten beside the axis, where titles stand.
+    """
+    from matplotlib.ticker import EngFormatter
+
+    greatest = max(map(abs, values), default=0.0)
+    if greatest >= 1e5 or 0 < greatest < 1e-3:
+        axis.set_major_formatter(EngFormatter())
 
 
 def _drawn(character: str) -> bool:

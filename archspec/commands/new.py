@@ -196,6 +196,6 @@ def _report(spec: Spec, files: list[Path], path: Path, variant: str | None) -> N
     shown = str(path) if path.parent != Path() else f"./{path}"
     shown = escape_line(shlex.quote(shown))
     chosen = f" --variant {variant}" if variant else ""
-    given = spec.resolved.get("train", {}).get("data", "./")
+    given = spec.recipe.data if "data" in spec.resolved.get("train", {}) else "./"
     folder = " --data FOLDER" if given.startswith("./") else ""
     click.echo(f"  archspec check {shown}\n  archspec train {shown}{chosen}{folder}")

@@ -67,8 +67,18 @@ class Document:
 
     @cached_property
     def _checked(self) -> Checked:
+        return self._check(expectations=True)
+
+    @cached_property
+    def _known(self) -> Checked:
+        """What is known of the file: where nothing is wrong but the figures that it vouches for, all."""
+        only_figures = self.diagnostics and all(one.code == "expect-unmet" for one in self.diagnostics)
+        return self._check(expectations=False) if only_figures else self._checked
+
+    def _check(self, *, expectations: bool) -> Checked:
+        content = self.text.encode("utf-8", errors="replace")
         try:
-            return check_text(self.text.encode("utf-8", errors="replace"), self.path, self.variants, self.name)
+            return check_text(content, self.path, self.variants, self.name, expectations=expectations)
         except SpecError as error:
             return Checked((), error.diagnostics, ())
         except ArchspecError as error:  # the file that it extends cannot be read
@@ -77,7 +87,7 @@ class Document:
     @property
     def specs(self) -> tuple[Spec, ...]:
         """The plans of the file and of its variants; those that are not valid are missing."""
-        return self._checked.specs
+        return self._known.specs
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -93,7 +103,7 @@ class Document:
         """The file without a variant, or the first that is elaborated; or what is known although something is wrong."""
         if self.specs and self.specs[0].variant == (self.variants[0] if self.variants else None):
             return self.specs[0].plan
-        return next(iter(self._checked.partial), None)
+        return next(iter(self._known.partial), None)
 
     @cached_property
     def spots(self) -> tuple[Spot, ...]:

@@ -12,6 +12,7 @@ from archspec.foundation.source import Mapping, Value
 
 _MEANT = re.compile(r"did you mean [`'\"]([^`'\"]+)[`'\"]\?")
 _REWRITE = re.compile(r"^write `([\w.]+)`(?: for no layer)?$")
+_UNMET = re.compile(r"^`(?:params|gmacs)` is ([\d,.]+(?:e-\d+)?), but")
 _TEXT = re.compile(r"in quotes: `('(\w+)')`$")
 
 
@@ -51,6 +52,8 @@ def _fixes(document: Document, diagnostic: Diagnostic, mark: Mark) -> Iterator[F
     elif (text := _TEXT.search(help)) and (found := re.search(rf"(?<!['\w]){text[2]}(?!['\w])", written)):
         start = mark.column + found.start()
         yield Fix(f"write `{text[1]}`", (Edit(mark.line, start, start + len(text[2]), text[1]),))
+    if diagnostic.code == "expect-unmet":
+        yield from _update_figures(document, diagnostic)
     if diagnostic.code == "mapping-for-list" and (section := _mapping_at(document, mark)) is not None:
         yield from _make_list(document, section)
     if diagnostic.code in ("formula-syntax", "yaml-syntax") and "quotes" in help:
@@ -76,6 +79,21 @@ def _replace_word(line: str, mark: Mark, written: str, meant: str) -> Iterator[F
     )
     if edits:
         yield Fix(f"write `{meant}`", edits)
+
+
+def _update_figures(document: Document, diagnostic: Diagnostic) -> Iterator[Fix]:
+    """The figure that is, in place of that which was expected; and all of them."""
+    edits = {}
+    for one in document.diagnostics:
+        found = _UNMET.search(one.message) if one.code == "expect-unmet" else None
+        for spot in document.spots if found and one.mark and document.is_own(one.mark) else ():
+            if found and spot.is_key and spot.mark == one.mark:
+                value = spot.value.mark
+                edits[one] = Edit(value.line, value.column, value.column + value.length, found[1].replace(",", ""))
+    if diagnostic in edits:
+        yield Fix(f"write `{edits[diagnostic].text}`", (edits[diagnostic],))
+        if len(edits) > 1:
+            yield Fix("write all figures as they are", tuple(edits.values()))
 
 
 def _quote(line: str, mark: Mark) -> Iterator[Fix]:

@@ -66,12 +66,21 @@ def compiled(schema: Schema) -> Callable[[Any], bool]:
         return lambda value: (type(value) is int or integer(value)) and least <= value <= most
     if isinstance(kind, str) and keywords == {"type"}:
         return _TYPES[kind]
+    if kind == "number" and keywords <= {"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}:
+        low, high = schema.get("minimum", -math.inf), schema.get("maximum", math.inf)
+        above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+        return lambda value: (
+            _TYPES["number"](value)
+            and low <= value <= high
+            and (above is None or value > above)
+            and (below is None or value < below)
+        )
     if kind == "object" and keywords <= {"type", "minProperties", "maxProperties"}:
         few, many = schema.get("minProperties", 0), schema.get("maxProperties", math.inf)
         return lambda value: isinstance(value, dict) and few <= len(value) <= many
     if kind == "array" and keywords <= {"type", "items", "minItems", "maxItems"}:
-        low, high, one = schema.get("minItems", 0), schema.get("maxItems", math.inf), compiled(schema.get("items", {}))
-        return lambda value: isinstance(value, list) and low <= len(value) <= high and all(map(one, value))
+        few, many, one = schema.get("minItems", 0), schema.get("maxItems", math.inf), compiled(schema.get("items", {}))
+        return lambda value: isinstance(value, list) and few <= len(value) <= many and all(map(one, value))
     return lambda value: fits(value, schema)
 
 

@@ -17,8 +17,6 @@ from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORD
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
 from archspec.layers.registry import primitives
 
-LIST_SHOWS = "`archspec list` shows them all; a block of your own goes under `blocks:`"
-
 
 class Signatures(Protocol):
     """What nodes may name, each with its arguments; `Vocabulary` is the one there is."""
@@ -119,7 +117,9 @@ class CallGrammar(ABC):
 
     def _explain_unknown(self, name: str, mark: Mark, *, branches: bool = False) -> Fault:
         near = did_you_mean(name, MERGES, cutoff=0.5) if branches else None
-        hint = layer_hint(name) or near or did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS))
+        # the usual name of a part is no mistyped `lstm`
+        close = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS)) if name != "stem" else None
+        hint = layer_hint(name) or near or close
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
         if self._reads_as_formula(name):
@@ -130,7 +130,7 @@ class CallGrammar(ABC):
             "name-unknown",
             f"there is no primitive or block `{name}`",
             mark,
-            help=hint or LIST_SHOWS,
+            help=hint or "`archspec list` shows them all; a block of your own goes under `blocks:`",
         )
 
     def _parse_call(self, node_word: str, mark: Mark, value: Value | None) -> Call | Invalid:

@@ -73,16 +73,21 @@ def _near(wanted: str, path: str) -> str | None:
 
 def _inherited(base: Mapping) -> Mapping:
     """What a spec passes on: all but its name, and the figures that it vouches for, which are another network's."""
-    base = base.without("expect", "name", "description")
-    variants = base.get("variants")
+    return without_expectations(base.without("name", "description"))
+
+
+def without_expectations(tree: Mapping) -> Mapping:
+    """A file less the figures that it vouches for, those of its variants included."""
+    tree = tree.without("expect")
+    variants = tree.get("variants")
     if isinstance(variants, Mapping):
-        mark = base.entries["variants"][0]
+        mark = tree.entries["variants"][0]
         kept = {
             name: (at, partial.without("expect") if isinstance(partial, Mapping) else partial)
             for name, (at, partial) in variants.entries.items()
         }
-        base = Mapping(base.mark, base.entries | {"variants": (mark, Mapping(variants.mark, kept))})
-    return base
+        tree = Mapping(tree.mark, tree.entries | {"variants": (mark, Mapping(variants.mark, kept))})
+    return tree
 
 
 def refuse_extends(tree: Value, mark: Mark) -> None:

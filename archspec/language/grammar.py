@@ -13,10 +13,10 @@ from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_emp
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import BranchGrammar, make_invalid
-from archspec.language.calls import LIST_SHOWS
 from archspec.language.document import section_schema
 from archspec.language.foreign import beside_hint, layer_hint
 from archspec.language.keywords import AUX_KEYS
+from archspec.language.misplaced import count_of, explain_beside, explain_body, explain_let, find_branch, is_empty
 from archspec.language.names import (
     COMPANIONS_BY_WORD,
     FORMER,
@@ -79,7 +79,7 @@ class Grammar(BranchGrammar):
             if word in mapping.entries:
                 words = self._words(mapping)
                 if words == ["body"]:
-                    self.report.add(_explain_body(mapping))
+                    self.report.add(explain_body(mapping))
                     return make_invalid(mapping.mark, mapping)
                 inner = mapping.entries[words[0]][1] if len(words) == 1 else None
                 if inner is not None and not (
@@ -90,7 +90,7 @@ class Grammar(BranchGrammar):
                 message = f"`{word}` belongs to one node, but this mapping names parts"
                 help = "put the parts in a node of a list, or `when` beside `body` in a branch"
                 if word == "repeat":
-                    rows = f"`for: {{i: =range({_count_of(mapping)})}}`"
+                    rows = f"`for: {{i: =range({count_of(mapping)})}}`"
                     help = f"for several nodes, write {rows}, and the parts under `body`"
                 self.report.add(Fault("key-unknown", message, mapping.entries[word][0], help=help))
                 return make_invalid(mapping.mark, mapping)
@@ -111,7 +111,7 @@ class Grammar(BranchGrammar):
                 )
             )
             return make_invalid(mapping.mark, mapping)
-        if fault := self._find_mistyped(mapping) or _find_branch(mapping):
+        if fault := self._find_mistyped(mapping) or find_branch(mapping):
             self.report.add(fault)
             return make_invalid(mapping.mark, mapping)
         with self._values_of_let() as new:
@@ -120,7 +120,7 @@ class Grammar(BranchGrammar):
                 part = self._parse_part(key, mark, value) if key != "let" else self._let_node(key, mark, value, new)
                 parts.append(part)
         if parts and isinstance(parts[-1].body, Let) and parts[-1].body.body is None:
-            self.report.add(_explain_let(parts[-1].mark))
+            self.report.add(explain_let(parts[-1].mark))
         return Sequence(mapping.mark, tuple(parts))
 
     def _reads_as_layer(self, key: str, value: Value) -> bool:
@@ -163,7 +163,7 @@ class Grammar(BranchGrammar):
         """The fault of a part that holds arguments, or a mapping of layers, where nodes should stand."""
         inner = value.entries if isinstance(value, Mapping) else {}
         layers = [key for key in inner if self._is_node_word(key)]
-        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8)  # parts are named freely
+        near = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8 if layers else 0.65)
         own = [key for key in inner if key not in MODIFIER_WORDS]
         if len(own) == 1 and did_you_mean(own[0], self.vocabulary.words(), cutoff=0.75):
             return self._explain_unknown(own[0], inner[own[0]][0])  # the layer within is what was mistyped
@@ -215,7 +215,7 @@ class Grammar(BranchGrammar):
     def _explains_itself(self, mapping: Mapping) -> bool:
         """Whether what is wrong with a mapping of parts is said where it is parsed."""
         layers = any(self._reads_as_layer(key, value) for key, (_, value) in mapping.entries.items())
-        return layers or _find_branch(mapping) is not None
+        return layers or find_branch(mapping) is not None
 
     def _reads_as_branches(self, mapping: Mapping) -> bool:
         plain = not any(_is_quantity(inner) for _, inner in mapping.entries.values())
@@ -231,7 +231,7 @@ class Grammar(BranchGrammar):
         nodes = []
         with self._values_of_let() as new:
             for index, value in enumerate(values):
-                if len(values) > 1 and _is_empty(value):
+                if len(values) > 1 and is_empty(value):
                     message = "an empty list among nodes changes nothing, and nodes follow one another"
                     help = "for branches, name the merge above them: `- add:`; or leave the empty list out"
                     self.report.add(Fault("node-form", message, value.mark, help=help))
@@ -240,7 +240,7 @@ class Grammar(BranchGrammar):
                 else:
                     nodes.append(self._parse_node(str(index), value))
         if nodes and isinstance(nodes[-1].body, Let) and nodes[-1].body.body is None:
-            self.report.add(_explain_let(nodes[-1].mark))
+            self.report.add(explain_let(nodes[-1].mark))
         return self._drop_repeated(nodes)
 
     def _let_node(self, key: str, mark: Mark, value: Value, new: dict[str, Mark]) -> SyntaxNode:
@@ -323,7 +323,7 @@ class Grammar(BranchGrammar):
             elif node_word in WIRES:
                 body = self._parse_wire(mark, node_word, inner)
             elif node_word == "let":
-                raise _explain_let(mark)
+                raise explain_let(mark)
             elif node_word == "aux":
                 body = self._parse_aux(mark, inner)
                 if isinstance(body, Aux) and body.name.constant and (not key or key.isdigit()):
@@ -379,7 +379,7 @@ class Grammar(BranchGrammar):
         if (
             found
             and is_left_empty(mapping.entries[found[0]][1])
-            and (fault := _explain_beside(found[0], words, mapping))
+            and (fault := explain_beside(found[0], words, mapping))
         ):
             raise fault
         named = set(found) == {"load", "save"} or any(isinstance(mapping.get(word), List) for word in found)
@@ -431,10 +431,16 @@ class Grammar(BranchGrammar):
             raise Fault("node-form", "this node names no layer", mapping.mark, help=help)
         (first, value) = words[0], mapping.entries[words[0]][1]
         if words == ["body"] or (len(words) == 1 and "repeat" in mapping.entries and isinstance(value, List)):
-            raise _explain_body(mapping)
+            raise explain_body(mapping)
         branches = isinstance(value, Mapping) and self._reads_as_branches(value)
         fault = self._explain_unknown(first, mapping.entries[first][0], branches=branches)
-        if fault.help == LIST_SHOWS and isinstance(value, (List, Mapping)):
+        nodes = isinstance(value, List) or (isinstance(value, Mapping) and any(map(self._is_node_word, value.entries)))
+        if (
+            nodes
+            and not branches
+            and not layer_hint(first)
+            and not did_you_mean(first, self.vocabulary.words(), cutoff=0.8)
+        ):
             fault.help = (
                 f"named parts stand in a mapping, without `- `; in a list, `name: {first}` stands beside a node"
             )
@@ -579,66 +585,6 @@ class Grammar(BranchGrammar):
 _AUX = tuple(AUX_KEYS)
 WEIGHT = AUX_KEYS["weight"].schema
 """What the weight of an auxiliary classifier's loss may be."""
-
-
-def _find_branch(mapping: Mapping) -> Fault | None:
-    """The fault of named parts one of which can only be meant as a branch: it is empty, or named as a way around."""
-    parts = {key: entry for key, entry in mapping.entries.items() if key != "let"}
-    for name, (mark, value) in parts.items() if len(parts) > 1 else ():
-        empty = _is_empty(value)
-        around = name in _AROUND and len(parts) == 2 and not make_invalid(mark, value).tensors
-        if empty or around:
-            what = f"the part `{name}` is empty" if empty else f"`{name}` names a part"
-            written = ", ".join(f"{key}: {'[]' if key == name and empty else '…'}" for key in list(parts)[:3])
-            help = f"for branches, name the merge: `add: {{{written}}}`; "
-            help += "or leave the part out" if empty else "or give the part another name"
-            return Fault("node-form", f"{what}, and parts follow one another", mark, help=help)
-    return None
-
-
-def _is_empty(value: Value) -> bool:
-    """Whether a file leaves a list empty; `--set` does so to take a part out."""
-    return isinstance(value, List) and not value.items and not value.mark.text.name.startswith("--set")
-
-
-_AROUND = ("shortcut", "skip", "identity", "bypass")
-
-
-def _explain_body(mapping: Mapping) -> Fault:
-    """The fault of a `body` without `for`."""
-    mark = next(at for key, (at, _) in mapping.entries.items() if key not in MODIFIER_WORDS)
-    if "repeat" not in mapping.entries:
-        help = "the nodes stand in a list: `- [relu, tanh]`; `when` beside `body` is for the branches of a merge"
-        return Fault("node-form", "`body` belongs to `for`, and here is none", mark, help=help)
-    message = "`repeat` stands beside one node, and `body` belongs to `for`"
-    count = _count_of(mapping)
-    help = (
-        f"for several nodes, write `for: {{i: =range({count})}}` in place of `repeat: {count}`, and them under `body`"
-    )
-    return Fault("node-form", message, mark, help=help)
-
-
-def _count_of(mapping: Mapping) -> str:
-    """What stands at `repeat`, as within a formula."""
-    repeat = mapping.get("repeat")
-    return repeat.text.removeprefix("=") if isinstance(repeat, Scalar) else "3"
-
-
-def _explain_beside(word: str, words: list[str], mapping: Mapping) -> Fault | None:
-    """The fault of what stands beside a word of the language that is left empty, and belongs below it."""
-    what = {"for": "columns", "aux": "keys", "let": "values"} | dict.fromkeys(MERGES, "branches")
-    others = [key for key in words if key != word]
-    if word not in what or not others:
-        return None
-    help = f"indent the {what[word]} of `{word}`: they stand below it"
-    message = f"`{others[0]}` stands beside `{word}`, not below it"
-    return Fault("key-unknown", message, mapping.entries[others[0]][0], help=help)
-
-
-def _explain_let(mark: Mark) -> Fault:
-    """The fault of a `let` that nothing follows."""
-    help = "put `- let: …` in a list, before the nodes that use its values; or `let` among the parts that it is for"
-    return Fault("node-form", "`let` gives values to what follows it, and here nothing does", mark, help=help)
 
 
 def _is_number(value: Value) -> bool:

@@ -77,6 +77,8 @@ class Primitive(ABC):
     """Nodes that use it, in the language; the first is the one to show. Each is tried on `example_input`."""
     example_input: ClassVar[Shape] = (8, 16, 16)
     """The shape of an input that the examples take."""
+    channels_last: ClassVar[bool] = False
+    """Whether the feature map that it gives lies in memory with its channels last, however its input lies."""
     fixed_size: ClassVar[bool] = False
     """Whether its module is made for one size of input, so that where it is shared all inputs need the same shape.
 

@@ -34,7 +34,7 @@ def answer(request: Json, path: str = "spec.yaml") -> Json:
         path: Where the text lies, or will; what it extends is looked for there.
 
     Returns:
-        The answer, or its `error` in words, for a request that is none.
+        The answer, or its `error` in words: of a request that is none, or of a fault of ours.
     """
     made = ASKS.get(str(request.get("ask")))
     if made is None:
@@ -43,6 +43,8 @@ def answer(request: Json, path: str = "spec.yaml") -> Json:
         return made(request, path)
     except ArchspecError as error:
         return {"error": str(error)}
+    except Exception as error:
+        return {"error": f"archspec failed at something it should not fail at: {type(error).__name__}: {error}"}
 
 
 def _document(request: Json, path: str) -> Document:

@@ -44,7 +44,7 @@ def run_program(node: SyntaxNode, run: Run, sections: Sections) -> tuple[Node, i
     run.steps = run.work = 0
     run.within, run.used = False, set()
     try:
-        made = program(values, context.shape, run)
+        made = program(dict(context.scope), context.shape, run)
     except (NotSpecialized, Fault, InvalidValue):
         return None
     spend(run.work)

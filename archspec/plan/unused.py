@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from archspec.foundation.errors import Fault, Frame, Report
+from archspec.foundation.errors import Fault, Frame, Report, did_you_mean
 
 if TYPE_CHECKING:
     from archspec.plan.graph import Graph, GraphInput, GraphNode
@@ -23,7 +24,7 @@ def report_unused(graph: Graph, report: Report) -> None:
             taken = node if node.kind == "load" else taken
         elif isinstance(node, GraphInput):
             if node.id not in used:
-                _report_input(node, report)
+                _report_input(node, graph.inputs, report)
         elif node.id not in used and node.mark is not None and taken is not None:
             name = node.layer.primitive if isinstance(node, GraphLayer) else node.kind
             if node.mark.in_library:
@@ -76,10 +77,12 @@ def report_ports(graph: Graph, report: Report) -> None:
                 report.add(Fault("tensor-unused", message, mark, help=help), frames=group.calls)
 
 
-def _report_input(node: GraphInput, report: Report) -> None:
+def _report_input(node: GraphInput, inputs: Sequence[GraphInput], report: Report) -> None:
     help = f"take it up where it belongs, by `load: {node.name}`, or leave it out"
     if node.id == 0:
         help = f"the network begins with its first input: name another one first, or write `load: {node.name}`"
+    elif node.mark is not None and node.mark.text.name.startswith("--set"):  # which may have misspelt another one
+        help = did_you_mean(node.name, [one.name for one in inputs if one is not node]) or help
     report.add(Fault("tensor-unused", f"nothing uses the input `{node.name}`", node.mark, help=help))
 
 

@@ -12,6 +12,7 @@ from archspec.layers.registry import primitives
 from archspec.plan.graph import Graph, GraphGroup, GraphLayer, GraphNode
 from archspec.plan.plan import Plan
 from archspec.views.kept import KeptTensors, kept_by, kept_tensors, owners
+from archspec.views.order import channels_last, copies_of_weights
 
 
 class Sizes:
@@ -134,6 +135,7 @@ class Backward:
         self.held = held
         self.peak = held
         self.users: Counter[int] = Counter(id for ids in kept.tensors.values() for id in ids)
+        self.last = channels_last(plan.graph)
         self.gradients: dict[int, int] = {}
         """Of each node whose gradient there is, the storage that it lies in."""
         self.storages: dict[int, list[int]] = {}
@@ -181,7 +183,8 @@ class Backward:
             self.held += self.sizes.gradients(node)
             passing += self.sizes.parameters(node) - self.sizes.gradients(node)  # added to those that are there
             if is_convolution(node):  # oneDNN's weights and their gradient, in a layout of their own
-                passing += self.sizes.parameters(node)
+                is_last = node.sources[0] in self.last
+                passing += self.sizes.parameters(node) * copies_of_weights(node, is_last=is_last)
         self.peak = max(self.peak, self.held + passing)
         self.drop(node.id)
         if learns:

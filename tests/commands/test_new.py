@@ -126,6 +126,11 @@ def test_a_copy_of_a_file_of_ones_own_does_not_say_that_it_is_archspecs(folder: 
     assert text == f"{FIRST}# Copied from meins.yaml\narchspec: 1\n{named}\ninput: [3, 8, 8]\nnetwork: [relu]\n"
 
 
+def test_a_copy_whose_data_are_a_mapping_needs_no_folder(folder: Path) -> None:
+    status, said = new("mine", "--from", "three_inputs")
+    assert (status, said.splitlines()[1:]) == (0, ["  archspec check ./mine.yaml", "  archspec train ./mine.yaml"])
+
+
 def test_a_copy_brings_what_it_extends(folder: Path) -> None:
     assert new("scenes", "--from", "unet_small") == (
         0,

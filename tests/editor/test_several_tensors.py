@@ -149,3 +149,10 @@ def test_formulas_are_offered_the_variables_that_they_see() -> None:
         words = {one.word for one in complete(Document(before), line, column, sound)}
         assert there in words
         assert absent not in words
+
+
+def test_what_extends_another_file_may_be_broken_yaml(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("archspec: 1\ninput: [3, 8, 8]\nnetwork: [flatten]\n", encoding="utf-8")
+    document = Document("archspec: 1\nextends: base.yaml\nname: child\nna", str(tmp_path / "child.yaml"))
+    assert [one.code for one in document.diagnostics] == ["yaml-syntax"]
+    assert document.plan is None

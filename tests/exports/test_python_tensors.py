@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from assembly.test_random_specs import NETWORKS, checked
 from exports.test_python_export import assert_computes_the_same, exported
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from plan.test_tensor_blocks import CELL, EXCHANGE, NECK, conv, spec
 
 from archspec.exports.python import write
@@ -201,3 +203,12 @@ def test_an_input_gets_another_name_where_the_file_needs_its_own() -> None:
     one = spec([{"concat": [[], {"load": "torch"}]}], {}, {"F": [4], "torch": [4]})
     assert "    def forward(self, F_: Tensor, torch_: Tensor) -> Tensor:" in write(one.plan)
     assert_computes_the_same(one)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(network=NETWORKS, input=st.sampled_from([(3, 8, 8), (6,)]), second=st.sampled_from(["", "after", "within"]))
+def test_random_networks_compute_the_same(network: Any, input: tuple[int, ...], second: str) -> None:
+    found = checked(network, input, "none", second)
+    assume(not found.diagnostics)
+    assert_computes_the_same(found.specs[0])

@@ -25,7 +25,7 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 BEYOND = {
     "no operations vouched for",
     "texts as conditions",
-    "formulas without their equals sign",
+    "a column that lacks its equals sign",
     "many branches, of which few differ",
     "an activation among the branches of a merge",
     "a role that is left empty",

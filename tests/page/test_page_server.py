@@ -127,6 +127,21 @@ def test_it_explains_offers_and_outlines(client: Client) -> None:
         assert (status, found) == (200, {"text": None})
 
 
+def test_a_fault_of_ours_is_an_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archspec.page.answers.hints", lambda document: 1 / 0)
+    status, found = client.within("POST", "ask", {"ask": "check", "text": SPEC})
+    said = "archspec failed at something it should not fail at: ZeroDivisionError: division by zero"
+    assert (status, found) == (200, {"error": said})
+
+
+def test_a_browser_that_has_gone_is_not_reported(client: Client, capfd: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise BrokenPipeError(32, "Broken pipe")
+    except BrokenPipeError:
+        client.server.handle_error(None, None)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_it_saves_and_refuses_where_the_file_has_changed(client: Client, file: Path) -> None:
     _, before = client.within("GET", "file")
     assert (before["file"], before["text"]) == (str(file), SPEC)

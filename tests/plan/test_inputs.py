@@ -14,7 +14,7 @@ from interpreter import given_by, interpreted
 from torch import Tensor, nn
 
 from archspec.cli import cli
-from archspec.foundation.errors import UsageError
+from archspec.foundation.errors import SpecError, UsageError
 from archspec.spec import Spec, from_dict, load
 from archspec.views.difference import Change, compare
 from archspec.views.drawing.html import html
@@ -223,6 +223,13 @@ def test_commands_show_every_input(streams: Spec) -> None:
     assert json.loads(output)["results"][0]["inputs"] == {"image": [3, 16, 16], "depth": [1, 16, 16]}
     code, output = run("summary", "streams.yaml")
     assert (code, output.splitlines()[0]) == (0, line.strip())
+
+
+def test_a_setting_of_an_input_that_there_is_not_names_the_one_that_is_meant(streams: Spec) -> None:
+    with pytest.raises(SpecError) as caught:
+        load("streams.yaml", set=["input.dept=[1, 16, 16]"])
+    (one,) = caught.value.diagnostics
+    assert (one.message, one.help) == ("nothing uses the input `dept`", "did you mean `depth`?")
 
 
 ROWS = (

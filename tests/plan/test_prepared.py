@@ -95,7 +95,7 @@ class _Fresh(SpecFile):
 def test_bundled_specs_with_other_values_are_what_they_are_when_elaborated_anew() -> None:
     random = Random(1)
     sound = sum(hold(open_file(name)[0], None, 2, random) for name in random.sample(bundled(), 8))
-    assert sound > 8
+    assert sound > 5
 
 
 def test_random_specs_with_other_values_are_what_they_are_when_elaborated_anew() -> None:
@@ -120,7 +120,7 @@ def test_random_specs_with_other_values_are_what_they_are_when_elaborated_anew()
 def test_programs_make_what_elaboration_makes_of_bundled_specs(programs_at_once: list[bool]) -> None:
     random = Random(3)
     sound = sum(hold(open_file(name)[0], None, 3, random) for name in random.sample(bundled(), 8))
-    assert sound > 8
+    assert sound > 5
     assert sum(programs_at_once) > 30
 
 

@@ -50,7 +50,8 @@ def said(arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 def test_a_range_test_is_a_training_whose_rate_rises(tmp_path: Path) -> None:
     """Held against a loop of torch's alone, with two parts of which one learns ten times as fast."""
-    here = job(tmp_path, lr_scale={"head": 10}, schedule="cosine", warmup={"steps": 3})
+    recipe = {"lr_scale": {"head": 10}, "schedule": "cosine", "warmup": {"steps": 3}, "monitor": "val_loss"}
+    here = job(tmp_path, **recipe)
     found = find_rate(here, SINGLE_PROCESS)
     factor = 10 ** (8 / 99)
     assert list(found.rates) == pytest.approx([1e-7 * factor**step for step in range(len(found.rates))])

@@ -22,6 +22,7 @@ from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.views.memory import inference_memory, kept_bytes, training_memory
+from archspec.views.order import channels_last, copies_of_weights
 
 SPEC = """archspec: 1
 name: Kept
@@ -171,6 +172,7 @@ NETWORKS = [
     pytest.param("densenet", 4, marks=pytest.mark.slow),
     pytest.param("mobilenet_v2", 4, marks=pytest.mark.slow),
     pytest.param("resnet18", 4, marks=pytest.mark.slow),
+    pytest.param("convnext_tiny", 2, marks=pytest.mark.slow),
     pytest.param("swin_t", 2, marks=pytest.mark.slow),
     pytest.param("vit_b_16", 2, marks=pytest.mark.slow),
 ]
@@ -216,6 +218,21 @@ def test_peaks_are_those_that_torch_measures(name: str, batch: int, optimizer: s
     measured = peak(step) + held(images, *module.parameters(), *module.buffers(), *state)
     said = training_memory(spec.plan, batch, optimizer, {"momentum": 0.9} if optimizer == "sgd" else {})
     assert said.peak == pytest.approx(measured, rel=0.05)
+
+
+def test_channels_last_make_a_depthwise_convolution_fill_its_groups() -> None:
+    """Torch's own account of one backward pass: the largest piece of memory, in multiples of the weights'."""
+    network = ["layer_norm_2d", {"conv": {"out": 32, "kernel": 7, "padding": 3, "groups": 32, "bias": False}}]
+    spec = archspec.from_dict({"archspec": 1, "input": [32, 7, 7], "network": network})
+    module = spec.build()
+    loss = module(torch.rand(2, 32, 7, 7)).square().sum()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as watched:
+        loss.backward()
+    events = [one for one in watched.profiler.kineto_results.events() if one.name() == "[memory]"]
+    assert max(one.nbytes() for one in events) == 256 * 4 * 32 * 7 * 7
+    graph = spec.plan.graph
+    assert channels_last(graph) == {1, 2}
+    assert [copies_of_weights(graph.nodes[2], is_last=is_last) for is_last in (True, False)] == [256, 1]
 
 
 @pytest.mark.parametrize(

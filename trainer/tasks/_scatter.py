@@ -8,15 +8,20 @@ from pathlib import Path
 from torch import Tensor
 
 from trainer.drawing import LONGEST_NAME
-from trainer.figures import BLUE, GREY, figure_of, fonts_for, save, short
+from trainer.figures import BLUE, GREY, engineer, figure_of, fonts_for, save, short
 from trainer.tasks._numbers import number_scores
 
 MOST = 3
 """How many numbers are drawn at most, the first ones."""
 
+TICKS = 3
+"""How many numbers stand along an axis, less or more one: more would touch, such as `150 M`."""
+
 
 def scatter(targets: Tensor, output: Tensor, names: Sequence[str], file: Path) -> None:
     """Numbers `(N, K)` against their predictions, each with the line on which they would be equal."""
+    from matplotlib.ticker import MaxNLocator
+
     scores = number_scores(output, targets)
     count = min(len(names), MOST)
     with fonts_for(names):
@@ -29,5 +34,8 @@ def scatter(targets: Tensor, output: Tensor, names: Sequence[str], file: Path) -
             title = f"{short(names[number], LONGEST_NAME)}: R² {scores['R2'][number]:.3f}"
             axes.set(xlabel="target", ylabel="prediction", aspect="equal")
             axes.set_title(title, fontsize=9)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(TICKS))
+                engineer(axis, ends)
             axes.spines[["top", "right"]].set_visible(False)
         save(figure, file)

@@ -201,10 +201,10 @@ class Regression(Task):
         worst = found.worst()
         shown = range(min(2, len(class_names)))
         titles = [
-            "\n".join([file, *(f"{found.targets[i, k]:.6g}, answer {found.output[i, k]:.6g}" for k in shown)])
+            "\n".join([file, *(f"{found.targets[i, k]:.4g} → {found.output[i, k]:.4g}" for k in shown)])
             for i, file in zip(worst, drawing.files_at(part, worst), strict=True)
         ]
-        title = "the test images whose numbers are furthest off"
+        title = "the test images whose numbers are furthest off: number → answer"
         drawing.grid(drawing.batch_at(part, worst)[0], titles, folder / "mistakes.png", 6, title)
 
 

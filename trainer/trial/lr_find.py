@@ -80,7 +80,15 @@ def find_rate(job: Job, group: ProcessGroup, workers: int | None = None) -> Rang
     not have. Raises `UsageError` where it runs out of memory, or its first losses are not finite.
     """
     recipe = replace(
-        job.recipe, epochs=None, steps=STEPS, schedule=None, warmup=None, ema=None, early_stopping=None, validation=0
+        job.recipe,
+        epochs=None,
+        steps=STEPS,
+        schedule=None,
+        warmup=None,
+        ema=None,
+        early_stopping=None,
+        validation=0,
+        monitor=None,
     )
     rising = _Rising()
     try_out(replace(job, recipe=recipe), group, [rising], workers=workers)

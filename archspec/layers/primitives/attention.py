@@ -77,6 +77,7 @@ class MultiAxisAttention(Called):
         Argument("head_size", integer(1), 32, "channels of each head"),
     )
     weights = ("qkv.weight", "qkv.bias", "bias_table", "out.weight", "out.bias")
+    channels_last = True
     fixed_size = True
     examples = (
         "multi_axis_attention: {size: 4, head_size: 8}",

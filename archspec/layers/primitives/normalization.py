@@ -116,6 +116,7 @@ class LayerNorm2d(_Norm):
     doc = "Normalises the channels of each position of a feature map."
     source = "https://arxiv.org/abs/2201.03545"
     rule = "unchanged: C×H×W"
+    channels_last = True
     pointwise = True
     arguments = (EPS, AFFINE)
     examples = ("layer_norm_2d", "layer_norm_2d: {eps: 1e-6}")

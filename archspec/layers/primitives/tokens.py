@@ -50,6 +50,7 @@ class FeatureMap(_OnTokens):
     source = "https://arxiv.org/abs/2103.14030"
     rule = "H·W×C → C×H×W"
     arguments = (Argument("size", pair(1), doc="height and width"),)
+    channels_last = True
     fixed_size = True
     examples = ("feature_map: 4", "feature_map: [2, 8]")
 

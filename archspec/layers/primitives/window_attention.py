@@ -34,6 +34,7 @@ class WindowAttention(Called):
         "out.weight",
         "out.bias",
     )
+    channels_last = True
     fixed_size = True
     examples = ("window_attention: {heads: 2}", "window_attention: {heads: 4, window: 8, shift: 4, version: v2}")
 

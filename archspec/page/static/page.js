@@ -125,7 +125,9 @@ function problem(one) {
   lead.append(make("b", `line ${one.line}: `), one.message);
   item.append(lead);
   if (one.more) item.append(make("pre", one.more));
-  item.append(...one.fixes.map(fix => button(fix.title, () => edit(fix.edits), "fix")));
+  const fixes = document.createElement("div");
+  fixes.append(...one.fixes.map(fix => button(fix.title, () => edit(fix.edits), "fix")));
+  if (one.fixes.length) item.append(fixes);
   return item;
 }
 
@@ -277,6 +279,7 @@ of("share").onclick = async () => {
 document.addEventListener("keydown", event => {
   if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); save(); }
   if (event.key === "F1") { event.preventDefault(); explain(); }
+  if (event.key === "Escape" && of("help").open) of("help").open = false;
   if (event.key === "Escape" && !of("explained").hidden) { of("explained").hidden = true; focus(); }
   if (event.key === "F8" && answer.diagnostics.length) {
     event.preventDefault();
@@ -314,5 +317,11 @@ of("share").hidden = served;
 try {
   await begin();
   const {names} = await ask({ask: "gallery"});
-  of("gallery").append(...names.map(one => new Option(one, one)));
+  const groups = new Map();
+  for (const one of names) {
+    const folder = one.split("/").slice(0, -1).join("/") || "various";
+    if (!groups.has(folder)) groups.set(folder, Object.assign(document.createElement("optgroup"), {label: folder}));
+    groups.get(folder).append(new Option(one.split("/").pop(), one));
+  }
+  of("gallery").append(...groups.values());
 } catch (error) { say(`The page cannot start: ${error.message}`, "wrong"); }

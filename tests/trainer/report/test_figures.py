@@ -12,8 +12,10 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from trainer import drawing, figures
+from trainer.input.datasets import InMemory
 from trainer.logs import read_log
 from trainer.report import pictures
+from trainer.tasks import _scatter
 
 LOG = "epoch,step,val_loss,val_accuracy,train_loss\n" + "".join(
     f"{i},{i},{2 - 0.1 * i},{0.5 + 0.04 * i},{3 - 0.2 * i}\n" for i in range(9)
@@ -31,7 +33,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         figure.canvas.draw()
         found.append(figure)
 
-    monkeypatch.setattr(drawing, "save", save)
+    for module in (drawing, _scatter):
+        monkeypatch.setattr(module, "save", save)
     return found
 
 
@@ -126,6 +129,33 @@ def test_images_fill_a_page_and_their_legend_stays_within(tmp_path: Path, drawn:
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
     assert box.x1 <= figure.bbox.x1
+
+
+@pytest.mark.slow
+def test_large_numbers_stand_along_axes_and_wide_letters_above_images_without_touching(
+    tmp_path: Path, drawn: list[Any]
+) -> None:
+    numbers = torch.tensor([[0.0, 1e-5], [1.5e8, 2e-5], [2e8, 4e-5]])
+    _scatter.scatter(numbers, numbers, ["income in a year, in US dollars", "a small one"], tmp_path / "scatter.png")
+    for axes in drawn[0].axes:
+        labels = [label for label in axes.get_xticklabels() if label.get_text()]
+        assert not overlaps(labels)
+        assert axes.xaxis.get_offset_text().get_text() == ""
+    assert "80 M" in [label.get_text() for label in drawn[0].axes[0].get_xticklabels()]
+    titles = ["1.75e+08 → 1.783e+08\nIMG_2024_01_01_0001_NEW.JPG"] * 6
+    drawing.grid(torch.zeros(6, 3, 8, 8, dtype=torch.uint8), titles, tmp_path / "grid.png", 6, "title")
+    assert not overlaps(drawn[1].axes[0].texts)
+
+
+def test_chinese_letters_count_as_two_of_a_line() -> None:
+    assert figures.short("一二三四五六七八九十", 11) == "一二…九十"
+    assert figures.short("abcdefghijkl", 11) == "abcde…hijkl"
+    assert figures.short("一二三四五", 10) == "一二三四五"
+
+
+def test_files_that_no_font_can_write_are_numbered() -> None:
+    part = InMemory(torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(2), ("cat/1.png", "cat/\U00012345.png"))
+    assert drawing.files_at(part, [0, 1]) == ["cat/1.png", "image 1"]
 
 
 # --- characters ------------------------------------------------------------------------------------------------------
