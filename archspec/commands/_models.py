@@ -141,7 +141,7 @@ def _answers(module: SpecModule) -> tuple[nn.Module | None, dict[str, nn.Module]
 def _images_of_recipe(spec: Spec) -> Images:
     """What a recipe itself says of images."""
     from archspec.recipe.images import IMAGENET
-    from archspec.recipe.recipe import Moments
+    from archspec.recipe.sections import Moments
 
     given = spec.recipe.normalize if len(spec.plan.takes) == 1 else None  # of several inputs it would be of which?
     moments = IMAGENET if given == "imagenet" else given

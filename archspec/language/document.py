@@ -284,9 +284,9 @@ def _is_option(path: tuple[str, ...]) -> bool:
     """Whether one of a recipe's options, by name or as `{name: …, …}`, is chosen here."""
     if len(path) != 2 or path[0] != "train":
         return False
-    from archspec.recipe import recipe
+    from archspec.recipe.choices import OPTIONS
 
-    return path[1] in recipe.OPTIONS
+    return path[1] in OPTIONS
 
 
 def _is_named(path: tuple[str, ...]) -> bool:
@@ -298,9 +298,9 @@ def _exclusive_keys(path: tuple[str, ...]) -> Sequence[str]:
     """Keys of a recipe of which one stands here at most."""
     if path[:1] != ("train",):
         return ()
-    from archspec.recipe import recipe
+    from archspec.recipe.choices import EXCLUSIVE
 
-    return recipe.EXCLUSIVE.get(path, ())
+    return EXCLUSIVE.get(path, ())
 
 
 def _find_choice(path: tuple[str, ...], section: Mapping) -> Any:

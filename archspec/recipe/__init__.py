@@ -1,27 +1,20 @@
 """The recipe of a training: its form, optimizers and augmentations, known without torch."""
 
 from archspec.recipe.augmentations import AUGMENTATIONS, AppliedAugmentation
+from archspec.recipe.choices import EXCLUSIVE, LOSSES, OPTIONS, RESIZES, SCHEDULES
 from archspec.recipe.columns import Columns
 from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option
 from archspec.recipe.outputs import Outputs
 from archspec.recipe.parts import Freeze, LrScale
-from archspec.recipe.recipe import (
-    DEFAULTS,
-    EXCLUSIVE,
-    LOSSES,
-    OPTIONS,
-    PARTIAL,
-    RESIZES,
-    SCHEDULES,
-    SCHEMA,
+from archspec.recipe.recipe import DEFAULTS, PARTIAL, SCHEMA, Recipe
+from archspec.recipe.sections import (
     Clip,
     EarlyStopping,
     Ema,
     Loss,
     Moments,
     Optimizer,
-    Recipe,
     Resize,
     Schedule,
     Warmup,

@@ -16,6 +16,7 @@ from archspec.foundation.arguments import Argument, Signature
 from archspec.foundation.errors import UsageError
 from archspec.foundation.extensions import extensions, load_extension
 from archspec.recipe import augmentations, recipe
+from archspec.recipe.choices import LOSSES
 from archspec.recipe.options import Option
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def load_added() -> bool:
     global _loaded
     if _loaded:
         return False
-    losses = {name: _load(point, "LOSS", AddedLoss, recipe.LOSSES) for name, point in extensions(LOSS_GROUP).items()}
+    losses = {name: _load(point, "LOSS", AddedLoss, LOSSES) for name, point in extensions(LOSS_GROUP).items()}
     changes = {
         name: _load(point, "AUGMENTATION", AddedAugmentation, augmentations.AUGMENTATIONS)
         for name, point in extensions(AUGMENTATION_GROUP).items()

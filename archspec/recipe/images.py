@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.source import Mapping, Value
-from archspec.recipe.recipe import Moments, Recipe
+from archspec.recipe.recipe import Recipe
+from archspec.recipe.sections import Moments
 
 IMAGENET = Moments((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """The mean and standard deviation of ImageNet's training images, as torchvision's published weights expect them."""
