@@ -439,7 +439,7 @@ class Grammar(BranchGrammar):
             nodes
             and not branches
             and not layer_hint(first)
-            and not did_you_mean(first, self.vocabulary.words(), cutoff=0.8)
+            and not did_you_mean(first, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8)
         ):
             fault.help = (
                 f"named parts stand in a mapping, without `- `; in a list, `name: {first}` stands beside a node"

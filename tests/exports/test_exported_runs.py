@@ -66,7 +66,7 @@ def test_outputs_with_targets_of_their_own_are_exported_in_their_units(tmp_path:
     assert input_values(model, options) == "float32, in the units of the training data; normalised inside"
     assert input_values(model, Options()).startswith("float32, (value - mean) / std, with mean ")
     # what the file is proven with is like the rows, not like normalised ones
-    drawn = drawing(file)(2000, (2,), 0)
+    (drawn,) = drawing(file)(2000, ((2,),), 0)
     torch.testing.assert_close(drawn.mean(0), module.mean, rtol=0.1, atol=0)
 
 

@@ -53,6 +53,11 @@ def test_an_example_is_sound_and_uses_its_word(word: str, form: Keyword) -> None
     if word == "extends":
         return  # a spec that is data extends no file
     spec = spec_of(form.example)
+    if "data: {name: people.csv, inputs" in form.example:
+        spec |= {
+            "input": {"person": [2], "lab": [2]},
+            "network": [{"load": "person"}, {"concat": [{"load": "lab"}, []]}],
+        }
     if word == "save":  # a name that nothing loads is an error, and one that nothing saves
         spec["network"].append({"load": "features"})
     if word == "load":
