@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from archspec.foundation import source
 from archspec.foundation.errors import Fault, Report, TooManyDiagnostics
-from archspec.foundation.formulas import BudgetExceeded, budget
+from archspec.foundation.values import BudgetExceeded, budget
 from archspec.language import document as documents
 from archspec.language.document import Document, Setting
 from archspec.language.extends import resolve_extends

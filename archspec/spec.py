@@ -22,10 +22,10 @@ from archspec.foundation.errors import (
     TooManyDiagnostics,
     UsageError,
 )
-from archspec.foundation.formulas import MAX_WORK, BudgetExceeded, budget
 from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, plain
+from archspec.foundation.values import MAX_WORK, BudgetExceeded, budget
 from archspec.language import document as documents, finder
 from archspec.language.document import Document, Setting
 from archspec.language.extends import refuse_extends, resolve_extends

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from archspec.foundation.arguments import Argument, Signature
 from archspec.foundation.errors import CODES, join_words
-from archspec.foundation.formulas import FUNCTIONS
+from archspec.foundation.functions import FUNCTIONS
 from archspec.language import keywords
 from archspec.language.glossary import format_value, recipe_keys, recipe_type
 from archspec.language.keywords import Keywords

@@ -22,7 +22,7 @@ import yaml
 from forks import run_forked
 from torch.optim import lr_scheduler
 
-from archspec.foundation import arguments, errors, formulas, source
+from archspec.foundation import arguments, errors, formulas, source, values as bounds
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document, extends
@@ -457,12 +457,12 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{source.MAX_DEPTH}",
         f"{extends.MAX_FILES}",
         f"{formulas.MAX_LENGTH:,}",
-        f"{formulas.MAX_DEPTH}",
-        f"{formulas.MAX_ITEMS:,}",
-        f"{formulas.MAX_NESTING}",
-        {2**63 - 1: "below 2⁶³"}[formulas.MAX_INTEGER],
-        f"{formulas.MAX_VALUES:,}",
-        f"{formulas.MAX_WORK:,}",
+        f"{bounds.MAX_DEPTH}",
+        f"{bounds.MAX_ITEMS:,}",
+        f"{bounds.MAX_NESTING}",
+        {2**63 - 1: "below 2⁶³"}[bounds.MAX_INTEGER],
+        f"{bounds.MAX_VALUES:,}",
+        f"{bounds.MAX_WORK:,}",
         f"{arguments.LARGEST:,}",
         f"{elaborate.MAX_PASSES:,}",
         f"{elaborate.MAX_STEPS:,}",

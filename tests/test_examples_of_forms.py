@@ -10,7 +10,8 @@ import pytest
 import yaml
 from test_docs import FENCES
 
-from archspec.foundation.formulas import ARITHMETIC, COMPARISONS, FUNCTIONS
+from archspec.foundation.functions import FUNCTIONS
+from archspec.foundation.operators import ARITHMETIC, COMPARISONS
 from archspec.language import keywords
 from archspec.layers.initializers import INITIALIZERS
 

@@ -12,7 +12,8 @@ from archspec.editor.document import Document
 from archspec.editor.hover import vocabulary_of
 from archspec.editor.names import body_of, occurrences, variables_at
 from archspec.foundation.arguments import Schema, is_node
-from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
+from archspec.foundation.formulas import CONSTANTS
+from archspec.foundation.functions import FUNCTIONS
 from archspec.language import keywords
 from archspec.language.finder import SUFFIXES
 from archspec.language.glossary import describe_argument, recipe_keys

@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 
 from archspec.foundation.errors import Fault, did_you_mean, join_words
-from archspec.foundation.formulas import describe
 from archspec.foundation.schemas import Schema as Schema, compiled, fits
+from archspec.foundation.values import describe
 
 
 class _Required:

@@ -8,8 +8,8 @@ from typing import Any
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean
-from archspec.foundation.formulas import describe
 from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.foundation.values import describe
 from archspec.language.keywords import ATTENTION, BRANCH_KEYS, COMPANIONS
 from archspec.language.loops import LoopGrammar, count_rows
 from archspec.language.names import MODIFIER_WORDS, ROLES, check_part, check_tensor

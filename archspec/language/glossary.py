@@ -10,7 +10,8 @@ from typing import Any
 
 from archspec.foundation.arguments import REQUIRED, Argument, describe_schema
 from archspec.foundation.errors import CODES, join_words
-from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
+from archspec.foundation.formulas import CONSTANTS
+from archspec.foundation.functions import FUNCTIONS
 from archspec.language import keywords, vocabulary
 from archspec.language.keywords import Keyword, Keywords
 from archspec.language.mistakes import MISTAKES

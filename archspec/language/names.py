@@ -6,7 +6,8 @@ import keyword
 import re
 
 from archspec.foundation.errors import Fault, Mark
-from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
+from archspec.foundation.formulas import CONSTANTS
+from archspec.foundation.functions import FUNCTIONS
 from archspec.language import keywords
 from archspec.layers.merges import MERGE_RULES
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar, cast
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, Report, join_words
-from archspec.foundation.formulas import MAX_VALUES, count_items, describe
 from archspec.foundation.frozen import key_of
 from archspec.foundation.source import List, Mapping, Scalar, Value, locate
 from archspec.foundation.validate import faults
+from archspec.foundation.values import MAX_VALUES, count_items, describe
 from archspec.language.blocks import parse_formula
 from archspec.language.document import section_schema
 from archspec.language.inputs import Input, read_inputs

@@ -11,8 +11,9 @@ from typing import Any
 
 from archspec.foundation import formulas
 from archspec.foundation.errors import Fault, Mark
-from archspec.foundation.formulas import MAX_VALUES, BudgetExceeded, Formula, count_items, spend
+from archspec.foundation.formulas import Formula
 from archspec.foundation.source import List, Scalar, Value
+from archspec.foundation.values import MAX_VALUES, BudgetExceeded, count_items, spend
 
 
 @dataclass(slots=True, eq=False, repr=False)

@@ -8,8 +8,8 @@ from typing import Any
 
 from archspec.foundation.arguments import REQUIRED, Argument
 from archspec.foundation.errors import Fault, Frame, Mark, join_words
-from archspec.foundation.formulas import describe, spend
 from archspec.foundation.shapes import Shape, show
+from archspec.foundation.values import describe, spend
 from archspec.language.blocks import Block
 from archspec.language.names import INCOMING, ROLES
 from archspec.language.sections import INVALID, InitialValues, Sections, depends_on_invalid

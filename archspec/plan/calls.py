@@ -8,9 +8,9 @@ from math import prod
 from typing import Any
 
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
-from archspec.foundation.formulas import describe, spend, spent
 from archspec.foundation.frozen import freeze_pairs, key_of
 from archspec.foundation.shapes import Shape, show
+from archspec.foundation.values import describe, spend, spent
 from archspec.language.blocks import Block
 from archspec.language.foreign import layer_hint
 from archspec.language.names import ROLES

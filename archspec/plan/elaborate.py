@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Frame, Mark, Report
-from archspec.foundation.formulas import describe
 from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List
 from archspec.foundation.validate import faults
+from archspec.foundation.values import describe
 from archspec.language import syntax
 from archspec.language.document import section_schema
 from archspec.language.grammar import WEIGHT

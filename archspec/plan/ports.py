@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archspec.foundation.errors import Fault, Mark, join_words
-from archspec.foundation.formulas import describe
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List
+from archspec.foundation.values import describe
 from archspec.language.blocks import Block
 from archspec.language.names import check_tensor
 from archspec.language.syntax import Expression

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 from archspec.foundation.errors import Fault
-from archspec.foundation.formulas import spend
 from archspec.foundation.frozen import freeze
+from archspec.foundation.values import spend
 from archspec.language.sections import INVALID, Sections
 from archspec.language.syntax import Sequence, SyntaxNode
 from archspec.plan.binding import InvalidValue

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from archspec.foundation.errors import Fault, Mark
-from archspec.foundation.formulas import Formula, spent
+from archspec.foundation.formulas import Formula
 from archspec.foundation.frozen import key_of
 from archspec.foundation.shapes import Shape
+from archspec.foundation.values import spent
 from archspec.language.blocks import Block
 from archspec.language.names import LOOP, ROLES
 from archspec.language.sections import Sections

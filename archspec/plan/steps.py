@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.foundation.errors import Mark
-from archspec.foundation.formulas import Formula, spent
+from archspec.foundation.formulas import Formula
 from archspec.foundation.frozen import freeze, freeze_pairs
 from archspec.foundation.shapes import Shape
+from archspec.foundation.values import spent
 from archspec.language.names import INCOMING
 from archspec.language.syntax import Expression, Merge
 from archspec.layers import merges

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from archspec.foundation.errors import Fault
-from archspec.foundation.formulas import FUNCTIONS, MAX_ITEMS, BudgetExceeded, budget, divisible, parse
+from archspec.foundation.formulas import parse
+from archspec.foundation.functions import FUNCTIONS, divisible
+from archspec.foundation.values import MAX_ITEMS, BudgetExceeded, budget
 
 SCOPE = {"width": 64, "depths": [3, 4, 6, 3], "block": "bottleneck", "c_in": 256, "first": True}
 

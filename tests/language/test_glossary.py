@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from archspec.foundation.errors import CODES
-from archspec.foundation.formulas import CONSTANTS, FUNCTIONS
+from archspec.foundation.formulas import CONSTANTS
+from archspec.foundation.functions import FUNCTIONS
 from archspec.foundation.source import plain, read
 from archspec.language import keywords
 from archspec.language.glossary import meanings, recipe_keys, words

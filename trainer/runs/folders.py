@@ -21,7 +21,7 @@ from typing import Any, get_args, get_type_hints
 
 from archspec import __version__
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
-from archspec.foundation.formulas import describe
+from archspec.foundation.values import describe
 from trainer import tasks
 from trainer.tasks import DEFAULT, Task
 
