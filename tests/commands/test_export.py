@@ -186,7 +186,7 @@ def test_onnx_that_is_not_installed_is_said_before_anything_is_read(
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of an epoch."""
     folder = tmp_path_factory.mktemp("exports")
-    recipe = {"epochs": 1, "batch_size": 256, "data": "digits"}
+    recipe = {"epochs": 1, "batch_size": 256, "data": "digits", "exact": True}
     train(prepare(from_dict(SPEC | {"train": recipe}, "tiny"), folder), folder / "runs", Options(pictures=False))
     return folder / "runs"
 

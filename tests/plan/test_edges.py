@@ -55,13 +55,13 @@ def data_of(spec: Spec) -> Any:
 def test_the_json_alone_tells_how_to_run_the_network(name: str) -> None:
     made = documented(name) if name.endswith(".yaml") else small(name)
     data, module = data_of(made), with_history(made.build())
-    images = torch.randn(2, *data["input"])
+    inputs = [torch.randn(2, *shape) for shape in made.plan.inputs.values()]
     for mode in (module.eval(), module.train()):
         results = []
         for run in (given_by, functools.partial(interpreted, data)):
             torch.manual_seed(0)
             with torch.no_grad():
-                results.append(run(mode, images))
+                results.append(run(mode, *inputs))
         ours, theirs = results
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), mode.training

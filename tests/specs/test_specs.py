@@ -90,7 +90,7 @@ def test_module_is_what_the_plan_says(name: str, variant: str | None) -> None:
         )
     module.eval()
     with FlopCounterMode(display=False) as counter:
-        output = module(torch.empty(1, *plan.input, device="meta"))
+        output = module(*(torch.empty(1, *shape, device="meta") for shape in plan.inputs.values()))
     if plan.outputs:
         output, named = output
         assert {name: tuple(one.shape[1:]) for name, one in named.items()} == plan.outputs

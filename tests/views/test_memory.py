@@ -77,7 +77,7 @@ network:
 """
 
 
-def saved(module: nn.Module, input: torch.Tensor) -> int:
+def saved(module: nn.Module, *inputs: torch.Tensor) -> int:
     """The bytes of all storages that torch saves in a forward pass, beside those of parameters and buffers."""
     own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
     storages: dict[int, Any] = {}
@@ -89,7 +89,7 @@ def saved(module: nn.Module, input: torch.Tensor) -> int:
         return tensor
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = module(input)
+        result = module(*inputs)
     total = sum(storage.nbytes() for storage in storages.values())
     del result
     return total
@@ -107,7 +107,7 @@ def saved_by_torch(plan: Plan, batch: int) -> int:
             for name, buffer in list(part._buffers.items()):
                 if buffer is not None:
                     part._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)
-        return saved(module, torch.empty(batch, *plan.input))
+        return saved(module, *(torch.empty(batch, *shape) for shape in plan.inputs.values()))
 
 
 @pytest.mark.parametrize("batch", [2, 5])
