@@ -16,6 +16,7 @@ from archspec.recipe import Recipe
 from trainer.input.datasets import InMemory
 from trainer.input.loaders import Stream, loader
 from trainer.processes.group import ProcessGroup
+from trainer.steps.layout import has_unsafe_layer
 
 
 def optimize_execution(network: nn.Module, recipe: Recipe, device: torch.device) -> None:
@@ -31,7 +32,9 @@ def optimize_execution(network: nn.Module, recipe: Recipe, device: torch.device)
         _check_compiler(device)
         # CUDA graphs reuse the memory of gradients, which accumulation still needs for the next batch
         graphs = device.type == "cuda" and recipe.accumulate == 1
-        network.compile(mode="reduce-overhead" if graphs else None)
+        # compiled for a CPU, convolutions have their channels last, unless it is told not to
+        keeps = {"layout_optimization": False} if device.type == "cpu" and has_unsafe_layer(network) else None
+        network.compile(mode="reduce-overhead" if graphs else None, options=keeps)
 
 
 def _check_compiler(device: torch.device) -> None:

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import archspec
+from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from archspec.spec import from_dict
 from trainer.input.loaders import Batches
 from trainer.runs.job import Job, prepare
 from trainer.session import Options, fingerprint, train
+from trainer.steps.compute import optimize_execution
 from trainer.steps.layout import choose_layout
 from trainer.steps.module import SpecModule
 
@@ -136,3 +138,35 @@ def test_exact_excludes_compile(run: Any) -> None:
     assert done.stderr == (
         "error: --compile rounds otherwise than a plain loop, which --exact excludes\n  help: give one of them\n"
     )
+
+
+STRIDED: dict[str, Any] = SPEC | {
+    "input": [1, 56, 56],
+    "network": [
+        {"conv": {"out": 8, "kernel": 3}},
+        {"conv": {"out": 16, "kernel": 1, "stride": 2}},
+        *("global_avg_pool", "flatten", {"linear": "=num_classes"}),
+    ],
+}
+
+
+def test_channels_come_first_where_torch_would_write_past_its_memory(tmp_path: Path) -> None:
+    """Strided 1×1 convolutions of few channels: a training died of it, in one of three tries."""
+    made = prepare(from_dict(STRIDED | {"train": RECIPE}, "small"), tmp_path)
+    assert made.recipe.channels_last is False
+    with pytest.raises(UsageError) as caught:
+        prepare(from_dict(STRIDED | {"train": RECIPE | {"channels_last": True}}, "small"), tmp_path)
+    assert str(caught.value) == (
+        "channels_last: torch's backward pass of `1`, a 1×1 convolution with a stride, writes past its memory on a CPU, "
+        "where channels come last and are fewer than 16\n"
+        "  help: leave it out, or --set train.channels_last=auto"
+    )
+
+
+def test_a_compiled_network_keeps_channels_first_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **options: given.append(options["options"]))
+    for spec in (STRIDED, SPEC):
+        network = from_dict(spec, "small").build()
+        optimize_execution(network, Recipe(compile=True), torch.device("cpu"))
+    assert given == [{"layout_optimization": False}, None]
