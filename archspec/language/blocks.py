@@ -26,7 +26,7 @@ from archspec.language.grammar import Grammar
 from archspec.language.inputs import check_input
 from archspec.language.keywords import ARGUMENT_KEYS, ARGUMENT_TYPES, BLOCK_KEYS
 from archspec.language.names import INCOMING, check_variable
-from archspec.language.syntax import Expression, SyntaxNode, parse_expression
+from archspec.language.syntax import Expression, SyntaxNode, mark_of, parse_expression
 from archspec.layers.registry import primitives
 
 ARGUMENT_SCHEMA = titled(
@@ -165,7 +165,7 @@ def parse_formula(value: Value, visible: Collection[str]) -> Expression:
         hint = "the incoming tensor is known to nodes alone" if name in INCOMING else _seen_hint(visible)
         if name in primitives():
             hint = f"a layer's name is a text, in quotes: `'{name}'`"
-        raise Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint)
+        raise Fault("variable-unknown", f"there is no variable `{name}` here", mark_of(value, name), help=hint)
     return made
 
 

@@ -14,7 +14,7 @@ from archspec.foundation.formulas import parse
 from archspec.foundation.source import Mapping, Scalar, Value
 from archspec.language.foreign import argument_hint, layer_hint, number_hint, value_hint
 from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORDS, ROLES
-from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, parse_expression
+from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, mark_of, parse_expression
 from archspec.layers.registry import primitives
 
 
@@ -102,7 +102,9 @@ class CallGrammar(ABC):
             if hint is None and self.unnamed_rows:
                 hint = f"name the columns of a table: `for: {{as: [{name}, …], rows: …}}`"
             hint = hint or f"a text stands in quotes, `'{name}'`; known here are {join_words(known)}"
-            self.report.add(Fault("variable-unknown", f"there is no variable `{name}` here", value.mark, help=hint))
+            self.report.add(
+                Fault("variable-unknown", f"there is no variable `{name}` here", mark_of(value, name), help=hint)
+            )
         return made
 
     def _reads_as_formula(self, text: str) -> bool:

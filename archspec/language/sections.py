@@ -18,7 +18,7 @@ from archspec.language.document import section_schema
 from archspec.language.inputs import Input, read_inputs
 from archspec.language.names import ROLES, check_variable
 from archspec.language.parsed import Parsed
-from archspec.language.syntax import Call, Expression, SyntaxNode, parse_expression
+from archspec.language.syntax import Call, Expression, SyntaxNode, faults_within, parse_expression
 from archspec.language.vocabulary import Vocabulary
 from archspec.layers.initializers import Init, resolve as resolve_init
 from archspec.layers.primitive import Primitive
@@ -227,7 +227,8 @@ class _SectionReader:
                 return None
             data = expression.evaluate(self.variables)
         except Fault as fault:
-            self.report.add(fault, value.mark)
+            for one in list(faults_within(value, self.variables)) or [fault]:
+                self.report.add(one, value.mark)
             return None
         wrong = list(faults(value, section_schema(key), key, data))
         for one in wrong:

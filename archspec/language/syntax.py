@@ -53,8 +53,34 @@ class Expression:
                     raise Fault("too-large", f"the value holds more than {MAX_VALUES:,} items, counted through")
             return value
         except (Fault, BudgetExceeded) as fault:
+            if not isinstance(data, Formula) and isinstance(fault, Fault) and fault.mark is None:
+                for found in faults_within(self.value, scope):
+                    raise found from None
             fault.mark = fault.mark or self.mark
             raise
+
+
+def faults_within(value: Value, scope: ABCMapping[str, Any]) -> Iterator[Fault]:
+    """The faults of a value's formulas, each where its formula stands."""
+    if isinstance(value, Scalar):
+        if isinstance(value.value, str) and value.value.startswith("="):
+            try:
+                formulas.parse(value.value[1:]).evaluate(scope)
+            except Fault as fault:
+                fault.mark = value.mark
+                yield fault
+        return
+    inner = value.items if isinstance(value, List) else [one for _, one in value.entries.values()]  # type: ignore[attr-defined]
+    for one in inner:
+        yield from faults_within(one, scope)
+
+
+def mark_of(value: Value, name: str) -> Mark:
+    """Where the first formula stands that uses a name, in a value that may hold several."""
+    if isinstance(value, Scalar):
+        return value.mark
+    inner = value.items if isinstance(value, List) else [one for _, one in value.entries.values()]  # type: ignore[attr-defined]
+    return next((mark_of(one, name) for one in inner if name in parse_expression(one).names), value.mark)
 
 
 def parse_expression(value: Value) -> Expression:
