@@ -81,6 +81,7 @@ def test_a_primitive_with_a_shape_rule_needs_no_torch(run: Callable, file: Calla
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_its_arguments_are_typed_and_it_is_explained(run: Callable, file: Callable) -> None:
     file(node="{widen: {factor: 0}}, {widen: {fctor: 2}}")
     done = run("check", "net.yaml", "--plugin", "plugin.py")

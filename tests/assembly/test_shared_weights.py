@@ -190,6 +190,7 @@ def test_a_network_is_the_module_written_by_hand(sections: Any, written: type[nn
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sections", "written", "input"), CASES)
 def test_copies_pickles_compilation_and_the_json_give_the_same(sections: Any, written: Any, input: Any) -> None:
     spec = load(sections["network"], input, blocks=sections.get("blocks", {}))

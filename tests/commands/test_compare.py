@@ -122,6 +122,7 @@ def test_the_best_run_of_a_network_is_shown(run: Callable, net: str, tmp_path: P
     assert row.split()[-3:] == ["50.00%", "75.00%", "900"]
 
 
+@pytest.mark.slow
 def test_a_plot_names_its_networks_and_axes(run: Callable, net: str, tmp_path: Path) -> None:
     done = run("compare", f"{net}@*", "--plot", "out.svg", "--y", "training")
     assert (done.returncode, done.stderr) == (0, "drawn: out.svg\n")

@@ -66,6 +66,7 @@ def test_fit_shows_the_value_and_what_was_tried(run: Callable, net: str) -> None
     assert (done.returncode, done.stderr, done.stdout) == (0, "", SHOWN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "limits"),
     [
@@ -112,6 +113,7 @@ def test_steps_are_exact_and_the_end_is_named(run: Callable, net: str) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

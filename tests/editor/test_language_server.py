@@ -192,6 +192,7 @@ def test_a_file_is_formatted_as_fmt_does_and_completed(edit: Callable[..., None]
     edit(script)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [["utf-8", "utf-16", "utf-32"], ["utf-32", "utf-16"], ["utf-16"]])
 def test_columns_are_counted_as_the_editor_counts_them(units: list[str], tmp_path: Path) -> None:
     """Neovim and Helix prefer UTF-8; 😀 is 4 units of it, 2 of UTF-16 and 1 of UTF-32."""

@@ -213,6 +213,7 @@ def assert_computes_the_same(spec: Spec) -> None:
     assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fashion/lenet5", "resnet", "preact", "densenet", "googlenet", "unet_small"])
 def test_small_networks_compute_the_same(name: str) -> None:
     assert_computes_the_same(load(name))
@@ -302,6 +303,7 @@ def of_example(name: str, example: str) -> Spec:
     return from_dict({"archspec": 1, "name": name, "input": list(shape), "network": [first, "sigmoid", node]})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", primitives())
 def test_every_layer_computes_the_same(name: str) -> None:
     for example in primitives()[name].examples:

@@ -26,6 +26,7 @@ def padded(x: Tensor, kernel: list[int], stride: list[int], dilation: list[int],
     return functional.pad(x, sides, value=value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "axes"), [("conv", 2), ("conv_1d", 1), ("conv_3d", 3)])
 def test_strided_same_padding_is_tensorflows(name: str, axes: int) -> None:
     random = Random(0)
@@ -79,6 +80,7 @@ def test_the_stem_of_efficientnet_as_tensorflow_pads_it() -> None:
     torch.testing.assert_close(exported(images), ours(images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("ending", "axes"), [("", 2), ("_1d", 1), ("_3d", 3)])
 @pytest.mark.parametrize("kind", ["max", "avg"])
 def test_pools_pad_as_tensorflow_does(kind: str, ending: str, axes: int) -> None:

@@ -247,6 +247,7 @@ def test_variants_that_share_parts_are_what_each_is_alone(name: str) -> None:
     assert hold_variants(open_file(name)[0])
 
 
+@pytest.mark.slow
 def test_random_variants_that_share_parts_are_what_each_is_alone() -> None:
     random, sound = Random(6), 0
     for _ in range(15):

@@ -189,6 +189,7 @@ def unlike_new(module: nn.Module) -> None:
             buffer.uniform_(0.5, 1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "reference", "params"), NETWORKS, ids=[name for name, *_ in NETWORKS])
 def test_network_equals_the_one_written_by_hand(name: str, reference: Callable[[], nn.Module], params: int) -> None:
     torch.manual_seed(0)

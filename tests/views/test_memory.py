@@ -165,17 +165,10 @@ def held(*tensors: Any) -> int:
     return sum(one.numel() * one.element_size() for one in tensors if isinstance(one, torch.Tensor))
 
 
-NETWORKS = [
-    ("digits", 32),
-    ("resnet", 8),
-    ("googlenet", 4),
-    pytest.param("densenet", 4, marks=pytest.mark.slow),
-    pytest.param("mobilenet_v2", 4, marks=pytest.mark.slow),
-    pytest.param("resnet18", 4, marks=pytest.mark.slow),
-    pytest.param("convnext_tiny", 2, marks=pytest.mark.slow),
-    pytest.param("swin_t", 2, marks=pytest.mark.slow),
-    pytest.param("vit_b_16", 2, marks=pytest.mark.slow),
-]
+NETWORKS = {
+    **{"digits": 32, "resnet": 8, "googlenet": 4, "densenet": 4, "mobilenet_v2": 4, "resnet18": 4},
+    **{"convnext_tiny": 2, "swin_t": 2, "vit_b_16": 2},
+}
 
 
 @pytest.fixture
@@ -189,10 +182,12 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_threads")
-@pytest.mark.parametrize(("name", "batch"), NETWORKS)
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_peaks_are_those_that_torch_measures(name: str, batch: int, optimizer: str) -> None:
-    spec = archspec.load(name)
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [*((name, "adamw") for name in NETWORKS), ("digits", "sgd"), ("resnet18", "sgd"), ("convnext_tiny", "sgd")],
+)
+def test_peaks_are_those_that_torch_measures(name: str, optimizer: str) -> None:
+    spec, batch = archspec.load(name), NETWORKS[name]
     module, images = spec.build(), torch.rand(batch, *spec.plan.input)
     module.eval()
     with torch.inference_mode():

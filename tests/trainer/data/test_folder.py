@@ -230,6 +230,7 @@ def test_images_are_turned_upright(orientation: int, tmp_path: Path) -> None:
     assert torch.equal(decode(file), upright[orientation])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_images_of_very_many_pixels_are_read_quietly_or_refused_in_words(tmp_path: Path) -> None:
     Image.new("1", (10_000, 10_000)).save(tmp_path / "large.png")  # above Pillow's limit for a warning

@@ -144,6 +144,7 @@ def test_features_are_standardised_along_the_axis_that_the_first_layer_takes_the
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_table_is_trained_tested_and_predicted_by_the_command_line(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     file = people(tmp_path)

@@ -130,6 +130,7 @@ def test_each_output_is_tested_under_its_name(tmp_path: Path) -> None:
     assert (again["outputs"], again["test_early_accuracy"]) == (["early"], kept["test_early_accuracy"])
 
 
+@pytest.mark.slow
 def test_masks_are_learned_at_several_sizes(tmp_path: Path) -> None:
     network = [
         {"conv": {"out": 8, "kernel": 3, "padding": 1}},
@@ -212,6 +213,7 @@ def test_each_output_learns_targets_of_its_own(tmp_path: Path) -> None:
     assert float(module.scores["main_mae"].compute()) == pytest.approx(float(error), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_outputs_with_targets_of_their_own_are_trained_tested_and_predicted(tmp_path: Path) -> None:
     result = train(prepare(two(tmp_path), tmp_path), tmp_path / "runs", Options())
     folder = Path(result.folder)

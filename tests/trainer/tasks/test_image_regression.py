@@ -229,6 +229,7 @@ def test_colours_change_in_the_image_alone(streamed: bool) -> None:
 # --- trained, tested, predicted ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_network_learns_negatives_and_writes_them(tmp_path: Path) -> None:
     root = make_pairs(tmp_path / "pairs", 40)
     recipe = {"data": str(root), "epochs": 6, "optimizer": {"name": "adam", "lr": 0.05}, "loss": "charbonnier"}

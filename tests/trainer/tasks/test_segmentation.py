@@ -167,6 +167,7 @@ def test_the_table_of_classes_is_scikit_learns() -> None:
 # --- checks -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_network_without_a_class_for_each_pixel_is_refused(tmp_path: Path) -> None:
     spec = SPEC | {"network": ["flatten", {"linear": "=num_classes"}], "train": {"data": "digit_scenes"}}
     with pytest.raises(UsageError) as caught:
@@ -209,6 +210,7 @@ def test_recipes_of_other_tasks_are_refused(recipe: dict[str, Any], message: str
     assert str(caught.value) == message
 
 
+@pytest.mark.slow
 def test_the_scenes_are_the_same_each_time_and_their_digits_are_apart() -> None:
     first, second = (digit_scenes.load(Path()) for _ in range(2))
     for one, other in ((first.train, second.train), (first.test, second.test)):
