@@ -29,7 +29,7 @@ _work: ContextVar[list[int]] = ContextVar("work")
 
 @contextmanager
 def budget() -> Iterator[None]:
-    """Within it, all formulas together may do no more than `MAX_WORK`; beyond it they raise `Exhausted`."""
+    """Within it, all formulas together may do no more than `MAX_WORK`; beyond it they raise `BudgetExceeded`."""
     token = _work.set([0])
     try:
         yield
@@ -44,7 +44,7 @@ def spent() -> int:
 
 
 def spend(work: int) -> None:
-    """Count operations, or items that are handled. Raises `Exhausted` where a `budget` is used up."""
+    """Count operations, or items that are handled. Raises `BudgetExceeded` where a `budget` is used up."""
     done = _work.get(None)
     if done is not None:
         done[0] += work

@@ -37,7 +37,7 @@ class Expression:
         return isinstance(self.data, Formula)
 
     def evaluate(self, scope: ABCMapping[str, Any]) -> Any:
-        """The value with every formula computed. Raises `Fault`, and `Exhausted` where a budget is used up.
+        """The value with every formula computed. Raises `Fault`, and `BudgetExceeded` where a budget is used up.
 
         Values may be shared: none may be changed.
         """

@@ -1,4 +1,4 @@
-"""Networks of several inputs, and blocks of several tensors, where only one tensor can be given."""
+"""Networks of several inputs, where only one tensor can be given."""
 
 from __future__ import annotations
 
@@ -12,11 +12,3 @@ def require_one_input(plan: Plan, who: str, cure: str) -> None:
     if len(plan.takes) > 1:
         message = f"{who} networks of one input, but {plan.title} has {len(plan.takes)}: {show_inputs(plan.takes)}"
         raise UsageError(message, help=cure)
-
-
-def require_blocks_of_one_tensor(plan: Plan, who: str, cure: str) -> None:
-    """Refuse a network in which a block takes or gives tensors by name. Raises `UsageError`."""
-    for group in plan.graph.groups:
-        if group.takes or group.gives:
-            message = f"{who} no blocks of several tensors, but {plan.title} has `{group.node.block}`"
-            raise UsageError(message, help=cure)

@@ -49,12 +49,7 @@ def shared_images(parts: Mapping[str, Files]) -> list[str]:
         for part, file in group[1:]:
             if part != first:
                 found[part, first].append((file, original))
-    return [
-        f"{len(pairs):,} image{'s' * (len(pairs) > 1)} of the {part} set {'are' if len(pairs) > 1 else 'is'} in the "
-        f"{first} set too: {pairs[0][0]} is {pairs[0][1]}" + (", and so on" if len(pairs) > 1 else "")
-        for (part, first), pairs in found.items()
-        if pairs
-    ]
+    return _notes("image", found)
 
 
 def shared_rows(parts: Mapping[str, InMemory]) -> list[str]:
@@ -67,11 +62,17 @@ def shared_rows(parts: Mapping[str, InMemory]) -> list[str]:
             content = hashlib.blake2b(inputs[row].tobytes() + targets[row].tobytes(), digest_size=16).digest()
             first, original = seen.setdefault(content, (part, name))
             if part != first:
-                found[part, first].append((name, original))
+                found[part, first].append((f"row {name}", f"row {original}"))
+    return _notes("row", found)
+
+
+def _notes(what: str, found: Mapping[tuple[str, str], Sequence[tuple[object, object]]]) -> list[str]:
+    """Of each two parts that share something, a note with the first pair."""
     return [
-        f"{len(pairs):,} row{'s' * (len(pairs) > 1)} of the {part} set {'are' if len(pairs) > 1 else 'is'} in the "
-        f"{first} set too: row {pairs[0][0]} is row {pairs[0][1]}" + (", and so on" if len(pairs) > 1 else "")
+        f"{len(pairs):,} {what}{'s' * (len(pairs) > 1)} of the {part} set {'are' if len(pairs) > 1 else 'is'} in the "
+        f"{first} set too: {pairs[0][0]} is {pairs[0][1]}" + (", and so on" if len(pairs) > 1 else "")
         for (part, first), pairs in found.items()
+        if pairs
     ]
 
 
