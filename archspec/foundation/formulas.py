@@ -63,6 +63,10 @@ def parse(text: str) -> Formula:
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula: {error.msg}", help=_quote_hint(text)) from None
     except (ValueError, RecursionError, MemoryError):
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula") from None
+    if not text.isascii():
+        from archspec.foundation.lookalikes import refuse_names  # hardly ever needed
+
+        refuse_names(tree, text.strip().replace("\n", " "), _shown(text))
     names: set[str] = set()
     size = _check(tree, text, names, 0)
     return Formula(text.strip(), frozenset(names), _compile(tree), size)
