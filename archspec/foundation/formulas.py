@@ -64,9 +64,10 @@ def parse(text: str) -> Formula:
     except (ValueError, RecursionError, MemoryError):
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula") from None
     if not text.isascii():
-        from archspec.foundation.lookalikes import refuse_names  # hardly ever needed
+        from archspec.foundation.lookalikes import find_name  # hardly ever needed
 
-        refuse_names(tree, text.strip().replace("\n", " "), _shown(text))
+        if found := find_name(tree, text.strip().replace("\n", " ")):
+            raise Fault("formula-syntax", f"{_shown(text)} names `{found[0]}`, which is not `{found[1]}`")
     names: set[str] = set()
     size = _check(tree, text, names, 0)
     return Formula(text.strip(), frozenset(names), _compile(tree), size)

@@ -6,8 +6,6 @@ import ast
 import re
 import unicodedata
 
-from archspec.foundation.errors import Fault
-
 _MEANT = {
     **dict.fromkeys("‐‑‒–—−﹣", "-"),
     **dict.fromkeys("‘’‚‛′", "'"),
@@ -41,13 +39,13 @@ def explain_lookalike(text: str, code: str) -> str | None:
     return f"{what}: write `{meant}`"
 
 
-def refuse_names(tree: ast.AST, source: str, shown: str) -> None:
-    """Raise `Fault` where Python takes a name of other characters, such as `ｗidth`, for one of plain letters."""
+def find_name(tree: ast.AST, source: str) -> tuple[str, str] | None:
+    """The first name as it is written, such as `ｗidth`, that Python takes for another one, and that one."""
     for node in ast.walk(tree):
         written = ast.get_source_segment(source, node) if isinstance(node, ast.Name) else None
         if isinstance(node, ast.Name) and written and written != node.id:
-            message = f"{shown} names `{written}`, which is not `{node.id}`"
-            raise Fault("formula-syntax", message, help=explain_lookalike(written, "name-unknown"))
+            return written, node.id
+    return None
 
 
 def _meant(char: str, table: dict[str, str]) -> str:
