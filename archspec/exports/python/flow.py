@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from archspec.exports.python.attention import attended
 from archspec.exports.python.classes import Maker
-from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout
+from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, layout
+from archspec.exports.python.loops import Passes, branch_of, find_passes, iterated, singular
 from archspec.exports.python.parts import (
     child_ref,
     has_modules,
@@ -27,11 +28,11 @@ class Writer(Statements):
     """Writes `forward` of a class of a template; `ports` are the tensors that it takes and gives by name."""
 
     def __init__(self, maker: Maker, template: Template, ports: Ports = NO_PORTS) -> None:
-        super().__init__(maker)
+        super().__init__(maker, ports)
         self.template = template
-        self.ports = ports
-        self.outputs: dict[str, str] = {}
-        self.aux: list[str] = []
+        self.lists: dict[str, str] = {}
+        """In a loop, the lists that what it saves is appended to."""
+        self.lengths: dict[str, int] = {}
         self.merges = 0
         """The merges around the statement that is written: their other branches still need what they take."""
 
@@ -42,17 +43,11 @@ class Writer(Statements):
         self.finish(result)
         return takes
 
-    def take(self) -> list[str]:
-        """Name the arguments of `forward`: by their own names where tensors have them."""
-        if not self.ports.takes:
-            return [self.main]
-        if "x" in self.ports.takes:
-            self.taken.remove("x")
-        for name in self.ports.takes:
-            self.variables[name] = self.variable(name)
-        if "x" in self.ports.takes:
-            self.main = self.variable("y")
-        return list(self.variables.values())
+    def within(self) -> Writer:
+        """A writer of statements within others: of a loop, a condition or a function."""
+        own = Writer(self.maker, self.template, self.ports)
+        own.taken, own.flags, own.lengths, own.main = self.taken, self.flags, self.lengths, self.main
+        return own
 
     def run(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
         """What a part makes of a tensor; what it takes more than one step for, it keeps in the variable `target`."""
@@ -79,6 +74,9 @@ class Writer(Statements):
         for _, child in template.children:
             if child.is_optional and child.present != template.present and not is_called(child, depth + 1):
                 raise Mismatch  # what is not called has nothing that stands in its place
+        if template.table and (passes := self.passes(template)):
+            self.loop(passes, ref, x, target, depth)
+            return target
         result: Expression = x
         if depth and inner_module(template, depth):
             for _, child in template.children:
@@ -104,6 +102,60 @@ class Writer(Statements):
             result = self.run(child, child_ref(template, ref, key), result, target, depth + 1)
         return result
 
+    def passes(self, template: Template) -> Passes | None:
+        """What the passes of a loop have in common; nothing, where they are written one by one."""
+        if self.is_recomputed:
+            return None
+        return find_passes(template, self.wanted_outside(template))
+
+    def wanted_outside(self, template: Template) -> set[str]:
+        """The names of tensors that the class needs outside of one of its parts."""
+        inside = {id(one) for one in walk(template)}
+        outer = [one for one in walk(self.template) if id(one) not in inside]
+        wanted = {one.name for one in outer if one.kind == "load"}
+        return wanted.union(self.ports.gives, *(one.ports.takes for one in outer))
+
+    def loop(self, passes: Passes, ref: str, x: str, target: str, depth: int) -> None:
+        """A loop, each pass of which makes another `target` of it."""
+        if x != target and self.lines[-1:] != [f"{_TWO}{x} = {target}"]:
+            self.emit(x, f"{target} = ")
+        own = self.within()
+        own.outputs, own.main, own.merges = self.outputs, target, self.merges
+        for name in passes.carried:
+            own.fixed[name] = self.carried(name)
+        own.variables = dict(self.variables)
+        names, over = [self.variable(singular(ref.rpartition(".")[2]))], [ref]
+        for loaded in passes.loaded:
+            name = self.variable(branch_of(passes.element, loaded[0]) or "skip")
+            own.variables[loaded[0]] = name
+            names.append(name)
+            over.append(iterated([self.variables[one] for one in loaded], self.lengths))
+        for saved in passes.inner:
+            own.fixed[saved[0]] = self.variable("kept")
+        for saved in passes.lists:
+            own.lists[saved[0]] = self.variable("saved")
+            self.lines.append(f"{_TWO}{own.lists[saved[0]]} = []")
+            self.lengths[own.lists[saved[0]]] = len(saved)
+            self.variables |= {one: f"{own.lists[saved[0]]}[{i}]" for i, one in enumerate(saved)}
+        outside = set(self.taken) - set(names)
+        result = own.run(passes.element, names[0], target, target, depth + 1)
+        if result != target and not own.renamed(str(result), target):
+            own.emit(result, f"{target} = ")
+        iterable = Bracket("zip", (*over, "strict=True")) if len(over) > 1 else ref
+        self.lines += layout(iterable, _TWO, f"for {', '.join(names)} in ", ":")
+        self.lines += indented(own.lines)
+        self.taken &= outside  # what has a name in the loop alone
+
+    def carried(self, name: str) -> str:
+        """The variable of a tensor in whose place each pass of a loop saves another."""
+        known = self.variables.get(name)
+        others = [one for key, one in self.variables.items() if key != name]
+        if known is None or not known.isidentifier() or known in (*others, *self.outputs.values()) or self.merges:
+            self.variables[name] = self.variable(name)
+            if known is not None:
+                self.emit(known, f"{self.variables[name]} = ")
+        return self.variables[name]
+
     def fits(self, child: Template, result: Expression) -> bool:
         """Whether the last layer may take an expression as it is, in one line."""
         is_call = child.kind == "call" and not child.recompute and "." in child.name
@@ -116,9 +168,8 @@ class Writer(Statements):
         if body.is_plain and not body.recompute and (body.kind != "sequence" or body.children):
             self.emit(f"{name} = {ref}({x}) if self.training else None")
         else:
-            own = Writer(self.maker, self.template)
-            own.taken, own.variables, own.flags = self.taken, dict(self.variables), self.flags
-            own.main, own.merges = self.main, self.merges + 1
+            own = self.within()
+            own.variables, own.merges = dict(self.variables), self.merges + 1
             start = self.variable(f"{name}_input")
             result = own.run(body, ref, start, start, 2)
             own.emit(result, f"{name} = ")
@@ -134,14 +185,10 @@ class Writer(Statements):
         self.maker.needs.add("checkpoint")
         before, outside = set(self.taken), (dict(self.variables), dict(self.outputs))
         name = self.variable("part")
-        own = Writer(self.maker, self.template)
-        own.taken, own.variables, own.outputs, own.aux = self.taken, self.variables, self.outputs, self.aux
-        own.flags, own.main = self.flags, self.main
+        own = self.within()
+        own.variables, own.outputs, own.aux = self.variables, self.outputs, self.aux
         result = own.opened(template, ref, self.main, self.main, depth)
-        inside = {id(one) for one in walk(template)}
-        outer = [one for one in walk(self.template) if id(one) not in inside]
-        wanted = {one.name for one in outer if one.kind == "load"}
-        wanted.update(self.ports.gives, *(one.ports.takes for one in outer))
+        wanted = self.wanted_outside(template)
         saved = [one for name, one in self.variables.items() if name in wanted]
         beside = [one for one in (*saved, *self.outputs.values()) if one not in before]
         beside = [one for one in dict.fromkeys(beside) if one not in (*outside[0].values(), *outside[1].values())]
@@ -162,9 +209,13 @@ class Writer(Statements):
                 return result
             name = self.variable(wire.name)
             self.outputs[wire.name] = name
+        elif wire.name in self.lists:
+            name = self.variables[wire.name] = self.variable("kept")
         else:
-            name = self.variables[wire.name] = self.variable(wire.name)
+            name = self.variables[wire.name] = self.fixed.get(wire.name) or self.variable(wire.name)
         self.emit(result, f"{name} = ")
+        if wire.name in self.lists:
+            self.lines.append(f"{_TWO}{self.lists[wire.name]}.append({name})")
         return name
 
     def called(self, template: Template, ref: str, x: str, target: str) -> Expression:
@@ -188,6 +239,8 @@ class Writer(Statements):
 
     def kept(self, name: str, given: list[str]) -> str:
         """The variable of a tensor that a call gives: that of the one before it, if the call alone still needs this."""
+        if name in self.fixed:
+            return self.fixed[name]
         known = self.variables.get(name, "")
         others = [one for key, one in self.variables.items() if key != name]
         needed = known in (*others, *self.outputs.values()) or self.merges or self.is_recomputed
@@ -251,28 +304,3 @@ class Writer(Statements):
         return Chain(
             (joined(template.kind, branches, self.dimension(template)), f"if {flag}", f"else {branches[1 - place]}")
         )
-
-    def finish(self, result: Expression) -> None:
-        """The end of `forward`: the tensor, and those beside it by name; of a block, in their order."""
-        if self.ports.gives or self.ports.outputs:
-            given = [self.variables[name] for name in self.ports.gives] or [self.bare(result)]
-            given += [self.outputs[name] for name in self.ports.outputs]
-            self.emit(", ".join(given), "return ")
-            return
-        if not self.outputs:
-            self.emit(result, "return ")
-            return
-        named = [(name, one) for name, one in self.outputs.items() if name not in self.aux]
-        result = self.bare(result)
-        if self.aux and not named:
-            pairs = tuple(f'"{name}": {self.outputs[name]}' for name in self.aux)
-            self.lines.append(f"{_TWO}if self.training:")
-            self.lines += layout(Named(f"return {result}, ", Bracket("", pairs, "{}")), _TWO + INDENT)
-            self.lines.append(f"{_TWO}return {result}")
-            return
-        pairs = tuple(f'"{name}": {one}' for name, one in self.outputs.items())
-        if self.aux:
-            self.emit(Bracket("", pairs, "{}"), "outputs = ")
-            self.lines.append(f"{_TWO}return {result}, {{k: v for k, v in outputs.items() if v is not None}}")
-            return
-        self.emit(Named(f"{result}, ", Bracket("", pairs, "{}")), "return ")
