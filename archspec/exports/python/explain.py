@@ -6,7 +6,7 @@ import keyword
 from typing import Any
 
 from archspec.exports.python import series
-from archspec.exports.python.formulas import INPUTS, conditions, derived, expressions
+from archspec.exports.python.formulas import INPUTS, choice, conditions, derived, expressions
 from archspec.exports.python.template import ANY, Function, Mismatch, Row
 from archspec.exports.python.tree import Classes
 
@@ -47,6 +47,10 @@ class Scope:
         self.known: dict[str, Row] = {}
         self.used: dict[str, None] = {}
         self.outer: set[str] = set()
+        self.listed: dict[series.Listed, str] = {}
+        """What loops go through."""
+        self.locals: dict[str, str] = {}
+        """Names of `__init__` that are computed from its arguments."""
         self.added: set[str] = set()
         """Names that are no argument of the block."""
 
@@ -55,7 +59,8 @@ class Scope:
         self.known.setdefault(safe(name), row)
 
     def use(self, name: str) -> str:
-        self.used[name] = None
+        if name not in self.locals:
+            self.used[name] = None
         return name
 
     def add(self, name: str, row: Row) -> str:
@@ -80,6 +85,8 @@ class Scope:
         first = given[0]
         if any(isinstance(one, (series.Linear, series.Share, series.Cycle, series.Fraction)) for one in given):
             return self.of_series(slot, row, given)
+        if isinstance(first, series.Listed):
+            return self.listed_name(slot, first)
         is_constant = all(type(one) is type(first) and one == first for one in given)
         if isinstance(first, Classes) and not self.is_root:
             return self.classes(slot, row)
@@ -91,7 +98,19 @@ class Scope:
                 return found
             columns = [tuple(ANY if one is ANY else one[i] for one in row) for i in range(len(first))]
             return f"({', '.join(self.value(slot, column) for column in columns)})"
-        return self.explained(slot, row) or self.add(slot, row)
+        return self.explained(slot, row) or self.chosen(slot, row) or self.add(slot, row)
+
+    def listed_name(self, slot: str, values: series.Listed) -> str:
+        """What a value is called that a loop goes through."""
+        if any(isinstance(one, Classes) for one in values.values):
+            raise Mismatch
+        if values not in self.listed:
+            given, number = safe(NAMES.get(slot, slot)), 2
+            while given in self.known or given in self.outer:
+                given, number = f"{given}{number}", number + 1
+            self.outer.add(given)
+            self.listed[values] = given
+        return self.listed[values]
 
     def classes(self, slot: str, row: Row) -> str:
         """The argument of a block that says how many classes there are."""
@@ -153,11 +172,31 @@ class Scope:
         if any(word in slot for word in _EXACT):
             return None
         for text, names, value in expressions([(name, self.known[name]) for name in halves]):
-            if matches(row, value) and not (self.is_table and len(names) > 1):
+            if len(names) > 1 and self.is_table and not ("+" in text and len(set(row)) > 3):
+                continue  # too few rows for it to be more than chance
+            if matches(row, value):
                 for name in names:
                     self.use(name)
                 return text
         return None
+
+    def chosen(self, slot: str, row: Row) -> str | None:
+        """A local variable for a size that is one expression or another, by a flag or a stride."""
+        is_size = not any(word in slot for word in _EXACT) and all(type(one) is int for one in row if one is not ANY)
+        if self.is_table or self.is_root or not is_size:
+            return None
+        known = {name: one for name, one in self.known.items() if name not in self.added and name not in self.locals}
+        found = choice(known, [name for name in known if self.is_size(name)], row)
+        if found is None:
+            return None
+        text, names, _ = found
+        for name in names:
+            self.use(name)
+        given = safe(NAMES.get(slot, slot))
+        given = given if given not in known else f"inner_{given.removeprefix('in_')}"
+        self.known[given] = row
+        self.locals[given] = text
+        return given
 
     def padding(self, row: Row) -> str | None:
         """Half the window, if it is that."""
@@ -210,7 +249,8 @@ class Scope:
         """A condition that is true where a part is there, of the names in it (`within`) if they say it."""
         if key in options or self.is_table:
             return self.add("extended" if key.isdigit() else key, present)
-        ways = list(conditions(self.known, [name for name in self.used if self.is_size(name)], key))
+        known = {name: row for name, row in self.known.items() if name not in self.locals}
+        ways = list(conditions(known, [name for name in self.used if self.is_size(name)], key))
         if "shortcut" not in key:
             ways.sort(key=lambda one: within.isdisjoint(one[1]))
         for text, names, value in ways:

@@ -45,6 +45,13 @@ class Cycle:
     second: Any
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A value for each pass, which follow no rule: the loop goes through them."""
+
+    values: tuple[Any, ...]
+
+
 Series = Linear | Share | Cycle
 """What differs from pass to pass."""
 
@@ -67,6 +74,12 @@ def find(values: list[Any]) -> Any:
         found = tuple(find([one[i] for one in values]) for i in range(len(first)))
         return None if any(one is None for one in found) else found
     return None
+
+
+def find_listed(values: list[Any]) -> Any:
+    """One value where all are equal, or all of them."""
+    first = values[0]
+    return first if all(type(one) is type(first) and one == first for one in values) else Listed(tuple(values))
 
 
 WHOLE: ContextVar[Share | None] = ContextVar("WHOLE", default=None)
