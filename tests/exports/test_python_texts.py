@@ -83,3 +83,20 @@ def test_a_list_of_values_that_follow_no_rule_is_gone_through() -> None:
     assert "for kernel_size, padding in ((5, 2), (3, 1))\n" in text
     assert text.count("nn.Dropout") == 1
     assert_computes_the_same(spec)
+
+
+def test_what_a_dense_block_grows_by_is_not_taken_for_a_factor() -> None:
+    """64 + 6 * 32, 128 + 12 * 32 and 256 + 24 * 32 are four times the first number, by chance."""
+    assert "Transition(in_channels + 32 * depth)\n" in class_of("DenseNet121", "densenet121")
+
+
+def test_stages_have_the_expansions_of_the_paper() -> None:
+    """EfficientNet-B1: expansion 1 in the first stage and 6 in the others, whose first block has fewer channels."""
+    text = class_of("EfficientNetB1", "efficientnet_b1")
+    rows = [line.strip() for line in text.splitlines() if line.startswith(" " * 20 + "(")]
+    assert rows[:2] == ["(32, 16, 0, 3, 1, 2, 1),", "(16, 24, 2, 3, 2, 3, 6),"]
+    assert text.count("width=expansion * in_channels,") == text.count("width=expansion * out_channels,") == 1
+
+
+def test_rates_of_stochastic_depth_are_shares_of_one_everywhere() -> None:
+    assert "FusedInvertedResidual(48, 64, 0.2 * 6 / 40, stride=2),\n" in write(load("efficientnet_v2_s").plan)

@@ -10,8 +10,9 @@ from typing import Any
 from archspec.exports.python import classes, unify
 from archspec.exports.python.body import Body, Constructor
 from archspec.exports.python.classes import Maker, Signature
-from archspec.exports.python.explain import NAMES, Scope, literal
+from archspec.exports.python.explain import NAMES, Scope
 from archspec.exports.python.layout import INDENT, Bracket, statement
+from archspec.exports.python.rows import literal
 from archspec.exports.python.template import ANY, Function, Mismatch, walk
 from archspec.exports.python.tree import Forest, Ports, Tree, inner_ports, parts
 from archspec.foundation.arguments import REQUIRED, is_node

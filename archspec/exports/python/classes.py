@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.exports.python import series
-from archspec.exports.python.explain import Scope, literal
+from archspec.exports.python.explain import Scope
 from archspec.exports.python.layout import Bracket, Chain, Expression, Loop, Named
+from archspec.exports.python.ratios import join_multiples
+from archspec.exports.python.rows import literal
 from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template, walk
 from archspec.exports.python.tree import POSITIONAL, Classes, parameters
 from archspec.exports.python.unify import left_out
@@ -52,10 +54,16 @@ class Maker:
             inner.outer = {*scope.known, *scope.used, *scope.outer}
             self.scopes[id(template)] = inner
             self.resolve(template.children[0][1], key, inner)
+            within = {id(one) for one in walk(template)}
+            texts = {place: text for place, text in self.texts.items() if place[0] in within}
+            join_multiples(inner, texts)
+            self.texts |= texts
             return
         for slot, row in template.slots:
             if template.kind == "range":
-                self.texts[id(template), slot] = self._count(template, row, scope)
+                text = self.texts[id(template), slot] = self._count(template, row, scope)
+                if text.isidentifier() or text.isdigit():
+                    scope.passes = text, row
             else:
                 text = self.texts[id(template), slot] = scope.value(slot, row)
                 self.listed |= {one: text for one in row if isinstance(one, series.Listed)}
@@ -70,6 +78,8 @@ class Maker:
         # what is always there first: it has values for what may be absent
         for inner_key, child in sorted(template.children, key=lambda one: one[1].is_optional):
             self.resolve(child, inner_key or key, scope)
+        if template.kind == "range":
+            scope.passes = None
         if template.table:
             self.resolve(template.table, key, scope)
 

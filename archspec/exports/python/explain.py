@@ -7,7 +7,8 @@ from typing import Any
 
 from archspec.exports.python import series
 from archspec.exports.python.formulas import INPUTS, choice, conditions, derived, expressions
-from archspec.exports.python.template import ANY, Function, Mismatch, Row
+from archspec.exports.python.rows import literal, matches, merged
+from archspec.exports.python.template import ANY, Mismatch, Row
 from archspec.exports.python.tree import Classes
 
 NAMES = {
@@ -49,6 +50,10 @@ class Scope:
         self.outer: set[str] = set()
         self.listed: dict[series.Listed, str] = {}
         """What loops go through."""
+        self.passes: tuple[str, Row] | None = None
+        """How many passes the loop has whose values are explained."""
+        self.sums: dict[str, Row] = {}
+        """What sizes that grow from pass to pass are after the last."""
         self.locals: dict[str, str] = {}
         """Names of `__init__` that are computed from its arguments."""
         self.added: set[str] = set()
@@ -129,6 +134,8 @@ class Scope:
     def constant(self, slot: str, value: Any) -> str:
         if isinstance(value, Classes):
             return "num_classes"
+        if slot == "drop" and isinstance(value, float) and (share := series.share_of_whole(value)):
+            return f"{literal(share.whole)} * {share.first} / {share.count}"
         if isinstance(value, tuple) and any(isinstance(one, (series.Linear, series.Cycle)) for one in value):
             return f"({', '.join(self.value(slot, (one,) * self.count) for one in value)})"
         wanted = safe(NAMES.get(slot, slot))
@@ -164,6 +171,9 @@ class Scope:
 
     def explained(self, slot: str, row: Row) -> str | None:
         """The simplest expression in known names that gives a row."""
+        for text, values in self.sums.items() if "channels" in slot or "features" in slot else ():
+            if matches(row, values):
+                return text
         found = self.padding(row) if slot == "padding" else None
         found = found or self.exact(slot, row)
         if found or not all(type(one) in (int, Classes) for one in row if one is not ANY):
@@ -233,6 +243,11 @@ class Scope:
         if isinstance(first, series.Linear):
             start = self.value(slot, tuple(one if one is ANY else one.start for one in row))
             step = self.value("step", tuple(one if one is ANY else one.step for one in row))
+            if self.passes:
+                count, counts = self.passes
+                pairs = zip(row, counts, strict=True)
+                after = tuple(ANY if ANY in (a, b) else a.start + a.step * b for a, b in pairs)
+                self.sums[f"{start} + {step} * {count}" if step != "1" else f"{start} + {count}"] = after
             return f"{start} + {step} * i" if step != "1" else f"{start} + i"
         if len({(one.whole, one.count) for one in given}) > 1:
             raise Mismatch
@@ -272,46 +287,3 @@ def related(slot: str, name: str) -> bool:
     kind = next((word for word in _EXACT if word in slot), None)
     other = next((word for word in _EXACT if word in name), None)
     return kind == other
-
-
-def matches(row: Row, known: Row | None) -> bool:
-    """Whether two rows are the same, where both have a value."""
-    if known is None:
-        return False
-    return all(
-        one is ANY or (other is not ANY and one == other and isinstance(one, bool) is isinstance(other, bool))
-        for one, other in zip(row, known, strict=True)
-    )
-
-
-def merged(row: Row, known: Row) -> Row | None:
-    """One row of two, each of which has values where the other has none; `None` where they differ, or never meet."""
-    pairs = list(zip(row, known, strict=True))
-    both = [(a, b) for a, b in pairs if a is not ANY and b is not ANY]
-    if not both or any(type(a) is not type(b) or a != b for a, b in both):
-        return None
-    return tuple(b if a is ANY else a for a, b in pairs)
-
-
-def literal(value: Any) -> str:
-    """A value as it is written."""
-    if isinstance(value, Function):
-        return value.name
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, float):
-        return root(value) or repr(value).replace("e-0", "e-").replace("e+0", "e+")
-    if isinstance(value, tuple):
-        inner = ", ".join(map(literal, value))
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
-    return repr(int(value)) if type(value) is Classes else repr(value)
-
-
-def root(value: float) -> str | None:
-    """A number of many digits as one over the square root of a whole number, if it is that."""
-    if len(repr(value)) < 12:
-        return None
-    whole = round(value**-2)
-    if whole < 2 or whole**-0.5 != abs(value):
-        return None
-    return f"{whole}**-0.5" if value > 0 else f"-({whole}**-0.5)"

@@ -54,16 +54,18 @@ def choice(rows: dict[str, Row], sizes: Collection[str], row: Row) -> Test | Non
     known = [(name, rows[name]) for name in sizes]
     simple: list[Test] = [*((name, (name,), one) for name, one in known), *expressions(known)]
     for test, names, truth in _plain_conditions(rows):
-        found = []
-        for side in (True, False):
-            places = [i for i, one in enumerate(truth) if one is side and row[i] is not ANY]
-            wanted = [row[i] for i in places]
-            fits = (one for one in simple if len(set(wanted)) > 2 and [one[2][i] for i in places] == wanted)
-            found.append(next(fits, None))
-        if found[0] and found[1]:
-            (text, first, _), (other, second, _) = found
-            return f"{text} if {test} else {other}", (*names, *first, *second), row
+        yes, no = (_where(truth, side, row, simple) for side in (True, False))
+        if yes and no:
+            return f"{yes[0]} if {test} else {no[0]}", (*names, *yes[1], *no[1]), row
     return None
+
+
+def _where(truth: Row, side: bool, row: Row, expressions: list[Test]) -> Test | None:
+    """The first expression that gives a row where a condition is true, or where it is false."""
+    places = [i for i, one in enumerate(truth) if one is side and row[i] is not ANY]
+    wanted = [row[i] for i in places]
+    fits = (one for one in expressions if len(set(wanted)) > 2 and [one[2][i] for i in places] == wanted)
+    return next(fits, None)
 
 
 def _plain_conditions(rows: dict[str, Row]) -> Iterator[Test]:

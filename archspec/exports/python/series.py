@@ -93,6 +93,12 @@ def find_whole(values: Iterable[float]) -> Share | None:
     return _simplest(found, min(steps)) if steps else None
 
 
+def share_of_whole(value: float) -> Share | None:
+    """A single value as one of those shares, if it is one and not 0."""
+    whole = WHOLE.get()
+    return place(whole, (value,)) if whole and value else None
+
+
 def _share(values: list[float]) -> Share | None:
     whole = WHOLE.get()
     found = place(whole, tuple(values)) if whole else None
