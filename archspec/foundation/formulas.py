@@ -63,6 +63,11 @@ def parse(text: str) -> Formula:
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula: {error.msg}", help=_quote_hint(text)) from None
     except (ValueError, RecursionError, MemoryError):
         raise Fault("formula-syntax", f"{_shown(text)} is not a formula") from None
+    if not text.isascii():
+        from archspec.foundation.lookalikes import find_name  # hardly ever needed
+
+        if found := find_name(tree, text.strip().replace("\n", " ")):
+            raise Fault("formula-syntax", f"{_shown(text)} names `{found[0]}`, which is not `{found[1]}`")
     names: set[str] = set()
     size = _check(tree, text, names, 0)
     return Formula(text.strip(), frozenset(names), _compile(tree), size)

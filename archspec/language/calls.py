@@ -90,7 +90,11 @@ class CallGrammar(ABC):
             self.reads.append(made.names)
         for name in sorted(made.names - self.visible):
             known = [*sorted(self.visible - set(INCOMING)), *INCOMING]
-            hint = did_you_mean(name, known)
+            hint = (
+                "formulas have `none` for nothing"
+                if name in ("null", "nil", "undefined")
+                else did_you_mean(name, known)
+            )
             if self.vocabulary.signature(name):
                 hint = f"a layer's name is a text, in quotes: `'{name}'`"
             elif any(name in option.get("enum", ()) for option in _options()):
@@ -122,6 +126,10 @@ class CallGrammar(ABC):
         # the usual name of a part is no mistyped `lstm`
         close = did_you_mean(name, (*self.vocabulary.words(), *NODE_WORDS)) if name != "stem" else None
         hint = layer_hint(name) or near or close
+        numbered = name.rstrip("0123456789").rstrip("_-")
+        if numbered != name and not layer_hint(name) and self.vocabulary.signature(numbered):
+            hint = f"write `{numbered}` for the layer; a name stands before it, `{name}: {{{numbered}: …}}`, "
+            hint += f"or beside it in a list, `name: {name}`"
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
         if self._reads_as_formula(name):

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
-from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
+from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty, join_hint
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import make_invalid
@@ -104,12 +104,9 @@ class Grammar(PartGrammar):
         assert isinstance(value, Scalar)
         if not isinstance(value.value, str):
             shown = "nothing" if value.value is None else f"`{value.text}`"
-            raise Fault(
-                "node-form",
-                f"a node is a name, a mapping or a list, not {shown}",
-                value.mark,
-                help="write `[]` for a branch that changes nothing" if value.value is None else None,
-            )
+            cure = "name a layer, or leave it out; `[]` is a branch that changes nothing"
+            hint = cure if value.value is None else join_hint(value)
+            raise Fault("node-form", f"a node is a name, a mapping or a list, not {shown}", value.mark, help=hint)
         if value.value.startswith("="):
             return SyntaxNode(key, value.mark, self._parse_use(value.mark, value, Mapping(value.mark, {})))
         return SyntaxNode(key, value.mark, self._parse_call(value.value, value.mark, None))
@@ -322,6 +319,9 @@ class Grammar(PartGrammar):
         body = mapping.get("body")
         if body is None:
             raise Fault("key-missing", "`for` needs a `body`", mark, help="add `body:`, a list of nodes")
+        if is_left_empty(body):
+            help = "what is repeated stands below it, indented, as a list: `- relu`"
+            raise Fault("node-form", "`body` is left empty", mapping.entries["body"][0], help=help)
         before = self.report.count
         columns, table = self._parse_rows(value)
         failed = self.report.count > before

@@ -177,7 +177,9 @@ class CallElaborator(ABC):
         if callee is None or callee == "none":
             return EMPTY
         if not isinstance(callee, str):
-            raise Fault("formula-type", f"a node must be a layer's name, not {describe(callee)}", mark)
+            each = "of a list of layers, `for: {layer: =…}` with `body: =layer` makes a node each"
+            help = each if isinstance(callee, list) else None
+            raise Fault("formula-type", f"a node must be a layer's name, not {describe(callee)}", mark, help=help)
         if callee in ROLES:
             if given or main or call.arguments or call.main:
                 help = "say in `defaults` what it stands for, or name the layer itself"

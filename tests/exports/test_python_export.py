@@ -193,7 +193,9 @@ def computed(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
         results = named(module(*inputs))
         found |= {f"{mode} {name}": one.detach().clone() for name, one in results.items()}
         module.zero_grad()
-        torch.stack([one.square().mean() for one in results.values()]).sum().backward()
+        loss = torch.stack([one.square().mean() for one in results.values()]).sum()
+        if loss.requires_grad:  # what `draw_column` draws depends on nothing
+            loss.backward()
         found |= {f"{mode} gradient {n}": one.grad for n, one in module.named_parameters() if one.grad is not None}
         found |= {f"{mode} gradient of input {i}": one.grad for i, one in enumerate(inputs) if one.grad is not None}
         found |= {f"{mode} after {name}": one.clone() for name, one in module.state_dict().items()}

@@ -25,6 +25,7 @@ from archspec.spec import from_dict
 RANK = "but its input is"
 STRICTER = {
     **dict.fromkeys(("branch_mean", "weighted_mean"), "needs channels first"),
+    "branch_factors": "twice|two or more columns",  # torch takes any vector
     "group_norm": "would normalise single values",  # torch refuses them for a batch of one alone
     "channel_slice": "is not within its",  # torch gives an empty tensor
     # torch gives an empty tensor
@@ -47,6 +48,7 @@ STRICTER = {
 }
 # Shapes that suit arguments which random ones hardly ever do
 SUITED: dict[str, Callable[[dict[str, Any], Shape], Shape]] = {
+    "branch_factors": lambda a, shape: (max(a["columns"]) + shape[0] + 1,),
     "feature_map": lambda a, shape: (prod(height_width(a["size"])), shape[-1]),
     "rotary_positions": lambda a, shape: (
         (prod(height_width(a["size"] or shape[0])), 4 * a["heads"] * shape[-1])

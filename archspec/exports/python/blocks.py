@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from archspec.exports.python import classes, unify
+from archspec.exports.python.body import Body, Constructor
 from archspec.exports.python.classes import Maker, Signature
 from archspec.exports.python.explain import NAMES, Scope, literal
-from archspec.exports.python.flow import Body, Writer
 from archspec.exports.python.layout import INDENT, Bracket, statement
 from archspec.exports.python.template import ANY, Function, Mismatch
 from archspec.exports.python.tree import Forest, Ports, Tree, inner_ports, parts
@@ -157,7 +157,7 @@ def written_class(name: str, block: str, bodies: Bodies) -> tuple[WrittenClass, 
     ports = {inner_ports(group) for group in groups}
     if len(ports) > 1:
         raise Mismatch
-    body = Writer(maker, template, *ports).body()
+    body = Constructor(maker, template, *ports).body()
     signature = signed(name, scope, standard(block))
     lines = [f"class {name}({body.base}):", *documented(block)]
     return WrittenClass(name, [*lines, *definition(body, signature, returned(*ports))], maker.needs), signature

@@ -9,9 +9,9 @@ from contextvars import copy_context
 
 from archspec.exports.python import classes, series, unify
 from archspec.exports.python.blocks import Blocks, WrittenClass, definition, docstring
+from archspec.exports.python.body import Constructor
 from archspec.exports.python.classes import Maker, Signature
 from archspec.exports.python.explain import Scope
-from archspec.exports.python.flow import Writer
 from archspec.exports.python.initial import write_initial_values
 from archspec.exports.python.layout import INDENT
 from archspec.exports.python.merges import MERGES
@@ -88,7 +88,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     maker = Maker(scope)
     maker.resolve(template)
     maker.decide(template)
-    body = Writer(maker, template, Ports(tuple(one.name for one in plan.takes if one.name))).body()
+    body = Constructor(maker, template, Ports(tuple(one.name for one in plan.takes if one.name))).body()
     body.init += write_initial_values(plan.graph.layers)
     count = dict(plan.vars).get("num_classes")
     rows, defaults = ({"num_classes": (count,)}, {"num_classes": count}) if has_classes else ({}, {})

@@ -93,3 +93,29 @@ def has_modules(template: Template) -> bool:
 
 def is_counted(children: list[tuple[str, Template]]) -> bool:
     return [key for key, _ in children] == [str(i) for i in range(len(children))]
+
+
+def child_ref(template: Template, ref: str, key: str) -> str:
+    children = [(one, child) for one, child in template.children if has_modules(child)]
+    if ref == "self" and all(one.isidentifier() for one, _ in children):
+        return f"self.{key}"
+    return f"{ref}[{key}]" if is_counted(children) else f'{ref}["{key}"]'
+
+
+def inner_ref(ref: str, key: str) -> str:
+    """A part of what is one `nn.Sequential`."""
+    return f"{ref}.{key}" if key.isidentifier() else f"{ref}[{key}]"
+
+
+def reference(template: Template, path: str) -> str:
+    """How the class calls a part by its path."""
+    ref, depth = "self", 0
+    for step in path.split("."):
+        child = dict(template.children).get(step)
+        if child is None or not is_open(template, depth):
+            return f'self.get_submodule("{path}")'
+        ref = inner_ref(ref, step) if inner_module(template, depth) else child_ref(template, ref, step)
+        template, depth = child, depth + 1
+        if template.kind == "aux":
+            ((_, template),) = template.children
+    return ref

@@ -12,7 +12,7 @@ from typing import Any
 from archspec.exports.python import series
 from archspec.exports.python.passes import align, continue_shares
 from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template
-from archspec.exports.python.tree import NO_PORTS, POSITIONAL, Tree, defaults
+from archspec.exports.python.tree import NO_PORTS, POSITIONAL, Tree, defaults, parts
 
 
 def unify(trees: Sequence[Tree | None]) -> Template:
@@ -143,11 +143,16 @@ def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
                 continue
             return template
     template.children = _in_order(trees)
-    if len(there) == 1 and longest > 2 and not there[0].is_plain:
+    if len(there) == 1 and _is_long(there[0], longest) and not there[0].is_plain:
         with contextlib.suppress(Mismatch):
             element = unify([stripped(child) for _, child in there[0].children])
             template.table = Template("table", "", (True,), [("count", (longest,))], [("", element)])
     return template
+
+
+def _is_long(tree: Tree, count: int) -> bool:
+    """Whether the passes of a loop are worth one: there are three, or two of several calls."""
+    return count > 2 or (count > 1 and sum(one.kind == "call" for one in parts(tree.children[0][1])) > 3)
 
 
 def stripped(tree: Tree) -> Tree:
