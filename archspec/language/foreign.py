@@ -179,6 +179,8 @@ def number_hint(value: object, schema: Schema) -> str | None:
         return f"write `{word}`" if word != value else f"write `{word}`, without quotes"
     if not isinstance(value, str):
         return None
+    if integer and value.isascii() and value.isdigit():
+        return f"write `{int(value)}`, without quotes"
     if integer and re.fullmatch(r"\d{1,3}([,_]\d{3})+", value):
         return f"write `{value.replace(',', '').replace('_', '')}`"
     if re.fullmatch(r"\d+,\d+", value):
