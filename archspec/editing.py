@@ -18,6 +18,7 @@ def check_text(
     shown: str | None = None,
     *,
     expectations: bool = True,
+    parsed: source.Value | Fault | None = None,
 ) -> Checked:
     """Check what an editor holds of a file, whether or not it is saved.
 
@@ -29,13 +30,16 @@ def check_text(
         variants: Those to elaborate; all of them by default, and the file without one.
         shown: How messages call it, if not by its path.
         expectations: Whether its figures have to be those under `expect`.
+        parsed: What `source.read` made of the text, or why it could not, where that is known.
 
     Raises:
         UsageError: A file that it extends cannot be read.
     """
     shown = path if shown is None else shown
     try:
-        tree = resolve_extends(source.read(content, shown), path, shown)
+        if isinstance(parsed, Fault):
+            raise parsed
+        tree = resolve_extends(source.read(content, shown) if parsed is None else parsed, path, shown)
     except Fault as fault:
         known = beginning(content, path, shown, name_of(shown), fault)
         return Checked((), (fault.diagnostic(),), (), partials=() if known is None else (known,))

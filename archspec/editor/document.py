@@ -57,13 +57,23 @@ class Document:
     def lines(self) -> list[str]:
         return self.text.splitlines()
 
+    def of(self, variants: Sequence[str | None] | None) -> Document:
+        """The same text with other variants elaborated: it is read once, and what it extends anew."""
+        other = Document(self.text, self.path, variants)
+        other._read = self._read
+        return other
+
     @cached_property
-    def tree(self) -> Value | None:
-        """What the text itself holds, without the file that it extends; `None` where it is not YAML."""
+    def _read(self) -> Value | Fault:
         try:
             return source.read(self.text.encode("utf-8", errors="replace"), self.name)
-        except Fault:
-            return None
+        except Fault as fault:
+            return fault
+
+    @property
+    def tree(self) -> Value | None:
+        """What the text itself holds, without the file that it extends; `None` where it is not YAML."""
+        return self._read if isinstance(self._read, Value) else None
 
     @cached_property
     def _checked(self) -> Checked:
@@ -78,7 +88,9 @@ class Document:
     def _check(self, *, expectations: bool) -> Checked:
         content = self.text.encode("utf-8", errors="replace")
         try:
-            return check_text(content, self.path, self.variants, self.name, expectations=expectations)
+            return check_text(
+                content, self.path, self.variants, self.name, expectations=expectations, parsed=self._read
+            )
         except SpecError as error:
             return Checked((), error.diagnostics, ())
         except ArchspecError as error:  # the file that it extends cannot be read

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import socket
-import subprocess
-import sys
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -15,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed.run
 import yaml
 from conftest import ROOT
+from forks import Command
 from hypothesis import given, strategies
 
 from archspec.spec import load
@@ -46,7 +45,7 @@ NOISY = PLAIN | {
         {"dropout": 0.3},
         {"linear": "=num_classes"},
     ],
-    "train": PLAIN["train"] | {"epochs": 40, "augment": [{"random_resized_crop": {"scale": [0.6, 1.0]}}]},
+    "train": PLAIN["train"] | {"epochs": 12, "augment": [{"random_resized_crop": {"scale": [0.6, 1.0]}}]},
 }
 
 
@@ -56,37 +55,27 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def begun(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+def begun(folder: Path, *arguments: str, script: str = RECORDER, **environment: str) -> Command:
     """A process in a session of its own, so that a signal can reach all that it starts."""
     folder.mkdir(exist_ok=True)
     for name, spec in (("plain", PLAIN), ("noisy", NOISY)):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(spec))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "TORCHELASTIC"))}
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"):
-        clean.pop(name, None)
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=clean | {"PYTHONIOENCODING": "utf-8"} | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    environment = {"PYTHONIOENCODING": "utf-8"} | environment
+    return Command(list(arguments), folder, script=script, session=True, **environment)
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process: Command) -> tuple[int, str, str]:
     out, said = process.communicate(timeout=240)
-    return process.returncode, out, said
+    return process.wait(0), out, said
 
 
 def by_itself(folder: Path, *arguments: str) -> list[tuple[int, str, str]]:
-    return [ended(begun(folder, RECORDER, *arguments, "--devices", "2"))]
+    return [ended(begun(folder, *arguments, "--devices", "2"))]
 
 
 def by_torchrun(folder: Path, *arguments: str) -> list[tuple[int, str, str]]:
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-    return [ended(begun(folder, *torchrun, RECORDER, *arguments))]
+    torchrun = ("--standalone", "--nproc-per-node", "2")
+    return [ended(begun(folder, *torchrun, RECORDER, *arguments, script=torch.distributed.run.__file__))]
 
 
 def by_srun(folder: Path, *arguments: str) -> list[tuple[int, str, str]]:
@@ -96,7 +85,7 @@ def by_srun(folder: Path, *arguments: str) -> list[tuple[int, str, str]]:
     tasks = [{f"SLURM_{name}": value for name, value in job.items()} for _ in range(2)]
     port = str(free_port())
     processes = [
-        begun(folder, RECORDER, *arguments, **task, SLURM_PROCID=str(i), SLURM_LOCALID=str(i), MASTER_PORT=port)
+        begun(folder, *arguments, **task, SLURM_PROCID=str(i), SLURM_LOCALID=str(i), MASTER_PORT=port)
         for i, task in enumerate(tasks)
     ]
     return [ended(process) for process in processes]
@@ -125,7 +114,7 @@ def logged(folder: Path) -> dict[str, list[float]]:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training by one process."""
     folder = tmp_path_factory.mktemp("alone")
-    status, _, said = ended(begun(folder, RECORDER, "train", "plain.yaml"))
+    status, _, said = ended(begun(folder, "train", "plain.yaml"))
     assert (status, said) == (0, "")
     return folder
 
@@ -181,7 +170,7 @@ def check_validation(folder: Path) -> None:
     assert found.loss == pytest.approx(metrics["val_loss"][best], rel=1e-5)
 
 
-def assert_saved(process: subprocess.Popen[str], signal: str, status: int) -> None:
+def assert_saved(process: Command, signal: str, status: int) -> None:
     """A signal ended a process, which saved before, and one of those that trained said so."""
     ended_by, _, said = ended(process)
     begin = f"stopped by {signal}: saved "
@@ -198,24 +187,24 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     Each is sent by a process to itself, or to all, in a certain step: what waits outside for the right moment comes too
     late on a machine that has other work.
     """
-    whole = begun(tmp_path / "whole", "-m", "archspec", "train", "noisy.yaml", "--devices", "2")
+    whole = begun(tmp_path / "whole", "train", "noisy.yaml", "--devices", "2", script="")
     assert ended(whole)[0] == 0
     check_validation(tmp_path / "whole")
     folder, again = tmp_path / "stopped", ("train", "--resume", "noisy", "--devices", "2")
     run = folder / "runs" / "noisy"
 
-    process = begun(folder, RECORDER, "train", "noisy.yaml", "--devices", "2", SIGNAL="0:30:SIGTERM")
+    process = begun(folder, "train", "noisy.yaml", "--devices", "2", SIGNAL="0:30:SIGTERM")
     assert_saved(process, "SIGTERM", 143)
-    assert_saved(begun(folder, RECORDER, *again, SIGNAL="0:30:SIGINT:all"), "SIGINT", 130)
-    assert_saved(begun(folder, RECORDER, *again, SIGNAL="1:30:SIGTERM"), "SIGTERM", 143)
-    status, _, said = ended(begun(folder, RECORDER, *again, SIGNAL="1:30:SIGKILL"))
+    assert_saved(begun(folder, *again, SIGNAL="0:30:SIGINT:all"), "SIGINT", 130)
+    assert_saved(begun(folder, *again, SIGNAL="1:30:SIGTERM"), "SIGTERM", 143)
+    status, _, said = ended(begun(folder, *again, SIGNAL="1:30:SIGKILL"))
     assert (status, said) == (
         2,
         "error: another process of this training ended; its error, if any, is printed above\n"
         "  help: resume from the last checkpoint: archspec train --resume RUN\n",
     )
 
-    status, _, said = ended(begun(folder, RECORDER, *again))
+    status, _, said = ended(begun(folder, *again))
     assert (status, said) == (0, "")
     assert (folder / "writes-1.txt").read_text() == ""
     a, b = (json.loads((path / "results.json").read_text()) for path in (run, tmp_path / "whole" / "runs" / "noisy"))
@@ -231,14 +220,14 @@ def test_ddp_of_one_process_trains_a_network_parts_of_which_get_no_gradient(tmp_
     branch = ["relu", {"save": "trunk"}, {"conv": {"out": 2, "kernel": 1}}, {"output": "features"}, {"load": "trunk"}]
     network = [PLAIN["network"][0], *branch, *PLAIN["network"][2:]]  # type: ignore[index]
     tmp_path.joinpath("branch.yaml").write_text(yaml.safe_dump(PLAIN | {"network": network}))
-    process = begun(tmp_path, "-m", "archspec", "train", "branch.yaml", "--strategy", "ddp", "--epochs", "1")
+    process = begun(tmp_path, "train", "branch.yaml", "--strategy", "ddp", "--epochs", "1", script="")
     status, out, said = ended(process)
     assert (status, said) == (0, "")
     assert "epoch 1/1" in out
 
 
 def test_a_loss_that_is_not_finite_in_one_process_ends_all(tmp_path: Path) -> None:
-    process = begun(tmp_path, RECORDER, "train", "plain.yaml", "--devices", "2", SPOIL="1:5")
+    process = begun(tmp_path, "train", "plain.yaml", "--devices", "2", SPOIL="1:5")
     status, _, said = ended(process)
     assert (status, said) == (
         2,
@@ -299,7 +288,7 @@ def test_errors_are_reported_once(
     arguments: list[str], environment: dict[str, str], message: str, tmp_path: Path
 ) -> None:
     environment = environment | {"CUDA_VISIBLE_DEVICES": ""}
-    process = begun(tmp_path, "-m", "archspec", "train", "plain.yaml", *arguments, **environment)
+    process = begun(tmp_path, "train", "plain.yaml", *arguments, script="", **environment)
     assert ended(process) == (2, "", message)
     assert not (tmp_path / "runs").exists()
 
