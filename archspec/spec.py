@@ -89,9 +89,9 @@ class Spec:
         from archspec.recipe import Recipe
 
         recipe = Recipe.from_dict(self.train)
-        if not recipe.columns.inputs:
+        if len(self.plan.takes) == 1 and not recipe.columns.inputs:
             return recipe
-        return replace(recipe, columns=recipe.columns.in_order([one.name for one in self.plan.takes]))
+        return replace(recipe, columns=recipe.columns.fitted({one.name: one.shape for one in self.plan.takes}))
 
     def __repr__(self) -> str:
         return f"<Spec {self.file}: {self.plan!r}>"
@@ -346,6 +346,7 @@ class SpecFile:
             description=sections.line("description"),
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
+            docs=tuple((one.name, one.doc, one.source) for one in sections.vocabulary.own.values() if one.doc),
         )
         if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
             report_unused(plan.graph, report)
@@ -440,8 +441,10 @@ def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     from archspec.recipe import columns, images, outputs, parts
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
-    yield from images.faults_in(section, recipe, plan.input)
-    yield from columns.faults_in(section, recipe.columns, {one.name: one.shape for one in plan.takes})
+    inputs = {one.name: one.shape for one in plan.takes}
+    image = columns.image_among(inputs)
+    yield from images.faults_in(section, recipe, inputs[image] if image else plan.input)
+    yield from columns.faults_in(section, recipe.columns, inputs)
     yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
     if recipe.freeze is None and recipe.lr_scale is None:
         return

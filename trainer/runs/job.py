@@ -15,6 +15,7 @@ from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
 from archspec.language.inputs import show_inputs
 from archspec.recipe import Moments, Recipe, Resize
+from archspec.recipe.columns import FILE
 from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
@@ -24,7 +25,7 @@ from trainer.input.files import Files
 from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
 from trainer.input.splits import DecodeCache, Splits, prepare_splits, split
-from trainer.input.vectors import check_shape, moments_shape, statistics, takes_images
+from trainer.input.vectors import check_rows, check_shape, moments_shape, row_sizes, sample_shape, statistics
 from trainer.processes.devices import Devices
 from trainer.processes.group import SINGLE_PROCESS
 from trainer.runs import vectors
@@ -159,7 +160,9 @@ def _check_columns(spec: Spec) -> None:
     """Raises `UsageError` where several inputs do not know their columns."""
     plan = spec.plan
     if len(plan.takes) > 1 and not spec.recipe.columns.inputs:
-        named = ", ".join(f"{name}: [COLUMN, …]" for name in plan.inputs)
+        named = ", ".join(
+            f"{name}: {FILE}" if len(shape) == 3 else f"{name}: [COLUMN, …]" for name, shape in plan.inputs.items()
+        )
         raise UsageError(
             f"{plan.title} has {len(plan.takes)} inputs, {show_inputs(plan.takes)}, and its recipe does not say which "
             "columns of a table each takes",
@@ -194,8 +197,11 @@ def _prepare(
     task = tasks.of_outputs(spec.recipe, images) or tasks.choose(spec.recipe.task, images.targets, images.name)
     recipe = _complete(spec, task, images)
     spec = _following(spec, images, num_classes_given=num_classes_given, features_given=features_given)
+    shape = sample_shape(spec.plan) if images.has_rows else spec.plan.input
     if images.samples is None:
-        check_fit(images.train.channels, spec.plan.input, images.name)
+        check_fit(images.train.channels, shape, images.name)
+        if images.has_rows:
+            check_rows(spec.plan, images.name, images.known_form)
     else:
         check_shape(images.samples, spec.plan, images.name, images.form)
     try:
@@ -209,16 +215,16 @@ def _prepare(
         task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
     task.metric_of(recipe.monitor, "monitor", spec.plan)
     task.check_recipe(recipe, spec.plan, images.class_names)
-    images = task.fit_data(images, spec.plan.input, spec.plan.output)
+    images = task.fit_data(images, shape, spec.plan.output)
     check_norms(spec.plan, recipe.batch_size, devices.processes)
-    Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
+    Augmentation(recipe.augment, shape, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
     _check_size(recipe, count)  # before any image is decoded
     start = start or load_start(spec)
     recipe = choose_layout(with_resize(recipe, start), spec.plan, devices.accelerator)
     moments = known_moments(recipe, start)
     measured = replace(recipe, normalize=moments is None and recipe.normalize is not False)
-    splits = cache.splits(images, spec.plan.input, measured, skip_unreadable=skip_unreadable)
+    splits = cache.splits(images, shape, measured, skip_unreadable=skip_unreadable)
     if 0 < len(splits.validation) < devices.processes:
         raise UsageError(
             f"a validation set of {len(splits.validation)} cannot be divided among {devices.processes} processes",
@@ -252,6 +258,9 @@ def _following(spec: Spec, images: DataSet, *, num_classes_given: bool, features
     is_row = images.samples is not None and len(images.samples) == 1 and len(spec.plan.takes) == 1
     if is_row and images.samples and "features" in used and not features_given:
         values["features"] = images.samples[0]
+    beside = images.samples is None and images.has_rows and len(row_sizes(spec.plan)) == 1
+    if beside and "features" in used and not features_given:
+        values["features"] = len(images.known_form.features)
     return spec.replace(vars=values) if values else spec
 
 
@@ -269,6 +278,11 @@ def _complete(spec: Spec, task: Task, images: DataSet) -> Recipe:
     """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
     recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
     mixing = [one.name for one in recipe.augment if one.kind.mixes]
+    if mixing and images.has_rows:
+        raise UsageError(
+            f"`{mixing[0]}` mixes images, and the rows beside them would be those of one of them",
+            help="leave it out of `train.augment`",
+        )
     if mixing and not task.mixes:
         raise UsageError(
             f"`{mixing[0]}` mixes the targets of images, and those of {task.name} cannot be mixed",
@@ -336,8 +350,9 @@ def load_test(
     run: Run, source: str, shape: Shape, output: Shape, resize: Resize, data_folder: Path | None
 ) -> InMemory | Stream:
     """The images of another data set to test a run's network on, of these shapes. Raises `UsageError`."""
-    if not takes_images(shape):
-        return vectors.load_test(run, source, shape, data_folder)
+    if not run.has_images:
+        part = vectors.load_test(run, source, shape, data_folder)
+        return Stream(part, shape, resize=resize) if isinstance(part, Files) else part
     if data.is_path_of_vectors(source):
         raise UsageError(
             f"{source} is a table or arrays, but the run was trained with images", help="choose other images"
