@@ -333,6 +333,7 @@ class SpecFile:
             description=sections.line("description"),
             source=sections.line("source"),
             vars=freeze_pairs(sections.vars),
+            docs=tuple((one.name, one.doc, one.source) for one in sections.vocabulary.own.values() if one.doc),
         )
         if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
             report_unused(plan.graph, report)
