@@ -360,8 +360,8 @@ class SpecFile:
             report_crossed(plan.graph, report)
         _check_expectations(sections, plan, report, frames)
         spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
-        for wrong in _faults_of_recipe(spec) if sections.train else ():
-            report.add(wrong, frames=frames)
+        if sections.train:
+            _check_recipe(spec, report, frames)
         return spec
 
     def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -441,9 +441,21 @@ def _only_figures(diagnostics: Iterable[Diagnostic]) -> bool:
     return all(one.code == "expect-unmet" for one in diagnostics)
 
 
+def _check_recipe(spec: Spec, report: Report, frames: tuple[Frame, ...]) -> None:
+    """Report what is wrong with a recipe, and where nothing is, what has no effect."""
+    from archspec.recipe import effects
+
+    faults = [*_faults_of_recipe(spec)]
+    for wrong in faults:
+        report.add(wrong, frames=frames)
+    section = spec.root.get("train")
+    for key, message in () if faults else effects.idle_in(spec.recipe):
+        report.note(message, effects.place(section, key) or spec.root.mark)
+
+
 def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     """What the recipe says of the network's parts and input that they do not fit."""
-    from archspec.recipe import columns, images, outputs, parts
+    from archspec.recipe import columns, effects, images, outputs, parts
 
     plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
     inputs = {one.name: one.shape for one in plan.takes}
@@ -451,6 +463,7 @@ def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
     yield from images.faults_in(section, recipe, inputs[image] if image else plan.input)
     yield from columns.faults_in(section, recipe.columns, inputs)
     yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
+    yield from effects.faults_in(section, recipe)
     if recipe.freeze is None and recipe.lr_scale is None:
         return
     known = primitives()
