@@ -24,6 +24,11 @@ class Body:
     takes: list[str] = field(default_factory=lambda: ["x"])
     """The arguments of `forward`."""
 
+    def define(self, variables: dict[str, str]) -> None:
+        """Compute local variables of `__init__` first."""
+        place = int(self.init[0].endswith("super().__init__()"))
+        self.init[place:place] = [f"{_TWO}{name} = {text}" for name, text in variables.items()]
+
 
 class Constructor:
     """Writes the body of a class of a template; `ports` are the tensors that it takes and gives by name."""

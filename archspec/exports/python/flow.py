@@ -15,10 +15,9 @@ from archspec.exports.python.parts import (
     is_open,
     joined,
     reference,
-    walk,
 )
 from archspec.exports.python.statements import Statements
-from archspec.exports.python.template import ANY, MERGES, Mismatch, Template
+from archspec.exports.python.template import ANY, MERGES, Mismatch, Template, walk
 from archspec.exports.python.tree import NO_PORTS, Ports
 
 _TWO = INDENT * 2

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archspec.exports.python.parts import has_modules, walk
-from archspec.exports.python.template import Template
+from archspec.exports.python.parts import has_modules
+from archspec.exports.python.template import Template, walk
 
 Names = tuple[str, ...]
 """What a tensor is called in the spec, in each pass."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named
 from archspec.exports.python.template import MERGES, Template
 
@@ -75,13 +73,6 @@ def form(template: Template, depth: int = 2) -> object:
 def indented(lines: list[str]) -> list[str]:
     """Lines one level deeper."""
     return [INDENT + line if line else line for line in lines]
-
-
-def walk(template: Template) -> Iterator[Template]:
-    """It and all in it."""
-    yield template
-    for _, child in template.children:
-        yield from walk(child)
 
 
 def has_modules(template: Template) -> bool:
