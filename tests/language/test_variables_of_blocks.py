@@ -12,6 +12,7 @@ from archspec.editor.document import Document
 from archspec.editor.names import occurrence_at, same, variables_at
 from archspec.editor.renaming import rename
 from archspec.foundation.errors import SpecError
+from archspec.plan import programs
 from archspec.spec import open_file
 
 SPEC = """archspec: 1
@@ -61,10 +62,14 @@ def test_a_block_sees_the_variables_that_it_names(
     assert sum(one.numel() for one in spec.build().parameters()) == expected
 
 
-def test_plans_that_share_parts_follow_the_variables_of_blocks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("uses", [0, programs.MIN_USES])
+def test_plans_that_share_parts_follow_the_variables_of_blocks(
+    uses: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(programs, "MIN_USES", uses)
     path = tmp_path / "shared.yaml"
     path.write_text(SPEC)
-    file = open_file(str(path))
+    file = open_file(str(path))[0]
     for width in (8, 3, 5, 3, 8, 16, 5):
         assert file.with_settings({"width": width}).spec(None).plan.params == params(width, width)
 
