@@ -50,7 +50,6 @@ BEYOND = {
     "a tensor for a block that was never saved",
     "an output of a block that its body never saves",
     "an input of a block that its body never uses",
-    "an input that one call leaves out, and a tensor that nothing else uses",
     "an output of a block that nothing uses",
     "a block whose last result is none of its outputs",
     "a tensor saved under the name of a block's input",
