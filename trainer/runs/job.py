@@ -14,7 +14,7 @@ from torch import Tensor
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
 from archspec.language.inputs import show_inputs
-from archspec.recipe import Moments, Recipe, Resize
+from archspec.recipe import Moments, Recipe, Resize, effects
 from archspec.recipe.columns import FILE
 from archspec.spec import Spec, load
 from trainer import data, tasks
@@ -34,7 +34,7 @@ from trainer.runs.folders import Run
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.layout import choose_layout
 from trainer.steps.norms import check_norms
-from trainer.steps.optim import check_schedule
+from trainer.steps.optim import check_schedule, count_steps
 from trainer.tasks import Task
 from trainer.tasks._heads import HeadPlan
 
@@ -211,8 +211,14 @@ def _prepare(
         raise
     for output in recipe.outputs.named if recipe.outputs else ():
         task.check(HeadPlan.of(spec.plan, output), images, num_classes_given=num_classes_given)
-    if recipe.early_stopping is not None:
-        task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
+    if (stop := recipe.early_stopping) is not None:
+        metric = task.metric_of(stop.monitor, plan=spec.plan)
+        if stop.min_delta >= 1 and metric.format_spec.endswith("%"):
+            raise UsageError(
+                f"`train.early_stopping.min_delta` is {stop.min_delta:g}, and {metric.heading} lies between 0 and 1: "
+                "no epoch would count as better",
+                help="0.001 stands for 0.1 %",
+            )
     task.metric_of(recipe.monitor, "monitor", spec.plan)
     task.check_recipe(recipe, spec.plan, images.class_names)
     images = task.fit_data(images, shape, spec.plan.output)
@@ -242,7 +248,7 @@ def _prepare(
         recipe,
         data_folder,
         _statistics(splits, spec, recipe, moments),
-        splits.notes,
+        (*splits.notes, *_idle(spec, recipe, images, len(splits.train))),
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
         name,
@@ -401,3 +407,13 @@ def _check_size(recipe: Recipe, images: int) -> None:
             help=f"--set train.batch_size={min(64, images)}",
         )
     check_schedule(recipe, images // recipe.batch_size)
+
+
+def _idle(spec: Spec, recipe: Recipe, data: DataSet, images: int) -> Iterator[str]:
+    """What of a recipe has no effect with so many training images, a line each."""
+    batches = images // recipe.batch_size
+    for _, message in effects.idle_by_steps(recipe, batches, *count_steps(recipe, batches)):
+        yield message
+    if data.validation is not None and "validation" in spec.resolved.get("train", {}):
+        own = f"{len(data.validation):,} images for validation"
+        yield f"`train.validation` has no effect: `{data.name}` has {own} of its own"
