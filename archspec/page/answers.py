@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from archspec.editor.completion import complete
@@ -32,7 +32,8 @@ def answer(request: Json, path: str = "spec.yaml") -> Json:
         request: Its `ask` names one of `ASKS`. All but `gallery` and `spec` take a `text`, the `variant` that is
             shown (null: the file without one), and of a text from the gallery the `base`: the bundled spec it was.
             `draw` may be given the keys of groups that are `toggled`, as the drawing has them (`data-key`).
-            `check` and `hints` may be given the `first` and the `last` line that hints are made for; without, all.
+            `check` and `hints` may be given the `first` and the `last` line that hints are made for, and one
+            more, `here`; without, all.
             `hover` and `complete` take a `line` and a `column`, counted from 1 in characters; `complete` also the
             last text that was well-formed YAML, as `sound`.
         path: Where the text lies, or will; what it extends is looked for there.
@@ -95,10 +96,12 @@ def _hints(request: Json, path: str) -> Json:
     return {"hints": hints(_document(request, path), _lines(request))}
 
 
-def _lines(request: Json) -> range | None:
-    """The lines that a request is about; `None` for all."""
-    first, last = request.get("first"), request.get("last")
-    return range(first, last + 1) if isinstance(first, int) and isinstance(last, int) else None
+def _lines(request: Json) -> Container[int] | None:
+    """The lines that hints are made for; `None` for all."""
+    first, last, here = (request.get(key) for key in ("first", "last", "here"))
+    if not isinstance(first, int) or not isinstance(last, int):
+        return None
+    return range(first, last + 1) if not isinstance(here, int) else {here, *range(first, min(last, first + 10_000) + 1)}
 
 
 def _diagnostic(document: Document, one: Diagnostic) -> Json:

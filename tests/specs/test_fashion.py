@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from test_specs import transplant
+from conftest import carry_over
 from torch import Tensor, nn
 
 from archspec.recipe import Optimizer
@@ -198,7 +198,7 @@ def test_network_equals_the_one_written_by_hand(name: str, reference: Callable[[
     images = torch.randn(2, *spec.plan.input)
     unlike_new(theirs)
     ours = spec.build().eval()
-    transplant(theirs, ours, images)
+    carry_over(theirs, ours, images)
     with torch.inference_mode():
         logits = theirs(images)
         assert torch.equal(ours(images), logits)

@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from conftest import ROOT, with_history
+from conftest import ROOT, carry_over, with_history
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.language.finder import bundled, variants
 from archspec.language.schema import spec_schema
 from archspec.spec import Spec, load, open_file
-from archspec.weights import transplant
 from archspec.weights.match import nodes_of
 from archspec.weights.network import Network
 
@@ -196,13 +195,19 @@ def test_logits_are_torchvisions_bit_for_bit(variant: str) -> None:
         for name, parameter in theirs.named_parameters():  # zeros and ones could be left out unnoticed
             if parameter.dim() == 1 or "layer_scale" in name or "token" in name or name.startswith("heads"):
                 parameter.add_(torch.randn_like(parameter), alpha=0.05)
-    transplant(theirs, ours, (3, size, size))
+    carry_over(theirs, ours, (3, size, size))
     images = torch.randn(2, 3, size, size)
     with torch.inference_mode():
         logits = theirs(images)
         assert torch.equal(ours(images), logits)
         assert logits.isfinite().all()
         assert logits.std() > 0
+        in_training = []
+        for network in (theirs.train(), ours.train()):
+            torch.manual_seed(1)  # what is dropped is drawn in the same order
+            in_training.append(network(images))
+    assert torch.equal(*in_training)
+    assert not torch.equal(logits, in_training[0])
 
 
 @pytest.mark.slow
@@ -242,7 +247,7 @@ def test_networks_with_side_classifiers_are_torchvisions(name: str, size: int) -
     theirs = model[name](num_classes=10, aux_logits=True, init_weights=False, transform_input=False)
     with_history(theirs)
     ours = spec.build()
-    transplant(theirs, ours, (3, size, size))
+    carry_over(theirs, ours, (3, size, size))
     images, labels = torch.randn(2, 3, size, size), torch.arange(2)
     with torch.inference_mode():
         assert torch.equal(theirs.eval()(images), ours.eval()(images))
@@ -276,7 +281,7 @@ def test_a_feature_pyramid_is_torchvisions() -> None:
     ).eval()
     with_history(theirs)
     ours = load("imagenet/fpn", set=["input=[3, 96, 96]"]).build().eval()
-    transplant(theirs, ours, (3, 96, 96))
+    carry_over(theirs, ours, (3, 96, 96))
     images = torch.randn(2, 3, 96, 96)
     with torch.inference_mode():
         expected, (output, found) = theirs(images), ours(images)
@@ -293,7 +298,7 @@ def test_training_step_is_torchvisions_bit_for_bit(variant: str) -> None:
     theirs = torchvision.models.get_model(variant, num_classes=10).train()
     ours = load(variant, vars={"num_classes": 10}).build().train()
     images, labels = torch.randn(4, 3, 64, 64), torch.arange(4)
-    transplant(theirs, ours, images)
+    carry_over(theirs, ours, images)
     gradients = []
     for model in (theirs, ours):
         nn.functional.cross_entropy(model(images), labels).backward()
