@@ -196,7 +196,7 @@ def test_what_cannot_be_done_is_said(client: Client, file: Path) -> None:
     assert client.within("PUT", "file", {"text": SPEC}) == (400, {"error": wrong})
     assert client.within("PUT", "ask", {"text": SPEC}) == (404, {"error": "there is no such page"})
     file.unlink()
-    gone = {"error": f"cannot read {file}: No such file or directory"}
+    gone = {"error": f"cannot read {file}: there is no such file"}
     assert client.within("GET", "file") == (200, gone)
     assert client.within("PUT", "file", {"text": SPEC, "version": ""}) == (200, gone)
     assert not file.exists()
