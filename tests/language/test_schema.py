@@ -288,7 +288,7 @@ def test_what_is_sound_fits_the_schema(name: str) -> None:
     """However a spec is changed: what check takes, the schema takes, and no change makes check fail of itself."""
     taken = 0
     resolved = load(name).resolved
-    for mutant in mutants(resolved)[::4]:
+    for mutant in mutants(resolved)[::8]:
         try:
             from_dict(mutant)
         except SpecError as error:
@@ -308,7 +308,7 @@ def test_every_form_is_taken_or_refused_as_check_does() -> None:
         r"parts follow one another|nodes follow one another|would be one of them"
     )
     counts = {"taken": 0, "refused": 0}
-    for mutant in mutants(FORMS, [*ODD, *NEW])[::12]:
+    for mutant in mutants(FORMS, [*ODD, *NEW])[::23]:
         fits = VALIDATOR.is_valid(mutant)
         try:
             from_dict(mutant)

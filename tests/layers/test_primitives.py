@@ -117,7 +117,7 @@ def test_primitive_says_what_torch_does(primitive: Primitive) -> None:
     legal = 0
 
     @settings(
-        max_examples=120,
+        max_examples=60,
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),
@@ -141,7 +141,7 @@ def test_primitive_says_what_torch_does(primitive: Primitive) -> None:
         assert ours == torch_says(primitive, arguments, shape)
 
     agrees()
-    assert legal >= 10, "a property that hardly ever meets a legal case would hold of anything"
+    assert legal >= 5, "a property that hardly ever meets a legal case would hold of anything"
 
 
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
@@ -275,7 +275,7 @@ def test_large_buffers_are_announced(name: str, arguments: dict[str, Any], size:
     "primitive", [one for one in primitives().values() if not one.fixed_size], ids=lambda one: str(one.name)
 )
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's own
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_module_of_no_fixed_size_serves_for_other_sizes(primitive: Primitive, data: st.DataObject) -> None:
     """As sharing needs it: made for one shape, it computes on another what a module that is made for that does."""
