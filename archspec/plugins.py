@@ -211,7 +211,8 @@ class _Foreign(Primitive):
         self.what = what
         self.measures = type(inner).output is Primitive.output
         self.figures: dict[Any, tuple[Shape, dict[str, Shape], int]] = {}
-        for name in ("name", "doc", "source", "arguments", "weights", "examples", "example_input", "training_only"):
+        names = ("name", "doc", "source", "arguments", "weights", "examples", "example_input")
+        for name in (*names, "training_only", "reads_values"):
             setattr(self, name, getattr(inner, name))
         kinds = [one for one in type(inner).__mro__ if one is not Primitive and "fixed_size" in vars(one)]
         setattr(self, "fixed_size", not kinds or bool(inner.fixed_size))  # noqa: B010

@@ -22,7 +22,8 @@ from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.spec import load, open_file
 from archspec.weights.match import match
-from archspec.weights.trace import Network, tensors_of
+from archspec.weights.network import Network
+from archspec.weights.trace import tensors_of
 
 PUBLISHED = {
     # the CIFAR-10 four

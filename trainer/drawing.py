@@ -32,13 +32,13 @@ LONGEST_NAME, LONGEST_LINE = 24, 21
 def batch_at(part: InMemory | Stream, positions: list[int]) -> tuple[Tensor, Tensor]:
     """Some images of a part, uint8 `(N, C, H, W)`, and their targets; those of a stream at the network's size."""
     if isinstance(part, InMemory):
-        return part[positions]
+        return part.images[positions], part.labels[positions]
     if not positions:
         return torch.empty(0, *part.shape, dtype=torch.uint8), torch.empty(0)
     batch = part[0, positions]
     if not isinstance(batch, tuple):
         raise batch
-    return batch
+    return batch[0], batch[1]
 
 
 def files_at(part: InMemory | Stream, positions: list[int]) -> list[str]:

@@ -21,7 +21,7 @@ from archspec.views import graph
 from trainer.errors import Diverged, OutOfMemory
 from trainer.input.augment_batch import Augmentation
 from trainer.input.loaders import Stream, explain_dead_workers, loader
-from trainer.input.vectors import moments_shape
+from trainer.input.vectors import moments_shape, sample_shape, statistics
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
 from trainer.report.heartbeat import Heartbeat
@@ -91,15 +91,15 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
         "data": job.data.name,
         "task": job.task.name,
         "classes": list(job.data.class_names),
-        "form": None if job.data.samples is None else job.data.known_form.to_dict(),
-        "targets": job.data.form.to_dict() if job.data.samples is None and job.data.form else None,
+        "form": job.data.known_form.to_dict() if job.data.has_rows else None,
+        "targets": job.data.form.to_dict() if job.data.form and not job.data.has_rows else None,
         "digest": digest_of(job.data),
         "data_folder": str(job.folder.resolve()),
         "data_path": job.data_path and str(job.data_path),
         "seed": job.recipe.seed,
         "skip_unreadable": job.skip_unreadable,
         "resize": job.recipe.resize.to_dict(),
-        "input": list(job.spec.plan.input[1:]),
+        "input": list(sample_shape(job.spec.plan)[1:]),
         "weights": job.start and job.start.record(),
         "key": fingerprint(job),
         "machine": asdict(group.devices),
@@ -240,13 +240,16 @@ def make_module(job: Job) -> SpecModule:
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
         module.mean, module.std = (one.clone() for one in job.statistics)
-    targets = (job.train.files if isinstance(job.train, Stream) else job.train).measured_targets()
+    train = job.train.files if isinstance(job.train, Stream) else job.train
+    if train.rows is not None and job.recipe.normalize is not False:
+        module.row_mean, module.row_std = statistics(train.rows, module.row_mean.shape)
+    targets = train.measured_targets()
     job.task.fit_answer(module.answer, module.loss, targets)
     job.task.fit_weights(module.loss, targets, job.data.class_names)
     if job.start is not None:
         job.start.put_into(module.network)
     if isinstance(job.train, Stream):
-        module.augmentation = Augmentation((), job.spec.plan.input, job.data.classes)  # the workers augment
+        module.augmentation = Augmentation((), module.shape, job.data.classes)  # the workers augment
     return module
 
 

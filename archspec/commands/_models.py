@@ -110,7 +110,8 @@ def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
 
     trained = load_network(run, torch.device("cpu"))
     module = trained.module
-    known = {"mean": module.mean.flatten().tolist(), "std": module.std.flatten().tolist(), "classes": classes}
+    mean, std = module.moments()
+    known = {"mean": mean.tolist(), "std": std.tolist(), "classes": classes}
     resize = module.recipe.resize.to_dict()
     # of tokens, what runs along the last axis has no axes of 1 behind it
     axis = len(spec.plan.input) - 1 if len(spec.plan.input) == 2 and module.mean.ndim == 1 else 0
@@ -149,10 +150,8 @@ def _images_of_recipe(spec: Spec) -> Images:
 
 
 def _count_channels(plan: Plan, axis: int) -> int:
-    """How many numbers normalise the inputs: one for each channel or feature; none fit inputs of several kinds."""
-    if len(plan.takes) == 1:
-        return plan.input[axis]
-    return sum(one.shape[0] for one in plan.takes) if all(len(one.shape) == 1 for one in plan.takes) else 0
+    """How many numbers normalise the inputs: one for each channel or feature."""
+    return plan.input[axis] if len(plan.takes) == 1 else sum(one.shape[0] for one in plan.takes)
 
 
 def _images(known: dict[str, Any], spec: Spec, otherwise: Images = Images()) -> Images:  # noqa: B008 - it is frozen

@@ -77,15 +77,26 @@ def command(run: str, images: tuple[Path, ...], top: int, save: Path | None, out
 
 
 def _show_rows(
-    run: Run, rows: Iterator[tuple[Path, int, Mapping[str, str], dict[str, Any]]], save: Path | None, output_format: str
+    run: Run,
+    rows: Iterator[tuple[Path, int, Mapping[str, str], dict[str, Any] | str]],
+    save: Path | None,
+    output_format: str,
 ) -> None:
-    """Print the predictions of rows, and with `save` write each table with its predictions."""
+    """Print the predictions of rows, and with `save` write each table with its predictions.
+
+    Rows whose image cannot be read are named; the exit status is then 2.
+    """
     from trainer.runs.prediction import write_new
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
     results: list[dict[str, Any]] = []
     saved: dict[Path, list[dict[str, Any]]] = {}
-    for number, (file, row, cells, answer) in enumerate(rows):
+    errors: list[tuple[Path, int, str]] = []
+    begun = False
+    for file, row, cells, answer in rows:
+        if isinstance(answer, str):
+            errors.append((file, row, answer))
+            continue
         if save is not None:
             own = cells or {"row": str(row)}
             added = {name if name not in own else f"{name} predicted": one for name, one in _flat(answer).items()}
@@ -94,13 +105,17 @@ def _show_rows(
             results.append({"file": str(file), "row": row, **answer})
         elif output_format == "csv":
             flat = {"file": file, "row": row} | _flat(answer)
-            if number == 0:
+            if not begun:
                 writer.writerow(flat)
+            begun = True
             writer.writerow(flat.values())
         else:
             click.echo(escape(f"{file}, row {row}: {run.task.describe(answer)}"))
     if output_format == "json":
-        click.echo(json.dumps({"results": results, "errors": []}, indent=2))
+        failures = [{"file": str(file), "row": row, "message": message} for file, row, message in errors]
+        click.echo(json.dumps({"results": results, "errors": failures}, indent=2))
+    for file, row, message in errors if output_format != "json" else ():
+        click.echo(escape(f"error: {file}, row {row}: {message}"), err=True)
     for file, lines in saved.items():
         assert save is not None
         text = io.StringIO(newline="")
@@ -108,6 +123,8 @@ def _show_rows(
         table.writerow(lines[0])
         table.writerows(line.values() for line in lines)
         click.echo(f"written: {write_new(save, file.stem, '.csv', text.getvalue().encode())}", err=True)
+    if errors:
+        raise SystemExit(2)
 
 
 def _readable(

@@ -72,7 +72,8 @@ def _tensor(document: Document, name: Occurrence) -> str:
     words = {"tensor": "a tensor, saved", "input": "an input, given", "share": "a shared module, first used"}[name.kind]
     lines = [one.mark.line for one in same(document, name) if one.defines]
     places = ", ".join(str(line) for line in dict.fromkeys(lines))
-    shown = [hints(document)[line] for line in lines if line in hints(document)]
+    made = {line: text for one in set(lines) for line, text in hints(document, range(one, one + 1)).items()}
+    shown = [made[line] for line in lines if line in made]
     shape = document.plan.inputs.get(name.name) if isinstance(document.plan, Plan) and name.kind == "input" else None
     what = f": {show(shape)}" if shape else f": {shown[0]}" if len(shown) == 1 else ""
     return f"**{name.name}**, {words} in {'line' if len(set(lines)) == 1 else 'lines'} {places}{what}"
@@ -143,7 +144,7 @@ def _meaning(one: Meaning) -> str:
 
 def _line(document: Document, line: int) -> str | None:
     """What the line makes, and with which arguments: where calls differ in one, all its values."""
-    made = hints(document).get(line)
+    made = hints(document, range(line, line + 1)).get(line)
     if made is None:
         return None
     given, rows = calls(document, line), []

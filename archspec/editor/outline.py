@@ -43,8 +43,19 @@ class Lens:
 
 def symbols(document: Document) -> tuple[Symbol, ...]:
     """The outline of a file; empty where it is no YAML."""
-    details = hints(document)
-    return tuple(_symbols(document, document.tree, (), details)) if isinstance(document.tree, Mapping) else ()
+    tree = document.tree
+    if not isinstance(tree, Mapping):
+        return ()
+    network = Mapping(tree.mark, {key: entry for key, entry in tree.entries.items() if key == "network"})
+    return tuple(_symbols(document, tree, (), hints(document, set(_lines(network, DEPTHS["network"])))))
+
+
+def _lines(section: Mapping, depth: int) -> Iterator[int]:
+    """The lines of the keys in a mapping, so many deep."""
+    for mark, value in section.entries.values():
+        yield mark.line
+        if depth > 1 and isinstance(value, Mapping):
+            yield from _lines(value, depth - 1)
 
 
 def _symbols(document: Document, section: Mapping, path: Path, details: dict[int, str]) -> Iterator[Symbol]:

@@ -167,11 +167,11 @@ def _hover(ls: Server, params: types.HoverParams) -> types.Hover | None:
 @server.feature(types.TEXT_DOCUMENT_INLAY_HINT)
 def _hints(ls: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
     document = ls.document(params.text_document.uri)
+    lines = range(params.range.start.line + 1, params.range.end.line + 2)
     found = []
-    for line, hint in sorted(hints(document).items()):
-        if params.range.start.line <= line - 1 <= params.range.end.line:
-            end = ls.convert.position(document, line, len(document.lines[line - 1]) + 1)
-            found.append(types.InlayHint(end, hint, padding_left=True))
+    for line, hint in sorted(hints(document, lines).items()):
+        end = ls.convert.position(document, line, len(document.lines[line - 1]) + 1)
+        found.append(types.InlayHint(end, hint, padding_left=True))
     return found
 
 

@@ -28,7 +28,7 @@ class Images:
     """The mean of each channel that it is normalised by, `None` where it is not known.
 
     Of images it is that of values from 0 to 1; of rows and sequences, of each feature in its own unit. Of several
-    inputs of rows it is that of the features of the first, then of the next.
+    inputs it is that of the features, or of an image's channels, of the first, then of the next.
     """
     std: tuple[float, ...] | None = None
     """The standard deviation of each channel."""
@@ -70,8 +70,8 @@ class Model:
 
     @property
     def takes_images(self) -> bool:
-        """Whether it takes images (channels, height, width), and no rows or sequences."""
-        return len(self.plan.input) == 3
+        """Whether it takes images (channels, height, width), alone or beside rows."""
+        return any(len(shape) == 3 for shape in self.shapes)
 
 
 @dataclass(frozen=True)

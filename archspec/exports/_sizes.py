@@ -21,7 +21,7 @@ def find_other_size(spec: Spec) -> tuple[tuple[Shape, ...] | None, str]:
     if all(len(one.shape) < 2 for one in plan.takes):
         return None, ""  # a row has none
     for one in plan.layers:
-        if primitives()[one.layer.primitive].fixed_size:
+        if primitives()[one.layer.primitive].fixed_size and len(one.layer.input) > 1:  # a vector has no positions
             return None, f"`{one.path}` ({one.layer.primitive}) is made for one size"
     reason = ""
     for step in STEPS:

@@ -285,6 +285,9 @@ class SpecError(ArchspecError):
 class UsageError(ArchspecError):
     """A file, name or option cannot be used; the text of a spec is not at fault."""
 
+    def __init__(self, message: str, *, help: str | None = None) -> None:
+        super().__init__(cut(message, 10 * MAX_MESSAGE), help=help)  # which may list tensors
+
 
 class Fault(Exception):
     """A mistake in a spec, raised while it is read; it becomes a `Diagnostic` once its place is known.
@@ -329,7 +332,32 @@ class Fault(Exception):
             own = next((call for call in calls if call is not None and not call.in_library), None)
             if own is not None:
                 at, notes = own, (*notes, f"at {at}, in the library")
-        return Diagnostic(self.code, self.message, at, notes, frames, self.help)
+        return Diagnostic(self.code, self.message, at, notes, frames, _explain_unseen(self.code, at) or self.help)
+
+
+_OF_WORDS = frozenset(
+    """
+    argument-unknown formula-syntax key-unknown name-reserved name-unknown node-form out-of-range tensor-unknown
+    type-mismatch variable-unknown yaml-syntax
+    """.split()  # noqa: SIM905 - a list of words reads better so
+)
+"""The codes of what a character may cause that only looks like another one."""
+
+
+def _explain_unseen(code: str, mark: Mark | None) -> str | None:
+    """What to do where such a character stands at a place, or anywhere in a line that is not YAML."""
+    if mark is None or code not in _OF_WORDS or not 1 <= mark.line <= len(mark.text.lines):
+        return None
+    line = mark.text.lines[mark.line - 1]
+    begin = mark.column - 1
+    written = line[begin : begin + min(mark.length, MAX_WORD)]
+    if code == "yaml-syntax":
+        written = line.strip()[:MAX_WORD]
+    if written.isascii():
+        return None
+    from archspec.foundation.lookalikes import explain_lookalike  # hardly ever needed
+
+    return explain_lookalike(written, code)
 
 
 MAX_DIAGNOSTICS = 50

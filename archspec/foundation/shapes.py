@@ -50,7 +50,7 @@ def window_count(size: int, kernel: int, stride: int, padding: int, dilation: in
 def sees_padding_only(size: int, stride: int, padding: int, dilation: int, count: int) -> bool:
     """Whether one of an axis' `count` windows sees none of its `size` pixels, only padding.
 
-    The padding is at most half the kernel, so only a window that begins in it can step over the whole input.
+    The padding of a side is less than the kernel, so only a window that begins in it can step over the whole input.
     """
     if dilation <= size:
         return False

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import yaml
 
-from archspec.foundation.errors import Fault, Mark, Text
+from archspec.foundation.errors import Fault, Mark, Text, cut
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 60
@@ -110,6 +110,16 @@ def paths_to(root: Value, marks: Iterable[Mark]) -> dict[Mark, str]:
 def is_left_empty(value: Value) -> bool:
     """Whether nothing stands in a value's place, not even the word `null`."""
     return isinstance(value, Scalar) and value.value is None and not value.text
+
+
+def join_hint(value: Scalar) -> str | None:
+    """What to do about a number that stands right behind another one and a comma, as in `1,024`."""
+    mark = value.mark
+    before = mark.text.lines[mark.line - 1][: mark.column - 1][-20:] if mark.line <= len(mark.text.lines) else ""
+    if not (found := re.search(r"(\d+),$", before)) or not value.text[:1].isdigit():
+        return None
+    thousands = f", or `{found[1]}{value.text}` for thousands" if re.fullmatch(r"\d{3}", value.text) else ""
+    return f"a comma ends a number: write `{found[1]}.{value.text}`{thousands}"
 
 
 def from_python(data: Any, mark: Mark) -> Value:
@@ -312,17 +322,21 @@ class _Tree:
         while not isinstance(event := next(self.events), yaml.MappingEndEvent):
             mark = self._mark(event)
             if not isinstance(event, yaml.ScalarEvent):
-                raise Fault("yaml-feature", "a key is a word, not a list, mapping or alias", mark)
+                laid = "a mapping cannot be laid over another: write its keys out, or make a block of them"
+                help = laid if isinstance(event, yaml.AliasEvent) else None
+                raise Fault("yaml-feature", "a key is a word, not a list, mapping or alias", mark, help=help)
             if event.tag is not None or event.anchor is not None:
-                raise Fault("yaml-feature", "a key has no tag and no anchor", mark)
+                whole = f"an anchor of the whole stands before it: `- &{event.anchor} {{{event.value}: …}}`"
+                help = whole if event.anchor is not None else None
+                raise Fault("yaml-feature", "a key has no tag and no anchor", mark, help=help)
             key = event.value
             if key == "<<":
                 raise Fault("yaml-feature", "YAML 1.2 has no merge key `<<`", mark, help="use `vars` or `defaults`")
             if key in entries:
                 first = entries[key][0].line
-                raise Fault(
-                    "duplicate-key", f"the key `{key}` stands here a second time; the first is in line {first}", mark
-                )
+                message = f"the key `{key}` stands here a second time; the first is in line {first}"
+                help = f"keep one of them; if both are meant, as in a list, begin each with `- `: `- {cut(key, 40)}: …`"
+                raise Fault("duplicate-key", message, mark, help=help)
             entries[key] = (mark, self._value(next(self.events), depth + 1))
         return entries
 
@@ -365,7 +379,8 @@ def _resolve(text: str, mark: Mark) -> str | int | float | bool | None:
             "value-ambiguous",
             f"`{text}` is an octal number to some readers of YAML and a decimal one to others",
             mark,
-            help=f"write `{bare}`, `0o…` for an octal number, or quotes for a text",
+            help=join_hint(Scalar(mark, text, text))
+            or f"write `{bare}`, `0o…` for an octal number, or quotes for a text",
         )
     if kind == "infinite":
         raise Fault("out-of-range", f"`{text}` is not a finite number", mark)
@@ -380,10 +395,23 @@ def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | N
     line = text.lines[mark.line - 1] if mark.line <= len(text.lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces: YAML does not allow tabs there"
+    at = line[mark.column - 1 : mark.column]
+    if "expected key" in (error.problem or "") and at in ("}", "]"):
+        return f"there is a `{at}` too many"
+    if "expected ',' or" in (error.problem or "") and at in ("}", "]"):
+        return (
+            f"what opens with `{'[' if at == '}' else '{'}` closes with `{']' if at == '}' else '}'}`, not with `{at}`"
+        )
+    if "expected ',' or" in (error.problem or "") and ";" in line[: mark.column]:
+        return "commas part what stands in `{…}` and `[…]`, not semicolons"
+    if "alphabetic or numeric" in (error.problem or "") and line.lstrip().startswith("* "):
+        return "begin each node of a list with `- `"
     if _breaks_formula(error, line):
         return 'in `{…}` and `[…]`, put a formula that holds a comma, colon or bracket in quotes: "=max(1, 2)"'
     if word := re.match(r"\s*(?:- )?([\w.]+) [{\[]", line):
         return f"put a colon after `{word[1][:40]}`"
+    if error.problem == "found unexpected ':'" and (word := re.search(r"(\w+):$", line[: mark.column])):
+        return f"put a space after the colon, or leave it out: `{word[1][:40]}`"
     if re.search(r"\w:[{\[\w]", line):
         return "put a space after the colon"
     above = text.lines[mark.line - 2] if 1 < mark.line <= len(text.lines) + 1 else ""
@@ -392,6 +420,8 @@ def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | N
         return f"put a colon after `{word[2][:40]}`, in the line above"
     if "mapping values" in (error.problem or "") and re.fullmatch(r"\s*(?:- )?[\w.]+", line[: mark.column - 1]):
         return _SYNTAX_HINTS["expected key"]  # it is the line's first key
+    if "expected '-' indicator" in (error.problem or "") and re.fullmatch(r"\s*- \[.*\]\s*", above[:_FAR]):
+        return "nothing stands beside a list in brackets: put the list below a key, such as `body` of `for`"
     for words, hint in _SYNTAX_HINTS.items():
         if words in (error.problem or ""):
             return hint

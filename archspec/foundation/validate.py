@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -81,7 +82,31 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
         if fault is None:  # the schema says more than types and bounds; its description is in words
             fault = Fault("out-of-range", f"`{where}` {schema.get('description', error.message)}")
         fault.mark = value.mark
+        fault.help = fault.help or (_shape_hint(where, instance) or _form_hint(instance, schema))
         yield fault
+
+
+def _shape_hint(where: str, instance: Any) -> str | None:
+    """How the shape of an input is written where another form of it was meant."""
+    if where == "input" and isinstance(instance, (str, int)) and (sizes := re.findall(r"\d+", str(instance))[:4]):
+        return f"write `[{', '.join(sizes)}]`"
+    if re.fullmatch(r"input\.\d", where) and instance is None:
+        return "a batch is not written: leave it out"
+    if where.startswith("input.") and isinstance(instance, int) and not where[6:].isdigit():
+        return "one input is a list, `input: [3, 32, 32]`; a mapping names several"
+    return None
+
+
+def _form_hint(instance: Any, schema: Schema) -> str | None:
+    """How a value is written where another form of it was meant."""
+    kind = schema.get("type")
+    if kind == "integer" and isinstance(instance, (str, float)) and re.fullmatch(r"-?\d+(\.0*)?", str(instance)):
+        return f"write `{int(float(instance))}`"
+    if kind == "string" and isinstance(instance, (int, float)) and not isinstance(instance, bool):
+        return f"a text of digits needs quotes: `'{instance}'`"
+    if kind == "object" and "body" in schema.get("properties", {}) and isinstance(instance, (list, str)):
+        return "write `{body: …}`, with this as its `body`"
+    return None
 
 
 def _nearest(error: ValidationError) -> list[ValidationError]:

@@ -102,9 +102,16 @@ class BranchGrammar(LoopGrammar):
                 return ()
             entries = parts
         else:
-            raise Fault("node-form", f"`{node_word}` needs branches: a list, or a mapping that names them", value.mark)
+            given = value.text if isinstance(value, Scalar) and value.text.startswith("=") else ""
+            help = f"write `{node_word}: {_EXAMPLES.get(node_word, '[[], relu]')}`, or indent the branches below it"
+            if given:
+                help = f"of layers, write `{node_word}: {{for: {{layer: {given}}}, body: =layer}}`; "
+                help += f"of saved tensors, `{node_word}: {{load: {given}}}`"
+            message = f"`{node_word}` needs branches: a list, or a mapping that names them"
+            raise Fault("node-form", message, value.mark, help=help)
         if not entries:
-            raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark)
+            help = f"write `{node_word}: {_EXAMPLES.get(node_word, '[[], relu]')}`, say; `[]` changes nothing"
+            raise Fault("branch-missing", f"`{node_word}` has no branches", value.mark, help=help)
         branches = [self._parse_branch(*entry) for entry in entries]
         if len(branches) > 1 and not is_split and isinstance(value, List):
             self._note_loops(node_word, value)
@@ -114,7 +121,10 @@ class BranchGrammar(LoopGrammar):
         different = node_word in _OF_DIFFERENT or (node_word == "multiply" and len(branches) > 2)  # of two, a square
         if different and not is_split and (again := _find_again(branches)):
             message = f"`{node_word}` joins the same tensor twice"
-            self.report.add(Fault("node-form", message, again.mark, help="leave one of the branches out"))
+            help = "leave one of the branches out"
+            if len(branches) == 2:
+                help = f"put a layer into one of them, or leave the `{node_word}` out"
+            self.report.add(Fault("node-form", message, again.mark, help=help))
         return self._drop_repeated(branches)
 
     def _note_loops(self, node_word: str, value: List) -> None:
@@ -228,6 +238,9 @@ def find_fault_beside(word: str, value: Any) -> Fault | None:
     help = "the parts are as many as the branches" if isinstance(value, int) else None
     return Fault(fault.code, f"`split` is `equal`, or a list of sizes from 1, not {describe(value)}", help=help)
 
+
+_EXAMPLES = {"attend": "{query: [], key: [], value: []}", "matmul": "{maps: [], others: [permute: [0, 2, 1]]}"}
+"""Branches of merges that do not join any two tensors."""
 
 _OF_DIFFERENT = ("add", "subtract", "mean", "maximum")
 """Merges that nobody writes of one tensor and itself: twice its value, zero, or the tensor as it is."""

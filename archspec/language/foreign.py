@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from archspec.foundation.arguments import Schema
 
@@ -112,6 +113,8 @@ ARGUMENTS = {
     "elementwise_affine": "write `affine`",
     "channels_last": "leave `channels_last` out: a recipe says it",
     "dim": "leave `dim` out: the features follow from the tensor",
+    "in": "leave `in` out: the channels follow from the tensor",
+    "padding_mode": "put `pad: {size: 1, mode: reflect}` before it, in place of its `padding`",
     "embed_dim": "leave `embed_dim` out: the features follow from the tensor",
     "channels": "the channels that come in follow from the tensor",
     "inplace": "leave `inplace` out: memory is seen to",
@@ -173,16 +176,40 @@ def number_hint(value: object, schema: Schema) -> str | None:
         return f"write `{int(value)}`"
     if isinstance(value, list) and integer and not pair and value and all(isinstance(one, int) for one in value):
         return "one number stands here: what comes in follows from the tensor, and other arguments have their names"
+    if schema.get("type") == "boolean" and (word := _BOOLEANS.get(str(value).lower())):
+        return f"write `{word}`" if word != value else f"write `{word}`, without quotes"
     if not isinstance(value, str):
         return None
+    if integer and value.isascii() and value.isdigit():
+        return f"write `{int(value)}`, without quotes"
     if integer and re.fullmatch(r"\d{1,3}([,_]\d{3})+", value):
         return f"write `{value.replace(',', '').replace('_', '')}`"
     if re.fullmatch(r"\d+,\d+", value):
         return f"a number has a point: `{value.replace(',', '.')}`"
+    if integer and value in ("depthwise", "c_in"):
+        return "write `=c_in`"
     if pair and (two := re.match(r"\(?(\d+)(?: *[x×*,] *(\d+))?", value)) and value != two[1]:
         return f"two numbers are a list: `[{two[1]}, {two[2] or two[1]}]`"
     if value == "valid" and any("same" in one.get("enum", ()) for one in alternatives):
         return "write `0`"
-    if schema.get("type") == "boolean" and value.lower() in ("none", "no", "off", "false"):
-        return "write `false`"
+    if re.fullmatch(r"[\d.]+( *(\*\*|//|[-+*/%]) *[\d.]+)+", value):
+        return f"a formula begins with `=`: `={value}`"
     return None
+
+
+def listed_hint(value: object, owner: str, known: Container[str]) -> str | None:
+    """How the arguments of a layer are written that stand in a list, or in a text."""
+    given: list[tuple[str, object]] = []
+    if isinstance(value, str):
+        given = re.findall(r"(\w+) *[=:] *([^\s,]+)", value)
+    elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        given = [item for one in value for item in one.items()]
+    if not given or any(name not in known for name, _ in given):
+        return None
+    written = ", ".join(f"{name}: {word}" for name, word in given)
+    return f"arguments are a mapping: `{owner}: {{{written}}}`"
+
+
+_BOOLEANS = dict.fromkeys(("no", "n", "off", "false", "none", "0"), "false")
+_BOOLEANS |= dict.fromkeys(("yes", "y", "on", "true", "1"), "true")
+"""What people write for a boolean that is none here, in small letters."""

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
-from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
+from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty, join_hint
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import make_invalid
 from archspec.language.document import section_schema
-from archspec.language.foreign import beside_hint, layer_hint
+from archspec.language.foreign import beside_hint, layer_hint, number_hint
 from archspec.language.keywords import AUX_KEYS
 from archspec.language.misplaced import explain_beside, explain_body, explain_let, is_empty
 from archspec.language.names import (
@@ -104,12 +104,9 @@ class Grammar(PartGrammar):
         assert isinstance(value, Scalar)
         if not isinstance(value.value, str):
             shown = "nothing" if value.value is None else f"`{value.text}`"
-            raise Fault(
-                "node-form",
-                f"a node is a name, a mapping or a list, not {shown}",
-                value.mark,
-                help="write `[]` for a branch that changes nothing" if value.value is None else None,
-            )
+            cure = "name a layer, or leave it out; `[]` is a branch that changes nothing"
+            hint = cure if value.value is None else join_hint(value)
+            raise Fault("node-form", f"a node is a name, a mapping or a list, not {shown}", value.mark, help=hint)
         if value.value.startswith("="):
             return SyntaxNode(key, value.mark, self._parse_use(value.mark, value, Mapping(value.mark, {})))
         return SyntaxNode(key, value.mark, self._parse_call(value.value, value.mark, None))
@@ -287,6 +284,8 @@ class Grammar(PartGrammar):
             if fault:
                 if isinstance(made.data, str) and self._reads_as_formula(made.data):
                     fault.help = f"a formula begins with `=`: did you mean `={made.data}`?"
+                elif hint := number_hint(made.data, keywords.MODIFIERS[word].schema):
+                    fault.help = hint
                 elif made.data in ("yes", "no", "on", "off"):
                     fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
                 self.report.add(fault, value.mark)
@@ -322,6 +321,9 @@ class Grammar(PartGrammar):
         body = mapping.get("body")
         if body is None:
             raise Fault("key-missing", "`for` needs a `body`", mark, help="add `body:`, a list of nodes")
+        if is_left_empty(body):
+            help = "what is repeated stands below it, indented, as a list: `- relu`"
+            raise Fault("node-form", "`body` is left empty", mapping.entries["body"][0], help=help)
         before = self.report.count
         columns, table = self._parse_rows(value)
         failed = self.report.count > before

@@ -204,6 +204,9 @@ def _hint(kind: str, shapes: list[Shape], empty: list[bool], axis: int) -> str |
     (c, *size), (d, *other) = shapes
     if kind == "multiply" and [1, 1] in (size, other):
         return f"end both branches in the same number of channels: {c if other == [1, 1] else d}, or 1"
+    if kind in OF_EQUALS and [1, 1] in (size, other) and c == d:
+        whole = other if size == [1, 1] else size
+        return f"a `multiply` takes 1×1 as it is; here, end that branch in `upsample: {{size: {whole}}}`"
     if kind in OF_EQUALS and any(empty) and not all(empty):
         wanted, given = (shapes[1], shapes[0]) if empty[0] else (shapes[0], shapes[1])
         return _beside_empty(wanted, given)

@@ -71,6 +71,8 @@ class Primitive(ABC):
     """Whether each position of its output depends on the same position of its input alone, in evaluation."""
     training_only: ClassVar[bool] = False
     """Whether it passes its input on unchanged but in training."""
+    reads_values: ClassVar[bool] = True
+    """Whether its output depends on the values of its input. Where it does not, no gradient passes."""
     weights: ClassVar[tuple[str, ...]] = ()
     """The names of all parameters that it can have, as `init` and `state_dict` know them."""
     examples: ClassVar[tuple[str, ...]] = ()
@@ -162,6 +164,15 @@ class Primitive(ABC):
             output: The output's shape.
         """
         return LOCAL if self.pointwise else WHOLE
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        """What `check` says of a layer that is sound but hardly meant, such as a softmax over a single value.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+        """
+        return None
 
     @abstractmethod
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:

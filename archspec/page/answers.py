@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any
 
 from archspec.editor.completion import complete
@@ -21,6 +21,8 @@ from archspec.plan.plan import Plan
 Json = dict[str, Any]
 MAX_ROWS = 400
 """Of the table of layers; more of them help nobody on a page."""
+MAX_KEPT = 3
+"""Texts whose plans are kept: the one that is typed, the last that was sound, and another variant."""
 
 
 def answer(request: Json, path: str = "spec.yaml") -> Json:
@@ -29,6 +31,9 @@ def answer(request: Json, path: str = "spec.yaml") -> Json:
     Args:
         request: Its `ask` names one of `ASKS`. All but `gallery` and `spec` take a `text`, the `variant` that is
             shown (null: the file without one), and of a text from the gallery the `base`: the bundled spec it was.
+            `draw` may be given the keys of groups that are `toggled`, as the drawing has them (`data-key`).
+            `check` and `hints` may be given the `first` and the `last` line that hints are made for, and one
+            more, `here`; without, all.
             `hover` and `complete` take a `line` and a `column`, counted from 1 in characters; `complete` also the
             last text that was well-formed YAML, as `sound`.
         path: Where the text lies, or will; what it extends is looked for there.
@@ -47,17 +52,30 @@ def answer(request: Json, path: str = "spec.yaml") -> Json:
         return {"error": f"archspec failed at something it should not fail at: {type(error).__name__}: {error}"}
 
 
-def _document(request: Json, path: str) -> Document:
-    """The text, of which one variant is looked at."""
+_kept: list[Document] = []
+"""The texts that were asked about last, the latest first: what follows a check stands on what it made."""
+
+
+def _document(request: Json, path: str, *, fresh: bool = False) -> Document:
+    """The text, of which one variant is looked at; `fresh` where what it extends may have changed."""
     text, variant, base = str(request.get("text", "")), request.get("variant"), request.get("base")
     if base in finder.bundled():
         path = finder.find(str(base)).path
-    return Document(text, path, [None if variant is None else str(variant)])
+    made = Document(text, path, [None if variant is None else str(variant)])
+    same = [one for one in _kept if (one.text, one.path) == (made.text, made.path)]
+    known = next((one for one in same if one.variants == made.variants), None)
+    if fresh and known is not None:
+        _kept.remove(known)
+    if fresh or known is None:
+        known = same[0].of(made.variants) if same else made
+        _kept.insert(0, known)
+        del _kept[MAX_KEPT:]
+    return known
 
 
 def _check(request: Json, path: str) -> Json:
     """What an editor shows: diagnostics, line-end hints, the names of variants, totals."""
-    document = _document(request, path)
+    document = _document(request, path, fresh=True)
     plan = document.plan
     section = document.section("variants")
     return {
@@ -66,11 +84,24 @@ def _check(request: Json, path: str) -> Json:
             {"line": one.mark.line, "message": one.message} for one in document.notes if document.is_own(one.mark)
         ],
         "yaml": document.tree is not None,
-        "hints": hints(document),
+        "hints": hints(document, _lines(request)),
         "variants": list(section.entries) if isinstance(section, Mapping) else [],
         "title": plan.title if isinstance(plan, Plan) else None,
         "totals": totals(plan) if isinstance(plan, Plan) else None,
     }
+
+
+def _hints(request: Json, path: str) -> Json:
+    """The hints of other lines of a text that was checked."""
+    return {"hints": hints(_document(request, path), _lines(request))}
+
+
+def _lines(request: Json) -> Container[int] | None:
+    """The lines that hints are made for; `None` for all."""
+    first, last, here = (request.get(key) for key in ("first", "last", "here"))
+    if not isinstance(first, int) or not isinstance(last, int):
+        return None
+    return range(first, last + 1) if not isinstance(here, int) else {here, *range(first, min(last, first + 10_000) + 1)}
 
 
 def _diagnostic(document: Document, one: Diagnostic) -> Json:
@@ -102,7 +133,7 @@ def _draw(request: Json, path: str) -> Json:
     plan = _plan(request, path)
     if plan is None:
         return {}
-    rows = summary(plan)
+    rows = summary(plan, fields=False)
     shown = [
         {
             "part": row.path or row.kind,
@@ -117,7 +148,9 @@ def _draw(request: Json, path: str) -> Json:
         }
         for row in rows[:MAX_ROWS]
     ]
-    return {"svg": svg(plan, caption=False), "rows": shown, "left_out": len(rows) - len(shown)}
+    toggled = request.get("toggled")
+    keys = {str(one) for one in toggled} if isinstance(toggled, list) else set()
+    return {"svg": svg(plan, caption=False, toggled=keys), "rows": shown, "left_out": len(rows) - len(shown)}
 
 
 def _python(request: Json, path: str) -> Json:
@@ -183,6 +216,7 @@ def _spec(request: Json, path: str) -> Json:
 
 ASKS: dict[str, Callable[[Json, str], Json]] = {
     "check": _check,
+    "hints": _hints,
     "draw": _draw,
     "hover": _hover,
     "complete": _complete,

@@ -177,7 +177,9 @@ class CallElaborator(ABC):
         if callee is None or callee == "none":
             return EMPTY
         if not isinstance(callee, str):
-            raise Fault("formula-type", f"a node must be a layer's name, not {describe(callee)}", mark)
+            each = "of a list of layers, `for: {layer: =…}` with `body: =layer` makes a node each"
+            help = each if isinstance(callee, list) else None
+            raise Fault("formula-type", f"a node must be a layer's name, not {describe(callee)}", mark, help=help)
         if callee in ROLES:
             if given or main or call.arguments or call.main:
                 help = "say in `defaults` what it stands for, or name the layer itself"
@@ -207,7 +209,8 @@ class CallElaborator(ABC):
 
     def role(self, role: str, mark: Mark, context: Context) -> Result:
         if role not in self.sections.roles:
-            example = {"act": "relu", "norm": "batch_norm"}[role]
+            norm = {2: "layer_norm", 4: "batch_norm_3d"}.get(len(context.shape or ()), "batch_norm")
+            example = {"act": "relu", "norm": norm}[role]
             help = f"add `defaults: {{{role}: {example}}}` to the file"
             raise Fault("name-unknown", f"the file does not say what `{role}` stands for", mark, help=help)
         meant = self.binder.meant_by(role)

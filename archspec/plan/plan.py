@@ -49,6 +49,8 @@ class Plan:
     """The `source` of the file, a paper for example."""
     vars: Pairs = ()
     """The values of the file's variables, as pairs of name and value."""
+    docs: tuple[tuple[str, str, str], ...] = ()
+    """What the file says of its own blocks: name, `doc` and `source` of each that has a `doc`."""
 
     _picture: ClassVar[Callable[[Plan], str] | None] = None
     """What draws it as SVG: `archspec.spec` sets it, since what draws plans stands above them."""

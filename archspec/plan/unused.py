@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import Fault, Frame, Report, did_you_mean
 
 if TYPE_CHECKING:
-    from archspec.plan.graph import Graph, GraphInput, GraphNode
+    from archspec.plan.graph import Graph, GraphGroup, GraphInput, GraphNode
 
 
 def report_unused(graph: Graph, report: Report) -> None:
@@ -44,7 +44,6 @@ def report_unused(graph: Graph, report: Report) -> None:
 
 def report_ports(graph: Graph, report: Report) -> None:
     """Report the tensors that a block takes and does not use, and those that it makes and nobody takes of it."""
-    from archspec.plan.graph import GraphWire
 
     blocks = [group for group in graph.groups if group.takes or group.gives]
     if not blocks:
@@ -54,17 +53,8 @@ def report_ports(graph: Graph, report: Report) -> None:
         for source in node.sources:
             users.setdefault(source, []).append(node)
     ends = {graph.output, *(id for _, id in graph.named_outputs)}
-    known: set[tuple[str, str]] = set()
+    _report_taken(graph, blocks, users, ends, report)
     for group in blocks:
-        loaded = {node.saved for node in graph.nodes[group.start : group.stop] if isinstance(node, GraphWire)}
-        for index, (port, place) in enumerate(zip(group.takes, group.node.takes, strict=True)):
-            tensor = graph.nodes[port.inner].result
-            begins = index == 0 and any(one.id in group for one in users[tensor] if not isinstance(one, GraphWire))
-            if port.inner not in loaded and not begins and (group.node.block, place.name) not in known:
-                known.add((group.node.block, place.name))
-                message = f"the block `{group.node.block}` takes `{place.name}`, but nothing in its body uses it"
-                help = f"take it up by `load: {place.name}`, or leave it out of `inputs`"
-                report.add(Fault("tensor-unused", message, group.node.mark, help=help), frames=group.calls)
         for port, place in zip(group.gives, group.node.gives, strict=True):
             tensor = graph.nodes[port.inner].result
             passed = tensor not in group  # on, as it came
@@ -75,6 +65,42 @@ def report_ports(graph: Graph, report: Report) -> None:
                 )
                 mark = place.wire.mark if place.wire else group.node.mark
                 report.add(Fault("tensor-unused", message, mark, help=help), frames=group.calls)
+
+
+def _report_taken(
+    graph: Graph, blocks: Sequence[GraphGroup], users: Mapping[int, list[GraphNode]], ends: set[int], report: Report
+) -> None:
+    """Report inputs of blocks that no call uses, and tensors that are given to one which leaves them out, and used by
+    nothing else. A `when` may leave an input out in some calls, as the last one of a recursion does."""
+    from archspec.plan.graph import GraphWire
+
+    used: set[tuple[str, str]] = set()
+    idle: dict[tuple[str, str], list[tuple[GraphGroup, int]]] = {}
+    for group in blocks:
+        loaded = {node.saved for node in graph.nodes[group.start : group.stop] if isinstance(node, GraphWire)}
+        for index, (port, place) in enumerate(zip(group.takes, group.node.takes, strict=True)):
+            key, tensor = (group.node.block, place.name), graph.nodes[port.inner].result
+            begins = index == 0 and any(one.id in group for one in users[tensor] if not isinstance(one, GraphWire))
+            if port.inner in loaded or begins:
+                used.add(key)
+            else:
+                idle.setdefault(key, []).append((group, tensor))
+    for (block, name), calls in idle.items():
+        wasted = [
+            group
+            for group, tensor in calls
+            if (block, name) not in used
+            or (tensor not in ends and all(isinstance(one, GraphWire) for one in users[tensor]))
+        ]
+        if wasted:
+            where, help = "in its body", f"take it up by `load: {name}`, or leave it out of `inputs`"
+            if (block, name) in used:
+                where = "in this call"
+                help = (
+                    "a `when` leaves out what takes it: use the tensor elsewhere, or leave out the layers that make it"
+                )
+            message = f"the block `{block}` takes `{name}`, but nothing {where} uses it"
+            report.add(Fault("tensor-unused", message, wasted[0].node.mark, help=help), frames=wasted[0].calls)
 
 
 def _report_input(node: GraphInput, inputs: Sequence[GraphInput], report: Report) -> None:

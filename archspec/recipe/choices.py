@@ -19,11 +19,11 @@ _CLASS_WEIGHTS: Schema = {
 LOSSES: dict[str, Option] = {
     "cross_entropy": Option(
         "The negative log-likelihood of the right class under softmax.",
-        {"label_smoothing": number(0, 1), "weight": _CLASS_WEIGHTS},
+        {"label_smoothing": number(0, below=1), "weight": _CLASS_WEIGHTS},
     ),
     "binary_cross_entropy": Option(
         "Binary cross-entropy for each class, averaged over images and classes.",
-        {"label_smoothing": number(0, 1)},
+        {"label_smoothing": number(0, below=1)},
         source="https://arxiv.org/abs/2110.00476",
     ),
     "charbonnier": Option(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,16 @@ DATA: Schema = {
 }
 
 
+FILE = "file"
+"""The column of the paths of images, where none is named."""
+
+
+def image_among(inputs: Mapping[str, Shape]) -> str:
+    """The one of several named inputs that takes images, channels, height and width; empty where not one alone does."""
+    found = [name for name, shape in inputs.items() if len(shape) == 3]
+    return found[0] if len(inputs) > 1 and len(found) == 1 else ""
+
+
 @dataclass(frozen=True)
 class Columns:
     """Which columns of a table are targets, are left out, or become a feature for each of their values."""
@@ -47,6 +57,8 @@ class Columns:
     one_hot: tuple[str, ...] = ()
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The columns that each input of the network takes, by its name; in them, `*` stands for any text."""
+    image: str = ""
+    """The input that takes images, whose one column has the paths of their files; empty where all take rows."""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Columns:
@@ -61,11 +73,19 @@ class Columns:
             },
         )
 
-    def in_order(self, names: Sequence[str]) -> Columns:
-        """The same, with the inputs in the order of a network's."""
-        if not self.inputs.keys() <= set(names):
+    def fitted(self, inputs: Mapping[str, Shape]) -> Columns:
+        """The same for a network of these inputs, in their order.
+
+        Of an image and a row, the image has the column `file` and the row all others, where nothing else is said.
+        """
+        image = image_among(inputs)
+        given = self.inputs
+        if not given and image and len(inputs) == 2:
+            given = {name: (FILE,) if name == image else ("*",) for name in inputs}
+        if not given.keys() <= inputs.keys():
             return self
-        return replace(self, inputs={name: self.inputs[name] for name in names if name in self.inputs})
+        given = {name: given[name] for name in inputs if name in given}
+        return replace(self, inputs=given, image=image if image in given else "")
 
     def to_dict(self) -> dict[str, Any]:
         """What is said; a single target by its name alone."""
@@ -96,9 +116,14 @@ def faults_in(train: Value | None, columns: Columns, inputs: Mapping[str, Shape]
         if name not in columns.inputs:
             message = f"`train.data` gives no columns to the input `{name}`"
             yield Fault("key-missing", message, _mark(train), help=f"add them: `inputs: {{{name}: [COLUMN, …]}}`")
+        elif name == image_among(inputs):
+            if len(columns.inputs[name]) != 1 or "*" in columns.inputs[name][0]:
+                message = f"`train.data` gives the input `{name}`, images of {show(shape)}, other than one column"
+                help = f"name the column of their files' paths: `inputs: {{{name}: {FILE}, …}}`"
+                yield Fault("out-of-range", message, _mark(train, name), help=help)
         elif len(shape) != 1:
             message = f"`train.data` gives columns to the input `{name}`, which is {show(shape)}, no row"
-            help = "columns are for inputs of one axis, `[features]`"
+            help = "columns are for inputs of one axis, `[features]`, and for one input of images beside them"
             yield Fault("out-of-range", message, _mark(train, name), help=help)
 
 

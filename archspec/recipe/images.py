@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archspec.foundation.errors import Fault, Mark, join_words
+from archspec.foundation.errors import Fault, join_words
 from archspec.foundation.shapes import Shape, show
-from archspec.foundation.source import Mapping, Value
+from archspec.foundation.source import Value
+from archspec.recipe.effects import place
 from archspec.recipe.recipe import Recipe
 from archspec.recipe.sections import Moments
 
@@ -26,7 +27,7 @@ def faults_in(train: Value | None, recipe: Recipe, input: Shape) -> Iterator[Fau
         yield Fault(
             "out-of-range",
             f"the input {show(input)} has {input[0]} channel{'s' * (input[0] != 1)}; {counts}",
-            _place(train, "normalize"),
+            place(train, "normalize"),
             help="`normalize: data` takes those of the training images",
         )
     size = recipe.resize.arguments.get("size")
@@ -34,7 +35,7 @@ def faults_in(train: Value | None, recipe: Recipe, input: Shape) -> Iterator[Fau
         yield Fault(
             "out-of-range",
             f"`train.resize` brings the shorter side to {size} pixels, of which {show(input)} cannot be cut out",
-            _place(train, "resize"),
+            place(train, "resize"),
             help=f"its `size` is {min(input[1:])} or more",
         )
 
@@ -57,11 +58,6 @@ def _of_images_alone(train: Value | None, recipe: Recipe, input: Shape) -> Itera
             yield Fault(
                 "out-of-range",
                 f"`train.{key}` {what}, but the input of the network, {show(input)}, is no image",
-                _place(train, key),
+                place(train, key),
                 help=cure,
             )
-
-
-def _place(train: Value | None, key: str) -> Mark | None:
-    value = train.get(key) if isinstance(train, Mapping) else None
-    return value.mark if value is not None else train.mark if train is not None else None

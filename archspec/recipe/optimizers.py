@@ -1,7 +1,8 @@
 """The optimizers that a recipe can choose: those of `torch.optim` that take plain parameters, with their arguments.
 
 Names, arguments and defaults are torch's; the bounds are those that torch checks, its newest release where they
-differ: before 2.15 it took any `lambd` and `alpha` of `asgd`. Known without torch.
+differ: before 2.15 it took any `lambd` and `alpha` of `asgd`. A momentum or average that would never forget is refused
+too. Known without torch.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _NESTEROV: dict[str, Schema] = {
         "description": "Nesterov's momentum is a form of momentum",
         "required": ["momentum"],
         "properties": {
-            "momentum": number(above=0),
+            "momentum": number(above=0, below=1),
             "dampening": refuse({"not": {"const": 0}}, "out-of-range", "must be 0 beside `nesterov: true`"),
         },
     },
@@ -88,7 +89,7 @@ OPTIMIZERS: Mapping[str, Option] = {
     ),
     "rmsprop": Option(
         "Divides each gradient by the root of a running average of its square.",
-        _arguments(alpha=number(0), eps=number(0), weight_decay=number(0), momentum=number(0), centered=boolean()),
+        _arguments(alpha=_SHARE, eps=number(0), weight_decay=number(0), momentum=_SHARE, centered=boolean()),
     ),
     "rprop": Option(
         "Steps by the sign of each gradient; a step grows while the sign stays, and shrinks where it changes.",
@@ -98,7 +99,7 @@ OPTIMIZERS: Mapping[str, Option] = {
     ),
     "sgd": Option(
         "Gradient descent, with momentum where it is given.",
-        _arguments(momentum=number(0), dampening=number(), weight_decay=number(0), nesterov=boolean()),
+        _arguments(momentum=_SHARE, dampening=number(), weight_decay=number(0), nesterov=boolean()),
         required=("lr",),  # torch's is 0.001, which suits next to no network
         conditions=_NESTEROV,
     ),

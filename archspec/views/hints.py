@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 
 from archspec.foundation.errors import Mark
 from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import Shape, show
 from archspec.plan.nodes import Group, Node
-from archspec.plan.partial import PartialPlan
+from archspec.plan.partial import PartialPart, PartialPlan
 from archspec.plan.plan import Plan
 
 
@@ -45,46 +45,56 @@ class Hint:
         return ", ".join(figures)
 
 
-def hints(plan: Plan | PartialPlan) -> dict[int, Hint]:
-    """The hints of a network's file by line; lines of the files that it extends, and of the library, have none."""
+def hints(plan: Plan | PartialPlan, lines: Container[int] | None = None) -> dict[int, Hint]:
+    """The hints of a network's file by line; lines of the files that it extends, and of the library, have none.
+
+    Args:
+        plan: The network, or what is known of it.
+        lines: The lines to make them for; `None`: all.
+    """
     columns: dict[tuple[int, int], Hint] = {}
-    found = _of_plan(plan) if isinstance(plan, Plan) else _of_parts(plan)
-    for mark, hint in found:
-        at = (mark.line, mark.column)
-        columns[at] = _then(columns[at], hint) if at in columns else hint
-    lines: dict[int, Hint] = {}
+    made: Iterator[tuple[Mark, Node | PartialPart]]
+    made = _nodes(plan.root, plan.file, 0) if isinstance(plan, Plan) else _of_parts(plan)
+    for mark, node in made:
+        if lines is None or mark.line in lines:
+            at, hint = (mark.line, mark.column), _of_node(mark, node)
+            columns[at] = _then(columns[at], hint) if at in columns else hint
+    found: dict[int, Hint] = {}
     for (line, _), hint in sorted(columns.items(), key=lambda item: item[0]):
-        lines[line] = _beside(lines[line], hint) if line in lines else hint
-    return lines
+        found[line] = _beside(found[line], hint) if line in found else hint
+    return found
 
 
-def _of_plan(plan: Plan) -> Iterator[tuple[Mark, Hint]]:
-    yield from _nodes(plan.root, plan.file, 0)
-
-
-def _of_parts(plan: PartialPlan) -> Iterator[tuple[Mark, Hint]]:
+def _of_parts(plan: PartialPlan) -> Iterator[tuple[Mark, Node | PartialPart]]:
     for part in plan.parts:
         if part.node is not None:
             yield from _nodes(part.node, plan.file, 0)
         elif part.mark.text.name == plan.file:
-            flow = (part.input, part.output)
-            yield part.mark, Hint(part.mark.line, 1, *flow, *flow, 0, 0, unknown=1)
+            yield part.mark, part
 
 
-def _nodes(node: Node, file: str, around: int) -> Iterator[tuple[Mark, Hint]]:
+def _nodes(node: Node, file: str, around: int) -> Iterator[tuple[Mark, Node | PartialPart]]:
     """What stands in the file, outermost first; `around` is the line of what a node stands in."""
     mark, children = node.mark, node.children if isinstance(node, Group) else ()
     # a sequence begins where its first node does
     plain = isinstance(node, Group) and node.kind == "sequence"
     if mark.text.name == file and mark.line != around and not plain:
         around = mark.line
-        output = children[0][1].output if isinstance(node, Group) and node.kind == "aux" else node.output
-        count = len(children) if isinstance(node, Group) and node.kind in ("for", "repeat") else 1
-        flow = (node.input, output)
-        yield mark, Hint(mark.line, count, *flow, *flow, node.params, node.macs)
+        yield mark, node
     for _, child in children:
         if not child.mark.in_library:
             yield from _nodes(child, file, around)
+
+
+def _of_node(mark: Mark, node: Node | PartialPart) -> Hint:
+    if isinstance(node, PartialPart):
+        flow = (node.input, node.output)
+        return Hint(mark.line, 1, *flow, *flow, 0, 0, unknown=1)
+    output, count = node.output, 1
+    if isinstance(node, Group):
+        output = node.children[0][1].output if node.kind == "aux" else output
+        count = len(node.children) if node.kind in ("for", "repeat") else 1
+    return Hint(mark.line, count, node.input, output, node.input, output, node.params, node.macs)
 
 
 def _then(one: Hint, other: Hint) -> Hint:

@@ -53,7 +53,8 @@ def kept_tensors(plan: Plan, *, again: tuple[int, int] | None = None) -> KeptTen
     owner = owners(graph)
     for node in graph.nodes:
         kept = kept_by(node, unknown)
-        if not learns.isdisjoint(node.sources) or (isinstance(node, GraphLayer) and node.layer.params):
+        passes = not isinstance(node, GraphLayer) or primitives()[node.layer.primitive].reads_values
+        if (passes and not learns.isdisjoint(node.sources)) or (isinstance(node, GraphLayer) and node.layer.params):
             learns.add(node.id)
         if node.id not in learns or node.id in inside:
             continue

@@ -51,12 +51,13 @@ class ReceptiveField:
 def receptive_fields(plan: Plan) -> list[ReceptiveField | None]:
     """The receptive field of what each node of a plan's graph gives, in the order of its nodes.
 
-    Of several inputs it is what is seen of any of them; `None`, where these do not have the same positions.
+    Of several inputs it is what is seen of any of them; `None`, where these do not have the same positions, and of a
+    tensor that no value of the input changes.
     """
     first, *others = (one.shape for one in plan.takes)
     if any(len(other) != len(first) or other[1:] != first[1:] for other in others):
         return [None] * len(plan.graph.nodes)
-    return [field.shown(plan.input) for field in _fields(plan.graph)]
+    return [None if field is None else field.shown(plan.input) for field in _fields(plan.graph)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +98,35 @@ def _covers(axis: AxisReach, length: int) -> bool:
     return not axis.shift and all(axis.first[i] <= 0 and axis.last[i] >= length - 1 for i in range(axis.period))
 
 
-def _fields(graph: Graph) -> list[_Field]:
-    fields: list[_Field] = []
+def _fields(graph: Graph) -> list[_Field | None]:
+    fields: list[_Field | None] = []
     for node in graph.nodes:
         if not node.sources:
             fields.append(_input_field(graph))
+            continue
+        seen = [field for field in (fields[source] for source in node.sources) if field is not None]
+        if not seen or (isinstance(node, GraphLayer) and not primitives()[node.layer.primitive].reads_values):
+            fields.append(None)
         elif isinstance(node, GraphLayer):
-            fields.append(_through(fields[node.sources[0]], _reach(node), node.output))
+            fields.append(_through(seen[0], _reach(node), node.output))
         elif isinstance(node, GraphPart):
             reach = Reach({node.axis: AxisReach((node.start,), (node.start,), 1)})
-            fields.append(_through(fields[node.sources[0]], reach, node.output))
+            fields.append(_through(seen[0], reach, node.output))
         else:
-            joined = fields[node.sources[0]]
-            for source in node.sources[1:]:
-                if node.kind == "concat" and node.parent is not None:
-                    axis = graph.groups[node.parent].node.axis
-                    joined = _appended(joined, fields[source], axis, node, graph.nodes[0].output)
-                else:
-                    joined = _joined(joined, fields[source], node, graph.nodes[0].output)
-            fields.append(joined)
+            fields.append(_merged(seen, node, graph))
     return fields
+
+
+def _merged(fields: list[_Field], node: GraphNode, graph: Graph) -> _Field:
+    """What is seen through a merge, of branches that see something."""
+    joined, *others = fields
+    for field in others:
+        if node.kind == "concat" and node.parent is not None:
+            axis = graph.groups[node.parent].node.axis
+            joined = _appended(joined, field, axis, node, graph.nodes[0].output)
+        else:
+            joined = _joined(joined, field, node, graph.nodes[0].output)
+    return joined
 
 
 def _input_field(graph: Graph) -> _Field:

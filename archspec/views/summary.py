@@ -73,22 +73,24 @@ BY = ("layer", "block", "stage")
 """How deep a summary goes: to each layer, to each call of a block, or to the parts of the network itself."""
 
 
-def summary(plan: Plan, *, by: str = "block", depth: int | None = None) -> list[SummaryRow]:
+def summary(plan: Plan, *, by: str = "block", depth: int | None = None, fields: bool = True) -> list[SummaryRow]:
     """The rows of a plan, each before those of its parts.
 
     Args:
         plan: The plan.
         by: One of `BY`.
         depth: The most levels that are shown; `None`: all.
+        fields: Whether receptive fields and strides are computed, which takes longest; without, they are `-`.
     """
-    return _Summary(plan, by, 1 if by == "stage" else depth).rows()
+    return _Summary(plan, by, 1 if by == "stage" else depth, fields).rows()
 
 
 class _Summary:
-    def __init__(self, plan: Plan, by: str, depth: int | None) -> None:
+    def __init__(self, plan: Plan, by: str, depth: int | None, fields: bool) -> None:
         self.plan, self.graph = plan, plan.graph
         self.by, self.depth = by, depth
-        self.fields: list[ReceptiveField | None] = receptive_fields(plan)
+        self.fields: list[ReceptiveField | None]
+        self.fields = receptive_fields(plan) if fields else [None] * len(self.graph.nodes)
         self.kept = _each(plan, kept_tensors(plan))
 
     def rows(self) -> list[SummaryRow]:

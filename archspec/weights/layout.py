@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archspec.weights.trace import Network, Operand, leaves, mutates, squeeze
+from archspec.weights.network import Network
+from archspec.weights.trace import Operand, leaves, mutates, squeeze
 
 _FIRST = 2.0**40
 """Elements of parameters are numbered from here on, constants lie below. Whole numbers up to 2**53 are exact."""

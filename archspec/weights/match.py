@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archspec.weights.layout import Layout, Piece, fits, shape_of
-from archspec.weights.trace import Network, Node, Operand, TransplantError, format_tensor
+from archspec.weights.network import Network
+from archspec.weights.trace import Node, Operand, TransplantError, format_tensor
 
 SHOWN = 10
 """How many tensors an error names before it only counts the rest."""

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from archspec.foundation.shapes import show
 from archspec.weights.match import Match
-from archspec.weights.trace import PRODUCTS, Follower, Network, TransplantError, tensors_of
+from archspec.weights.network import Network
+from archspec.weights.trace import PRODUCTS, Follower, TransplantError, tensors_of
 
 ROUNDING = 1e-9
 """How far results in double precision may differ, as a share of the largest of them."""

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from archspec.foundation.errors import escape_line
 from archspec.weights.match import SHOWN, Match, Skipped, match
+from archspec.weights.network import Network
 from archspec.weights.proof import prove
-from archspec.weights.trace import Network, TransplantError, tensors_of
+from archspec.weights.trace import TransplantError, tensors_of
 
 __all__ = ["Example", "Loaded", "Skipped", "TransplantError", "transplant"]
 

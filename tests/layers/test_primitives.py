@@ -23,12 +23,16 @@ from archspec.spec import from_dict
 
 # Where we are stricter than torch on purpose: it takes any rank, treating a sample's axes as something else
 RANK = "but its input is"
+SIDES = "on one side, and its kernel has|`ceil_mode` of .* needs a `padding` that is equal"  # means of zeros alone
 STRICTER = {
     **dict.fromkeys(("branch_mean", "weighted_mean"), "needs channels first"),
+    "branch_factors": "twice|two or more columns",  # torch takes any vector
     "group_norm": "would normalise single values",  # torch refuses them for a batch of one alone
     "channel_slice": "is not within its",  # torch gives an empty tensor
-    # torch gives an empty tensor
-    **dict.fromkeys(("conv_transpose", "conv_transpose_1d", "conv_transpose_3d"), "takes away everything"),
+    # torch gives an empty tensor, or takes one of two sizes
+    **dict.fromkeys(
+        ("conv_transpose", "conv_transpose_1d", "conv_transpose_3d"), "takes away everything|without `output_padding`"
+    ),
     "group_norm_1d": "would normalise single values",
     "group_norm_3d": "would normalise single values",
     "slice": "is not within",  # torch gives an empty tensor
@@ -38,8 +42,9 @@ STRICTER = {
     "feature_map": "cannot lay out",  # torch takes what is left over for other samples
     "subsample": "it only adds channels",  # torch would cut channels off
     # torch takes indices from outside the input
-    **dict.fromkeys(("max_pool", "max_pool_1d", "max_pool_3d"), "would see padding only"),
-    **dict.fromkeys(("avg_pool", "avg_pool_1d", "avg_pool_3d"), "would count the zeros"),  # it could mean either
+    **dict.fromkeys(("max_pool", "max_pool_1d", "max_pool_3d"), f"would see padding only|{SIDES}"),
+    # it could mean either
+    **dict.fromkeys(("avg_pool", "avg_pool_1d", "avg_pool_3d"), f"would count the zeros|{SIDES}"),
     # torch has three values where we have two
     **dict.fromkeys(("upsample", "upsample_1d", "upsample_3d"), "no corners to align"),
     # a larger shift is another, smaller one; heads that divide the positions would mix these up; v2 divides by one less
@@ -47,6 +52,7 @@ STRICTER = {
 }
 # Shapes that suit arguments which random ones hardly ever do
 SUITED: dict[str, Callable[[dict[str, Any], Shape], Shape]] = {
+    "branch_factors": lambda a, shape: (max(a["columns"]) + shape[0] + 1,),
     "feature_map": lambda a, shape: (prod(height_width(a["size"])), shape[-1]),
     "rotary_positions": lambda a, shape: (
         (prod(height_width(a["size"] or shape[0])), 4 * a["heads"] * shape[-1])

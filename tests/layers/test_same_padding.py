@@ -174,3 +174,161 @@ def test_padding_in_another_form_is_refused(node: dict[str, Any], message: str) 
     with pytest.raises(SpecError) as caught:
         from_dict({"archspec": 1, "input": [3, 7, 7], "network": [node]})
     assert [one.message for one in caught.value.diagnostics] == [message]
+
+
+SIDED = [
+    ("max_pool", 2),
+    ("avg_pool", 2),
+    ("max_pool_1d", 1),
+    ("avg_pool_1d", 1),
+    ("max_pool_3d", 3),
+    ("avg_pool_3d", 3),
+]
+
+
+@pytest.mark.parametrize(("name", "axes"), SIDED)
+def test_pools_pad_each_side_by_itself(name: str, axes: int) -> None:
+    """As torch pools what is padded before; no window sees what was added alone, and means count it or do not."""
+    random = Random(2)
+    accepted = refused = 0
+    for _ in range(60):
+        kernel, stride = ([random.randint(1, 4) for _ in range(axes)] for _ in range(2))
+        dilation = [random.randint(1, 3) if name.startswith("max") else 1 for _ in range(axes)]
+        shape = (2, *(random.randint(1, 7) for _ in range(axes)))
+        sides = [[random.randint(0, k - 1), random.randint(0, k - 1)] for k in kernel]
+        if all(before == after for before, after in sides):
+            continue
+        given: dict[str, Any] = {"kernel": kernel, "stride": stride, "padding": sides}
+        if name.startswith("max"):
+            given["dilation"] = dilation
+        written = {key: value[0] if axes == 1 else value for key, value in given.items()}
+        counts = random.random() < 0.5
+        written |= {} if name.startswith("max") else {"count_include_pad": counts}
+        starts = [
+            range(-before, n + after - d * (k - 1), s)
+            for n, k, s, d, (before, after) in zip(shape[1:], kernel, stride, dilation, sides, strict=True)
+        ]
+        seen = all(
+            any(0 <= start + d * tap < n for tap in range(k))
+            for n, k, d, along in zip(shape[1:], kernel, dilation, starts, strict=True)
+            for start in along
+        )
+        data = {"archspec": 1, "input": list(shape), "network": [{name: written}]}
+        if not seen or not all(starts):
+            refused += 1
+            with pytest.raises(
+                SpecError, match="would see padding only" if all(starts) else "is larger than its padded"
+            ):
+                from_dict(data)
+            continue
+        accepted += 1
+        spec = from_dict(data)
+        ours = pickle.loads(pickle.dumps(spec.build()))
+        images = torch.randn(2, *shape, requires_grad=True)
+        around = [one for both in reversed(sides) for one in both]
+        pool: Any = getattr(functional, f"{name[:3]}_pool{axes}d")
+        if name.startswith("max"):
+            expected = pool(functional.pad(images, around, value=-math.inf), kernel, stride, dilation=dilation)
+        else:
+            expected = pool(functional.pad(images, around), kernel, stride)
+            if not counts:
+                expected = expected / pool(functional.pad(torch.ones_like(images), around), kernel, stride)
+        result = ours(images)
+        assert tuple(result.shape[1:]) == spec.plan.output == (2, *map(len, starts))
+        assert result.isfinite().all()
+        torch.testing.assert_close(result, expected)
+        grads = (torch.autograd.grad(one.square().sum(), images)[0] for one in (result, expected))
+        torch.testing.assert_close(*grads)
+    assert accepted > 20
+    assert refused > 1
+
+
+@pytest.mark.parametrize(
+    ("node", "message", "help"),
+    [
+        (
+            {"max_pool": {"kernel": 3, "padding": [[0, 3], 0]}},
+            "`padding` of `max_pool` adds 3 on one side, and its kernel has 3",
+            "a side takes less than the kernel, so that each window sees input",
+        ),
+        (
+            {"avg_pool": {"kernel": 3, "padding": [[0, 1], 0], "ceil_mode": True}},
+            "`ceil_mode` of `avg_pool` needs a `padding` that is equal on both sides of each axis",
+            "add to the last sides what the windows shall reach",
+        ),
+        (
+            {"max_pool": {"kernel": 3, "padding": [[2, 2], [0, 0]]}},
+            "`padding` (2×0) of `max_pool` is more than half its kernel (3×3)",
+            None,
+        ),
+        (
+            {"avg_pool": {"kernel": 3, "padding": [0, 1, 0, 1]}},
+            "`padding` of `avg_pool` must be an integer ≥ 0, a list [height, width] of such or of lists [before, after], "
+            "or `same`, not the list [0, 1, 0, 1]",
+            None,
+        ),
+    ],
+)
+def test_sides_that_a_pool_cannot_have(node: Any, message: str, help: str | None) -> None:
+    with pytest.raises(SpecError) as caught:
+        from_dict({"archspec": 1, "input": [3, 7, 7], "network": [node]})
+    (found,) = caught.value.diagnostics
+    assert (found.message, found.help) == (message, help)
+
+
+TRANSPOSED = [("conv_transpose", 2), ("conv_transpose_1d", 1), ("conv_transpose_3d", 3)]
+
+
+@pytest.mark.parametrize(("name", "axes"), TRANSPOSED)
+def test_transposed_same_is_the_gradient_of_the_convolution_that_tensorflow_pads(name: str, axes: int) -> None:
+    random = Random(3)
+    for _ in range(15):
+        kernel, stride, dilation = ([random.randint(1, 4) for _ in range(axes)] for _ in range(3))
+        shape = (2, *(random.randint(1, 4) for _ in range(axes)))
+        given = {"kernel": kernel, "stride": stride, "dilation": dilation}
+        written = {key: value[0] if axes == 1 else value for key, value in given.items()}
+        node = {name: {"out": 3, "padding": "same", "bias": False, **written}}
+        spec = from_dict({"archspec": 1, "input": list(shape), "network": [node]})
+        ours = pickle.loads(pickle.dumps(spec.build()))
+        larger = torch.zeros(2, 3, *(n * s for n, s in zip(shape[1:], stride, strict=True)), requires_grad=True)
+        assert spec.plan.output == tuple(larger.shape[1:])
+        convolve: Any = getattr(functional, f"conv{axes}d")
+        (weight,) = ours.parameters()
+        convolved = convolve(padded(larger, kernel, stride, dilation), weight, None, stride, 0, dilation)
+        images = torch.randn(2, *shape)
+        (expected,) = torch.autograd.grad(convolved, larger, images)
+        torch.testing.assert_close(ours(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "padding", "extra"),
+    [
+        ("conv_transpose", 2, [[0, 1], [2, 0]], [0, 1]),
+        ("conv_transpose", 2, [1, [0, 2]], 0),
+        ("conv_transpose_1d", 1, [2, 1], 1),
+        ("conv_transpose_3d", 3, [[2, 0], 1, [0, 1]], 0),
+    ],
+)
+def test_each_side_is_left_off_by_itself(name: str, axes: int, padding: list[Any], extra: Any) -> None:
+    given = {"out": 6, "kernel": 4, "stride": 2, "groups": 2, "output_padding": extra}
+    shape = (4, 5, 4, 3)[: axes + 1]
+    spec = from_dict({"archspec": 1, "input": list(shape), "network": [{name: given | {"padding": padding}}]})
+    ours = pickle.loads(pickle.dumps(spec.build()))
+    whole = from_dict({"archspec": 1, "input": list(shape), "network": [{name: given}]}).build()
+    whole.load_state_dict(ours.state_dict())
+    images = torch.randn(2, *shape)
+    sides = [padding] if axes == 1 else [[one, one] if isinstance(one, int) else one for one in padding]
+    expected = whole(images)[(..., *(slice(before, -after or None) for before, after in sides))]
+    assert tuple(expected.shape[1:]) == spec.plan.output
+    assert torch.equal(ours(images), expected)
+
+
+def test_same_of_a_transposed_convolution_leaves_no_second_size() -> None:
+    node = {"conv_transpose": {"out": 2, "kernel": 3, "stride": 2, "padding": "same", "output_padding": 1}}
+    with pytest.raises(SpecError) as caught:
+        from_dict({"archspec": 1, "input": [3, 7, 7], "network": [node]})
+    (found,) = caught.value.diagnostics
+    assert (found.message, found.help) == (
+        "`conv_transpose` with `padding: same` gives its size times the stride, without `output_padding`",
+        "leave `output_padding` out",
+    )

@@ -195,6 +195,30 @@ def test_texts_fold_and_are_searched(opened: Any, server: PageServer) -> None:
     assert line(page) == 6
 
 
+def test_a_long_text_has_hints_where_one_looks_and_its_drawing_opens(
+    opened: Any, server: PageServer, file: Path
+) -> None:
+    layers = "".join(f"  - conv: {{out: {4 + at % 3}, kernel: 1}}\n" for at in range(1200))
+    file.write_text(SPEC[: SPEC.index("  - conv")] + layers, encoding="utf-8")
+    page = opened(server.address)
+    groups = page.locator("#drawing [role=button]")
+    assert [one.get_attribute("aria-expanded") for one in groups.all()] == ["false"] * 32
+    assert page.locator("#rows tr").last.inner_text() == "… and 800 more"
+    page.locator("#text").focus()
+    page.keyboard.press("Control+End")
+    page.locator(".cm-line", has_text="out: 6").last.locator(".hint").wait_for()
+    assert page.locator(".hint").last.inner_text() == "5×8×8 → 6×8×8, 36 parameters, 1.92 KMACs"
+    assert page.locator("#about").inner_text() == ""
+    groups.nth(1).focus()
+    page.keyboard.press("Enter")
+    opened_group = page.locator("#drawing [aria-expanded=true]")
+    opened_group.wait_for()  # of layers that give 6, then twelve times 4, 5 and 6, then 4 channels
+    said = "38 · 5×8×8 → 4×8×8 · 1,132 parameters · 60,288 MACs"
+    assert opened_group.get_attribute("aria-label") == said
+    page.keyboard.press("Enter")  # the focus is where it was
+    page.wait_for_function("document.querySelectorAll('#drawing [role=button]').length === 32")
+
+
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:
         pass

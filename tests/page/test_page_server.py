@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -127,8 +128,39 @@ def test_it_explains_offers_and_outlines(client: Client) -> None:
         assert (status, found) == (200, {"text": None})
 
 
+def test_hints_are_made_for_the_lines_that_are_asked_for(client: Client) -> None:
+    last, first = "144 → 10, 1,450 parameters, 1.44 KMACs", "3×8×8 → 4×6×6, 112 parameters, 3.89 KMACs"
+    for ask, lines, wanted in [
+        ("check", {"first": 5, "last": 6}, {"5": "4×6×6 → 144", "6": last}),
+        ("hints", {"first": 6, "last": 10**9}, {"6": last}),
+        ("hints", {"first": 6, "last": 10**9, "here": 4}, {"4": first, "6": last}),
+        ("hints", {"first": 9, "last": 8}, {}),
+    ]:
+        assert client.within("POST", "ask", {"ask": ask, "text": SPEC, **lines})[1]["hints"] == wanted
+
+
+def test_groups_of_the_drawing_open_by_their_keys(client: Client) -> None:
+    text = SPEC.replace("  - flatten", "  - repeat: 6\n    conv_norm_act: {out: 4}\n  - flatten")
+    request = {"ask": "draw", "text": text.replace("network", "defaults: {act: relu, norm: batch_norm}\nnetwork")}
+    closed = client.within("POST", "ask", request)[1]["svg"]
+    (key,) = re.findall('data-key="([^"]*)" data-open="false"', closed)
+    opened = client.within("POST", "ask", {**request, "toggled": [key, "what has gone"]})[1]["svg"]
+    assert (closed.count("batch norm"), f'data-key="{key}" data-open="true"' in opened) == (1, True)
+    assert client.within("POST", "ask", {**request, "toggled": 3})[1]["svg"] == closed
+
+
+def test_a_check_reads_anew_what_a_text_extends(client: Client, file: Path) -> None:
+    base = file.with_name("base.yaml")
+    request = {"text": "archspec: 1\nextends: base.yaml\nname: over\n"}
+    base.write_text(SPEC, encoding="utf-8")
+    assert client.within("POST", "ask", {"ask": "check", **request})[1]["totals"].startswith("3×8×8 → 10 ")
+    base.write_text(SPEC.replace("10", "7"), encoding="utf-8")
+    assert client.within("POST", "ask", {"ask": "check", **request})[1]["totals"].startswith("3×8×8 → 7 ")
+    assert "3×8×8 → 7 " in client.within("POST", "ask", {"ask": "svg", **request})[1]["content"]
+
+
 def test_a_fault_of_ours_is_an_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archspec.page.answers.hints", lambda document: 1 / 0)
+    monkeypatch.setattr("archspec.page.answers.hints", lambda document, lines: 1 / 0)
     status, found = client.within("POST", "ask", {"ask": "check", "text": SPEC})
     said = "archspec failed at something it should not fail at: ZeroDivisionError: division by zero"
     assert (status, found) == (200, {"error": said})

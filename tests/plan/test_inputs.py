@@ -233,8 +233,8 @@ def test_a_setting_of_an_input_that_there_is_not_names_the_one_that_is_meant(str
 
 
 ROWS = (
-    "archspec train trains networks of several inputs where all are rows, columns of a table; those of Streams are "
-    "image 3×16×16, depth 1×16×16"
+    "archspec train trains networks of several inputs where all are rows, columns of a table, but for one that may be an "
+    "image; those of Streams are image 3×16×16, depth 1×16×16"
 )
 HAVE = "networks of one input, but Streams has 2: image 3×16×16, depth 1×16×16"
 

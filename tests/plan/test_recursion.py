@@ -144,7 +144,8 @@ class DroppingFractal(Fractal):
             return short
         branches = [short, self.second(self.first(input))]
         kept = nn.functional.dropout(torch.ones(len(input), 2), 0.4) > 0
-        alone = torch.rand(len(input), 2).argmax(1)
+        bits = nn.functional.dropout(torch.ones(len(input), 2, 24)) / 2
+        alone = (bits @ 0.5 ** torch.arange(24.0)).argmax(1)
         joined = []
         for sample, survives in enumerate(kept):
             there = [one[sample] for one, stays in zip(branches, survives, strict=True) if stays]

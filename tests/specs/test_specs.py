@@ -19,7 +19,7 @@ from archspec.language.finder import bundled, variants
 from archspec.language.schema import spec_schema
 from archspec.spec import Spec, load, open_file
 from archspec.weights.match import nodes_of
-from archspec.weights.trace import Network
+from archspec.weights.network import Network
 
 # Parameters as published, section A of the reference networks
 PUBLISHED = {"googlenet": 260_650, "resnet": 272_378, "preact": 272_250, "densenet": 239_146}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from functools import cache
@@ -22,6 +23,7 @@ from archspec.layers.primitive import Primitive
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
 from archspec.spec import from_dict, open_file
+from archspec.views.drawing import outline as outlines
 from archspec.views.drawing.labels import family
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import SHAPE, SMALL, TITLE, Box, Rectangle
@@ -220,6 +222,47 @@ def test_random_networks(network: Any, depth: int | None, second: str) -> None:
             if claim is not no_line_runs_through_a_box:
                 claim(layout)
         ElementTree.fromstring(svg(spec.plan, depth))
+
+
+@pytest.mark.slow
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(
+    network=NETWORKS,
+    depth=st.sampled_from([None, 0, 1, 2, 99]),
+    second=st.sampled_from(["", "", "before", "after", "first", "within"]),
+)
+def test_long_columns_of_random_networks(network: Any, depth: int | None, second: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outlines, "MAX_COLUMN", 3)  # as if they were long
+        patch.setattr(outlines, "STRETCHES", 2)
+        for spec in checked(network, (3, 8, 8), "batch_norm", second).specs:
+            layout = lay_out(spec.plan, depth)
+            for claim in CLAIMS:
+                if claim is not no_line_runs_through_a_box:
+                    claim(layout)
+
+
+def test_ten_thousand_layers_are_a_few_boxes_that_open(tmp_path: Path) -> None:
+    layers = [f"  - conv: {{out: {4 + at % 3}, kernel: 1}}\n  - {'relu' if at % 2 else 'tanh'}\n" for at in range(5000)]
+    (tmp_path / "long.yaml").write_text("archspec: 1\ninput: [3, 8, 8]\nnetwork:\n" + "".join(layers))
+    (spec,) = open_file(tmp_path / "long.yaml")[0].check().specs
+    layout = lay_out(spec.plan)
+    every_layer_stands_in_exactly_one_box(layout)
+    every_line_is_an_edge_of_the_graph_and_every_edge_is_drawn(layout)
+    assert [box.part.layers for box in layout.scene.boxes] == [0, *[313] * 31, 10_000 - 31 * 313, 0]
+    first = layout.scene.boxes[1].part
+    assert [line.text for line in first.lines] == ["0 … 312", "313 layers"]
+    assert (first.params, first.macs) == figures(layers[:157], 313)
+    opened = lay_out(spec.plan, toggled=[first.key])
+    every_line_is_an_edge_of_the_graph_and_every_edge_is_drawn(opened)
+    assert [box.part.layers for box in opened.scene.boxes][:33] == [0, *[10] * 31, 3]
+
+
+def figures(lines: list[str], layers: int) -> tuple[int, int]:
+    """Parameters and MACs of so many layers, each line a convolution and an activation, computed by hand."""
+    widths = [3, *(int(re.search(r"out: (\d)", line)[1]) for line in lines[: (layers + 1) // 2])]  # type: ignore[index]
+    pairs = list(pairwise(widths))
+    return sum(a * b + b for a, b in pairs), sum(64 * a * b for a, b in pairs)
 
 
 EXCHANGE = """\

@@ -53,6 +53,8 @@ def load(
     Raises `UsageError`.
     """
     columns = columns or Columns()
+    if columns.image:
+        return _with_images(name, columns, task, heads or {})
     if columns.inputs:
         from trainer.data import _inputs
 
@@ -89,6 +91,19 @@ def load(
         or f"there are {join_words(names())}; folders of images and tables are given by their path"
     )
     raise UsageError(f"there is no data set `{name}`", help=hint)
+
+
+def _with_images(name: str, columns: Columns, task: str | None, heads: Mapping[str, HeadTargets]) -> DataSet:
+    """The images that a table names, with its rows. Raises `UsageError`."""
+    from trainer.data import _image_rows
+
+    path = Path(name).expanduser()
+    if name in names() or not (is_path_of_vectors(name) or path.is_dir()):
+        raise UsageError(
+            f"`{name}` is no table, whose columns would say the images and rows of each sample",
+            help="name a table with a column of the images' paths, `--data scans.csv` for example",
+        )
+    return replace(_image_rows.load(path, columns, task, heads), name=name)
 
 
 def _told_apart(found: DataSet, name: str) -> DataSet:

@@ -148,16 +148,18 @@ def read_features(table: Table, form: Form) -> Tensor:
 
 def check_columns(table: Table, form: Form, needed: Sequence[str]) -> None:
     lacking = [name for name in needed if name not in table.columns]
-    unknown = [name for name in table.columns if name not in (*form.columns, *form.targets, *form.ignored)]
+    known = (form.image, *form.columns, *form.targets, *form.ignored)
+    unknown = [name for name in table.columns if name not in known]
+    has = [name for name in (form.image, *form.columns, *form.targets) if name]
     if lacking:
         raise UsageError(
             f"{table.file} has no column `{lacking[0]}`, which training has",
-            help=did_you_mean(lacking[0], unknown) or f"training has {join_words([*form.columns, *form.targets])}",
+            help=did_you_mean(lacking[0], unknown) or f"training has {join_words(has)}",
         )
     if unknown:
         raise UsageError(
             f"{table.file} has a column `{unknown[0]}`, which training has not",
-            help=f"remove it; training has {join_words([*form.columns, *form.targets])}",
+            help=f"remove it; training has {join_words(has)}",
         )
 
 

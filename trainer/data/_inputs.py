@@ -21,24 +21,30 @@ def for_inputs(data: DataSet, inputs: Mapping[str, Sequence[str]]) -> DataSet:
         raise UsageError(
             f"`{data.name}` is no table, whose columns `train.data` could give to inputs", help="leave `inputs` out"
         )
-    chosen = {name: _columns(name, given, form) for name, given in inputs.items()}
-    left = [one for one in form.columns if not any(one in columns for columns in chosen.values())]
-    if left:
-        raise UsageError(
-            f"no input takes the column{'s' * (len(left) > 1)} {join_words(left)} of `{data.name}`",
-            help=f"name {'them' if len(left) > 1 else 'it'} at an input, or leave {'them' if len(left) > 1 else 'it'} "
-            "out: `data: {ignore: […]}`",
-        )
-    every = tuple(column for columns in chosen.values() for column in columns)
+    given = give_columns(form, inputs, data.name)
     places = {name: [i for i, one in enumerate(_owners(form)) if one == name] for name in form.columns}
-    order = [place for name in every for place in places[name]]
+    order = [place for name in given.columns for place in places[name]]
     return replace(
         data,
         train=_in_order(data.train, order),
         test=_in_order(data.test, order),
         validation=data.validation and _in_order(data.validation, order),
-        form=replace(form, columns=every, inputs=chosen),
+        form=given,
     )
+
+
+def give_columns(form: Form, inputs: Mapping[str, Sequence[str]], name: str) -> Form:
+    """What the columns of a table called `name` are, those of each input in turn. Raises `UsageError`."""
+    chosen = {input: _columns(input, given, form) for input, given in inputs.items()}
+    left = [one for one in form.columns if not any(one in columns for columns in chosen.values())]
+    if left:
+        raise UsageError(
+            f"no input takes the column{'s' * (len(left) > 1)} {join_words(left)} of `{name}`",
+            help=f"name {'them' if len(left) > 1 else 'it'} at an input, or leave {'them' if len(left) > 1 else 'it'} "
+            "out: `data: {ignore: […]}`",
+        )
+    every = tuple(column for columns in chosen.values() for column in columns)
+    return replace(form, columns=every, inputs=chosen)
 
 
 def _in_order(part: InMemory | Files, order: list[int]) -> InMemory:

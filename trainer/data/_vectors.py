@@ -84,9 +84,7 @@ def load(path: Path, columns: Columns, task: str | None, heads: Mapping[str, Hea
 
     Without parts, a fifth of the samples, of each class alike, is kept for the test: always the same.
     """
-    named = {"train": path} if _is_source(path) else _parts(path)
-    if "train" not in named:
-        raise UsageError(f"{path} has {join_words(one.name for one in named.values())}, and none for `train`")
+    named = parts_of(path)
     sources = {part: _source(one, columns, task, heads or {}) for part, one in named.items()}
     form = sources["train"].find_form()
     parts = {part: one.samples(form) for part, one in sources.items()}
@@ -109,17 +107,37 @@ def load(path: Path, columns: Columns, task: str | None, heads: Mapping[str, Hea
         parts["test"],
         parts.get("val"),
         files_fingerprint=files_fingerprint(_files(named.values())),
-        notes=(*_unused_note(path), *_coarse_note(coarse), *_constant_note(parts["train"], form)),
-        targets="classes" if form.classes else TARGETS if form.heads else NUMBERS,
+        notes=(*unused_note(path), *coarse_note(coarse), *constant_note(parts["train"].images, form)),
+        targets=targets_in(form),
         form=form,
     )
+
+
+def parts_of(path: Path) -> dict[str, Path]:
+    """The table or arrays of each part: of a single one, `train` alone. Raises `UsageError`."""
+    named = {"train": path} if _is_source(path) else _parts(path)
+    if "train" not in named:
+        held = f"{join_words(one.name for one in named.values())}, and none for `train`" if named else "no table"
+        raise UsageError(f"{path} has {held}", help="give it a table for each part: train.csv, val.csv and test.csv")
+    return named
+
+
+def test_part(path: Path) -> Path:
+    """The table or arrays to test on: those of the part `test`, or all."""
+    named = {"train": path} if _is_source(path) else _parts(path)
+    return named.get("test") or named.get("val") or named["train"]
+
+
+def targets_in(form: Form) -> str:
+    """The kind of targets that a table or arrays of this form have."""
+    return "classes" if form.classes else TARGETS if form.heads else NUMBERS
 
 
 def _files(paths: Any) -> list[Path]:
     return [file for path in paths for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
 
 
-def _unused_note(path: Path) -> tuple[str, ...]:
+def unused_note(path: Path) -> tuple[str, ...]:
     """Which tables and arrays of a folder are of no part."""
     if _is_source(path):
         return ()
@@ -128,15 +146,15 @@ def _unused_note(path: Path) -> tuple[str, ...]:
     return (f"left out of {path}, since its parts are train, val and test: {join_words(beside)}",) if beside else ()
 
 
-def _coarse_note(names: list[str]) -> tuple[str, ...]:
+def coarse_note(names: list[str]) -> tuple[str, ...]:
     which = join_words(dict.fromkeys(names))
     return (f"single precision does not tell all values of {which} apart: subtract what they share",) if names else ()
 
 
-def _constant_note(train: InMemory, form: Form) -> tuple[str, ...]:
+def constant_note(train: Tensor, form: Form) -> tuple[str, ...]:
     if not form.columns:
         return ()
-    same = (train.images == train.images[0]).all(0).tolist()
+    same = (train == train[0]).all(0).tolist()
     fixed = [name for name, one in zip(form.features, same, strict=True) if one]
     return (f"never varying in training, and so of no use: {join_words(fixed)}",) if fixed else ()
 
@@ -156,8 +174,7 @@ def hold_out(samples: InMemory, name: str) -> tuple[InMemory, InMemory]:
 
 def load_test(path: Path, form: Form) -> InMemory:
     """The samples to test a network on: those of the part `test`, or all. Raises `UsageError`."""
-    named = {"train": path} if _is_source(path) else _parts(path)
-    chosen = named.get("test") or named.get("val") or named["train"]
+    chosen = test_part(path)
     if _rows.is_table(chosen):
         _check_kind(chosen, form, is_table=True)
         return _columns.make_samples(_rows.read(chosen), form)

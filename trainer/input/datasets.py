@@ -35,6 +35,8 @@ class InMemory:
     labels: Tensor
     names: tuple[str, ...] = ()
     """The paths of the files that they were read from, if they were; of a table, the numbers of the rows."""
+    rows: Tensor | None = None
+    """The numbers beside each image that a network takes too, float32 `(N, features)`, if it does."""
 
     @property
     def channels(self) -> int:
@@ -47,13 +49,15 @@ class InMemory:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: Tensor | list[int]) -> tuple[Tensor, Tensor]:
-        """The images and labels at some positions, as one batch."""
-        return self.images[index], self.labels[index]
+    def __getitem__(self, index: Tensor | list[int]) -> tuple[Tensor, ...]:
+        """The images and labels at some positions, as one batch, and the rows beside them where there are any."""
+        beside = () if self.rows is None else (self.rows[index],)
+        return self.images[index], self.labels[index], *beside
 
     def at(self, index: Tensor) -> InMemory:
         names = tuple(self.names[i] for i in torch.arange(len(self))[index].tolist()) if self.names else ()
-        return InMemory(*self[index], names)
+        images, labels, *rows = self[index]
+        return InMemory(images, labels, names, *rows)
 
     def measured_targets(self) -> Tensor:
         """The targets that a task takes measures of before the first step."""
@@ -81,7 +85,10 @@ class Form:
     output: str = ""
     """The output that these are of."""
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of a network of several inputs: the columns of each, which lie in `columns` one input after the other."""
+    """Of a network of several inputs: the columns of each that takes rows, which lie in `columns` one input after the
+    other."""
+    image: str = ""
+    """The column of the paths of images, where a network takes these beside rows."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,6 +117,7 @@ class Form:
             "heads": [one.to_dict() for one in self.heads],
             "output": self.output,
             "inputs": {name: list(columns) for name, columns in self.inputs.items()},
+            "image": self.image,
         }
 
     @classmethod
@@ -123,6 +131,7 @@ class Form:
             tuple(map(cls.from_dict, made.get("heads", ()))),
             made.get("output", ""),
             {name: tuple(columns) for name, columns in made.get("inputs", {}).items()},
+            made.get("image", ""),
         )
 
 
@@ -151,6 +160,11 @@ class DataSet:
         if isinstance(self.train, Files) or self.train.are_images:
             return None
         return tuple(self.train.images.shape[1:])
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether its samples are of a table or arrays, alone or beside images."""
+        return self.samples is not None or (self.form is not None and bool(self.form.image))
 
     @property
     def known_form(self) -> Form:

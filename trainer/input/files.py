@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,16 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Files:
-    """Image files below a folder and their classes, int64 `(N,)`, or other targets, floats `(N, K)`."""
+    """Image files below a folder and their classes, int64 `(N,)`, or other targets, floats `(N, K)`.
+
+    An image may be there several times, with other numbers beside it.
+    """
 
     root: Path
     paths: tuple[str, ...]
     labels: Tensor
+    rows: Tensor | None = field(default=None, kw_only=True)
+    """The numbers beside each image that a network takes too, float32 `(N, features)`, if it does."""
 
     @property
     def channels(self) -> int:
@@ -53,7 +58,8 @@ class Files:
         return len(self.paths)
 
     def at(self, index: Tensor) -> Files:
-        return Files(self.root, tuple(self.paths[i] for i in index.tolist()), self.labels[index])
+        rows = None if self.rows is None else self.rows[index]
+        return Files(self.root, tuple(self.paths[i] for i in index.tolist()), self.labels[index], rows=rows)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,7 +133,8 @@ def content_fingerprint(files: Files) -> str:
         with ThreadPoolExecutor(usable_cpus()) as pool:
             contents = hashlib.sha256("".join(pool.map(content, names)).encode()).hexdigest()
         write_cache(key, contents)
-    return hashlib.sha256(repr((names, files.labels.tolist(), contents)).encode()).hexdigest()
+    rows = () if files.rows is None else (files.rows.tolist(),)
+    return hashlib.sha256(repr((names, files.labels.tolist(), contents, *rows)).encode()).hexdigest()
 
 
 def usable_cpus() -> int:

@@ -12,6 +12,7 @@ from archspec.foundation.shapes import Shape, show
 from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.recipe import Resize
+from archspec.recipe.columns import image_among
 from trainer.input.resizing import STRETCH, bring_to_size
 
 
@@ -45,11 +46,12 @@ def fit_targets(targets: Tensor, shape: Shape, resize: Resize = STRETCH) -> Tens
 
 
 def check_inputs(plan: Plan) -> None:
-    """Raises `UsageError` where a network takes several inputs, unless these are rows of a table."""
-    if len(plan.takes) > 1 and any(len(one.shape) != 1 for one in plan.takes):
+    """Raises `UsageError` where a network takes several inputs, unless these are rows, one image aside."""
+    others = [one for one in plan.takes if len(one.shape) != 1]
+    if len(plan.takes) > 1 and others and (len(others) > 1 or not image_among(plan.inputs)):
         raise UsageError(
-            "archspec train trains networks of several inputs where all are rows, columns of a table; those of "
-            f"{plan.title} are {show_inputs(plan.takes)}",
+            "archspec train trains networks of several inputs where all are rows, columns of a table, but for one "
+            f"that may be an image; those of {plan.title} are {show_inputs(plan.takes)}",
             help="train it by a loop of your own, on `archspec.load(…).build()`; or stack what has one size as "
             "channels, and let branches begin with `channel_slice`",
         )

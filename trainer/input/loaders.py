@@ -27,7 +27,8 @@ from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 MOST_WORKERS = 8
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, name)]
 """The signals that stop a training after a checkpoint."""
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]
+"""Images, their targets, and the rows beside the images, where there are any."""
 
 
 class Batches(Sampler[Any]):
@@ -163,7 +164,8 @@ class Stream:
                 images.append(image)
                 targets.append(target)
             mixes = [one for one in self.augment or () if one.kind.mixes]
-            return Augmentation(mixes, self.shape, self.classes)(torch.stack(images), torch.stack(targets))
+            beside = () if self.files.rows is None else (self.files.rows[positions],)
+            return *Augmentation(mixes, self.shape, self.classes)(torch.stack(images), torch.stack(targets)), *beside
 
 
 class Loader(DataLoader[Any]):

@@ -63,7 +63,8 @@ class DecodeCache:
     ) -> Iterator[tuple[Tensor, Tensor] | Unreadable]:
         """Each image, uint8 of a network's input shape, with its target, or why it cannot be read, in turn."""
         made = repr((resize, files.empty_targets(shape).shape[1:]))
-        keys = [(files.root, path, shape, made) for path in files.paths]
+        # a file may have other labels in another row, or for another recipe
+        keys = [(files.root, path, shape, f"{made} {files.labels[i].tolist()}") for i, path in enumerate(files.paths)]
         new = [position for position, key in enumerate(keys) if key not in self._decoded]
         for position, image in zip(
             new, files.at(torch.tensor(new, dtype=torch.int64)).decoded(shape, resize), strict=True
@@ -152,7 +153,8 @@ def _in_memory(
         else:
             images[len(read)], targets[len(read)] = found
             read.append(position)
-    return InMemory(images[: len(read)], targets[: len(read)], tuple(one.paths[i] for i in read))
+    names = tuple(one.paths[i] for i in read)
+    return InMemory(images[: len(read)], targets[: len(read)], names, None if one.rows is None else one.rows[read])
 
 
 def _statistics(train: InMemory, shape: Shape, key: dict[str, Any]) -> Statistics:

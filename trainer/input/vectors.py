@@ -10,6 +10,7 @@ from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape, show
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
+from archspec.recipe.columns import image_among
 from trainer.input.datasets import Form
 
 
@@ -19,10 +20,17 @@ def takes_images(shape: Shape) -> bool:
 
 
 def sample_shape(plan: Plan) -> Shape:
-    """The shape of a sample: that of the network's input; of several, which are rows, their features side by side."""
+    """The shape of a sample: that of the network's input; of several, that of the image among them, or where all are
+    rows, their features side by side."""
     if len(plan.takes) == 1:
         return plan.input
-    return (sum(one.shape[0] for one in plan.takes),)
+    image = image_among(plan.inputs)
+    return plan.inputs[image] if image else (sum(row_sizes(plan)),)
+
+
+def row_sizes(plan: Plan) -> list[int]:
+    """How many features each of several inputs takes that are rows, in their order."""
+    return [one.shape[0] for one in plan.takes if len(one.shape) == 1] if len(plan.takes) > 1 else []
 
 
 def moments_shape(plan: Plan) -> tuple[int, ...]:
@@ -76,7 +84,7 @@ def standardized(samples: Tensor, mean: Tensor, std: Tensor) -> Tensor:
 def check_shape(found: tuple[int, ...], plan: Plan, name: str, form: Form | None = None) -> None:
     """Raises `UsageError` where a data set's samples do not have the shape of a network's input, or inputs."""
     if form is not None and form.inputs:
-        _check_inputs(plan, name, form)
+        check_rows(plan, name, form)
         return
     if found == plan.input:
         return
@@ -91,15 +99,16 @@ def check_shape(found: tuple[int, ...], plan: Plan, name: str, form: Form | None
     raise UsageError(f"the data set `{name}` has {what}, but the network's input is {show(plan.input)}", help=cure)
 
 
-def _check_inputs(plan: Plan, name: str, form: Form) -> None:
+def check_rows(plan: Plan, name: str, form: Form) -> None:
     """Raises `UsageError` where the columns of a table that inputs take are not as many as the inputs' features."""
     counts = {input: len(form.features_in(columns)) for input, columns in form.inputs.items()}
     for one in plan.takes:
-        count = counts[one.name]
-        if one.shape != (count,):
+        count = counts.get(one.name)
+        if count is not None and one.shape != (count,):
             features = form.features_in(form.inputs[one.name])
             listed = f": {join_words(features)}" if count <= 12 else ""
-            shapes = ", ".join(f"{input}: [{size}]" for input, size in counts.items())
+            fitting = [[counts[taken.name]] if taken.name in counts else [*taken.shape] for taken in plan.takes]
+            shapes = ", ".join(f"{taken.name}: {shape}" for taken, shape in zip(plan.takes, fitting, strict=True))
             raise UsageError(
                 f"the data set `{name}` has {count} feature{'s' * (count != 1)} for the input `{one.name}`{listed}; "
                 f"the network's is {show(one.shape)}",

@@ -14,6 +14,7 @@ from trainer.figures import without_glyphs
 from trainer.input.augment_batch import Augmentation
 from trainer.input.datasets import InMemory
 from trainer.input.images import fit_to_input
+from trainer.input.vectors import sample_shape
 from trainer.logs import read_log
 from trainer.runs.job import Job
 from trainer.tasks import Evaluation
@@ -42,7 +43,7 @@ def draw_all(folder: Path, job: Job, found: Evaluation) -> None:
         percent=metric.format_spec.endswith("%"),
     )
     job.task.draw(folder, found, job.test, _legible(job.data.class_names))
-    shape, count = job.spec.plan.input, min(SAMPLES, len(job.train))
+    shape, count = sample_shape(job.spec.plan), min(SAMPLES, len(job.train))
     if isinstance(job.train, InMemory) and not job.train.are_images:
         return
     if isinstance(job.train, InMemory):

@@ -101,8 +101,8 @@ def evaluate_outputs(
         disable=not progress,
     )
     with torch.inference_mode(), explain_dead_workers():
-        for images, labels in shown:
-            output, others = module.forward_all(images.to(module.device))
+        for images, labels, *rows in shown:
+            output, others = module.forward_all(*(one.to(module.device) for one in (images, *rows)))
             labels = fit_targets(labels.to(module.device), module.shape, module.recipe.resize)
             count += len(labels)
             for name, evaluator in evaluators.items():

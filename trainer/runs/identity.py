@@ -26,6 +26,8 @@ def fingerprint(job: Job) -> str:
         else:
             digest.update(part.images.numpy().data)
             digest.update(part.labels.numpy().data)
+            if part.rows is not None:
+                digest.update(part.rows.numpy().data)
     if job.start is not None:
         digest.update(job.start.digest.encode())
     spec = resolved(job)

@@ -14,7 +14,8 @@ from torch import Tensor
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
 from archspec.language.inputs import show_inputs
-from archspec.recipe import Moments, Recipe, Resize
+from archspec.recipe import Moments, Recipe, Resize, effects
+from archspec.recipe.columns import FILE
 from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
@@ -24,7 +25,7 @@ from trainer.input.files import Files
 from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
 from trainer.input.splits import DecodeCache, Splits, prepare_splits, split
-from trainer.input.vectors import check_shape, moments_shape, statistics, takes_images
+from trainer.input.vectors import check_rows, check_shape, moments_shape, row_sizes, sample_shape, statistics
 from trainer.processes.devices import Devices
 from trainer.processes.group import SINGLE_PROCESS
 from trainer.runs import vectors
@@ -33,7 +34,7 @@ from trainer.runs.folders import Run
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.layout import choose_layout
 from trainer.steps.norms import check_norms
-from trainer.steps.optim import check_schedule
+from trainer.steps.optim import check_schedule, count_steps
 from trainer.tasks import Task
 from trainer.tasks._heads import HeadPlan
 
@@ -159,7 +160,9 @@ def _check_columns(spec: Spec) -> None:
     """Raises `UsageError` where several inputs do not know their columns."""
     plan = spec.plan
     if len(plan.takes) > 1 and not spec.recipe.columns.inputs:
-        named = ", ".join(f"{name}: [COLUMN, …]" for name in plan.inputs)
+        named = ", ".join(
+            f"{name}: {FILE}" if len(shape) == 3 else f"{name}: [COLUMN, …]" for name, shape in plan.inputs.items()
+        )
         raise UsageError(
             f"{plan.title} has {len(plan.takes)} inputs, {show_inputs(plan.takes)}, and its recipe does not say which "
             "columns of a table each takes",
@@ -194,8 +197,11 @@ def _prepare(
     task = tasks.of_outputs(spec.recipe, images) or tasks.choose(spec.recipe.task, images.targets, images.name)
     recipe = _complete(spec, task, images)
     spec = _following(spec, images, num_classes_given=num_classes_given, features_given=features_given)
+    shape = sample_shape(spec.plan) if images.has_rows else spec.plan.input
     if images.samples is None:
-        check_fit(images.train.channels, spec.plan.input, images.name)
+        check_fit(images.train.channels, shape, images.name)
+        if images.has_rows:
+            check_rows(spec.plan, images.name, images.known_form)
     else:
         check_shape(images.samples, spec.plan, images.name, images.form)
     try:
@@ -205,20 +211,26 @@ def _prepare(
         raise
     for output in recipe.outputs.named if recipe.outputs else ():
         task.check(HeadPlan.of(spec.plan, output), images, num_classes_given=num_classes_given)
-    if recipe.early_stopping is not None:
-        task.metric_of(recipe.early_stopping.monitor, plan=spec.plan)
+    if (stop := recipe.early_stopping) is not None:
+        metric = task.metric_of(stop.monitor, plan=spec.plan)
+        if stop.min_delta >= 1 and metric.format_spec.endswith("%"):
+            raise UsageError(
+                f"`train.early_stopping.min_delta` is {stop.min_delta:g}, and {metric.heading} lies between 0 and 1: "
+                "no epoch would count as better",
+                help="0.001 stands for 0.1 %",
+            )
     task.metric_of(recipe.monitor, "monitor", spec.plan)
     task.check_recipe(recipe, spec.plan, images.class_names)
-    images = task.fit_data(images, spec.plan.input, spec.plan.output)
+    images = task.fit_data(images, shape, spec.plan.output)
     check_norms(spec.plan, recipe.batch_size, devices.processes)
-    Augmentation(recipe.augment, spec.plan.input, images.classes)  # raises `UsageError` for wrong arguments
+    Augmentation(recipe.augment, shape, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
     _check_size(recipe, count)  # before any image is decoded
     start = start or load_start(spec)
     recipe = choose_layout(with_resize(recipe, start), spec.plan, devices.accelerator)
     moments = known_moments(recipe, start)
     measured = replace(recipe, normalize=moments is None and recipe.normalize is not False)
-    splits = cache.splits(images, spec.plan.input, measured, skip_unreadable=skip_unreadable)
+    splits = cache.splits(images, shape, measured, skip_unreadable=skip_unreadable)
     if 0 < len(splits.validation) < devices.processes:
         raise UsageError(
             f"a validation set of {len(splits.validation)} cannot be divided among {devices.processes} processes",
@@ -236,7 +248,7 @@ def _prepare(
         recipe,
         data_folder,
         _statistics(splits, spec, recipe, moments),
-        splits.notes,
+        (*splits.notes, *_idle(spec, recipe, images, len(splits.train))),
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
         name,
@@ -252,6 +264,9 @@ def _following(spec: Spec, images: DataSet, *, num_classes_given: bool, features
     is_row = images.samples is not None and len(images.samples) == 1 and len(spec.plan.takes) == 1
     if is_row and images.samples and "features" in used and not features_given:
         values["features"] = images.samples[0]
+    beside = images.samples is None and images.has_rows and len(row_sizes(spec.plan)) == 1
+    if beside and "features" in used and not features_given:
+        values["features"] = len(images.known_form.features)
     return spec.replace(vars=values) if values else spec
 
 
@@ -269,6 +284,11 @@ def _complete(spec: Spec, task: Task, images: DataSet) -> Recipe:
     """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
     recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
     mixing = [one.name for one in recipe.augment if one.kind.mixes]
+    if mixing and images.has_rows:
+        raise UsageError(
+            f"`{mixing[0]}` mixes images, and the rows beside them would be those of one of them",
+            help="leave it out of `train.augment`",
+        )
     if mixing and not task.mixes:
         raise UsageError(
             f"`{mixing[0]}` mixes the targets of images, and those of {task.name} cannot be mixed",
@@ -336,8 +356,9 @@ def load_test(
     run: Run, source: str, shape: Shape, output: Shape, resize: Resize, data_folder: Path | None
 ) -> InMemory | Stream:
     """The images of another data set to test a run's network on, of these shapes. Raises `UsageError`."""
-    if not takes_images(shape):
-        return vectors.load_test(run, source, shape, data_folder)
+    if not run.has_images:
+        part = vectors.load_test(run, source, shape, data_folder)
+        return Stream(part, shape, resize=resize) if isinstance(part, Files) else part
     if data.is_path_of_vectors(source):
         raise UsageError(
             f"{source} is a table or arrays, but the run was trained with images", help="choose other images"
@@ -386,3 +407,13 @@ def _check_size(recipe: Recipe, images: int) -> None:
             help=f"--set train.batch_size={min(64, images)}",
         )
     check_schedule(recipe, images // recipe.batch_size)
+
+
+def _idle(spec: Spec, recipe: Recipe, data: DataSet, images: int) -> Iterator[str]:
+    """What of a recipe has no effect with so many training images, a line each."""
+    batches = images // recipe.batch_size
+    for _, message in effects.idle_by_steps(recipe, batches, *count_steps(recipe, batches)):
+        yield message
+    if data.validation is not None and "validation" in spec.resolved.get("train", {}):
+        own = f"{len(data.validation):,} images for validation"
+        yield f"`train.validation` has no effect: `{data.name}` has {own} of its own"

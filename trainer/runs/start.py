@@ -19,7 +19,7 @@ from archspec.recipe.parts import lies_in, parts_below
 from archspec.spec import Spec
 from archspec.weights import Loaded
 from archspec.weights.origins import load_from, metadata_of
-from trainer.input.vectors import moments_shape, takes_images
+from trainer.input.vectors import moments_shape, sample_shape, takes_images
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def load_start(spec: Spec) -> Start | None:
         recipe.weights,
         _digest(tensors),
         moments,
-        _resize_of(known, plan.input),
+        _resize_of(known, sample_shape(plan)),
         tuple(map(str, known.get("classes", ()))),
         loaded,
         tensors,
@@ -159,7 +159,7 @@ def described(plan: Plan, recipe: Recipe, start: Start | None, classes: Sequence
     """Lines on what a training starts from: what was loaded and what not, what is frozen, at what rates parts learn."""
     rows = [*_weights(start, classes), *_frozen(plan, recipe, start), *_rates(plan, recipe)]
     if start is not None:
-        resized = f"{_resized(recipe.resize)}; " if takes_images(plan.input) else ""
+        resized = f"{_resized(recipe.resize)}; " if takes_images(sample_shape(plan)) else ""
         rows.append(("images", f"{resized}{_normalized(recipe, start)}"))
     if len(plan.input) == 2 and recipe.normalize is not False:
         axis = "first" if len(moments_shape(plan)) > 1 else "last"

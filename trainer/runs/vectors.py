@@ -10,8 +10,9 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import Shape, show
 from archspec.recipe import Columns, Recipe
 from trainer import data
-from trainer.data import _vectors
+from trainer.data import _image_rows, _vectors
 from trainer.input.datasets import DataSet, Form, InMemory
+from trainer.input.files import Files, content_fingerprint
 from trainer.input.loaders import Stream
 from trainer.input.vectors import statistics
 from trainer.runs.folders import Run
@@ -22,9 +23,15 @@ def form_of(run: Run) -> Form:
     return Form.from_dict(run.recorded("form"))
 
 
-def load_test(run: Run, source: str, shape: Shape, data_folder: Path | None) -> InMemory:
+def load_test(run: Run, source: str, shape: Shape, data_folder: Path | None) -> InMemory | Files:
     """The samples of another table or other arrays to test a run's network on. Raises `UsageError`."""
     form = form_of(run)
+    if form.image:
+        if not data.is_path_of_vectors(source):
+            raise UsageError(
+                f"`{source}` is no table, and the run was trained with one that names images", help="choose other data"
+            )
+        return _image_rows.load_test(Path(source).expanduser(), form)
     if data.is_path_of_vectors(source):
         part = _vectors.load_test(Path(source).expanduser(), form)
     else:
@@ -42,12 +49,14 @@ def load_test(run: Run, source: str, shape: Shape, data_folder: Path | None) -> 
 
 
 def digest_of(found: DataSet) -> str | None:
-    """Identifies the samples and targets of a data set, wherever they lie; `None` where these are images."""
-    if found.samples is None:
+    """Identifies the samples and targets of a data set, wherever they lie; `None` where these are images alone."""
+    if not found.has_rows:
         return None
     digest = hashlib.sha256()
     for part in (found.train, found.validation, found.test):
-        if isinstance(part, InMemory):
+        if isinstance(part, Files):
+            digest.update(content_fingerprint(part).encode())
+        elif part is not None:
             digest.update(part.images.numpy().tobytes())
             digest.update(part.labels.numpy().tobytes())
     return digest.hexdigest()
@@ -78,12 +87,17 @@ def feature_table(data: DataSet, train: InMemory | Stream, moments: Shape) -> li
     """Mean, standard deviation, least and greatest value of each feature in the training samples; of images, `None`.
 
     `moments` is the shape of the mean (`trainer.input.vectors.moments_shape`). Of several inputs, each row begins with
-    the name of the feature's.
+    the name of the feature's; images among them have none.
     """
-    if data.samples is None or not isinstance(train, InMemory):
+    beside = train.files.rows if isinstance(train, Stream) else train.rows
+    if beside is not None:
+        samples, moments = beside, beside.shape[1:]
+    elif data.samples is not None and isinstance(train, InMemory):
+        samples = train.images
+    else:
         return None
-    mean, std = statistics(train.images, moments)
-    values = train.images.movedim(1 if len(moments) > 1 else -1, 0).flatten(1)
+    mean, std = statistics(samples, moments)
+    values = samples.movedim(1 if len(moments) > 1 else -1, 0).flatten(1)
     columns = mean.flatten(), std.flatten(), values.amin(1), values.amax(1)
     form = data.known_form
     rows = zip(form.features or range(len(values)), *(one.tolist() for one in columns), strict=True)

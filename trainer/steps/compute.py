@@ -51,7 +51,8 @@ def move_to_device(split: InMemory | Stream, device: torch.device) -> InMemory |
         return split
     if split.images.nbytes > torch.cuda.mem_get_info(device)[0] // 4:
         return split
-    return replace(split, images=split.images.to(device), labels=split.labels.to(device))
+    rows = None if split.rows is None else split.rows.to(device)
+    return replace(split, images=split.images.to(device), labels=split.labels.to(device), rows=rows)
 
 
 def training_loader(

@@ -11,7 +11,7 @@ from archspec.foundation.errors import UsageError
 from archspec.foundation.shapes import height_width
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
-from trainer.input.vectors import takes_images
+from trainer.input.vectors import sample_shape, takes_images
 
 CONVOLUTIONS = ("conv", "conv_transpose")
 UNSAFE_BELOW = 16
@@ -68,7 +68,7 @@ def _is_unsafe(kernel: tuple[int, ...], stride: tuple[int, ...], channels: int, 
 def convolves_images(plan: Plan) -> bool:
     """Whether a network takes images, and more than half of its multiply-accumulates are those of convolutions."""
     convolved = sum(layer.macs for layer in plan.layers if layer.layer.primitive in CONVOLUTIONS)
-    return takes_images(plan.input) and 2 * convolved > plan.macs
+    return takes_images(sample_shape(plan)) and 2 * convolved > plan.macs
 
 
 def _on_gpu(accelerator: str) -> bool:

@@ -9,12 +9,13 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 from torchmetrics import Metric
 
+from archspec.recipe.columns import image_among
 from archspec.recipe.outputs import MAIN
 from archspec.spec import from_dict
 from trainer import tasks
 from trainer.input.augment_batch import Augmentation
 from trainer.input.images import check_inputs, fit_targets, fit_to_input
-from trainer.input.vectors import moments_shape, sample_shape, standardized, takes_images
+from trainer.input.vectors import moments_shape, row_sizes, sample_shape, standardized, takes_images
 from trainer.steps.optim import count_steps, make_optimizer, make_schedule
 from trainer.steps.seeding import seed_generators, step_seed
 
@@ -25,14 +26,15 @@ class SpecModule(LightningModule):
     The spec is its only hyperparameter, so `load_from_checkpoint` rebuilds the network by itself. `network` is the
     plain module, which takes floats `(N, C, H, W)` normalised by `mean` and `std`. Where the spec's input is a vector
     or a sequence, samples are floats `(N, *input)`, and features stand for channels. Where it has several inputs, all
-    vectors, samples are their features side by side.
+    vectors, samples are their features side by side. Where one of several is an image, the features of the others are
+    given beside it, and standardised by `row_mean` and `row_std`.
 
     Args:
         spec: A resolved spec, as `Spec.resolved` has it.
 
     Raises:
         SpecError: The spec is wrong.
-        UsageError: The network takes several inputs which are not all rows.
+        UsageError: The network takes several inputs which are not all rows, one image aside.
 
     Example:
         ```python
@@ -47,6 +49,10 @@ class SpecModule(LightningModule):
     Of vectors and tokens that of each feature `(F,)`, of sequences with channels first `(C, 1)`, in their own units."""
     std: Tensor
     """The standard deviation of the same shape; 1 if not normalised."""
+    row_mean: Tensor
+    """Of a network that takes an image and rows: the mean of each feature of the rows `(F,)`."""
+    row_std: Tensor
+    """The standard deviation of the same shape."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         super().__init__()
@@ -54,14 +60,18 @@ class SpecModule(LightningModule):
         loaded = from_dict(spec)
         check_inputs(loaded.plan)
         self.shape = sample_shape(loaded.plan)
-        rows = [one.shape[0] for one in loaded.plan.takes]
-        self.sizes = rows if len(rows) > 1 else None
+        self.sizes = row_sizes(loaded.plan)
+        image = image_among(loaded.plan.inputs)
+        self.place = [*loaded.plan.inputs].index(image) if image else None
         self.output = loaded.plan.output
         self.recipe = loaded.recipe
         self.network = loaded.build()
         self.network.to(memory_format=self.layout)
         self.register_buffer("mean", torch.zeros(moments_shape(loaded.plan)))
         self.register_buffer("std", torch.ones(moments_shape(loaded.plan)))
+        if self.place is not None:
+            self.register_buffer("row_mean", torch.zeros(sum(self.sizes)))
+            self.register_buffer("row_std", torch.ones(sum(self.sizes)))
         classes = loaded.plan.output[0]
         self.augmentation = Augmentation(self.recipe.augment, self.shape, classes)
         self.task = tasks.load(self.recipe.task)
@@ -99,21 +109,22 @@ class SpecModule(LightningModule):
     def trainer(self, trainer: Any) -> None:
         LightningModule.trainer.fset(self, trainer)  # type: ignore[attr-defined]
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, rows: Tensor | None = None) -> Tensor:
         """Compute the output of images, of a classifier the logits `(N, classes)`.
 
         Args:
             images: uint8, `(N, C, H, W)`, of any size and one or three channels. They are resized to the network's
                 input, made grey or coloured as it needs, and normalised. Vectors and sequences are floats
                 `(N, *input)` in the units of the training data.
+            rows: Of a network that takes rows beside an image: the features of all of them, floats `(N, F)`.
 
         Raises:
             TypeError: The images are not uint8. It cannot be known how floats are scaled; `network` takes them,
-                normalised by `mean` and `std`. Or vectors are no floats.
+                normalised by `mean` and `std`. Or vectors are no floats, or rows are missing.
         """
-        return self.forward_all(images)[0]
+        return self.forward_all(images, rows)[0]
 
-    def forward_all(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward_all(self, images: Tensor, rows: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """The output of images as `forward` gives it, and those of the outputs that the recipe trains, by name."""
         if not takes_images(self.shape) and not images.is_floating_point():
             raise TypeError(f"vectors and sequences are floats, not {images.dtype}")
@@ -121,7 +132,9 @@ class SpecModule(LightningModule):
             raise TypeError(
                 f"images are uint8, of values 0 to 255, not {images.dtype}; normalised floats go to `.network`"
             )
-        return self._answered(self.network(*self.as_inputs(self.normalize(self.fit_images(images)))))
+        if (rows is None) != (self.place is None):
+            raise TypeError("the network takes rows beside images" if rows is None else "the network takes no rows")
+        return self._answered(self.network(*self.as_inputs(self.normalize(self.fit_images(images)), rows)))
 
     def fit_images(self, images: Tensor) -> Tensor:
         """Fit images uint8 `(N, C, H, W)` to the network's input shape, as the recipe says; vectors fit as they are."""
@@ -143,9 +156,27 @@ class SpecModule(LightningModule):
         normalized = (images.float() / 255 - self.mean[:, None, None]) / self.std[:, None, None]
         return normalized.contiguous(memory_format=self.layout)
 
-    def as_inputs(self, samples: Tensor) -> tuple[Tensor, ...]:
-        """What `network` takes of samples: these, or where it has several inputs, which are rows, the part of each."""
-        return (samples,) if self.sizes is None else torch.split(samples, self.sizes, dim=1)
+    def as_inputs(self, samples: Tensor, rows: Tensor | None = None) -> tuple[Tensor, ...]:
+        """What `network` takes of normalised samples: these, or of several inputs the part of each.
+
+        Where one of the inputs is an image, `rows` are the features of the others, which are standardised here.
+        """
+        if rows is None:
+            return torch.split(samples, self.sizes, dim=1) if self.sizes else (samples,)
+        inputs = [*torch.split(standardized(rows, self.row_mean, self.row_std), self.sizes, dim=1)]
+        inputs.insert(self.place or 0, samples)
+        return tuple(inputs)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """The mean and standard deviation of all inputs `(F,)`: of each feature or channel of one after the other."""
+        if self.place is None:
+            return self.mean.flatten(), self.std.flatten()
+        both = []
+        for image, rows in ((self.mean, self.row_mean), (self.std, self.row_std)):
+            parts = [*torch.split(rows, self.sizes)]
+            parts.insert(self.place, image)
+            both.append(torch.cat(parts))
+        return both[0], both[1]
 
     def prepared(self, images: Tensor) -> Tensor:
         """The former name of `normalize`."""
@@ -156,11 +187,11 @@ class SpecModule(LightningModule):
         step = self.current_epoch * int(self.trainer.num_training_batches) + index
         seed_generators(step_seed(self.recipe.seed, step, self.global_rank), self.device)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        images, labels = batch
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
+        images, labels, *rows = batch
         labels = fit_targets(labels, self.shape, self.recipe.resize)
         images, labels = self.augmentation(self.fit_images(images), labels)
-        logits, aux_logits = self._answered(self.network(*self.as_inputs(self.normalize(images))))
+        logits, aux_logits = self._answered(self.network(*self.as_inputs(self.normalize(images), *rows)))
         loss: Tensor = self.loss(logits, labels)
         if self.recipe.outputs is not None:
             loss = self.recipe.outputs.main * loss
@@ -175,11 +206,11 @@ class SpecModule(LightningModule):
         left = int(self.trainer.num_training_batches) - epoch_loop.batch_idx // accumulate * accumulate
         super().backward(loss if left >= accumulate else loss * (accumulate / left), *args, **kwargs)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        images, labels = batch
+    def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        images, labels, *rows = batch
         labels = fit_targets(labels, self.shape, self.recipe.resize)
         # `forward` is not compiled: other batch sizes than in training would be compiled anew
-        inputs = self.as_inputs(self.normalize(self.fit_images(images)))
+        inputs = self.as_inputs(self.normalize(self.fit_images(images)), *rows)
         logits = self._answered(self.network.forward(*inputs))[0]
         for score in self.scores.values():
             assert isinstance(score, Metric)

@@ -45,7 +45,9 @@ def digest(model: Model) -> str:
 
 def input_values(model: Model, options: Options) -> str:
     """What the numbers of an input mean, in words."""
-    images = model.images
+    images, several = model.images, len(model.shapes) > 1
+    if options.normalize and several and model.takes_images:
+        return "images uint8, 0 to 255; rows float32, in the units of the training data; normalised inside"
     if options.normalize and model.takes_images:
         return "uint8, 0 to 255; normalised inside"
     if options.normalize:
@@ -53,5 +55,6 @@ def input_values(model: Model, options: Options) -> str:
     if images.mean is None or images.std is None:
         return "float32, normalised as in training; mean and standard deviation are not known"
     mean, std = (", ".join(f"{one:.4g}" for one in values) for values in (images.mean, images.std))
-    value = "value / 255" if model.takes_images else "value"
-    return f"float32, ({value} - mean) / std, with mean {mean} and std {std}"
+    value = "value / 255" if model.takes_images and not several else "value"
+    first = ", values of images first divided by 255" if model.takes_images and several else ""
+    return f"float32, ({value} - mean) / std, with mean {mean} and std {std}{first}"

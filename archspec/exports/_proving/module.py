@@ -39,23 +39,35 @@ class Normalize(nn.Module):
     def __init__(self, model: Model) -> None:
         super().__init__()
         images = model.images
-        self.sizes = [shape[0] for shape in model.shapes] if len(model.shapes) > 1 else None
-        """Of several inputs, which are rows: the numbers of their features."""
-        shape = [1] * len(model.plan.input)
-        shape[images.axis] = -1
-        self.register_buffer("mean", torch.tensor(images.mean).view(shape))
-        self.register_buffer("std", torch.tensor(images.std).view(shape))
-        self.takes_images = model.takes_images
+        several = len(model.shapes) > 1
+        self.sizes = [shape[0] for shape in model.shapes] if several else None
+        """Of several inputs, which are rows, or images: the numbers of their features, or channels."""
+        self.shapes = [[-1, *(1 for _ in shape[1:])] for shape in model.shapes]
+        """What the mean and the standard deviation of each are brought to."""
+        if not several:
+            self.shapes = [[-1 if axis == images.axis else 1 for axis in range(len(model.plan.input))]]
+        self.register_buffer(
+            "mean", torch.tensor(images.mean) if several else torch.tensor(images.mean).view(self.shapes[0])
+        )
+        self.register_buffer(
+            "std", torch.tensor(images.std) if several else torch.tensor(images.std).view(self.shapes[0])
+        )
+        self.are_images = [len(shape) == 3 for shape in model.shapes]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        values = [one.to(self.mean.dtype) / 255 if self.takes_images else one for one in inputs]
+        values = [
+            one.to(self.mean.dtype) / 255 if is_image else one
+            for one, is_image in zip(inputs, self.are_images, strict=True)
+        ]
         return tuple((one - mean) / std for one, mean, std in zip(values, *self.moments(), strict=True))
 
     def moments(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """The mean and standard deviation of each input."""
         if self.sizes is None:
             return (self.mean,), (self.std,)
-        return torch.split(self.mean, self.sizes), torch.split(self.std, self.sizes)
+        both = (torch.split(one, self.sizes) for one in (self.mean, self.std))
+        mean, std = (tuple(one.view(shape) for one, shape in zip(parts, self.shapes, strict=True)) for parts in both)
+        return mean, std
 
     def typical(self, normal: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Rows or sequences that are normalised to these values."""

@@ -102,12 +102,15 @@ def drawing(module: nn.Module) -> Draw:
     normalize = module.normalize if isinstance(module, Exported) else None
     if not isinstance(normalize, Normalize):
         return example
-    if not normalize.takes_images:
-        return lambda count, shapes, seed: normalize.typical(example(count, shapes, seed))
 
     def draw(count: int, shapes: Shapes, seed: int) -> Inputs:
         generator = torch.Generator().manual_seed(seed)
-        return tuple(torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator) for shape in shapes)
+        rows = iter(normalize.typical(example(count, shapes, seed)))
+        images = normalize.are_images
+        return tuple(
+            torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator) if is_image else row
+            for shape, row, is_image in zip(shapes, rows, images, strict=True)
+        )
 
     return draw
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
 from archspec.exports.python import classes, unify
+from archspec.exports.python.body import Body, Constructor
 from archspec.exports.python.classes import Maker, Signature
-from archspec.exports.python.explain import NAMES, Scope, literal
-from archspec.exports.python.flow import Body, Writer
+from archspec.exports.python.explain import NAMES, Scope
 from archspec.exports.python.layout import INDENT, Bracket, statement
-from archspec.exports.python.template import ANY, Function, Mismatch
+from archspec.exports.python.rows import literal
+from archspec.exports.python.template import ANY, Function, Mismatch, walk
 from archspec.exports.python.tree import Forest, Ports, Tree, inner_ports, parts
 from archspec.foundation.arguments import REQUIRED, is_node
 from archspec.foundation.shapes import Shape
@@ -150,14 +152,16 @@ def written_class(name: str, block: str, bodies: Bodies) -> tuple[WrittenClass, 
     """The class of some calls of a block. Raises `Mismatch` where one does not fit them all."""
     template = unify.unify([tree for _, tree in bodies])
     groups = [group for group, _ in bodies]
-    scope, options = offered(groups)
+    has_height = any(slot == "height" for one in walk(template) for slot, _ in one.slots)
+    scope, options = offered(groups, NAMES | ({"width": "features"} if has_height else {}))
     maker = Maker(scope, options)
     maker.resolve(template)
     maker.decide(template)
     ports = {inner_ports(group) for group in groups}
     if len(ports) > 1:
         raise Mismatch
-    body = Writer(maker, template, *ports).body()
+    body = Constructor(maker, template, *ports).body()
+    body.define(scope.locals)
     signature = signed(name, scope, standard(block))
     lines = [f"class {name}({body.base}):", *documented(block)]
     return WrittenClass(name, [*lines, *definition(body, signature, returned(*ports))], maker.needs), signature
@@ -170,8 +174,11 @@ def returned(ports: Ports) -> str:
     return f"tuple[{', '.join(kinds)}]" if len(kinds) > 1 else "Tensor"
 
 
-def offered(groups: Sequence[GraphGroup]) -> tuple[Scope, frozenset[str]]:
-    """The arguments of a block's calls as names that its class may use; and those that name parts."""
+def offered(groups: Sequence[GraphGroup], called: dict[str, str]) -> tuple[Scope, frozenset[str]]:
+    """The arguments of a block's calls as names that its class may use, and those that name parts.
+
+    `called` has other names of arguments: beside a height, a width is not a number of features.
+    """
     scope = Scope(len(groups))
     shapes = [group.node.input for group in groups]
     ranks = {len(shape) for shape in shapes}
@@ -193,12 +200,12 @@ def offered(groups: Sequence[GraphGroup]) -> tuple[Scope, frozenset[str]]:
     options = set()
     for name, row in rows.items():
         if all(isinstance(one, (bool, int, float)) for one in row):
-            scope.offer(NAMES.get(name, name), tuple(row))
+            scope.offer(called.get(name, name), tuple(row))
         elif all(isinstance(one, (int, tuple)) for one in row):
-            scope.offer(NAMES.get(name, name), tuple(_pair(one) for one in row))
+            scope.offer(called.get(name, name), tuple(_pair(one) for one in row))
         elif is_option(groups[0].node.block, name):
             options.add(name)
-    scope.kept = frozenset(NAMES.get(name, name) for name in required(groups[0].node.block, rows)) | {
+    scope.kept = frozenset(called.get(name, name) for name in required(groups[0].node.block, rows)) | {
         "in_channels",
         "in_features",
     }
@@ -233,14 +240,21 @@ def required(block: str, rows: dict[str, list[Any]]) -> list[str]:
     return [one.name for one in library_block(block).signature.arguments if one.default is REQUIRED]
 
 
+DOCS: ContextVar[dict[str, tuple[str, str]]] = ContextVar("DOCS")
+"""What a file says of its own blocks, and their sources; `write` has its own."""
+
+
 def documented(block: str) -> list[str]:
     """The docstring of a block's class."""
-    if block not in library_names():
+    if block in DOCS.get():
+        text, source = DOCS.get()[block]
+    elif block in library_names():
+        text, source = library_block(block).doc, library_block(block).source
+    else:
         return []
-    one = library_block(block)
-    text = one.doc[:1].upper() + one.doc[1:]
+    text = text[:1].upper() + text[1:]
     text = text if text.endswith(".") else f"{text}."
-    return docstring([text, *([f"Source: {one.source}"] if one.source else [])], INDENT)
+    return docstring([text, *([f"Source: {source}"] if source else [])], INDENT)
 
 
 def docstring(paragraphs: Sequence[str], indent: str) -> list[str]:

@@ -8,9 +8,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from archspec.exports.python.explain import Scope, literal
+from archspec.exports.python import series
+from archspec.exports.python.explain import Scope
 from archspec.exports.python.layout import Bracket, Chain, Expression, Loop, Named
-from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template
+from archspec.exports.python.ratios import join_multiples
+from archspec.exports.python.rows import literal
+from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template, walk
 from archspec.exports.python.tree import POSITIONAL, Classes, parameters
 from archspec.exports.python.unify import left_out
 
@@ -38,6 +41,8 @@ class Maker:
         self.texts: dict[tuple[int, str], str] = {}
         self.tests: dict[int, str] = {}
         self.scopes: dict[int, Scope] = {}
+        self.listed: dict[series.Listed, str] = {}
+        """What loops go through, and what one of it is called."""
         self.needs: set[str] = set()
         """What the file has to hold besides: classes of layers and merges, names to import."""
 
@@ -49,12 +54,19 @@ class Maker:
             inner.outer = {*scope.known, *scope.used, *scope.outer}
             self.scopes[id(template)] = inner
             self.resolve(template.children[0][1], key, inner)
+            within = {id(one) for one in walk(template)}
+            texts = {place: text for place, text in self.texts.items() if place[0] in within}
+            join_multiples(inner, texts)
+            self.texts |= texts
             return
         for slot, row in template.slots:
             if template.kind == "range":
-                self.texts[id(template), slot] = self._count(template, row, scope)
+                text = self.texts[id(template), slot] = self._count(template, row, scope)
+                if text.isidentifier() or text.isdigit():
+                    scope.passes = text, row
             else:
-                self.texts[id(template), slot] = scope.value(slot, row)
+                text = self.texts[id(template), slot] = scope.value(slot, row)
+                self.listed |= {one: text for one in row if isinstance(one, series.Listed)}
         if template.functions:
             row = template.functions
             if template.is_optional:
@@ -66,6 +78,8 @@ class Maker:
         # what is always there first: it has values for what may be absent
         for inner_key, child in sorted(template.children, key=lambda one: one[1].is_optional):
             self.resolve(child, inner_key or key, scope)
+        if template.kind == "range":
+            scope.passes = None
         if template.table:
             self.resolve(template.table, key, scope)
 
@@ -195,6 +209,8 @@ class Maker:
     def item(self, template: Template) -> Expression:
         if template.kind == "range":
             element = self.module(template.children[0][1])
+            if listed := _listed(template):
+                return Named("*", Bracket("", (self.loop(element, listed),), "[]"))
             count = self.texts[id(template), "count"]
             uses = _uses_index(template.children[0][1])
             if count == "1" and not uses:
@@ -204,6 +220,14 @@ class Maker:
         if template.kind == "table":
             return Named("*", self.table(template, self.module(template.children[0][1])))
         return self.module(template)
+
+    def loop(self, element: Expression, listed: list[series.Listed]) -> Loop:
+        """A loop through values of which there is one for each pass."""
+        rows: list[Expression] = []
+        for values in zip(*(one.values for one in listed), strict=True):
+            texts = tuple(map(literal, values))
+            rows.append(texts[0] if len(texts) == 1 else Bracket("", texts))
+        return Loop(element, ", ".join(self.listed[one] for one in listed), Bracket("", tuple(rows)))
 
     def table(self, template: Template, element: Expression) -> Expression:
         """A list of what a loop makes, pass by pass."""
@@ -263,11 +287,15 @@ def _same(value: Any, standard: Any) -> bool:
     return bool(value == standard) and isinstance(value, bool) is isinstance(standard, bool)
 
 
-def _uses_index(template: Template) -> bool:
-    from archspec.exports.python.series import Cycle, Linear, Share
+def _listed(template: Template) -> list[series.Listed]:
+    """What a loop goes through, each once."""
+    rows = [row for one in walk(template) for _, row in one.slots]
+    return list(dict.fromkeys(one for row in rows for one in row if isinstance(one, series.Listed)))
 
+
+def _uses_index(template: Template) -> bool:
     def has(value: Any) -> bool:
-        return isinstance(value, (Linear, Share, Cycle)) or (isinstance(value, tuple) and any(map(has, value)))
+        return isinstance(value, series.Series) or (isinstance(value, tuple) and any(map(has, value)))
 
     return any(has(one) for _, row in template.slots for one in row) or any(
         _uses_index(child) for _, child in template.children

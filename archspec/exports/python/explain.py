@@ -6,8 +6,9 @@ import keyword
 from typing import Any
 
 from archspec.exports.python import series
-from archspec.exports.python.formulas import INPUTS, conditions, derived, expressions
-from archspec.exports.python.template import ANY, Function, Mismatch, Row
+from archspec.exports.python.formulas import INPUTS, choice, conditions, derived, expressions
+from archspec.exports.python.rows import literal, matches, merged
+from archspec.exports.python.template import ANY, Mismatch, Row
 from archspec.exports.python.tree import Classes
 
 NAMES = {
@@ -47,6 +48,14 @@ class Scope:
         self.known: dict[str, Row] = {}
         self.used: dict[str, None] = {}
         self.outer: set[str] = set()
+        self.listed: dict[series.Listed, str] = {}
+        """What loops go through."""
+        self.passes: tuple[str, Row] | None = None
+        """How many passes the loop has whose values are explained."""
+        self.sums: dict[str, Row] = {}
+        """What sizes that grow from pass to pass are after the last."""
+        self.locals: dict[str, str] = {}
+        """Names of `__init__` that are computed from its arguments."""
         self.added: set[str] = set()
         """Names that are no argument of the block."""
 
@@ -55,7 +64,8 @@ class Scope:
         self.known.setdefault(safe(name), row)
 
     def use(self, name: str) -> str:
-        self.used[name] = None
+        if name not in self.locals:
+            self.used[name] = None
         return name
 
     def add(self, name: str, row: Row) -> str:
@@ -80,6 +90,8 @@ class Scope:
         first = given[0]
         if any(isinstance(one, (series.Linear, series.Share, series.Cycle, series.Fraction)) for one in given):
             return self.of_series(slot, row, given)
+        if isinstance(first, series.Listed):
+            return self.listed_name(slot, first)
         is_constant = all(type(one) is type(first) and one == first for one in given)
         if isinstance(first, Classes) and not self.is_root:
             return self.classes(slot, row)
@@ -91,7 +103,19 @@ class Scope:
                 return found
             columns = [tuple(ANY if one is ANY else one[i] for one in row) for i in range(len(first))]
             return f"({', '.join(self.value(slot, column) for column in columns)})"
-        return self.explained(slot, row) or self.add(slot, row)
+        return self.explained(slot, row) or self.chosen(slot, row) or self.add(slot, row)
+
+    def listed_name(self, slot: str, values: series.Listed) -> str:
+        """What a value is called that a loop goes through."""
+        if any(isinstance(one, Classes) for one in values.values):
+            raise Mismatch
+        if values not in self.listed:
+            given, number = safe(NAMES.get(slot, slot)), 2
+            while given in self.known or given in self.outer:
+                given, number = f"{given}{number}", number + 1
+            self.outer.add(given)
+            self.listed[values] = given
+        return self.listed[values]
 
     def classes(self, slot: str, row: Row) -> str:
         """The argument of a block that says how many classes there are."""
@@ -110,6 +134,8 @@ class Scope:
     def constant(self, slot: str, value: Any) -> str:
         if isinstance(value, Classes):
             return "num_classes"
+        if slot == "drop" and isinstance(value, float) and (share := series.share_of_whole(value)):
+            return f"{literal(share.whole)} * {share.first} / {share.count}"
         if isinstance(value, tuple) and any(isinstance(one, (series.Linear, series.Cycle)) for one in value):
             return f"({', '.join(self.value(slot, (one,) * self.count) for one in value)})"
         wanted = safe(NAMES.get(slot, slot))
@@ -145,6 +171,9 @@ class Scope:
 
     def explained(self, slot: str, row: Row) -> str | None:
         """The simplest expression in known names that gives a row."""
+        for text, values in self.sums.items() if "channels" in slot or "features" in slot else ():
+            if matches(row, values):
+                return text
         found = self.padding(row) if slot == "padding" else None
         found = found or self.exact(slot, row)
         if found or not all(type(one) in (int, Classes) for one in row if one is not ANY):
@@ -153,11 +182,31 @@ class Scope:
         if any(word in slot for word in _EXACT):
             return None
         for text, names, value in expressions([(name, self.known[name]) for name in halves]):
-            if matches(row, value) and not (self.is_table and len(names) > 1):
+            if len(names) > 1 and self.is_table and not ("+" in text and len(set(row)) > 3):
+                continue  # too few rows for it to be more than chance
+            if matches(row, value):
                 for name in names:
                     self.use(name)
                 return text
         return None
+
+    def chosen(self, slot: str, row: Row) -> str | None:
+        """A local variable for a size that is one expression or another, by a flag or a stride."""
+        is_size = not any(word in slot for word in _EXACT) and all(type(one) is int for one in row if one is not ANY)
+        if self.is_table or self.is_root or not is_size:
+            return None
+        known = {name: one for name, one in self.known.items() if name not in self.added and name not in self.locals}
+        found = choice(known, [name for name in known if self.is_size(name)], row)
+        if found is None:
+            return None
+        text, names, _ = found
+        for name in names:
+            self.use(name)
+        given = safe(NAMES.get(slot, slot))
+        given = given if given not in known else f"inner_{given.removeprefix('in_')}"
+        self.known[given] = row
+        self.locals[given] = text
+        return given
 
     def padding(self, row: Row) -> str | None:
         """Half the window, if it is that."""
@@ -194,6 +243,11 @@ class Scope:
         if isinstance(first, series.Linear):
             start = self.value(slot, tuple(one if one is ANY else one.start for one in row))
             step = self.value("step", tuple(one if one is ANY else one.step for one in row))
+            if self.passes:
+                count, counts = self.passes
+                pairs = zip(row, counts, strict=True)
+                after = tuple(ANY if ANY in (a, b) else a.start + a.step * b for a, b in pairs)
+                self.sums[f"{start} + {step} * {count}" if step != "1" else f"{start} + {count}"] = after
             return f"{start} + {step} * i" if step != "1" else f"{start} + i"
         if len({(one.whole, one.count) for one in given}) > 1:
             raise Mismatch
@@ -210,7 +264,8 @@ class Scope:
         """A condition that is true where a part is there, of the names in it (`within`) if they say it."""
         if key in options or self.is_table:
             return self.add("extended" if key.isdigit() else key, present)
-        ways = list(conditions(self.known, [name for name in self.used if self.is_size(name)], key))
+        known = {name: row for name, row in self.known.items() if name not in self.locals}
+        ways = list(conditions(known, [name for name in self.used if self.is_size(name)], key))
         if "shortcut" not in key:
             ways.sort(key=lambda one: within.isdisjoint(one[1]))
         for text, names, value in ways:
@@ -232,46 +287,3 @@ def related(slot: str, name: str) -> bool:
     kind = next((word for word in _EXACT if word in slot), None)
     other = next((word for word in _EXACT if word in name), None)
     return kind == other
-
-
-def matches(row: Row, known: Row | None) -> bool:
-    """Whether two rows are the same, where both have a value."""
-    if known is None:
-        return False
-    return all(
-        one is ANY or (other is not ANY and one == other and isinstance(one, bool) is isinstance(other, bool))
-        for one, other in zip(row, known, strict=True)
-    )
-
-
-def merged(row: Row, known: Row) -> Row | None:
-    """One row of two, each of which has values where the other has none; `None` where they differ, or never meet."""
-    pairs = list(zip(row, known, strict=True))
-    both = [(a, b) for a, b in pairs if a is not ANY and b is not ANY]
-    if not both or any(type(a) is not type(b) or a != b for a, b in both):
-        return None
-    return tuple(b if a is ANY else a for a, b in pairs)
-
-
-def literal(value: Any) -> str:
-    """A value as it is written."""
-    if isinstance(value, Function):
-        return value.name
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, float):
-        return root(value) or repr(value).replace("e-0", "e-").replace("e+0", "e+")
-    if isinstance(value, tuple):
-        inner = ", ".join(map(literal, value))
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
-    return repr(int(value)) if type(value) is Classes else repr(value)
-
-
-def root(value: float) -> str | None:
-    """A number of many digits as one over the square root of a whole number, if it is that."""
-    if len(repr(value)) < 12:
-        return None
-    whole = round(value**-2)
-    if whole < 2 or whole**-0.5 != abs(value):
-        return None
-    return f"{whole}**-0.5" if value > 0 else f"-({whole}**-0.5)"

@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from contextvars import copy_context
 
 from archspec.exports.python import classes, series, unify
-from archspec.exports.python.blocks import Blocks, WrittenClass, definition, docstring
+from archspec.exports.python.blocks import DOCS, Blocks, WrittenClass, definition, docstring
+from archspec.exports.python.body import Constructor
 from archspec.exports.python.classes import Maker, Signature
 from archspec.exports.python.explain import Scope
-from archspec.exports.python.flow import Writer
 from archspec.exports.python.initial import write_initial_values
 from archspec.exports.python.layout import INDENT
 from archspec.exports.python.merges import MERGES
@@ -20,7 +20,7 @@ from archspec.exports.python.tree import Classes, Forest, Ports, source
 from archspec.foundation.figures import show_macs
 from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
-from archspec.plan.graph import GraphLayer
+from archspec.plan.graph import Graph, GraphLayer
 from archspec.plan.plan import Plan
 
 _FROM = {
@@ -49,6 +49,7 @@ def write(plan: Plan) -> str:
 def _written(plan: Plan) -> str:
     classes.SIGNATURES.set({})
     unify.CLASSES.set({})
+    DOCS.set({name: (doc, source) for name, doc, source in plan.docs})
     drops = [
         dict(one.layer.arguments).get("p") for one in plan.graph.layers if one.layer.primitive == "stochastic_depth"
     ]
@@ -66,7 +67,7 @@ def _written(plan: Plan) -> str:
 
 
 def classified(plan: Plan) -> frozenset[int]:
-    """The layers, by number, whose outputs are the classes: the last with weights, of the main path and each other."""
+    """The layers, by number, whose outputs are the classes: the last with weights before each output."""
     count = dict(plan.vars).get("num_classes")
     if not isinstance(count, int) or isinstance(count, bool):
         return frozenset()
@@ -74,8 +75,18 @@ def classified(plan: Plan) -> frozenset[int]:
     for layer in plan.graph.layers:
         if layer.layer.parameters:
             last[layer.aux] = layer
-    found = frozenset(layer.id for layer in last.values() if layer.layer.arguments.get("out") == count)
+    others = [_weighted(plan.graph, source) for _, source in plan.graph.named_outputs]
+    layers = [*last.values(), *(one for one in others if one is not None)]
+    found = frozenset(layer.id for layer in layers if layer.layer.arguments.get("out") == count)
     return found if last.get(None) and last[None].id in found else frozenset()
+
+
+def _weighted(graph: Graph, place: int) -> GraphLayer | None:
+    """The layer with weights whose values a node passes on, perhaps by way of layers without."""
+    node = graph.nodes[place]
+    while isinstance(node, GraphLayer) and not node.layer.parameters and len(node.sources) == 1:
+        node = graph.nodes[node.sources[0]]
+    return node if isinstance(node, GraphLayer) and node.layer.parameters else None
 
 
 def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenClass:
@@ -88,7 +99,7 @@ def network(name: str, plan: Plan, forest: Forest, blocks: Blocks) -> WrittenCla
     maker = Maker(scope)
     maker.resolve(template)
     maker.decide(template)
-    body = Writer(maker, template, Ports(tuple(one.name for one in plan.takes if one.name))).body()
+    body = Constructor(maker, template, Ports(tuple(one.name for one in plan.takes if one.name))).body()
     body.init += write_initial_values(plan.graph.layers)
     count = dict(plan.vars).get("num_classes")
     rows, defaults = ({"num_classes": (count,)}, {"num_classes": count}) if has_classes else ({}, {})
@@ -205,7 +216,7 @@ def _own_layers() -> set[str]:
 
 def class_name(plan: Plan) -> str:
     name, family = (
-        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", one))
+        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", one.replace("+", " plus ")))
         for one in (plan.variant or plan.name, plan.name)
     )
     if name.lower().startswith(family.lower()):

@@ -1,183 +1,57 @@
-"""The body of a class: what `__init__` does, and what `forward` does where it is no plain sequence."""
+"""What `forward` of a class does, where it is no plain sequence."""
 
 from __future__ import annotations
 
-import keyword
-from dataclasses import dataclass, field
-
-from archspec.exports.python.classes import Maker, is_listed
-from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, layout, statement
+from archspec.exports.python.attention import attended
+from archspec.exports.python.classes import Maker
+from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, layout
+from archspec.exports.python.loops import Passes, branch_of, find_passes, iterated, singular
 from archspec.exports.python.parts import (
-    form,
+    child_ref,
     has_modules,
     indented,
     inner_module,
     is_called,
-    is_counted,
     is_open,
     joined,
-    walk,
+    reference,
 )
-from archspec.exports.python.template import ANY, MERGES, Mismatch, Template
+from archspec.exports.python.statements import Statements
+from archspec.exports.python.template import ANY, MERGES, Mismatch, Template, walk
 from archspec.exports.python.tree import NO_PORTS, Ports
 
 _TWO = INDENT * 2
-_IMPORTED = ("torch", "checkpoint", "F", "nn", "Tensor", "math", "super")
 
 
-@dataclass
-class Body:
-    """The lines of a class after its docstring."""
-
-    base: str
-    init: list[str]
-    forward: list[str] = field(default_factory=list)
-    takes: list[str] = field(default_factory=lambda: ["x"])
-    """The arguments of `forward`."""
-
-
-class Writer:
-    """Writes the body of a class of a template; `ports` are the tensors that it takes and gives by name."""
+class Writer(Statements):
+    """Writes `forward` of a class of a template; `ports` are the tensors that it takes and gives by name."""
 
     def __init__(self, maker: Maker, template: Template, ports: Ports = NO_PORTS) -> None:
-        self.maker = maker
+        super().__init__(maker, ports)
         self.template = template
-        self.ports = ports
-        self.lines: list[str] = []
-        self.flags: list[str] = []
-        self.variables: dict[str, str] = {}
-        self.outputs: dict[str, str] = {}
-        self.aux: list[str] = []
-        self.taken = {"self", "x"}
-        self.main = "x"
-        """The variable for what has no other name."""
+        self.lists: dict[str, str] = {}
+        """In a loop, the lists that what it saves is appended to."""
+        self.lengths: dict[str, int] = {}
         self.merges = 0
         """The merges around the statement that is written: their other branches still need what they take."""
 
-    # --- __init__ ------------------------------------------------------------------------------------------------
-
-    def body(self) -> Body:
-        template = self.template
-        if not is_open(template):
-            if template.kind != "sequence":
-                raise Mismatch
-            if is_listed(template):
-                items = tuple(self.maker.items(template))
-                return Body("nn.Sequential", statement(Bracket("super().__init__", items), _TWO))
-            lines = [f"{_TWO}super().__init__()"]
-            for key, child in template.children:
-                lines += self.assigned("self", key, child, _TWO)
-            return Body("nn.Sequential", lines)
-        return self.open_body(template)
-
-    def open_body(self, template: Template) -> Body:
-        children = [(key, child) for key, child in template.children if has_modules(child)]
-        base, lines = "nn.Module", [f"{_TWO}super().__init__()"]
-        if any(not key.isidentifier() for key, _ in children):
-            base = "nn.ModuleList" if is_counted(children) else "nn.ModuleDict"
-            lines = statement(Bracket("super().__init__", (self.holder_items(template),)), _TWO)
-        else:
-            for key, child in children:
-                lines += self.assigned("self", key, child, _TWO, stays=True)
+    def write(self) -> list[str]:
+        """Write all of it, and give its arguments."""
         takes = self.take()
-        result = self.run(template, "self", takes[0], self.main, 0)
+        result = self.run(self.template, "self", takes[0], self.main, 0)
         self.finish(result)
-        return Body(base, [*lines, *self.flags], self.lines, takes)
+        return takes
 
-    def assigned(self, holder: str, key: str, child: Template, indent: str, *, stays: bool = False) -> list[str]:
-        """The statements that put a part where it belongs; one that `stays` is there even where it does nothing."""
-        test = self.maker.tests.get(id(child))
-        name = f"{holder}.{key}" if key.isidentifier() else None
-        if test and not stays and not child.is_identity:
-            inner = self.assigned_whole(holder, key, name, child, indent + INDENT)
-            return [f"{indent}if {test}:", *inner]
-        if test:
-            chain = Chain((self.expression(child), f"if {test}", "else nn.Identity()"))
-            return statement(chain, indent, f"{name} = ")
-        return self.assigned_whole(holder, key, name, child, indent)
-
-    def assigned_whole(self, holder: str, key: str, name: str | None, child: Template, indent: str) -> list[str]:
-        if name is None:
-            return statement(Bracket(f"{holder}.add_module", (f'"{key}"', self.expression(child))), indent)
-        in_parts = child.kind == "sequence" and child.children and not is_listed(child)
-        if (
-            in_parts
-            and not is_open(child, self.depth_of(child))
-            and all(one.isidentifier() for one, _ in child.children)
-        ):
-            lines = [f"{indent}{name} = nn.Sequential()"]
-            for inner_key, inner in child.children:
-                lines += self.assigned(name, inner_key, inner, indent)
-            return lines
-        return statement(self.expression(child), indent, f"{name} = ")
-
-    def depth_of(self, template: Template) -> int:
-        return 1 if any(template is child for _, child in self.template.children) else 2
-
-    def expression(self, template: Template) -> Expression:
-        """What makes a part: a module, or a list or dictionary of modules that are called one by one."""
-        if template.kind == "aux":
-            return self.expression(template.children[0][1])
-        if not is_open(template, self.depth_of(template)):
-            return self.maker.module(template)
-        if inner := inner_module(template, self.depth_of(template)):
-            return self.maker.module(inner)
-        children = [(key, child) for key, child in template.children if has_modules(child)]
-        if template.table and is_counted(children) and len(children) == len(template.children):
-            element = template.table.children[0][1]
-            if all(form(child) == form(element) for _, child in children):
-                return Bracket("nn.ModuleList", (self.maker.table(template.table, self.expression(element)),))
-        return Bracket("nn.ModuleList" if is_counted(children) else "nn.ModuleDict", (self.holder_items(template),))
-
-    def holder_items(self, template: Template) -> Expression:
-        children = [(key, child) for key, child in template.children if has_modules(child)]
-        items: list[tuple[str, Expression]] = []
-        for key, child in children:
-            item = self.expression(child)
-            test = self.maker.tests.get(id(child))
-            items.append((key, Chain((item, f"if {test}", "else nn.Identity()")) if test else item))
-        if is_counted(children):
-            return Bracket("", tuple(item for _, item in items), "[]")
-        return Bracket("", tuple(Named(f'"{key}": ', item) for key, item in items), "{}")
-
-    # --- forward -------------------------------------------------------------------------------------------------
-
-    def take(self) -> list[str]:
-        """Name the arguments of `forward`: by their own names where tensors have them."""
-        if not self.ports.takes:
-            return [self.main]
-        if "x" in self.ports.takes:
-            self.taken.remove("x")
-        for name in self.ports.takes:
-            self.variables[name] = self.variable(name)
-        if "x" in self.ports.takes:
-            self.main = self.variable("y")
-        return list(self.variables.values())
-
-    def bare(self, result: Expression) -> str:
-        """A tensor as a name."""
-        if isinstance(result, str) and result.isidentifier():
-            return result
-        self.emit(result, f"{self.main} = ")
-        return self.main
-
-    def variable(self, name: str) -> str:
-        """A name for a tensor that no other has."""
-        name = name.rpartition(":")[2]
-        name = f"{name}_" if keyword.iskeyword(name) or name in _IMPORTED else name
-        given, number = name, 2
-        while given in self.taken:
-            given, number = f"{name}{number}", number + 1
-        self.taken.add(given)
-        return given
-
-    def emit(self, expression: Expression, before: str = "") -> None:
-        self.lines += statement(expression, _TWO, before)
+    def within(self) -> Writer:
+        """A writer of statements within others: of a loop, a condition or a function."""
+        own = Writer(self.maker, self.template, self.ports)
+        own.taken, own.flags, own.lengths, own.main = self.taken, self.flags, self.lengths, self.main
+        return own
 
     def run(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
         """What a part makes of a tensor; what it takes more than one step for, it keeps in the variable `target`."""
         if template.kind == "shared":
-            return self.called(template, self.reference(template.name), x, target)
+            return self.called(template, reference(self.template, template.name), x, target)
         if template.kind == "aux":
             self.auxiliary(template, ref, x)
             return x
@@ -199,6 +73,9 @@ class Writer:
         for _, child in template.children:
             if child.is_optional and child.present != template.present and not is_called(child, depth + 1):
                 raise Mismatch  # what is not called has nothing that stands in its place
+        if template.table and (passes := self.passes(template)):
+            self.loop(passes, ref, x, target, depth)
+            return target
         result: Expression = x
         if depth and inner_module(template, depth):
             for _, child in template.children:
@@ -218,11 +95,65 @@ class Writer:
                 continue
             if not isinstance(result, str) or not result.isidentifier():
                 if depth == 0 and child is template.children[-1][1] and self.fits(child, result):
-                    return f"{self.child_ref(template, ref, key)}({result})"
+                    return f"{child_ref(template, ref, key)}({result})"
                 self.emit(result, f"{target} = ")
                 result = target
-            result = self.run(child, self.child_ref(template, ref, key), result, target, depth + 1)
+            result = self.run(child, child_ref(template, ref, key), result, target, depth + 1)
         return result
+
+    def passes(self, template: Template) -> Passes | None:
+        """What the passes of a loop have in common; nothing, where they are written one by one."""
+        if self.is_recomputed:
+            return None
+        return find_passes(template, self.wanted_outside(template))
+
+    def wanted_outside(self, template: Template) -> set[str]:
+        """The names of tensors that the class needs outside of one of its parts."""
+        inside = {id(one) for one in walk(template)}
+        outer = [one for one in walk(self.template) if id(one) not in inside]
+        wanted = {one.name for one in outer if one.kind == "load"}
+        return wanted.union(self.ports.gives, *(one.ports.takes for one in outer))
+
+    def loop(self, passes: Passes, ref: str, x: str, target: str, depth: int) -> None:
+        """A loop, each pass of which makes another `target` of it."""
+        if x != target and self.lines[-1:] != [f"{_TWO}{x} = {target}"]:
+            self.emit(x, f"{target} = ")
+        own = self.within()
+        own.outputs, own.main, own.merges = self.outputs, target, self.merges
+        for name in passes.carried:
+            own.fixed[name] = self.carried(name)
+        own.variables = dict(self.variables)
+        names, over = [self.variable(singular(ref.rpartition(".")[2]))], [ref]
+        for loaded in passes.loaded:
+            name = self.variable(branch_of(passes.element, loaded[0]) or "skip")
+            own.variables[loaded[0]] = name
+            names.append(name)
+            over.append(iterated([self.variables[one] for one in loaded], self.lengths))
+        for saved in passes.inner:
+            own.fixed[saved[0]] = self.variable("kept")
+        for saved in passes.lists:
+            own.lists[saved[0]] = self.variable("saved")
+            self.lines.append(f"{_TWO}{own.lists[saved[0]]} = []")
+            self.lengths[own.lists[saved[0]]] = len(saved)
+            self.variables |= {one: f"{own.lists[saved[0]]}[{i}]" for i, one in enumerate(saved)}
+        outside = set(self.taken) - set(names)
+        result = own.run(passes.element, names[0], target, target, depth + 1)
+        if result != target and not own.renamed(str(result), target):
+            own.emit(result, f"{target} = ")
+        iterable = Bracket("zip", (*over, "strict=True")) if len(over) > 1 else ref
+        self.lines += layout(iterable, _TWO, f"for {', '.join(names)} in ", ":")
+        self.lines += indented(own.lines)
+        self.taken &= outside  # what has a name in the loop alone
+
+    def carried(self, name: str) -> str:
+        """The variable of a tensor in whose place each pass of a loop saves another."""
+        known = self.variables.get(name)
+        others = [one for key, one in self.variables.items() if key != name]
+        if known is None or not known.isidentifier() or known in (*others, *self.outputs.values()) or self.merges:
+            self.variables[name] = self.variable(name)
+            if known is not None:
+                self.emit(known, f"{self.variables[name]} = ")
+        return self.variables[name]
 
     def fits(self, child: Template, result: Expression) -> bool:
         """Whether the last layer may take an expression as it is, in one line."""
@@ -236,9 +167,8 @@ class Writer:
         if body.is_plain and not body.recompute and (body.kind != "sequence" or body.children):
             self.emit(f"{name} = {ref}({x}) if self.training else None")
         else:
-            own = Writer(self.maker, self.template)
-            own.taken, own.variables, own.flags = self.taken, dict(self.variables), self.flags
-            own.main, own.merges = self.main, self.merges + 1
+            own = self.within()
+            own.variables, own.merges = dict(self.variables), self.merges + 1
             start = self.variable(f"{name}_input")
             result = own.run(body, ref, start, start, 2)
             own.emit(result, f"{name} = ")
@@ -254,14 +184,10 @@ class Writer:
         self.maker.needs.add("checkpoint")
         before, outside = set(self.taken), (dict(self.variables), dict(self.outputs))
         name = self.variable("part")
-        own = Writer(self.maker, self.template)
-        own.taken, own.variables, own.outputs, own.aux = self.taken, self.variables, self.outputs, self.aux
-        own.flags, own.main = self.flags, self.main
+        own = self.within()
+        own.variables, own.outputs, own.aux = self.variables, self.outputs, self.aux
         result = own.opened(template, ref, self.main, self.main, depth)
-        inside = {id(one) for one in walk(template)}
-        outer = [one for one in walk(self.template) if id(one) not in inside]
-        wanted = {one.name for one in outer if one.kind == "load"}
-        wanted.update(self.ports.gives, *(one.ports.takes for one in outer))
+        wanted = self.wanted_outside(template)
         saved = [one for name, one in self.variables.items() if name in wanted]
         beside = [one for one in (*saved, *self.outputs.values()) if one not in before]
         beside = [one for one in dict.fromkeys(beside) if one not in (*outside[0].values(), *outside[1].values())]
@@ -282,9 +208,13 @@ class Writer:
                 return result
             name = self.variable(wire.name)
             self.outputs[wire.name] = name
+        elif wire.name in self.lists:
+            name = self.variables[wire.name] = self.variable("kept")
         else:
-            name = self.variables[wire.name] = self.variable(wire.name)
+            name = self.variables[wire.name] = self.fixed.get(wire.name) or self.variable(wire.name)
         self.emit(result, f"{name} = ")
+        if wire.name in self.lists:
+            self.lines.append(f"{_TWO}{self.lists[wire.name]}.append({name})")
         return name
 
     def called(self, template: Template, ref: str, x: str, target: str) -> Expression:
@@ -308,6 +238,8 @@ class Writer:
 
     def kept(self, name: str, given: list[str]) -> str:
         """The variable of a tensor that a call gives: that of the one before it, if the call alone still needs this."""
+        if name in self.fixed:
+            return self.fixed[name]
         known = self.variables.get(name, "")
         others = [one for key, one in self.variables.items() if key != name]
         needed = known in (*others, *self.outputs.values()) or self.merges or self.is_recomputed
@@ -328,7 +260,7 @@ class Writer:
         self.merges += 1
         for (key, child), source in zip(children, taken, strict=True):
             name = self.variable(key if key.isidentifier() else f"branch{key}") if bind else ""
-            result = self.run(child, self.child_ref(template, ref, key), source, name, depth + 1)
+            result = self.run(child, child_ref(template, ref, key), source, name, depth + 1)
             if bind and not (isinstance(result, str) and result.isidentifier()):
                 self.emit(result, f"{name} = ")
                 result = name
@@ -337,41 +269,8 @@ class Writer:
         if any(optional):
             return self.optional_merge(template, branches, optional)
         if template.kind == "attend":
-            return self.attended(template, branches)
+            return attended(self, template, branches)
         return joined(template.kind, branches, self.dimension(template))
-
-    def attended(self, template: Template, branches: list[Expression]) -> Expression:
-        """Attention of tokens, the features of one head after those of another."""
-        slots = dict(template.slots)
-        heads = self.own("heads", self.maker.texts[id(template), "heads"])
-        names = [self.variable(name) for name in ("query", "key", "value")]
-        for name, one in zip(names, branches, strict=False):
-            self.emit(f"{one}.unflatten(-1, ({heads}, -1)).transpose(1, 2)", f"{name} = ")
-        attended = self.variable("attended")
-        if "dropout" in slots:
-            query, key, value = names
-            weights = self.variable("weights")
-            self.emit(f"{query} * {query}.shape[-1] ** -0.5 @ {key}.transpose(2, 3)", f"{weights} = ")
-            for bias in branches[3:]:
-                self.emit(f"{weights} + {bias}", f"{weights} = ")
-            if "causal" in slots:
-                self.emit(_without_later(weights), f"{weights} = ")
-            rate = self.own("dropout", self.maker.texts[id(template), "dropout"])
-            self.emit(Bracket("F.dropout", (f"{weights}.softmax(-1)", rate, "self.training")), f"{weights} = ")
-            self.emit(f"{weights} @ {value}", f"{attended} = ")
-        else:
-            masks = [f"attn_mask={_without_later(one) if 'causal' in slots else one}" for one in branches[3:]]
-            more = masks or (["is_causal=True"] if "causal" in slots else [])
-            self.emit(Bracket("F.scaled_dot_product_attention", (*names, *more)), f"{attended} = ")
-        return f"{attended}.transpose(1, 2).flatten(2)"
-
-    def own(self, name: str, text: str) -> str:
-        """A value that `forward` needs: a number, or an attribute where it is an argument of the class."""
-        if not any(one.isalpha() for one in text):
-            return text
-        name = self.variable(name)
-        self.flags.append(f"{_TWO}self.{name} = {text}")
-        return f"self.{name}"
 
     def split(self, template: Template, x: str) -> list[str]:
         """What each branch of a merge takes."""
@@ -404,56 +303,3 @@ class Writer:
         return Chain(
             (joined(template.kind, branches, self.dimension(template)), f"if {flag}", f"else {branches[1 - place]}")
         )
-
-    def child_ref(self, template: Template, ref: str, key: str) -> str:
-        children = [(one, child) for one, child in template.children if has_modules(child)]
-        if ref == "self" and all(one.isidentifier() for one, _ in children):
-            return f"self.{key}"
-        return f"{ref}[{key}]" if is_counted(children) else f'{ref}["{key}"]'
-
-    def inner_ref(self, ref: str, key: str) -> str:
-        """A part of what is one `nn.Sequential`."""
-        return f"{ref}.{key}" if key.isidentifier() else f"{ref}[{key}]"
-
-    def reference(self, path: str) -> str:
-        """How the class calls a part by its path."""
-        template, ref, depth = self.template, "self", 0
-        for step in path.split("."):
-            child = dict(template.children).get(step)
-            if child is None or not is_open(template, depth):
-                return f'self.get_submodule("{path}")'
-            ref = self.inner_ref(ref, step) if inner_module(template, depth) else self.child_ref(template, ref, step)
-            template, depth = child, depth + 1
-            if template.kind == "aux":
-                ((_, template),) = template.children
-        return ref
-
-    def finish(self, result: Expression) -> None:
-        """The end of `forward`: the tensor, and those beside it by name; of a block, in their order."""
-        if self.ports.gives or self.ports.outputs:
-            given = [self.variables[name] for name in self.ports.gives] or [self.bare(result)]
-            given += [self.outputs[name] for name in self.ports.outputs]
-            self.emit(", ".join(given), "return ")
-            return
-        if not self.outputs:
-            self.emit(result, "return ")
-            return
-        named = [(name, one) for name, one in self.outputs.items() if name not in self.aux]
-        result = self.bare(result)
-        if self.aux and not named:
-            pairs = tuple(f'"{name}": {self.outputs[name]}' for name in self.aux)
-            self.lines.append(f"{_TWO}if self.training:")
-            self.lines += layout(Named(f"return {result}, ", Bracket("", pairs, "{}")), _TWO + INDENT)
-            self.lines.append(f"{_TWO}return {result}")
-            return
-        pairs = tuple(f'"{name}": {one}' for name, one in self.outputs.items())
-        if self.aux:
-            self.emit(Bracket("", pairs, "{}"), "outputs = ")
-            self.lines.append(f"{_TWO}return {result}, {{k: v for k, v in outputs.items() if v is not None}}")
-            return
-        self.emit(Named(f"{result}, ", Bracket("", pairs, "{}")), "return ")
-
-
-def _without_later(scores: Expression) -> str:
-    """Scores in which no token attends to those after it."""
-    return f"{scores} + torch.full_like({scores}, -math.inf).triu(1)"

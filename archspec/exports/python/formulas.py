@@ -49,6 +49,35 @@ def _each(rows: list[tuple[Any, Any]], function: Any) -> Row:
     return tuple(-1 if one is None else one for one in values)
 
 
+def choice(rows: dict[str, Row], sizes: Collection[str], row: Row) -> Test | None:
+    """One of two expressions in sizes, by a flag or a stride; each holds for three different values or more."""
+    known = [(name, rows[name]) for name in sizes]
+    simple: list[Test] = [*((name, (name,), one) for name, one in known), *expressions(known)]
+    for test, names, truth in _plain_conditions(rows):
+        yes, no = (_where(truth, side, row, simple) for side in (True, False))
+        if yes and no:
+            return f"{yes[0]} if {test} else {no[0]}", (*names, *yes[1], *no[1]), row
+    return None
+
+
+def _where(truth: Row, side: bool, row: Row, expressions: list[Test]) -> Test | None:
+    """The first expression that gives a row where a condition is true, or where it is false."""
+    places = [i for i, one in enumerate(truth) if one is side and row[i] is not ANY]
+    wanted = [row[i] for i in places]
+    fits = (one for one in expressions if len(set(wanted)) > 2 and [one[2][i] for i in places] == wanted)
+    return next(fits, None)
+
+
+def _plain_conditions(rows: dict[str, Row]) -> Iterator[Test]:
+    """Flags, and whether a stride is 1."""
+    for name, row in rows.items():
+        if ANY not in row and len(set(row)) > 1:
+            if all(isinstance(one, bool) for one in row):
+                yield name, (name,), row
+            elif "stride" in name:
+                yield f"{name} == 1", (name,), tuple(one == 1 for one in row)
+
+
 def conditions(rows: dict[str, Row], used: Collection[str], key: str) -> Iterator[Test]:
     """What may be asked of arguments, the simplest first; of sizes, those that are used (`used`)."""
     known = {name: row for name, row in rows.items() if ANY not in row}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from archspec.exports.python.explain import literal
 from archspec.exports.python.layout import INDENT, Bracket, statement
+from archspec.exports.python.rows import literal
 from archspec.exports.python.tree import of_call
 from archspec.layers.initializers import Init
 from archspec.layers.registry import primitives

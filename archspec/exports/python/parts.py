@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named
 from archspec.exports.python.template import MERGES, Template
 
@@ -77,13 +75,6 @@ def indented(lines: list[str]) -> list[str]:
     return [INDENT + line if line else line for line in lines]
 
 
-def walk(template: Template) -> Iterator[Template]:
-    """It and all in it."""
-    yield template
-    for _, child in template.children:
-        yield from walk(child)
-
-
 def has_modules(template: Template) -> bool:
     """Whether a part is, or holds, modules of its own."""
     if template.kind in ("save", "load", "output", "shared"):
@@ -93,3 +84,29 @@ def has_modules(template: Template) -> bool:
 
 def is_counted(children: list[tuple[str, Template]]) -> bool:
     return [key for key, _ in children] == [str(i) for i in range(len(children))]
+
+
+def child_ref(template: Template, ref: str, key: str) -> str:
+    children = [(one, child) for one, child in template.children if has_modules(child)]
+    if ref == "self" and all(one.isidentifier() for one, _ in children):
+        return f"self.{key}"
+    return f"{ref}[{key}]" if is_counted(children) else f'{ref}["{key}"]'
+
+
+def inner_ref(ref: str, key: str) -> str:
+    """A part of what is one `nn.Sequential`."""
+    return f"{ref}.{key}" if key.isidentifier() else f"{ref}[{key}]"
+
+
+def reference(template: Template, path: str) -> str:
+    """How the class calls a part by its path."""
+    ref, depth = "self", 0
+    for step in path.split("."):
+        child = dict(template.children).get(step)
+        if child is None or not is_open(template, depth):
+            return f'self.get_submodule("{path}")'
+        ref = inner_ref(ref, step) if inner_module(template, depth) else child_ref(template, ref, step)
+        template, depth = child, depth + 1
+        if template.kind == "aux":
+            ((_, template),) = template.children
+    return ref

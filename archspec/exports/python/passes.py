@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from archspec.exports.python import series
-from archspec.exports.python.template import ANY, Mismatch, Row, Template
+from archspec.exports.python.template import ANY, Mismatch, Row, Template, walk
 
 
 def align(template: Template, counts: Row) -> None:
@@ -94,21 +94,15 @@ def _pairs(first: Template, later: Template) -> Iterator[tuple[Template, Templat
 
 def _counts_from_one(template: Template) -> bool:
     """Make all series of a loop's passes start one earlier, if that can be done."""
-    values = [value for one in _all(template) for _, row in one.slots for value in row]
+    values = [value for one in walk(template) for _, row in one.slots for value in row]
     if not all(isinstance(value, series.Share) and value.first > 0 for value in values if _changes(value)):
         return False
-    for one in _all(template):
+    for one in walk(template):
         one.slots = [
             (slot, tuple(replace(value, first=value.first - 1) if _changes(value) else value for value in row))
             for slot, row in one.slots
         ]
     return True
-
-
-def _all(template: Template) -> Iterator[Template]:
-    yield template
-    for _, child in template.children:
-        yield from _all(child)
 
 
 def _changes(value: Any) -> bool:

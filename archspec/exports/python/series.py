@@ -45,6 +45,13 @@ class Cycle:
     second: Any
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A value for each pass, which follow no rule: the loop goes through them."""
+
+    values: tuple[Any, ...]
+
+
 Series = Linear | Share | Cycle
 """What differs from pass to pass."""
 
@@ -69,6 +76,12 @@ def find(values: list[Any]) -> Any:
     return None
 
 
+def find_listed(values: list[Any]) -> Any:
+    """One value where all are equal, or all of them."""
+    first = values[0]
+    return first if all(type(one) is type(first) and one == first for one in values) else Listed(tuple(values))
+
+
 WHOLE: ContextVar[Share | None] = ContextVar("WHOLE", default=None)
 """The shares of which those of single loops are a part: the rates of a network's stochastic depth."""
 
@@ -78,6 +91,12 @@ def find_whole(values: Iterable[float]) -> Share | None:
     found = sorted(set(values))
     steps = [after - before for before, after in pairwise(found)]
     return _simplest(found, min(steps)) if steps else None
+
+
+def share_of_whole(value: float) -> Share | None:
+    """A single value as one of those shares, if it is one and not 0."""
+    whole = WHOLE.get()
+    return place(whole, (value,)) if whole and value else None
 
 
 def _share(values: list[float]) -> Share | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,3 +72,10 @@ class Template:
     @property
     def is_numbered(self) -> bool:
         return all(key.isdigit() or not key for key, _ in self.children)
+
+
+def walk(template: Template) -> Iterator[Template]:
+    """It and all in it."""
+    yield template
+    for _, child in template.children:
+        yield from walk(child)

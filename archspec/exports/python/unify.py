@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -11,8 +11,8 @@ from typing import Any
 
 from archspec.exports.python import series
 from archspec.exports.python.passes import align, continue_shares
-from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template
-from archspec.exports.python.tree import NO_PORTS, POSITIONAL, Tree, defaults
+from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template, walk
+from archspec.exports.python.tree import NO_PORTS, POSITIONAL, Tree, defaults, parts
 
 
 def unify(trees: Sequence[Tree | None]) -> Template:
@@ -136,18 +136,24 @@ def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
     lists = [None if one is None else [child for _, child in one.children] for one in trees]
     longest = max(len(one) for one in lists if one is not None)
     if longest > 1 and all(one.is_plain and not one.recompute for tree in there for _, one in tree.children):
-        for split in (_as_range, _first_then_range, _as_table):
+        pairs = (_as_table, _as_list) if all(one is None or len(one) == 2 for one in lists) else ()
+        for split in (_as_range, *pairs, _first_then_range, _as_table, _as_list):
             try:
                 template.children = split(lists)
             except Mismatch:
                 continue
             return template
     template.children = _in_order(trees)
-    if len(there) == 1 and longest > 2 and not there[0].is_plain:
+    if len(there) == 1 and _is_long([one for _, one in there[0].children]) and not there[0].is_plain:
         with contextlib.suppress(Mismatch):
             element = unify([stripped(child) for _, child in there[0].children])
             template.table = Template("table", "", (True,), [("count", (longest,))], [("", element)])
     return template
+
+
+def _is_long(passes: Sequence[Tree]) -> bool:
+    """Whether the passes of a loop are worth one: there are three, or two that are long."""
+    return len(passes) > 2 or (len(passes) == 2 and sum(1 for _ in parts(passes[0])) > 7)
 
 
 def stripped(tree: Tree) -> Tree:
@@ -187,7 +193,7 @@ def _first_then_range(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Tem
 
 
 def _as_table(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
-    if len(lists) > 1 or lists[0] is None or len(lists[0]) < 3:
+    if len(lists) > 1 or lists[0] is None or not _is_long(lists[0]):
         raise Mismatch
     element = unify(lists[0])
     if element.is_optional:
@@ -195,7 +201,21 @@ def _as_table(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
     return [("0", Template("table", "", (True,), [("count", (len(lists[0]),))], [("", element)]))]
 
 
-def _series(passes: list[Tree]) -> Tree:
+def _as_list(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
+    """The same passes in all trees, which follow no rule."""
+    counts = {len(one) for one in lists if one is not None}
+    if len(counts) > 1 or not all(_is_long(one) for one in lists if one is not None):
+        raise Mismatch
+    element = unify([None if one is None else _series(one, series.find_listed) for one in lists])
+    rows = [row for one in walk(element) for _, row in one.slots]
+    if any(isinstance(one, series.Listed) and one != other for row in rows for one in row for other in row):
+        raise Mismatch
+    element.present = (True,) * len(lists)
+    present = tuple(one is not None for one in lists)
+    return [("0", Template("range", "", present, [("count", (counts.pop(),) * len(lists))], [("", element)]))]
+
+
+def _series(passes: list[Tree], find: Callable[[list[Any]], Any] = series.find) -> Tree:
     """One tree for several, in which values may be series. Raises `Mismatch`."""
     first = passes[0]
     if any((one.kind, one.name, len(one.children)) != (first.kind, first.name, len(first.children)) for one in passes):
@@ -212,7 +232,7 @@ def _series(passes: list[Tree]) -> Tree:
             if name not in given and name not in standard:
                 raise Mismatch
             values.append(given[name] if name in given else standard[name])
-        found = series.find(values)
+        found = find(values)
         if found is None and any(one is not None for one in values):
             raise Mismatch
         slots.append((name, found))
@@ -220,5 +240,5 @@ def _series(passes: list[Tree]) -> Tree:
     for i, (key, _) in enumerate(first.children):
         if any(one.children[i][0] != key for one in passes):
             raise Mismatch
-        children.append((key, _series([one.children[i][1] for one in passes])))
+        children.append((key, _series([one.children[i][1] for one in passes], find)))
     return Tree(first.kind, first.name, tuple(slots), tuple(children), first.recompute)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from archspec.layers.modules.choice import Choice
 
 
 class BranchMean(nn.Module):
@@ -18,16 +19,15 @@ class BranchMean(nn.Module):
         super().__init__()
         self.branches, self.axes = branches, axes
         self.drop = nn.Dropout(drop) if drop else None
+        self.choice = Choice(branches) if drop else None
 
     def forward(self, input: Tensor) -> Tensor:
         parts = torch.unflatten(input, 1, (self.branches, -1))
-        if self.drop is None:
+        if self.drop is None or self.choice is None:
             return parts.mean(1)
         kept = self.drop(input.new_ones((input.shape[0], self.branches)))
         kept = torch.where(kept > 0, 1.0, 0.0).type_as(input)
-        lone = functional.one_hot(
-            torch.rand_like(kept).argmax(1), self.branches
-        ).type_as(input)
+        lone = self.choice(kept)
         kept = torch.where(kept.sum(1, keepdim=True) > 0, kept, lone)
         weight = kept / kept.sum(1, keepdim=True)
         return (parts * weight[(..., *[None] * self.axes)]).sum(1)

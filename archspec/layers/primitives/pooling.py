@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from archspec.foundation.arguments import Argument, Schema, boolean, choice, either, integer
+from archspec.foundation.arguments import Argument, Schema, boolean, either, integer, padding
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, sees_padding_only, show
 from archspec.layers.calls import Call, call
@@ -16,12 +16,12 @@ from archspec.layers.reach import Reach, windows
 
 
 def _arguments(axes: int, *more: Argument) -> tuple[Argument, ...]:
-    padding = either(sizes_for(axes, 0), choice("same"))
-    around = "added around the input, at most half the kernel; `same` keeps its size, or divides it by the stride"
+    sides = "before and after, less than it" if axes == 1 else "two numbers for an axis: before and after, less than it"
+    around = f"added around the input, at most half the kernel ({sides}); `same` gives ⌈size / stride⌉"
     return (
         Argument("kernel", sizes_for(axes, 1), doc="window size"),
         Argument("stride", either(sizes_for(axes, 1), {"type": "null"}), None, "step of the window; none: its size"),
-        Argument("padding", padding, 0, around),
+        Argument("padding", padding(axes), 0, around),
         *more,
         Argument("ceil_mode", boolean(), False, "round the output size up, not down"),
     )
@@ -44,11 +44,9 @@ def _rule(axes: int) -> str:
 
 class _Pool(Windowed):
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
-        size, padding = self.sizes(shape), arguments["padding"]
-        kernel, stride, dilation = self.steps(arguments)
-        if padding != "same" and any(2 * p > k for p, k in zip(self.each(padding), kernel, strict=True)):
-            most = f"more than half its kernel ({show(kernel)})"
-            raise Fault("input-shape", f"`padding` ({show(self.each(padding))}) of `{self.name}` is {most}")
+        size = self.sizes(shape)
+        stride, dilation = self.steps(arguments)[1:]
+        self._check_padding(arguments)
         counts = self.windows(arguments, size)
         before = [one for one, _ in self.added(arguments, size)]
         axes = zip(size, stride, before, dilation, counts, strict=True)
@@ -62,21 +60,54 @@ class _Pool(Windowed):
                 )
         return shape[0], *counts
 
+    def pads(self, arguments: Arguments) -> bool:
+        """Whether it pads as torch's pools do not: by the size of its input, or each side by itself."""
+        given = arguments["padding"]
+        return given == "same" or any(before != after for before, after in self.sides(given))
+
+    def _check_padding(self, arguments: Arguments) -> None:
+        """Raises `Fault` where padding is too much for the kernel, so that windows might see nothing else."""
+        kernel = self.each(arguments["kernel"])
+        if arguments["padding"] == "same":
+            return
+        sides = self.sides(arguments["padding"])
+        if not self.pads(arguments):
+            if any(2 * before > k for (before, _), k in zip(sides, kernel, strict=True)):
+                most = f"more than half its kernel ({show(kernel)})"
+                shown = show([before for before, _ in sides])
+                raise Fault("input-shape", f"`padding` ({shown}) of `{self.name}` is {most}")
+            return
+        for both, k in zip(sides, kernel, strict=True):
+            if max(both) >= k:
+                message = f"`padding` of `{self.name}` adds {max(both)} on one side, and its kernel has {k}"
+                raise Fault(
+                    "input-shape", message, help="a side takes less than the kernel, so that each window sees input"
+                )
+        if arguments["ceil_mode"]:
+            message = f"`ceil_mode` of `{self.name}` needs a `padding` that is equal on both sides of each axis"
+            help = "add to the last sides what the windows shall reach"
+            raise Fault("input-shape", message, help=help)
+
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         kernel, stride, dilation = self.steps(arguments)
         named: dict[str, Any] = {"stride": None if stride == kernel else stride}
         named |= {"dilation": dilation} if "dilation" in arguments else {}
-        if arguments["padding"] == "same":
+        given = arguments["padding"]
+        if given == "same":
             return call(f"Same{self.torch_class}", kernel, **named)
+        if self.pads(arguments):
+            sides = tuple(one for both in reversed(self.sides(given)) for one in both)
+            named |= {} if arguments.get("count_include_pad", True) else {"count_include_pad": False}
+            return call(f"Padded{self.torch_class}", kernel, sides, **named)
         named |= {name: one for name, one in arguments.items() if name in ("ceil_mode", "count_include_pad")}
-        return call(self.kind(), kernel_size=kernel, padding=self.each(arguments["padding"]), **named)
+        return call(self.kind(), kernel_size=kernel, padding=tuple(one for one, _ in self.sides(given)), **named)
 
 
 class _MaxPool(_Pool):
     torch_class = "MaxPool"
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        if arguments["padding"] == "same":
+        if self.pads(arguments):
             return Kept(values=self.padded_values(arguments, shape), indices=prod(output))
         return Kept(input=True, indices=prod(output))
 
@@ -95,9 +126,10 @@ class _AvgPool(_Pool):
         return result
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        if arguments["padding"] == "same":
-            return Kept(values=self.padded_values(arguments, shape), once=prod(output[1:]))
-        return INPUT
+        if not self.pads(arguments):
+            return INPUT
+        once = 0 if arguments["count_include_pad"] else prod(output[1:])
+        return Kept(values=self.padded_values(arguments, shape), once=once)
 
 
 class MaxPool(_MaxPool):
@@ -111,6 +143,7 @@ class MaxPool(_MaxPool):
         "max_pool: {kernel: 3, stride: 2, padding: 1}",
         "max_pool: {kernel: 3, ceil_mode: true}",
         "max_pool: {kernel: 3, stride: 2, padding: same}",
+        "max_pool: {kernel: 3, stride: 2, padding: [[0, 1], [0, 1]]}",
     )
 
 
@@ -124,6 +157,7 @@ class AvgPool(_AvgPool):
         "avg_pool: 2",
         "avg_pool: {kernel: 3, stride: 1, padding: 1, count_include_pad: false}",
         "avg_pool: {kernel: 3, stride: 2, padding: same, count_include_pad: false}",
+        "avg_pool: {kernel: 3, stride: 2, padding: [1, [0, 1]]}",
     )
 
 
@@ -137,6 +171,7 @@ class MaxPool1d(_MaxPool):
         "max_pool_1d: 2",
         "max_pool_1d: {kernel: 3, stride: 2, padding: 1}",
         "max_pool_1d: {kernel: 3, stride: 3, padding: same}",
+        "max_pool_1d: {kernel: 3, stride: 1, dilation: 2, padding: [2, 0]}",
     )
     example_input = EXAMPLE_INPUTS[1]
 
@@ -151,6 +186,7 @@ class MaxPool3d(_MaxPool):
         "max_pool_3d: 2",
         "max_pool_3d: {kernel: [1, 3, 3], stride: [1, 2, 2], padding: [0, 1, 1]}",
         "max_pool_3d: {kernel: 3, stride: [1, 2, 2], padding: same}",
+        "max_pool_3d: {kernel: 3, stride: 2, padding: [[1, 0], 1, [0, 1]]}",
     )
     example_input = EXAMPLE_INPUTS[3]
 
@@ -161,7 +197,11 @@ class AvgPool1d(_AvgPool):
     source = f"{TORCH}AvgPool1d.html"
     rule = _rule(1)
     arguments = _avg_arguments(1)
-    examples = ("avg_pool_1d: 2", "avg_pool_1d: {kernel: 4, stride: 3, padding: same, count_include_pad: false}")
+    examples = (
+        "avg_pool_1d: 2",
+        "avg_pool_1d: {kernel: 4, stride: 3, padding: same, count_include_pad: false}",
+        "avg_pool_1d: {kernel: 3, stride: 1, padding: [2, 0], count_include_pad: false}",
+    )
     example_input = EXAMPLE_INPUTS[1]
 
 
@@ -175,6 +215,7 @@ class AvgPool3d(_AvgPool):
         "avg_pool_3d: 2",
         "avg_pool_3d: [1, 2, 2]",
         "avg_pool_3d: {kernel: 2, padding: same, count_include_pad: false}",
+        "avg_pool_3d: {kernel: 3, padding: [0, [0, 1], [2, 0]], count_include_pad: false}",
     )
     example_input = EXAMPLE_INPUTS[3]
 
@@ -182,7 +223,7 @@ class AvgPool3d(_AvgPool):
         result = super().output(arguments, shape)
         kernel = self.each(arguments["kernel"])
         short = any(size < window for size, window in zip(shape[1:], kernel, strict=True))
-        if short and arguments["padding"] != "same":  # torch's rule of this one layer
+        if short and not self.pads(arguments):  # torch's rule of this one layer
             raise self.refuse(shape, f"at least the size of its kernel ({show(kernel)}), without the padding")
         return result
 

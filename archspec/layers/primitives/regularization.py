@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SHARE = "it is a share of the values: 0.2 for 20 %; at 1, nothing would pass in training"
+MOST_COLUMNS = 64
 
 
 class Dropout(Called):
@@ -91,3 +92,71 @@ class BranchMean(Called):
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         named = {"drop": arguments["p"]} if arguments["p"] else {}
         return call("BranchMean", arguments["branches"], len(shape), **named)
+
+
+class DrawColumn(Called):
+    name = "draw_column"
+    doc = "Which columns each sample goes through, as ones: in training a single one with probability p, otherwise all."
+    source = "https://arxiv.org/abs/1605.07648"
+    rule = "any → columns"
+    reads_values = False
+    arguments = (
+        Argument("columns", integer(2, MOST_COLUMNS), doc="how many columns there are"),
+        Argument("p", number(0, 1), 0.5, "probability of drawing a single column, any of them as likely"),
+        Argument("mode", choice("row", "batch"), "row", "drawn for each sample, or once for the batch"),
+    )
+    examples = ("draw_column: 4", "draw_column: {columns: 3, p: 1, mode: batch}")
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        return (arguments["columns"],)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
+
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = {} if arguments["mode"] == "row" else {"mode": arguments["mode"]}
+        return call("DrawColumn", arguments["columns"], arguments["p"], **named)
+
+
+class BranchFactors(Called):
+    name = "branch_factors"
+    doc = "By the columns that `draw_column` drew, a factor for each channel of joined branches: 0 of those dropped."
+    source = "https://arxiv.org/abs/1605.07648"
+    rule = "columns → branches·channels; factors of a sample have the mean 1, and in evaluation are 1"
+    reads_values = False
+    arguments = (
+        Argument(
+            "columns",
+            {"type": "array", "items": integer(0, MOST_COLUMNS - 1), "minItems": 2, "maxItems": MOST_COLUMNS},
+            doc="of each branch that was joined, its column, counted from 0",
+        ),
+        Argument("channels", integer(1), doc="channels of each branch"),
+        Argument("p", number(0, below=1), 0.0, "probability of dropping a branch of a sample with all columns", SHARE),
+    )
+    examples = (
+        "branch_factors: {columns: [2, 3], channels: 16, p: 0.15}",
+        "branch_factors: {columns: [0, 1, 2, 3], channels: 8}",
+    )
+    example_input = (4,)
+
+    def output(self, arguments: Arguments, shape: Shape) -> Shape:
+        columns = arguments["columns"]
+        if len(shape) != 1 or shape[0] < 2:
+            raise self.refuse(shape, "a value for each of two or more columns", "take what `draw_column` gives")
+        if max(columns) >= shape[0]:
+            message = (
+                f"`columns` of `branch_factors` has column {max(columns)}, but those drawn are 0 to {shape[0] - 1}"
+            )
+            raise Fault("input-shape", message)
+        twice = next((one for i, one in enumerate(columns) if one in columns[:i]), None)
+        if twice is not None:
+            message = f"`columns` of `branch_factors` has column {twice} twice: each branch is another one"
+            raise Fault("input-shape", message)
+        return (len(columns) * arguments["channels"],)
+
+    def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
+        return NOTHING
+
+    def call(self, arguments: Arguments, shape: Shape) -> Call:
+        named = {"drop": arguments["p"]} if arguments["p"] else {}
+        return call("BranchFactors", tuple(arguments["columns"]), arguments["channels"], **named)

@@ -1,13 +1,15 @@
 import {fromServer, fromWorker} from "./ask.js";
 import {link, unlink} from "./link.js";
-import {caret, edit, focus, follow as keepInSight, go, make as makeEditor, replaceAll, selected, show, text} from "./text.js";
+import {
+  caret, edit, focus, follow as keepInSight, go, make as makeEditor, replaceAll, selected, show, showHints, sight, text,
+} from "./text.js";
 import {markdown} from "./words.js";
 
 const of = id => document.getElementById(id);
 const meta = name => document.querySelector(`meta[name=${name}]`).content;
-const served = meta("answers") === "server", PAUSE = 250;
-let last = "", untouched = "", sound = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false;
-let file = null, ends = "\n", version = null, saved = null, base = null, name = "spec.yaml";
+const served = meta("answers") === "server", PAUSE = 250, LONG = 1000, AROUND = 200;
+let last = "", untouched = "", sound = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false, fetching = false;
+let file = null, ends = "\n", version = null, saved = null, base = null, name = "spec.yaml", toggled = new Set();
 
 const ask = served ? fromServer : fromWorker(new URL(meta("pyodide"), location.href).href, loading);
 function loading(percent, what) {
@@ -17,6 +19,14 @@ function loading(percent, what) {
 }
 
 const request = kind => ({ask: kind, text: text(), variant: of("variant").value || null, base});
+
+// Of a long text, hints are made for the lines in sight and some around them, and for the caret's.
+function near() {
+  const [first, last, all] = sight(), here = caret().line;
+  if (all <= LONG) return {};
+  const inSight = here >= first - AROUND && here <= last + AROUND;
+  return {first: Math.max(1, first - AROUND), last: last + AROUND, ...(inSight ? {} : {here})};
+}
 
 // --- what is shown ------------------------------------------------------------------------------------------------------
 
@@ -45,10 +55,10 @@ async function check() {
   if (busy) return;
   busy = true;
   try {
-    const asking = text(), found = await ask(request("check"));
+    const asking = text(), lines = near(), found = await ask({...request("check"), ...lines});
     if (found.error) throw new Error(found.error);
     if (number === asked) {
-      answer = found;
+      answer = {...found, lines};
       if (found.yaml) sound = asking;
       present();
       if (number === asked) waiting = setTimeout(() => complete(number), PAUSE);
@@ -56,7 +66,22 @@ async function check() {
   } catch (error) {
     say(served ? `archspec serve does not answer: ${error.message}` : error.message, "wrong");
   } finally { busy = false; }
-  if (number !== asked) check();
+  if (number !== asked) check(); else more();
+}
+
+async function more() {
+  const [first, last] = sight(), number = asked, {lines} = answer;
+  if (busy || fetching || !lines?.first || (first >= lines.first && last <= lines.last)) return;
+  fetching = true;
+  try {
+    const wanted = near(), found = await ask({...request("hints"), ...wanted});
+    if (number !== asked || !found.hints) return;
+    answer.hints = found.hints;
+    answer.lines = wanted;
+    showHints(answer.hints);
+    tell();
+  } finally { fetching = false; }
+  more();  // what was scrolled to meanwhile
 }
 
 // What takes longer comes once nothing has been typed for a moment: the drawing, the table, and the other variants, one
@@ -67,7 +92,7 @@ async function complete(number) {
   if (number !== asked) return;
   if (symbols?.length) of("symbols").replaceChildren(outline(symbols));
   if (answer.totals && key !== drawn) {
-    const picture = await ask(request("draw"));
+    const picture = await ask({...request("draw"), toggled: [...toggled]});
     if (picture.svg && number === asked) draw(picture, key);
   }
   const name = one => JSON.stringify([one.line, one.column, one.code, one.message]);
@@ -140,7 +165,7 @@ function note(one) {
 function draw(picture, key) {
   drawn = key;
   const found = new DOMParser().parseFromString(picture.svg, "image/svg+xml").documentElement;
-  of("drawing").replaceChildren(document.importNode(found, true));
+  of("drawing").replaceChildren(drawing(document.importNode(found, true)));
   of("rows").replaceChildren(...picture.rows.map(row => {
     const made = document.createElement("tr"), first = make("td", row.part), place = document.createElement("td");
     first.style.paddingLeft = `${.8 + row.level}rem`;
@@ -153,8 +178,35 @@ function draw(picture, key) {
     made.append(first, place, ...figures.map(one => make("td", one)));
     return made;
   }));
-  if (picture.left_out) of("rows").append(make("tr", "")).append(make("td", `… and ${picture.left_out} more`));
+  if (picture.left_out) {
+    const made = document.createElement("tr");
+    made.append(make("td", `… and ${picture.left_out.toLocaleString("en")} more`));
+    of("rows").append(made);
+  }
   tell();
+}
+
+// Groups of the drawing are buttons: they open, and close by the name of what is open.
+function drawing(found) {
+  found.setAttribute("role", "group");
+  for (const one of found.querySelectorAll("[data-key]")) {
+    const name = one.querySelector("title").textContent;
+    for (const [key, value] of [["role", "button"], ["tabindex", "0"], ["aria-expanded", one.dataset.open], ["aria-label", name]])
+      one.setAttribute(key, value);
+    one.addEventListener("click", () => toggle(one.dataset.key));
+    one.addEventListener("keydown", event => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); toggle(one.dataset.key); }
+    });
+  }
+  return found;
+}
+
+async function toggle(key) {
+  if (!toggled.delete(key)) toggled.add(key);
+  const number = asked, picture = await ask({...request("draw"), toggled: [...toggled]});
+  if (!picture.svg || number !== asked) return;
+  draw(picture, drawn);
+  [...of("drawing").querySelectorAll("[data-key]")].find(one => one.dataset.key === key)?.focus();
 }
 
 // What the caret's line makes, and its rows in the table.
@@ -168,6 +220,7 @@ function tell() {
 
 function open(content, variant = null, from = null) {
   base = from;
+  toggled.clear();
   offer(variant ? [variant] : [], variant);
   replaceAll(content);
   changed();
@@ -250,7 +303,7 @@ const explained = async place => {
 };
 
 makeEditor({
-  parent: of("editor"), nonce: meta("nonce"), changed, moved: tell, explain: explained,
+  parent: of("editor"), nonce: meta("nonce"), changed, moved: tell, scrolled: more, explain: explained,
   complete: place => ask({...request("complete"), ...place, sound}),
 });
 

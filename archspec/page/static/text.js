@@ -34,6 +34,12 @@ export function follow() {
   if (view.hasFocus) view.dispatch({effects: EditorView.scrollIntoView(view.state.selection.main.head)});
 }
 
+// The first and the last line that are in sight, and how many there are.
+export function sight() {
+  const {from, to} = view.viewport, {doc} = view.state;
+  return [doc.lineAt(from).number, doc.lineAt(to).number, doc.lines];
+}
+
 // --- colours and hints ---------------------------------------------------------------------------------------------------
 
 const colours = HighlightStyle.define([
@@ -77,15 +83,25 @@ const hints = StateField.define({
 
 // Show an answer's diagnostics, with buttons that mend them, and its hints.
 export function show(diagnostics, shown) {
-  const doc = view.state.doc, marks = diagnostics.map(one => {
-    const from = offset(one.line, one.column), end = doc.lineAt(from).to;
+  view.dispatch(setDiagnostics(view.state, marks(diagnostics)), {effects: setHints.of(ends(shown))});
+}
+
+// Show the hints of more lines.
+export function showHints(shown) { view.dispatch({effects: setHints.of(ends(shown))}); }
+
+function marks(diagnostics) {
+  return diagnostics.map(one => {
+    const from = offset(one.line, one.column), end = view.state.doc.lineAt(from).to;
     const actions = one.fixes.map(fix => ({name: fix.title, apply: () => edit(fix.edits)}));
     const to = Math.min(Math.max(from, offset(one.line, one.column + one.length)), end);
     return {from, to, severity: "error", message: [one.message, one.more].filter(Boolean).join("\n"), actions};
   });
-  const ends = Object.entries(shown).filter(([number]) => number <= doc.lines).map(([number, words]) =>
-    Decoration.widget({widget: new Hint(words), side: 1}).range(doc.line(Number(number)).to));
-  view.dispatch(setDiagnostics(view.state, marks), {effects: setHints.of(Decoration.set(ends, true))});
+}
+
+function ends(shown) {
+  const {doc} = view.state, lines = Object.entries(shown).filter(([number]) => number <= doc.lines);
+  return Decoration.set(lines.map(([number, words]) =>
+    Decoration.widget({widget: new Hint(words), side: 1}).range(doc.line(Number(number)).to)), true);
 }
 
 // --- edits ---------------------------------------------------------------------------------------------------------------
@@ -149,9 +165,10 @@ function explains(explain) {
 }
 
 /* Make the editor.
-   parent: where it stands; nonce: of its style sheets; changed, moved: called after an edit, and when the caret has moved;
+   parent: where it stands; nonce: of its style sheets; changed, moved, scrolled: called after an edit, and when the caret
+   has moved or other lines are in sight;
    complete: gives what may be written at a place; explain: a promise of an element about a place, or of null. */
-export function make({parent, nonce, changed, moved, complete, explain}) {
+export function make({parent, nonce, changed, moved, scrolled, complete, explain}) {
   view = new EditorView({
     parent,
     state: EditorState.create({extensions: [
@@ -169,6 +186,7 @@ export function make({parent, nonce, changed, moved, complete, explain}) {
       EditorView.updateListener.of(update => {
         if (update.docChanged && !update.transactions.some(one => one.isUserEvent("open"))) changed();
         if (update.docChanged || update.selectionSet) moved();
+        if (update.viewportChanged) scrolled();
       }),
     ]}),
   });

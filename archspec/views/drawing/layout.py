@@ -126,7 +126,7 @@ class Placing(Measure):
 
     def takes(self, part: Part, port: Port) -> bool:
         """Whether a closed group uses the tensor that reaches it: one that begins with a `load` may not."""
-        if not isinstance(part.item, GraphGroup) or port.source < 0:
+        if part.make is None or port.source < 0:
             return True
         nodes = self.outline.graph.nodes
         sources = {id for node in nodes[part.start : part.stop] for id in node.sources if id not in part}

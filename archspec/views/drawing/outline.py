@@ -18,6 +18,10 @@ from archspec.views.drawing.labels import HEAVY, Line, block_lines, cell_lines, 
 
 MAX_CELL = 5
 """Layers that may share a box."""
+MAX_COLUMN = 200
+"""Parts of a column; of more of them, some at a time share a box that can be opened."""
+STRETCHES = 32
+"""The boxes of such a column."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +65,11 @@ class Part:
     @property
     def title(self) -> str:
         return next((line.text for line in self.lines if not line.small), "")
+
+    @property
+    def key(self) -> str:
+        """What it is known by from one picture to the next: its place, its name and how many there are."""
+        return f"{self.path} {self.title} ×{self.count}"
 
     @property
     def is_pass(self) -> bool:
@@ -147,8 +156,8 @@ class Outline:
             wires = [one for one in self._nodes(group) if isinstance(one, GraphWire) and one.parent == group.id]
             own = max((port.inner for port in group.takes), default=-1)
             before, after = ([self._wire(one) for one in wires if (one.id <= own) is first] for first in (True, False))
-            return [*before, *inner, *after]
-        return inner
+            return [*before, *self.in_stretches(inner), *after]
+        return self.in_stretches(inner)
 
     def _passes(self, loop: GraphGroup) -> list[Part]:
         """The passes of a loop: one part each, folded where they are alike; loose where a single layer is all."""
@@ -161,7 +170,7 @@ class Outline:
                 parts.append(replace(self._group(child, "group", (Line(cut(child.path)),)), make=partial(list, inner)))
             else:
                 parts += inner
-        return sides(list(self._folded(parts, similar=loop.kind == "repeat")))
+        return self.in_stretches(sides(list(self._folded(parts, similar=loop.kind == "repeat"))))
 
     def _folded(self, parts: list[Part], *, similar: bool) -> Iterator[Part]:
         """Parts with each run of equal ones as one; `similar` where equal but for their shapes is enough."""
@@ -205,7 +214,8 @@ class Outline:
         return Part(
             first.kind, first.lines, first.family, first.path, first.start, last.stop, first.input, last.output,
             sum(one.params for one in run), sum(one.macs for one in run), sum(one.layers for one in run), count,
-            equal, first.cell, first.block, first.mark, first.item, first.make if equal else (lambda: run),
+            equal, first.cell, first.block, first.mark, first.item,
+            first.make if equal else partial(self.in_stretches, run),
         )  # fmt: skip
 
     def signature(self, node: Node, exact: bool) -> int:
@@ -274,6 +284,35 @@ class Outline:
             kind, lines + _shared(node), family(_main(layers)) if cell else "block", item.path,
             item.start, item.stop, node.input, node.output, params, node.macs, node.layers, cell=cell,
             block=item.kind == "block", mark=node.mark, item=item, make=lambda: self._children(item),
+        )  # fmt: skip
+
+    def in_stretches(self, parts: list[Part]) -> list[Part]:
+        """The parts of a column; of very many of them, stretches of some at a time, made when they are opened."""
+        if len(parts) <= MAX_COLUMN:
+            return parts
+        units: list[list[Part]] = []
+        for part in parts:  # a stretch passes on what its last box gives
+            if units and (part.kind in ("save", "output", "side") or units[-1][-1].kind == "load"):
+                units[-1].append(part)
+            else:
+                units.append([part])
+        size = -(-len(units) // STRETCHES)
+        found: list[Part] = []
+        for at in range(0, len(units), size):
+            stretch = [part for unit in units[at : at + size] for part in unit]
+            found += stretch if len(stretch) == 1 or stretch[-1].kind == "load" else [self._stretch(stretch)]
+        return found
+
+    def _stretch(self, parts: list[Part]) -> Part:
+        first, last = parts[0], parts[-1]
+        through = [part for part in parts if part.kind not in ("output", "side")] or parts
+        layers = [one for one in self.graph.nodes[first.start : last.stop] if isinstance(one, GraphLayer)]
+        groups = [one.item.node.macs if isinstance(one.item, GraphGroup) else one.macs for one in parts]
+        lines = (Line(cut(f"{first.path} … {last.path}")), Line(f"{len(layers):,} layers", small=True))
+        return Part(
+            "group", lines, "block", first.path, first.start, last.stop, first.input, through[-1].output,
+            sum(one.params for one in layers), sum(groups), len(layers), mark=first.mark,
+            make=partial(self.in_stretches, parts),
         )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 from archspec.plan.plan import Plan
@@ -195,13 +195,21 @@ def pulled(top: float, by: float) -> Callable[[float], float]:
     return lambda y: y + by if y >= top else y
 
 
-def lay_out(plan: Plan, depth: int | None = None, columns: int | None = None) -> Layout:
+def lay_out(
+    plan: Plan, depth: int | None = None, columns: int | None = None, toggled: Container[str] = frozenset()
+) -> Layout:
     """A plan's picture.
 
     Args:
         plan: The network.
         depth: How many levels of groups are open; without it, as many as make a picture of some thirty boxes.
         columns: In how many columns a long network is drawn; without it, as many as suit.
+        toggled: The keys of groups that are open where they would be closed, and the other way round.
     """
     outline = Outline(plan)
-    return Layout(outline, open_to(outline, depth), columns)
+    by_default = open_to(outline, depth)
+
+    def is_open(part: Part) -> bool:
+        return by_default(part) != (part.make is not None and bool(part.lines) and part.key in toggled)
+
+    return Layout(outline, is_open if toggled else by_default, columns)

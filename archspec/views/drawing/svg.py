@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from html import escape
 from math import hypot
 
@@ -10,6 +10,7 @@ from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import count, text_width
+from archspec.views.drawing.outline import Part
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, TITLE_X, Box, Edge, Frame, Point
 from archspec.views.drawing.style import COLOURS, SHADES, describe
@@ -23,7 +24,14 @@ CAPTION = 34.0  # the height of its name and figures
 ROUND = 6.0  # radius of a line's corners
 
 
-def svg(plan: Plan, depth: int | None = None, columns: int | None = None, *, caption: bool = True) -> str:
+def svg(
+    plan: Plan,
+    depth: int | None = None,
+    columns: int | None = None,
+    *,
+    caption: bool = True,
+    toggled: Container[str] | None = None,
+) -> str:
     """A plan as an SVG picture.
 
     Args:
@@ -31,11 +39,14 @@ def svg(plan: Plan, depth: int | None = None, columns: int | None = None, *, cap
         depth: How many levels of groups are open; without it, as many as make a picture of some thirty boxes.
         columns: In how many columns a long network is drawn; without it, as many as suit.
         caption: Whether the network's name and figures stand above it.
+        toggled: For a page on which groups open and close: the keys of those that are not as they are by default. All
+            that can be are then marked by `data-key` and `data-open`.
     """
-    return "\n".join(_document(plan, lay_out(plan, depth, columns), caption)) + "\n"
+    layout = lay_out(plan, depth, columns, toggled or ())
+    return "\n".join(_document(plan, layout, caption, marked=toggled is not None)) + "\n"
 
 
-def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
+def _document(plan: Plan, layout: Layout, caption: bool, marked: bool) -> Iterator[str]:
     scene = layout.scene
     figures = (
         f"{show_inputs(plan.takes)} → {show(plan.output)} · {count(plan.params)} parameters · {count(plan.macs)} MACs"
@@ -61,11 +72,11 @@ def _document(plan: Plan, layout: Layout, caption: bool) -> Iterator[str]:
     left = MARGIN + (width - 2 * MARGIN - scene.width) / 2
     yield f'<g transform="translate({_n(left)} {_n(MARGIN + above)})">'
     for frame in scene.frames:
-        yield _frame(frame, layout)
+        yield _frame(frame, layout, _mark(frame.part, layout) if marked else "")
     for edge in scene.edges:
         yield _edge(edge)
     for box in scene.boxes:
-        yield from _box(box, layout)
+        yield from _box(box, layout, _mark(box.part, layout) if marked else "")
     for label in scene.labels:
         yield _text(label.x, label.y + 3, SHAPE, escape(label.text), GREY)
     yield "</g>"
@@ -80,13 +91,22 @@ def _n(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0")
 
 
-def _frame(frame: Frame, layout: Layout) -> str:
+def _mark(part: Part, layout: Layout) -> str:
+    """What says of a group on a page whether it is open."""
+    if part.make is None or not part.lines:
+        return ""
+    return f' data-key="{escape(part.key)}" data-open="{str(layout.is_open(part)).lower()}"'
+
+
+def _frame(frame: Frame, layout: Layout, mark: str) -> str:
     title, times = layout.frame_title(frame.part)
     text = _text(frame.x + frame.indent, frame.y + 13, SMALL, escape(title), FRAME_INK)
     if times:
         text += _text(
             frame.right - TITLE_X, frame.y + 13, SMALL, times, FRAME_INK, 'text-anchor="end" font-weight="700"'
         )
+    if mark:
+        text = f"<g{mark}><title>{escape(describe(frame.part))}</title>{text}</g>"
     return (
         f'<rect x="{_n(frame.x)}" y="{_n(frame.y)}" width="{_n(frame.width)}" height="{_n(frame.height)}" rx="7" '
         f'fill="#44546a" fill-opacity="0.05" stroke="#9aa5b4" stroke-width="0.8"/>'
@@ -122,14 +142,14 @@ def _towards(start: Point, end: Point, by: float) -> Point:
     return start[0] + (end[0] - start[0]) * by / length, start[1] + (end[1] - start[1]) * by / length
 
 
-def _box(box: Box, layout: Layout) -> Iterator[str]:
+def _box(box: Box, layout: Layout, mark: str) -> Iterator[str]:
     part = box.part
     fill, border = COLOURS[part.family]
     if part.family == "block":
         fill = SHADES[min(layout.coarseness(part.input), len(SHADES) - 1)]
     ink = "#ffffff" if part.family == "end" else "#1b1f24"
     radius = box.height / 2 if part.kind in ("merge", "input", "given", "end", "output") else 4
-    yield f"<g><title>{escape(describe(part))}</title>"
+    yield f"<g{mark}><title>{escape(describe(part))}</title>"
     yield (
         f'<rect x="{_n(box.x)}" y="{_n(box.y)}" width="{_n(box.width)}" height="{_n(box.height)}" rx="{_n(radius)}" '
         f'fill="{fill}" stroke="{border}" stroke-width="1.1"/>'

@@ -210,11 +210,11 @@ def test_check_holds_the_inputs_of_a_recipe_to_those_of_the_network() -> None:
             "leave `inputs` out; or write `input: {NAME: [4]}`",
         )
     ]
-    assert faults({"a": [2], "b": [3, 4, 4]}, {"a": "x", "b": "y"}) == [
+    assert faults({"a": [2], "b": [4, 4]}, {"a": "x", "b": "y"}) == [
         (
             "out-of-range",
-            "`train.data` gives columns to the input `b`, which is 3×4×4, no row",
-            "columns are for inputs of one axis, `[features]`",
+            "`train.data` gives columns to the input `b`, which is 4×4, no row",
+            "columns are for inputs of one axis, `[features]`, and for one input of images beside them",
         )
     ]
 

@@ -415,8 +415,8 @@ def test_every_step_draws_anew() -> None:
     ("recipe", "message"),
     [
         (
-            {"warmup": {"epochs": 3}, "epochs": 3},
-            "a warm-up of 33 steps leaves nothing of the 33 of the training\n"
+            {"warmup": {"epochs": 3}, "steps": 30},
+            "a warm-up of 33 steps leaves nothing of the 30 of the training\n"
             "  help: shorten it, `--set train.warmup.steps=1` for example, or train for longer",
         ),
         (

@@ -299,7 +299,7 @@ def test_the_bundled_network_takes_noisy_digits(tmp_path: Path) -> None:
         ),
         (
             {"scale": 2},
-            spec(2, augment=["horizontal_flip", "color_jitter", "rotation"]),
+            spec(2, augment=["horizontal_flip", {"color_jitter": {"hue": 0.1}}, "rotation"]),
             "`rotation` moves images by pixels, and targets are 2 times as large as they are\n"
             "  help: leave it out of `train.augment`; flips move both alike",
         ),

@@ -1,0 +1,102 @@
+"""What exports to Python read like: names, arguments and loops as a reviewer wants them."""
+
+from __future__ import annotations
+
+import re
+
+from exports.test_python_export import assert_computes_the_same, network
+
+from archspec.exports.python import class_name, write
+from archspec.spec import from_dict, load
+
+
+def class_of(name: str, spec: str) -> str:
+    """The text of a class in the file of a network."""
+    text = write(load(spec).plan)
+    found = re.search(rf"^class {name}\(.*?(?=^class |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert found
+    return found[0]
+
+
+def test_a_size_that_a_stride_decides_is_no_argument() -> None:
+    text = class_of("ShuffleUnit", "shufflenet_v2_x1_0")
+    assert (
+        "        self, in_channels: int, out_channels: int, stride: int = 1, kernel_size: int = 3\n"
+        "    ) -> None:\n"
+        "        super().__init__()\n"
+        "        inner_channels = in_channels // 2 if stride == 1 else in_channels\n"
+    ) in text
+    assert "ConvNormAct(inner_channels, out_channels // 2, 1)," in text
+
+
+def test_a_size_that_a_flag_decides_is_no_argument() -> None:
+    assert "        start = width + 2 * growth if project else in_channels\n" in class_of("DualPath", "dpn92")
+
+
+def test_two_long_passes_of_a_block_are_a_loop() -> None:
+    text = class_of("MaxViT", "maxvit_t")
+    assert text.count("MultiAxisAttention(") == 1
+    assert text.count("Mlp(") == 1
+    assert '                for by in ("window", "grid")\n' in text
+
+
+def test_features_beside_a_height_are_not_called_width() -> None:
+    assert "def __init__(self, in_channels: int, height: int, features: int) -> None:" in class_of("Mlp", "swin_t")
+
+
+def test_blocks_of_the_file_have_its_words() -> None:
+    assert class_of("Double", "unet_plus_plus_small").startswith(
+        'class Double(nn.Sequential):\n    """Two convolutions of one width."""\n'
+    )
+
+
+def test_a_plus_is_part_of_a_name() -> None:
+    assert class_name(load("unet_plus_plus_small").plan) == "SmallUNetPlusPlus"
+
+
+def test_named_outputs_take_the_number_of_classes() -> None:
+    plan = load("unet_plus_plus_small").plan
+    text = write(plan).replace("num_classes: int = 11", "num_classes: int = 5")
+    state = network(text, "SmallUNetPlusPlus").state_dict()
+    assert (state["first.0.weight"].shape[0], state["head.0.weight"].shape[0]) == (5, 5)
+
+
+def test_a_list_of_values_that_follow_no_rule_is_gone_through() -> None:
+    branch = [
+        {"conv": {"out": "=c_in", "kernel": "=size", "padding": "=size // 2"}},
+        "batch_norm",
+        {"use": "=act"},
+        {"conv": {"out": "=c_in", "kernel": 1}},
+        "batch_norm",
+        {"dropout": 0.25},
+    ]
+    body = {"for": {"size": [5, 3], "act": ["relu", "relu"]}, "body": {"add": {"main": branch, "shortcut": []}}}
+    data = {
+        "archspec": 1,
+        "name": "Sizes",
+        "input": [8, 8, 8],
+        "blocks": {"pair": {"args": {"width": 8}, "body": [{"conv": {"out": "=width", "kernel": 1}}, body]}},
+        "network": [{"pair": 4}, {"pair": 6}, {"pair": 12}],
+    }
+    spec = from_dict(data)
+    text = write(spec.plan)
+    assert "for kernel_size, padding in ((5, 2), (3, 1))\n" in text
+    assert text.count("nn.Dropout") == 1
+    assert_computes_the_same(spec)
+
+
+def test_what_a_dense_block_grows_by_is_not_taken_for_a_factor() -> None:
+    """64 + 6 * 32, 128 + 12 * 32 and 256 + 24 * 32 are four times the first number, by chance."""
+    assert "Transition(in_channels + 32 * depth)\n" in class_of("DenseNet121", "densenet121")
+
+
+def test_stages_have_the_expansions_of_the_paper() -> None:
+    """EfficientNet-B1: expansion 1 in the first stage and 6 in the others, whose first block has fewer channels."""
+    text = class_of("EfficientNetB1", "efficientnet_b1")
+    rows = [line.strip() for line in text.splitlines() if line.startswith(" " * 20 + "(")]
+    assert rows[:2] == ["(32, 16, 0, 3, 1, 2, 1),", "(16, 24, 2, 3, 2, 3, 6),"]
+    assert text.count("width=expansion * in_channels,") == text.count("width=expansion * out_channels,") == 1
+
+
+def test_rates_of_stochastic_depth_are_shares_of_one_everywhere() -> None:
+    assert "FusedInvertedResidual(48, 64, 0.2 * 6 / 40, stride=2),\n" in write(load("efficientnet_v2_s").plan)
