@@ -122,14 +122,6 @@ def torch_says(primitive: Primitive, arguments: dict[str, Any], shape: Shape) ->
 def test_primitive_says_what_torch_does(primitive: Primitive) -> None:
     legal = 0
 
-    @settings(
-        max_examples=60,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-    )
-    @given(case=cases(primitive))
     def agrees(case: tuple[dict[str, Any], Shape]) -> None:
         nonlocal legal
         arguments, shape = case
@@ -146,8 +138,18 @@ def test_primitive_says_what_torch_does(primitive: Primitive) -> None:
         ours = (output, primitive.parameters(arguments, shape), primitive.macs(arguments, shape, output))
         assert ours == torch_says(primitive, arguments, shape)
 
-    agrees()
-    assert legal >= 5, "a property that hardly ever meets a legal case would hold of anything"
+    for count in (60, 300):  # more of those that are seldom legal
+        random = settings(
+            max_examples=count,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        )
+        random(given(case=cases(primitive))(agrees))()
+        if legal >= 10:
+            break
+    assert legal >= 10, "a property that hardly ever meets a legal case would hold of anything"
 
 
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
