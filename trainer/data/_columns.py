@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,7 @@ def _classes(table: Table, targets: Sequence[str], task: str | None, output: str
 
     `output` is the one that learns it, where each has targets of its own. Raises `UsageError`.
     """
+    table = _of_targets(table)
     numeric = [table.is_numeric(name) for name in targets]
     if len(targets) > 1 or task == "regression":
         for name, is_number in zip(targets, numeric, strict=True):
@@ -104,7 +107,25 @@ def _classes(table: Table, targets: Sequence[str], task: str | None, output: str
             if output
             else "say which: --task classification, or --task regression",
         )
-    return _values(table, name, [text for _, text in sorted(set(zip(cells.tolist(), table.values(name), strict=True)))])
+    found = sorted(set(zip(cells.tolist(), table.values(name), strict=True)))
+    for (one, text), (other, same) in pairwise(found):
+        if one == other and not (_is_code(text) and _is_code(same)):
+            raise UsageError(
+                f"the target `{name}` of {table.file} has `{text}` and `{same}`, one number in two spellings: are they "
+                "one class?",
+                help="write each class in one way",
+            )
+    return _values(table, name, [text for _, text in found])
+
+
+def _is_code(text: str) -> bool:
+    """Whether digits are no number: `007`, and `7` beside it."""
+    return text.isdigit()
+
+
+def _of_targets(table: Table) -> Table:
+    """The table with what to do where a target is missing."""
+    return replace(table, cure=table.cure or "fill it in, or remove the row")
 
 
 def _values(table: Table, name: str, found: list[str]) -> tuple[str, ...]:
@@ -127,6 +148,8 @@ def _refuse_texts(table: Table, name: str) -> None:
     values = table.values(name)
     some = f"`data: {{one_hot: [{name}]}}` makes a feature of each of its {len(set(values)):,} values, "
     cure = f"{some}`data: {{ignore: [{name}]}}` leaves it out"
+    if 2 * table.count_numbers(name) >= table.count:
+        cure = f"write the number, or remove the row; `data: {{ignore: [{name}]}}` leaves the column out"
     table.numbers(name, cure)
 
 
@@ -187,6 +210,7 @@ def targets_of(table: Table, form: Form) -> Tensor:
     """Classes int64 `(N,)`, or numbers float32 `(N, K)`; of several outputs all side by side. Raises `UsageError`."""
     if form.heads:
         return torch.cat([targets_of(table, one).float().reshape(table.count, -1) for one in form.heads], 1)
+    table = _of_targets(table)
     if form.classes is None:
         columns = [table.numbers(name, "the target is a number") for name in form.targets]
         return torch.from_numpy(np.stack(columns, 1).astype(np.float32))

@@ -195,7 +195,7 @@ def _columns(file: Path, kind: str, header: Sequence[str]) -> tuple[str, ...]:
 
 def _check_images(root: Path, folder: str, file: Path, rows: Mapping[str, tuple[int, Sequence[str]]]) -> None:
     """Raises `UsageError` where a line has no image, or an image no line."""
-    images = set(walk(root, Path(folder), frozenset())[0])
+    images = set(walk(root, Path(folder))[0])
     missing = [path for path in rows if path not in images]
     if missing:
         line = rows[missing[0]][0]
