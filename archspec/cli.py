@@ -55,7 +55,8 @@ class Commands(click.Group):
 def cli() -> None:
     """Convolutional networks from YAML specs: checked, counted, built, trained and compared.
 
-    SPEC is a file's path (./mine.yaml), or the name of a bundled spec or variant (googlenet, resnet50).
+    SPEC is a file's path (./mine.yaml), the name of a bundled spec or variant (googlenet, resnet50), or - for standard
+    input.
     """
 
 

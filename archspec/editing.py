@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from archspec.foundation import source
 from archspec.foundation.errors import Fault
-from archspec.language.extends import resolve_extends, without_expectations
+from archspec.language.extends import resolve_extends
 from archspec.partial import beginning
 from archspec.spec import Checked, SpecFile, name_of
 
@@ -17,7 +17,6 @@ def check_text(
     variants: Sequence[str | None] | None = None,
     shown: str | None = None,
     *,
-    expectations: bool = True,
     parsed: source.Value | Fault | None = None,
 ) -> Checked:
     """Check what an editor holds of a file, whether or not it is saved.
@@ -29,7 +28,6 @@ def check_text(
         path: Where the file lies, or will; what it extends is looked for there.
         variants: Those to elaborate; all of them by default, and the file without one.
         shown: How messages call it, if not by its path.
-        expectations: Whether its figures have to be those under `expect`.
         parsed: What `source.read` made of the text, or why it could not, where that is known.
 
     Raises:
@@ -43,6 +41,4 @@ def check_text(
     except Fault as fault:
         known = beginning(content, path, shown, name_of(shown), fault)
         return Checked((), (fault.diagnostic(),), (), partials=() if known is None else (known,))
-    if not expectations and isinstance(tree, source.Mapping):
-        tree = without_expectations(tree)
     return SpecFile(shown, name_of(shown), tree).check(variants)

@@ -104,10 +104,11 @@ class Alike:
     """Those that were parsed, which last as long as their identity stands for them."""
 
     def elaborate(self, root: Mapping, report: Report) -> tuple[Sections, Node] | None:
-        """The sections and network of a resolved file; `None`, or something in the report, where it is not sound."""
+        """The sections and network of a resolved file; `None`, or more in the report, where it is not sound."""
+        before = report.count
         parsed, memos = self._parse(root.without(*_BESIDE), report)
         sections = compute_sections(parse_data(parsed, _BESIDE, root, report), root, report)
-        if report.count:
+        if report.count > before:
             return None
         memo = memos.setdefault(key_of(sections.vars[name] for name in parsed.layer_names), Memo())
         node = elaborate(sections, report, (), memo)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping as ABCMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -36,6 +36,7 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.idle import report_idle
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
+from archspec.plan.remarks import note_absent, note_remarks
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
@@ -194,28 +195,39 @@ class SpecFile:
         count = len(section.entries) if variants is None and isinstance(section, Mapping) else len(variants or ())
         if count > 1:
             checked = self._gather(variants, Alike())
-            if not checked.diagnostics and not checked.notes:
+            if _only_figures(checked.diagnostics) and not checked.notes:
                 return checked
         return self._gather(variants)
 
     def _gather(self, variants: Sequence[str | None] | None, alike: Alike | None = None) -> Checked:
-        """What is found in variants, which share what is `alike`, but then the first error ends it all."""
+        """What is found in variants, which share what is `alike`, but then the first error in a network ends it all."""
         report = Report()
         specs: list[Spec] = []
+        known: list[Spec] = []
         try:
             with budget():
-                self._check_all(variants, report, specs, alike)
+                self._check_all(variants, report, specs, known, alike)
         except TooManyDiagnostics:
             pass
         except BudgetExceeded as error:
             report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
         wanted = (None,) if variants is None else tuple(variants)
-        return Checked(tuple(specs), tuple(self._locate(report.diagnostics)), report.notes, self, wanted)
+        diagnostics = self._locate(report.diagnostics)
+        others = known if diagnostics and _only_figures(diagnostics) else ()
+        return Checked(tuple(specs), tuple(diagnostics), report.notes, self, wanted, known=tuple(others))
 
     def _check_all(
-        self, variants: Sequence[str | None] | None, report: Report, specs: list[Spec], alike: Alike | None
+        self,
+        variants: Sequence[str | None] | None,
+        report: Report,
+        specs: list[Spec],
+        known: list[Spec],
+        alike: Alike | None,
     ) -> None:
-        """Elaborate variants, and add the valid ones to `specs`. Raises `TooManyDiagnostics` and `BudgetExceeded`."""
+        """Elaborate variants: `specs` gets those that are valid, `known` those of which only figures are wrong, too.
+
+        Raises `TooManyDiagnostics` and `BudgetExceeded`.
+        """
         document = documents.parse(self.tree, report)
         outlined = not report.diagnostics
         wanted = [] if document is None else [None, *document.variants] if variants is None else variants
@@ -226,15 +238,21 @@ class SpecFile:
                 message = f"the variants take more than {MAX_STEPS:,} steps together"
                 report.add(Fault("too-large", message, document.variants.get(variant or "")), self.tree.mark)
                 break
+            before = report.count
             spec = self._elaborate(document, variant, report, alike)
             if spec is not None and outlined:
-                specs.append(spec)
+                known.append(spec)
+                specs += [spec] if report.count == before else []
             elif alike is not None:
                 break
         if document is not None and specs and not report.diagnostics:
             whole = len(wanted) == 1 + len(document.variants)
             self._report_unused(document, specs, report, whole=whole)
             report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
+            places = note_remarks([spec.plan.root for spec in specs], report)
+            network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
+            if whole and network is not None and not self.set and not self.vars:
+                note_absent(network, places, report, has_variants=bool(document.variants))
             if report.diagnostics:
                 specs.clear()
         if len(specs) < len(wanted) and not report.diagnostics:
@@ -300,7 +318,7 @@ class SpecFile:
         return settings
 
     def _elaborate(self, document: Document, variant: str | None, report: Report, alike: Alike | None) -> Spec | None:
-        """A variant as a spec, or `None` where it is wrong. Reports what is."""
+        """A variant as a spec, or `None` where more than its figures is wrong. Reports what is."""
         before = report.count
         try:
             settings = self.settings_of(document)
@@ -318,7 +336,7 @@ class SpecFile:
             node = elaborate(sections, report, frames)
             made = None if node is None else (sections, node)
         spec = None if made is None else self._complete(variant, *made, report, frames)
-        return spec if report.count == before else None
+        return spec if report.count == before or _only_figures(report.diagnostics) else None
 
     def _complete(
         self, variant: str | None, sections: Sections, node: Node, report: Report, frames: tuple[Frame, ...] = ()
@@ -369,6 +387,8 @@ class Checked:
     """The variants of which something is known, whatever is wrong."""
     partials: tuple[PartialPlan, ...] = ()
     """Of a text that is not YAML."""
+    known: tuple[Spec, ...] = ()
+    """Where nothing is wrong but figures that the file vouches for: its variants, those with other figures too."""
 
     @cached_property
     def partial(self) -> tuple[PartialPlan, ...]:
@@ -414,6 +434,11 @@ def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: 
                 actual = f"{plan.macs / 1e9:g}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
+
+
+def _only_figures(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Whether nothing is wrong but the figures that a file vouches for, or nothing at all."""
+    return all(one.code == "expect-unmet" for one in diagnostics)
 
 
 def _check_recipe(spec: Spec, report: Report, frames: tuple[Frame, ...]) -> None:

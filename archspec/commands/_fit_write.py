@@ -19,8 +19,10 @@ def check_target(spec: str, file: SpecFile, name: str) -> None:
     """Raises `UsageError` where no variant of this name can be written, before anything is searched."""
     from archspec.foundation.errors import Report
     from archspec.language.document import parse
-    from archspec.language.finder import find, folder
+    from archspec.language.finder import STANDARD_INPUT, find, folder
 
+    if spec == STANDARD_INPUT:
+        raise UsageError("standard input is no file that a variant could be written to", help="give the file's path")
     found = find(spec)
     if os.path.realpath(found.path).startswith(os.path.realpath(folder()) + os.sep):
         message = f"`{escape_line(spec)}` comes with archspec, whose files are not changed"

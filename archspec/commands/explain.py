@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from archspec.commands._common import plugin_option
-from archspec.foundation.errors import UsageError, did_you_mean
+from archspec.foundation.errors import MAX_WORD, UsageError, cut, did_you_mean
 from archspec.language.blocks import Block
 from archspec.layers.primitive import Primitive
 
@@ -46,7 +46,7 @@ def _explain(word: str) -> list[str]:
     if not found:
         hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words(), *training.words()]))
         raise UsageError(
-            f"there is no word `{word}` in the language",
+            f"there is no word `{cut(word, MAX_WORD)}` in the language",
             help=hint or "`archspec list` shows the primitives and blocks; --in SPEC explains a spec's own blocks",
         )
     return found

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 
 import click
 
 from archspec.foundation.errors import Fault, SpecError, UsageError, escape_line
-
-STANDARD_INPUT = "-"
+from archspec.language.finder import STANDARD_INPUT
 
 
 @click.command("fmt")
@@ -68,8 +66,6 @@ def _read(path: str) -> bytes:
     """A file's content. Raises `UsageError`."""
     from archspec.language.finder import FoundFile, bundled, variants
 
-    if path == STANDARD_INPUT:
-        return sys.stdin.buffer.read()
     if not os.path.exists(path) and (path in bundled() or path in variants()):
         raise UsageError(f"`{path}` is the name of a bundled spec, not a file", help="give the path of a file of yours")
     return FoundFile(path, path).read()

@@ -24,6 +24,8 @@ def command(spec: str | None, port: int, opens: bool | None) -> None:
     from archspec.language import finder
     from archspec.page.server import PageServer
 
+    if spec == finder.STANDARD_INPUT:
+        raise UsageError("the page writes to a file, and standard input is none", help="give the file's path")
     found = finder.find(spec) if spec is not None else None
     own = found is not None and spec is not None and spec.endswith(finder.SUFFIXES)
     try:

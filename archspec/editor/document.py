@@ -77,20 +77,9 @@ class Document:
 
     @cached_property
     def _checked(self) -> Checked:
-        return self._check(expectations=True)
-
-    @cached_property
-    def _known(self) -> Checked:
-        """What is known of the file: where nothing is wrong but the figures that it vouches for, all."""
-        only_figures = self.diagnostics and all(one.code == "expect-unmet" for one in self.diagnostics)
-        return self._check(expectations=False) if only_figures else self._checked
-
-    def _check(self, *, expectations: bool) -> Checked:
         content = self.text.encode("utf-8", errors="replace")
         try:
-            return check_text(
-                content, self.path, self.variants, self.name, expectations=expectations, parsed=self._read
-            )
+            return check_text(content, self.path, self.variants, self.name, parsed=self._read)
         except SpecError as error:
             return Checked((), error.diagnostics, ())
         except ArchspecError as error:  # the file that it extends cannot be read
@@ -98,8 +87,8 @@ class Document:
 
     @property
     def specs(self) -> tuple[Spec, ...]:
-        """The plans of the file and of its variants; those that are not valid are missing."""
-        return self._known.specs
+        """The file and its variants; those of which more is wrong than the figures that it vouches for are missing."""
+        return self._checked.known or self._checked.specs
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -115,7 +104,7 @@ class Document:
         """The file without a variant, or the first that is elaborated; or what is known although something is wrong."""
         if self.specs and self.specs[0].variant == (self.variants[0] if self.variants else None):
             return self.specs[0].plan
-        return next(iter(self._known.partial), None)
+        return next(iter(self._checked.partial), None)
 
     @cached_property
     def spots(self) -> tuple[Spot, ...]:

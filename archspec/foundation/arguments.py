@@ -246,6 +246,9 @@ class Signature:
             if name not in self.by_name:
                 known = join_words(a.name for a in self.arguments)
                 hint = did_you_mean(name, self.by_name)
+                written, equals, value = name.partition("=")
+                if equals and written.strip() in self.by_name:
+                    hint = f"write `{written.strip()}: {value.strip()}`"
                 if ":" in name:
                     hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
                 faults[name] = Fault(

@@ -285,6 +285,9 @@ class SpecError(ArchspecError):
 class UsageError(ArchspecError):
     """A file, name or option cannot be used; the text of a spec is not at fault."""
 
+    def __init__(self, message: str, *, help: str | None = None) -> None:
+        super().__init__(cut(message, 10 * MAX_MESSAGE), help=help)  # which may list tensors
+
 
 class Fault(Exception):
     """A mistake in a spec, raised while it is read; it becomes a `Diagnostic` once its place is known.

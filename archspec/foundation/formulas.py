@@ -224,15 +224,35 @@ def _compile(node: ast.AST) -> Compute:
             return _compile_comprehension(name, _compile(items), _compile(element), tests, size)
         case ast.Subscript(value=value, slice=ast.Slice() as cut):
             whole = _compile(value)
-            bounds = [_compile(one) if one else None for one in (cut.lower, cut.upper, cut.step)]
+            places = [_compile_place(one) if one else None for one in (cut.lower, cut.upper)]
+            bounds = [*places, _compile(cut.step) if cut.step else None]
             return lambda scope: slice_of(whole(scope), [one and one(scope) for one in bounds])
         case ast.Subscript(value=value, slice=index):
-            whole, place = _compile(value), _compile(index)
+            whole, place = _compile(value), _compile_place(index)
             return lambda scope: item_of(whole(scope), place(scope))
         case ast.Call(func=ast.Name(id=name), args=arguments):
             given = [_compile(argument) for argument in arguments]
             return lambda scope: bounded(call(name, [argument(scope) for argument in given]))
     raise AssertionError(node)
+
+
+def _compile_place(node: ast.AST) -> Compute:
+    """What computes a position in a list; one that a subtraction makes negative is refused, unless it begins so."""
+    place = _compile(node)
+    parts = {type(one) for one in ast.walk(node)}
+    if ast.Sub not in parts or ast.USub in parts:
+        return place
+
+    def compute(scope: Mapping[str, Any]) -> Any:
+        value = place(scope)
+        if isinstance(value, int) and value < 0:
+            message = f"`{ast.unparse(node)}` is {value}, which would count from the end"
+            raise fail(
+                message, "leave this case out, as in `list[i - 1] if i > 0 else 0`, or write `list[-1]` for the last"
+            )
+        return value
+
+    return compute
 
 
 def _compile_name(name: str) -> Compute:

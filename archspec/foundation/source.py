@@ -395,6 +395,17 @@ def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | N
     line = text.lines[mark.line - 1] if mark.line <= len(text.lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return "indent with spaces: YAML does not allow tabs there"
+    at = line[mark.column - 1 : mark.column]
+    if "expected key" in (error.problem or "") and at in ("}", "]"):
+        return f"there is a `{at}` too many"
+    if "expected ',' or" in (error.problem or "") and at in ("}", "]"):
+        return (
+            f"what opens with `{'[' if at == '}' else '{'}` closes with `{']' if at == '}' else '}'}`, not with `{at}`"
+        )
+    if "expected ',' or" in (error.problem or "") and ";" in line[: mark.column]:
+        return "commas part what stands in `{…}` and `[…]`, not semicolons"
+    if "alphabetic or numeric" in (error.problem or "") and line.lstrip().startswith("* "):
+        return "begin each node of a list with `- `"
     if _breaks_formula(error, line):
         return 'in `{…}` and `[…]`, put a formula that holds a comma, colon or bracket in quotes: "=max(1, 2)"'
     if word := re.match(r"\s*(?:- )?([\w.]+) [{\[]", line):
@@ -409,6 +420,8 @@ def _syntax_hint(error: yaml.MarkedYAMLError, text: Text, mark: Mark) -> str | N
         return f"put a colon after `{word[2][:40]}`, in the line above"
     if "mapping values" in (error.problem or "") and re.fullmatch(r"\s*(?:- )?[\w.]+", line[: mark.column - 1]):
         return _SYNTAX_HINTS["expected key"]  # it is the line's first key
+    if "expected '-' indicator" in (error.problem or "") and re.fullmatch(r"\s*- \[.*\]\s*", above[:_FAR]):
+        return "nothing stands beside a list in brackets: put the list below a key, such as `body` of `for`"
     for words, hint in _SYNTAX_HINTS.items():
         if words in (error.problem or ""):
             return hint

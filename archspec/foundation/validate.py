@@ -82,8 +82,19 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
         if fault is None:  # the schema says more than types and bounds; its description is in words
             fault = Fault("out-of-range", f"`{where}` {schema.get('description', error.message)}")
         fault.mark = value.mark
-        fault.help = fault.help or _form_hint(instance, schema)
+        fault.help = fault.help or (_shape_hint(where, instance) or _form_hint(instance, schema))
         yield fault
+
+
+def _shape_hint(where: str, instance: Any) -> str | None:
+    """How the shape of an input is written where another form of it was meant."""
+    if where == "input" and isinstance(instance, (str, int)) and (sizes := re.findall(r"\d+", str(instance))[:4]):
+        return f"write `[{', '.join(sizes)}]`"
+    if re.fullmatch(r"input\.\d", where) and instance is None:
+        return "a batch is not written: leave it out"
+    if where.startswith("input.") and isinstance(instance, int) and not where[6:].isdigit():
+        return "one input is a list, `input: [3, 32, 32]`; a mapping names several"
+    return None
 
 
 def _form_hint(instance: Any, schema: Schema) -> str | None:

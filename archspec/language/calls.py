@@ -12,7 +12,7 @@ from archspec.foundation.arguments import NODE, Schema, Signature, fault_in, is_
 from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
 from archspec.foundation.formulas import parse
 from archspec.foundation.source import Mapping, Scalar, Value
-from archspec.language.foreign import argument_hint, layer_hint, number_hint, value_hint
+from archspec.language.foreign import argument_hint, layer_hint, listed_hint, number_hint, value_hint
 from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, mark_of, parse_expression
 from archspec.layers.registry import primitives
@@ -130,6 +130,10 @@ class CallGrammar(ABC):
         if numbered != name and not layer_hint(name) and self.vocabulary.signature(numbered):
             hint = f"write `{numbered}` for the layer; a name stands before it, `{name}: {{{numbered}: …}}`, "
             hint += f"or beside it in a list, `name: {name}`"
+        called, bracket, _ = name.partition("(")
+        if bracket and (signature := self.vocabulary.signature(called)) is not None:
+            given = ", ".join(f"{one}: …" for one in signature.required)
+            hint = f"write `{called}: {{{given}}}`" if given else f"write `{called}`"
         if ":" in name:
             hint = f"put a space after the colon: `{name.replace(':', ': ', 1)}`"
         if self._reads_as_formula(name):
@@ -189,6 +193,8 @@ class CallGrammar(ABC):
                 text = value.data
                 if (wanted := number_hint(text, argument.schema)) and not (cure and isinstance(text, list)):
                     fault.help = wanted
+                elif meant := listed_hint(text, signature.owner, signature.by_name):
+                    fault.help = meant
                 elif isinstance(text, str) and (named := re.fullmatch(r"\$\{?(\w+)\}?|\{\{ *(\w+) *\}\}", text)):
                     fault.help = f"a formula begins with `=`: `={named[1] or named[2]}`"
                 elif isinstance(text, str) and (self._reads_as_formula(text) or " if " in text):

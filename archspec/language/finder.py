@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from typing import TextIO
 
 from archspec.foundation.errors import UsageError, did_you_mean, escape_line
 
 SUFFIXES = (".yaml", ".yml")
+STANDARD_INPUT = "-"
+"""The name by which a spec is read from standard input, whose files that it extends lie in the working directory."""
 
 
 def name_file_kind(mode: int) -> str | None:
@@ -40,6 +44,8 @@ class FoundFile:
     def read(self) -> bytes:
         """The file's content. Raises `UsageError`."""
         shown = escape_line(self.shown)
+        if self.path == STANDARD_INPUT:
+            return _read_once(sys.stdin)
         try:
             if kind := name_file_kind(os.stat(self.path).st_mode):  # a FIFO would be waited for
                 raise UsageError(f"cannot read {shown}: it is {kind}")
@@ -48,6 +54,12 @@ class FoundFile:
         except (OSError, ValueError) as error:
             what = getattr(error, "strerror", None) or error
             raise UsageError(f"cannot read {shown}: {what}") from None
+
+
+@lru_cache(maxsize=1)
+def _read_once(stream: TextIO | None) -> bytes:
+    """What standard input holds; several may ask for it, such as two variants that are compared."""
+    return stream.buffer.read(2_000_000) if stream is not None else b""
 
 
 @cache
@@ -76,6 +88,8 @@ def _bundled(name: str, variant: str | None = None) -> FoundFile:
 
 def find(name: str) -> FoundFile:
     """The spec that a path, a bundled spec's name or a bundled variant's name means. Raises `UsageError`."""
+    if name == STANDARD_INPUT:
+        return FoundFile(name, "standard input")
     if name.endswith(SUFFIXES):
         if os.path.isfile(name):
             return FoundFile(name, name)
@@ -93,7 +107,7 @@ def find(name: str) -> FoundFile:
         return _bundled(variants()[name], name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else None
     base, at, variant = name.partition("@")
-    if at and (base.endswith(SUFFIXES) or base in bundled()):
+    if at and (base == STANDARD_INPUT or base.endswith(SUFFIXES) or base in bundled()):
         cure = f"{escape_line(base)} --variant {escape_line(variant)}"
         hint = f"`SPEC@VARIANT` is for `compare` and `diff`; here, write `{cure}`"
     hint = hint or did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"

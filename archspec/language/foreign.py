@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 
 from archspec.foundation.arguments import Schema
 
@@ -179,6 +180,8 @@ def number_hint(value: object, schema: Schema) -> str | None:
         return f"write `{word}`" if word != value else f"write `{word}`, without quotes"
     if not isinstance(value, str):
         return None
+    if integer and value.isascii() and value.isdigit():
+        return f"write `{int(value)}`, without quotes"
     if integer and re.fullmatch(r"\d{1,3}([,_]\d{3})+", value):
         return f"write `{value.replace(',', '').replace('_', '')}`"
     if re.fullmatch(r"\d+,\d+", value):
@@ -192,6 +195,19 @@ def number_hint(value: object, schema: Schema) -> str | None:
     if re.fullmatch(r"[\d.]+( *(\*\*|//|[-+*/%]) *[\d.]+)+", value):
         return f"a formula begins with `=`: `={value}`"
     return None
+
+
+def listed_hint(value: object, owner: str, known: Container[str]) -> str | None:
+    """How the arguments of a layer are written that stand in a list, or in a text."""
+    given: list[tuple[str, object]] = []
+    if isinstance(value, str):
+        given = re.findall(r"(\w+) *[=:] *([^\s,]+)", value)
+    elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        given = [item for one in value for item in one.items()]
+    if not given or any(name not in known for name, _ in given):
+        return None
+    written = ", ".join(f"{name}: {word}" for name, word in given)
+    return f"arguments are a mapping: `{owner}: {{{written}}}`"
 
 
 _BOOLEANS = dict.fromkeys(("no", "n", "off", "false", "none", "0"), "false")

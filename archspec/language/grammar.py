@@ -14,7 +14,7 @@ from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import make_invalid
 from archspec.language.document import section_schema
-from archspec.language.foreign import beside_hint, layer_hint
+from archspec.language.foreign import beside_hint, layer_hint, number_hint
 from archspec.language.keywords import AUX_KEYS
 from archspec.language.misplaced import explain_beside, explain_body, explain_let, is_empty
 from archspec.language.names import (
@@ -284,6 +284,8 @@ class Grammar(PartGrammar):
             if fault:
                 if isinstance(made.data, str) and self._reads_as_formula(made.data):
                     fault.help = f"a formula begins with `=`: did you mean `={made.data}`?"
+                elif hint := number_hint(made.data, keywords.MODIFIERS[word].schema):
+                    fault.help = hint
                 elif made.data in ("yes", "no", "on", "off"):
                     fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
                 self.report.add(fault, value.mark)

@@ -52,8 +52,12 @@ def read_inputs(section: Value | None, data: Any, report: Report) -> tuple[Input
         return ()
     assert section is not None
     if not isinstance(data, dict):
-        if len(data) == 3 and data[2] in (1, 3, 4) and data[0] == data[1] > 4:
-            report.note(f"the input has {data[0]} channels: channels come first, as in {data[::-1]}", section.mark)
+        if len(data) == 3 and min(data[:2]) > 8 and (data[2] in (3, 4) or (data[2] == 1 and data[0] == data[1])):
+            moved = [data[2], *data[:2]]
+            report.note(f"the input has {data[0]} channels: channels come first, as in {moved}", section.mark)
+        if len(data) == 4 and data[1] in (1, 3) and min(data[2:]) > 8:
+            meant = f"a volume has its channels first, and of images no batch is written, as in {data[1:]}"
+            report.note(f"the input has {data[0]} channels of {show(tuple(data[1:]))}: {meant}", section.mark)
         return (Input("", tuple(data), section.mark),)
     marks = {name: mark for name, (mark, _) in section.entries.items()} if isinstance(section, Mapping) else {}
     before = report.count

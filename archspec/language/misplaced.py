@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.language.branches import make_invalid
@@ -26,6 +28,16 @@ def find_branch(mapping: Mapping) -> Fault | None:
 def is_empty(value: Value) -> bool:
     """Whether a file leaves a list empty; `--set` does so to take a part out."""
     return isinstance(value, List) and not value.items and not value.mark.text.name.startswith("--set")
+
+
+def doubt_parts(mapping: Mapping) -> str | None:
+    """What is to be said of parts that follow one another, and are named as branches are."""
+    parts = {key: entry for key, entry in mapping.entries.items() if key != "let"}
+    named = all(re.fullmatch(r"(branch|path)(_?\w)?|main|left|right|residual", name) for name in parts)
+    if len(parts) < 2 or not named or any(make_invalid(mark, value).tensors for mark, value in parts.values()):
+        return None
+    written = ", ".join(f"{name}: …" for name in list(parts)[:3])
+    return f"these parts follow one another; for branches, name the merge: `add: {{{written}}}`, or `concat`"
 
 
 AROUND = ("shortcut", "skip", "identity", "bypass")

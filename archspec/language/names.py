@@ -55,6 +55,7 @@ def _word(name: str, what: str, mark: Mark) -> None:
             "name-reserved",
             f"{what} is a word of letters, digits and `_` that begins with a letter, not `{name}`",
             mark,
+            help="a formula makes a name of parts: `='x' + str(index)`" if re.search(r"[={}$%+]", name) else None,
         )
 
 

@@ -8,7 +8,7 @@ from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
 from archspec.language.branches import BranchGrammar, make_invalid
 from archspec.language.foreign import layer_hint
-from archspec.language.misplaced import count_of, explain_body, explain_let, find_branch
+from archspec.language.misplaced import count_of, doubt_parts, explain_body, explain_let, find_branch
 from archspec.language.names import (
     COMPANIONS_BY_WORD,
     MERGES,
@@ -95,6 +95,8 @@ class PartGrammar(BranchGrammar):
         if fault := self._find_mistyped(mapping) or find_branch(mapping):
             self.report.add(fault)
             return make_invalid(mapping.mark, mapping)
+        if doubt := doubt_parts(mapping):
+            self.report.note(doubt, next(iter(mapping.entries.values()))[0])
         with self._values_of_let() as new:
             parts = []
             for key, (mark, value) in mapping.entries.items():

@@ -15,9 +15,13 @@ _POOL = {"stride": None, "padding": 0, "ceil_mode": False}
 _NORM = {"eps": 1e-5, "momentum": 0.1, "affine": True}
 DEFAULTS: dict[str, dict[str, Any]] = {
     **{f"nn.Conv{axes}d": _WINDOW for axes in (1, 2, 3)},
-    **{f"SameConv{axes}d": _WINDOW for axes in (1, 2, 3)},
+    **{f"{form}Conv{axes}d": _WINDOW for form in ("Same", "Padded") for axes in (1, 2, 3)},
     "SameWsConv": _WINDOW,
-    **{f"nn.ConvTranspose{axes}d": _WINDOW | {"output_padding": 0} for axes in (1, 2, 3)},
+    **{
+        f"{form}ConvTranspose{axes}d": _WINDOW | {"output_padding": 0}
+        for form in ("nn.", "Cropped")
+        for axes in (1, 2, 3)
+    },
     **{f"nn.MaxPool{axes}d": _POOL | {"dilation": 1} for axes in (1, 2, 3)},
     **{f"nn.AvgPool{axes}d": _POOL | {"count_include_pad": True} for axes in (1, 2, 3)},
     **{f"nn.BatchNorm{axes}d": _NORM for axes in (1, 2, 3)},

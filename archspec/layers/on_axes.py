@@ -43,8 +43,17 @@ class OnAxes(Called):
     def sizes(self, shape: Shape) -> Shape:
         """The input's sizes without the channels. Raises `Fault` where it has another number of axes."""
         if len(shape) != self.axes + 1:
-            raise self.refuse(shape, _AXES[self.axes])
+            raise self.refuse(shape, _AXES[self.axes], self._sibling(len(shape) - 1))
         return shape[1:]
+
+    def _sibling(self, axes: int) -> str | None:
+        """What to write for an input of another number of axes."""
+        from archspec.layers.registry import primitives  # which holds this one
+
+        if axes == 0:
+            return "it stands before `flatten`" if self.axes == 2 else None
+        name = self.name.removesuffix("_1d").removesuffix("_3d") + {1: "_1d", 2: "", 3: "_3d"}[axes]
+        return f"write `{name}`" if name in primitives() else None
 
     def each(self, value: Any) -> tuple[int, ...]:
         """An integer for all axes, or a list, as one integer for each axis."""
@@ -95,6 +104,20 @@ class Windowed(OnAxes):
         return Reach(
             {i: windows(*axis) for i, axis in enumerate(zip(kernel, stride, before, dilation, strict=True), 1)}
         )
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        kernel, stride, dilation = self.steps(arguments)
+        if all(taps == 1 for taps in kernel) and max(dilation) > 1:
+            return f"`dilation` changes nothing: the kernel of `{self.name}` is {show(kernel)}"
+        extent = [spread * (taps - 1) + 1 for taps, spread in zip(kernel, dilation, strict=True)]
+        axes = zip(extent, stride, shape[1:], strict=True)
+        if any(1 < reach < step < size for reach, step, size in axes):
+            message = f"the windows of `{self.name}` ({show(extent)}) never see some positions: they are"
+            return f"{message} {show(stride)} apart, by `stride`"
+        sides = self.added(arguments, shape[1:])
+        if any(max(both) >= reach for both, reach in zip(sides, extent, strict=True)):
+            return f"the outermost windows of `{self.name}` ({show(extent)}) see nothing but `padding`"
+        return None
 
     def padded_values(self, arguments: Arguments, shape: Shape) -> int:
         """The values of the input with what is added around it."""

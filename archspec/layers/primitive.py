@@ -165,6 +165,15 @@ class Primitive(ABC):
         """
         return LOCAL if self.pointwise else WHOLE
 
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        """What `check` says of a layer that is sound but hardly meant, such as a softmax over a single value.
+
+        Args:
+            arguments: The complete values of the arguments.
+            shape: The input's shape.
+        """
+        return None
+
     @abstractmethod
     def module(self, arguments: Arguments, shape: Shape) -> nn.Module:
         """The layer as an ordinary torch module with torch's own initial values. The method imports torch itself.

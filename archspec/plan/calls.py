@@ -209,7 +209,8 @@ class CallElaborator(ABC):
 
     def role(self, role: str, mark: Mark, context: Context) -> Result:
         if role not in self.sections.roles:
-            example = {"act": "relu", "norm": "batch_norm"}[role]
+            norm = {2: "layer_norm", 4: "batch_norm_3d"}.get(len(context.shape or ()), "batch_norm")
+            example = {"act": "relu", "norm": norm}[role]
             help = f"add `defaults: {{{role}: {example}}}` to the file"
             raise Fault("name-unknown", f"the file does not say what `{role}` stands for", mark, help=help)
         meant = self.binder.meant_by(role)

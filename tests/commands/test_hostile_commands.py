@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
+import archspec
 from archspec.commands.build import _memory_limits
 from archspec.spec import from_dict
 
@@ -232,3 +234,23 @@ def test_arrays_are_no_data_of_a_spec() -> None:
         with pytest.raises(SpecError, match=f"{type(array).__name__} is not a value of a spec"):
             from_dict({"archspec": 1, "input": array, "network": ["relu"]})
     assert from_dict({"archspec": 1, "input": [numpy.int64(3), 8, 8], "network": ["relu"]}).plan.input == (3, 8, 8)
+
+
+def test_a_spec_may_come_from_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.yaml").write_text(NET)
+    given = io.BytesIO(b"archspec: 1\nextends: net.yaml\nnetwork: [flatten]\nvariants: {wide: {input: [3, 9, 9]}}\n")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given))
+    assert archspec.load("-").plan.output == (192,)
+    assert archspec.load("-", "wide").plan.output == (243,)  # it is read once
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(NET.replace("relu", "rellu").encode())))
+    with pytest.raises(archspec.SpecError, match=r"^standard input:3:11: error") as raised:
+        archspec.load("-")
+    assert raised.value.diagnostics[0].help == "did you mean `relu`?"
+
+
+def test_nothing_is_written_to_standard_input_and_words_are_cut(run: Callable) -> None:
+    done = run("serve", "-")
+    said = "error: the page writes to a file, and standard input is none\n  help: give the file's path\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+    assert str(archspec.UsageError("x" * 100_000)) == "x" * 19_999 + "…"

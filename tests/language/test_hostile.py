@@ -243,11 +243,11 @@ def test_a_terminal_without_unicode_is_served(tmp_path: Path) -> None:
 
 
 def test_a_network_beyond_this_machines_memory_is_refused_before_it_is_built(run: Callable, tmp_path: Path) -> None:
-    (tmp_path / "net.yaml").write_text(HEAD + "network: [{conv: {out: 100000, kernel: 1000, padding: 1000}}]\n")
+    (tmp_path / "net.yaml").write_text(HEAD + "network: [{conv: {out: 100000, kernel: 1000, padding: 999}}]\n")
     assert run("check", "net.yaml").returncode == 0
     done = run("build", "net.yaml")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: net needs 1,607 GB for its 300,000,100,000 parameters")
+    assert done.stderr.startswith("error: net needs 1,606 GB for its 300,000,100,000 parameters")
     assert done.stdout == ""
     said = json.loads(run("build", "net.yaml", "--format", "json").stdout)
     assert said["results"] == []

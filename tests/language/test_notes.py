@@ -205,3 +205,132 @@ network:
         "net.yaml:11:18: note: `level` is the name itself here; the column's value is `=level`",
         "net.yaml:11:47: note: `level` is the name itself here; the column's value is `=level`",
     }
+
+
+def noted(text: str) -> list[str]:
+    checked = SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")).check()
+    assert checked.diagnostics == ()
+    return [note.render() for note in checked.notes]
+
+
+def test_layers_that_are_hardly_meant_are_named_where_they_first_stand() -> None:
+    text = """archspec: 1
+input: [1, 16, 16]
+defaults: {norm: {batch_norm: {momentum: 0.99}}, act: relu}
+blocks: {gate: {body: [conv: {out: 1, kernel: 1, dilation: 2}, softmax]}}
+network:
+  - layer_norm_2d
+  - conv_norm_act: {out: 6, kernel: 3, stride: 4}
+  - norm
+  - gate
+  - conv: {out: 6, kernel: 1, padding: 1}
+  - batch_norm: 0.1
+  - batch_norm: {momentum: 0}
+  - scale: 0
+  - reshape: [36, 6]
+  - reshape: [6, 6, 6]
+  - reshape: [36, 6]
+  - reshape: [6, 36]
+  - power: 0
+"""
+    assert noted(text) == [
+        f"net.yaml:{place}: note: {said}"
+        for place, said in [
+            (
+                "6:5",
+                "`layer_norm_2d` normalises single values here: what it gives does not depend on what comes in",
+            ),
+            ("7:5", "the windows of `conv` (3×3) never see some positions: they are 4×4 apart, by `stride`"),
+            ("7:5", "`momentum` is the weight of the newest batch, as in torch: TensorFlow's 0.99 is 0.01 here"),
+            ("4:24", "`dilation` changes nothing: the kernel of `conv` is 1×1"),
+            ("4:64", "`softmax` over a single value gives 1, whatever comes in: for one value, `sigmoid` may be meant"),
+            ("10:5", "the outermost windows of `conv` (1×1) see nothing but `padding`"),
+            ("11:5", "`eps`, which is added to the variance, is 0.1 here: a momentum is written `momentum: 0.1`"),
+            (
+                "12:5",
+                "with a `momentum` of 0, the running statistics stay 0 and 1: evaluation would not normalise",
+            ),
+            ("13:5", "`scale` by 0 gives 0, whatever comes in"),
+            ("14:5", f"{MIXES} (6×6×6): `tokens` makes a token of each position"),
+            ("15:5", f"{MIXES} (36×6): `feature_map` makes a position of each token"),
+            ("17:5", f"{MIXES} (36×6): `permute` swaps them"),
+            ("18:5", "`power: 0` gives 1, whatever comes in"),
+        ]
+    ]
+
+
+MIXES = "`reshape` keeps the order of values, and mixes the axes of its input here"
+
+
+def test_what_is_usual_in_networks_is_not_noted() -> None:
+    text = """archspec: 1
+input: [16, 16, 16]
+network:
+  - conv: {out: 16, kernel: 1, stride: 2}
+  - max_pool: {kernel: 1, stride: 2}
+  - conv: {out: 16, kernel: 4, stride: 4, bias: true}
+  - batch_norm: {momentum: 0.01, eps: 1e-3}
+  - multiply: [[], [global_avg_pool, conv: {out: 16, kernel: 1}, softmax]]
+  - reshape: [4, 4]
+  - reshape: [2, 8]
+  - flatten
+  - linear: 1
+"""
+    assert noted(text) == []
+
+
+ABSENT = """archspec: 1
+input: [3, 8, 8]
+defaults: {act: null}
+vars: {mode: full, names: []}
+network:
+  - {tanh: , when: false}
+  - {tanh: , when: =mode == 'half'}
+  - {for: {i: "=range(5, 1)"}, body: [relu, {relu: , when: false}]}
+  - {for: {i: =names}, body: [sigmoid]}
+  - {relu: , repeat: 0}
+  - {act: , when: true}
+  - add: [relu, {when: true, body: []}, {when: =c_in > 100, body: [relu]}]
+"""
+
+
+def test_what_no_variant_has_is_noted() -> None:
+    """What depends on a variable may be a switch, which `--set` turns on, unless there are variants."""
+    always = [
+        "net.yaml:6:14: note: nothing stands here{}: its `when` is false",
+        "net.yaml:8:6: note: nothing stands here{}: its `for` makes no pass",
+        "net.yaml:10:14: note: nothing stands here{}: its `repeat` is 0",
+    ]
+    assert noted(ABSENT) == [one.format("") for one in always]
+    switch = "net.yaml:7:14: note: nothing stands here{}: its `when` is false"
+    loop = "net.yaml:9:6: note: nothing stands here{}: its `for` makes no pass"
+    narrow = "net.yaml:12:42: note: nothing stands here{}: its `when` is false"
+    expected = [always[0], switch, always[1], loop, always[2], narrow]
+    assert noted(f"{ABSENT}variants: {{small: }}") == [one.format(" in any variant") for one in expected]
+    expected = [always[0], always[1], loop, always[2], narrow]
+    some = f"{ABSENT}variants: {{small: {{vars: {{mode: half}}}}}}"
+    assert noted(some) == [one.format(" in any variant") for one in expected]
+
+
+def test_parts_that_are_named_as_branches_are_noted() -> None:
+    text = """archspec: 1
+input: [3, 8, 8]
+network: {branch1: [relu], branch2: [tanh]}
+"""
+    said = "these parts follow one another; for branches, name the merge: `add: {branch1: …, branch2: …}`, or `concat`"
+    assert noted(text) == [f"net.yaml:3:11: note: {said}"]
+    loads = text.replace("[relu]", "[save: a, relu, save: b]").replace("[tanh]", "[load: a, add: [[], load: b]]")
+    assert noted(loads) == []
+
+
+def test_an_input_that_only_looks_like_images_is_noted() -> None:
+    text = "archspec: 1\ninput: {}\nnetwork: [relu]\n"
+    first = "channels come first, as in"
+    assert noted(text.replace("{}", "[480, 640, 3]")) == [
+        f"net.yaml:2:8: note: the input has 480 channels: {first} [3, 480, 640]"
+    ]
+    batch = "a volume has its channels first, and of images no batch is written, as in [3, 32, 32]"
+    assert noted(text.replace("{}", "[8, 3, 32, 32]")) == [
+        f"net.yaml:2:8: note: the input has 8 channels of 3×32×32: {batch}"
+    ]
+    assert noted(text.replace("{}", "[40, 100, 1]")) == noted(text.replace("{}", "[3, 16, 112, 112]")) == []

@@ -23,6 +23,9 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "a role of tokens without a meaning",
+    "a sum with a mean of each channel",
+    "positions that a subtraction makes negative",
     "formulas in a section",
     "an unknown variable within a list",
     "no operations vouched for",

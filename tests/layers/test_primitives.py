@@ -29,8 +29,10 @@ STRICTER = {
     "branch_factors": "twice|two or more columns",  # torch takes any vector
     "group_norm": "would normalise single values",  # torch refuses them for a batch of one alone
     "channel_slice": "is not within its",  # torch gives an empty tensor
-    # torch gives an empty tensor
-    **dict.fromkeys(("conv_transpose", "conv_transpose_1d", "conv_transpose_3d"), "takes away everything"),
+    # torch gives an empty tensor, or takes one of two sizes
+    **dict.fromkeys(
+        ("conv_transpose", "conv_transpose_1d", "conv_transpose_3d"), "takes away everything|without `output_padding`"
+    ),
     "group_norm_1d": "would normalise single values",
     "group_norm_3d": "would normalise single values",
     "slice": "is not within",  # torch gives an empty tensor

@@ -274,3 +274,61 @@ def test_sides_that_a_pool_cannot_have(node: Any, message: str, help: str | None
         from_dict({"archspec": 1, "input": [3, 7, 7], "network": [node]})
     (found,) = caught.value.diagnostics
     assert (found.message, found.help) == (message, help)
+
+
+TRANSPOSED = [("conv_transpose", 2), ("conv_transpose_1d", 1), ("conv_transpose_3d", 3)]
+
+
+@pytest.mark.parametrize(("name", "axes"), TRANSPOSED)
+def test_transposed_same_is_the_gradient_of_the_convolution_that_tensorflow_pads(name: str, axes: int) -> None:
+    random = Random(3)
+    for _ in range(15):
+        kernel, stride, dilation = ([random.randint(1, 4) for _ in range(axes)] for _ in range(3))
+        shape = (2, *(random.randint(1, 4) for _ in range(axes)))
+        given = {"kernel": kernel, "stride": stride, "dilation": dilation}
+        written = {key: value[0] if axes == 1 else value for key, value in given.items()}
+        node = {name: {"out": 3, "padding": "same", "bias": False, **written}}
+        spec = from_dict({"archspec": 1, "input": list(shape), "network": [node]})
+        ours = pickle.loads(pickle.dumps(spec.build()))
+        larger = torch.zeros(2, 3, *(n * s for n, s in zip(shape[1:], stride, strict=True)), requires_grad=True)
+        assert spec.plan.output == tuple(larger.shape[1:])
+        convolve: Any = getattr(functional, f"conv{axes}d")
+        (weight,) = ours.parameters()
+        convolved = convolve(padded(larger, kernel, stride, dilation), weight, None, stride, 0, dilation)
+        images = torch.randn(2, *shape)
+        (expected,) = torch.autograd.grad(convolved, larger, images)
+        torch.testing.assert_close(ours(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "padding", "extra"),
+    [
+        ("conv_transpose", 2, [[0, 1], [2, 0]], [0, 1]),
+        ("conv_transpose", 2, [1, [0, 2]], 0),
+        ("conv_transpose_1d", 1, [2, 1], 1),
+        ("conv_transpose_3d", 3, [[2, 0], 1, [0, 1]], 0),
+    ],
+)
+def test_each_side_is_left_off_by_itself(name: str, axes: int, padding: list[Any], extra: Any) -> None:
+    given = {"out": 6, "kernel": 4, "stride": 2, "groups": 2, "output_padding": extra}
+    shape = (4, 5, 4, 3)[: axes + 1]
+    spec = from_dict({"archspec": 1, "input": list(shape), "network": [{name: given | {"padding": padding}}]})
+    ours = pickle.loads(pickle.dumps(spec.build()))
+    whole = from_dict({"archspec": 1, "input": list(shape), "network": [{name: given}]}).build()
+    whole.load_state_dict(ours.state_dict())
+    images = torch.randn(2, *shape)
+    sides = [padding] if axes == 1 else [[one, one] if isinstance(one, int) else one for one in padding]
+    expected = whole(images)[(..., *(slice(before, -after or None) for before, after in sides))]
+    assert tuple(expected.shape[1:]) == spec.plan.output
+    assert torch.equal(ours(images), expected)
+
+
+def test_same_of_a_transposed_convolution_leaves_no_second_size() -> None:
+    node = {"conv_transpose": {"out": 2, "kernel": 3, "stride": 2, "padding": "same", "output_padding": 1}}
+    with pytest.raises(SpecError) as caught:
+        from_dict({"archspec": 1, "input": [3, 7, 7], "network": [node]})
+    (found,) = caught.value.diagnostics
+    assert (found.message, found.help) == (
+        "`conv_transpose` with `padding: same` gives its size times the stride, without `output_padding`",
+        "leave `output_padding` out",
+    )

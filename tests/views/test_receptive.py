@@ -119,6 +119,21 @@ def test_fields_are_footprints_through_branches_dilations_and_scales(tmp_path: P
     assert held_to_gradients(spec.plan, spec.build(), turns=(0.4, 0.45, 0.5, 0.55)) > 6
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        "avg_pool: {kernel: 4, stride: 2, padding: [[1, 2], [3, 0]], count_include_pad: false}",
+        "conv_transpose: {out: 4, kernel: 3, stride: 2, padding: same}",
+        "conv_transpose: {out: 4, kernel: 4, stride: 2, padding: [[2, 0], [0, 1]]}",
+    ],
+)
+def test_fields_are_footprints_where_sides_differ(node: str, tmp_path: Path) -> None:
+    text = f"archspec: 1\ninput: [3, 21, 21]\nnetwork:\n  - conv: {{out: 4, kernel: 3, stride: 2}}\n  - {node}\n"
+    (tmp_path / "sides.yaml").write_text(text + "  - conv: {out: 4, kernel: 2}\n")
+    spec = archspec.load(str(tmp_path / "sides.yaml"))
+    assert held_to_gradients(spec.plan, spec.build(), turns=(0, 0.5, 0.6, 1)) > 2
+
+
 ALONG_AXES = """archspec: 1
 name: Along axes
 input: [3, 61, 48]

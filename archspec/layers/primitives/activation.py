@@ -165,6 +165,11 @@ class Softmax(Called):
             raise self.refuse(shape, f"more than {arguments['axis']} axes")
         return shape
 
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        if shape[self._axis(arguments, shape)] > 1:
+            return None
+        return "`softmax` over a single value gives 1, whatever comes in: for one value, `sigmoid` may be meant"
+
     def _axis(self, arguments: Arguments, shape: Shape) -> int:
         axis: int | None = arguments["axis"]
         return (1 if len(shape) == 2 else 0) if axis is None else axis

@@ -18,6 +18,9 @@ class Power(Called):
     arguments = (Argument("exponent", number(), doc="the power"),)
     examples = ("power: 2", "power: -1")
 
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        return None if arguments["exponent"] else "`power: 0` gives 1, whatever comes in"
+
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return INPUT
 

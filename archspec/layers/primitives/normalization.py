@@ -17,6 +17,27 @@ EPS = Argument("eps", number(above=0, below=1), 1e-5, "added to the variance", N
 AFFINE = Argument("affine", boolean(), True, "scale and shift the result by learned values")
 
 
+def momentum() -> Argument:
+    return Argument("momentum", number(0, 1), 0.1, "weight of the newest batch in the running statistics")
+
+
+def remark_momentum(arguments: Arguments) -> str | None:
+    """What is to be said of a momentum that comes from another library, or that leaves the statistics as they began."""
+    value, eps = arguments["momentum"], arguments["eps"]
+    if eps >= 0.05:
+        return f"`eps`, which is added to the variance, is {eps} here: a momentum is written `momentum: {eps}`"
+    if value == 0:
+        return "with a `momentum` of 0, the running statistics stay 0 and 1: evaluation would not normalise"
+    if 0.9 <= value < 1:
+        other = f"{1 - value:.4f}".rstrip("0")
+        return f"`momentum` is the weight of the newest batch, as in torch: TensorFlow's {value} is {other} here"
+    return None
+
+
+def remark_single(name: str) -> str:
+    return f"`{name}` normalises single values here: what it gives does not depend on what comes in"
+
+
 class _Norm(Called):
     weights = ("weight", "bias")
 
@@ -38,10 +59,13 @@ class BatchNorm(_Norm):
     pointwise = True
     arguments = (
         EPS,
-        Argument("momentum", number(0, 1), 0.1, "weight of the newest batch in the running statistics"),
+        momentum(),
         AFFINE,
     )
     examples = ("batch_norm", "batch_norm: {eps: 1e-3, momentum: 0.01}")
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        return remark_momentum(arguments)
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         self.channels(shape)
@@ -92,6 +116,9 @@ class LayerNorm(Called):
     weights = ("weight", "bias")
     examples = ("layer_norm", "layer_norm: {eps: 1e-6}")
 
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        return remark_single(self.name) if prod(self._normalized(shape)) == 1 else None
+
     def _normalized(self, shape: Shape) -> Shape:
         return shape[1:] if len(shape) == 2 else shape
 
@@ -120,6 +147,9 @@ class LayerNorm2d(_Norm):
     pointwise = True
     arguments = (EPS, AFFINE)
     examples = ("layer_norm_2d", "layer_norm_2d: {eps: 1e-6}")
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        return remark_single(self.name) if shape[0] == 1 else None
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         self.feature_map(shape)
@@ -188,9 +218,14 @@ class GlobalResponseNorm(Called):
     doc = "Adds to each channel itself times its norm over all positions, relative to the mean norm of the channels."
     source = "https://arxiv.org/abs/2301.00808"
     rule = "unchanged: C×H×W"
-    arguments = (Argument("eps", number(above=0), 1e-6, "added to the mean of the norms"),)
+    arguments = (Argument("eps", number(above=0, below=1), 1e-6, "added to the mean of the norms", NO_CHANNELS),)
     weights = ("weight", "bias")
     examples = ("global_response_norm",)
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        if shape[0] > 1:
+            return None
+        return f"`{self.name}` compares channels, and here is one: it multiplies by a learned number"
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         return self.feature_map(shape)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from math import prod
 
-from archspec.foundation.arguments import Argument, boolean, integer, number
+from archspec.foundation.arguments import Argument, boolean, integer
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import Kept
 from archspec.layers.on_axes import OnAxes
 from archspec.layers.primitive import Arguments
-from archspec.layers.primitives.normalization import AFFINE, EPS
+from archspec.layers.primitives.normalization import AFFINE, EPS, NO_CHANNELS, momentum, remark_momentum, remark_single
 
 
 class _Norm(OnAxes):
@@ -29,11 +29,10 @@ class _BatchNorm(_Norm):
     pointwise = True
     torch_class = "BatchNorm"
     source = "https://arxiv.org/abs/1502.03167"
-    arguments = (
-        Argument("eps", number(above=0), 1e-5, "added to the variance"),
-        Argument("momentum", number(0, 1), 0.1, "weight of the newest batch in the running statistics"),
-        Argument("affine", boolean(), True, "scale and shift the result by learned values"),
-    )
+    arguments = (EPS, momentum(), AFFINE)
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        return remark_momentum(arguments)
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, once=2 * shape[0])
@@ -44,7 +43,7 @@ class _BatchNorm(_Norm):
 
 class _GroupNorm(_Norm):
     source = "https://arxiv.org/abs/1803.08494"
-    arguments = (Argument("groups", integer(1), 32, "groups of channels"), EPS, AFFINE)
+    arguments = (Argument("groups", integer(1), 32, "groups of channels", NO_CHANNELS), EPS, AFFINE)
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:
         size, groups = self.sizes(shape), arguments["groups"]
@@ -85,6 +84,9 @@ class _LayerNorm(_Norm):
     source = "https://arxiv.org/abs/1607.06450"
     pointwise = True
     arguments = (EPS, AFFINE)
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        return remark_single(self.name) if shape[0] == 1 else None
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, values=2 * prod(shape[1:]))

@@ -75,7 +75,7 @@ class RelativePositionBias(_OfTokens):
     arguments = (
         Argument("heads", integer(1), doc="heads, each with biases of its own"),
         SIZE,
-        Argument("std", number(0), 0.02, "standard deviation of the initial values"),
+        Argument("std", number(0, 1), 0.02, "standard deviation of the initial values"),
     )
     weights = ("weight",)
     examples = ("relative_position_bias: 4", "relative_position_bias: {heads: 2, size: [2, 8]}")

@@ -114,6 +114,17 @@ class Reshape(Called):
             raise self.refuse(shape, f"{prod(sizes)} values for the shape {show(sizes)}")
         return tuple(sizes)
 
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        before, after = ([size for size in one if size > 1] for one in (shape, self.output(arguments, shape)))
+        cure = "`permute` swaps them" if sorted(before) == sorted(after) and before != after else None
+        if len(shape) == 3 and len(after) == 2 and before[:1] == after[1:] and after != before:
+            cure = "`tokens` makes a token of each position"
+        if len(shape) == 2 and len(after) == 3 and before[1:] == after[:1] and before[0] == prod(after[1:]):
+            cure = "`feature_map` makes a position of each token"
+        if cure is None or before[0] == prod(before[1:]):
+            return None
+        return f"`reshape` keeps the order of values, and mixes the axes of its input here ({show(shape)}): {cure}"
+
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return VIEW
 
@@ -221,6 +232,9 @@ class Scale(Called):
     pointwise = True
     arguments = (Argument("factor", number(), doc="the constant"),)
     examples = ("scale: 0.1",)
+
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        return None if arguments["factor"] else "`scale` by 0 gives 0, whatever comes in"
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return NOTHING

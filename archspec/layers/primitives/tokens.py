@@ -10,6 +10,8 @@ from archspec.layers.kept import NOTHING, VIEW, Kept
 from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import Reach
 
+NO_SIZES = "it takes no sizes: they follow from the tensor"
+
 
 class _OnTokens(Called):
     example_input = (16, 8)
@@ -102,7 +104,7 @@ class PositionEmbedding(_OnTokens):
     source = "https://arxiv.org/abs/2010.11929"
     rule = "unchanged: T×F"
     pointwise = True
-    arguments = (Argument("std", number(0), 0.02, "standard deviation of the initial values"),)
+    arguments = (Argument("std", number(0, 1), 0.02, "standard deviation of the initial values", NO_SIZES),)
     weights = ("weight",)
     examples = ("position_embedding",)
 

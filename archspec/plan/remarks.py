@@ -1,0 +1,115 @@
+"""What is worth saying of sound networks: layers that are hardly meant, and nodes that stand in none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.language.names import ROLES
+from archspec.language.syntax import parse_expression
+from archspec.layers.primitive import Primitive
+from archspec.layers.registry import primitives
+from archspec.plan.nodes import Group, Layer, Node
+
+
+@dataclass
+class Places:
+    """Where the nodes stand that some network has, and the groups that hold nothing, such as loops of no pass."""
+
+    taken: set[Mark] = field(default_factory=set)
+    empty: set[Mark] = field(default_factory=set)
+
+
+def note_remarks(networks: Iterable[Node], report: Report) -> Places:
+    """Note what primitives say of their layers, each once, at the first. Returns where the nodes stand."""
+    known = primitives()
+    seen: set[int] = set()
+    places = Places()
+    remarks: set[str] = set()
+    waiting = [(network, network.mark) for network in networks]
+    while waiting:
+        node, near = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        near = near if node.mark.in_library else node.mark
+        if isinstance(node, Group):
+            waiting += [(child, near) for _, child in reversed(node.children)]
+        elif isinstance(node, Layer):
+            primitive = known[node.primitive]
+            speaks = type(primitive).remark is not Primitive.remark
+            said = primitive.remark(node.arguments, node.input) if speaks else None
+            if said and said not in remarks:
+                remarks.add(said)
+                report.note(said, near)
+        (places.empty if isinstance(node, Group) and not node.children else places.taken).add(node.mark)
+    return places
+
+
+def note_absent(value: Value, places: Places, report: Report, *, has_variants: bool) -> None:
+    """Note what stands in a file's `network`, or in a part of it, and in none of its variants.
+
+    What depends on a variable may be a switch that is off, unless there are variants none of which turns it on.
+    """
+    if isinstance(value, Mapping) and (found := _find_cause(value, places)):
+        mark, why, decides = found
+        if has_variants or not any(map(_depends, decides)):
+            report.note(f"nothing stands here{' in any variant' if has_variants else ''}: {why}", mark)
+        return
+    inner = [*value.items] if isinstance(value, List) else []
+    inner = [one for _, one in value.entries.values()] if isinstance(value, Mapping) else inner
+    for one in inner:
+        note_absent(one, places, report, has_variants=has_variants)
+
+
+def _find_cause(mapping: Mapping, places: Places) -> tuple[Mark, str, list[Value]] | None:
+    """Why no network has anything of what a mapping holds, where it says so, and by which values; else `None`."""
+    words = [word for word in ("for", "repeat", "when") if word in mapping.entries]
+    content = mapping.without("when", "repeat")
+    if not words or _may_vanish(content):
+        return None
+    own = [at for key, (at, _) in mapping.entries.items() if key not in ("when", "repeat")]
+    if "for" in words:
+        content = Mapping(mapping.mark, {"body": mapping.entries["body"]} if "body" in mapping.entries else {})
+    if not places.taken.isdisjoint(_list_marks(content)):
+        return None
+    looped = not places.empty.isdisjoint(own)
+    word = words[0] if looped or "when" not in words else "when"
+    why = {"for": "its `for` makes no pass", "repeat": "its `repeat` is 0", "when": "its `when` is false"}[word]
+    mark, decides = mapping.entries[word]
+    return mark, why, [decides]
+
+
+def _may_vanish(content: Value) -> bool:
+    """Whether what stands in a value may be no node though it is taken: an empty list, a role, or a formula's layer."""
+    if isinstance(content, List):
+        return all(map(_may_vanish, content.items))
+    if isinstance(content, Mapping):
+        inner = content.get("body")
+        vanishing = any(word in content.entries for word in (*ROLES, "use", "let", "share"))
+        return vanishing or (inner is not None and _may_vanish(inner))
+    return isinstance(content, Scalar) and (content.value in ROLES or str(content.value).startswith("="))
+
+
+def _list_marks(value: Value) -> Iterator[Mark]:
+    """The places of everything in a value that may be a node."""
+    if isinstance(value, List):
+        yield value.mark
+        for item in value.items:
+            yield from _list_marks(item)
+    elif isinstance(value, Mapping):
+        for at, inner in value.entries.values():
+            yield at
+            yield from _list_marks(inner)
+    else:
+        yield value.mark
+
+
+def _depends(value: Value) -> bool:
+    """Whether a value depends on variables, or on what is around it."""
+    try:
+        return bool(parse_expression(value).names)
+    except Fault:
+        return True
