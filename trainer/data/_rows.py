@@ -99,11 +99,8 @@ class Table:
         )
 
     def _no_number(self, row: int, name: str, cell: str, cure: str) -> UsageError:
-        if _number(cell.replace(",", ".", 1)) is not None and "," in cell:
-            cure = "write numbers with a decimal point"
-        elif _number(re.sub(r"(?<=\d)[,.' ’](?=\d{3})", "", cell).replace(",", ".")) is not None:
-            cure = "write numbers without marks between thousands, and with a decimal point"
-        return UsageError(f"{self.place(row)}: `{cell}` in the column `{name}` is no finite number", help=cure)
+        message = f"{self.place(row)}: `{cell}` in the column `{name}` is no finite number"
+        return UsageError(message, help=how_to_write(cell) or cure)
 
 
 def _number(cell: str) -> float | None:
@@ -112,6 +109,15 @@ def _number(cell: str) -> float | None:
     except ValueError:
         return None
     return value if abs(value) < MOST and "_" not in cell else None
+
+
+def how_to_write(cell: str) -> str | None:
+    """What to do of a number as other languages write it; `None` where a cell is none."""
+    if "," in cell and _number(cell.replace(",", ".", 1)) is not None:
+        return "write numbers with a decimal point"
+    if _number(re.sub(r"(?<=\d)[,.' ’](?=\d{3})", "", cell).replace(",", ".")) is not None:
+        return "write numbers without marks between thousands, and with a decimal point"
+    return None
 
 
 def _shown(value: Any) -> str:

@@ -51,6 +51,26 @@ def test_a_table_is_refused_by_what_is_wrong_with_it(text: str, message: str, tm
     assert str(caught.value) == message.format(file=file)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("labels.csv", "file,a,b\n0.png,1,0\n1.png,1,0\n2.png,1,0\n",
+         "{folder}/labels.csv gives all training images the same labels: there is nothing to learn\n"
+         "  help: a label is learned from images that have it and others that have not"),
+        ("targets.csv", "file;a\n0.png;1,5\n1.png;2\n2.png;3\n",
+         "{folder}/targets.csv, line 2: `1,5` in the column `a` is no finite number\n"
+         "  help: write numbers with a decimal point"),
+    ],
+)  # fmt: skip
+def test_what_a_folder_says_of_its_images_is_refused_too(name: str, text: str, message: str, tmp_path: Path) -> None:
+    for i in range(3):
+        photo(tmp_path / f"{i}.png", seed=i)
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError) as caught:
+        data.load(str(tmp_path), tmp_path)
+    assert str(caught.value) == message.format(folder=tmp_path)
+
+
 def test_codes_that_begin_with_zeros_are_classes_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,y\n" + "1,7\n2,07\n3,007\n" * 4, encoding="utf-8")
     assert data.load(str(tmp_path / "t.csv"), tmp_path, task="classification").class_names == ("007", "07", "7")

@@ -18,6 +18,7 @@ from archspec.commands import export, predict, test as test_command
 from archspec.foundation.errors import SpecError, UsageError
 from archspec.recipe import Columns
 from archspec.spec import from_dict
+from archspec.weights import metadata
 from trainer import data
 from trainer.input import splits
 from trainer.input.loaders import Stream
@@ -176,6 +177,14 @@ def test_a_run_trains_tests_predicts_and_leaves(scans: Path) -> None:
     assert CliRunner().invoke(export.command, command).exit_code == 0
     program = torch.export.load("scans.pt2").module()
     torch.testing.assert_close(program(job.test.rows, job.test.images), answers)  # type: ignore[union-attr]
+    assert (
+        CliRunner().invoke(export.command, [str(run.folder), "--to", "safetensors", "-o", "w.safetensors"]).exit_code
+        == 0
+    )
+    known = {name: json.loads(text) for name, text in metadata("w.safetensors").items()}
+    of_checkpoint = metadata(run.folder / "checkpoints" / "best.ckpt")
+    for name, wanted in (("mean", module.mean), ("row_mean", module.row_mean), ("row_std", module.row_std)):
+        assert known[name] == json.loads(of_checkpoint[name]) == wanted.tolist()
 
 
 @pytest.mark.slow
