@@ -208,11 +208,13 @@ _SAMPLES = {"lr": "0.1", "milestones": "[10, 20]", "step_size": "10", "gamma": "
 """Values of the arguments that options need, for examples."""
 _BESIDE = {("resize", "weights"): ", weights: 'torchvision:resnet18'"}
 """What options need beside them, for examples."""
+_DRAWN = {"color_jitter": "{color_jitter: {brightness: 0.4, contrast: 0.4}}"}
+"""Augmentations that change nothing by default, with arguments, for examples."""
 
 
 def _augmentation(word: str, one: Any) -> Meaning:
     source = (("source", one.source),) if one.source else ()
-    example = _example(f"train: {{augment: [{word}]}}")
+    example = _example(f"train: {{augment: [{_DRAWN.get(word, word)}]}}")
     return Meaning(word, "an augmentation of a recipe", one.doc, _arguments(one.signature.arguments), source, example)
 
 
