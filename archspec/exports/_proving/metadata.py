@@ -31,11 +31,11 @@ def metadata(model: Model, options: Options) -> dict[str, str]:
 
 
 def moments(model: Model) -> dict[str, list[float] | None]:
-    """The mean and standard deviation of each channel or feature; those of rows beside an image by keys of their own."""
+    """The mean and standard deviation of each channel or feature, with keys of their own for rows beside an image."""
     images = model.images
     known = {"mean": images.mean, "std": images.std}
     if len(model.shapes) == 1 or not model.takes_images:
-        return {name: values and list(values) for name, values in known.items()}
+        return {name: list(values) if values else None for name, values in known.items()}
     found: dict[str, list[float] | None] = {}
     for name, values in known.items():
         left = list(values or ())

@@ -214,8 +214,7 @@ def test_a_killed_run_of_images_and_rows_resumes_bit_for_bit(scans: Path) -> Non
             ["images/00.png,old,north,ill", "images/01.png,1,north,healthy"],
             {},
             "{folder}/scans.csv, line 2: `old` in the column `age` is no finite number\n"
-            "  help: `data: {{one_hot: [age]}}` makes a feature of each of its 2 values, `data: {{ignore: [age]}}` leaves "
-            "it out",
+            "  help: write the number, or remove the row; `data: {{ignore: [age]}}` leaves the column out",
         ),
         (
             ["images/00.png,,north,ill", "images/01.png,1,north,healthy"],
