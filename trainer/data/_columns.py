@@ -14,6 +14,7 @@ from torch import Tensor
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
+from trainer.data._listing import is_image
 from trainer.data._rows import Table, choose
 from trainer.input.datasets import Form, InMemory
 
@@ -69,12 +70,19 @@ def of_heads(table: Table, columns: Columns, heads: Mapping[str, HeadTargets]) -
     )
 
 
+def names_images(table: Table, name: str) -> bool:
+    """Whether the cells of a column are the paths of images."""
+    cells = table.columns[name]
+    return not isinstance(cells, np.ndarray) and all(map(is_image, cells))
+
+
 def _guessed(table: Table, known: Sequence[str], columns: Columns) -> str:
     """The target where the recipe names none, if there is no doubt. Raises `UsageError`."""
     called = [name for name in known if name.lower() in TARGETS]
     if len(called) == 1:
         return called[0]
     texts = [name for name in known if name not in columns.one_hot and not table.is_numeric(name)]
+    texts = [name for name in texts if not names_images(table, name)]
     if not called and len(texts) == 1 and 2 * len(set(table.values(texts[0]))) <= table.count:
         return texts[0]
     which = f"of its columns {join_words(called or known)}, which is the target?"
@@ -146,6 +154,12 @@ def _values(table: Table, name: str, found: list[str]) -> tuple[str, ...]:
 def _refuse_texts(table: Table, name: str) -> None:
     """Raises `UsageError` for a column of features that are texts."""
     values = table.values(name)
+    if names_images(table, name):
+        raise UsageError(
+            f"the column `{name}` of {table.file} names images, and the network takes none beside rows",
+            help="an image and rows are inputs by name, `input: {scan: [1, 64, 64], patient: [4]}`; images alone lie in "
+            "a folder for each class, or beside a `labels.csv` or `targets.csv`",
+        )
     some = f"`data: {{one_hot: [{name}]}}` makes a feature of each of its {len(set(values)):,} values, "
     cure = f"{some}`data: {{ignore: [{name}]}}` leaves it out"
     if 2 * table.count_numbers(name) >= table.count:

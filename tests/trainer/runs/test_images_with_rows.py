@@ -274,6 +274,15 @@ def test_a_recipe_that_does_not_fit_is_refused(scans: Path) -> None:
         with pytest.raises(UsageError) as caught:
             prepare(spec(**changed), scans)
         assert str(caught.value) == message
+    table = {"data": {"name": "scans.csv", "target": "outcome", "one_hot": ["site"]}}
+    images_alone = SPEC | {"train": table, "input": [1, 6, 6], "network": ["flatten", {"linear": "=num_classes"}]}
+    with pytest.raises(UsageError) as caught:
+        prepare(from_dict(images_alone, "alone"), scans)
+    assert str(caught.value) == (
+        "the column `file` of scans.csv names images, and the network takes none beside rows\n"
+        "  help: an image and rows are inputs by name, `input: {scan: [1, 64, 64], patient: [4]}`; images alone lie in a "
+        "folder for each class, or beside a `labels.csv` or `targets.csv`"
+    )
     with pytest.raises(UsageError) as caught:
         prepare(spec().replace(vars={"features": 2}), scans, features_given=True)
     assert str(caught.value) == (
