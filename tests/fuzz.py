@@ -321,7 +321,7 @@ def _build(spec: Spec, tally: Tally) -> None:
     module = spec.build(device).eval()
     assert sum(one.numel() for one in module.parameters() if one.requires_grad) == plan.params
     with torch.no_grad():
-        result = module(torch.zeros(2, *plan.input, device=device))
+        result = module(*(torch.zeros(2, *shape, device=device) for shape in plan.inputs.values()))
     output, named = result if isinstance(result, tuple) else (result, {})
     assert tuple(output.shape[1:]) == plan.output
     assert {name: tuple(one.shape[1:]) for name, one in named.items()} == plan.outputs
