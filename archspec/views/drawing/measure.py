@@ -9,7 +9,8 @@ from math import prod
 
 from archspec.foundation.shapes import Shape, show
 from archspec.views.drawing.labels import Line, cut, text_width
-from archspec.views.drawing.outline import Outline, Part
+from archspec.views.drawing.outline import Outline
+from archspec.views.drawing.part import Part
 from archspec.views.drawing.scene import (
     BESIDE,
     BUS,
