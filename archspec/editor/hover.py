@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from archspec.editor.document import Document, Spot
 from archspec.editor.hints import calls, hints
 from archspec.editor.names import Occurrence, is_node, names_in_formula, occurrence_at, same
-from archspec.foundation.errors import Report, join_words
+from archspec.foundation.errors import Report, UsageError, join_words
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Scalar
 from archspec.language.blocks import Block
+from archspec.language.finder import FoundFile
 from archspec.language.glossary import Meaning, describe_argument, format_value, meanings
 from archspec.language.vocabulary import Vocabulary, define_blocks
 from archspec.layers.primitive import Primitive
 from archspec.plan.plan import Plan
 
 MAX_VALUES = 6  # of an argument or variable, where they differ
+MAX_LINES = 100  # of a file
 
 
 def hover(document: Document, line: int, column: int) -> str | None:
@@ -31,7 +35,7 @@ def hover(document: Document, line: int, column: int) -> str | None:
     elif name is not None:
         found = _tensor(document, name)
     else:
-        found = _in_formula(spot, line, column) or _word(document, spot)
+        found = _in_formula(spot, line, column) or _extended(document, spot) or _word(document, spot)
     return "\n\n".join(filter(None, [found, _line(document, line)])) or None
 
 
@@ -48,6 +52,19 @@ def _in_formula(spot: Spot, line: int, column: int) -> str | None:
         if mark.line == line and mark.column <= column <= mark.column + mark.length:
             return "\n\n".join(_meaning(one) for one in meanings(name)) or None
     return None
+
+
+def _extended(document: Document, spot: Spot) -> str | None:
+    """The file that this one extends; `None` elsewhere, or where it may not be read."""
+    if spot.path != ("extends",) or spot.is_key or any(one.code == "extends-path" for one in document.diagnostics):
+        return None
+    path = os.path.join(os.path.dirname(document.path), *str(spot.word).split("/"))
+    try:
+        lines = FoundFile(path, path).read().decode("utf-8").replace("```", "").splitlines()
+    except (UsageError, UnicodeDecodeError):
+        return None
+    shown = [*lines[:MAX_LINES], *(["…"] if len(lines) > MAX_LINES else [])]
+    return "\n".join([f"**{spot.word}**, over which this file is laid:", "", "```yaml", *shown, "```"])
 
 
 def _variable(document: Document, name: Occurrence) -> str:

@@ -159,6 +159,16 @@ def test_a_check_reads_anew_what_a_text_extends(client: Client, file: Path) -> N
     assert "3×8×8 → 7 " in client.within("POST", "ask", {"ask": "svg", **request})[1]["content"]
 
 
+def test_what_a_text_extends_is_shown_where_it_may_be_read(client: Client, file: Path) -> None:
+    outside = file.parent.parent / f"{file.parent.name}.yaml"
+    outside.write_text(SPEC, encoding="utf-8")
+    (file.parent / "base.yaml").write_text(SPEC, encoding="utf-8")
+    said = f"**base.yaml**, over which this file is laid:\n\n```yaml\n{SPEC}```"
+    for name, wanted in [("base.yaml", said), (f"../{outside.name}", None), ("none.yaml", None), ("[]", None)]:
+        place = {"text": f"archspec: 1\nextends: {name}\n", "line": 2, "column": 11}
+        assert client.within("POST", "ask", {"ask": "hover", **place}) == (200, {"text": wanted})
+
+
 def test_a_file_that_is_gone_is_made_again_by_who_knows_that(client: Client, file: Path) -> None:
     version = client.within("GET", "file")[1]["version"]
     file.unlink()
