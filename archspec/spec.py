@@ -37,6 +37,7 @@ from archspec.plan.idle import report_idle
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.remarks import note_absent, note_remarks
+from archspec.plan.sequences import has_both, note_sequences
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
@@ -250,6 +251,8 @@ class SpecFile:
             self._report_unused(document, specs, report, whole=whole)
             report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
             places = note_remarks([spec.plan.root for spec in specs], report)
+            for plan in [spec.plan for spec in specs] if has_both(places.primitives) else ():
+                note_sequences(plan, report)
             network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
             if whole and network is not None and not self.set and not self.vars:
                 note_absent(network, places, report, has_variants=bool(document.variants))

@@ -16,10 +16,12 @@ from archspec.plan.nodes import Group, Layer, Node
 
 @dataclass
 class Places:
-    """Where the nodes stand that some network has, and the groups that hold nothing, such as loops of no pass."""
+    """Where the nodes stand that some network has, the groups that hold nothing, such as loops of no pass, and what the
+    layers are."""
 
     taken: set[Mark] = field(default_factory=set)
     empty: set[Mark] = field(default_factory=set)
+    primitives: set[str] = field(default_factory=set)
 
 
 def note_remarks(networks: Iterable[Node], report: Report) -> Places:
@@ -38,6 +40,7 @@ def note_remarks(networks: Iterable[Node], report: Report) -> Places:
         if isinstance(node, Group):
             waiting += [(child, near) for _, child in reversed(node.children)]
         elif isinstance(node, Layer):
+            places.primitives.add(node.primitive)
             primitive = known[node.primitive]
             speaks = type(primitive).remark is not Primitive.remark
             said = primitive.remark(node.arguments, node.input) if speaks else None
