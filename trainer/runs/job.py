@@ -389,8 +389,8 @@ def _check_classes(run: Run, images: DataSet) -> None:
     only_now = [name for name in images.class_names if name not in classes]
     only_then = [name for name in classes if name not in images.class_names]
     said = [
-        f"{join_words(names[:MOST_NAMED])} {what}"
-        for names, what in ((only_now, "is new"), (only_then, "is missing"))
+        f"{join_words(names[:MOST_NAMED])} {'is' if len(names) == 1 else 'are'} {what}"
+        for names, what in ((only_now, "new"), (only_then, "missing"))
         if names
     ]
     raise UsageError(
