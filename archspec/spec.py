@@ -499,7 +499,7 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
 
     Raises `UsageError` where there is no such file, and `SpecError` where it is not YAML.
     """
-    found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fspath(path_or_name))
+    found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fsdecode(path_or_name))
     try:
         tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:
