@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from archspec.foundation.errors import ArchspecError, UsageError
+
+FULL = {errno.ENOSPC: "the disk is full", errno.EFBIG: "a file would be too large", errno.EROFS: "it is read-only"}
+if hasattr(errno, "EDQUOT"):
+    FULL[errno.EDQUOT] = "your quota is used up"
 
 
 class Diverged(UsageError):
@@ -27,3 +36,17 @@ class OtherProcessFailed(ArchspecError):
 
 class OutOfMemory(UsageError):
     """A training that runs out of memory."""
+
+
+@contextmanager
+def explain_failed_writes(folder: Path) -> Iterator[None]:
+    """Make `UsageError` of a disk that takes no more, where a run is written into its folder."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UsageError(
+            f"cannot write into {folder}: {FULL[error.errno]}",
+            help=f"make room, then go on with what is kept: archspec train --resume {folder}",
+        ) from None

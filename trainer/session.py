@@ -18,7 +18,7 @@ from archspec.foundation.errors import UsageError, escape
 from archspec.recipe import Recipe
 from archspec.recipe.outputs import MAIN
 from archspec.views import graph
-from trainer.errors import Diverged, OutOfMemory
+from trainer.errors import Diverged, OutOfMemory, explain_failed_writes
 from trainer.input.augment_batch import Augmentation
 from trainer.input.loaders import Stream, explain_dead_workers, loader
 from trainer.input.vectors import moments_shape, sample_shape, statistics
@@ -81,6 +81,7 @@ def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
     """Make a run's folder, lock it, and write what is known before the training."""
     folder = run_folders.new_folder(out, job.name)
     stack.enter_context(run_folders.lock(folder))
+    stack.enter_context(explain_failed_writes(folder))
     for name, content in (("spec", resolved(job)), ("recipe", job.recipe.to_dict())):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -131,6 +132,7 @@ def resume_run(
     group = options.group
     with mute_libraries(), ExitStack() as stack:
         group.broadcast(lambda: stack.enter_context(run_folders.lock(run.folder)))
+        stack.enter_context(explain_failed_writes(run.folder))
         group.broadcast(lambda: checkpoints.remove_leftovers(run.folder))
         job = group.rank_zero_first(lambda: load_job(run, data_folder, group.devices, source=source))
         checkpoint = group.broadcast(lambda: _checkpoint(job, run, say))

@@ -130,7 +130,7 @@ def _save(
     # what torchvision says of its weights is published, and not lost
     lasting = path.endswith(".safetensors") or (origin is not None and os.path.exists(origin))
     known = metadata_of(origin) if origin is not None and loaded is not None and lasting else {}
-    lengths = {"mean": plan.input[0], "std": plan.input[0], "classes": plan.output[0]}
+    lengths = _lengths(plan)
     whole = loaded is not None and all(one.reason == "unknown" for one in loaded.skipped)
     fitting = {
         name: json.dumps(value, ensure_ascii=False)
@@ -145,6 +145,18 @@ def _save(
         why = "which .safetensors files can hold" if set(lost) <= fitting.keys() else "which are another network's"
         return said, f"without {', '.join(lost)} of {escape_line(str(origin))}, {why}"
     return said, None
+
+
+def _lengths(plan: Plan) -> dict[str, int]:
+    """How many numbers or names a network has of what is known of its samples."""
+    channels, rows = plan.input[0], 0
+    if len(plan.takes) > 1:
+        from archspec.recipe.columns import image_among
+
+        rows = sum(shape[0] for shape in plan.inputs.values() if len(shape) == 1)
+        image = image_among(plan.inputs)
+        channels = plan.inputs[image][0] if image else rows
+    return {"mean": channels, "std": channels, "row_mean": rows, "row_std": rows, "classes": plan.output[0]}
 
 
 def _build_module(spec: Spec) -> nn.Module:

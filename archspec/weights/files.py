@@ -74,7 +74,13 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state:
         raise UsageError(f"{path} holds no weights: {_described(state)} where tensors by name were expected")
     for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
+        if not isinstance(name, str):
+            what = f"the name of a tensor is {_described(name)}, not a text"
+            raise UsageError(
+                f"{path} holds no weights by name: {what}",
+                help="load it in Python and save the tensors alone, by their names",
+            )
+        if not isinstance(value, Tensor):
             raise UsageError(
                 f"{path} holds more than weights: `{escape_line(str(name))}` is {_described(value)}, not a tensor",
                 help="load it in Python and save the tensors alone, by their names",
@@ -153,9 +159,10 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """What a file says of its weights beside themselves, as texts of JSON.
 
     Args:
-        path: A checkpoint of `archspec train`, of which it is the `mean` and `std` of the images, the run's `classes`,
-            and how (`resize`) images were brought to which size (`input`, height and width); a `.safetensors` file, of
-            which it is these of its metadata; or another file, which says nothing.
+        path: A checkpoint of `archspec train`, of which it is the `mean` and `std` of the images, `row_mean` and
+            `row_std` of rows beside them, the run's `classes`, and how (`resize`) images were brought to which size
+            (`input`, height and width); a `.safetensors` file, of which it is these of its metadata; or another file,
+            which says nothing.
 
     Raises:
         UsageError: The file cannot be read.
@@ -179,7 +186,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         return {}
     found = {}
     state = content.get("state_dict")
-    for name in ("mean", "std"):
+    for name in MOMENTS:
         if isinstance(state, Mapping) and isinstance(value := state.get(name), Tensor):
             found[name] = json.dumps(value.flatten().tolist())
     beside = os.path.join(os.path.dirname(os.path.abspath(path)), os.pardir, "environment.json")
@@ -198,7 +205,9 @@ def _is_json(text: str | None, kind: type) -> bool:
     return False
 
 
-METADATA: dict[str, type] = {"mean": list, "std": list, "classes": list, "resize": dict, "input": list}
+MOMENTS = ("mean", "std", "row_mean", "row_std")
+"""What samples are standardised by; of an image and rows, `mean` and `std` are the image's."""
+METADATA: dict[str, type] = dict.fromkeys(MOMENTS, list) | {"classes": list, "resize": dict, "input": list}
 """What weights need beside themselves to tell what is in an image."""
 
 

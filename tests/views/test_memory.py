@@ -21,6 +21,7 @@ from archspec.language.finder import bundled, variants
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
 from archspec.recipe.optimizers import OPTIMIZERS
+from archspec.spec import Spec
 from archspec.views.memory import inference_memory, kept_bytes, training_memory
 from archspec.views.order import channels_last, copies_of_weights
 
@@ -215,6 +216,58 @@ def test_peaks_are_those_that_torch_measures(name: str, optimizer: str) -> None:
     measured = peak(step) + held(images, *module.parameters(), *module.buffers(), *state)
     said = training_memory(spec.plan, batch, optimizer, {"momentum": 0.9} if optimizer == "sgd" else {})
     assert said.peak == pytest.approx(measured, rel=0.05)
+
+
+def step_of(spec: Spec, batch: int, *, mixed: bool = False, accumulate: int = 1) -> int:
+    """The peak of a step of AdamW and cross-entropy, by torch's account."""
+    module = spec.build().train()
+    images = torch.rand(batch, *spec.plan.input)
+    labels = torch.zeros(batch, *spec.plan.output[1:], dtype=torch.long)
+    optimizer = torch.optim.AdamW(module.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad()
+        for _ in range(accumulate):
+            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+                loss = nn.functional.cross_entropy(module(images), labels)
+            loss.backward()
+            del loss
+        optimizer.step()
+
+    step()
+    optimizer.zero_grad()
+    state = [value for one in optimizer.state.values() for value in one.values()]
+    return peak(step) + held(images, *module.parameters(), *module.buffers(), *state)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(
+    ("name", "batch"), [("digits", 64), ("digits", 256), ("unet_small", 4), ("fashion/lenet5", 64)]
+)
+def test_peaks_in_bf16_are_those_that_torch_measures(name: str, batch: int) -> None:
+    spec = archspec.load(name)
+    said = training_memory(spec.plan, batch, "adamw", precision="bf16-mixed").peak
+    assert said == pytest.approx(step_of(spec, batch, mixed=True), rel=0.03)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("precision", ["32", "bf16-mixed"])
+def test_gradients_of_batches_before_are_counted(precision: str) -> None:
+    spec = archspec.load("digits")
+    said = training_memory(spec.plan, 64, "adamw", precision=precision, accumulates=True).peak
+    assert said == pytest.approx(step_of(spec, 64, mixed=precision != "32", accumulate=2), rel=0.01)
+    assert said > training_memory(spec.plan, 64, "adamw", precision=precision).peak
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("name", "batch"), [("unet_small", 8), ("digits", 256)])
+def test_large_outputs_and_strides_are_counted(name: str, batch: int) -> None:
+    """A loss of each position keeps more than activations do; a strided convolution copies its gradient twice."""
+    spec = archspec.load(name)
+    assert training_memory(spec.plan, batch, "adamw").peak == pytest.approx(step_of(spec, batch), rel=0.03)
 
 
 def test_channels_last_make_a_depthwise_convolution_fill_its_groups() -> None:

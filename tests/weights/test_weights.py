@@ -127,6 +127,10 @@ NOT_SOUND = "cannot read w.pt: it is damaged, or torch.save did not write it\n"
         (lambda path: torch.save([torch.zeros(1)], path), "w.pt holds no weights: a list where tensors by name were"),
         (lambda path: torch.save({}, path), "w.pt holds no weights: nothing where tensors by name were expected"),
         (lambda path: torch.save({"a": 1}, path), "w.pt holds more than weights: `a` is an int, not a tensor"),
+        (
+            lambda path: torch.save({1: torch.ones(1)}, path),
+            "w.pt holds no weights by name: the name of a tensor is an int, not a text",
+        ),
         (lambda path: torch.save({"a": torch.eye(2).to_sparse()}, path), "w.pt: `a` is not a dense tensor of numbers"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
+from trainer.data._listing import is_image
 from trainer.data._rows import Table, choose
 from trainer.input.datasets import Form, InMemory
 
@@ -67,12 +70,19 @@ def of_heads(table: Table, columns: Columns, heads: Mapping[str, HeadTargets]) -
     )
 
 
+def names_images(table: Table, name: str) -> bool:
+    """Whether the cells of a column are the paths of images."""
+    cells = table.columns[name]
+    return not isinstance(cells, np.ndarray) and all(map(is_image, cells))
+
+
 def _guessed(table: Table, known: Sequence[str], columns: Columns) -> str:
     """The target where the recipe names none, if there is no doubt. Raises `UsageError`."""
     called = [name for name in known if name.lower() in TARGETS]
     if len(called) == 1:
         return called[0]
     texts = [name for name in known if name not in columns.one_hot and not table.is_numeric(name)]
+    texts = [name for name in texts if not names_images(table, name)]
     if not called and len(texts) == 1 and 2 * len(set(table.values(texts[0]))) <= table.count:
         return texts[0]
     which = f"of its columns {join_words(called or known)}, which is the target?"
@@ -84,6 +94,7 @@ def _classes(table: Table, targets: Sequence[str], task: str | None, output: str
 
     `output` is the one that learns it, where each has targets of its own. Raises `UsageError`.
     """
+    table = _of_targets(table)
     numeric = [table.is_numeric(name) for name in targets]
     if len(targets) > 1 or task == "regression":
         for name, is_number in zip(targets, numeric, strict=True):
@@ -104,7 +115,25 @@ def _classes(table: Table, targets: Sequence[str], task: str | None, output: str
             if output
             else "say which: --task classification, or --task regression",
         )
-    return _values(table, name, [text for _, text in sorted(set(zip(cells.tolist(), table.values(name), strict=True)))])
+    found = sorted(set(zip(cells.tolist(), table.values(name), strict=True)))
+    for (one, text), (other, same) in pairwise(found):
+        if one == other and not (_is_code(text) and _is_code(same)):
+            raise UsageError(
+                f"the target `{name}` of {table.file} has `{text}` and `{same}`, one number in two spellings: are they "
+                "one class?",
+                help="write each class in one way",
+            )
+    return _values(table, name, [text for _, text in found])
+
+
+def _is_code(text: str) -> bool:
+    """Whether digits are no number: `007`, and `7` beside it."""
+    return text.isdigit()
+
+
+def _of_targets(table: Table) -> Table:
+    """The table with what to do where a target is missing."""
+    return replace(table, cure=table.cure or "fill it in, or remove the row")
 
 
 def _values(table: Table, name: str, found: list[str]) -> tuple[str, ...]:
@@ -125,8 +154,16 @@ def _values(table: Table, name: str, found: list[str]) -> tuple[str, ...]:
 def _refuse_texts(table: Table, name: str) -> None:
     """Raises `UsageError` for a column of features that are texts."""
     values = table.values(name)
+    if names_images(table, name):
+        raise UsageError(
+            f"the column `{name}` of {table.file} names images, and the network takes none beside rows",
+            help="an image and rows are inputs by name, `input: {scan: [1, 64, 64], patient: [4]}`; images alone lie in "
+            "a folder for each class, or beside a `labels.csv` or `targets.csv`",
+        )
     some = f"`data: {{one_hot: [{name}]}}` makes a feature of each of its {len(set(values)):,} values, "
     cure = f"{some}`data: {{ignore: [{name}]}}` leaves it out"
+    if 2 * table.count_numbers(name) >= table.count:
+        cure = f"write the number, or remove the row; `data: {{ignore: [{name}]}}` leaves the column out"
     table.numbers(name, cure)
 
 
@@ -187,6 +224,7 @@ def targets_of(table: Table, form: Form) -> Tensor:
     """Classes int64 `(N,)`, or numbers float32 `(N, K)`; of several outputs all side by side. Raises `UsageError`."""
     if form.heads:
         return torch.cat([targets_of(table, one).float().reshape(table.count, -1) for one in form.heads], 1)
+    table = _of_targets(table)
     if form.classes is None:
         columns = [table.numbers(name, "the target is a number") for name in form.targets]
         return torch.from_numpy(np.stack(columns, 1).astype(np.float32))

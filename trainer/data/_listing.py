@@ -37,9 +37,13 @@ def is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def walk(root: Path, below: Path, above: frozenset[str]) -> tuple[list[str], int]:
-    """The images in a folder and in those within it, and how many other files; `above` holds the folders around it."""
+def walk(root: Path, below: Path, above: frozenset[str] = frozenset()) -> tuple[list[str], int]:
+    """The images in a folder and in those within it, and how many other files.
+
+    A link that leads back is not followed: to a folder around it up to `root`, or to one of those `above`.
+    """
     real = os.path.realpath(root / below)
+    above |= {os.path.realpath(root / one) for one in below.parents}
     if real in above:  # a link that leads back
         return [], 0
     images, others = [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -66,6 +67,11 @@ class Table:
         known = [cell for cell in cells if cell.lower() not in MISSING]
         return bool(known) and all(_number(cell) is not None for cell in known)
 
+    def count_numbers(self, name: str) -> int:
+        """How many cells of a column are numbers."""
+        cells = self.columns[name]
+        return len(cells) if isinstance(cells, np.ndarray) else sum(_number(cell) is not None for cell in cells)
+
     def numbers(self, name: str, cure: str) -> np.ndarray[Any, Any]:
         """The cells of a column as float64. Raises `UsageError` where one is missing or no finite number."""
         cells = self.columns[name]
@@ -93,9 +99,8 @@ class Table:
         )
 
     def _no_number(self, row: int, name: str, cell: str, cure: str) -> UsageError:
-        if _number(cell.replace(",", ".", 1)) is not None and "," in cell:
-            cure = "write numbers with a decimal point"
-        return UsageError(f"{self.place(row)}: `{cell}` in the column `{name}` is no finite number", help=cure)
+        message = f"{self.place(row)}: `{cell}` in the column `{name}` is no finite number"
+        return UsageError(message, help=how_to_write(cell) or cure)
 
 
 def _number(cell: str) -> float | None:
@@ -104,6 +109,15 @@ def _number(cell: str) -> float | None:
     except ValueError:
         return None
     return value if abs(value) < MOST and "_" not in cell else None
+
+
+def how_to_write(cell: str) -> str | None:
+    """What to do of a number as other languages write it; `None` where a cell is none."""
+    if "," in cell and _number(cell.replace(",", ".", 1)) is not None:
+        return "write numbers with a decimal point"
+    if _number(re.sub(r"(?<=\d)[,.' ’](?=\d{3})", "", cell).replace(",", ".")) is not None:
+        return "write numbers without marks between thousands, and with a decimal point"
+    return None
 
 
 def _shown(value: Any) -> str:
@@ -151,7 +165,15 @@ def _read_text(file: Path) -> Table:
     if not lines:
         raise UsageError(f"{file} is empty", help="begin it with a line of the columns' names")
     names = lines[0][1]
+    if names[0].lower().startswith("sep="):
+        raise UsageError(f"{file} begins with `sep=`, which Excel alone reads", help="remove that line")
     _check_header(file, names)
+    mark = re.search(r"[|:]| +", names[0]) if len(names) == 1 and len(lines) > 1 else None
+    if mark and lines[1][1][0].count(mark[0]) == names[0].count(mark[0]):
+        raise UsageError(
+            f"{file} has one column, `{names[0]}`",
+            help=f"if several are meant: cells are set apart by commas, semicolons or tabs, not by `{mark[0]}`",
+        )
     for line, cells in lines[1:]:
         if len(cells) != len(names):
             raise UsageError(

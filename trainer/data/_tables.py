@@ -15,7 +15,7 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
 from trainer.data._listing import PARTS, held_out, subfolders, walk
-from trainer.data._rows import explain_bad_text, read_lines
+from trainer.data._rows import explain_bad_text, how_to_write, read_lines
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import LABEL_SETS, NUMBERS, DataSet
 from trainer.input.files import Files
@@ -58,6 +58,7 @@ def load(root: Path) -> DataSet:
     parts = parts_with_test(root)
     names = _names(parts["train"])
     made = {part: _with_targets(root, table, names) for part, table in parts.items()}
+    _check_varied(parts["train"], made["train"])
     return data_set(root, names, parts, made, parts["train"].kind)
 
 
@@ -195,7 +196,7 @@ def _columns(file: Path, kind: str, header: Sequence[str]) -> tuple[str, ...]:
 
 def _check_images(root: Path, folder: str, file: Path, rows: Mapping[str, tuple[int, Sequence[str]]]) -> None:
     """Raises `UsageError` where a line has no image, or an image no line."""
-    images = set(walk(root, Path(folder), frozenset())[0])
+    images = set(walk(root, Path(folder))[0])
     missing = [path for path in rows if path not in images]
     if missing:
         line = rows[missing[0]][0]
@@ -253,6 +254,15 @@ def _with_targets(root: Path, table: ImageTable, names: tuple[str, ...]) -> File
     return Files(root, tuple(table.rows), read(table, names))
 
 
+def _check_varied(table: ImageTable, files: Files) -> None:
+    """Raises `UsageError` where the same labels are given to all training images."""
+    if table.kind == LABEL_SETS and bool((files.labels == files.labels[0]).all()):
+        raise UsageError(
+            f"{table.file} gives all training images the same labels: there is nothing to learn",
+            help="a label is learned from images that have it and others that have not",
+        )
+
+
 def _labels(table: ImageTable, names: tuple[str, ...]) -> Tensor:
     places, targets = {name: place for place, name in enumerate(names)}, torch.zeros(len(table.rows), len(names))
     for number, (line, cells) in enumerate(table.rows.values()):
@@ -296,8 +306,10 @@ def _cells(
         values = [read(cells[place]) for place in order]
         for name, place, value in zip(names, order, values, strict=True):
             if value is None:
-                raise UsageError(
-                    f"{table.file}, line {line}: `{cells[place]}` in the column `{name}` is {wrong}", help=cure
-                )
+                what = f"`{cells[place]}` in the column `{name}` is {wrong}"
+                if not cells[place]:
+                    what = f"the column `{name}` is empty"
+                better = how_to_write(cells[place]) if table.kind == NUMBERS else None
+                raise UsageError(f"{table.file}, line {line}: {what}", help=better or cure)
         found.append([value for value in values if value is not None])
     return found

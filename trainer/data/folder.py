@@ -151,7 +151,7 @@ def _images(root: Path, below: Path) -> tuple[Paths, int]:
     others, found = 0, {}
     for entry in entries(root, below):
         if entry.is_dir():
-            found[entry.name], more = walk(root, below / entry.name, frozenset())
+            found[entry.name], more = walk(root, below / entry.name)
             others += more
         elif is_image(entry.name):
             raise UsageError(

@@ -19,8 +19,8 @@ from trainer.input.files import Files
 NAMED = 5
 """How many classes a note names."""
 _SAMPLE = 4096  # bytes out of the middle of a file, which tell most images apart
-_File = tuple[str, Path]
-"""A file and the part that it belongs to."""
+_File = tuple[str, Path, int]
+"""The part that a file belongs to, the file, and its class."""
 
 
 def missing_classes(parts: Mapping[str, Tensor], names: Sequence[str]) -> list[str]:
@@ -35,21 +35,41 @@ def missing_classes(parts: Mapping[str, Tensor], names: Sequence[str]) -> list[s
     return notes
 
 
-def shared_images(parts: Mapping[str, Files]) -> list[str]:
-    """Notes of the files of a part that have the same content as files of a part before it."""
-    files = [(part, files.file(i)) for part, files in parts.items() for i in range(len(files))]
+def shared_images(parts: Mapping[str, Files], names: Sequence[str] = ()) -> list[str]:
+    """Notes of the files of a part that have the same content as files of a part before it.
+
+    With the `names` of classes, by which the files are labelled, also of those with the same content in two classes.
+    """
+    files = [
+        (part, files.file(i), int(files.labels[i]) if names else 0)
+        for part, files in parts.items()
+        for i in range(len(files))
+    ]
     # each step reads more, of fewer files
     groups: list[list[_File]] = [files]
     for what in (_size, _sample, _content):
-        groups = [group for one in groups for group in _grouped(one, what) if len({part for part, _ in group}) > 1]
+        differing = (group for one in groups for group in _grouped(one, what))
+        groups = [group for group in differing if len({(part, label) for part, _, label in group}) > 1]
     order = list(parts)
     found: dict[tuple[str, str], list[tuple[Path, Path]]] = {(b, a): [] for b in order for a in order}
+    twice = []
     for group in groups:
-        first, original = group[0]
-        for part, file in group[1:]:
+        first, original, label = group[0]
+        for part, file, own in group[1:]:
             if part != first:
                 found[part, first].append((file, original))
-    return _notes("image", found)
+            if own != label:
+                twice.append(f"{file}, of `{names[own]}`, is {original}, of `{names[label]}`")
+    return [*_notes("image", found), *_contradictions(twice)]
+
+
+def _contradictions(twice: Sequence[str]) -> list[str]:
+    """A note of the images that are in several classes, with the first one."""
+    if not twice:
+        return []
+    more = ", and so on" if len(twice) > 1 else ""
+    have = "images have the content of images" if len(twice) > 1 else "image has the content of one"
+    return [f"{len(twice):,} {have} in another class: {twice[0]}{more}"]
 
 
 def shared_rows(parts: Mapping[str, InMemory]) -> list[str]:
@@ -78,9 +98,9 @@ def _notes(what: str, found: Mapping[tuple[str, str], Sequence[tuple[object, obj
 
 def _grouped(files: Iterable[_File], what: Callable[[Path], Hashable]) -> list[list[_File]]:
     groups: dict[Hashable, list[_File]] = defaultdict(list)
-    for part, file in files:
+    for part, file, label in files:
         try:
-            groups[what(file)].append((part, file))
+            groups[what(file)].append((part, file, label))
         except OSError:  # what cannot be read is said elsewhere
             continue
     return list(groups.values())

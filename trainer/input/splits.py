@@ -84,7 +84,7 @@ def prepare_splits(
     splits = split(data, recipe)
     # the statistics depend on the files, on which of them are trained with, and on the size they are resized to
     sizes = [len(one) for one in splits]
-    key = {"version": 2, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
+    key = {"version": 3, "data": data.files_fingerprint, "shape": list(shape), "sizes": sizes, "seed": recipe.seed}
     key |= {} if recipe.resize == STRETCH else {"resize": repr(recipe.resize)}
     files = [one for one in splits if isinstance(one, Files)]
     if files and math.prod(shape) * sizes[0] > MEMORY_LIMIT:
@@ -97,7 +97,7 @@ def prepare_splits(
     if not isinstance(splits[0], Files):
         notes += tuple(shared_rows(_named(train, validation, test))) if data.form is not None else ()
         return Splits(train, validation, test, measured, notes)
-    notes += tuple(shared_images(_named(*files)))
+    notes += tuple(shared_images(_named(*files), _classes(data)))
     damaged = {file for file, _ in faults}
     sound = splits[0].at(torch.tensor([i for i in range(len(splits[0])) if splits[0].file(i) not in damaged]).long())
     if cuts_first(recipe.augment) and sound.differ_from(shape[1:]):
@@ -133,6 +133,11 @@ def split(data: DataSet, recipe: Recipe) -> tuple[InMemory | Files, InMemory | F
 def _missing(data: DataSet, *labels: Tensor) -> tuple[str, ...]:
     told = data.targets in ("classes", LABEL_SETS)
     return tuple(map(data.worded, missing_classes(_named(*labels), data.class_names))) if told else ()
+
+
+def _classes(data: DataSet) -> tuple[str, ...]:
+    """The classes that images are labelled by; none where they have other targets, or rows beside them."""
+    return data.class_names if data.targets == "classes" and not data.has_rows else ()
 
 
 def _named(*parts: T) -> dict[str, T]:
@@ -174,7 +179,7 @@ def _streamed(
     key |= {"streamed": True}
     cached = read_cache(key) if key["data"] else None
     if cached is None:
-        cached = _measure(splits, shape, recipe.resize)
+        cached = _measure(data, splits, shape, recipe.resize)
         if key["data"]:
             write_cache(key, cached)
     broken: list[dict[int, str]] = [dict(faults) for faults in cached["unreadable"]]
@@ -194,7 +199,7 @@ def _streamed(
     return Splits(train, validation, test, measured if recipe.normalize else None, notes)
 
 
-def _measure(splits: list[Files], shape: Shape, resize: Resize) -> dict[str, Any]:
+def _measure(data: DataSet, splits: list[Files], shape: Shape, resize: Resize) -> dict[str, Any]:
     """Decode all images once for the training images' statistics and each split's unreadable files (JSON types)."""
     count = sum(map(len, splits))
     print(
@@ -211,7 +216,7 @@ def _measure(splits: list[Files], shape: Shape, resize: Resize) -> dict[str, Any
             elif number == 0:
                 counts += histogram(found[0][None], shape)
     mean, std = moments(counts)
-    shared = shared_images(_named(*splits))
+    shared = shared_images(_named(*splits), _classes(data))
     return {"mean": mean.tolist(), "std": std.tolist(), "unreadable": unreadable, "shared": shared}
 
 

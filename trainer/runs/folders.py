@@ -303,11 +303,15 @@ def environment() -> dict[str, Any]:
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """Write a file whole or not at all."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
-    with open(beside, "w", encoding="utf-8") as text:
-        text.write(json.dumps(content, indent=2) + "\n")
-        text.flush()
-        os.fsync(text.fileno())
-    os.replace(beside, file)
+    try:
+        with open(beside, "w", encoding="utf-8") as text:
+            text.write(json.dumps(content, indent=2) + "\n")
+            text.flush()
+            os.fsync(text.fileno())
+        os.replace(beside, file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def write_table(file: Path, rows: Iterable[Sequence[Any]]) -> None:

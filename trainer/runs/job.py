@@ -31,6 +31,7 @@ from trainer.processes.group import SINGLE_PROCESS
 from trainer.runs import vectors
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
+from trainer.runs.logits import note_logits
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.layout import choose_layout
 from trainer.steps.norms import check_norms
@@ -248,7 +249,7 @@ def _prepare(
         recipe,
         data_folder,
         _statistics(splits, spec, recipe, moments),
-        (*splits.notes, *_idle(spec, recipe, images, len(splits.train))),
+        (*splits.notes, *_idle(spec, recipe, images, len(splits.train)), *note_logits(spec.plan, recipe)),
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
         name,
@@ -388,8 +389,8 @@ def _check_classes(run: Run, images: DataSet) -> None:
     only_now = [name for name in images.class_names if name not in classes]
     only_then = [name for name in classes if name not in images.class_names]
     said = [
-        f"{join_words(names[:MOST_NAMED])} {what}"
-        for names, what in ((only_now, "is new"), (only_then, "is missing"))
+        f"{join_words(names[:MOST_NAMED])} {'is' if len(names) == 1 else 'are'} {what}"
+        for names, what in ((only_now, "new"), (only_then, "missing"))
         if names
     ]
     raise UsageError(

@@ -65,11 +65,15 @@ class EpochLog(Logger):
         if self.written:
             return
         beside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        with open(beside, "w", newline="", encoding="utf-8") as text:
-            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows.values())
-        os.replace(beside, self.file)
+        try:
+            with open(beside, "w", newline="", encoding="utf-8") as text:
+                writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows.values())
+            os.replace(beside, self.file)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
         self.written = True
 
     @rank_zero_only

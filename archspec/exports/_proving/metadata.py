@@ -22,13 +22,28 @@ def metadata(model: Model, options: Options) -> dict[str, str]:
         "inputs": {name: list(shape) for name, shape in plan.inputs.items()} if len(plan.takes) > 1 else None,
         "outputs": {"output": list(plan.output)} | {name: list(shape) for name, shape in plan.outputs.items()},
         "input_values": input_values(model, options),
-        "mean": images.mean and list(images.mean),
-        "std": images.std and list(images.std),
+        **moments(model),
         "classes": images.classes and list(images.classes),
         "resize": dict(images.resize) if images.resize and model.takes_images else None,
         "features": images.features and list(images.features),
     }
     return {name: json.dumps(value, ensure_ascii=False) for name, value in found.items() if value is not None}
+
+
+def moments(model: Model) -> dict[str, list[float] | None]:
+    """The mean and standard deviation of each channel or feature, with keys of their own for rows beside an image."""
+    images = model.images
+    known = {"mean": images.mean, "std": images.std}
+    if len(model.shapes) == 1 or not model.takes_images:
+        return {name: list(values) if values else None for name, values in known.items()}
+    found: dict[str, list[float] | None] = {}
+    for name, values in known.items():
+        left = list(values or ())
+        for shape in model.shapes:
+            own, left = left[: shape[0]], left[shape[0] :]
+            key = name if len(shape) == 3 else f"row_{name}"
+            found[key] = [*(found.get(key) or ()), *own] or None
+    return found
 
 
 def input_facts(model: Model) -> dict[str, Any]:

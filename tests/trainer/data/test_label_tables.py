@@ -199,7 +199,7 @@ LABELS = "`file,labels`, or `file` and a column of 0 and 1 for each label"
         ),
         (
             {"targets.csv": "file,a\n1.png,\n2.png,3\n"},
-            "{root}/targets.csv, line 2: `` in the column `a` is no finite number\n"
+            "{root}/targets.csv, line 2: the column `a` is empty\n"
             "  help: write the number, or remove the line and the image",
         ),
         (

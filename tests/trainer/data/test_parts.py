@@ -130,6 +130,8 @@ def test_images_in_several_parts_and_classes_that_a_part_lacks_are_said(
         f"{tmp_path}/train/bee/2.png",
         f"2 images of the test set are in the training set too: {tmp_path}/test/ant/other.png is "
         f"{tmp_path}/train/ant/0.png, and so on",
+        f"1 image has the content of one in another class: {tmp_path}/test/bee/other.png, of `bee`, is "
+        f"{tmp_path}/train/ant/1.png, of `ant`",
     )
 
 

@@ -18,6 +18,7 @@ from archspec.commands import export, predict, test as test_command
 from archspec.foundation.errors import SpecError, UsageError
 from archspec.recipe import Columns
 from archspec.spec import from_dict
+from archspec.weights import metadata
 from trainer import data
 from trainer.input import splits
 from trainer.input.loaders import Stream
@@ -176,6 +177,14 @@ def test_a_run_trains_tests_predicts_and_leaves(scans: Path) -> None:
     assert CliRunner().invoke(export.command, command).exit_code == 0
     program = torch.export.load("scans.pt2").module()
     torch.testing.assert_close(program(job.test.rows, job.test.images), answers)  # type: ignore[union-attr]
+    assert (
+        CliRunner().invoke(export.command, [str(run.folder), "--to", "safetensors", "-o", "w.safetensors"]).exit_code
+        == 0
+    )
+    known = {name: json.loads(text) for name, text in metadata("w.safetensors").items()}
+    of_checkpoint = metadata(run.folder / "checkpoints" / "best.ckpt")
+    for name, wanted in (("mean", module.mean), ("row_mean", module.row_mean), ("row_std", module.row_std)):
+        assert known[name] == json.loads(of_checkpoint[name]) == wanted.tolist()
 
 
 @pytest.mark.slow
@@ -205,8 +214,7 @@ def test_a_killed_run_of_images_and_rows_resumes_bit_for_bit(scans: Path) -> Non
             ["images/00.png,old,north,ill", "images/01.png,1,north,healthy"],
             {},
             "{folder}/scans.csv, line 2: `old` in the column `age` is no finite number\n"
-            "  help: `data: {{one_hot: [age]}}` makes a feature of each of its 2 values, `data: {{ignore: [age]}}` leaves "
-            "it out",
+            "  help: write the number, or remove the row; `data: {{ignore: [age]}}` leaves the column out",
         ),
         (
             ["images/00.png,,north,ill", "images/01.png,1,north,healthy"],
@@ -266,6 +274,15 @@ def test_a_recipe_that_does_not_fit_is_refused(scans: Path) -> None:
         with pytest.raises(UsageError) as caught:
             prepare(spec(**changed), scans)
         assert str(caught.value) == message
+    table = {"data": {"name": "scans.csv", "target": "outcome", "one_hot": ["site"]}}
+    images_alone = SPEC | {"train": table, "input": [1, 6, 6], "network": ["flatten", {"linear": "=num_classes"}]}
+    with pytest.raises(UsageError) as caught:
+        prepare(from_dict(images_alone, "alone"), scans)
+    assert str(caught.value) == (
+        "the column `file` of scans.csv names images, and the network takes none beside rows\n"
+        "  help: an image and rows are inputs by name, `input: {scan: [1, 64, 64], patient: [4]}`; images alone lie in a "
+        "folder for each class, or beside a `labels.csv` or `targets.csv`"
+    )
     with pytest.raises(UsageError) as caught:
         prepare(spec().replace(vars={"features": 2}), scans, features_given=True)
     assert str(caught.value) == (
