@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from forks import run_forked
+from forks import WITHOUT_PICTURES, run_forked
 from torch import Tensor, nn
 
 from archspec.spec import Checked, open_file
@@ -63,6 +63,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     cache = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings draw no pictures at their end, which takes seconds, in this process and in those forked."""
+    monkeypatch.setattr("trainer.session._draw", lambda *_: None)
+    monkeypatch.setenv(WITHOUT_PICTURES, "1")
 
 
 @pytest.fixture

@@ -25,6 +25,9 @@ forked.set_forkserver_preload(PRELOADED)
 OF_LAUNCHERS = ("SLURM", "TORCHELASTIC", "RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_", "NODE_RANK")
 """What begins the names of variables by which torchrun and srun tell a process of its place: ours has none."""
 
+WITHOUT_PICTURES = "TESTS_WITHOUT_PICTURES"
+"""The variable that the fixture `without_pictures` sets."""
+
 
 class Command:
     """`archspec …` in a folder: of `subprocess.Popen` what the tests need.
@@ -123,6 +126,10 @@ def _run(
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["archspec", *map(os.fspath, arguments)]
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    if WITHOUT_PICTURES in environment:
+        import trainer.session
+
+        trainer.session._draw = lambda *_: None
     try:
         if script:
             runpy.run_path(script, run_name="__main__")

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torchvision
 import yaml
-from forks import run_forked
+from forks import Command, run_forked
 from torch.optim import lr_scheduler
 
 from archspec.foundation import arguments, errors, formulas, source, values as bounds
@@ -217,11 +217,16 @@ def test_every_command_that_is_shown_exists_and_those_that_need_no_torch_are_run
     assert CHECKED
 
 
-def run_beside_named_files(fence: Fence, folder: Path, *command: str) -> str:
-    """What a process prints in a folder that holds the files which the page has named so far."""
+def write_named_files(fence: Fence, folder: Path) -> None:
+    """Write the files which the page has named so far."""
     for earlier in FENCES:
         if earlier.file == fence.file and earlier.line < fence.line and earlier.name:
             (folder / earlier.name).write_text(earlier.text, encoding="utf-8")
+
+
+def run_beside_named_files(fence: Fence, folder: Path, *command: str) -> str:
+    """What a process prints in a folder that holds the files which the page has named so far."""
+    write_named_files(fence, folder)
     done = subprocess.run(
         [sys.executable, *command],
         cwd=folder,
@@ -241,6 +246,7 @@ def without_figures(text: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize(("page", "least"), [("tutorial.md", 9), ("fine-tuning.md", 4)])
 def test_a_tutorial_holds_from_its_first_line_to_its_last(page: str, least: int, tmp_path: Path) -> None:
     """Its files, commands and Python in their order, in one folder."""
@@ -343,7 +349,12 @@ def test_python_runs_as_shown(fence: Fence, tmp_path: Path) -> None:
     """Its `assert`s hold, and it fails nowhere."""
     if NEEDS_A_RUN in fence.text:
         pytest.skip("it reads what a training wrote")
-    assert run_beside_named_files(fence, tmp_path, "-c", fence.text) == ""
+    write_named_files(fence, tmp_path)
+    script = tmp_path / f"{fence.id.replace('/', ' ')}.py"
+    script.write_text(fence.text, encoding="utf-8")
+    process = Command([], tmp_path, together=True, script=str(script))
+    out, _ = process.communicate(120)
+    assert (process.returncode, out) == (0, "")
 
 
 @pytest.mark.parametrize(

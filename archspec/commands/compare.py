@@ -73,6 +73,10 @@ def command(
             raise UsageError(f"there is no figure `{escape_line(name)}`", help=hint)
     if plot is not None and plot.suffix not in (".svg", ".pdf", ".png"):
         raise UsageError(f"cannot draw {escape_line(str(plot))}", help="its name ends in .svg, .pdf or .png")
+    if plot is not None:
+        from archspec.views.drawing.write import check_target
+
+        check_target(str(plot))
     from archspec.foundation.errors import SpecError
 
     try:

@@ -93,6 +93,13 @@ def _from_git(revision: str, path: str, folder: str) -> Any:
     return FoundFile(os.path.join(folder, name), f"{revision}:{path}")
 
 
+_UNCLEAR = {
+    "fatal: Needed a single revision": "git knows no such revision, or it has no such folder",
+    "fatal: current working directory is untracked": "the revision does not have this folder",
+}
+"""What git says in words that only it understands."""
+
+
 def _git(*arguments: str, what: str) -> bytes:
     """What git prints. Raises `UsageError` with its own words where it fails."""
     import subprocess
@@ -104,8 +111,9 @@ def _git(*arguments: str, what: str) -> bytes:
         raise UsageError(f"cannot read {what}: git cannot be run: {error.strerror}") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["it failed"]
+        why = _UNCLEAR.get(said[0]) or f"git says: {escape_line(said[0])}"
         raise UsageError(
-            f"cannot read {what}: git says: {escape_line(said[0])}",
+            f"cannot read {what}: {why}",
             help="REVISION:FILE is a file as a revision of git has it, seen from this folder: `HEAD~1:net.yaml`",
         )
     return done.stdout

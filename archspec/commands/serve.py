@@ -28,6 +28,8 @@ def command(spec: str | None, port: int, opens: bool | None) -> None:
         raise UsageError("the page writes to a file, and standard input is none", help="give the file's path")
     found = finder.find(spec) if spec is not None else None
     own = found is not None and spec is not None and spec.endswith(finder.SUFFIXES)
+    if found is not None and own:
+        found.read()  # what cannot be read is said before anything is opened
     try:
         server = PageServer(found.path, port=port) if found and own else PageServer(None, spec or "digits", port)
     except OSError as error:
@@ -35,7 +37,7 @@ def command(spec: str | None, port: int, opens: bool | None) -> None:
             f"cannot serve on port {port}: {error.strerror or error}", help="without --port any free one is taken"
         ) from None
     with server:
-        server.file()  # what cannot be read is said before anything is opened
+        server.file()
         click.echo(f"{server.address}\nCtrl+C ends it", err=False)
         sys.stdout.flush()
         if opens or (opens is None and sys.stdout.isatty()):

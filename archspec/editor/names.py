@@ -104,16 +104,26 @@ def _variables(document: Document) -> Iterator[Occurrence]:
             if variant_scope := _resolve(definitions, variable, ("variants", name)):
                 yield Occurrence("variable", variable, mark, variant_scope.scope, defines=False)
     own = document.section("blocks")
+    shared = {(spot.path[:2], spot.word) for spot in document.spots if _is_variable_of_block(spot)}
     for spot in document.spots:
+        if _is_variable_of_block(spot) and (found := _resolve(definitions, str(spot.word), ())):
+            yield Occurrence("variable", found.name, _within(spot, found.name), found.scope, defines=False)
         if spot.is_key and own and len(spot.path) > 2 and spot.path[-2] in own.entries and is_node(spot):
             block = ("blocks", spot.path[-2])  # an argument, given by its name at a call
-            if any(one.scope == block and one.name == spot.path[-1] for one in definitions):
-                yield Occurrence("variable", str(spot.path[-1]), spot.mark, block, defines=False)
+            scope = () if (block, spot.path[-1]) in shared else block
+            if any(one.scope == scope and one.name == spot.path[-1] for one in definitions):
+                yield Occurrence("variable", str(spot.path[-1]), spot.mark, scope, defines=False)
         if spot.is_key or not isinstance(spot.value, Scalar) or not str(spot.value.value).startswith("="):
             continue
         for name, mark in names_in_formula(spot):
-            if found := _resolve(definitions, name, spot.path):
+            path: Path = () if (spot.path[:2], name) in shared else spot.path
+            if found := _resolve(definitions, name, spot.path) or _resolve(definitions, name, path):
                 yield Occurrence("variable", name, mark, found.scope, defines=False)
+
+
+def _is_variable_of_block(spot: Spot) -> bool:
+    """Whether a name stands in the `vars` of a block, which sees the file's variable by it."""
+    return spot.path[:1] == ("blocks",) and spot.path[2:3] == ("vars",) and len(spot.path) == 4
 
 
 def _definitions(document: Document) -> Iterator[_Definition]:
@@ -157,7 +167,8 @@ def _sees(path: Path, scope: Path) -> bool:
 def variables_at(document: Document, keys: tuple[str, ...]) -> list[str]:
     """The variables of the file that a formula may use below certain keys, positions in lists left out."""
     scopes = [(one.name, tuple(key for key in one.scope if isinstance(key, str))) for one in _definitions(document)]
-    return sorted({name for name, scope in scopes if _sees(keys, scope)})
+    shared = {spot.word for spot in document.spots if _is_variable_of_block(spot) and spot.path[:2] == keys[:2]}
+    return sorted({name for name, scope in scopes if _sees(keys, scope)} | {name for name in shared if name})
 
 
 def names_in_formula(spot: Spot) -> Iterator[tuple[str, Mark]]:

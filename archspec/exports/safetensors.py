@@ -19,7 +19,7 @@ class Safetensors(Format):
 
     def write(self, model: Model, path: str, options: Options) -> Written:
         from archspec.exports._proving.metadata import input_facts, input_values, metadata
-        from archspec.exports._proving.prove import count_samples, example, prove, randomize_copy
+        from archspec.exports._proving.prove import count_samples, example, prove, randomize_copies
 
         module = model.make()
         shapes = model.shapes
@@ -29,7 +29,7 @@ class Safetensors(Format):
             candidate,
             path,
             module,
-            randomize_copy(module, example(count_samples(shapes), shapes, 0)),
+            randomize_copies(module, example(count_samples(shapes), shapes, 0)),
             batches,
         )
         values = input_values(model, options)

@@ -68,6 +68,8 @@ class Block:
     """The tensors that it takes by name."""
     outputs: tuple[tuple[str, Mark], ...] = ()
     """The tensors that it gives by name."""
+    variables: dict[str, Mark] = field(default_factory=dict)
+    """Its arguments that take the values of the file's variables."""
     names: dict[str, Mark] = field(default_factory=dict, repr=False)
     """Where its arguments and the values of its `let` stand."""
     body_value: Value | None = field(default=None, repr=False)
@@ -78,10 +80,11 @@ class Block:
             return None
         grammar = Grammar(vocabulary, [*self.signature.by_name, *self.let, *self.invalid], report, self.name)
         body = grammar.parse("", self.body_value.mark, self.body_value)
-        read = grammar.used.union(*(one.names for one in (*self.defaults.values(), *self.let.values())))
+        computed = [one for name, one in (self.defaults | self.let).items() if name not in self.variables]
+        read = grammar.used.union(*(one.names for one in computed))
         for name, mark in self.names.items():
             if name not in read:
-                kind = "value" if name in self.let else "argument"
+                kind = "value" if name in self.let else "variable" if name in self.variables else "argument"
                 report.note(f"nothing depends on the {kind} `{name}` of the block `{self.name}`", mark)
         return body
 
@@ -113,6 +116,10 @@ def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
             invalid.add(key)
             arguments.append(Argument(key, {}, None))  # so that calls which give it are not at fault
         seen.add(key)
+    variables = _variables(name, value.get("vars"), seen, report)
+    arguments += [Argument(key, {}, f"={key}", "the file's variable") for key in variables]
+    defaults |= {key: expression_of(key, at) for key, at in variables.items()}
+    seen |= variables.keys()
     section = value.get("let")
     for key, (at, inner) in section.entries.items() if isinstance(section, Mapping) else ():
         try:
@@ -136,9 +143,33 @@ def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
         defaults=defaults,
         let=let,
         invalid=frozenset(invalid),
-        names={key: at for one in (args, section) if isinstance(one, Mapping) for key, (at, _) in one.entries.items()},
+        variables=variables,
+        names=variables
+        | {key: at for one in (args, section) if isinstance(one, Mapping) for key, (at, _) in one.entries.items()},
         body_value=value.get("body"),
     )
+
+
+def _variables(block: str, value: Value | None, seen: Collection[str], report: Report) -> dict[str, Mark]:
+    """The file's variables that a block names. Reports those that are named twice, or are its arguments."""
+    found: dict[str, Mark] = {}
+    for item in value.items if isinstance(value, List) else ():
+        name = item.value if isinstance(item, Scalar) else None
+        if not isinstance(name, str):  # as the schema says
+            continue
+        if name in found or name in seen:
+            message = f"`{name}` is an argument of the block `{block}` already"
+            if name in found:
+                message = f"`{name}` stands twice in `vars` of the block `{block}`"
+            report.add(Fault("duplicate-name", message, item.mark))
+            continue
+        found[name] = item.mark
+    return found
+
+
+def expression_of(name: str, mark: Mark) -> Expression:
+    """The formula that a name alone is."""
+    return parse_expression(Scalar(mark, f"={name}", f"={name}"))
 
 
 def _tensor_names(block: str, key: str, value: Value | None, report: Report) -> tuple[tuple[str, Mark], ...]:

@@ -52,7 +52,8 @@ class FoundFile:
             with open(self.path, "rb") as file:
                 return file.read(2_000_000)  # more than a spec may have; enough to say so
         except (OSError, ValueError) as error:
-            what = getattr(error, "strerror", None) or error
+            missing = isinstance(error, FileNotFoundError)
+            what = explain_unreadable(self.path) if missing else getattr(error, "strerror", None) or error
             raise UsageError(f"cannot read {shown}: {what}") from None
 
 
@@ -106,6 +107,8 @@ def find(name: str) -> FoundFile:
     if name in variants():
         return _bundled(variants()[name], name)
     hint = "a file's name ends in .yaml" if os.path.exists(name) else None
+    if os.path.isdir(name):
+        hint = f"{escape_line(name)} is a folder: name a file in it, which ends in .yaml"
     base, at, variant = name.partition("@")
     if at and (base == STANDARD_INPUT or base.endswith(SUFFIXES) or base in bundled()):
         cure = f"{escape_line(base)} --variant {escape_line(variant)}"

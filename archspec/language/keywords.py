@@ -344,6 +344,12 @@ BLOCK_KEYS: Keywords = {
         "",
         as_written({"type": "object"}),
     ),
+    "vars": Keyword(
+        "Variables of the file that it sees, by name: arguments whose values are theirs where a call gives no others.",
+        "a list of names",
+        "",
+        as_written({"type": "array", "minItems": 1, "items": {"type": "string"}}),
+    ),
     "inputs": Keyword(
         "The tensors that it takes, by name; a call lists them at `load`. The body begins with the first.",
         "a list of names",

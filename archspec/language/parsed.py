@@ -66,6 +66,7 @@ def parse_sections(root: Mapping, report: Report) -> Parsed:
     data = {key: _parse_data(key, root.get(key), variables, report) for key in DATA}
     roles = _parse_roles(root.get("defaults"), grammar, report)
     defaults = _parse_defaults(root.get("defaults"), vocabulary, variables, report)
+    _add_variables_of_blocks(own.values(), defaults, variables, report)
     written = [one.value for given in defaults.values() for one in given.values()]
     of_defaults = _names(written)
     of_layers = grammar.used | of_defaults | _names([data["init"]])
@@ -168,3 +169,16 @@ def _parse_defaults(
                 report.add(fault, at)
             made[name][key] = WrittenDefault(at, inner.mark, expression)
     return made
+
+
+def _add_variables_of_blocks(
+    blocks: Iterable[Block], defaults: dict[str, dict[str, WrittenDefault]], variables: list[str], report: Report
+) -> None:
+    """Give blocks the variables that they name, as `defaults` would, where these give no others."""
+    for block in blocks:
+        for name, mark in block.variables.items():
+            if name not in variables:
+                help = did_you_mean(name, variables) or "its variables are those in its `vars`"
+                report.add(Fault("variable-unknown", f"the file has no variable `{name}`", mark, help=help))
+            formula = block.defaults[name] if name in variables else None
+            defaults.setdefault(block.name, {}).setdefault(name, WrittenDefault(mark, mark, formula))

@@ -49,7 +49,8 @@ def spec_schema() -> Schema:
     definition = _with_formulas(block.BLOCK_SCHEMA)
     arguments: Schema = {"type": "object", "additionalProperties": _argument()}
     names: Schema = {"type": "array", "minItems": 1, "uniqueItems": True, "items": NAME}
-    own: dict[str, Schema] = {"body": _ref("place"), "args": arguments, "inputs": names, "outputs": names}
+    lists = dict.fromkeys(("vars", "inputs", "outputs"), names)
+    own: dict[str, Schema] = {"body": _ref("place"), "args": arguments, **lists}
     properties = definition["properties"] | own
     definition["properties"] = _all_describe(BLOCK_KEYS, properties)
     written: dict[str, Schema] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import sys
 import threading
@@ -12,12 +13,15 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import yaml
+
 from archspec.foundation.errors import UsageError
-from archspec.foundation.source import MAX_BYTES
+from archspec.foundation.source import MAX_BYTES, first_text
+from archspec.language.extends import MAX_FILES
 from archspec.language.finder import FoundFile
 from archspec.page import files
 from archspec.page.answers import Json, answer
-from archspec.writing.files import replace
+from archspec.writing.files import make, replace
 
 MAX_REQUEST = 4 * MAX_BYTES
 TYPES = {
@@ -59,15 +63,35 @@ class PageServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def file(self) -> Json:
-        """The file as it is on disk, with its version. Raises `UsageError`."""
+        """The file as it is on disk, with its version, and that of the files that it extends. Raises `UsageError`.
+
+        One that is not there any more is `removed`, and has the version "".
+        """
         if self.path is None:
             return {"file": None, "start": self.start}
+        if not os.path.lexists(self.path):
+            return {"file": self.path, "removed": True, "version": ""}
         content = FoundFile(self.path, self.path).read()
         try:
             text = content.decode("utf-8")
         except UnicodeDecodeError:
             raise UsageError(f"{self.path} is not in UTF-8") from None
-        return {"file": self.path, "text": text, "version": hashlib.sha256(content).hexdigest()}
+        version = hashlib.sha256(content).hexdigest()
+        return {"file": self.path, "text": text, "version": version, "bases": self._bases(self.path, content)}
+
+    def _bases(self, path: str, content: bytes) -> list[list[str | int]]:
+        """What tells whether the files that one extends have changed: the place, time and size of each."""
+        found: list[list[str | int]] = []
+        while len(found) < MAX_FILES and (name := _extended(content)) is not None:
+            path = os.path.join(os.path.dirname(path), *name.split("/"))
+            try:
+                state = os.stat(path)
+                found.append([path, state.st_mtime_ns, state.st_size])
+                content = FoundFile(path, path).read()
+            except (OSError, ValueError, UsageError):
+                found.append([path, 0, 0])
+                break
+        return found
 
     def save(self, text: str, version: str) -> Json:
         """Write the file, unless it is another than `version` by now. Raises `UsageError`."""
@@ -77,8 +101,21 @@ class PageServer(ThreadingHTTPServer):
             now = self.file()
             if now["version"] != version:
                 return {"conflict": True, **now}
-            replace(self.path, text.encode("utf-8"))
+            if now.get("removed"):
+                make(self.path, text.encode("utf-8"))
+            else:
+                replace(self.path, text.encode("utf-8"))
             return self.file()
+
+
+def _extended(content: bytes) -> str | None:
+    """The file that one names under `extends`; `None` where it names none, or is no YAML as far as that."""
+    if not re.search(rb"^[\"']?extends\b", content, re.MULTILINE):
+        return None
+    try:
+        return first_text(content, "extends")
+    except yaml.YAMLError:
+        return None
 
 
 class _Handler(BaseHTTPRequestHandler):

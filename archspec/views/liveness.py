@@ -16,12 +16,16 @@ from archspec.views.order import channels_last, copies_of_weights
 
 
 class Sizes:
-    """The bytes of tensors, for a batch and a number of bytes for each value."""
+    """The bytes of tensors, for a batch and a number of bytes for each value.
 
-    def __init__(self, graph: Graph, batch: int, value: int) -> None:
+    In a `mixed` precision, what the network takes has 4 bytes for each value, and is copied to fewer.
+    """
+
+    def __init__(self, graph: Graph, batch: int, value: int, *, mixed: bool = False) -> None:
         self.graph = graph
         self.batch = batch
         self.value = value
+        self.mixed = mixed
         self._last = {node.module: node.id for node in graph.layers}  # of layers that are shared, the last use
 
     def tensor(self, id: int) -> int:
@@ -31,7 +35,16 @@ class Sizes:
     @property
     def inputs(self) -> int:
         """The batch, of all inputs."""
-        return sum(self.tensor(one.id) for one in self.graph.inputs)
+        return self.batch * (4 if self.mixed else self.value) * self._inputs
+
+    @property
+    def copied(self) -> int:
+        """What a mixed precision copies of the batch."""
+        return self.batch * self.value * self._inputs if self.mixed else 0
+
+    @property
+    def _inputs(self) -> int:
+        return sum(prod(one.output) for one in self.graph.inputs)
 
     def extra(self, kept: Kept) -> int:
         """What a layer keeps beside its input and output."""
@@ -40,6 +53,14 @@ class Sizes:
     def parameters(self, node: GraphNode) -> int:
         """A layer's parameters, or their gradients."""
         return self.value * node.layer.params if isinstance(node, GraphLayer) else 0
+
+    def loss(self, node: GraphNode) -> int:
+        """What a loss of a node's tensor needs beside its gradient: three tensors of 4 bytes a value or more."""
+        return 3 * self.batch * max(4, self.value) * prod(node.output) - self.tensor(node.id) * (self.value >= 4)
+
+    def summed(self, node: GraphNode) -> int:
+        """What a convolution sums the gradient of its weights up in, where that has fewer than 4 bytes a value."""
+        return 4 * node.layer.params if self.value < 4 and isinstance(node, GraphLayer) else 0
 
     def gradients(self, node: GraphNode) -> int:
         """The gradients that stay from a layer on in the backward pass, which comes to its last use first."""
@@ -92,6 +113,11 @@ def is_convolution(node: GraphNode) -> bool:
     return isinstance(node, GraphLayer) and node.macs > 0 and len(node.output) > 2
 
 
+def _is_strided(node: GraphLayer) -> bool:
+    stride = node.layer.arguments.get("stride", 1)
+    return any(one > 1 for one in (stride if isinstance(stride, tuple) else (stride,)))
+
+
 def _ends(graph: Graph, owner: tuple[int, ...]) -> list[int]:
     """Of each tensor, the node before which nothing holds it any more.
 
@@ -128,10 +154,12 @@ def _common(one: tuple[GraphGroup, ...], other: tuple[GraphGroup, ...]) -> list[
 class Backward:
     """A backward pass, from the last node to the first: gradients come, and what was kept goes."""
 
-    def __init__(self, plan: Plan, sizes: Sizes, kept: KeptTensors, held: int) -> None:
+    def __init__(self, plan: Plan, sizes: Sizes, kept: KeptTensors, held: int, *, accumulates: bool = False) -> None:
         self.plan = plan
         self.graph = plan.graph
         self.sizes = sizes
+        self.accumulates = accumulates
+        """Whether there are gradients of parameters already, to which those of this pass are added."""
         self.held = held
         self.peak = held
         self.users: Counter[int] = Counter(id for ids in kept.tensors.values() for id in ids)
@@ -154,6 +182,8 @@ class Backward:
                 self.enter(inside, span)
             if node.id in ends and node.id not in self.gradients:
                 self.new(node.id)
+                # the cross-entropy keeps the logarithms, and makes their gradient and that of what it takes
+                self.peak = max(self.peak, self.held + self.sizes.loss(node))
             here = inside if inside is not None and span[0] <= node.id < span[1] else kept
             self.step(node, here)
             if inside is not None and node.id == span[0]:
@@ -177,19 +207,39 @@ class Backward:
         if node.id not in self.gradients:
             return
         learns = node.id in kept.extras
-        passing = 0
+        passing, before = 0, self.held
         if learns:
             passing += self.give(node, kept)
-            self.held += self.sizes.gradients(node)
-            passing += self.sizes.parameters(node) - self.sizes.gradients(node)  # added to those that are there
-            if is_convolution(node):  # oneDNN's weights and their gradient, in a layout of their own
-                is_last = node.sources[0] in self.last
-                passing += self.sizes.parameters(node) * copies_of_weights(node, is_last=is_last)
+            if isinstance(node, GraphLayer) and is_convolution(node):
+                self.convolve(node, before, passing, is_given=node.sources[0] in kept.learns)
+            made = 0 if self.accumulates else self.sizes.gradients(node)
+            self.held += made
+            passing += self.sizes.parameters(node) - made  # added to those that are there
+            if self.accumulates and self.sizes.mixed:
+                self.held -= self.sizes.parameters(node)  # the copy goes, and no gradient comes in its place
         self.peak = max(self.peak, self.held + passing)
         self.drop(node.id)
         if learns:
             self.release(kept.tensors[node.id])
             self.held -= self.sizes.extra(kept.extras[node.id])
+
+    def convolve(self, node: GraphLayer, before: int, passing: int, *, is_given: bool) -> None:
+        """The backward pass of a convolution: oneDNN makes each gradient in a layout of its own, and then it is copied.
+
+        `before` is what was held, `passing` what an older gradient of its input needs, `is_given` says whether that has
+        a gradient.
+        """
+        sizes = self.sizes
+        is_last = node.sources[0] in self.last
+        weights = sizes.parameters(node) * copies_of_weights(node, is_last=is_last)
+        ends = [weights + max(sizes.parameters(node), sizes.summed(node))]
+        if not is_last:
+            taken, given = (_in_groups(shape, sizes) for shape in (node.layer.input, node.output))
+            ends.append((taken if node.layer.input[0] >= 8 else 0) + given + weights + sizes.summed(node))
+            if is_given:
+                again = sizes.tensor(node.sources[0]) * (2 if _is_strided(node) else 1)
+                self.peak = max(self.peak, before + taken + max(given + weights, again))
+        self.peak = max(self.peak, self.held + passing + max(ends))
 
     def give(self, node: GraphNode, kept: KeptTensors) -> int:
         """Make the gradients of a node's sources; the bytes that are needed only meanwhile."""

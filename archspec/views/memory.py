@@ -74,7 +74,7 @@ def inference_memory(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     held = _parameters(plan, precision) + _buffers(plan)  # of auxiliary classifiers too
     plan = plan.without_aux()
     sizes = _sizes(plan, batch, precision)
-    return held + sizes.inputs + Forward(plan.graph, sizes).peak
+    return held + _copies(plan, precision) + sizes.inputs + sizes.copied + Forward(plan.graph, sizes).peak
 
 
 def training_memory(
@@ -83,6 +83,8 @@ def training_memory(
     optimizer: str = "sgd",
     arguments: Mapping[str, Any] | None = None,
     precision: str = "32",
+    *,
+    accumulates: bool = False,
 ) -> TrainingMemory:
     """What a step of training needs, after the first one.
 
@@ -92,6 +94,7 @@ def training_memory(
         optimizer: An optimizer of recipes, by name.
         arguments: Its arguments, those that differ from torch's defaults.
         precision: A name of `PRECISIONS`.
+        accumulates: Whether gradients of several batches are added up for one step.
 
     Raises:
         UsageError: There is no such optimizer or precision.
@@ -100,13 +103,14 @@ def training_memory(
     parameters, buffers = _parameters(plan, precision), _buffers(plan)
     state, temporary = _optimizer(plan, optimizer, arguments or {}, _precision(precision).parameter)
     kept = kept_tensors(plan)
-    copies = plan.params * 2 if precision.endswith("-mixed") else 0
+    copies = _copies(plan, precision) + sizes.copied
     forward = Forward(plan.graph, sizes, kept)
-    backward = Backward(plan, sizes, kept, forward.left + copies)
+    backward = Backward(plan, sizes, kept, forward.left + copies, accumulates=accumulates)
     still = parameters + buffers + state + sizes.inputs
+    there = parameters if accumulates else 0  # gradients of the batch before
     peaks = {
-        "forward": still + copies + forward.peak,
-        "backward": still + backward.peak,
+        "forward": still + there + copies + forward.peak,
+        "backward": still + there + backward.peak,
         "optimizer": still + parameters + temporary,
     }
     when = max(peaks, key=peaks.__getitem__)
@@ -123,7 +127,7 @@ def kept_bytes(plan: Plan, batch: int = 1, precision: str = "32") -> int:
 
 
 def _sizes(plan: Plan, batch: int, precision: str) -> Sizes:
-    return Sizes(plan.graph, batch, _precision(precision).activation)
+    return Sizes(plan.graph, batch, _precision(precision).activation, mixed=precision.endswith("-mixed"))
 
 
 def _precision(name: str) -> Precision:
@@ -136,6 +140,11 @@ def _precision(name: str) -> Precision:
 
 def _parameters(plan: Plan, precision: str) -> int:
     return plan.params * _precision(precision).parameter
+
+
+def _copies(plan: Plan, precision: str) -> int:
+    """What a mixed precision copies of the parameters."""
+    return plan.params * 2 if precision.endswith("-mixed") else 0
 
 
 def _buffers(plan: Plan) -> int:

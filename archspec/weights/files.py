@@ -74,7 +74,13 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not state:
         raise UsageError(f"{path} holds no weights: {_described(state)} where tensors by name were expected")
     for name, value in state.items():
-        if not isinstance(name, str) or not isinstance(value, Tensor):
+        if not isinstance(name, str):
+            what = f"the name of a tensor is {_described(name)}, not a text"
+            raise UsageError(
+                f"{path} holds no weights by name: {what}",
+                help="load it in Python and save the tensors alone, by their names",
+            )
+        if not isinstance(value, Tensor):
             raise UsageError(
                 f"{path} holds more than weights: `{escape_line(str(name))}` is {_described(value)}, not a tensor",
                 help="load it in Python and save the tensors alone, by their names",

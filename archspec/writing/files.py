@@ -17,6 +17,21 @@ def default_mode() -> int:
     return 0o666 & ~mask
 
 
+def make(path: str, content: bytes) -> None:
+    """Make a file that is not there.
+
+    Raises:
+        UsageError: It is there, or cannot be written.
+    """
+    try:
+        with open(path, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UsageError(f"cannot write {escape_line(path)}: {error.strerror or error}") from None
+
+
 def replace(path: str, content: bytes) -> None:
     """Put new content in a file that exists, whole or not at all; its mode stays, and a link still leads to it.
 

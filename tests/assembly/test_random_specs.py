@@ -390,7 +390,7 @@ def gradients(module: nn.Module, results: dict[str, Tensor]) -> list[Tensor]:
 
 
 @pytest.mark.slow
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     network=NETWORKS,
     input=st.sampled_from([(3, 8, 8), (2, 5, 7), (4, 1, 1), (6,)]),

@@ -151,6 +151,10 @@ def test_the_line_joins_those_that_none_beats(points: list[Point], larger: tuple
     ("arguments", "message"),
     [
         (["digits", "--sort", "paramz"], "there is no figure `paramz`\n  help: did you mean `params`?"),
+        (
+            ["digits", "--plot", "/none/out.svg"],
+            "cannot write /none/out.svg: /none is not a folder that can be written to",
+        ),
         (["digits", "--plot", "out.gif"], "cannot draw out.gif\n  help: its name ends in .svg, .pdf or .png"),
         (
             ["digits", "--plot", "out.svg", "--y", "val_accuracy"],

@@ -88,7 +88,7 @@ def test_a_revision_of_git(run: Run, tmp_path: Path) -> None:
     assert done.stderr == "error: cannot read HEAD:none.yaml: the revision has no such spec file\n"
     done = run("diff", "never:net.yaml", "net.yaml")
     assert done.stderr == (
-        "error: cannot read never:net.yaml: git says: fatal: Needed a single revision\n"
+        "error: cannot read never:net.yaml: git knows no such revision, or it has no such folder\n"
         "  help: REVISION:FILE is a file as a revision of git has it, seen from this folder: `HEAD~1:net.yaml`\n"
     )
     assert done.returncode == 2

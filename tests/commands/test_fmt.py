@@ -103,7 +103,7 @@ def test_standard_input_is_printed() -> None:
 @pytest.mark.parametrize(
     ("path", "says"),
     [
-        ("missing.yaml", "error: cannot read missing.yaml: No such file or directory\nno file was formatted\n"),
+        ("missing.yaml", "error: cannot read missing.yaml: there is no such file\nno file was formatted\n"),
         (
             "resnet50",
             "error: `resnet50` is the name of a bundled spec, not a file\n"

@@ -84,6 +84,16 @@ def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr.splitlines()[0]) == (2, says)
 
 
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    done = shell("archspec summary mine", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "error: there is no bundled spec `mine`\n  help: mine is a folder: name a file in it, which ends in .yaml\n",
+    )
+
+
 def test_a_mask_counts_in_memory_and_the_limit_in_force_holds(tmp_path: Path) -> None:
     network = "[{window_attention: {heads: 1, window: 64, shift: 32}}]"
     (tmp_path / "net.yaml").write_text(f"archspec: 1\ninput: [8, 512, 512]\nnetwork: {network}\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -328,11 +329,11 @@ def test_a_mutated_file_is_no_proof(name: str, candidate: tuple[Model, Any], tmp
 
     module = model.make()
     batches = [(2, model.shapes)]
-    random = proving.randomize_copy(module, proving.example(4, model.shapes, 0))
+    randoms = [*proving.randomize_copies(module, proving.example(4, model.shapes, 0))]
     path = str(tmp_path / "net.onnx")
-    proving.prove(own, path, module, random, batches)
+    proving.prove(own, path, module, randoms, batches)
     with pytest.raises(ProofFailed) as error:
-        proving.prove(Mutant(), path, module, random, batches)  # type: ignore[arg-type]
+        proving.prove(Mutant(), path, module, randoms, batches)  # type: ignore[arg-type]
     assert said in str(error.value)
 
 
@@ -359,7 +360,7 @@ def test_a_network_of_zeros_proves_nothing_and_random_weights_do() -> None:
     """The last layer of a new network may be 0, whatever stands before it; its copy has no 0."""
     module = tiny().make()
     nn.init.zeros_(module.get_parameter("6.weight"))
-    random = proving.randomize_copy(module, proving.example(4, ((3, 16, 16),), 0))
+    random = next(proving.randomize_copies(module, proving.example(4, ((3, 16, 16),), 0)))
     for name, parameter in random.named_parameters():
         assert not torch.equal(parameter, torch.zeros_like(parameter)), name
         assert not torch.equal(parameter, torch.ones_like(parameter)), name
@@ -370,6 +371,44 @@ def test_a_network_of_zeros_proves_nothing_and_random_weights_do() -> None:
         assert norm.running_var is not None
         assert norm.running_mean.abs().min() > 0
         assert not torch.isclose(norm.running_var, torch.ones(())).any()
+
+
+class Unstable(nn.Module):
+    """It makes much of rounding errors, unless its weights are small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4, bias=False)
+        nn.init.constant_(self.linear.weight, 0.01)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return torch.sin(1e5 * self.linear(input) ** 5)
+
+
+class InDouble:
+    """What computes a module in double precision, and another factor of it."""
+
+    runner, tolerance = "double precision", 1e-4
+
+    def __init__(self, module: nn.Module, factor: float = 1.0) -> None:
+        self.module, self.factor = copy.deepcopy(module).double(), factor
+
+    def write(self, path: str, state: Any) -> None:
+        self.state = dict(state)
+
+    def read(self, path: str) -> Any:
+        self.module.load_state_dict(self.state)
+        return lambda *inputs: [self.factor * self.module(inputs[0].double()).float()], self.state
+
+
+def test_a_network_that_makes_much_of_rounding_is_proven_with_smaller_weights() -> None:
+    module, batches = Unstable().eval(), [(3, ((4,),))]
+    randoms = [*proving.randomize_copies(module, proving.example(16, ((4,),), 0))]
+    assert proving.prove(InDouble(module), "", module, randoms, batches).difference < 1e-2
+    with pytest.raises(ProofFailed, match=r"^nothing can be proven for an input of 3×4: the network makes so much of"):
+        proving.prove(InDouble(module), "", module, randoms[:1], batches)
+    with pytest.raises(ProofFailed, match=r"^the written file does not compute what the network does"):
+        proving.prove(InDouble(module, 1.01), "", module, randoms[-1:], batches)
 
 
 # --- several inputs --------------------------------------------------------------------------------------------------

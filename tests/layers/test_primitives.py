@@ -122,14 +122,6 @@ def torch_says(primitive: Primitive, arguments: dict[str, Any], shape: Shape) ->
 def test_primitive_says_what_torch_does(primitive: Primitive) -> None:
     legal = 0
 
-    @settings(
-        max_examples=120,
-        deadline=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate, Phase.shrink],
-    )
-    @given(case=cases(primitive))
     def agrees(case: tuple[dict[str, Any], Shape]) -> None:
         nonlocal legal
         arguments, shape = case
@@ -146,7 +138,17 @@ def test_primitive_says_what_torch_does(primitive: Primitive) -> None:
         ours = (output, primitive.parameters(arguments, shape), primitive.macs(arguments, shape, output))
         assert ours == torch_says(primitive, arguments, shape)
 
-    agrees()
+    for count in (60, 300):  # more of those that are seldom legal
+        random = settings(
+            max_examples=count,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate, Phase.shrink],
+        )
+        random(given(case=cases(primitive))(agrees))()
+        if legal >= 10:
+            break
     assert legal >= 10, "a property that hardly ever meets a legal case would hold of anything"
 
 
@@ -281,7 +283,7 @@ def test_large_buffers_are_announced(name: str, arguments: dict[str, Any], size:
     "primitive", [one for one in primitives().values() if not one.fixed_size], ids=lambda one: str(one.name)
 )
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # torch's own
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_module_of_no_fixed_size_serves_for_other_sizes(primitive: Primitive, data: st.DataObject) -> None:
     """As sharing needs it: made for one shape, it computes on another what a module that is made for that does."""

@@ -124,6 +124,16 @@ def test_it_saves_and_follows_the_file_and_loses_nothing(opened: Any, server: Pa
     page.locator("#save").click()
     page.wait_for_selector("#save:disabled")
     assert file.read_text(encoding="utf-8") == SPEC.replace("10", "6")
+    file.write_text(SPEC.replace("10", "3"), encoding="utf-8")
+    wait(page, "#totals", TOTALS.replace("10 ·", "3 ·").replace("1,562", "547").replace("5.33", "4.32"))
+    page.locator("#text").focus()
+    page.keyboard.press("Control+z")  # leads back to what was there
+    assert written(page) == SPEC.replace("10", "6")
+    file.unlink()
+    wait(page, "#banner", f"{file} is no longer there; the text still is. Write it again")
+    page.get_by_text("Write it again").click()
+    page.wait_for_selector("#save:disabled")
+    assert file.read_text(encoding="utf-8") == SPEC.replace("10", "6")
 
 
 def test_keys_alone_reach_everything(opened: Any, server: PageServer) -> None:
@@ -171,6 +181,7 @@ def test_words_are_explained_and_offered(opened: Any, server: PageServer) -> Non
     page.keyboard.type("kernel: 3, pad")
     page.locator(".cm-tooltip-autocomplete").wait_for()
     assert page.locator(".cm-completionLabel").all_inner_texts() == ["padding"]
+    page.wait_for_timeout(100)  # CodeMirror heeds no key in the first 75 ms after it offers something
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.keyboard.type(": 1")
@@ -213,7 +224,7 @@ def test_a_long_text_has_hints_where_one_looks_and_its_drawing_opens(
     page.keyboard.press("Enter")
     opened_group = page.locator("#drawing [aria-expanded=true]")
     opened_group.wait_for()  # of layers that give 6, then twelve times 4, 5 and 6, then 4 channels
-    said = "38 · 5×8×8 → 4×8×8 · 1,132 parameters · 60,288 MACs"
+    said = "38 … 75 · 38 layers, 38 · 5×8×8 → 4×8×8 · 1,132 parameters · 60,288 MACs"
     assert opened_group.get_attribute("aria-label") == said
     page.keyboard.press("Enter")  # the focus is where it was
     page.wait_for_function("document.querySelectorAll('#drawing [role=button]').length === 32")

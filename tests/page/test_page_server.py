@@ -159,6 +159,34 @@ def test_a_check_reads_anew_what_a_text_extends(client: Client, file: Path) -> N
     assert "3×8×8 → 7 " in client.within("POST", "ask", {"ask": "svg", **request})[1]["content"]
 
 
+def test_a_file_that_is_gone_is_made_again_by_who_knows_that(client: Client, file: Path) -> None:
+    version = client.within("GET", "file")[1]["version"]
+    file.unlink()
+    gone = {"file": str(file), "removed": True, "version": ""}
+    assert client.within("GET", "file") == (200, gone)
+    assert client.within("PUT", "file", {"text": "mine", "version": version}) == (409, {"conflict": True, **gone})
+    assert client.within("PUT", "file", {"text": "mine", "version": ""})[0] == 200
+    assert file.read_text(encoding="utf-8") == "mine"
+
+
+def test_what_a_file_extends_has_a_version_too(client: Client, file: Path) -> None:
+    folder = file.parent / "bases"
+    folder.mkdir()
+    assert client.within("GET", "file")[1]["bases"] == []
+    file.write_text("archspec: 1\nextends: bases/one.yaml\n", encoding="utf-8")
+    assert client.within("GET", "file")[1]["bases"] == [[str(folder / "one.yaml"), 0, 0]]
+    (folder / "one.yaml").write_text("archspec: 1\nextends: two.yaml\n", encoding="utf-8")
+    (folder / "two.yaml").write_text(SPEC, encoding="utf-8")
+    states = [(folder / name).stat() for name in ("one.yaml", "two.yaml")]
+    wanted = [
+        [str(folder / name), one.st_mtime_ns, one.st_size]
+        for name, one in zip(("one.yaml", "two.yaml"), states, strict=False)
+    ]
+    assert client.within("GET", "file")[1]["bases"] == wanted
+    (folder / "two.yaml").write_text("archspec: 1\nextends: two.yaml\n", encoding="utf-8")  # a chain has an end
+    assert len(client.within("GET", "file")[1]["bases"]) == 10
+
+
 def test_a_fault_of_ours_is_an_answer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("archspec.page.answers.hints", lambda document, lines: 1 / 0)
     status, found = client.within("POST", "ask", {"ask": "check", "text": SPEC})
@@ -196,10 +224,14 @@ def test_what_cannot_be_done_is_said(client: Client, file: Path) -> None:
     assert client.within("PUT", "file", {"text": SPEC}) == (400, {"error": wrong})
     assert client.within("PUT", "ask", {"text": SPEC}) == (404, {"error": "there is no such page"})
     file.unlink()
-    gone = {"error": f"cannot read {file}: No such file or directory"}
-    assert client.within("GET", "file") == (200, gone)
-    assert client.within("PUT", "file", {"text": SPEC, "version": ""}) == (200, gone)
-    assert not file.exists()
+    file.mkdir()
+    other = {"error": f"cannot read {file}: it is a folder"}
+    assert client.within("GET", "file") == (200, other)
+    assert client.within("PUT", "file", {"text": SPEC, "version": ""}) == (200, other)
+    file.rmdir()
+    file.parent.rmdir()
+    nowhere = {"error": f"cannot write {file}: No such file or directory"}
+    assert client.within("PUT", "file", {"text": SPEC, "version": ""}) == (200, nowhere)
 
 
 def test_a_page_without_a_file_saves_nothing(tmp_path: Path) -> None:

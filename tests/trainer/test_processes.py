@@ -15,7 +15,7 @@ import torch
 import torch.distributed.run
 import yaml
 from conftest import ROOT
-from forks import Command
+from forks import WITHOUT_PICTURES, Command
 from hypothesis import given, strategies
 
 from archspec.spec import load
@@ -60,7 +60,7 @@ def begun(folder: Path, *arguments: str, script: str = RECORDER, **environment: 
     folder.mkdir(exist_ok=True)
     for name, spec in (("plain", PLAIN), ("noisy", NOISY)):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(spec))
-    environment = {"PYTHONIOENCODING": "utf-8"} | environment
+    environment = {"PYTHONIOENCODING": "utf-8", WITHOUT_PICTURES: "1"} | environment
     return Command(list(arguments), folder, script=script, session=True, **environment)
 
 

@@ -258,6 +258,15 @@ def test_ten_thousand_layers_are_a_few_boxes_that_open(tmp_path: Path) -> None:
     assert [box.part.layers for box in opened.scene.boxes][:33] == [0, *[10] * 31, 3]
 
 
+def test_very_many_outputs_in_a_row_are_drawn(tmp_path: Path) -> None:
+    outputs = "".join(f"  - output: o{at}\n" for at in range(outlines.MAX_COLUMN + 50))
+    (tmp_path / "long.yaml").write_text(f"archspec: 1\ninput: [3, 8, 8]\nnetwork:\n{outputs}  - relu\n")
+    (spec,) = open_file(tmp_path / "long.yaml")[0].check().specs
+    layout = lay_out(spec.plan)
+    assert [box.part.title for box in layout.scene.boxes if box.part.kind == "layer"] == ["relu"]
+    assert sum(box.part.kind == "output" for box in layout.scene.boxes) == outlines.MAX_COLUMN + 50
+
+
 def figures(lines: list[str], layers: int) -> tuple[int, int]:
     """Parameters and MACs of so many layers, each line a convolution and an activation, computed by hand."""
     widths = [3, *(int(re.search(r"out: (\d)", line)[1]) for line in lines[: (layers + 1) // 2])]  # type: ignore[index]

@@ -151,5 +151,24 @@ def test_inputs_are_boxes_that_lead_to_where_they_are_loaded(browser: Any, tmp_p
     boxes = ["image", "depth", "load image", "relu", "load depth", "relu", "concat", "output 4×8×8"]
     assert opened.texts() == boxes
     assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 2
-    assert opened.page.locator("#canvas > .seq > .wire.none").count() == 1
+    assert opened.page.locator("#canvas > .seq > .wire.none").count() == 2  # before `depth`, and before the branches
     assert not opened.wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["three_inputs", "unet_plus_plus_small"])
+def test_no_line_of_a_saved_tensor_crosses_a_box(browser: Any, tmp_path: Path, name: str) -> None:
+    crossed = """() => {
+        const found = [], origin = canvas.getBoundingClientRect();
+        const boxes = [...canvas.querySelectorAll(".box")].map(one => [one.innerText, one.getBoundingClientRect()]);
+        for (const path of arcs.querySelectorAll("path[stroke-dasharray]"))
+            for (let at = 0; at < path.getTotalLength(); at += 3) {
+                const point = path.getPointAtLength(at), [x, y] = [point.x * scale + origin.left, point.y * scale + origin.top];
+                for (const [text, r] of boxes)
+                    if (x > r.left + 2 && x < r.right - 2 && y > r.top + 2 && y < r.bottom - 2) found.push(text);
+            }
+        return [...new Set(found)];
+    }"""
+    opened = Opened(browser, tmp_path, name)
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() > 2
+    assert opened.page.evaluate(crossed) == []

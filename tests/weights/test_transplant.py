@@ -17,13 +17,17 @@ import archspec
 from archspec.foundation.errors import UsageError
 from archspec.weights import Loaded, TransplantError, transplant
 
+MAXVIT = {"block_channels": [32, 64], "block_layers": [1, 2], "head_dim": 16, "stochastic_depth_prob": 0.2}
 MODELS: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {  # images, their size, and what the model is made with
     "googlenet": ((2, 96), {"init_weights": False}),
     "inception_v3": ((2, 299), {"init_weights": False}),  # its auxiliary classifier needs the full size
-    "vit_b_16": ((2, 32), {"image_size": 32}),
+    "VisionTransformer": (
+        (2, 32),
+        {"image_size": 32, "patch_size": 16, "num_layers": 3, "num_heads": 4, "hidden_dim": 64, "mlp_dim": 96},
+    ),
     "swin_t": ((2, 64), {}),
     "swin_v2_t": ((2, 64), {}),
-    "maxvit_t": ((1, 224), {}),
+    "MaxVit": ((2, 56), {"input_size": (56, 56), "stem_channels": 16, "partition_size": 7} | MAXVIT),
     "convnext_tiny": ((2, 64), {}),
     "efficientnet_b0": ((2, 64), {}),
     "shufflenet_v2_x0_5": ((2, 64), {}),
@@ -31,7 +35,7 @@ MODELS: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {  # images, their s
 
 
 def model(name: str) -> nn.Module:
-    return with_history(torchvision.models.get_model(name, **MODELS[name][1]))
+    return with_history(getattr(torchvision.models, name)(**MODELS[name][1]))
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:

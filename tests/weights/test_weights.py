@@ -6,8 +6,6 @@ import json
 import os
 import pickle
 import re
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 import torch
 import torchvision
 from conftest import unchanged, with_history
+from forks import Command
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -128,6 +127,10 @@ NOT_SOUND = "cannot read w.pt: it is damaged, or torch.save did not write it\n"
         (lambda path: torch.save([torch.zeros(1)], path), "w.pt holds no weights: a list where tensors by name were"),
         (lambda path: torch.save({}, path), "w.pt holds no weights: nothing where tensors by name were expected"),
         (lambda path: torch.save({"a": 1}, path), "w.pt holds more than weights: `a` is an int, not a tensor"),
+        (
+            lambda path: torch.save({1: torch.ones(1)}, path),
+            "w.pt holds no weights by name: the name of a tensor is an int, not a text",
+        ),
         (lambda path: torch.save({"a": torch.eye(2).to_sparse()}, path), "w.pt: `a` is not a dense tensor of numbers"),
     ],
 )
@@ -177,21 +180,21 @@ def test_no_file_of_a_person_is_overwritten_on_the_way(folder: Path) -> None:
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_where_there_is_no_room_there_is_one_answer(file: str, form: str, tmp_path: Path) -> None:
     """A limit on the size of files stands for a full disk."""
-    limited = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); "
-    command = f"from archspec.cli import main; sys.argv[1:] = {['build', 'digits', '--save', file, '--format', form]}; "
-    done = subprocess.run(
-        [sys.executable, "-B", "-c", limited + command + "main()"],
-        cwd=tmp_path, capture_output=True, text=True, encoding="utf-8",
-    )  # fmt: skip
+    script, place = tmp_path / "limited.py", tmp_path / "place"
+    limit = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+    script.write_text(limit + "from archspec.cli import main\nmain()\n")
+    place.mkdir()
+    done = Command(["build", "digits", "--save", file, "--format", form], place, script=str(script))
+    out, said = done.communicate(timeout=300)
     assert done.returncode == 2
-    assert not os.listdir(tmp_path)
+    assert not os.listdir(place)
     if form == "json":
-        answer = json.loads(done.stdout)
-        assert (answer["results"], done.stderr) == ([], "")
+        answer = json.loads(out)
+        assert (answer["results"], said) == ([], "")
         says = answer["errors"][0]["message"]
     else:
-        assert done.stdout == ""
-        says = done.stderr
+        assert out == ""
+        says = said
     assert f"cannot write {file}: " in says
     assert "File too large" in says
 

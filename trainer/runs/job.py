@@ -29,6 +29,7 @@ from trainer.processes.group import SINGLE_PROCESS
 from trainer.runs import fitting, vectors
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
+from trainer.runs.logits import note_logits
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.layout import choose_layout
 from trainer.steps.norms import check_norms
@@ -214,7 +215,7 @@ def _prepare(
         recipe,
         data_folder,
         _statistics(splits, spec, recipe, moments),
-        (*splits.notes, *fitting.idle(spec, recipe, images, len(splits.train))),
+        (*splits.notes, *fitting.idle(spec, recipe, images, len(splits.train)), *note_logits(spec.plan, recipe)),
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
         name,

@@ -91,7 +91,8 @@ def step_memory(job: Job, batch: int) -> int:
     recipe, plan = job.recipe, job.spec.plan
     arguments = {key: value for key, value in recipe.optimizer.arguments.items() if key != "lr"}
     precision = recipe.precision.removesuffix("-true")
-    needed = training_memory(plan, batch, recipe.optimizer.name, arguments, precision)
+    accumulates = recipe.accumulate > 1
+    needed = training_memory(plan, batch, recipe.optimizer.name, arguments, precision, accumulates=accumulates)
     return needed.peak + (needed.parameters if recipe.ema else 0)
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from archspec.exports._proving.prove import (
     count_samples,
     drawing,
     prove,
-    randomize_copy,
+    randomize_copies,
 )
 from archspec.exports._sizes import find_other_size
 from archspec.foundation.errors import UsageError
@@ -106,7 +107,8 @@ def _attempt(
     shapes = model.shapes
     options.say("tracing it")
     draw = drawing(module)
-    random = randomize_copy(module, draw(count_samples(shapes), shapes, 0))
+    calmer = randomize_copies(module, draw(count_samples(shapes), shapes, 0))
+    random = next(calmer)
     count = 1 if open == "none" else 2
     axes = tuple(_axes(open, shape) for shape in shapes)
     program = _trace(model, random, draw(count, shapes, 0), axes)
@@ -118,7 +120,7 @@ def _attempt(
     batches = [(count, shapes), (count if open == "none" else 3, shapes)]
     if open == "size" and other is not None:
         batches.append((2, other))
-    return prove(candidate, path, module, random, batches, draw), open
+    return prove(candidate, path, module, chain([random], calmer), batches, draw), open
 
 
 def _axes(open: str, shape: Shape) -> Axes:

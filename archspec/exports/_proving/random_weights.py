@@ -7,8 +7,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def randomize(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+def randomize(module: nn.Module, inputs: tuple[Tensor, ...], gain: float = 1.0) -> None:
     """Give a module random weights, in place: no factor is 0 or 1, no summand 0.
+
+    With a `gain` below 1, matrices are smaller: gates, such as those of squeeze-and-excitation, then hardly follow the
+    data. In a deep network whose gates do, unusual data grow from block to block, and with them rounding errors.
 
     Statistics of normalisations are those of `inputs`, each `(N, *shape)`, but not quite, so that data keep their size
     from layer to layer: others would drown, or lose, what a layer computes.
@@ -17,7 +20,7 @@ def randomize(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
     factors = {f"{path}.weight" if path else "weight" for path, one in module.named_modules() if _is_norm(one)}
     with torch.no_grad():
         for name, parameter in module.named_parameters():
-            parameter.copy_(_random(name, parameter, name in factors, generator))
+            parameter.copy_(_random(name, parameter, name in factors, gain, generator))
         for name, buffer in module.named_buffers():
             if name.startswith("answer."):  # else a mean could drown what the network computes
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
@@ -28,12 +31,12 @@ def _is_norm(module: nn.Module) -> bool:
     return isinstance(module, (_BatchNorm, nn.LayerNorm, nn.GroupNorm)) or "Norm" in type(module).__name__
 
 
-def _random(name: str, tensor: Tensor, is_factor: bool, generator: torch.Generator) -> Tensor:
+def _random(name: str, tensor: Tensor, is_factor: bool, gain: float, generator: torch.Generator) -> Tensor:
     if is_factor:
         return torch.rand(tensor.shape, generator=generator) + 0.5
     if tensor.ndim > 1 and name.endswith("weight"):
         fan_in = max(1, tensor.numel() // max(1, tensor.shape[0]))
-        return torch.randn(tensor.shape, generator=generator).mul((2 / fan_in) ** 0.5)
+        return torch.randn(tensor.shape, generator=generator).mul(gain * (2 / fan_in) ** 0.5)
     return torch.randn(tensor.shape, generator=generator) * 0.3
 
 

@@ -9,7 +9,7 @@ const of = id => document.getElementById(id);
 const meta = name => document.querySelector(`meta[name=${name}]`).content;
 const served = meta("answers") === "server", PAUSE = 250, LONG = 1000, AROUND = 200;
 let last = "", untouched = "", sound = "", answer = {diagnostics: [], hints: {}, variants: []}, asked = 0, drawn = "", waiting = 0, busy = false, fetching = false;
-let file = null, ends = "\n", version = null, saved = null, base = null, name = "spec.yaml", toggled = new Set();
+let bases = "[]", trouble = "", disputed = null, file = null, ends = "\n", version = null, saved = null, base = null, name = "spec.yaml", toggled = new Set();
 
 const ask = served ? fromServer : fromWorker(new URL(meta("pyodide"), location.href).href, loading);
 function loading(percent, what) {
@@ -190,7 +190,8 @@ function draw(picture, key) {
 function drawing(found) {
   found.setAttribute("role", "group");
   for (const one of found.querySelectorAll("[data-key]")) {
-    const name = one.querySelector("title").textContent;
+    const words = [...one.querySelectorAll("text")].map(each => each.textContent).join(" ");
+    const name = `${words}, ${one.querySelector("title").textContent}`;
     for (const [key, value] of [["role", "button"], ["tabindex", "0"], ["aria-expanded", one.dataset.open], ["aria-label", name]])
       one.setAttribute(key, value);
     one.addEventListener("click", () => toggle(one.dataset.key));
@@ -218,11 +219,11 @@ function tell() {
 
 // --- texts: the gallery, links, downloads, the file ---------------------------------------------------------------------
 
-function open(content, variant = null, from = null) {
+function open(content, variant = null, from = null, undoable = false) {
   base = from;
   toggled.clear();
   offer(variant ? [variant] : [], variant);
-  replaceAll(content);
+  replaceAll(content, undoable);
   changed();
 }
 
@@ -271,26 +272,44 @@ async function save() {
 }
 
 function conflict(found) {
+  const keep = () => { version = found.version; saved = plain(found.text ?? ""); of("save").disabled = false; };
+  disputed = found.version;
+  if (found.removed) return warn(`${found.file} is no longer there; the text still is. `, ["Write it again", () => { keep(); save(); }]);
   warn(
     `${found.file} has changed on disk since it was read. `,
     ["Take the file's text", () => take(found)],
-    ["Keep mine", () => { version = found.version; saved = plain(found.text); of("save").disabled = false; }],
+    ["Keep mine", keep],
   );
 }
 
 const plain = content => content.replace(/\r\n?/g, "\n");  // as the editor has it
 
-function take(found) {
-  [saved, version, ends] = [plain(found.text), found.version, found.text.includes("\r\n") ? "\r\n" : "\n"];
-  open(saved, of("variant").value);
+function take(found, undoable = true) {
+  [saved, version, bases] = [plain(found.text), found.version, JSON.stringify(found.bases)];
+  ends = found.text.includes("\r\n") ? "\r\n" : "\n";
+  open(saved, of("variant").value, null, undoable);
 }
 
 async function follow() {
   try {
     const found = await fetch("file").then(reply => reply.json());
-    if (found.error) warn(found.error);
-    else if (found.version !== version && of("banner").hidden) {
-      if (text() === saved) take(found); else if (plain(found.text) !== text()) conflict(found);
+    if (found.error) { if (trouble !== found.error) warn(trouble = found.error); return; }
+    if (trouble || (disputed !== null && found.version !== disputed)) of("banner").hidden = true;  // it is no longer so
+    trouble = "";
+    if (of("banner").hidden) disputed = null;
+    if (found.version !== version && of("banner").hidden) {
+      if (found.removed) conflict(found);
+      else if (text() === saved) take(found);
+      else if (plain(found.text) !== text()) conflict(found);
+      else {
+        [saved, version] = [text(), found.version];
+        of("save").disabled = true;
+      }
+    }
+    if (found.bases && JSON.stringify(found.bases) !== bases) {
+      bases = JSON.stringify(found.bases);
+      drawn = "";
+      check();
     }
   } catch { say("archspec serve has ended; the text is still here", "wrong"); }
 }
@@ -346,14 +365,14 @@ window.addEventListener("hashchange", () => { if (!served) begin(); });
 async function begin() {
   if (served) {
     const found = await fetch("file").then(reply => reply.json());
-    if (found.error) return warn(found.error);
+    if (found.error || found.removed) return warn(found.error ?? `${found.file} is no longer there.`);
     if (!found.file) return start(found.start);
     file = found.file;
     name = file.split(/[\\/]/).pop();
     document.title = `${name} · archspec`;
     of("save").hidden = false;
     of("gallery").parentElement.hidden = true;
-    take(found);
+    take(found, false);
     setInterval(() => { if (!document.hidden) follow(); }, 1000);
     return undefined;
   }

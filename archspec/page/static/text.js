@@ -7,7 +7,8 @@ import {
   lineNumbers, lintGutter, search, searchKeymap, setDiagnostics, syntaxHighlighting, tags, yaml,
 } from "./codemirror.js";
 
-const dark = matchMedia("(prefers-color-scheme: dark)"), shade = new Compartment(), access = new Compartment();
+const dark = matchMedia("(prefers-color-scheme: dark)"), shade = new Compartment(), access = new Compartment(),
+  past = new Compartment();
 let view;
 
 // --- places -------------------------------------------------------------------------------------------------------------
@@ -118,17 +119,21 @@ export function edit(edits) {
   view.focus();
 }
 
-// Another text, with no way back to what was there by undoing. What is the same at both ends stays, and the caret there.
-export function replaceAll(content) {
+// Another text; what is the same at both ends stays, and the caret there. Undoing leads back where it is `undoable`, and
+// else to nothing that was before.
+export function replaceAll(content, undoable) {
   const before = text();
   let from = 0, same = 0;
   while (from < Math.min(before.length, content.length) && before[from] === content[from]) from++;
   while (same < Math.min(before.length, content.length) - from && before.at(-1 - same) === content.at(-1 - same)) same++;
   view.dispatch({
     changes: {from, to: before.length - same, insert: content.slice(from, content.length - same)},
-    userEvent: "open", annotations: [Transaction.addToHistory.of(false), isolateHistory.of("full")],
+    userEvent: "open", annotations: [Transaction.addToHistory.of(undoable), isolateHistory.of("full")],
     effects: access.reconfigure(EditorView.editable.of(true)),
   });
+  if (undoable) return;
+  view.dispatch({effects: past.reconfigure([])});
+  view.dispatch({effects: past.reconfigure(history())});
 }
 
 // A new line is indented as the one above, and deeper behind a colon.
@@ -173,7 +178,7 @@ export function make({parent, nonce, changed, moved, scrolled, complete, explain
     parent,
     state: EditorState.create({extensions: [
       EditorView.cspNonce.of(nonce),
-      lineNumbers(), foldGutter(), lintGutter(), history(), codeFolding(), drawSelection(), highlightActiveLine(),
+      lineNumbers(), foldGutter(), lintGutter(), past.of(history()), codeFolding(), drawSelection(), highlightActiveLine(),
       highlightActiveLineGutter(), highlightSelectionMatches(), closeBrackets(), search({top: true}),
       indentUnit.of("  "), indents, yaml(), syntaxHighlighting(colours), formulaColours, hints,
       autocompletion({override: [offers(complete)], selectOnOpen: false}), explains(explain),

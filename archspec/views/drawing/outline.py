@@ -296,6 +296,8 @@ class Outline:
                 units[-1].append(part)
             else:
                 units.append([part])
+        if len(units) == 1:  # a stretch of all would hold itself
+            return parts
         size = -(-len(units) // STRETCHES)
         found: list[Part] = []
         for at in range(0, len(units), size):

@@ -24,7 +24,7 @@ from trainer.report import progress
 from trainer.report.progress import Bar, batches_of
 from trainer.tasks.classification import TASK
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_pictures")]
 
 SPEC = """
 archspec: 1

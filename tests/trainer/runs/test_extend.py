@@ -16,7 +16,7 @@ from trainer.runs import folders as run_folders
 from trainer.runs.job import prepare
 from trainer.session import Options, extend_run, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_pictures")]
 
 STEADY: dict[str, Any] = {
     "epochs": 2,

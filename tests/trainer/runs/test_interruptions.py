@@ -24,7 +24,7 @@ from trainer.runs import folders
 from trainer.runs.job import prepare
 from trainer.session import Options, resume_run, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache", "without_pictures")]
 
 SPEC: dict[str, Any] = {
     "archspec": 1,

@@ -8,11 +8,13 @@ import pytest
 import torch
 from pictures import SPEC, photos
 
+import archspec
 from archspec.spec import from_dict
 from trainer.input import files, splits
 from trainer.input.datasets import InMemory
 from trainer.input.loaders import Stream
 from trainer.runs.job import DataCache, Job, prepare
+from trainer.runs.logits import note_logits
 
 WIDER = SPEC | {"name": "Wider", "network": ["global_avg_pool", "flatten", {"linear": 20}, {"linear": "=num_classes"}]}
 
@@ -76,3 +78,16 @@ def test_what_is_streamed_is_augmented_by_each_recipe(
     assert isinstance(flip.train, Stream)
     assert plain.train is not flip.train
     assert [one.name for one in flip.recipe.augment] == ["horizontal_flip"]
+
+
+def test_a_softmax_before_a_loss_that_has_its_own_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "archspec: 1\ninput: [1, 8, 8]\nnetwork: [flatten, linear: 10, softmax]\ntrain: {data: digits}\n"
+    Path("net.yaml").write_text(text)
+    spec = archspec.load("net.yaml")
+    assert prepare(spec, tmp_path).notes == (
+        "net ends in `softmax` (net.yaml:3:32), and the loss `cross_entropy` applies a softmax of its own: "
+        "leave the layer out; `predict` gives probabilities all the same",
+    )
+    assert note_logits(spec.plan, spec.replace(set=["train.loss=mean_squared_error"]).recipe) == []
+    assert prepare(spec.replace(set=["network=[flatten, linear: 10, relu]"]), tmp_path).notes == ()

@@ -21,7 +21,7 @@ from trainer.runs.identity import fingerprint
 from trainer.runs.job import prepare
 from trainer.session import Options, resume_run, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache", "without_pictures")]
 
 
 def trained(tmp_path: Path, **recipe: Any) -> Path:

@@ -21,7 +21,7 @@ from trainer.runs.job import load_job, prepare
 from trainer.runs.prediction import predict
 from trainer.session import Options, resume_run, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache", "without_pictures")]
 
 QUIET = Options(pictures=False)
 SPEC: dict[str, Any] = {

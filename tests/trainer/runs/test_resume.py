@@ -28,7 +28,7 @@ from trainer.session import Options, resume_run, train
 from trainer.steps.module import SpecModule
 from trainer.tasks.classification import Classification
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_pictures")]
 
 SPEC = {
     "archspec": 1,

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from forks import run_forked
+from forks import WITHOUT_PICTURES, Command, run_forked
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -28,7 +28,7 @@ from trainer.runs.resume import position
 from trainer.session import train
 from trainer.steps.module import SpecModule
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_pictures")]
 
 SPEC = """\
 archspec: 1
@@ -50,7 +50,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def said(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_forked(list(arguments), folder)
+    return run_forked(list(arguments), folder, **{WITHOUT_PICTURES: "1"})
 
 
 # --- the folder ----------------------------------------------------------------------------------------------------
@@ -345,15 +345,17 @@ def test_too_little_memory_brings_advice(tmp_path: Path) -> None:
         SPEC.replace("[flatten,", "[conv: {out: 60000, kernel: 3, padding: same}, global_avg_pool, flatten,")
     )
     code = (
-        "import resource, sys\nimport torch, torchvision, pytorch_lightning, trainer.session\n"
+        "import resource\nimport torch, torchvision, pytorch_lightning, trainer.session\n"
         "pages = int(open('/proc/self/statm').read().split()[0])\n"
         "limit = pages * resource.getpagesize() + 1_500_000_000\n"
         "resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n"
-        "sys.argv = ['archspec', 'train', 'net.yaml', '--set', 'train.batch_size=256']\n"
         "from archspec.cli import main\nmain()\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stderr) == (
+    (tmp_path / "limited.py").write_text(code)
+    arguments = ["train", "net.yaml", "--set", "train.batch_size=256"]
+    done = Command(arguments, tmp_path, script=str(tmp_path / "limited.py"))
+    _, said = done.communicate(timeout=300)
+    assert (done.returncode, said) == (
         2,
         "error: out of memory on cpu, with batches of 256 images\n"
         "  help: halve the batch at the same gradient: --set train.batch_size=128 --set train.accumulate=2; or "

@@ -26,6 +26,8 @@ from trainer.runs.job import load_job, prepare
 from trainer.session import Options, resume_run, train
 from trainer.steps.module import SpecModule
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 SLOW = pytest.mark.slow
 SPEC: dict[str, Any] = {
     "archspec": 1,

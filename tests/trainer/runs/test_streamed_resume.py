@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from forks import Command
 from kills import Killed, assert_alike, killed_at
 from pictures import photos
 
@@ -22,7 +22,7 @@ from trainer.runs import folders as run_folders
 from trainer.runs.job import prepare
 from trainer.session import Options, resume_run, train
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("own_cache", "without_pictures")]
 
 NETWORK = [
     {"conv": {"out": 4, "kernel": 3}},
@@ -84,19 +84,16 @@ def test_a_streamed_training_is_stopped_by_a_signal_to_its_workers_too(
     """As Ctrl+C sends it, and schedulers do: to every process of the group."""
     whole = Path(train(job(folder), folder / "whole").folder)
     *_, note = capsys.readouterr().err.splitlines(keepends=True)
-    code = "import trainer.input.splits as p; p.MEMORY_LIMIT = 0; from archspec.cli import main; main()"
+    (folder / "streaming.py").write_text(
+        "import trainer.input.splits as p\np.MEMORY_LIMIT = 0\n"
+        "if __name__ == '__main__':\n    from archspec.cli import main\n    main()\n"
+    )
+    begin = partial(Command, folder=folder, script=str(folder / "streaming.py"), session=True)
     (folder / "small.yaml").write_text(str(SPEC | {"train": TRAIN | {"data": str(folder / "photos")}}))
-    command, last = [sys.executable, "-c", code, "train", "small.yaml"], folder / "runs/small/checkpoints/last.ckpt"
+    arguments, last = ["train", "small.yaml"], folder / "runs/small/checkpoints/last.ckpt"
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         before = last.stat().st_mtime_ns if last.exists() else 0
-        process = subprocess.Popen(
-            [*command, "--save-steps", "1"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        process = begin([*arguments, "--save-steps", "1"])
         while process.poll() is None and (not last.exists() or last.stat().st_mtime_ns == before):
             time.sleep(0.002)
         os.killpg(process.pid, number)
@@ -106,12 +103,13 @@ def test_a_streamed_training_is_stopped_by_a_signal_to_its_workers_too(
         assert stopped.startswith(f"stopped by {number.name}: saved ")
         assert cure == "  help: resume it: archspec train --resume runs/small"
         assert "Traceback" not in said
-        command = [sys.executable, "-c", code, "train", "--resume", "runs/small"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        arguments = ["train", "--resume", "runs/small"]
+    done = begin(arguments)
+    _, said = done.communicate(timeout=120)
     assert note == (
         "note: the test accuracy of 25.00% is not above 50.00%, which the answer `cat` to all images would reach\n"
     )
-    assert (done.returncode, done.stderr) == (0, note)
+    assert (done.returncode, said) == (0, note)
     assert_alike(whole, folder / "runs" / "small")
 
 

@@ -20,7 +20,7 @@ from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from archspec.spec import from_dict, load
 from trainer.runs.job import prepare
-from trainer.session import train
+from trainer.session import Options, train
 from trainer.steps.module import SpecModule
 
 LINEAR = {
@@ -132,6 +132,7 @@ def test_cifar_recipes_are_as_published() -> None:
 # --- runs ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_a_checkpoint_rebuilds_the_network_by_itself(tmp_path: Path) -> None:
     ready = job(tmp_path)
     result = train(ready, tmp_path / "runs", progress=False)
@@ -214,11 +215,12 @@ def test_a_run_folder_holds_all_there_is_to_know(tmp_path: Path) -> None:
     assert list(rows[0]) == ["epoch", "step", "lr-AdamW", *measured, "train_loss"]
     accuracies = [float(row["val_accuracy"]) for row in rows]
     assert max(accuracies) == pytest.approx(result.metrics["val_accuracy"], abs=1e-6)
-    again = train(job(tmp_path), tmp_path / "runs", progress=False)
+    again = train(job(tmp_path), tmp_path / "runs", Options(pictures=False))
     assert again.folder == str(tmp_path / "runs" / "linear-2")
     assert again.metrics["test_accuracy"] == result.metrics["test_accuracy"]
 
 
+@pytest.mark.usefixtures("without_pictures")
 @pytest.mark.parametrize("name", ["googlenet", "resnet", "preact", "densenet"])
 def test_cifar_networks_train_by_their_recipe(name: str, data_folder: Path, tmp_path: Path) -> None:
     """On CIFAR-10's files with few images: a step changes every parameter, and the results are kept."""
@@ -241,6 +243,7 @@ def test_a_bare_train_reaches_97_percent_on_digits(run: Callable, tmp_path: Path
     assert result["test_accuracy"] >= 0.97
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_several_specs_are_compared_in_one_table(run: Callable, tmp_path: Path) -> None:
     settings = ("train.validation=0.2", "train.batch_size=16", "train.optimizer.lr=0.02")  # both learn something
     done = run("train", "digits", "resnet", "--data=digits", "--epochs=1", *(f"--set={one}" for one in settings))

@@ -21,6 +21,8 @@ from trainer.session import Options, resume_run, train
 from trainer.steps.freezing import freeze_parts
 from trainer.steps.optim import make_optimizer
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 SPEC: dict[str, Any] = {
     "archspec": 1,
     "name": "Small",

@@ -26,6 +26,8 @@ from trainer.steps.module import SpecModule
 from trainer.steps.optim import make_optimizer, make_schedule
 from trainer.tasks.classification import TASK
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 # --- auxiliary classifiers ----------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,8 @@ from trainer.session import train
 from trainer.steps.module import SpecModule
 from trainer.steps.seeding import seed_generators, step_seed
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 SPEC = {
     "archspec": 1,
     "name": "Small",

@@ -25,7 +25,7 @@ from archspec.recipe import Recipe
 from trainer.steps import compute, memory
 from trainer.steps.compute import optimize_execution
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_pictures")]
 
 CPU = torch.device("cpu")
 POOLS = [

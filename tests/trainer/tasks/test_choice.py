@@ -16,6 +16,8 @@ from trainer import tasks
 from trainer.runs.identity import fingerprint
 from trainer.runs.job import prepare
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 SPEC = {
     "archspec": 1,
     "name": "Linear",

@@ -22,6 +22,8 @@ from trainer.input.augment_batch import Augmentation
 from trainer.input.augment_image import transform
 from trainer.input.masks import IGNORED
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 SPEC = {
     "archspec": 1,
     "input": [1, 8, 8],

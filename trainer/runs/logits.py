@@ -1,0 +1,33 @@
+"""Networks that end in what their loss computes too: a softmax twice learns, but slowly and to less."""
+
+from __future__ import annotations
+
+from archspec.plan.graph import GraphLayer, GraphWire
+from archspec.plan.plan import Plan
+from archspec.recipe import Recipe
+
+_APPLIED = {
+    "cross_entropy": "softmax",
+    "focal": "softmax",
+    "binary_cross_entropy": "sigmoid",
+    "dice": "softmax",
+    "tversky": "softmax",
+}
+"""What losses apply to the outputs of a network, which are logits to them."""
+_SQUASHING = ("softmax", "sigmoid", "hardsigmoid")
+
+
+def note_logits(plan: Plan, recipe: Recipe) -> list[str]:
+    """A note where a network ends in a layer that makes probabilities of what its loss takes for logits."""
+    loss = next((one.name for one in recipe.loss.parts if one.name in _APPLIED), None)
+    if loss is None:
+        return []
+    nodes = plan.graph.nodes
+    node = nodes[plan.graph.output]
+    while isinstance(node, GraphWire):
+        node = nodes[node.sources[0]]
+    if not isinstance(node, GraphLayer) or node.layer.primitive not in _SQUASHING:
+        return []
+    ends = f"{plan.title} ends in `{node.layer.primitive}` ({node.layer.mark})"
+    applied = f"and the loss `{loss}` applies a {_APPLIED[loss]} of its own"
+    return [f"{ends}, {applied}: leave the layer out; `predict` gives probabilities all the same"]
