@@ -45,8 +45,12 @@ class Spot:
 class Document:
     """One version of a spec's text: parsed, checked and searched when it is asked for, each once."""
 
-    def __init__(self, text: str, path: str = "spec.yaml", variants: Sequence[str | None] | None = None) -> None:
+    def __init__(
+        self, text: str, path: str = "spec.yaml", variants: Sequence[str | None] | None = None, uri: str | None = None
+    ) -> None:
         self.text = text
+        self.uri = uri
+        """What an editor calls it, where one does."""
         self.variants = variants
         """Those that are elaborated; all of them by default, and the file without one."""
         self.path = os.path.abspath(path)

@@ -68,7 +68,7 @@ class Conversion:
     def location(self, document: Document, mark: Mark) -> types.Location:
         """Where a mark lies, be it in this file, in one that it extends, or in the library."""
         if document.is_own(mark):
-            return types.Location(uris.from_fs_path(document.path) or "", self.range(document, mark))
+            return types.Location(document.uri or uris.from_fs_path(document.path) or "", self.range(document, mark))
         other = Document("\n".join(mark.text.lines), document.file_of(mark))
         return types.Location(uris.from_fs_path(other.path) or "", self.range(other, mark))
 

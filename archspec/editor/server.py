@@ -36,6 +36,7 @@ class Server(LanguageServer):
         self._sound: dict[str, Document] = {}
         self._waiting: dict[str, asyncio.TimerHandle] = {}
         self._specs: set[str] = set()
+        self._open: set[str] = set()
 
     @property
     def convert(self) -> Conversion:
@@ -43,12 +44,14 @@ class Server(LanguageServer):
         return Conversion(types.PositionEncodingKind(self.workspace.position_encoding or "utf-16"))
 
     def document(self, uri: str) -> Document:
-        """The present version of an open file."""
+        """The present version of an open file; an empty one in the place of a file that was closed meanwhile."""
+        if uri not in self._open:
+            return Document("")
         held = self.workspace.get_text_document(uri)
         known = self._documents.get(uri)
         text = held.source if self.is_spec(uri) else ""
         if known is None or known[0] != held.version or known[1].text != text:
-            known = (held.version, Document(text, uris.to_fs_path(uri) or uri))
+            known = (held.version, Document(text, uris.to_fs_path(uri) or uri, uri=uri))
             self._documents[uri] = known
         if known[1].tree is not None:
             self._sound[uri] = known[1]
@@ -56,8 +59,10 @@ class Server(LanguageServer):
 
     def is_spec(self, uri: str) -> bool:
         """Whether a file is a spec, or has been one: editors send all YAML files, and others are not ours to judge."""
+        if uri not in self._open:
+            return False
         text = self.workspace.get_text_document(uri).source
-        if uri not in self._specs and re.search(r"^archspec\s*:", text, re.MULTILINE):
+        if uri not in self._specs and re.search(r"^\ufeff?archspec\s*:", text, re.MULTILINE):
             self._specs.add(uri)
         return uri in self._specs
 
@@ -75,7 +80,7 @@ class Server(LanguageServer):
         """Send the diagnostics of a file."""
         self._waiting.pop(uri, None)
         self.drop_finished()
-        if uri not in self.workspace.text_documents:
+        if uri not in self._open:
             return
         document = self.document(uri)
         found = (
@@ -94,6 +99,11 @@ class Server(LanguageServer):
         for number in [number for number, future in futures.items() if future.done()]:
             del futures[number]
 
+    def open(self, uri: str) -> None:
+        """Take a file up; pygls knows it by another address where that has escapes, `%20` for instance."""
+        self._open.add(uri)
+        self.publish(uri)
+
     def publish_others(self, uri: str) -> None:
         """What extends a file is checked anew when that is saved."""
         for other in list(self._documents):
@@ -102,6 +112,7 @@ class Server(LanguageServer):
                 self.publish(other)
 
     def forget(self, uri: str) -> None:
+        self._open.discard(uri)
         self._specs.discard(uri)
         for held in (self._documents, self._sound):
             held.pop(uri, None)
@@ -116,7 +127,7 @@ server = Server()
 
 @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
 def _opened(ls: Server, params: types.DidOpenTextDocumentParams) -> None:
-    ls.publish(params.text_document.uri)
+    ls.open(params.text_document.uri)
 
 
 @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)

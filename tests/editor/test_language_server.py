@@ -221,6 +221,24 @@ def test_columns_are_counted_as_the_editor_counts_them(units: list[str], tmp_pat
     asyncio.run(session(tmp_path / "net.yaml", script, units))
 
 
+@pytest.mark.parametrize("uri", [None, "untitled:Untitled-1"])
+def test_a_file_may_have_any_name_or_none_yet_and_be_closed(uri: str | None, tmp_path: Path) -> None:
+    async def script(editor: Editor) -> None:
+        editor.uri = uri or editor.uri
+        found = await editor.open(NET.replace("flatten", "flaten"))
+        said = "there is no primitive or block `flaten`\nhelp: did you mean `flatten`?"
+        assert [one.message for one in found] == [said]
+        place = types.DefinitionParams(editor.document, editor.at('twice: "'))
+        (where,) = await editor.client.text_document_definition_async(place)  # type: ignore[misc]
+        assert where.uri == editor.uri  # type: ignore[union-attr]
+        editor.client.text_document_did_close(types.DidCloseTextDocumentParams(editor.document))
+        hover = types.HoverParams(editor.document, types.Position(0, 1))  # on its way when the file was closed
+        assert await editor.client.text_document_hover_async(hover) is None
+
+    (tmp_path / "my nets%20").mkdir()
+    asyncio.run(session(tmp_path / "my nets%20" / "Netz ü.yaml", script))
+
+
 def test_other_yaml_is_left_alone(edit: Callable[..., None]) -> None:
     """Editors send all YAML files; one that is no spec is not judged, until it becomes one."""
     other = "services:\n  network: {image: redis}\n"

@@ -15,7 +15,9 @@ from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
 from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import count, cut
 from archspec.views.drawing.measure import Measure
-from archspec.views.drawing.outline import Outline, Part, open_to
+from archspec.views.drawing.opening import open_to
+from archspec.views.drawing.outline import Outline
+from archspec.views.drawing.part import Part
 from archspec.views.drawing.scene import SIGNS
 from archspec.views.drawing.style import COLOURS
 

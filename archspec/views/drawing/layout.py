@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from archspec.plan.graph import GraphGroup, GraphWire
 from archspec.views.drawing.labels import Line
 from archspec.views.drawing.measure import Extent, Measure, is_load
-from archspec.views.drawing.outline import Outline, Part
+from archspec.views.drawing.outline import Outline
+from archspec.views.drawing.part import Part
 from archspec.views.drawing.scene import (
     BESIDE,
     BUS,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
+from operator import itemgetter
 
 from archspec.foundation.shapes import Shape, show
 from archspec.views.drawing.labels import Line, cut, text_width
-from archspec.views.drawing.outline import Outline, Part
+from archspec.views.drawing.outline import Outline
+from archspec.views.drawing.part import Part
 from archspec.views.drawing.scene import (
     BESIDE,
     BUS,
@@ -87,10 +90,19 @@ class Measure:
 
     def across(self, parts: Sequence[Part]) -> list[tuple[int, int, int, int]]:
         """The saved tensors that lead from one of some parts to a later one: the indices of both, `save` and `load`."""
+        places = sorted((part.start, part.stop, at) for at, part in enumerate(parts) if part.start < part.stop)
+        if not places:
+            return []
+        begins, skips = [begin for begin, *_ in places], self.outline.skips
+
+        def part_of(node: int) -> int | None:
+            begin, stop, at = places[max(0, bisect_right(begins, node) - 1)]
+            return at if begin <= node < stop else None
+
         found = []
-        for save, load in self.outline.skips:
-            start = next((at for at, part in enumerate(parts) if save in part), None)
-            end = next((at for at, part in enumerate(parts) if load in part), None)
+        first, last = (bisect_left(skips, node, key=itemgetter(1)) for node in (begins[0], places[-1][1]))
+        for save, load in skips[first:last]:
+            start, end = part_of(save), part_of(load)
             if start is not None and end is not None and start < end:
                 found.append((start, end, save, load))
         return found

@@ -9,7 +9,9 @@ from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import Line, cut
 from archspec.views.drawing.layout import Placing
 from archspec.views.drawing.measure import Extent
-from archspec.views.drawing.outline import Outline, Part, open_to
+from archspec.views.drawing.opening import open_to
+from archspec.views.drawing.outline import Outline
+from archspec.views.drawing.part import Part
 from archspec.views.drawing.routes import Router
 from archspec.views.drawing.scene import (
     ACROSS,

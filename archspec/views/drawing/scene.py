@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from archspec.views.drawing.labels import Line, text_width
-from archspec.views.drawing.outline import Part
+from archspec.views.drawing.part import Part
 
 TITLE, SMALL, SHAPE = 12.0, 9.5, 9.0  # sizes of text
 LINE = {False: 16.0, True: 13.0}  # heights of a box's lines, by whether they are small

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archspec.foundation.shapes import show
-from archspec.views.drawing.outline import Part
+from archspec.views.drawing.part import Part
 
 COLOURS = {
     "convolution": ("#cfe3f3", "#3b75af"),

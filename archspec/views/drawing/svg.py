@@ -10,7 +10,7 @@ from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
 from archspec.views.drawing.labels import count, text_width
-from archspec.views.drawing.outline import Part
+from archspec.views.drawing.part import Part
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, TITLE_X, Box, Edge, Frame, Point
 from archspec.views.drawing.style import COLOURS, SHADES, describe
