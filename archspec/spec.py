@@ -37,6 +37,7 @@ from archspec.plan.idle import report_idle
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
 from archspec.plan.remarks import note_absent, note_remarks
+from archspec.plan.sequences import has_both, note_sequences
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
@@ -250,6 +251,8 @@ class SpecFile:
             self._report_unused(document, specs, report, whole=whole)
             report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
             places = note_remarks([spec.plan.root for spec in specs], report)
+            for plan in [spec.plan for spec in specs] if has_both(places.primitives) else ():
+                note_sequences(plan, report)
             network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
             if whole and network is not None and not self.set and not self.vars:
                 note_absent(network, places, report, has_variants=bool(document.variants))
@@ -496,7 +499,7 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
 
     Raises `UsageError` where there is no such file, and `SpecError` where it is not YAML.
     """
-    found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fspath(path_or_name))
+    found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fsdecode(path_or_name))
     try:
         tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:

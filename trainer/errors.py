@@ -44,6 +44,8 @@ def explain_failed_writes(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if not folder.is_dir():
+            raise UsageError(f"the run's folder {folder} is no longer there", help="train anew") from None
         if error.errno not in FULL:
             raise
         raise UsageError(

@@ -155,7 +155,8 @@ class _FromPython:
         try:
             return self._number(operator.index(data))  # numpy's integers, say
         except (TypeError, ValueError):
-            raise Fault("type-mismatch", f"{_named(data)} is not a value of a spec", mark) from None
+            help = "give what its `tolist()` returns" if hasattr(data, "tolist") else None
+            raise Fault("type-mismatch", f"{_named(data)} is not a value of a spec", mark, help=help) from None
 
     def _number(self, number: int | float) -> Scalar:
         if isinstance(number, float) and not math.isfinite(number):
@@ -166,7 +167,8 @@ class _FromPython:
 
 
 def _named(value: object) -> str:
-    return type(value).__name__
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def read(content: bytes, name: str) -> Value:

@@ -125,6 +125,8 @@ class BranchGrammar(LoopGrammar):
             if len(branches) == 2:
                 help = f"put a layer into one of them, or leave the `{node_word}` out"
             self.report.add(Fault("node-form", message, again.mark, help=help))
+        if node_word == "attend":
+            check_attended([branch.key for branch in branches], [branch.mark for branch in branches])
         return self._drop_repeated(branches)
 
     def _note_loops(self, node_word: str, value: List) -> None:
@@ -241,6 +243,28 @@ def find_fault_beside(word: str, value: Any) -> Fault | None:
 
 _EXAMPLES = {"attend": "{query: [], key: [], value: []}", "matmul": "{maps: [], others: [permute: [0, 2, 1]]}"}
 """Branches of merges that do not join any two tensors."""
+
+_ROLES_OF_ATTEND = {"q": 0, "quer": 0, "k": 1, "key": 1, "v": 2, "value": 2, "bias": 3}
+"""Where the branches of `attend` stand, by how their names begin; of one letter, by the whole name."""
+
+
+def check_attended(names: list[str], marks: list[Mark]) -> None:
+    """Refuse branches of `attend` that are named for queries, keys and values in another order. Raises `Fault`."""
+    for at, (name, mark) in enumerate(zip(names, marks, strict=True)):
+        word = name.lower()
+        place = next(
+            (
+                at
+                for known, at in _ROLES_OF_ATTEND.items()
+                if word == known or (len(known) > 1 and word.startswith(known))
+            ),
+            at,
+        )
+        if place != at:
+            message = f"`attend` takes queries, keys and values in this order, but `{name}` is number {at + 1}"
+            help = "the order counts, not the names: write `{query: …, key: …, value: …}`"
+            raise Fault("node-form", message, mark, help=help)
+
 
 _OF_DIFFERENT = ("add", "subtract", "mean", "maximum")
 """Merges that nobody writes of one tensor and itself: twice its value, zero, or the tensor as it is."""

@@ -226,8 +226,14 @@ def faults_of(root: Mapping) -> Iterator[Fault]:
     """Everything in a file, or in what is left of it with a variant chosen, that the schema refuses."""
     variants = root.get("variants")
     partial = [value for _, value in variants.entries.values()] if isinstance(variants, Mapping) else []
+    for name, (mark, _) in variants.entries.items() if isinstance(variants, Mapping) else ():
+        if name != name.strip() or name in ("", "-"):  # which tables show for the file without a variant
+            help = "choose a word, `wide` say"
+            yield Fault(
+                "name-reserved", f"`{name}` cannot name a variant: nobody could tell it in a list", mark, help=help
+            )
     with_recipe = any("train" in one.entries for one in (root, *partial) if isinstance(one, Mapping))
-    return faults(root, _outline_schema(with_recipe), "")
+    yield from faults(root, _outline_schema(with_recipe), "")
 
 
 def _check_variant_vars(root: Mapping, report: Report) -> None:

@@ -63,11 +63,11 @@ class OnAxes(Called):
         return f"nn.{self.torch_class}{self.axes}d"
 
 
-class Windowed(OnAxes):
-    """A layer whose windows slide along the axes: `kernel`, `stride`, `padding` and `dilation` are arguments of it."""
+class Sliding(OnAxes):
+    """A layer with windows: `kernel`, `stride`, `padding` and, where it has one, `dilation` are arguments of it."""
 
     def sides(self, padding: Any) -> tuple[tuple[int, int], ...]:
-        """The positions added before and after each axis, by an argument of the type `padding`."""
+        """The positions before and after each axis, by an argument of the type `padding` that is no word."""
         if self.axes == 1:
             return (_both(padding),)
         return tuple(_both(one) for one in self.each(padding))
@@ -76,6 +76,10 @@ class Windowed(OnAxes):
         """Kernel, stride and dilation, along each axis."""
         kernel, stride = self.each(arguments["kernel"]), arguments["stride"]
         return kernel, kernel if stride is None else self.each(stride), self.each(arguments.get("dilation", 1))
+
+
+class Windowed(Sliding):
+    """A layer whose windows slide along the axes of its input."""
 
     def windows(self, arguments: Arguments, size: Shape) -> Shape:
         """How many windows fit along each axis. Raises `Fault` where none does."""

@@ -81,6 +81,8 @@ class Primitive(ABC):
     """The shape of an input that the examples take."""
     channels_last: ClassVar[bool] = False
     """Whether the feature map that it gives lies in memory with its channels last, however its input lies."""
+    widens: ClassVar[bool] = False
+    """Whether it gives 32 bits a value in mixed precision on a CPU, where others give as many as they take."""
     fixed_size: ClassVar[bool] = False
     """Whether its module is made for one size of input, so that where it is shared all inputs need the same shape.
 

@@ -16,35 +16,43 @@ from archspec.plan.nodes import Group, Layer, Node
 
 @dataclass
 class Places:
-    """Where the nodes stand that some network has, and the groups that hold nothing, such as loops of no pass."""
+    """What networks hold: where their nodes stand, as `id`s of marks, and the kinds of their layers."""
 
-    taken: set[Mark] = field(default_factory=set)
-    empty: set[Mark] = field(default_factory=set)
+    taken: set[int] = field(default_factory=set)
+    empty: set[int] = field(default_factory=set)
+    """Of groups that hold nothing, such as loops of no pass."""
+    primitives: set[str] = field(default_factory=set)
 
 
 def note_remarks(networks: Iterable[Node], report: Report) -> Places:
     """Note what primitives say of their layers, each once, at the first. Returns where the nodes stand."""
-    known = primitives()
-    seen: set[int] = set()
+    speaking = {name: one for name, one in primitives().items() if type(one).remark is not Primitive.remark}
+    seen: set[int] = set()  # of nodes, and of the arguments of layers, which equal layers on equal inputs share
     places = Places()
     remarks: set[str] = set()
-    waiting = [(network, network.mark) for network in networks]
+    waiting: list[tuple[Node, Mark]] = [(network, network.mark) for network in networks]
     while waiting:
         node, near = waiting.pop()
-        if id(node) in seen:
+        if type(node) is Group:
+            if node.kind == "block" and not node.mark.in_library:
+                near = node.mark
+            for _, child in reversed(node.children):
+                if id(child) not in seen:
+                    seen.add(id(child))
+                    waiting.append((child, near))
+            (places.taken if node.children else places.empty).add(id(node.mark))
             continue
-        seen.add(id(node))
-        near = near if node.mark.in_library else node.mark
-        if isinstance(node, Group):
-            waiting += [(child, near) for _, child in reversed(node.children)]
-        elif isinstance(node, Layer):
-            primitive = known[node.primitive]
-            speaks = type(primitive).remark is not Primitive.remark
-            said = primitive.remark(node.arguments, node.input) if speaks else None
+        places.taken.add(id(node.mark))
+        if type(node) is Layer:
+            places.primitives.add(node.primitive)
+            speaker = speaking.get(node.primitive)
+            if speaker is None or id(node.frozen_arguments) in seen:
+                continue
+            seen.add(id(node.frozen_arguments))
+            said = speaker.remark(node.arguments, node.input)
             if said and said not in remarks:
                 remarks.add(said)
-                report.note(said, near)
-        (places.empty if isinstance(node, Group) and not node.children else places.taken).add(node.mark)
+                report.note(said, near if node.mark.in_library else node.mark)
     return places
 
 
@@ -73,9 +81,9 @@ def _find_cause(mapping: Mapping, places: Places) -> tuple[Mark, str, list[Value
     own = [at for key, (at, _) in mapping.entries.items() if key not in ("when", "repeat")]
     if "for" in words:
         content = Mapping(mapping.mark, {"body": mapping.entries["body"]} if "body" in mapping.entries else {})
-    if not places.taken.isdisjoint(_list_marks(content)):
+    if not places.taken.isdisjoint(map(id, _list_marks(content))):
         return None
-    looped = not places.empty.isdisjoint(own)
+    looped = not places.empty.isdisjoint(map(id, own))
     word = words[0] if looped or "when" not in words else "when"
     why = {"for": "its `for` makes no pass", "repeat": "its `repeat` is 0", "when": "its `when` is false"}[word]
     mark, decides = mapping.entries[word]

@@ -12,16 +12,18 @@ from archspec.layers.registry import primitives
 from archspec.plan.graph import Graph, GraphGroup, GraphLayer, GraphNode
 from archspec.plan.plan import Plan
 from archspec.views.kept import KeptTensors, kept_by, kept_tensors, owners
+from archspec.views.mixed import copied_values, wide_tensors, with_copies
 from archspec.views.order import channels_last, copies_of_weights
 
 
 class Sizes:
     """The bytes of tensors, for a batch and a number of bytes for each value.
 
-    In a `mixed` precision, what the network takes has 4 bytes for each value, and is copied to fewer.
+    In a `mixed` precision, some tensors have 4 bytes for each value, what the network takes among them.
     """
 
     def __init__(self, graph: Graph, batch: int, value: int, *, mixed: bool = False) -> None:
+        self.wide = wide_tensors(graph) if mixed else frozenset()
         self.graph = graph
         self.batch = batch
         self.value = value
@@ -30,21 +32,17 @@ class Sizes:
 
     def tensor(self, id: int) -> int:
         """What a node gives."""
-        return self.batch * self.value * prod(self.graph.nodes[id].output)
+        return self.batch * (4 if id in self.wide else self.value) * prod(self.graph.nodes[id].output)
+
+    def kept(self, plan: Plan, *, again: tuple[int, int] | None = None) -> KeptTensors:
+        """What the nodes of a plan keep, copies included; `again` is as in `kept_tensors`."""
+        found = kept_tensors(plan, again=again)
+        return with_copies(found, self.graph, self.wide) if self.mixed else found
 
     @property
     def inputs(self) -> int:
         """The batch, of all inputs."""
-        return self.batch * (4 if self.mixed else self.value) * self._inputs
-
-    @property
-    def copied(self) -> int:
-        """What a mixed precision copies of the batch."""
-        return self.batch * self.value * self._inputs if self.mixed else 0
-
-    @property
-    def _inputs(self) -> int:
-        return sum(prod(one.output) for one in self.graph.inputs)
+        return sum(self.tensor(one.id) for one in self.graph.inputs)
 
     def extra(self, kept: Kept) -> int:
         """What a layer keeps beside its input and output."""
@@ -178,7 +176,7 @@ class Backward:
         for node in reversed(self.graph.nodes[len(self.graph.inputs) :]):
             if node.id in starts:
                 span = starts[node.id]
-                inside = kept_tensors(self.plan, again=span)
+                inside = self.sizes.kept(self.plan, again=span)
                 self.enter(inside, span)
             if node.id in ends and node.id not in self.gradients:
                 self.new(node.id)
@@ -231,11 +229,12 @@ class Backward:
         """
         sizes = self.sizes
         is_last = node.sources[0] in self.last
-        weights = sizes.parameters(node) * copies_of_weights(node, is_last=is_last)
-        ends = [weights + max(sizes.parameters(node), sizes.summed(node))]
+        copies = copies_of_weights(node, is_last=is_last)
+        weights, summed = sizes.parameters(node) * copies, sizes.summed(node) * copies
+        ends = [weights + max(sizes.parameters(node), summed)]
         if not is_last:
             taken, given = (_in_groups(shape, sizes) for shape in (node.layer.input, node.output))
-            ends.append((taken if node.layer.input[0] >= 8 else 0) + given + weights + sizes.summed(node))
+            ends.append((taken if node.layer.input[0] >= 8 else 0) + given + weights + summed)
             if is_given:
                 again = sizes.tensor(node.sources[0]) * (2 if _is_strided(node) else 1)
                 self.peak = max(self.peak, before + taken + max(given + weights, again))
@@ -243,7 +242,10 @@ class Backward:
 
     def give(self, node: GraphNode, kept: KeptTensors) -> int:
         """Make the gradients of a node's sources; the bytes that are needed only meanwhile."""
-        passing = self.sizes.batch * self.sizes.value * kept.extras[node.id].values if node.kind == "layer" else 0
+        values = kept.extras[node.id].values if node.kind == "layer" else 0
+        if values and kept.learns.isdisjoint(node.sources):
+            values -= copied_values(node, self.graph, self.sizes.wide)
+        passing = self.sizes.batch * self.sizes.value * values
         joins = node.kind in ("add", "concat") or (
             kept.owner[node.id] != node.id and prod(node.output) == prod(self.graph.nodes[node.sources[0]].output)
         )

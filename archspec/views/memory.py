@@ -16,7 +16,6 @@ from archspec.foundation.errors import UsageError, did_you_mean, join_words
 from archspec.foundation.shapes import Shape
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
-from archspec.views.kept import kept_tensors
 from archspec.views.liveness import Backward, Forward, Sizes
 
 
@@ -74,7 +73,7 @@ def inference_memory(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     held = _parameters(plan, precision) + _buffers(plan)  # of auxiliary classifiers too
     plan = plan.without_aux()
     sizes = _sizes(plan, batch, precision)
-    return held + _copies(plan, precision) + sizes.inputs + sizes.copied + Forward(plan.graph, sizes).peak
+    return held + _copies(plan, precision) + sizes.inputs + Forward(plan.graph, sizes).peak
 
 
 def training_memory(
@@ -102,8 +101,8 @@ def training_memory(
     sizes = _sizes(plan, batch, precision)
     parameters, buffers = _parameters(plan, precision), _buffers(plan)
     state, temporary = _optimizer(plan, optimizer, arguments or {}, _precision(precision).parameter)
-    kept = kept_tensors(plan)
-    copies = _copies(plan, precision) + sizes.copied
+    kept = sizes.kept(plan)
+    copies = _copies(plan, precision)
     forward = Forward(plan.graph, sizes, kept)
     backward = Backward(plan, sizes, kept, forward.left + copies, accumulates=accumulates)
     still = parameters + buffers + state + sizes.inputs
@@ -121,7 +120,8 @@ def training_memory(
 
 def kept_bytes(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     """The bytes of all tensors that torch saves in the forward pass of a batch, beside parameters and buffers."""
-    sizes, kept = _sizes(plan, batch, precision), kept_tensors(plan)
+    sizes = _sizes(plan, batch, precision)
+    kept = sizes.kept(plan)
     whole = {id for ids in kept.tensors.values() for id in ids}
     return sum(map(sizes.tensor, whole)) + sum(map(sizes.extra, kept.extras.values()))
 

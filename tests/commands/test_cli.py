@@ -170,7 +170,11 @@ def test_saved_weights_are_the_modules_and_nothing_is_overwritten(run: Callable,
             "error[usage]: there is no bundled spec `imagenet/resnet@resnet50`\n"
             "  help: `SPEC@VARIANT` is for `compare` and `diff`; here, write `imagenet/resnet --variant resnet50`\n",
         ),
-        (["check", "."], 2, "error[usage]: there is no bundled spec `.`\n  help: a file's name ends in .yaml\n"),
+        (
+            ["check", "."],
+            2,
+            "error[usage]: there is no bundled spec `.`\n  help: . is a folder: name a file in it, which ends in .yaml\n",
+        ),
         (
             ["build", "net.yaml", "--variant", "wied"],
             1,

@@ -334,3 +334,28 @@ def test_an_input_that_only_looks_like_images_is_noted() -> None:
         f"net.yaml:2:8: note: the input has 8 channels of 3×32×32: {batch}"
     ]
     assert noted(text.replace("{}", "[40, 100, 1]")) == noted(text.replace("{}", "[3, 16, 112, 112]")) == []
+
+
+def test_tokens_and_sequences_with_channels_first_are_told_apart() -> None:
+    text = """archspec: 1
+input: [3, 32, 32]
+network:
+  - conv: {out: 8, kernel: 8, stride: 8}
+  - tokens
+  - relu
+  - conv_1d: {out: 16, kernel: 3}
+  - add: [[], relu]
+  - linear: 5
+  - permute: [1, 0]
+  - conv_1d: {out: 8, kernel: 3}
+  - permute: [1, 0]
+  - linear: 5
+  - lstm: 8
+  - token
+"""
+    swapped = "`permute: [1, 0]` swaps the axes"
+    assert noted(text) == [
+        f"net.yaml:7:5: note: `conv_1d` takes channels first, but `tokens` (net.yaml:5:5) gives tokens: {swapped}",
+        f"net.yaml:9:5: note: `linear` works on the last axis, but `conv_1d` (net.yaml:7:5) gives channels first: {swapped}",
+        "net.yaml:15:5: note: token 0 of a `lstm` has seen no other token: `token: 13` is the last, which has seen all",
+    ]

@@ -23,6 +23,8 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "branches of attend in another order",
+    "variants without a name",
     "an input that one call leaves out, and a tensor that nothing else uses",
     "a role of tokens without a meaning",
     "a sum with a mean of each channel",

@@ -206,3 +206,22 @@ def test_what_cannot_attend_is_refused(network: list[Any], shapes: list[str]) ->
         "`heads×T×S`; `heads` divides k and v, and with `causal` T is S, but its branches give",
     )
     assert [note.split()[1] for note in diagnostic.notes] == shapes
+
+
+def test_a_mask_may_be_an_input_of_the_network() -> None:
+    branches = {one: {"linear": 8} for one in ("query", "key", "value")}
+    mask = {"concat": [{"load": "mask"}, {"load": "mask"}]}
+    spec = from_dict(
+        {
+            "archspec": 1,
+            "input": {"words": [9, 8], "mask": [1, 9, 9]},
+            "network": [{"attend": branches | {"mask": mask}, "heads": 2}],
+        }
+    )
+    module = spec.build().eval()
+    words, away = torch.randn(2, 9, 8), torch.zeros(2, 1, 9, 9)
+    away[0, :, :, 6:] = -1e9  # of the first sample, three tokens are padding
+    other = words.clone()
+    other[:, 6:] += 1
+    torch.testing.assert_close(module(words, away)[0, :6], module(other, away)[0, :6])
+    assert not torch.allclose(module(words, away)[1, :6], module(other, away)[1, :6])

@@ -191,7 +191,7 @@ def test_pools_pad_each_side_by_itself(name: str, axes: int) -> None:
     """As torch pools what is padded before; no window sees what was added alone, and means count it or do not."""
     random = Random(2)
     accepted = refused = 0
-    for _ in range(60):
+    for _ in range(40):
         kernel, stride = ([random.randint(1, 4) for _ in range(axes)] for _ in range(2))
         dilation = [random.randint(1, 3) if name.startswith("max") else 1 for _ in range(axes)]
         shape = (2, *(random.randint(1, 7) for _ in range(axes)))
@@ -239,7 +239,7 @@ def test_pools_pad_each_side_by_itself(name: str, axes: int) -> None:
         torch.testing.assert_close(result, expected)
         grads = (torch.autograd.grad(one.square().sum(), images)[0] for one in (result, expected))
         torch.testing.assert_close(*grads)
-    assert accepted > 20
+    assert accepted > 10
     assert refused > 1
 
 

@@ -187,8 +187,7 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
     Each is sent by a process to itself, or to all, in a certain step: what waits outside for the right moment comes too
     late on a machine that has other work.
     """
-    whole = begun(tmp_path / "whole", "train", "noisy.yaml", "--devices", "2", script="")
-    assert ended(whole)[0] == 0
+    assert [status for status, _, _ in by_srun(tmp_path / "whole", "train", "noisy.yaml")] == [0, 0]
     check_validation(tmp_path / "whole")
     folder, again = tmp_path / "stopped", ("train", "--resume", "noisy", "--devices", "2")
     run = folder / "runs" / "noisy"
@@ -204,8 +203,7 @@ def test_processes_stop_together_and_go_on(tmp_path: Path) -> None:
         "  help: resume from the last checkpoint: archspec train --resume RUN\n",
     )
 
-    status, _, said = ended(begun(folder, *again))
-    assert (status, said) == (0, "")
+    assert [(status, said) for status, _, said in by_srun(folder, *again)] == [(0, ""), (0, "")]
     assert (folder / "writes-1.txt").read_text() == ""
     a, b = (json.loads((path / "results.json").read_text()) for path in (run, tmp_path / "whole" / "runs" / "noisy"))
     assert {name: a[name] for name in a if name not in TIMES} == {name: b[name] for name in b if name not in TIMES}

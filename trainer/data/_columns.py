@@ -157,8 +157,8 @@ def _refuse_texts(table: Table, name: str) -> None:
     if names_images(table, name):
         raise UsageError(
             f"the column `{name}` of {table.file} names images, and the network takes none beside rows",
-            help="an image and rows are inputs by name, `input: {scan: [1, 64, 64], patient: [4]}`; images alone lie in "
-            "a folder for each class, or beside a `labels.csv` or `targets.csv`",
+            help="an image and rows are inputs by name, `input: {scan: [1, 64, 64], patient: [4]}`; images alone lie "
+            "in a folder for each class, or beside a `labels.csv` or `targets.csv`",
         )
     some = f"`data: {{one_hot: [{name}]}}` makes a feature of each of its {len(set(values)):,} values, "
     cure = f"{some}`data: {{ignore: [{name}]}}` leaves it out"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from archspec.foundation.errors import SpecError, UsageError
+from archspec.foundation.errors import SpecError, UsageError, escape
 from archspec.recipe.outputs import MAIN
 from trainer.input.datasets import InMemory
 from trainer.input.images import fit_targets
@@ -53,7 +54,7 @@ def load_network(run: Run, device: torch.device | None = None) -> Trained:
     Raises `UsageError` where there are none, or they are damaged or another run's.
     """
     file = weights_of(run)
-    content = checkpoints.load_own(file, run.environment.get("key"))
+    content = _content(run, file)
     try:
         module = SpecModule(content["hyper_parameters"]["spec"])
         module.load_state_dict(content["state_dict"])
@@ -68,6 +69,23 @@ def load_network(run: Run, device: torch.device | None = None) -> Trained:
     best = content["callbacks"].get(checkpoints.BEST_KEY) if file.stem == "best" else None
     score, epoch = (best.get("score"), best.get("epoch")) if isinstance(best, dict) else (None, None)
     return Trained(module, file, None if score is None else float(score), epoch)
+
+
+def _content(run: Run, file: Path) -> dict[str, Any]:
+    """What a run's checkpoint holds; where it is not the best one, though there was one, that is said."""
+    last = file.with_name("last.ckpt")
+    if file == last and run.result is not None and run.result.metrics.get(run.task.metric.log_name) is not None:
+        best = file.with_name("best.ckpt")
+        note = f"note: {best}, the best weights, is not there: the last ones are taken, {last}"
+        print(escape(note), file=sys.stderr, flush=True)
+    try:
+        return checkpoints.load_own(file, run.environment.get("key"))
+    except checkpoints.Damaged as error:
+        if error.help or file == last or not last.is_file():
+            raise
+        raise checkpoints.Damaged(
+            error.message, help=f"move it away, and the last weights are taken, of {last}"
+        ) from None
 
 
 def evaluate(

@@ -13,31 +13,27 @@ from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
-from archspec.language.inputs import show_inputs
-from archspec.recipe import Moments, Recipe, Resize, effects
-from archspec.recipe.columns import FILE
+from archspec.recipe import Moments, Recipe, Resize
 from archspec.spec import Spec, load
 from trainer import data, tasks
 from trainer.data import folder as image_folder
 from trainer.input.augment_batch import Augmentation
-from trainer.input.datasets import TARGETS, DataSet, Form, InMemory
+from trainer.input.datasets import DataSet, Form, InMemory
 from trainer.input.files import Files
 from trainer.input.images import check_fit, check_inputs
 from trainer.input.loaders import Stream
 from trainer.input.splits import DecodeCache, Splits, prepare_splits, split
-from trainer.input.vectors import check_rows, check_shape, moments_shape, row_sizes, sample_shape, statistics
+from trainer.input.vectors import check_rows, check_shape, moments_shape, sample_shape, statistics
 from trainer.processes.devices import Devices
 from trainer.processes.group import SINGLE_PROCESS
-from trainer.runs import vectors
+from trainer.runs import fitting, vectors
 from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.runs.logits import note_logits
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
 from trainer.steps.layout import choose_layout
 from trainer.steps.norms import check_norms
-from trainer.steps.optim import check_schedule, count_steps
 from trainer.tasks import Task
-from trainer.tasks._heads import HeadPlan
 
 MOST_NAMED = 5
 """How many classes a message names."""
@@ -138,7 +134,7 @@ def prepare(
     """
     check_inputs(spec.plan)
     tasks.refuse_detection(spec.plan)
-    _check_columns(spec)
+    fitting.check_columns(spec)
     check_devices(spec.recipe, devices)
     cache = cache or DataCache()
     images = cache.load(spec.recipe, data_folder, download=download, source=source)
@@ -154,20 +150,6 @@ def prepare(
             devices=devices,
             name=name,
             start=start,
-        )
-
-
-def _check_columns(spec: Spec) -> None:
-    """Raises `UsageError` where several inputs do not know their columns."""
-    plan = spec.plan
-    if len(plan.takes) > 1 and not spec.recipe.columns.inputs:
-        named = ", ".join(
-            f"{name}: {FILE}" if len(shape) == 3 else f"{name}: [COLUMN, …]" for name, shape in plan.inputs.items()
-        )
-        raise UsageError(
-            f"{plan.title} has {len(plan.takes)} inputs, {show_inputs(plan.takes)}, and its recipe does not say which "
-            "columns of a table each takes",
-            help=f"say it: `train: {{data: {{name: table.csv, inputs: {{{named}}}}}}}`",
         )
 
 
@@ -196,8 +178,8 @@ def _prepare(
     start: Start | None,
 ) -> Job:
     task = tasks.of_outputs(spec.recipe, images) or tasks.choose(spec.recipe.task, images.targets, images.name)
-    recipe = _complete(spec, task, images)
-    spec = _following(spec, images, num_classes_given=num_classes_given, features_given=features_given)
+    recipe = fitting.complete(spec, task, images)
+    spec = fitting.following(spec, images, num_classes_given=num_classes_given, features_given=features_given)
     shape = sample_shape(spec.plan) if images.has_rows else spec.plan.input
     if images.samples is None:
         check_fit(images.train.channels, shape, images.name)
@@ -205,28 +187,12 @@ def _prepare(
             check_rows(spec.plan, images.name, images.known_form)
     else:
         check_shape(images.samples, spec.plan, images.name, images.form)
-    try:
-        task.check(spec.plan, images, num_classes_given=num_classes_given)
-    except UsageError:
-        tasks.refuse_detection(spec.plan, certain=False)
-        raise
-    for output in recipe.outputs.named if recipe.outputs else ():
-        task.check(HeadPlan.of(spec.plan, output), images, num_classes_given=num_classes_given)
-    if (stop := recipe.early_stopping) is not None:
-        metric = task.metric_of(stop.monitor, plan=spec.plan)
-        if stop.min_delta >= 1 and metric.format_spec.endswith("%"):
-            raise UsageError(
-                f"`train.early_stopping.min_delta` is {stop.min_delta:g}, and {metric.heading} lies between 0 and 1: "
-                "no epoch would count as better",
-                help="0.001 stands for 0.1 %",
-            )
-    task.metric_of(recipe.monitor, "monitor", spec.plan)
-    task.check_recipe(recipe, spec.plan, images.class_names)
+    fitting.check_task(task, spec.plan, recipe, images, num_classes_given=num_classes_given)
     images = task.fit_data(images, shape, spec.plan.output)
     check_norms(spec.plan, recipe.batch_size, devices.processes)
     Augmentation(recipe.augment, shape, images.classes)  # raises `UsageError` for wrong arguments
     count = len(split(images, recipe)[0])
-    _check_size(recipe, count)  # before any image is decoded
+    fitting.check_size(recipe, count)  # before any image is decoded
     start = start or load_start(spec)
     recipe = choose_layout(with_resize(recipe, start), spec.plan, devices.accelerator)
     moments = known_moments(recipe, start)
@@ -238,7 +204,7 @@ def _prepare(
             help=f"--set train.validation={devices.processes}, or train on fewer devices",
         )
     if len(splits.train) < count:  # some could not be read
-        _check_size(recipe, len(splits.train))
+        fitting.check_size(recipe, len(splits.train))
     return Job(
         task,
         spec,
@@ -249,26 +215,12 @@ def _prepare(
         recipe,
         data_folder,
         _statistics(splits, spec, recipe, moments),
-        (*splits.notes, *_idle(spec, recipe, images, len(splits.train)), *note_logits(spec.plan, recipe)),
+        (*splits.notes, *fitting.idle(spec, recipe, images, len(splits.train)), *note_logits(spec.plan, recipe)),
         skip_unreadable,
         None if images.name in data.names() else Path(images.name).expanduser().absolute(),
         name,
         start,
     )
-
-
-def _following(spec: Spec, images: DataSet, *, num_classes_given: bool, features_given: bool) -> Spec:
-    """The spec with the variables that follow a data set, where they are used and not given."""
-    used = dict(spec.plan.vars).keys() - spec.unused_vars
-    follows = "num_classes" in used and not num_classes_given and images.targets != TARGETS
-    values = {"num_classes": images.classes} if follows else {}
-    is_row = images.samples is not None and len(images.samples) == 1 and len(spec.plan.takes) == 1
-    if is_row and images.samples and "features" in used and not features_given:
-        values["features"] = images.samples[0]
-    beside = images.samples is None and images.has_rows and len(row_sizes(spec.plan)) == 1
-    if beside and "features" in used and not features_given:
-        values["features"] = len(images.known_form.features)
-    return spec.replace(vars=values) if values else spec
 
 
 def _statistics(splits: Splits, spec: Spec, recipe: Recipe, moments: Moments | None) -> tuple[Tensor, Tensor] | None:
@@ -279,30 +231,6 @@ def _statistics(splits: Splits, spec: Spec, recipe: Recipe, moments: Moments | N
     if isinstance(splits.train, InMemory) and not splits.train.are_images and recipe.normalize is not False:
         return statistics(splits.train.images, moments_shape(spec.plan))
     return splits.statistics
-
-
-def _complete(spec: Spec, task: Task, images: DataSet) -> Recipe:
-    """A spec's recipe with what its task says where the recipe does not. Raises `UsageError`."""
-    recipe = task.with_loss(spec.recipe, given="loss" in spec.resolved.get("train", {}))
-    mixing = [one.name for one in recipe.augment if one.kind.mixes]
-    if mixing and images.has_rows:
-        raise UsageError(
-            f"`{mixing[0]}` mixes images, and the rows beside them would be those of one of them",
-            help="leave it out of `train.augment`",
-        )
-    if mixing and not task.mixes:
-        raise UsageError(
-            f"`{mixing[0]}` mixes the targets of images, and those of {task.name} cannot be mixed",
-            help="leave it out of `train.augment`",
-        )
-    if recipe.sampler is not None and not task.balances:
-        raise UsageError(
-            f"`sampler: {recipe.sampler}` draws images of each class equally often, and {task.name} knows no class of "
-            "an image",
-            help="leave `train.sampler` out",
-        )
-    # what recipes of images without a task have always meant is not written: runs are found by their recipe
-    return replace(recipe, task=None if task.name == tasks.DEFAULT and images.samples is None else task.name)
 
 
 def load_job(
@@ -398,23 +326,3 @@ def _check_classes(run: Run, images: DataSet) -> None:
         f"{', '.join(said) or 'their order differs'}",
         help="give the folders of the classes the names that they had",
     )
-
-
-def _check_size(recipe: Recipe, images: int) -> None:
-    """Raises `UsageError` where batches or schedule do not fit the number of training images."""
-    if recipe.batch_size > images:
-        raise UsageError(
-            f"a batch of {recipe.batch_size} is more than the {images} images to train with",
-            help=f"--set train.batch_size={min(64, images)}",
-        )
-    check_schedule(recipe, images // recipe.batch_size)
-
-
-def _idle(spec: Spec, recipe: Recipe, data: DataSet, images: int) -> Iterator[str]:
-    """What of a recipe has no effect with so many training images, a line each."""
-    batches = images // recipe.batch_size
-    for _, message in effects.idle_by_steps(recipe, batches, *count_steps(recipe, batches)):
-        yield message
-    if data.validation is not None and "validation" in spec.resolved.get("train", {}):
-        own = f"{len(data.validation):,} images for validation"
-        yield f"`train.validation` has no effect: `{data.name}` has {own} of its own"

@@ -26,8 +26,11 @@ def note_logits(plan: Plan, recipe: Recipe) -> list[str]:
     node = nodes[plan.graph.output]
     while isinstance(node, GraphWire):
         node = nodes[node.sources[0]]
-    if not isinstance(node, GraphLayer) or node.layer.primitive not in _SQUASHING:
+    if not isinstance(node, GraphLayer) or node.layer.primitive not in (*_SQUASHING, "dropout"):
         return []
+    if node.layer.primitive == "dropout":
+        place = f"{plan.title} ends in `dropout` ({node.layer.mark})"
+        return [f"{place}, which sets what it answers to zero in training: put it before the last layer"]
     ends = f"{plan.title} ends in `{node.layer.primitive}` ({node.layer.mark})"
     applied = f"and the loss `{loss}` applies a {_APPLIED[loss]} of its own"
     return [f"{ends}, {applied}: leave the layer out; `predict` gives probabilities all the same"]

@@ -88,6 +88,7 @@ class GlobalAvgPool1d(_GlobalPool):
 
 class GlobalAvgPool3d(_GlobalPool):
     name, axes = "global_avg_pool_3d", 3
+    widens = True
     doc = "The mean of each channel of a volume; `flatten` then makes a vector of it."
     rule = "C×D×H×W → C×1×1×1"
     examples = ("global_avg_pool_3d",)
@@ -104,6 +105,7 @@ class GlobalMaxPool1d(_GlobalPool):
 
 class GlobalMaxPool3d(_GlobalPool):
     name, axes, torch_class = "global_max_pool_3d", 3, "AdaptiveMaxPool"
+    widens = True
     doc = "The largest value of each channel of a volume; `flatten` then makes a vector of it."
     rule = "C×D×H×W → C×1×1×1"
     examples = ("global_max_pool_3d",)
@@ -122,6 +124,7 @@ class AdaptiveAvgPool1d(_AdaptivePool):
 
 class AdaptiveAvgPool3d(_AdaptivePool):
     name, axes, torch_class = "adaptive_avg_pool_3d", 3, "AdaptiveAvgPool"
+    widens = True
     doc = "The mean of each cell of a grid of a given size, whatever the input's size."
     source = f"{TORCH}AdaptiveAvgPool3d.html"
     rule = "C×D×H×W → C×size"
@@ -142,6 +145,7 @@ class AdaptiveMaxPool1d(_AdaptivePool):
 
 class AdaptiveMaxPool3d(_AdaptivePool):
     name, axes, torch_class = "adaptive_max_pool_3d", 3, "AdaptiveMaxPool"
+    widens = True
     doc = "The largest value of each cell of a grid of a given size, whatever the input's size."
     source = f"{TORCH}AdaptiveMaxPool3d.html"
     rule = "C×D×H×W → C×size"

@@ -188,6 +188,7 @@ class InstanceNorm(_Norm):
 
 class LocalResponseNorm(Called):
     name = "local_response_norm"
+    widens = True
     doc = "Divides each value by a power of the mean square over neighbouring channels (AlexNet)."
     source = "https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html"
     rule = "unchanged: C×H×W"
@@ -215,6 +216,7 @@ class LocalResponseNorm(Called):
 
 class GlobalResponseNorm(Called):
     name = "global_response_norm"
+    widens = True
     doc = "Adds to each channel itself times its norm over all positions, relative to the mean norm of the channels."
     source = "https://arxiv.org/abs/2301.00808"
     rule = "unchanged: C×H×W"

@@ -178,6 +178,7 @@ class MaxPool1d(_MaxPool):
 
 class MaxPool3d(_MaxPool):
     name, axes = "max_pool_3d", 3
+    widens = True
     doc = "The largest value of each window of a volume."
     source = f"{TORCH}MaxPool3d.html"
     rule = _rule(3)
@@ -207,6 +208,7 @@ class AvgPool1d(_AvgPool):
 
 class AvgPool3d(_AvgPool):
     name, axes = "avg_pool_3d", 3
+    widens = True
     doc = "The mean of each window of a volume."
     source = f"{TORCH}AvgPool3d.html"
     rule = _rule(3)

@@ -36,6 +36,7 @@ class _OfTokens(Called):
 
 class RotaryPositions(_OfTokens):
     name = "rotary_positions"
+    widens = True
     doc = "Turns pairs of features by angles that grow with the token's position, for queries and keys (RoFormer)."
     source = "https://arxiv.org/abs/2104.09864"
     rule = "unchanged: T×F; twice the heads divide the features, four times with `size`"
@@ -69,6 +70,7 @@ class RotaryPositions(_OfTokens):
 
 class RelativePositionBias(_OfTokens):
     name = "relative_position_bias"
+    widens = True
     doc = "A learned bias for each head and pair of tokens, by how far these are apart: the last branch of `attend`."
     source = "https://arxiv.org/abs/2103.14030"
     rule = "T×F → heads×T×T"

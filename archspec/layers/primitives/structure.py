@@ -245,6 +245,7 @@ class Scale(Called):
 
 class LayerScale(Called):
     name = "layer_scale"
+    widens = True
     doc = "Multiplies each channel of a feature map, or each feature, by a learned value."
     source = "https://arxiv.org/abs/2103.17239"
     rule = "unchanged"

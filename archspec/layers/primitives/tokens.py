@@ -75,6 +75,7 @@ class FeatureMap(_OnTokens):
 
 class ClassToken(_OnTokens):
     name = "class_token"
+    widens = True
     doc = "A learned token put before the others, to stand for the whole image."
     source = "https://arxiv.org/abs/2010.11929"
     rule = "T×F → T+1×F"
@@ -100,6 +101,7 @@ class ClassToken(_OnTokens):
 
 class PositionEmbedding(_OnTokens):
     name = "position_embedding"
+    widens = True
     doc = "Adds a learned vector to each token, by its position."
     source = "https://arxiv.org/abs/2010.11929"
     rule = "unchanged: T×F"

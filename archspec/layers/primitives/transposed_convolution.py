@@ -10,7 +10,7 @@ from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Windowed, sizes_for
+from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Sliding, sizes_for
 from archspec.layers.primitive import Arguments
 from archspec.layers.primitives.convolution import BIAS, GROUPS, check_groups
 from archspec.layers.reach import Reach, transposed_windows
@@ -47,7 +47,7 @@ def _rule(axes: int) -> str:
     return f"{WINDOWS[axes].format('out')}, {count}"
 
 
-class _ConvTranspose(Windowed):
+class _ConvTranspose(Sliding):
     torch_class = "ConvTranspose"
     weights = ("weight", "bias")
 

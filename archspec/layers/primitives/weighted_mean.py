@@ -12,6 +12,7 @@ from archspec.layers.primitive import Arguments, Called
 
 class WeightedMean(Called):
     name = "weighted_mean"
+    widens = True
     doc = "The mean of branches that `concat` joined, each with a learned weight (BiFPN)."
     source = "https://arxiv.org/abs/1911.09070"
     rule = "branches·C×… → C×…; Σ wᵢ·xᵢ / (Σ wᵢ + eps) with w = max(weight, 0), or by softmax of the weights"

@@ -89,14 +89,14 @@ def test_a_link_to_the_folder_of_classes_brings_no_class_into_another(tmp_path: 
     assert paths == [f"{name}/{i}.png" for name in ("cat", "dog") for i in range(5)]
 
 
-def test_a_disk_that_takes_no_more_is_named_with_what_to_do() -> None:
-    with pytest.raises(UsageError) as caught, explain_failed_writes(Path("runs/a")):
+def test_a_disk_that_takes_no_more_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught, explain_failed_writes(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert str(caught.value) == (
-        "cannot write into runs/a: the disk is full\n"
-        "  help: make room, then go on with what is kept: archspec train --resume runs/a"
+        f"cannot write into {tmp_path}: the disk is full\n"
+        f"  help: make room, then go on with what is kept: archspec train --resume {tmp_path}"
     )
-    with pytest.raises(PermissionError), explain_failed_writes(Path("runs/a")):
+    with pytest.raises(PermissionError), explain_failed_writes(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied")
 
 

@@ -272,7 +272,8 @@ def test_damaged_weights_are_not_used(trained: tuple[Path, str]) -> None:
     file.write_bytes(whole)
     assert (done.returncode, done.stderr) == (
         2,
-        "error: the checkpoint runs/linear-3/checkpoints/best.ckpt is damaged: its checksum does not fit its content\n",
+        "error: the checkpoint runs/linear-3/checkpoints/best.ckpt is damaged: its checksum does not fit its content\n"
+        "  help: move it away, and the last weights are taken, of runs/linear-3/checkpoints/last.ckpt\n",
     )
 
 
