@@ -20,11 +20,12 @@ _NAME_OR_NAMES: Schema = {
     "else": _NAMES | {"title": "a column's name, or a list of them"},
 }
 
+_DATA_SET: Schema = {"title": "the name or path of a data set", "type": "string", "pattern": "."}
 DATA: Schema = {
     "if": {"type": "string"},
-    "then": {"type": "string"},
+    "then": _DATA_SET,
     "else": section(
-        name={"type": "string"},
+        name=_DATA_SET,
         target=_NAME_OR_NAMES,
         ignore=_NAMES,
         one_hot=_NAMES,

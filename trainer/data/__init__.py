@@ -18,7 +18,7 @@ from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
 from trainer.input.datasets import DataSet
 
-__all__ = ["load", "names"]
+__all__ = ["check_name", "load", "names"]
 
 
 GROUP = "archspec.data"
@@ -53,6 +53,7 @@ def load(
     Raises `UsageError`.
     """
     columns = columns or Columns()
+    check_name(name)
     if columns.image:
         return _with_images(name, columns, task, heads or {})
     if columns.inputs:
@@ -91,6 +92,14 @@ def load(
         or f"there are {join_words(names())}; folders of images and tables are given by their path"
     )
     raise UsageError(f"there is no data set `{name}`", help=hint)
+
+
+def check_name(name: str | None) -> None:
+    """Raises `UsageError` where a data set's name is empty: as a path it would be the current folder."""
+    if name == "":
+        raise UsageError(
+            "the name of the data set is empty", help="give its name, or a path: `.` is the current folder"
+        )
 
 
 def _with_images(name: str, columns: Columns, task: str | None, heads: Mapping[str, HeadTargets]) -> DataSet:

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from archspec.foundation.errors import SpecError, UsageError, escape
 from archspec.recipe.outputs import MAIN
+from trainer import data
 from trainer.input.datasets import InMemory
 from trainer.input.images import fit_targets
 from trainer.input.loaders import Stream, explain_dead_workers, loader
@@ -158,6 +159,7 @@ def test(run: Run, data_folder: Path | None, source: str | None) -> dict[str, An
     `source` is another folder of images: its test set, or all its images if it has no parts. Where the run's own lie
     there, now or as they did, those of them are meant that were kept for the test.
     """
+    data.check_name(source)
     trained = load_network(run)
     module, notes = trained.module, list[str]()
     if source is None or is_own_data(run, module.recipe, source):

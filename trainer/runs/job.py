@@ -240,6 +240,7 @@ def load_job(
 
     `source` is where a folder of images lies now. Raises `UsageError`, also where the classes are not those of the run.
     """
+    data.check_name(source)
     folder = data_folder or Path(run.recorded("data_folder"))
     skip = bool(run.environment.get("skip_unreadable"))
     spec = load(str(run.folder / "spec.yaml"))

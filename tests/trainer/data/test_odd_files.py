@@ -100,6 +100,14 @@ def test_a_disk_that_takes_no_more_is_named_with_what_to_do(tmp_path: Path) -> N
         raise PermissionError(errno.EACCES, "Permission denied")
 
 
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        data.load("", tmp_path)
+    assert str(caught.value) == (
+        "the name of the data set is empty\n  help: give its name, or its path; `.` is this folder"
+    )
+
+
 def test_a_log_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     log = EpochLog(tmp_path)
     log.log_metrics({"train_loss": 1.0}, 1)
