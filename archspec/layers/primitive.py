@@ -64,7 +64,7 @@ class Primitive(ABC):
     """The paper or reference implementation."""
     rule: ClassVar[str] = ""
     """Its shape rule, for people: `C×H×W → out×H′×W′`; one that begins with `unchanged` is of a layer that keeps the
-    shape of each input that it takes."""
+    shape of each input that it takes. Of sequences, `C×L` has channels first, `T×F` are tokens of features."""
     arguments: ClassVar[tuple[Argument, ...]] = ()
     """Its arguments; the first may be given alone."""
     pointwise: ClassVar[bool] = False

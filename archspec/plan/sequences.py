@@ -5,28 +5,29 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import Report
+from archspec.layers.registry import primitives
 
 if TYPE_CHECKING:
     from archspec.plan.graph import GraphLayer, GraphNode
     from archspec.plan.plan import Plan
 
-_CHANNELS = frozenset(
-    """
-    conv_1d conv_transpose_1d max_pool_1d avg_pool_1d adaptive_avg_pool_1d adaptive_max_pool_1d global_avg_pool_1d
-    global_max_pool_1d batch_norm_1d group_norm_1d instance_norm_1d layer_norm_1d pad_1d upsample_1d
-    """.split()  # noqa: SIM905 - a list of words reads better so
-)
-"""Layers of sequences with channels first, channels×length."""
-_TOKENS = frozenset("tokens attention lstm gru position_embedding class_token rotary_positions".split())  # noqa: SIM905
-"""Layers of tokens, tokens×features."""
-_KEEPING = frozenset("linear layer_norm slice token reduce".split())  # noqa: SIM905
-"""Layers that may stand on either, and leave the axes as they are."""
+_KEEPING = frozenset(("linear", "layer_norm", "slice", "token", "reduce"))
+"""Layers that may stand on either kind, and leave the axes as they are."""
 
 
-def has_both(primitives: set[str]) -> bool:
+def _kind(name: str) -> str:
+    """What a layer's rule speaks of: `channels` before the length, `tokens` of features, or neither."""
+    rule = primitives()[name].rule.removeprefix("unchanged: ")
+    if name in _KEEPING:
+        return ""
+    return "channels" if rule.startswith("C×L") else "tokens" if rule.startswith("T×F") or "→ H·W×C" in rule else ""
+
+
+def has_both(names: set[str]) -> bool:
     """Whether a network has layers of both kinds, or takes a token of a recurrent layer."""
-    recurrent = "token" in primitives and not primitives.isdisjoint(("lstm", "gru"))
-    return recurrent or not (primitives.isdisjoint(_CHANNELS) or primitives.isdisjoint(_TOKENS | {"linear"}))
+    recurrent = "token" in names and not names.isdisjoint(("lstm", "gru"))
+    kinds = set(map(_kind, names))
+    return recurrent or ("channels" in kinds and ("tokens" in kinds or "linear" in names))
 
 
 def note_sequences(plan: Plan, report: Report) -> None:
@@ -42,21 +43,21 @@ def note_sequences(plan: Plan, report: Report) -> None:
                 made[node.id] = came
             continue
         name, mark = node.layer.primitive, node.mark
-        kind = "channels" if name in _CHANNELS else "tokens" if name in _TOKENS or name == "linear" else ""
+        kind = "tokens" if name == "linear" else _kind(name)
         if came is not None and kind and mark is not None and not mark.in_library:
             before = came.layer.primitive
             swapped = "`permute: [1, 0]` swaps the axes"
-            if kind == "channels" and before in _TOKENS:
+            if kind == "channels" and _kind(before) == "tokens":
                 report.note(
                     f"`{name}` takes channels first, but `{before}` ({came.mark}) gives tokens: {swapped}", mark
                 )
-            elif kind == "tokens" and before in _CHANNELS and len(node.output) == 2:
+            elif kind == "tokens" and _kind(before) == "channels" and len(node.output) == 2:
                 said = f"`{name}` works on the last axis, but `{before}` ({came.mark}) gives channels first: {swapped}"
                 report.note(said, mark)
         source = nodes[node.sources[0]] if node.sources else None
         if name == "token" and isinstance(source, GraphLayer) and mark is not None:
             _note_first(source, node, report)
-        if len(node.output) == 2 and (name in _CHANNELS or name in _TOKENS):
+        if len(node.output) == 2 and _kind(name):
             made[node.id] = node
         elif len(node.output) == 2 and came is not None and (node.layer.output == node.layer.input or name in _KEEPING):
             made[node.id] = came
@@ -65,7 +66,7 @@ def note_sequences(plan: Plan, report: Report) -> None:
 def _common(node: GraphNode, made: dict[int, GraphLayer]) -> GraphLayer | None:
     """The layer that says what the axes of a node's tensors are, where all of them agree on it."""
     found = [made.get(source) for source in node.sources]
-    kinds = {one.layer.primitive in _CHANNELS for one in found if one is not None}
+    kinds = {_kind(one.layer.primitive) for one in found if one is not None}
     return found[0] if found and None not in found and len(kinds) == 1 else None
 
 
