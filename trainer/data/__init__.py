@@ -97,9 +97,7 @@ def load(
 def check_name(name: str | None) -> None:
     """Raises `UsageError` where a data set's name is empty: as a path it would be the current folder."""
     if name == "":
-        raise UsageError(
-            "the name of the data set is empty", help="give its name, or a path: `.` is the current folder"
-        )
+        raise UsageError("the name of the data set is empty", help="give its name, or its path; `.` is this folder")
 
 
 def _with_images(name: str, columns: Columns, task: str | None, heads: Mapping[str, HeadTargets]) -> DataSet:
