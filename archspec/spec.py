@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping as ABCMapping, Sequence
+from collections.abc import Mapping as ABCMapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from archspec.findings import (
+    check_figures,
+    check_recipe,
+    note_what_is_hardly_meant,
+    only_figures,
+)
 from archspec.foundation import source
 from archspec.foundation.errors import (
     Diagnostic,
@@ -23,8 +28,7 @@ from archspec.foundation.errors import (
     UsageError,
 )
 from archspec.foundation.frozen import freeze_pairs
-from archspec.foundation.shapes import show
-from archspec.foundation.source import Mapping, Scalar, plain
+from archspec.foundation.source import Mapping, plain
 from archspec.foundation.values import MAX_WORK, BudgetExceeded, budget
 from archspec.language import document as documents, finder
 from archspec.language.document import Document, Setting
@@ -36,8 +40,6 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.idle import report_idle
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
-from archspec.plan.remarks import note_absent, note_remarks
-from archspec.plan.sequences import has_both, note_sequences
 from archspec.plan.sharing import report_crossed
 from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
@@ -53,7 +55,6 @@ if TYPE_CHECKING:
 MAX_STEPS = 200_000  # steps of all variants of a file
 TOO_MUCH_WORK = f"the formulas take more than {MAX_WORK:,} operations together"
 STEPS_OF_VARIANT = 20  # however small it is
-MAX_DECIMALS = 20  # of a figure that a file vouches for; nine tell single operations apart
 
 
 @dataclass(frozen=True, repr=False)
@@ -196,7 +197,7 @@ class SpecFile:
         count = len(section.entries) if variants is None and isinstance(section, Mapping) else len(variants or ())
         if count > 1:
             checked = self._gather(variants, Alike())
-            if _only_figures(checked.diagnostics) and not checked.notes:
+            if only_figures(checked.diagnostics) and not checked.notes:
                 return checked
         return self._gather(variants)
 
@@ -214,7 +215,7 @@ class SpecFile:
             report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
         wanted = (None,) if variants is None else tuple(variants)
         diagnostics = self._locate(report.diagnostics)
-        others = known if diagnostics and _only_figures(diagnostics) else ()
+        others = known if diagnostics and only_figures(diagnostics) else ()
         return Checked(tuple(specs), tuple(diagnostics), report.notes, self, wanted, known=tuple(others))
 
     def _check_all(
@@ -250,12 +251,9 @@ class SpecFile:
             whole = len(wanted) == 1 + len(document.variants)
             self._report_unused(document, specs, report, whole=whole)
             report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
-            places = note_remarks([spec.plan.root for spec in specs], report)
-            for plan in [spec.plan for spec in specs] if has_both(places.primitives) else ():
-                note_sequences(plan, report)
             network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
-            if whole and network is not None and not self.set and not self.vars:
-                note_absent(network, places, report, has_variants=bool(document.variants))
+            shown = network if whole and not self.set and not self.vars else None
+            note_what_is_hardly_meant([spec.plan for spec in specs], shown, report)
             if report.diagnostics:
                 specs.clear()
         if len(specs) < len(wanted) and not report.diagnostics:
@@ -339,7 +337,7 @@ class SpecFile:
             node = elaborate(sections, report, frames)
             made = None if node is None else (sections, node)
         spec = None if made is None else self._complete(variant, *made, report, frames)
-        return spec if report.count == before or _only_figures(report.diagnostics) else None
+        return spec if report.count == before or only_figures(report.diagnostics) else None
 
     def _complete(
         self, variant: str | None, sections: Sections, node: Node, report: Report, frames: tuple[Frame, ...] = ()
@@ -361,10 +359,10 @@ class SpecFile:
             report_ports(plan.graph, report)
         if node.shares:
             report_crossed(plan.graph, report)
-        _check_expectations(sections, plan, report, frames)
+        check_figures(sections, plan, report, frames)
         spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
         if sections.train:
-            _check_recipe(spec, report, frames)
+            check_recipe(spec.recipe, sections.root, plan, report, frames)
         return spec
 
     def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
@@ -416,82 +414,11 @@ class Checked:
         return found
 
 
-def _check_expectations(sections: Sections, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:
-    """Hold the plan to the figures that the file vouches for, to the digits written."""
-    section = sections.root.get("expect")
-    for key, figure in sections.expect.items():
-        assert isinstance(section, Mapping)
-        mark, value = section.entries[key]
-        if key == "output":
-            expected, actual = show(figure), show(plan.output)
-        elif key == "params":
-            expected, actual = f"{figure:,}", f"{plan.params:,}"
-        else:
-            digits = _decimals(value.text) if isinstance(value, Scalar) else 3
-            if digits > MAX_DECIMALS:
-                message = f"`gmacs` has {digits:,} decimals; at most {MAX_DECIMALS} are compared"
-                report.add(Fault("out-of-range", message, mark), frames=frames)
-                continue
-            expected, actual = f"{figure:.{digits}f}", f"{plan.macs / 1e9:.{digits}f}"
-            if not figure and plan.macs:
-                actual = f"{plan.macs / 1e9:g}"
-        if expected != actual:
-            report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
-
-
-def _only_figures(diagnostics: Iterable[Diagnostic]) -> bool:
-    """Whether nothing is wrong but the figures that a file vouches for, or nothing at all."""
-    return all(one.code == "expect-unmet" for one in diagnostics)
-
-
-def _check_recipe(spec: Spec, report: Report, frames: tuple[Frame, ...]) -> None:
-    """Report what is wrong with a recipe, and where nothing is, what has no effect."""
-    from archspec.recipe import effects
-
-    faults = [*_faults_of_recipe(spec)]
-    for wrong in faults:
-        report.add(wrong, frames=frames)
-    section = spec.root.get("train")
-    for key, message in () if faults else effects.idle_in(spec.recipe):
-        report.note(message, effects.place(section, key) or spec.root.mark)
-
-
-def _faults_of_recipe(spec: Spec) -> Iterator[Fault]:
-    """What the recipe says of the network's parts and input that they do not fit."""
-    from archspec.recipe import columns, effects, images, outputs, parts
-
-    plan, recipe, section = spec.plan, spec.recipe, spec.root.get("train")
-    inputs = {one.name: one.shape for one in plan.takes}
-    image = columns.image_among(inputs)
-    yield from images.faults_in(section, recipe, inputs[image] if image else plan.input)
-    yield from columns.faults_in(section, recipe.columns, inputs)
-    yield from outputs.faults_in(section, recipe.outputs, plan.outputs, plan.aux)
-    yield from effects.faults_in(section, recipe)
-    if recipe.freeze is None and recipe.lr_scale is None:
-        return
-    known = primitives()
-    layers = []
-    for one in plan.layers:
-        buffers = known[one.layer.primitive].buffers(one.layer.arguments, one.input)
-        layers.append((one.path, [name for name, _ in one.layer.parameters], buffers > 0))
-    merges = {group.path for group in plan.graph.groups if group.node.is_merge}
-    yield from parts.faults_in(section, recipe.freeze, recipe.lr_scale, parts.Outline(layers, merges))
-
-
 def _spell_use(name: str, document: Document, specs: list[Spec]) -> str:
     """How a variable comes to be used, where it is set and nothing uses it."""
     if len(specs) < 1 + len(document.variants):
         return f"write `={name}` where its value belongs; or choose a variant that uses it"
     return f"write `={name}` where its value belongs: a block sees only what it is given"
-
-
-def _decimals(text: str) -> int:
-    """How many decimals a number is written with: 3 for `4.230`, 5 for `4.4e-4`; 3 for a formula."""
-    try:
-        exponent = Decimal(text).as_tuple().exponent
-    except InvalidOperation:
-        return 3
-    return max(0, -exponent) if isinstance(exponent, int) else 3
 
 
 def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[SpecFile, str | None]:

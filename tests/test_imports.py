@@ -118,7 +118,7 @@ FLOORS = [
     {"archspec.plan"},
     {"archspec.plugins", "archspec.views", "archspec.assembly"},
     {"archspec.weights"},
-    {"archspec.prepared", "archspec.partial"},
+    {"archspec.prepared", "archspec.partial", "archspec.findings"},
     {"archspec.spec"},
     {"archspec.editing"},
     {"archspec.editor"},
