@@ -154,7 +154,8 @@ def test_two_processes_do_what_one_does(start: Any, alone: Path, tmp_path: Path)
     files = [
         {path.name.split(".")[0] for path in (folder / "runs" / "plain").iterdir()} for folder in (tmp_path, alone)
     ]
-    assert files[0] == files[1]
+    drawn = {"augmentation", "curves", "mistakes", "reliability"} if start is by_torchrun else set()
+    assert files[0] - drawn == files[1]  # only torchrun's processes draw pictures
 
 
 TIMES = ("seconds", "images_per_second")
