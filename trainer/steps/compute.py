@@ -34,7 +34,8 @@ def optimize_execution(network: nn.Module, recipe: Recipe, device: torch.device)
         graphs = device.type == "cuda" and recipe.accumulate == 1
         # compiled for a CPU, convolutions have their channels last, unless it is told not to
         keeps = {"layout_optimization": False} if device.type == "cpu" and has_unsafe_layer(network) else None
-        network.compile(mode="reduce-overhead" if graphs else None, options=keeps)
+        # else the smaller last batch has all batches computed by code for any size, which is slower
+        network.compile(dynamic=False, mode="reduce-overhead" if graphs else None, options=keeps)
 
 
 def _check_compiler(device: torch.device) -> None:
