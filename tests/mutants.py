@@ -279,7 +279,8 @@ def difference(one: Plan, other: Plan) -> str:
         return "other initial values" if inits[0] == inits[1] else "another argument"
     merges = [Counter(node.kind for node in plan.graph.nodes if node.kind != "layer") for plan in (one, other)]
     if merges[0] != merges[1]:
-        return "a merge lost or added"
+        gone = lost and not added and merges[0] > merges[1]
+        return "a merge lost with its layers" if gone else "a merge lost or added"
     if sum(names[0].values()) == sum(names[1].values()):
         return "another layer"
     return "a layer lost" if sum(names[0].values()) > sum(names[1].values()) else "a layer added"
@@ -291,14 +292,15 @@ def _layers(plan: Plan) -> Counter[Any]:
 
 JUDGED = {
     "a layer lost": "every network exists without this layer too: it has no parameters and keeps the shape",
+    "a merge lost with its layers": "as one layer: branches without parameters that keep the shape, left out as a whole",
     "a layer added": "as without; twice the same is of no effect (flatten, relu) or wanted (tanh)",
     "another layer": "the mistyped word is a layer itself: `elu` for `relu`",
     "another argument": "a value within its range: a share of dropout, padding 0 at a kernel of 1",
     "another order": "layers, or the rows of a loop, stand in an order that could be wanted",
     "other initial values": "all of them begin a network; a parameter left out begins as torch's layers do",
 }
-"""The kinds of what computes something else with the same figures, and why each may be meant. A merge that is lost, or
-becomes another, is none of them."""
+"""The kinds of what computes something else with the same figures, and why each may be meant. A merge that is lost while
+its layers stay, or becomes another, is none of them."""
 
 
 @dataclass
