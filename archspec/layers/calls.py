@@ -16,7 +16,7 @@ _NORM = {"eps": 1e-5, "momentum": 0.1, "affine": True}
 DEFAULTS: dict[str, dict[str, Any]] = {
     **{f"nn.Conv{axes}d": _WINDOW for axes in (1, 2, 3)},
     **{f"{form}Conv{axes}d": _WINDOW for form in ("Same", "Padded") for axes in (1, 2, 3)},
-    "SameWsConv": _WINDOW,
+    **dict.fromkeys(("SameWsConv", "PaddedWsConv"), _WINDOW),
     **{
         f"{form}ConvTranspose{axes}d": _WINDOW | {"output_padding": 0}
         for form in ("nn.", "Cropped")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,32 +19,10 @@ class CroppedConvTranspose2d(nn.ConvTranspose2d):
         out_channels: int,
         kernel_size: int | tuple[int, int],
         sides: tuple[int, ...],
-        stride: int | tuple[int, int] = 1,
-        output_padding: int | tuple[int, int] = 0,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
+        **others: Any,
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            output_padding=output_padding,
-            groups=groups,
-            bias=bias,
-            dilation=dilation,
-        )
+        super().__init__(in_channels, out_channels, kernel_size, **others)
         self.sides = sides
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
-        output = functional.conv_transpose2d(
-            input,
-            self.weight,
-            self.bias,
-            self.stride,
-            output_padding=self.output_padding,
-            groups=self.groups,
-            dilation=self.dilation,
-        )
-        return functional.pad(output, [-one for one in self.sides])
+        return functional.pad(super().forward(input), [-one for one in self.sides])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,23 +17,10 @@ class PaddedConv3d(nn.Conv3d):
         out_channels: int,
         kernel_size: int | tuple[int, int, int],
         sides: tuple[int, ...],
-        stride: int | tuple[int, int, int] = 1,
-        dilation: int | tuple[int, int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
+        **others: Any,
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            dilation=dilation,
-            groups=groups,
-            bias=bias,
-        )
+        super().__init__(in_channels, out_channels, kernel_size, **others)
         self.sides = sides
 
     def forward(self, input: Tensor) -> Tensor:
-        padded = functional.pad(input, self.sides)
-        output: Tensor = self._conv_forward(padded, self.weight, self.bias)
-        return output
+        return super().forward(functional.pad(input, self.sides))

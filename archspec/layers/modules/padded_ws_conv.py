@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,25 +19,9 @@ class PaddedWsConv(WsConv):
         out_channels: int,
         kernel_size: int | tuple[int, int],
         sides: tuple[int, ...],
-        stride: int | tuple[int, int] = 1,
-        dilation: int | tuple[int, int] = 1,
-        groups: int = 1,
-        bias: bool = True,
-        gain: bool = True,
-        eps: float = 1e-6,
+        **others: Any,
     ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride,
-            0,
-            dilation,
-            groups,
-            bias,
-            gain,
-            eps,
-        )
+        super().__init__(in_channels, out_channels, kernel_size, **others)
         self.sides = sides
 
     def forward(self, input: Tensor) -> Tensor:
