@@ -35,6 +35,20 @@ def sizes_for(axes: int, minimum: int) -> Schema:
     return one if axes == 1 else either(one, {"type": "array", "items": one, "minItems": axes, "maxItems": axes})
 
 
+Sides = tuple[tuple[int, int], ...]
+"""Positions before and after each axis."""
+
+
+def differ(sides: Sides) -> bool:
+    """Whether an axis has other positions before it than after it, which torch's own layers do not know."""
+    return any(before != after for before, after in sides)
+
+
+def flat(sides: Sides) -> tuple[int, ...]:
+    """The positions as `torch.nn.functional.pad` takes them: those of the last axis first."""
+    return tuple(one for both in reversed(sides) for one in both)
+
+
 class OnAxes(Called):
     axes: ClassVar[int]
     torch_class: ClassVar[str]
@@ -66,7 +80,7 @@ class OnAxes(Called):
 class Sliding(OnAxes):
     """A layer with windows: `kernel`, `stride`, `padding` and, where it has one, `dilation` are arguments of it."""
 
-    def sides(self, padding: Any) -> tuple[tuple[int, int], ...]:
+    def sides(self, padding: Any) -> Sides:
         """The positions before and after each axis, by an argument of the type `padding` that is no word."""
         if self.axes == 1:
             return (_both(padding),)
@@ -96,7 +110,7 @@ class Windowed(Sliding):
             raise Fault("input-shape", message)
         return counts
 
-    def added(self, arguments: Arguments, size: Shape) -> tuple[tuple[int, int], ...]:
+    def added(self, arguments: Arguments, size: Shape) -> Sides:
         """The positions added before and after each axis, those of `same` by the size of the input."""
         if arguments["padding"] != "same":
             return self.sides(arguments["padding"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from archspec.layers.modules.choice import Choice
+from archspec.layers.modules.survivors import Survivors
 
 
 class BranchFactors(nn.Module):
@@ -22,18 +22,14 @@ class BranchFactors(nn.Module):
     ) -> None:
         super().__init__()
         self.columns, self.channels = columns, channels
-        self.drop = nn.Dropout(drop) if drop else None
-        self.choice = Choice(len(columns)) if drop else None
+        self.survivors = Survivors(len(columns), drop) if drop else None
 
     def forward(self, drawn: Tensor) -> Tensor:
         drawn = torch.where(drawn > 0, 1.0, 0.0).type_as(drawn)
         kept = torch.stack([drawn[:, one] for one in self.columns], 1)
         kept = torch.where(kept.sum(1, keepdim=True) > 0, kept, 1.0)
-        if self.drop is not None and self.choice is not None:
-            ones = torch.ones_like(kept)
-            there = torch.where(self.drop(ones) > 0, 1.0, 0.0).type_as(kept)
-            lone = self.choice(kept)
-            there = torch.where(there.sum(1, keepdim=True) > 0, there, lone)
+        if self.survivors is not None:
+            there = self.survivors(torch.ones_like(kept))
             kept = torch.where(drawn.sum(1, keepdim=True) > 1, there, kept)
         factors = kept * (len(self.columns) / kept.sum(1, keepdim=True))
         return factors.repeat_interleave(self.channels, 1)

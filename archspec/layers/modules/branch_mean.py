@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from archspec.layers.modules.choice import Choice
+from archspec.layers.modules.survivors import Survivors
 
 
 class BranchMean(nn.Module):
@@ -18,16 +18,12 @@ class BranchMean(nn.Module):
     def __init__(self, branches: int, axes: int, drop: float = 0.0) -> None:
         super().__init__()
         self.branches, self.axes = branches, axes
-        self.drop = nn.Dropout(drop) if drop else None
-        self.choice = Choice(branches) if drop else None
+        self.survivors = Survivors(branches, drop) if drop else None
 
     def forward(self, input: Tensor) -> Tensor:
         parts = torch.unflatten(input, 1, (self.branches, -1))
-        if self.drop is None or self.choice is None:
+        if self.survivors is None:
             return parts.mean(1)
-        kept = self.drop(input.new_ones((input.shape[0], self.branches)))
-        kept = torch.where(kept > 0, 1.0, 0.0).type_as(input)
-        lone = self.choice(kept)
-        kept = torch.where(kept.sum(1, keepdim=True) > 0, kept, lone)
+        kept: Tensor = self.survivors(input.new_ones((input.shape[0], self.branches)))
         weight = kept / kept.sum(1, keepdim=True)
         return (parts * weight[(..., *[None] * self.axes)]).sum(1)

@@ -11,7 +11,7 @@ from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Windowed, sizes_for
+from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Windowed, differ, flat, sizes_for
 from archspec.layers.primitive import Arguments
 
 BIAS = Argument("bias", boolean(), True, "add a learned constant to each output channel")
@@ -72,7 +72,7 @@ class _Conv(Windowed):
         if arguments["padding"] == "same":
             odd = any(spread * (taps - 1) % 2 for taps, spread in zip(kernel, dilation, strict=True))
             return odd or max(stride) > 1
-        return any(before != after for before, after in self.sides(arguments["padding"]))
+        return differ(self.sides(arguments["padding"]))
 
     def kind(self) -> str:
         return f"{self.torch_class}{self.axes}d"
@@ -87,7 +87,7 @@ class _Conv(Windowed):
             return call(f"{torch}{self.kind()}", shape[0], arguments["out"], **named)
         if given == "same":
             return call(f"Same{self.kind()}", shape[0], arguments["out"], **named)
-        named["sides"] = tuple(one for both in reversed(self.sides(given)) for one in both)
+        named["sides"] = flat(self.sides(given))
         return call(f"Padded{self.kind()}", shape[0], arguments["out"], **named)
 
 

@@ -7,7 +7,7 @@ from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, NOTHING, Kept
-from archspec.layers.on_axes import EXAMPLE_INPUTS, TORCH, OnAxes, sizes_for
+from archspec.layers.on_axes import EXAMPLE_INPUTS, TORCH, OnAxes, Sides, flat, sizes_for
 from archspec.layers.primitive import Arguments
 from archspec.layers.reach import AxisReach, Reach, windows
 
@@ -44,7 +44,7 @@ class _Pad(OnAxes):
                 raise Fault("input-shape", f"{message}, not {max(both)}", help="use `mode: replicate`")
         return shape[0], *(size + sum(both) for size, both in zip(shape[1:], sides, strict=True))
 
-    def sides(self, arguments: Arguments) -> tuple[tuple[int, int], ...]:
+    def sides(self, arguments: Arguments) -> Sides:
         """What is added before and after each axis, the first axis first."""
         size = arguments["size"]
         if not isinstance(size, int) and len(size) == 2 * self.axes:
@@ -62,7 +62,7 @@ class _Pad(OnAxes):
         return INPUT if arguments["mode"] in ("reflect", "replicate") else NOTHING
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
-        sides = tuple(one for both in reversed(self.sides(arguments)) for one in both)
+        sides = flat(self.sides(arguments))
         if arguments["mode"] == "constant":
             return call(f"nn.ConstantPad{self.axes}d", sides, value=arguments["value"])
         return call(f"nn.{_KINDS[arguments['mode']]}Pad{self.axes}d", sides)

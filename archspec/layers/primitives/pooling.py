@@ -10,7 +10,7 @@ from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, sees_padding_only, show
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Windowed, sizes_for
+from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Windowed, differ, flat, sizes_for
 from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import Reach, windows
 
@@ -63,7 +63,7 @@ class _Pool(Windowed):
     def pads(self, arguments: Arguments) -> bool:
         """Whether it pads as torch's pools do not: by the size of its input, or each side by itself."""
         given = arguments["padding"]
-        return given == "same" or any(before != after for before, after in self.sides(given))
+        return given == "same" or differ(self.sides(given))
 
     def _check_padding(self, arguments: Arguments) -> None:
         """Raises `Fault` where padding is too much for the kernel, so that windows might see nothing else."""
@@ -96,7 +96,7 @@ class _Pool(Windowed):
         if given == "same":
             return call(f"Same{self.torch_class}", kernel, **named)
         if self.pads(arguments):
-            sides = tuple(one for both in reversed(self.sides(given)) for one in both)
+            sides = flat(self.sides(given))
             named |= {} if arguments.get("count_include_pad", True) else {"count_include_pad": False}
             return call(f"Padded{self.torch_class}", kernel, sides, **named)
         named |= {name: one for name, one in arguments.items() if name in ("ceil_mode", "count_include_pad")}

@@ -10,7 +10,7 @@ from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape, show
 from archspec.layers.calls import Call, call
 from archspec.layers.kept import INPUT, Kept
-from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Sliding, sizes_for
+from archspec.layers.on_axes import AXIS, EXAMPLE_INPUTS, TORCH, WINDOWS, Sides, Sliding, differ, flat, sizes_for
 from archspec.layers.primitive import Arguments
 from archspec.layers.primitives.convolution import BIAS, GROUPS, check_groups
 from archspec.layers.reach import Reach, transposed_windows
@@ -66,7 +66,7 @@ class _ConvTranspose(Sliding):
             raise Fault("input-shape", message)
         return arguments["out"], *sizes
 
-    def cut(self, arguments: Arguments) -> tuple[tuple[tuple[int, int], ...], tuple[int, ...]]:
+    def cut(self, arguments: Arguments) -> tuple[Sides, tuple[int, ...]]:
         """The positions that are left off before and after each axis, and those that are added at its end.
 
         Those of `same` are what TensorFlow's `conv2d_transpose` leaves off: the padding of the convolution that it
@@ -105,8 +105,8 @@ class _ConvTranspose(Sliding):
         sides, extra = self.cut(arguments)
         named: dict[str, Any] = {"stride": stride, "output_padding": extra, "dilation": dilation}
         named |= {name: arguments[name] for name in ("groups", "bias")}
-        if any(before != after for before, after in sides):
-            named["sides"] = tuple(one for both in reversed(sides) for one in both)
+        if differ(sides):
+            named["sides"] = flat(sides)
             kind = self.kind().removeprefix("nn.")
             return call(f"Cropped{kind}", shape[0], arguments["out"], kernel_size=kernel, **named)
         named["padding"] = tuple(one for one, _ in sides)
