@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -105,6 +105,13 @@ def paths_to(root: Value, marks: Iterable[Mark]) -> dict[Mark, str]:
 
     search(root, ())
     return found
+
+
+def values_within(value: Value) -> Sequence[Value]:
+    """The values that stand right within another: a list's items, or those of a mapping's keys."""
+    if isinstance(value, List):
+        return value.items
+    return [inner for _, inner in value.entries.values()] if isinstance(value, Mapping) else ()
 
 
 def is_left_empty(value: Value) -> bool:

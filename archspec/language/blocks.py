@@ -118,7 +118,7 @@ def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
         seen.add(key)
     variables = _variables(name, value.get("vars"), seen, report)
     arguments += [Argument(key, {}, f"={key}", "the file's variable") for key in variables]
-    defaults |= {key: expression_of(key, at) for key, at in variables.items()}
+    defaults |= {key: _expression_of(key, at) for key, at in variables.items()}
     seen |= variables.keys()
     section = value.get("let")
     for key, (at, inner) in section.entries.items() if isinstance(section, Mapping) else ():
@@ -167,7 +167,7 @@ def _variables(block: str, value: Value | None, seen: Collection[str], report: R
     return found
 
 
-def expression_of(name: str, mark: Mark) -> Expression:
+def _expression_of(name: str, mark: Mark) -> Expression:
     """The formula that a name alone is."""
     return parse_expression(Scalar(mark, f"={name}", f"={name}"))
 

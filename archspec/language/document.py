@@ -10,7 +10,7 @@ from typing import Any
 from archspec.foundation.arguments import Schema, titled
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, join_words
 from archspec.foundation.schemas import as_written
-from archspec.foundation.source import List, Mapping, Scalar, Value, read
+from archspec.foundation.source import List, Mapping, Scalar, Value, read, values_within
 from archspec.foundation.validate import faults
 from archspec.language.inputs import INPUT_SCHEMA, SHAPE
 from archspec.language.keywords import EXPECT_KEYS, FILE_KEYS
@@ -110,10 +110,7 @@ class Document:
         while waiting:
             one = waiting.pop()
             count += 1
-            if isinstance(one, Mapping):
-                waiting += (value for _, value in one.entries.values())
-            elif isinstance(one, List):
-                waiting += one.items
+            waiting += values_within(one)
         return count
 
     def resolve(self, variant: str | None, settings: Sequence[Setting]) -> Mapping:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping as ABCMapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from archspec.foundation.arguments import fault_in
 from archspec.foundation.errors import Fault, Mark, Report, join_words
 from archspec.foundation.frozen import key_of
-from archspec.foundation.source import List, Mapping, Scalar, Value, locate
+from archspec.foundation.source import Mapping, Scalar, Value, locate, values_within
 from archspec.foundation.validate import faults
 from archspec.foundation.values import MAX_VALUES, count_items, describe
 from archspec.language.blocks import parse_formula
@@ -179,8 +179,7 @@ def _names_at(value: Value, mark: Mark) -> frozenset[str]:
     """The variables of the formula that stands at a place."""
     if isinstance(value, Scalar):
         return parse_expression(value).names if value.mark == mark else frozenset()
-    inner = value.items if isinstance(value, List) else [one for _, one in cast(Mapping, value).entries.values()]
-    return frozenset().union(*(_names_at(one, mark) for one in inner))
+    return frozenset().union(*(_names_at(one, mark) for one in values_within(value)))
 
 
 class _SectionReader:

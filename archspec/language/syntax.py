@@ -12,7 +12,7 @@ from typing import Any
 from archspec.foundation import formulas
 from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.formulas import Formula
-from archspec.foundation.source import List, Scalar, Value
+from archspec.foundation.source import List, Scalar, Value, values_within
 from archspec.foundation.values import MAX_VALUES, BudgetExceeded, count_items, spend
 
 
@@ -70,8 +70,7 @@ def faults_within(value: Value, scope: ABCMapping[str, Any]) -> Iterator[Fault]:
                 fault.mark = value.mark
                 yield fault
         return
-    inner = value.items if isinstance(value, List) else [one for _, one in value.entries.values()]  # type: ignore[attr-defined]
-    for one in inner:
+    for one in values_within(value):
         yield from faults_within(one, scope)
 
 
@@ -79,8 +78,7 @@ def mark_of(value: Value, name: str) -> Mark:
     """Where the first formula stands that uses a name, in a value that may hold several."""
     if isinstance(value, Scalar):
         return value.mark
-    inner = value.items if isinstance(value, List) else [one for _, one in value.entries.values()]  # type: ignore[attr-defined]
-    return next((mark_of(one, name) for one in inner if name in parse_expression(one).names), value.mark)
+    return next((mark_of(one, name) for one in values_within(value) if name in parse_expression(one).names), value.mark)
 
 
 def parse_expression(value: Value) -> Expression:

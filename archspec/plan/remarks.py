@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from archspec.foundation.errors import Fault, Mark, Report
-from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.foundation.source import List, Mapping, Scalar, Value, values_within
 from archspec.language.names import ROLES
 from archspec.language.syntax import parse_expression
 from archspec.layers.primitive import Primitive
@@ -66,9 +66,7 @@ def note_absent(value: Value, places: Places, report: Report, *, has_variants: b
         if has_variants or not any(map(_depends, decides)):
             report.note(f"nothing stands here{' in any variant' if has_variants else ''}: {why}", mark)
         return
-    inner = [*value.items] if isinstance(value, List) else []
-    inner = [one for _, one in value.entries.values()] if isinstance(value, Mapping) else inner
-    for one in inner:
+    for one in values_within(value):
         note_absent(one, places, report, has_variants=has_variants)
 
 
