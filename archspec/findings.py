@@ -53,13 +53,14 @@ def only_figures(diagnostics: Iterable[Diagnostic]) -> bool:
 def check_recipe(recipe: Recipe, root: Mapping, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:
     """Report what is wrong with the recipe of a spec's `root`, and where nothing is, what has no effect."""
     from archspec.recipe import effects
+    from archspec.recipe.places import place
 
     section = root.get("train")
     faults = [*_faults_of_recipe(recipe, section, plan)]
     for wrong in faults:
         report.add(wrong, frames=frames)
     for key, message in () if faults else effects.idle_in(recipe):
-        report.note(message, effects.place(section, key) or root.mark)
+        report.note(message, place(section, key) or root.mark)
 
 
 def _faults_of_recipe(recipe: Recipe, section: Value | None, plan: Plan) -> Iterator[Fault]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.foundation.arguments import Schema
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
+from archspec.foundation.errors import Fault, did_you_mean, join_words
 from archspec.foundation.shapes import Shape, show
-from archspec.foundation.source import Mapping as Tree, Value
+from archspec.foundation.source import Value
 from archspec.recipe.options import section
+from archspec.recipe.places import place
 
 _NAME: Schema = {"title": "the name of a column", "type": "string", "pattern": "."}
 _NAMES: Schema = {"type": "array", "items": _NAME, "minItems": 1}
@@ -106,32 +107,33 @@ def faults_in(train: Value | None, columns: Columns, inputs: Mapping[str, Shape]
     names = [name for name in inputs if name]
     if not names:
         message = "`train.data` gives inputs columns by their names, and the network's one input has no name"
-        yield Fault("name-unknown", message, _mark(train), help="leave `inputs` out; or write `input: {NAME: [4]}`")
+        yield Fault(
+            "name-unknown",
+            message,
+            place(train, "data", "inputs"),
+            help="leave `inputs` out; or write `input: {NAME: [4]}`",
+        )
         return
     for name in columns.inputs:
         if name not in names:
             message = f"`train.data` gives columns to the input `{name}`, which the network does not have"
             hint = did_you_mean(name, names) or f"its inputs are {join_words(names)}"
-            yield Fault("name-unknown", message, _mark(train, name), help=hint)
+            yield Fault("name-unknown", message, place(train, "data", "inputs", named=name), help=hint)
     for name, shape in inputs.items():
         if name not in columns.inputs:
             message = f"`train.data` gives no columns to the input `{name}`"
-            yield Fault("key-missing", message, _mark(train), help=f"add them: `inputs: {{{name}: [COLUMN, …]}}`")
+            yield Fault(
+                "key-missing",
+                message,
+                place(train, "data", "inputs"),
+                help=f"add them: `inputs: {{{name}: [COLUMN, …]}}`",
+            )
         elif name == image_among(inputs):
             if len(columns.inputs[name]) != 1 or "*" in columns.inputs[name][0]:
                 message = f"`train.data` gives the input `{name}`, images of {show(shape)}, other than one column"
                 help = f"name the column of their files' paths: `inputs: {{{name}: {FILE}, …}}`"
-                yield Fault("out-of-range", message, _mark(train, name), help=help)
+                yield Fault("out-of-range", message, place(train, "data", "inputs", named=name), help=help)
         elif len(shape) != 1:
             message = f"`train.data` gives columns to the input `{name}`, which is {show(shape)}, no row"
             help = "columns are for inputs of one axis, `[features]`, and for one input of images beside them"
-            yield Fault("out-of-range", message, _mark(train, name), help=help)
-
-
-def _mark(train: Value | None, name: str | None = None) -> Mark | None:
-    """Where an input is named: its key, or that of all."""
-    data = train.get("data") if isinstance(train, Tree) else None
-    value = data.get("inputs") if isinstance(data, Tree) else None
-    if name is not None and isinstance(value, Tree) and name in value.entries:
-        return value.entries[name][0]
-    return value.mark if value is not None else train.mark if train is not None else None
+            yield Fault("out-of-range", message, place(train, "data", "inputs", named=name), help=help)

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
-from archspec.foundation.errors import Fault, Mark, join_words
-from archspec.foundation.source import Mapping as Tree, Value
+from archspec.foundation.errors import Fault, join_words
+from archspec.foundation.source import Value
 from archspec.recipe.parts import prefixes
+from archspec.recipe.places import place
 from archspec.recipe.recipe import Recipe
 
 Idle = tuple[str, str]
@@ -22,12 +23,6 @@ _CYCLED = ("adam", "adamax", "adamw", "nadam", "radam", "rmsprop", "sgd")
 """The optimizers that have a momentum, or betas, which `one_cycle` changes."""
 _MOMENTUM = ("rmsprop", "sgd")
 """Those of them that have none unless it is given."""
-
-
-def place(train: Value | None, key: str) -> Mark | None:
-    """Where a key of a recipe stands, whose section is `train`; the section's own place where it has none."""
-    value = train.get(key) if isinstance(train, Tree) else None
-    return value.mark if value is not None else train.mark if train is not None else None
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

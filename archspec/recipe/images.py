@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from archspec.foundation.errors import Fault, join_words
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.source import Value
-from archspec.recipe.effects import place
+from archspec.recipe.places import place
 from archspec.recipe.recipe import Recipe
 from archspec.recipe.sections import Moments
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from archspec.foundation.arguments import Schema, choice, number
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
-from archspec.foundation.source import Mapping as Tree, Value
+from archspec.foundation.errors import Fault, did_you_mean, join_words
+from archspec.foundation.source import Value
 from archspec.recipe.options import section
+from archspec.recipe.places import place
 
 MAIN = "main"
 """What the recipe calls the output that has no name."""
@@ -86,26 +87,25 @@ def faults_in(
         return
     if MAIN in known:
         message = f"`train.outputs` calls the network's last output `{MAIN}`, and an `output` has that name too"
-        yield Fault("name-unknown", message, _mark(train, MAIN), help="give that `output` another name")
+        yield Fault(
+            "name-unknown", message, place(train, "outputs", named=MAIN), help="give that `output` another name"
+        )
         return
     named = [name for name in outputs.given if name != MAIN]
     for name in named:
         if name in aux:
             message = f"`train.outputs` names `{name}`, an auxiliary classifier, whose weight stands at its `aux`"
-            yield Fault("name-unknown", message, _mark(train, name), help="set it there: `aux: {…, weight: 0.3}`")
+            yield Fault(
+                "name-unknown",
+                message,
+                place(train, "outputs", named=name),
+                help="set it there: `aux: {…, weight: 0.3}`",
+            )
         elif name not in known:
             listed = f"its outputs are {join_words([MAIN, *known])}" if known else "it has no `output`, but its last"
             hint = did_you_mean(name, [MAIN, *known]) or listed
             message = f"`train.outputs` names `{name}`, but the network has no such output"
-            yield Fault("name-unknown", message, _mark(train, name), help=hint)
+            yield Fault("name-unknown", message, place(train, "outputs", named=name), help=hint)
     if not named:
         message = f"`train.outputs` names no output but `{MAIN}`, which is trained anyway"
-        yield Fault("out-of-range", message, _mark(train), help="leave it out")
-
-
-def _mark(train: Value | None, name: str | None = None) -> Mark | None:
-    """Where an output is named: its key, or that of all."""
-    value = train.get("outputs") if isinstance(train, Tree) else None
-    if name is not None and isinstance(value, Tree) and name in value.entries:
-        return value.entries[name][0]
-    return value.mark if value is not None else train.mark if train is not None else None
+        yield Fault("out-of-range", message, place(train, "outputs"), help="leave it out")

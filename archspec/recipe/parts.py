@@ -15,6 +15,7 @@ from archspec.foundation.arguments import Schema, integer, number
 from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
 from archspec.foundation.source import List, Mapping as Tree, Value
 from archspec.recipe.options import section
+from archspec.recipe.places import place
 
 FREEZE: Schema = {
     "title": "a list of paths, or `{path: epochs}`, or none",
@@ -176,16 +177,16 @@ def faults_in(train: Value | None, freeze: Freeze | None, scale: LrScale | None,
     given: list[tuple[str, Mapping[str, Any]]] = [("freeze", freeze.parts if freeze else {})]
     given.append(("lr_scale", scale.given if scale else {}))
     for key, paths in given:
-        for place, (path, value) in enumerate(paths.items()):
+        for at, (path, value) in enumerate(paths.items()):
             fault = _unknown(key, path, network) or _idle(key, path, network)
             if fault is None and isinstance(value, Mapping):
                 fault = _no_sequence(path, network)
             if fault is not None:
-                fault.mark = _mark(train, key, place, path)
+                fault.mark = _mark(train, key, at, path)
                 yield fault
     if freeze is not None and network.parameters and all(freeze.holds(name, 0) for name in network.parameters):
         message = "`train.freeze` freezes every part of the network: nothing is left to train"
-        yield Fault("out-of-range", message, _mark(train, "freeze"))
+        yield Fault("out-of-range", message, place(train, "freeze"))
 
 
 def _unknown(key: str, path: str, network: Outline) -> Fault | None:
@@ -244,11 +245,9 @@ def _no_sequence(path: str, network: Outline) -> Fault | None:
     )
 
 
-def _mark(train: Value | None, key: str, place: int | None = None, path: str = "") -> Mark | None:
+def _mark(train: Value | None, key: str, at: int, path: str) -> Mark | None:
     """Where a path is written: itself, the formula that gives it, or the key."""
     value = train.get(key) if isinstance(train, Tree) else None
-    if isinstance(value, List) and place is not None and place < len(value.items):
-        return value.items[place].mark
-    if isinstance(value, Tree) and path in value.entries:
-        return value.entries[path][0]
-    return value.mark if value is not None else train.mark if train is not None else None
+    if isinstance(value, List) and at < len(value.items):
+        return value.items[at].mark
+    return place(train, key, named=path)
