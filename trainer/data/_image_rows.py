@@ -8,16 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from archspec.foundation.errors import UsageError
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
 from trainer.data import _columns, _rows, _vectors
 from trainer.data._inputs import give_columns
-from trainer.data._listing import held_out, is_image
+from trainer.data._listing import held_out, is_image, with_test
 from trainer.data._rows import Table
-from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet, Form
 from trainer.input.files import SUFFIXES, Files
 
@@ -33,40 +31,22 @@ def load(path: Path, columns: Columns, task: str | None, heads: Mapping[str, Hea
     tables = {part: _table(one, image, "train.data.inputs") for part, one in _vectors.parts_of(path).items()}
     form = _columns.find_form(_without(tables["train"], image), replace(columns, inputs={}, image=""), task, heads)
     form = replace(give_columns(form, given, str(path)), image=image)
-    parts = {part: _files(table, form, _columns.targets_of(table, form)) for part, table in tables.items()}
-    if "test" not in parts and "val" in parts:
-        parts["test"] = parts.pop("val")
-    elif "test" not in parts:
-        parts["train"], parts["test"] = _hold_out(parts["train"], path)
+    parts = {part: _files(table, form) for part, table in tables.items()}
+    parts = with_test(parts, lambda files: _hold_out(files, path))
     used = {one.file(i) for one in parts.values() for i in range(len(one))} | {one.file for one in tables.values()}
     rows = parts["train"].rows
     assert rows is not None
-    coarse = [name for table in tables.values() for name in _columns.coarse(table, form)]
-    return DataSet(
-        str(path),
-        form.names,
-        parts["train"],
-        parts["test"],
-        parts.get("val"),
-        files_fingerprint=files_fingerprint(sorted(used)),
-        notes=(*_vectors.unused_note(path), *_vectors.coarse_note(coarse), *_vectors.constant_note(rows, form)),
-        targets=_vectors.targets_in(form),
-        form=form,
-    )
+    return _vectors.data_set(path, form, parts, rows, tables.values(), sorted(used))
 
 
 def load_test(path: Path, form: Form) -> Files:
     """The images and rows to test a network on: those of the part `test`, or all. Raises `UsageError`."""
-    table = _table(_vectors.test_part(path), form.image)
-    _columns.check_columns(table, form, [form.image, *form.columns, *form.targets])
-    return _files(table, form, _columns.targets_of(table, form))
+    return _files(_table(_vectors.test_part(path), form.image), form)
 
 
 def read_inputs(path: Path, form: Form) -> Files:
     """The images and rows of a table whose targets are not known, or not looked at. Raises `UsageError`."""
-    table = _table(path, form.image)
-    _columns.check_columns(table, form, [form.image, *form.columns])
-    return _files(table, form, torch.zeros(table.count, dtype=torch.int64))
+    return _files(_table(path, form.image), form, with_targets=False)
 
 
 def _table(path: Path, image: str, key: str | None = None) -> Table:
@@ -86,9 +66,10 @@ def _without(table: Table, image: str) -> Table:
     return table.only([name for name in table.columns if name != image])
 
 
-def _files(table: Table, form: Form, targets: Tensor) -> Files:
-    """The images of a table with their rows and targets. Raises `UsageError` where one is not there."""
-    _columns.check_columns(table, form, [form.image, *form.columns])
+def _files(table: Table, form: Form, *, with_targets: bool = True) -> Files:
+    """The images of a table with their rows, and their targets or 0. Raises `UsageError` where one is not there."""
+    _columns.check_columns(table, form, [form.image, *form.columns, *(form.targets if with_targets else ())])
+    targets = _columns.targets_of(table, form) if with_targets else torch.zeros(table.count, dtype=torch.int64)
     root = table.file.absolute().parent
     paths = [os.path.normpath(one) for one in table.values(form.image)]
     for row, path in enumerate(paths):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from trainer.input.files import SUFFIXES
 
+T = TypeVar("T")
 TEST_SHARE = 0.2
 PARTS = {
     **dict.fromkeys(("train", "training"), "train"),
@@ -57,6 +59,16 @@ def walk(root: Path, below: Path, above: frozenset[str] = frozenset()) -> tuple[
         else:
             others += 1
     return images, others
+
+
+def with_test(parts: Mapping[str, T], split: Callable[[T], tuple[T, T]]) -> dict[str, T]:
+    """The parts with one for the test: `val` where there is none, or else what `split` takes from `train`."""
+    found = dict(parts)
+    if "test" not in found and "val" in found:
+        found["test"] = found.pop("val")
+    elif "test" not in found:
+        found["train"], found["test"] = split(found["train"])
+    return found
 
 
 def held_out(paths: Sequence[str]) -> set[str]:

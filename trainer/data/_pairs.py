@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data._listing import PARTS, held_out, subfolders
+from trainer.data._listing import PARTS, held_out, subfolders, with_test
 from trainer.input import files
 
 Pairs = list[tuple[str, str]]
@@ -115,12 +115,7 @@ def add_test_part(root: Path, parts: dict[str, Pairs], others: str) -> dict[str,
             )
     if "train" not in parts:
         raise UsageError(f"{root} has no part `train`", help=help_for(others))
-    parts = dict(parts)
-    if "test" not in parts and "val" in parts:
-        parts["test"] = parts.pop("val")
-    elif "test" not in parts:
-        parts["train"], parts["test"] = _split(root, parts["train"])
-    return parts
+    return with_test(parts, lambda pairs: _split(root, pairs))
 
 
 def _split(root: Path, pairs: Pairs) -> tuple[Pairs, Pairs]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from archspec.foundation.errors import UsageError, join_words
-from trainer.data._listing import PARTS, held_out, subfolders, walk
+from trainer.data._listing import PARTS, held_out, subfolders, walk, with_test
 from trainer.data._rows import explain_bad_text, how_to_write, read_lines
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import LABEL_SETS, NUMBERS, DataSet
@@ -67,11 +67,7 @@ def parts_with_test(root: Path) -> dict[str, ImageTable]:
     parts = read_parts(root)
     if "train" not in parts:
         raise UsageError(f"{root} has no part `train`", help=LAYOUT)
-    if "test" not in parts and "val" in parts:
-        parts["test"] = parts.pop("val")
-    elif "test" not in parts:
-        parts["train"], parts["test"] = split_off(parts["train"])
-    return parts
+    return with_test(parts, split_off)
 
 
 def data_set(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,10 @@ from archspec.foundation.shapes import show
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
 from trainer.data import _arrays, _columns, _rows
-from trainer.data._listing import PARTS, TEST_SHARE
+from trainer.data._listing import PARTS, TEST_SHARE, with_test
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import NUMBERS, TARGETS, DataSet, Form, InMemory
+from trainer.input.files import Files
 
 
 @dataclass(frozen=True)
@@ -95,20 +96,30 @@ def load(path: Path, columns: Columns, task: str | None, heads: Mapping[str, Hea
                 f"{show(parts['train'].images.shape[1:])}",
                 help="give all parts the same shape",
             )
-    if "test" not in parts and "val" in parts:
-        parts["test"] = parts.pop("val")
-    elif "test" not in parts:
-        parts["train"], parts["test"] = hold_out(parts["train"], str(path))
-    coarse = [name for one in sources.values() if one.table for name in _columns.coarse(one.table, form)]
+    parts = with_test(parts, lambda samples: hold_out(samples, str(path)))
+    tables = [one.table for one in sources.values() if one.table]
+    return data_set(path, form, parts, parts["train"].images, tables, _files(named.values()))
+
+
+def data_set(
+    path: Path,
+    form: Form,
+    parts: Mapping[str, InMemory | Files],
+    rows: Tensor,
+    tables: Iterable[_rows.Table],
+    used: Sequence[Path],
+) -> DataSet:
+    """The data set of some parts, read of `tables` and other files, all `used`; `rows` are those to train with."""
+    coarse = [name for table in tables for name in _columns.coarse(table, form)]
     return DataSet(
         str(path),
         form.names,
         parts["train"],
         parts["test"],
         parts.get("val"),
-        files_fingerprint=files_fingerprint(_files(named.values())),
-        notes=(*unused_note(path), *coarse_note(coarse), *constant_note(parts["train"].images, form)),
-        targets=targets_in(form),
+        files_fingerprint=files_fingerprint(used),
+        notes=(*_unused_note(path), *_coarse_note(coarse), *_constant_note(rows, form)),
+        targets="classes" if form.classes else TARGETS if form.heads else NUMBERS,
         form=form,
     )
 
@@ -128,16 +139,11 @@ def test_part(path: Path) -> Path:
     return named.get("test") or named.get("val") or named["train"]
 
 
-def targets_in(form: Form) -> str:
-    """The kind of targets that a table or arrays of this form have."""
-    return "classes" if form.classes else TARGETS if form.heads else NUMBERS
-
-
 def _files(paths: Any) -> list[Path]:
     return [file for path in paths for file in (sorted(path.glob("*.npy")) if path.is_dir() else [path])]
 
 
-def unused_note(path: Path) -> tuple[str, ...]:
+def _unused_note(path: Path) -> tuple[str, ...]:
     """Which tables and arrays of a folder are of no part."""
     if _is_source(path):
         return ()
@@ -146,12 +152,12 @@ def unused_note(path: Path) -> tuple[str, ...]:
     return (f"left out of {path}, since its parts are train, val and test: {join_words(beside)}",) if beside else ()
 
 
-def coarse_note(names: list[str]) -> tuple[str, ...]:
+def _coarse_note(names: list[str]) -> tuple[str, ...]:
     which = join_words(dict.fromkeys(names))
     return (f"single precision does not tell all values of {which} apart: subtract what they share",) if names else ()
 
 
-def constant_note(train: Tensor, form: Form) -> tuple[str, ...]:
+def _constant_note(train: Tensor, form: Form) -> tuple[str, ...]:
     if not form.columns:
         return ()
     same = (train == train[0]).all(0).tolist()

@@ -11,7 +11,7 @@ import torch
 from archspec.foundation.errors import UsageError, join_words
 from archspec.recipe.outputs import HeadTargets
 from trainer.data import _image_heads, _masks, _tables, _targets
-from trainer.data._listing import PARTS, entries, held_out, is_image, subfolders, walk
+from trainer.data._listing import PARTS, entries, held_out, is_image, subfolders, walk, with_test
 from trainer.input.cache import files_fingerprint
 from trainer.input.datasets import DataSet, Form
 from trainer.input.files import SUFFIXES, Files
@@ -100,11 +100,7 @@ def _load(root: Path) -> DataSet:
     for part, (found, _) in images.items():
         _check(root / parts.get(part, "") if len(images) > 1 else root, found, names, is_train=part == "train")
     others = sum(count for _, count in images.values())
-    files = {part: found for part, (found, _) in images.items()}
-    if "test" not in files and "val" in files:
-        files["test"] = files.pop("val")
-    elif "test" not in files:
-        files["train"], files["test"] = _split(root, files["train"])
+    files = with_test({part: found for part, (found, _) in images.items()}, lambda found: _split(root, found))
     made = {part: _files(root, found, names) for part, found in files.items()}
     note = f"{others:,} file{'s' * (others > 1)} below {root} {'are' if others > 1 else 'is'} no image by the suffix"
     return DataSet(
