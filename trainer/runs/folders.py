@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TextIO, get_args, get_type_hints
 
 from archspec import __version__
 from archspec.foundation.errors import UsageError, did_you_mean, join_words
@@ -300,18 +300,25 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write_json(file: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
+@contextmanager
+def written_whole(file: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """A text that is put in a file's place when all of it is written, and is gone where that fails."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with open(beside, "w", encoding="utf-8") as text:
-            text.write(json.dumps(content, indent=2) + "\n")
-            text.flush()
-            os.fsync(text.fileno())
+        with open(beside, "w", newline=newline, encoding="utf-8") as text:
+            yield text
         os.replace(beside, file)
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def write_json(file: Path, content: dict[str, Any]) -> None:
+    """Write a file whole or not at all."""
+    with written_whole(file) as text:
+        text.write(json.dumps(content, indent=2) + "\n")
+        text.flush()
+        os.fsync(text.fileno())
 
 
 def write_table(file: Path, rows: Iterable[Sequence[Any]]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
+
+from trainer.runs.folders import written_whole
 
 
 class EpochLog(Logger):
@@ -64,16 +65,10 @@ class EpochLog(Logger):
     def save(self) -> None:
         if self.written:
             return
-        beside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-        try:
-            with open(beside, "w", newline="", encoding="utf-8") as text:
-                writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(self.rows.values())
-            os.replace(beside, self.file)
-        except OSError:
-            beside.unlink(missing_ok=True)
-            raise
+        with written_whole(self.file, newline="") as text:
+            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows.values())
         self.written = True
 
     @rank_zero_only
