@@ -286,8 +286,6 @@ class Grammar(PartGrammar):
                     fault.help = f"a formula begins with `=`: did you mean `={made.data}`?"
                 elif hint := number_hint(made.data, keywords.MODIFIERS[word].schema):
                     fault.help = hint
-                elif made.data in ("yes", "no", "on", "off"):
-                    fault.help = f"write `{'true' if made.data in ('yes', 'on') else 'false'}`"
                 self.report.add(fault, value.mark)
                 return None
         return made

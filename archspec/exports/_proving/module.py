@@ -46,12 +46,9 @@ class Normalize(nn.Module):
         """What the mean and the standard deviation of each are brought to."""
         if not several:
             self.shapes = [[-1 if axis == images.axis else 1 for axis in range(len(model.plan.input))]]
-        self.register_buffer(
-            "mean", torch.tensor(images.mean) if several else torch.tensor(images.mean).view(self.shapes[0])
-        )
-        self.register_buffer(
-            "std", torch.tensor(images.std) if several else torch.tensor(images.std).view(self.shapes[0])
-        )
+        held = [-1] if several else self.shapes[0]
+        self.register_buffer("mean", torch.tensor(images.mean).view(held))
+        self.register_buffer("std", torch.tensor(images.std).view(held))
         self.are_images = [len(shape) == 3 for shape in model.shapes]
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
