@@ -14,7 +14,7 @@ from archspec.findings import (
     note_what_is_hardly_meant,
     only_figures,
 )
-from archspec.foundation import source
+from archspec.foundation import reading, source
 from archspec.foundation.errors import (
     Diagnostic,
     Fault,
@@ -171,7 +171,7 @@ class SpecFile:
     def with_recipe(self, file: finder.FoundFile) -> SpecFile:
         """The same file with a recipe's file laid over its `train` section. Raises `UsageError`, `SpecError`."""
         try:
-            return replace(self, recipe=source.read(file.read(), file.shown), prepared=PreparedFile())
+            return replace(self, recipe=reading.read(file.read(), file.shown), prepared=PreparedFile())
         except Fault as fault:
             raise SpecError([fault.diagnostic()]) from None
 
@@ -428,7 +428,7 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
     """
     found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fsdecode(path_or_name))
     try:
-        tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
+        tree = resolve_extends(reading.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     return SpecFile(found.shown, name_of(found.shown), tree), found.variant

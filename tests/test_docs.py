@@ -22,7 +22,7 @@ import yaml
 from forks import Command, run_forked
 from torch.optim import lr_scheduler
 
-from archspec.foundation import arguments, errors, formulas, source, values as bounds
+from archspec.foundation import arguments, errors, formulas, reading, source, values as bounds
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document, extends
@@ -136,10 +136,10 @@ CHECKED = [one for one in COMMANDS if one.command.split()[1] in RUN]
 def found_wrong(text: str) -> list[str]:
     """The codes of all that is wrong with an example: a whole spec, or a fragment laid over the base."""
     try:
-        tree = source.read(text.encode(), "example.yaml")
+        tree = reading.read(text.encode(), "example.yaml")
         assert isinstance(tree, Mapping)
         if "archspec" not in tree.entries:
-            base = source.read(BASE.encode(), "base.yaml")
+            base = reading.read(BASE.encode(), "base.yaml")
             assert isinstance(base, Mapping)
             tree = document.merge(base, tree)
         tree = resolve_extends(tree, "example.yaml", "example.yaml")
@@ -333,7 +333,7 @@ def test_a_public_docstring_names_every_argument(path: str) -> None:
 
 @pytest.mark.parametrize("fence", SPACES, ids=lambda fence: fence.id)
 def test_an_example_of_a_space_is_one_of_resnet(fence: Fence) -> None:
-    content = source.read(fence.text.encode(), "space.yaml")
+    content = reading.read(fence.text.encode(), "space.yaml")
     assert isinstance(read_space(content, dict(load("imagenet/resnet").plan.vars)), Space)
 
 
@@ -463,7 +463,7 @@ def test_the_limits_are_those_that_hold() -> None:
     )
     values = [re.sub(r" (bytes|levels.*|characters|operations)$", "", value) for _, value in limits[1:]]
     assert values == [
-        f"{source.MAX_BYTES:,}",
+        f"{reading.MAX_BYTES:,}",
         f"{source.MAX_VALUES:,}",
         f"{source.MAX_DEPTH}",
         f"{extends.MAX_FILES}",

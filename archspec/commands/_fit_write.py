@@ -49,7 +49,8 @@ def write_variant(
         UsageError: The file cannot be written, or was changed meanwhile.
     """
     from archspec.foundation.errors import Fault, Report
-    from archspec.foundation.source import Mapping, Value, from_python, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import Mapping, Value, from_python
     from archspec.language.document import merge, parse, parse_setting
     from archspec.language.extends import resolve_extends
     from archspec.language.finder import find

@@ -113,7 +113,8 @@ def _block(block: Block) -> str:
 
 def example_spec(block: Block) -> dict[str, Any]:
     """A spec whose network is a block's example, as data."""
-    from archspec.foundation.source import plain, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
 
     return {
         "archspec": 1,

@@ -142,12 +142,12 @@ class _Search:
 
 
 def _read_space(file: str, known: dict[str, Any]) -> Space:
-    from archspec.foundation import source
+    from archspec.foundation import reading
     from archspec.language.finder import FoundFile
     from archspec.views.space import read_space
 
     try:
-        made = read_space(source.read(FoundFile(file, file).read(), file), known)
+        made = read_space(reading.read(FoundFile(file, file).read(), file), known)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     if isinstance(made, list):

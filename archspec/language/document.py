@@ -9,8 +9,9 @@ from typing import Any
 
 from archspec.foundation.arguments import Schema, titled
 from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, join_words
+from archspec.foundation.reading import read
 from archspec.foundation.schemas import as_written
-from archspec.foundation.source import List, Mapping, Scalar, Value, read, values_within
+from archspec.foundation.source import List, Mapping, Scalar, Value, values_within
 from archspec.foundation.validate import faults
 from archspec.language.inputs import INPUT_SCHEMA, SHAPE
 from archspec.language.keywords import EXPECT_KEYS, FILE_KEYS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from archspec.foundation.errors import Fault, Mark, did_you_mean
-from archspec.foundation.source import Mapping, Scalar, Value, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import Mapping, Scalar, Value
 from archspec.language.document import check_version, merge
 from archspec.language.finder import SUFFIXES, FoundFile
 

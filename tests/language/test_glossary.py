@@ -9,7 +9,8 @@ import pytest
 from archspec.foundation.errors import CODES
 from archspec.foundation.formulas import CONSTANTS
 from archspec.foundation.functions import FUNCTIONS
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.language import keywords
 from archspec.language.glossary import meanings, recipe_keys, words
 from archspec.language.keywords import Keyword

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.foundation.errors import CODES, Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document
@@ -18,10 +18,10 @@ ELSEWHERE = {"extends-path", "plugin-failed", "usage", "variant-unknown"}
 
 def codes(text: str) -> set[str]:
     try:
-        tree = source.read(text.encode(), "example.yaml")
+        tree = reading.read(text.encode(), "example.yaml")
     except Fault as fault:
         return {fault.code}
-    base = source.read(BASE.encode(), "base.yaml")
+    base = reading.read(BASE.encode(), "base.yaml")
     assert isinstance(base, Mapping)
     assert isinstance(tree, Mapping)
     return {one.code for one in SpecFile("spec", "spec", document.merge(base, tree)).check().diagnostics}

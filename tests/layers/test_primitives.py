@@ -159,7 +159,8 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
     assert primitive.source.startswith("https://")
     assert all(argument.doc for argument in primitive.arguments)
     for example in primitive.examples:
-        from archspec.foundation.source import plain, read
+        from archspec.foundation.reading import read
+        from archspec.foundation.source import plain
 
         node = plain(read(example.encode(), "example"))
         spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})
@@ -171,7 +172,8 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
 def test_weights_names_every_parameter(primitive: Primitive) -> None:
     """`weights` is what `init` may name: no parameter of the modules of its examples is missing there."""
-    from archspec.foundation.source import plain, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
 
     found = set()
     for example in primitive.examples:
