@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from archspec.foundation.errors import Diagnostic, Fault, Frame, Report
+from archspec.foundation.errors import Diagnostic, Fault, Frame
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, Value
 from archspec.language.sections import Sections

@@ -8,7 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from archspec.foundation import reading, source
-from archspec.foundation.errors import Fault, Report, TooManyDiagnostics
+from archspec.foundation.errors import Fault
+from archspec.foundation.report import Report, TooManyDiagnostics
 from archspec.foundation.values import BudgetExceeded, budget
 from archspec.language import document as documents
 from archspec.language.document import Document, Setting

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.foundation import source
-from archspec.foundation.errors import Mark, Note, Report, Text
+from archspec.foundation.errors import Mark, Note, Text
 from archspec.foundation.frozen import key_of
+from archspec.foundation.report import Report
 from archspec.foundation.source import Mapping
 from archspec.language import document as documents
 from archspec.language.document import Document, Setting

@@ -15,19 +15,9 @@ from archspec.findings import (
     only_figures,
 )
 from archspec.foundation import reading, source
-from archspec.foundation.errors import (
-    Diagnostic,
-    Fault,
-    Frame,
-    Mark,
-    Note,
-    Report,
-    SpecError,
-    Text,
-    TooManyDiagnostics,
-    UsageError,
-)
+from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark, Note, SpecError, Text, UsageError
 from archspec.foundation.frozen import freeze_pairs
+from archspec.foundation.report import Report, TooManyDiagnostics
 from archspec.foundation.source import Mapping, plain
 from archspec.foundation.values import MAX_WORK, BudgetExceeded, budget
 from archspec.language import document as documents, finder

@@ -22,8 +22,9 @@ import yaml
 from forks import Command, run_forked
 from torch.optim import lr_scheduler
 
-from archspec.foundation import arguments, errors, formulas, reading, source, values as bounds
-from archspec.foundation.errors import CODES, Fault
+from archspec.foundation import arguments, formulas, reading, report, source, values as bounds
+from archspec.foundation.codes import CODES
+from archspec.foundation.errors import Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document, extends
 from archspec.language.extends import resolve_extends
@@ -482,5 +483,5 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[calls.MAX_VALUES],
         f"{document.MAX_KEYS}",
-        f"{errors.MAX_DIAGNOSTICS}",
+        f"{report.MAX_DIAGNOSTICS}",
     ]

@@ -17,7 +17,7 @@ _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 
 def check_target(spec: str, file: SpecFile, name: str) -> None:
     """Raises `UsageError` where no variant of this name can be written, before anything is searched."""
-    from archspec.foundation.errors import Report
+    from archspec.foundation.report import Report
     from archspec.language.document import parse
     from archspec.language.finder import STANDARD_INPUT, find, folder
 
@@ -48,8 +48,9 @@ def write_variant(
     Raises:
         UsageError: The file cannot be written, or was changed meanwhile.
     """
-    from archspec.foundation.errors import Fault, Report
+    from archspec.foundation.errors import Fault
     from archspec.foundation.reading import read
+    from archspec.foundation.report import Report
     from archspec.foundation.source import Mapping, Value, from_python
     from archspec.language.document import merge, parse, parse_setting
     from archspec.language.extends import resolve_extends

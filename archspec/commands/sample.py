@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import note_measured, plugin_option, set_option, variant_option
-from archspec.foundation.errors import Fault, SpecError, UsageError, did_you_mean, join_words
+from archspec.foundation.errors import Fault, SpecError, UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from archspec.foundation.formulas import Formula

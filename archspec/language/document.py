@@ -8,10 +8,12 @@ from functools import cache, cached_property
 from typing import Any
 
 from archspec.foundation.arguments import Schema, titled
-from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, Text, join_words
 from archspec.foundation.reading import read
+from archspec.foundation.report import Report
 from archspec.foundation.schemas import as_written
 from archspec.foundation.source import List, Mapping, Scalar, Value, values_within
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.validate import faults
 from archspec.language.inputs import INPUT_SCHEMA, SHAPE
 from archspec.language.keywords import EXPECT_KEYS, FILE_KEYS

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
-from archspec.foundation.errors import Fault, Mark, did_you_mean
+from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.reading import read
 from archspec.foundation.source import Mapping, Scalar, Value
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.document import check_version, merge
 from archspec.language.finder import SUFFIXES, FoundFile
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty, join_hint
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import make_invalid

@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Frame, Mark, Report
+from archspec.foundation.errors import Fault, Frame, Mark
 from archspec.foundation.frozen import freeze_pairs
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import Shape
 from archspec.foundation.source import List
 from archspec.foundation.validate import faults

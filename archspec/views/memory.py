@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
+from archspec.foundation.spelling import did_you_mean
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
 from archspec.views.liveness import Backward, Forward, Sizes

@@ -14,7 +14,8 @@ from urllib.parse import urlparse
 import torch
 from torch import nn
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 from archspec.weights.files import first_line, read
 from archspec.weights.transplant import Loaded, transplant
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archspec.foundation.errors import CODES
+from archspec.foundation.codes import CODES
 from archspec.foundation.formulas import CONSTANTS
 from archspec.foundation.functions import FUNCTIONS
 from archspec.foundation.reading import read

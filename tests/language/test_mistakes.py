@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from archspec.foundation import reading
-from archspec.foundation.errors import CODES, Fault
+from archspec.foundation.codes import CODES
+from archspec.foundation.errors import Fault
 from archspec.foundation.source import Mapping
 from archspec.language import document
 from archspec.language.mistakes import MISTAKES

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, TextIO, get_args, get_type_hints
 
 from archspec import __version__
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import describe
 from trainer import tasks
 from trainer.tasks import DEFAULT, Task
