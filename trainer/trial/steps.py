@@ -17,8 +17,9 @@ from trainer.input.loaders import explain_dead_workers, loader
 from trainer.processes.group import ProcessGroup
 from trainer.quiet import mute_libraries
 from trainer.runs.engine import make_engine
+from trainer.runs.failures import translate_errors
 from trainer.runs.job import Job
-from trainer.session import make_module, translate_errors
+from trainer.session import make_module
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
 from trainer.steps.freezing import Freezing
