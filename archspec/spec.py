@@ -9,15 +9,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec.findings import (
-    check_figures,
+    check_network,
     check_recipe,
     note_what_is_hardly_meant,
     only_figures,
+    report_unused_variables,
 )
 from archspec.foundation import reading, source
 from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark, Note, SpecError, Text, UsageError
 from archspec.foundation.frozen import freeze_pairs
-from archspec.foundation.report import Report, TooManyDiagnostics
+from archspec.foundation.report import Report, TooManyDiagnostics, locate_diagnostics
 from archspec.foundation.source import Mapping, plain
 from archspec.foundation.values import MAX_WORK, BudgetExceeded, budget
 from archspec.language import document as documents, finder
@@ -30,8 +31,6 @@ from archspec.plan.elaborate import elaborate
 from archspec.plan.idle import report_idle
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
-from archspec.plan.sharing import report_crossed
-from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, Alike, PreparedFile, prepare
 
@@ -204,7 +203,7 @@ class SpecFile:
         except BudgetExceeded as error:
             report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
         wanted = (None,) if variants is None else tuple(variants)
-        diagnostics = self._locate(report.diagnostics)
+        diagnostics = locate_diagnostics(report.diagnostics, self.tree)
         others = known if diagnostics and only_figures(diagnostics) else ()
         return Checked(tuple(specs), tuple(diagnostics), report.notes, self, wanted, known=tuple(others))
 
@@ -238,17 +237,20 @@ class SpecFile:
             elif alike is not None:
                 break
         if document is not None and specs and not report.diagnostics:
-            whole = len(wanted) == 1 + len(document.variants)
-            self._report_unused(document, specs, report, whole=whole)
-            report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
-            network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
-            shown = network if whole and not self.set and not self.vars else None
-            note_what_is_hardly_meant([spec.plan for spec in specs], shown, report)
+            self._check_together(document, specs, report, whole=len(wanted) == 1 + len(document.variants))
             if report.diagnostics:
                 specs.clear()
         if len(specs) < len(wanted) and not report.diagnostics:
             message = "the network is not valid, but archspec cannot say why"
             report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
+
+    def _check_together(self, document: Document, specs: list[Spec], report: Report, *, whole: bool) -> None:
+        """Report what none of some sound variants uses, and note what is hardly meant; `whole` where these are all."""
+        self._report_unused(document, specs, report, whole=whole)
+        report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
+        network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
+        shown = network if whole and not self.set and not self.vars else None
+        note_what_is_hardly_meant([spec.plan for spec in specs], shown, report)
 
     def _report_unused(self, document: Document, specs: list[Spec], report: Report, *, whole: bool) -> None:
         """Refuse settings of variables on which nothing depends, and note such variables of the file itself."""
@@ -258,13 +260,8 @@ class SpecFile:
         settings = [documents.parse_setting(document, assignment) for assignment in self.set]
         given = {one.keys[1]: one.mark for one in settings if one.keys[0] == "vars" and len(one.keys) > 1}
         given |= dict.fromkeys(self.vars, FROM_CALL)
-        for name in sorted(unused & given.keys()):
-            message = f"`{name}` is set, but nothing depends on it"
-            report.add(Fault("usage", message, given[name], help=_spell_use(name, document, specs)))
-        section = document.root.get("vars")
-        for name, (mark, _) in section.entries.items() if whole and isinstance(section, Mapping) else ():
-            if name in unused and name not in given and mark.text is self.tree.mark.text:
-                report.note(f"nothing depends on the variable `{name}`", mark)
+        elsewhere = len(specs) < 1 + len(document.variants)
+        report_unused_variables(document, unused, given, report, elsewhere=elsewhere, whole=whole)
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
@@ -332,7 +329,7 @@ class SpecFile:
     def _complete(
         self, variant: str | None, sections: Sections, node: Node, report: Report, frames: tuple[Frame, ...] = ()
     ) -> Spec:
-        """A spec of an elaborated network. Reports what is wrong with the whole."""
+        """A spec of an elaborated network. Reports what is wrong with it as a whole."""
         plan = Plan(
             name=sections.line("name") or self.name,
             variant=variant,
@@ -344,25 +341,11 @@ class SpecFile:
             vars=freeze_pairs(sections.vars),
             docs=tuple((one.name, one.doc, one.source) for one in sections.vocabulary.own.values() if one.doc),
         )
-        if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
-            report_unused(plan.graph, report)
-            report_ports(plan.graph, report)
-        if node.shares:
-            report_crossed(plan.graph, report)
-        check_figures(sections, plan, report, frames)
+        check_network(sections, plan, report, frames)
         spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
         if sections.train:
             check_recipe(spec.recipe, sections.root, plan, report, frames)
         return spec
-
-    def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-        """The diagnostics with the dotted path of each in this file, in the order of the file."""
-        paths = source.paths_to(self.tree, [d.mark for d in diagnostics if d.mark]) if diagnostics else {}
-        located = [replace(d, path=paths.get(d.mark, "")) if d.mark else d for d in diagnostics]
-        own = self.tree.mark.text
-        return sorted(
-            located, key=lambda d: (d.mark.line, d.mark.column) if d.mark and d.mark.text is own else (10**9, 0)
-        )
 
 
 @dataclass(frozen=True)
@@ -402,13 +385,6 @@ class Checked:
             for diagnostic, hidden in plan.hidden_by(self.diagnostics).items():
                 found.setdefault(diagnostic, hidden)
         return found
-
-
-def _spell_use(name: str, document: Document, specs: list[Spec]) -> str:
-    """How a variable comes to be used, where it is set and nothing uses it."""
-    if len(specs) < 1 + len(document.variants):
-        return f"write `={name}` where its value belongs; or choose a variant that uses it"
-    return f"write `={name}` where its value belongs: a block sees only what it is given"
 
 
 def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[SpecFile, str | None]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark, Note
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark, Note, Text
+from archspec.foundation.source import Value, paths_to
 
 MAX_DIAGNOSTICS = 50
 
@@ -48,3 +53,15 @@ class Report:
     @property
     def notes(self) -> tuple[Note, ...]:
         return tuple(self._notes)
+
+
+def locate_diagnostics(diagnostics: Sequence[Diagnostic], tree: Value) -> list[Diagnostic]:
+    """The diagnostics with the dotted path of each in a file's tree, in the order of the file."""
+    paths = paths_to(tree, [one.mark for one in diagnostics if one.mark]) if diagnostics else {}
+    located = [replace(one, path=paths.get(one.mark, "")) if one.mark else one for one in diagnostics]
+    return sorted(located, key=lambda one: _position(one.mark, tree.mark.text))
+
+
+def _position(mark: Mark | None, text: Text) -> tuple[float, int]:
+    """The line and column of a place in a text; what stands elsewhere comes after it."""
+    return (mark.line, mark.column) if mark is not None and mark.text is text else (inf, 0)
