@@ -50,9 +50,9 @@ def _section_schemas(count: int, with_recipe: bool) -> dict[str, Schema]:
     train: Schema = {}
     partial_train: Schema = {}
     if with_recipe:
-        from archspec.recipe import recipe
+        from archspec.recipe import PARTIAL, SCHEMA
 
-        train, partial_train = recipe.SCHEMA, recipe.PARTIAL
+        train, partial_train = SCHEMA, PARTIAL
     sections: dict[str, Schema] = {
         "archspec": {"type": "integer"},
         "name": _TEXT,
@@ -311,9 +311,9 @@ def _exclusive_keys(path: tuple[str, ...]) -> Sequence[str]:
 
 def _find_choice(path: tuple[str, ...], section: Mapping) -> Any:
     """What a section of the recipe chooses by `name`; the default's name where it has none."""
-    from archspec.recipe import recipe
+    from archspec.recipe import DEFAULTS
 
-    default = recipe.DEFAULTS[path[-1]]
+    default = DEFAULTS[path[-1]]
     name = section.get("name")
     return name.value if isinstance(name, Scalar) else default["name"] if default and name is None else None
 

@@ -35,7 +35,7 @@ from archspec.language.names import (
 )
 from archspec.language.vocabulary import library_block, library_names
 from archspec.layers.registry import primitives
-from archspec.recipe import Recipe, keys, recipe
+from archspec.recipe import PARTIAL, Recipe, keys
 
 FORMULA: Schema = {"type": "string", "pattern": "^="}
 
@@ -73,7 +73,7 @@ def spec_schema() -> Schema:
     partial: Schema = {
         "type": "object",
         "properties": {key: _ref(f"section_{key}") for key in sections if key not in ("archspec", "extends")}
-        | {"train": _with_formulas(recipe.PARTIAL)},
+        | {"train": _with_formulas(PARTIAL)},
         "additionalProperties": False,
     }
     variants: Schema = {"type": "object", "additionalProperties": either(partial, {"type": "null"})}
