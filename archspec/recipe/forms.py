@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from archspec.foundation.arguments import Schema, boolean, choice, either, number
-from archspec.recipe.choices import LOSSES, OPTIONS
-from archspec.recipe.options import Option, add_option, choose, refuse, section
+from archspec.recipe.choices import LOSSES, OPTIONS, LossOption
+from archspec.recipe.options import add_option, choose, refuse, section
 from archspec.recipe.sections import Warmup, section_schema
 
 
@@ -53,7 +53,7 @@ LOSS: Schema = {
 }
 
 
-def add_loss(name: str, one: Option) -> None:
+def add_loss(name: str, one: LossOption) -> None:
     """Let recipes name a loss of a package."""
     LOSSES[name] = one
     OPTIONS["loss"][name] = one.schema
