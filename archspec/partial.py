@@ -12,10 +12,11 @@ from archspec.foundation.errors import Fault
 from archspec.foundation.report import Report, TooManyDiagnostics
 from archspec.foundation.values import BudgetExceeded, budget
 from archspec.language import document as documents
-from archspec.language.document import Document, Setting
+from archspec.language.document import Document
 from archspec.language.extends import resolve_extends
 from archspec.language.parsed import parse_sections
 from archspec.language.sections import compute_sections
+from archspec.language.settings import Setting
 from archspec.plan.elaborate import elaborate
 from archspec.plan.partial import PartialPart, PartialPlan, Recorder, Visited, flatten
 

@@ -22,10 +22,11 @@ from archspec.foundation.report import Report, TooManyDiagnostics, locate_diagno
 from archspec.foundation.source import Mapping, plain
 from archspec.foundation.values import MAX_WORK, BudgetExceeded, budget
 from archspec.language import document as documents, finder
-from archspec.language.document import Document, Setting
+from archspec.language.document import Document
 from archspec.language.extends import refuse_extends, resolve_extends
 from archspec.language.parsed import parse_sections
 from archspec.language.sections import Sections, compute_sections
+from archspec.language.settings import Setting, make_setting, parse_setting
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.idle import report_idle
@@ -257,7 +258,7 @@ class SpecFile:
         unused = frozenset.intersection(*(spec.unused_vars for spec in specs))
         if not unused:
             return
-        settings = [documents.parse_setting(document, assignment) for assignment in self.set]
+        settings = [parse_setting(document.root, assignment) for assignment in self.set]
         given = {one.keys[1]: one.mark for one in settings if one.keys[0] == "vars" and len(one.keys) > 1}
         given |= dict.fromkeys(self.vars, FROM_CALL)
         elsewhere = len(specs) < 1 + len(document.variants)
@@ -295,14 +296,14 @@ class SpecFile:
     def _base_settings(self, document: Document) -> list[Setting]:
         """All settings but those of `vars`, in the order in which they are laid over the file. Raises `Fault`."""
         recipe = [] if self.recipe is None else [Setting(("train",), self.recipe, self.recipe.mark)]
-        return recipe + [documents.parse_setting(document, assignment) for assignment in self.set]
+        return recipe + [parse_setting(document.root, assignment) for assignment in self.set]
 
     def settings_of(self, document: Document) -> list[Setting]:
         """All settings, in the order in which they are laid over the file. Raises `Fault`."""
         settings = self._base_settings(document)
         for name, value in self.vars.items():
             written = source.from_python(value, FROM_CALL)
-            settings.append(documents.make_setting(document, f"vars.{name}", written, FROM_CALL))
+            settings.append(make_setting(document.root, f"vars.{name}", written, FROM_CALL))
         return settings
 
     def _elaborate(self, document: Document, variant: str | None, report: Report, alike: Alike | None) -> Spec | None:

@@ -26,7 +26,7 @@ from archspec.foundation import arguments, formulas, reading, report, source, va
 from archspec.foundation.codes import CODES
 from archspec.foundation.errors import Fault
 from archspec.foundation.source import Mapping
-from archspec.language import document, extends
+from archspec.language import document, extends, overlay, settings
 from archspec.language.extends import resolve_extends
 from archspec.language.finder import bundled, variants
 from archspec.language.keywords import ARGUMENT_TYPES
@@ -142,7 +142,7 @@ def found_wrong(text: str) -> list[str]:
         if "archspec" not in tree.entries:
             base = reading.read(BASE.encode(), "base.yaml")
             assert isinstance(base, Mapping)
-            tree = document.merge(base, tree)
+            tree = overlay.merge(base, tree)
         tree = resolve_extends(tree, "example.yaml", "example.yaml")
     except Fault as fault:
         return [fault.code]
@@ -482,6 +482,6 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[calls.MAX_VALUES],
-        f"{document.MAX_KEYS}",
+        f"{settings.MAX_KEYS}",
         f"{report.MAX_DIAGNOSTICS}",
     ]

@@ -52,9 +52,11 @@ def write_variant(
     from archspec.foundation.reading import read
     from archspec.foundation.report import Report
     from archspec.foundation.source import Mapping, Value, from_python
-    from archspec.language.document import merge, parse, parse_setting
+    from archspec.language.document import parse
     from archspec.language.extends import resolve_extends
     from archspec.language.finder import find
+    from archspec.language.overlay import merge
+    from archspec.language.settings import parse_setting
     from archspec.spec import SpecFile
     from archspec.writing.files import replace
     from archspec.writing.variants import add_variant
@@ -66,7 +68,7 @@ def write_variant(
     mark = Mark(Text("--write", ()), 1, 1)
     partial = chosen.without("expect") if isinstance(chosen, Mapping) else Mapping(mark, {})
     for assignment in (*file.set, *settings):
-        partial = merge(partial, parse_setting(document, assignment).partial)
+        partial = merge(partial, parse_setting(document.root, assignment).partial)
     billions = plan.macs / 1e9
     # three digits that count, where three decimals would leave fewer
     expect = {"params": plan.params, "gmacs": round(billions, 3) if billions >= 1 else float(f"{billions:.3g}")}

@@ -8,7 +8,7 @@ from archspec.foundation import reading
 from archspec.foundation.codes import CODES
 from archspec.foundation.errors import Fault
 from archspec.foundation.source import Mapping
-from archspec.language import document
+from archspec.language import overlay
 from archspec.language.mistakes import MISTAKES
 from archspec.spec import SpecFile
 
@@ -25,7 +25,7 @@ def codes(text: str) -> set[str]:
     base = reading.read(BASE.encode(), "base.yaml")
     assert isinstance(base, Mapping)
     assert isinstance(tree, Mapping)
-    return {one.code for one in SpecFile("spec", "spec", document.merge(base, tree)).check().diagnostics}
+    return {one.code for one in SpecFile("spec", "spec", overlay.merge(base, tree)).check().diagnostics}
 
 
 def test_every_code_has_an_example() -> None:
