@@ -34,6 +34,7 @@ from trainer.runs.identity import fingerprint, resolved
 from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.memory_need import estimate
 from trainer.runs.monitor import TrainingMonitor
+from trainer.runs.writing import write_table
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
 from trainer.steps.freezing import Freezing
@@ -264,7 +265,7 @@ def _evaluate_and_save(
             rows = [[first, *row] for first, row in zip([first_heading, *files], rows, strict=True)]
         elif name == "classes":
             rows = [list(map(job.data.worded, rows[0])), *rows[1:]]
-        run_folders.write_table(run.folder / f"{name}.csv", rows)
+        write_table(run.folder / f"{name}.csv", rows)
     for note in evaluation.notes(job.data.class_names):
         print(escape(f"note: {job.data.worded(note)}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")

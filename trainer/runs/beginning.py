@@ -15,10 +15,12 @@ from trainer.errors import explain_failed_writes
 from trainer.input.vectors import moments_shape, sample_shape
 from trainer.processes.group import ProcessGroup
 from trainer.runs import folders as run_folders
+from trainer.runs.environment import environment
 from trainer.runs.folders import Run
 from trainer.runs.identity import fingerprint, resolved
 from trainer.runs.job import Job
 from trainer.runs.vectors import digest_of, feature_table
+from trainer.runs.writing import write_json, write_table
 
 
 def begin_run(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
@@ -29,15 +31,15 @@ def begin_run(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run
     for name, content in (("spec", resolved(job)), ("recipe", job.recipe.to_dict())):
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    environment = _environment(job, group)
+    known = _describe(job, group)
     if (table := feature_table(job.data, job.train, moments_shape(job.spec.plan))) is not None:
-        run_folders.write_table(folder / "features.csv", table)
-    run_folders.write_json(folder / "environment.json", environment)
+        write_table(folder / "features.csv", table)
+    write_json(folder / "environment.json", known)
     _draw_graph(job, folder)
-    return Run(folder, environment, None)
+    return Run(folder, known, None)
 
 
-def _environment(job: Job, group: ProcessGroup) -> dict[str, Any]:
+def _describe(job: Job, group: ProcessGroup) -> dict[str, Any]:
     """What a run is a training of, and with what: by it runs are found, compared and resumed (JSON types)."""
     known = {
         "name": job.name,
@@ -59,7 +61,7 @@ def _environment(job: Job, group: ProcessGroup) -> dict[str, Any]:
         "key": fingerprint(job),
         "machine": asdict(group.devices),
     }
-    return known | run_folders.environment()
+    return known | environment()
 
 
 def _draw_graph(job: Job, folder: Path) -> None:
