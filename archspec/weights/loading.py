@@ -11,7 +11,7 @@ from archspec.foundation.errors import UsageError, escape_line
 from archspec.weights.adapt import adapt_tensor
 from archspec.weights.align import renamed, without_prefix
 from archspec.weights.loaded import SHOWN, Loaded, Skipped, not_finite
-from archspec.weights.trace import format_tensor
+from archspec.weights.tensors import format_tensor
 
 
 def load(

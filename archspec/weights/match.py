@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from archspec.weights.layout import Layout, Piece, fits, shape_of
 from archspec.weights.loaded import SHOWN, Skipped
 from archspec.weights.network import Network
-from archspec.weights.trace import Node, Operand, TransplantError, format_tensor
+from archspec.weights.tensors import format_tensor
+from archspec.weights.trace import Node, Operand, TransplantError
 
 _DEPTH = 6
 """How far two nodes that are alike are followed, where the networks end differently."""

@@ -16,7 +16,8 @@ from archspec.weights.loaded import Loaded, not_finite
 from archspec.weights.match import Match, match
 from archspec.weights.network import Network
 from archspec.weights.proof import prove
-from archspec.weights.trace import TransplantError, tensors_of
+from archspec.weights.tensors import tensors_of
+from archspec.weights.trace import TransplantError
 
 Example = Tensor | Sequence[int]
 """A batch of inputs, or the shape of one sample, of which a batch is then drawn at random."""
