@@ -37,7 +37,6 @@ from trainer.runs.monitor import TrainingMonitor
 from trainer.runs.writing import write_table
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
-from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
 from trainer.tasks import PREDICTIONS, Evaluation
 
@@ -171,19 +170,14 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     module = make_module(job)
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint), checkpoint)
     monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
-    best = checkpoints.BestCheckpoint(
-        run.folder / "checkpoints", job.task.metric, job.task.metric_of(recipe.monitor, "monitor")
-    )
     with memory.keep_freed_memory(), resume.Signals(run.folder) as signals:
         engine = make_engine(
-            recipe,
+            job,
             run.folder,
-            _make_callbacks(job, run, options, signals, monitor, best),
+            _make_callbacks(job, run, options, signals, monitor),
             group,
-            job.task,
             step=step,
             start=(epoch, batch),
-            unused_parameters=bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws),
         )
         device = engine.strategy.root_device
         loading: dict[str, Any] = {"group": group, "workers": options.workers}
@@ -201,6 +195,7 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
 
 
 def make_module(job: Job) -> SpecModule:
+    """The module that a job trains, with its initial weights and all that it takes from the training data."""
     module = SpecModule(resolved(job))
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
@@ -219,14 +214,11 @@ def make_module(job: Job) -> SpecModule:
 
 
 def _make_callbacks(
-    job: Job,
-    run: Run,
-    options: Options,
-    signals: resume.Signals,
-    monitor: TrainingMonitor,
-    best: checkpoints.BestCheckpoint,
+    job: Job, run: Run, options: Options, signals: resume.Signals, monitor: TrainingMonitor
 ) -> list[Callback]:
-    """The callbacks of a training, in the order in which Lightning is to call them."""
+    """The callbacks of a run, in the order in which Lightning is to call them."""
+    chosen_by = job.task.metric_of(job.recipe.monitor, "monitor")
+    best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric, chosen_by)
     last = resume.LastCheckpoint(
         run.folder,
         signals,
@@ -237,8 +229,7 @@ def _make_callbacks(
     )
     validated: list[Callback] = [best] if len(job.validation) else []
     bars: list[Callback] = [Bar(job.recipe, monitor) if options.progress else Heartbeat(job.recipe, monitor)]
-    frozen: list[Callback] = [Freezing(job.recipe.freeze)] if job.recipe.freeze else []
-    return [*frozen, monitor, resume.RandomStates(), *validated, last, *bars]
+    return [monitor, resume.RandomStates(), *validated, last, *bars]
 
 
 def _evaluate_and_save(
