@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from cProfile import Profile
 
 from exports.test_python_export import assert_computes_the_same, network
 
@@ -100,3 +101,58 @@ def test_stages_have_the_expansions_of_the_paper() -> None:
 
 def test_rates_of_stochastic_depth_are_shares_of_one_everywhere() -> None:
     assert "FusedInvertedResidual(48, 64, 0.2 * 6 / 40, stride=2),\n" in write(load("efficientnet_v2_s").plan)
+
+
+def test_blocks_that_lack_different_parts_are_one_class() -> None:
+    """Of EfficientNetV2's fused blocks, those with expansion 1 have no last convolution, those with a stride no drop."""
+    text = write(load("efficientnet_v2_s").plan)
+    assert re.findall(r"^class (Fused\w*)", text, re.MULTILINE) == ["FusedInvertedResidual"]
+    assert (
+        "        if expansion != 1:\n"
+        "            self.main.project = ConvNormAct(\n"
+        "                in_channels * expansion, out_channels, 1, act=False\n"
+        "            )\n"
+        "        if stride == 1 and in_channels == out_channels and drop > 0:\n"
+        "            self.main.drop = StochasticDepth(drop)\n"
+        "        self.has_shortcut = stride == 1 and in_channels == out_channels\n"
+    ) in text
+
+
+def test_what_a_layer_takes_is_what_the_one_before_it_gives() -> None:
+    """DnCNN normalises only where a convolution has as many channels before as after."""
+    assert "self.norm = nn.BatchNorm2d(out_channels)\n" in class_of("ConvNormAct", "dncnn")
+
+
+def test_the_argument_of_a_branch_is_not_taken_for_another_size() -> None:
+    """64 channels after the pool of Inception-ResNet's first block, and by chance in two other branches."""
+    text = class_of("InceptionA", "inception_resnet_v2")
+    assert text.count("pool)") + text.count("pool,") == 1
+    assert "ConvNormAct(in_channels, pool, 1),\n" in text
+
+
+def test_numbers_in_the_names_of_variants_stay_apart() -> None:
+    names = ["regnet_x_1_6gf", "regnet_x_16gf", "wide_resnet50_2", "resnext50_32x4d", "efficientnet_v2_s", "vit_b_16"]
+    assert [class_name(load(name).plan) for name in names] == [
+        "RegNetX1_6gf",
+        "RegNetX16gf",
+        "WideResNet50_2",
+        "Resnext50_32x4d",
+        "EfficientNetV2S",
+        "ViTB16",
+    ]
+
+
+def test_a_number_of_many_digits_is_one_less_a_number_of_few() -> None:
+    assert "momentum=1 - 0.9997)" in write(load("mnasnet0_5").plan)
+
+
+def test_twice_as_many_branches_take_twice_as_much_work() -> None:
+    def calls(count: int) -> int:
+        branches = {f"branch{i}": [{"conv": {"out": 2, "kernel": 1}}, "relu"] for i in range(count)}
+        plan = from_dict({"archspec": 1, "name": "Wide", "input": [2, 2, 2], "network": {"add": branches}}).plan
+        profile = Profile()
+        profile.runcall(write, plan)
+        return sum(int(one.callcount) for one in profile.getstats())
+
+    calls(10)  # what is read once is read
+    assert calls(200) < 2.3 * calls(100)

@@ -8,7 +8,6 @@ from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, l
 from archspec.exports.python.loops import Passes, branch_of, find_passes, iterated, singular
 from archspec.exports.python.parts import (
     child_ref,
-    has_modules,
     indented,
     inner_module,
     is_called,
@@ -60,7 +59,7 @@ class Writer(Statements):
         if template.kind in ("save", "output"):
             return self.keep(template, x)
         if not is_open(template, depth):
-            if not has_modules(template):
+            if not template.has_modules:
                 return x
             return self.called(template, ref, x, target)
         if template.recompute:
@@ -296,7 +295,7 @@ class Writer(Statements):
             raise Mismatch
         place = 0 if optional[0] else 1
         key, child = template.children[place]
-        if has_modules(child):
+        if child.has_modules:
             raise Mismatch
         flag = f"self.has_{key}"
         self.flags.append(f"{_TWO}{flag} = {optional[place]}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from archspec.exports.python.parts import has_modules
 from archspec.exports.python.template import Template, walk
 
 Names = tuple[str, ...]
@@ -30,7 +29,7 @@ class Passes:
 def find_passes(loop: Template, wanted: set[str]) -> Passes | None:
     """What the passes of a loop have in common, if all do the same; `wanted` are names that are loaded elsewhere."""
     passes = [child for _, child in loop.children]
-    if not all(has_modules(one) for one in passes) or len({_shape(one) for one in passes}) > 1:
+    if not all(one.has_modules for one in passes) or len({_shape(one) for one in passes}) > 1:
         return None
     nested = (one for passing in passes for one in walk(passing) if one.table)
     if any(kind == "save" for one in nested for kind, _ in _events(one)):

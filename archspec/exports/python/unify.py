@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import Any
 
 from archspec.exports.python import series
@@ -108,16 +108,19 @@ def _named(trees: Sequence[Tree | None]) -> list[tuple[str, Template]]:
 
 def _merged(lists: list[list[str]]) -> list[str]:
     """All words of lists, in an order that is each list's own. Raises `Mismatch` where there is none."""
-    merged = lists[0]
-    for words in lists[1:]:
-        if words == merged:
-            continue
-        joined: list[str] = []
-        for tag, start, stop, low, high in SequenceMatcher(a=merged, b=words, autojunk=False).get_opcodes():
-            joined += merged[start:stop] + (words[low:high] if tag != "equal" else [])
-        merged = joined
-    if len(set(merged)) < len(merged):
-        raise Mismatch
+    if all(words == lists[0] for words in lists):
+        return lists[0]
+    before: dict[str, set[str]] = {word: set() for words in lists for word in words}
+    for words in lists:
+        for word, following in pairwise(words):
+            before[following].add(word)
+    merged: list[str] = []
+    while before:
+        word = next((one for one, others in before.items() if others.isdisjoint(before)), None)
+        if word is None:
+            raise Mismatch
+        merged.append(word)
+        del before[word]
     return merged
 
 
