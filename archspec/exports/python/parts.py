@@ -54,6 +54,13 @@ def inner_module(template: Template, depth: int) -> Template | None:
     return Template("sequence", "", template.present, [], inner)
 
 
+def is_stepwise(template: Template, depth: int) -> bool:
+    """Whether a part takes more than one call: it is more than one module of what is loaded."""
+    if inner_module(template, depth):
+        return any(child.kind in ("save", "output") for _, child in template.children)
+    return is_open(template, depth)
+
+
 def is_called(template: Template, depth: int) -> bool:
     """Whether the class around a part calls it, as one module that it has."""
     wired = template.kind in ("save", "load", "output", "shared", "aux")

@@ -116,11 +116,11 @@ def _merged(lists: list[list[str]]) -> list[str]:
             before[following].add(word)
     merged: list[str] = []
     while before:
-        word = next((one for one, others in before.items() if others.isdisjoint(before)), None)
-        if word is None:
+        free = next((one for one, others in before.items() if others.isdisjoint(before)), None)
+        if free is None:
             raise Mismatch
-        merged.append(word)
-        del before[word]
+        merged.append(free)
+        del before[free]
     return merged
 
 
