@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from cProfile import Profile
 
+import torch
 from exports.test_python_export import assert_computes_the_same, network
 
 from archspec.exports.python import class_name, write
@@ -60,6 +61,29 @@ def test_named_outputs_take_the_number_of_classes() -> None:
     text = write(plan).replace("num_classes: int = 11", "num_classes: int = 5")
     state = network(text, "SmallUNetPlusPlus").state_dict()
     assert (state["first.0.weight"].shape[0], state["head.0.weight"].shape[0]) == (5, 5)
+
+
+def test_a_convolution_that_gives_the_classes_takes_their_number() -> None:
+    for name, made, key in (
+        ("squeezenet1_1", "SqueezeNet1_1", "head.1.conv.weight"),
+        ("fashion/nin", "NiNFashionMNIST", "head.1.1.1.conv.weight"),
+    ):
+        text = re.sub(r"num_classes: int = \d+", "num_classes: int = 5", write(load(name).plan))
+        with torch.device("meta"):
+            assert network(text, made).state_dict()[key].shape[0] == 5
+
+
+def test_the_condition_of_a_shortcut_is_the_one_of_the_paper() -> None:
+    """Pre-activation ResNet: a flag of the block, `activated`, is true where a shortcut has weights, by chance."""
+    text = class_of("PreactBottleneck", "preact_resnet50")
+    assert "            if stride != 1 or in_channels != 4 * width\n" in text
+    assert "activated" not in text.partition('"""\n\n')[2]
+
+
+def test_what_a_stride_decides_is_said_by_the_stride() -> None:
+    text = class_of("ShuffleUnit", "shufflenet_v2_x1_0")
+    assert (text.count("if stride == 1"), text.count("if stride != 1")) == (3, 2)
+    assert "in_channels != out_channels" not in text
 
 
 def test_a_list_of_values_that_follow_no_rule_is_gone_through() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from archspec.exports.python import series
 from archspec.exports.python.explain import Scope
 from archspec.exports.python.layout import Bracket, Chain, Expression, Loop, Named
+from archspec.exports.python.parts import has_state, is_nothing
 from archspec.exports.python.ratios import join_multiples
 from archspec.exports.python.rows import literal
 from archspec.exports.python.sizes import Size, size_before, size_taken
@@ -274,33 +275,6 @@ def snake(name: str) -> str:
 def is_listed(template: Template) -> bool:
     """Whether the parts of a sequence are known by their places."""
     return template.is_numbered
-
-
-def is_nothing(template: Template) -> bool:
-    """Whether a part does nothing, in all trees."""
-    return template.kind == "sequence" and not template.children and not template.is_optional
-
-
-_STATEFUL = ("nn.Conv", "nn.Linear", "nn.BatchNorm", "nn.GroupNorm", "nn.LayerNorm", "nn.InstanceNorm", "nn.PReLU")
-_STATELESS: tuple[str, ...] = (
-    "ChannelSlice",
-    "FeatureMap",
-    "PatchMerging",
-    "Permute",
-    "Power",
-    "Reduce",
-    "Scale",
-    "Sqrt",
-)
-_STATELESS += ("StochasticDepth", "Token", "Tokens")
-
-
-def has_state(template: Template) -> bool:
-    """Whether a part has parameters or buffers, whose names count the parts before it."""
-    if template.kind == "call":
-        function = template.name
-        return function.startswith(_STATEFUL) if function.startswith("nn.") else function not in _STATELESS
-    return any(has_state(child) for _, child in template.children)
 
 
 def _same(value: Any, standard: Any) -> bool:

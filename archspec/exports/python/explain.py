@@ -7,7 +7,7 @@ from typing import Any
 
 from archspec.exports.python import series
 from archspec.exports.python.formulas import INPUTS, choice, conditions, derived, expressions
-from archspec.exports.python.rows import literal, matches, merged
+from archspec.exports.python.rows import literal, matches, merged, with_classes
 from archspec.exports.python.template import ANY, Mismatch, Row
 from archspec.exports.python.tree import Classes
 
@@ -123,8 +123,7 @@ class Scope:
         """The argument of a block that says how many classes there are."""
         for name in sorted(self.known, key=lambda name: "class" not in name):
             if name not in INPUTS and matches(row, self.known[name]):
-                known = zip(row, self.known[name], strict=True)
-                self.known[name] = tuple(other if one is ANY else one for one, other in known)
+                self.known[name] = with_classes(self.known[name], row)
                 return self.use(name)
         return self.add(slot, row)
 
@@ -233,6 +232,8 @@ class Scope:
         names = ([wanted] if wanted in self.known else []) + [one for one in others if related(slot, one)]
         for name in names:
             if matches(row, self.known[name]):
+                if any(isinstance(one, Classes) for one in row):
+                    self.known[name] = with_classes(self.known[name], row)
                 return self.use(name)
         for name in names:
             if name in self.added and (both := merged(row, self.known[name])):
@@ -271,7 +272,7 @@ class Scope:
         within: frozenset[str] = frozenset(),
         shortcut: str | None = None,
     ) -> str:
-        """A condition that is true where a part is there, of the names in it (`within`) if they say it.
+        """A condition that is true where a part is there, of the stride or the names in it (`within`) if they say it.
 
         Otherwise it is that of a `shortcut` that is there in the same trees.
         """
@@ -279,10 +280,14 @@ class Scope:
             return self.add("extended" if key.isdigit() else key, present)
         known = {name: row for name, row in self.known.items() if name not in self.locals}
         ways = list(conditions(known, [name for name in self.used if self.is_size(name)], key))
+
+        def says(names: tuple[str, ...]) -> bool:
+            return names == ("stride",) or not within.isdisjoint(names)
+
         if "shortcut" not in key:
-            ways.sort(key=lambda one: within.isdisjoint(one[1]))
+            ways.sort(key=lambda one: not says(one[1]))
         for text, names, value in ways:
-            if shortcut and within.isdisjoint(names):
+            if shortcut and not says(names):
                 return shortcut
             if all(bool(one) == wanted for one, wanted in zip(value, present, strict=True)):
                 for name in names:

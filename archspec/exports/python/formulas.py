@@ -112,8 +112,8 @@ def conditions(rows: dict[str, Row], used: Collection[str], key: str) -> Iterato
     ]
     simple = [*flags, *counts, *strides, *changes, *factors]
     if "shortcut" in key:
-        yield from flags
         yield from _of_both(strides, changes, counts)
+        yield from flags
     yield from simple
     yield from [_negated(one) for one in simple]
     yield from _of_both(strides, changes, counts)

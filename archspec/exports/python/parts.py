@@ -104,3 +104,30 @@ def reference(template: Template, path: str) -> str:
         if template.kind == "aux":
             ((_, template),) = template.children
     return ref
+
+
+def is_nothing(template: Template) -> bool:
+    """Whether a part does nothing, in all trees."""
+    return template.kind == "sequence" and not template.children and not template.is_optional
+
+
+_STATEFUL = ("nn.Conv", "nn.Linear", "nn.BatchNorm", "nn.GroupNorm", "nn.LayerNorm", "nn.InstanceNorm", "nn.PReLU")
+_STATELESS: tuple[str, ...] = (
+    "ChannelSlice",
+    "FeatureMap",
+    "PatchMerging",
+    "Permute",
+    "Power",
+    "Reduce",
+    "Scale",
+    "Sqrt",
+)
+_STATELESS += ("StochasticDepth", "Token", "Tokens")
+
+
+def has_state(template: Template) -> bool:
+    """Whether a part has parameters or buffers, whose names count the parts before it."""
+    if template.kind == "call":
+        function = template.name
+        return function.startswith(_STATEFUL) if function.startswith("nn.") else function not in _STATELESS
+    return any(has_state(child) for _, child in template.children)

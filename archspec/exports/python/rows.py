@@ -27,6 +27,11 @@ def merged(row: Row, known: Row) -> Row | None:
     return tuple(b if a is ANY else a for a, b in pairs)
 
 
+def with_classes(known: Row, row: Row) -> Row:
+    """Values of an argument, some of which a row says are numbers of classes."""
+    return tuple(one if isinstance(one, Classes) else other for one, other in zip(row, known, strict=True))
+
+
 def literal(value: Any) -> str:
     """A value as it is written."""
     if isinstance(value, Function):
