@@ -180,7 +180,7 @@ class Writer(Statements):
     def fits(self, child: Template, result: Expression) -> bool:
         """Whether the last layer may take an expression as it is, in one line."""
         is_call = child.kind == "call" and not child.recompute and "." in child.name
-        return is_call and not (isinstance(result, Chain) and "if " in str(result)) and len(str(result)) < 60
+        return is_call and isinstance(result, Chain) and "if " not in str(result) and len(str(result)) < 60
 
     def auxiliary(self, template: Template, ref: str, x: str) -> None:
         """An auxiliary classifier, which is computed in training alone."""
