@@ -124,7 +124,12 @@ def test_stages_have_the_expansions_of_the_paper() -> None:
 
 
 def test_rates_of_stochastic_depth_are_shares_of_one_everywhere() -> None:
-    assert "FusedInvertedResidual(48, 64, 0.2 * 6 / 40, stride=2),\n" in write(load("efficientnet_v2_s").plan)
+    assert write(load("efficientnet_v2_s").plan).count("0.2 * first / 40") == 2
+    drops = [{"inverted_residual": {"out": 4, "drop": drop}} for drop in (0.05, 0.1, 0.2)]
+    defaults = {"act": "relu", "norm": "batch_norm"}
+    data = {"archspec": 1, "name": "Drops", "input": [4, 8, 8], "defaults": defaults, "network": drops}
+    text = write(from_dict(data).plan)
+    assert [text.count(f"0.2 * {part} / 4)") for part in (1, 2, 3, 4)] == [1, 1, 0, 1]
 
 
 def test_blocks_that_lack_different_parts_are_one_class() -> None:
@@ -140,6 +145,40 @@ def test_blocks_that_lack_different_parts_are_one_class() -> None:
         "            self.main.drop = StochasticDepth(drop)\n"
         "        self.has_shortcut = stride == 1 and in_channels == out_channels\n"
     ) in text
+
+
+def test_stages_of_two_blocks_are_two_loops() -> None:
+    """EfficientNetV2-S, table 4: channels, expansion, stride and layers of each stage."""
+    text = class_of("EfficientNetV2S", "efficientnet_v2_s")
+    rows = [line.strip() for line in text.splitlines() if re.match(r" {16}(for | {4}\()", line)]
+    assert rows == [
+        "for in_channels, out_channels, first, expansion, stride, depth in (",
+        "(24, 24, 0, 1, 1, 2),",
+        "(24, 48, 2, 4, 2, 4),",
+        "(48, 64, 6, 4, 2, 4),",
+        "for in_channels, out_channels, first, stride, depth, expansion in (",
+        "(64, 128, 10, 2, 6, 4),",
+        "(128, 160, 16, 1, 9, 6),",
+        "(160, 256, 25, 2, 15, 6),",
+    ]
+
+
+def test_passes_of_several_kinds_are_several_loops() -> None:
+    """Nothing is done in passes 3 and 7; the last two are too few for a loop."""
+    body = [
+        {"conv": {"out": "=width", "kernel": 3, "padding": 1}, "when": "=index not in [3, 7]"},
+        {"relu": {}, "when": "=index not in [3, 7]"},
+        {"batch_norm": {}, "when": "=index > 3 and index < 7"},
+        {"dropout": "=0.1 * index", "when": "=index > 7"},
+    ]
+    loop = {"for": {"width": [2, 3, 4, 4, 5, 6, 7, 7, 8, 9]}, "body": body}
+    network = {"body": loop, "head": {"conv": {"out": 3, "kernel": 1}}}
+    spec = from_dict({"archspec": 1, "name": "Kinds", "input": [2, 6, 6], "network": network})
+    text = write(spec.plan)
+    assert "in ((2, 2), (2, 3), (3, 4))\n" in text
+    assert "in ((4, 5), (5, 6), (6, 7))\n" in text
+    assert text.count("nn.Identity()") == 2
+    assert_computes_the_same(spec)
 
 
 def test_what_a_layer_takes_is_what_the_one_before_it_gives() -> None:

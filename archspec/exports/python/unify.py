@@ -140,7 +140,7 @@ def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
     longest = max(len(one) for one in lists if one is not None)
     if longest > 1 and all(one.is_plain and not one.recompute for tree in there for _, one in tree.children):
         pairs = (_as_table, _as_list) if all(one is None or len(one) == 2 for one in lists) else ()
-        for split in (_as_range, *pairs, _first_then_range, _as_table, _as_list):
+        for split in (_as_range, *pairs, _first_then_range, _as_table, _as_list, _as_tables):
             try:
                 template.children = split(lists)
             except Mismatch:
@@ -202,6 +202,39 @@ def _as_table(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
     if element.is_optional:
         raise Mismatch
     return [("0", Template("table", "", (True,), [("count", (len(lists[0]),))], [("", element)]))]
+
+
+_MOST = 32
+"""The most passes of which groups are sought: it takes the square of their number."""
+
+
+def _as_tables(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
+    """Passes of several kinds, one kind after the other: stages of two blocks, say."""
+    if len(lists) > 1 or lists[0] is None or len(lists[0]) > _MOST:
+        raise Mismatch
+    groups: list[list[Tree]] = []
+    for one in lists[0]:
+        if groups and _is_alike([*groups[-1], one]):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    parts: list[Template] = []
+    for group in groups:
+        try:
+            parts += [part for _, part in _as_table([group])]
+        except Mismatch:
+            parts += [unify([one]) for one in group]
+    if len(parts) == len(lists[0]):
+        raise Mismatch
+    return [(str(place), part) for place, part in enumerate(parts)]
+
+
+def _is_alike(trees: list[Tree]) -> bool:
+    """Whether trees are passes of one loop."""
+    try:
+        return not unify(trees).is_optional
+    except Mismatch:
+        return False
 
 
 def _as_list(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
