@@ -220,8 +220,9 @@ def computed(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def assert_computes_the_same(spec: Spec) -> None:
-    ours, theirs = spec.build(), exported(spec.plan)
+def assert_computes_the_same(spec: Spec, text: str | None = None) -> None:
+    """That the file of a network, or another text of it, computes what its module does, bit for bit."""
+    ours, theirs = spec.build(), network(text or write(spec.plan), class_name(spec.plan))
     torch.manual_seed(1)
     with torch.no_grad():
         for one in ours.parameters():
