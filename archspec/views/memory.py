@@ -74,7 +74,7 @@ def inference_memory(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     held = _parameters(plan, precision) + _buffers(plan)  # of auxiliary classifiers too
     plan = plan.without_aux()
     sizes = _sizes(plan, batch, precision)
-    return held + _copies(plan, precision) + sizes.inputs + Forward(plan.graph, sizes).peak
+    return held + sizes.inputs + Forward(plan.graph, sizes).peak
 
 
 def training_memory(
