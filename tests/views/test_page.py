@@ -143,20 +143,35 @@ def test_a_phone_shows_the_whole_width_and_the_dark_is_dark(browser: Any, tmp_pa
 
 
 @pytest.mark.slow
-def test_inputs_are_boxes_that_lead_to_where_they_are_loaded(browser: Any, tmp_path: Path) -> None:
+def test_inputs_stand_above_the_branches_that_take_them(browser: Any, tmp_path: Path) -> None:
     spec = tmp_path / "two.yaml"
     branches = "{concat: [[load: image, relu], [load: depth, relu]]}"
     spec.write_text(f"archspec: 1\ninput: {{image: [3, 8, 8], depth: [1, 8, 8]}}\nnetwork: [{branches}]\n")
     opened = Opened(browser, tmp_path, str(spec))
-    boxes = ["image", "depth", "load image", "relu", "load depth", "relu", "concat", "output 4×8×8"]
-    assert opened.texts() == boxes
-    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 2
+    assert opened.texts() == ["image", "relu", "depth", "relu", "concat", "output 4×8×8"]
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 0
+    places = [one.bounding_box() for one in opened.page.locator(".box").all()]
+    for above, below in ((0, 1), (2, 3)):
+        assert places[above]["y"] < places[below]["y"]
+        middles = [places[at]["x"] + places[at]["width"] / 2 for at in (above, below)]
+        assert abs(middles[0] - middles[1]) < 2
+    assert not opened.wrong
+
+
+@pytest.mark.slow
+def test_inputs_that_are_used_twice_lead_to_where_they_are_loaded(browser: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "two.yaml"
+    branches = "{concat: [[load: image, relu], [load: depth, relu], [load: depth, tanh], [load: image, tanh]]}"
+    spec.write_text(f"archspec: 1\ninput: {{image: [3, 8, 8], depth: [1, 8, 8]}}\nnetwork: [{branches}]\n")
+    opened = Opened(browser, tmp_path, str(spec))
+    assert opened.texts()[:4] == ["image", "depth", "load image", "relu"]
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 4
     assert opened.page.locator("#canvas > .seq > .wire.none").count() == 2  # before `depth`, and before the branches
     assert not opened.wrong
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["three_inputs", "unet_plus_plus_small"])
+@pytest.mark.parametrize("name", ["unet", "unet_plus_plus_small"])
 def test_no_line_of_a_saved_tensor_crosses_a_box(browser: Any, tmp_path: Path, name: str) -> None:
     crossed = """() => {
         const found = [], origin = canvas.getBoundingClientRect();

@@ -13,7 +13,8 @@ from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
 from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
 from archspec.plan.plan import Plan
-from archspec.views.drawing.labels import count, cut
+from archspec.views.drawing.inputs import with_inputs
+from archspec.views.drawing.labels import count
 from archspec.views.drawing.measure import Measure
 from archspec.views.drawing.opening import open_to
 from archspec.views.drawing.outline import Outline
@@ -33,20 +34,17 @@ def html(plan: Plan, depth: int | None = None) -> str:
     """
     outline = Outline(plan)
     pages = _Page(Measure(outline, open_to(outline, depth)))
-    body = pages.column(outline.root.children)
-    inputs = outline.graph.inputs
+    own = outline.root.children
     parts = [
-        *(
-            {"kind": "end", "lines": [[cut(one.name or "input"), 0]], "out": show(one.output), "id": one.id}
-            for one in inputs
-        ),
-        *body,
+        *pages.column(with_inputs(outline, own)),
         {"kind": "end", "lines": [["output", 0], [show(plan.output), 1]], "out": ""},
     ]
-    bend = pages.measure.bend(outline.root.children)
-    before = len(parts) - len(body) - 1
+    bend = pages.measure.bend(own)
+    before = len(parts) - 1 - len(own)
     data = {"parts": parts, "bend": [at + before for at in bend] if bend else None}
-    figures = f"{show_inputs(plan.takes)} → {show(plan.output)} · {plan.params:,} parameters · {count(plan.macs)} MACs"
+    figures = (
+        f"{show_inputs(plan.takes)} → {show(plan.output)} · {plan.params:,} parameters · {count(plan.macs, 'MACs')}"
+    )
     values = {
         "TITLE": escape(plan.title),
         "FIGURES": escape(figures),
@@ -79,6 +77,8 @@ class _Page:
 
     def part(self, part: Part) -> dict[str, Any]:
         """What is known of a part, keys without a value left out."""
+        if part.kind in ("input", "given"):
+            return {"kind": "end", "lines": [[part.title, 0]], "out": show(part.output), "id": part.start}
         found: dict[str, Any] = {
             "kind": part.kind,
             "lines": [[line.text, int(line.small)] for line in part.lines],

@@ -13,6 +13,7 @@ from archspec.foundation.shapes import Shape
 from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphNode, GraphPart, GraphWire
 from archspec.plan.nodes import Group, Layer, Node
 from archspec.plan.plan import Plan
+from archspec.views.drawing.flow import flowing
 from archspec.views.drawing.labels import HEAVY, Line, block_lines, cell_lines, cut, family
 from archspec.views.drawing.part import Part, sides
 
@@ -51,6 +52,11 @@ class Outline:
         """Every `load` with its `save`: the numbers of their nodes, in the order of the loads."""
         wires = (node for node in self.graph.nodes if isinstance(node, GraphWire))
         return tuple((wire.saved, wire.id) for wire in wires if wire.saved is not None)
+
+    @cached_property
+    def flowing(self) -> frozenset[int]:
+        """The `load`s of tensors that reach them anyway: the numbers of their nodes."""
+        return frozenset(flowing(self.graph))
 
     def _parts(self, item: GraphItem, key: str) -> list[Part]:
         """The parts that an item is shown as; a sequence without a name of its own is no part."""

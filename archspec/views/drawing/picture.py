@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 from archspec.plan.plan import Plan
-from archspec.views.drawing.labels import Line, cut
+from archspec.views.drawing.inputs import with_inputs
 from archspec.views.drawing.layout import Placing
 from archspec.views.drawing.measure import Extent
 from archspec.views.drawing.opening import open_to
@@ -21,6 +21,7 @@ from archspec.views.drawing.scene import (
     NOWHERE,
     SHAPE_GAP,
     Box,
+    Edge,
     Mark,
     Point,
     Port,
@@ -40,16 +41,13 @@ class Layout(Placing):
     def __init__(self, outline: Outline, is_open: Callable[[Part], bool], columns: int | None = None) -> None:
         super().__init__(outline, is_open)
         plan = outline.plan
-        kinds = ["input", *["given"] * (len(plan.takes) - 1)]
-        inputs = [
-            Part(kind, (Line(cut(one.name or "input")),), "end", "", id, id + 1, one.shape, one.shape)
-            for id, (kind, one) in enumerate(zip(kinds, plan.takes, strict=True))
-        ]
         end = Part("end", (), "end", "", -1, -1, plan.output, plan.output)
         root = outline.root
         closed = not is_open(root) and outline.graph.output in root  # else it passes its input on
-        parts = [*inputs, *self.shown([root] if closed else root.children), end]
-        if self.across(parts):
+        parts = [*with_inputs(outline, self.shown([root] if closed else root.children)), end]
+        self.whole = bool(self.across(parts))
+        """Whether saved tensors keep it from being drawn in columns."""
+        if self.whole:
             self.place_column(parts, 0, 0, Port(NOWHERE, ()))
         else:
             self.place_columns(parts, columns)
@@ -113,8 +111,8 @@ class Layout(Placing):
         begun = self.scene.mark()
         out = self.place_column(left, x, y, port)
         drawn = self.scene.mark()
-        up = self.column(right)
-        axis = x + self.column(left).right + ACROSS + up.left
+        up, under = self.column(right), self.column(bottom)
+        axis = x + max(self.column(left).right + ACROSS + up.left, under.left + under.right + 2 * GAP)
         self.upward = not self.upward
         last = self.place_column(right, axis, y, Port(LATER, ()))
         self.upward = not self.upward
@@ -134,7 +132,9 @@ class Layout(Placing):
         inner = self.column(bottom)
         if inner.height:
             centre = (left + right + inner.left - inner.right) / 2
-            out = self.place_column(bottom, centre, floor + GAP, replace(out, sideways=True))
+            above = floor + GAP / 2
+            into = replace(out, sideways=True) if self.begins(bottom) else out.via((left, above), (centre, above))
+            out = self.place_column(bottom, centre, floor + GAP, into)
             box = self.scene.boxes[out.source]
             start: tuple[Point, ...] = ((box.right, box.middle[1]), (right, box.middle[1]))
         else:
@@ -144,10 +144,20 @@ class Layout(Placing):
                 edge.source = out.source
                 edge.points[:0] = start
 
+    def begins(self, parts: Sequence[Part]) -> bool:
+        """Whether a column begins with a single box, which a line may enter from its side."""
+        first = next(part for part in self.shown(parts) if part.kind not in ("save", "load"))
+        return self.begins(first.children) if first.kind == "group" and self.is_open(first) else first.kind != "merge"
+
     def align(self, begun: Mark, drawn: Mark, out: Port, last: Port) -> tuple[Port, Port]:
         """Draw the arms of a U apart until each saved tensor leads straight across; gives the ends of both arms."""
         end = self.scene.mark()
-        arcs = [edge for edge in self.scene.edges[drawn.edges :] if edge.skip]
+        first: dict[int, Edge] = {}  # of the arcs that come from one box on the left
+        for edge in self.scene.edges[drawn.edges :]:
+            if edge.skip and 0 <= edge.source < drawn.boxes:
+                edge.lane = None
+                first.setdefault(edge.source, edge)
+        arcs = list(first.values())
         arcs.sort(key=lambda edge: self.scene.boxes[edge.source].y)
         done = (float("-inf"), float("-inf"))
         for edge in arcs:
