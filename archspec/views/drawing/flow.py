@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphNode, GraphWire
+from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphWire
 
 
 def flowing(graph: Graph) -> Iterator[int]:
@@ -20,9 +20,7 @@ def flowing(graph: Graph) -> Iterator[int]:
             taken = [part.id for part in item.parts] or [tensor] * len(item.children)
             pending += [pair for pair in zip(item.children, taken, strict=True) if not _is_wire(graph, pair[0])]
             continue
-        own = [node for node in graph.nodes[item.start : item.stop] if node.parent == item.id]
-        body = max((port.inner for port in item.takes), default=-1)
-        before = [node for node in own if node.id <= body]
+        before, after = port_wires(graph, item)
         if before:  # the first of the tensors that it takes is loaded last, and flows into its body
             yield from _loads(before, tensor)
             tensor = before[-1].sources[0]
@@ -30,10 +28,36 @@ def flowing(graph: Graph) -> Iterator[int]:
             pending.append((child, tensor))
             tensor = _given(child, tensor)
         if item.gives:
-            yield from _loads([node for node in own if node.id > body], tensor)
+            yield from _loads(after, tensor)
 
 
-def _loads(nodes: Iterable[GraphNode], tensor: int) -> Iterator[int]:
+def port_wires(graph: Graph, block: GraphGroup) -> tuple[list[GraphWire], list[GraphWire]]:
+    """The wires of what a block takes by name, before its body, and of what it gives, after it."""
+    if not (block.takes or block.gives):
+        return [], []
+    nodes = graph.nodes[block.start : block.stop]
+    own = [node for node in nodes if isinstance(node, GraphWire) and node.parent == block.id]
+    body = max((port.inner for port in block.takes), default=-1)
+    return [node for node in own if node.id <= body], [node for node in own if node.id > body]
+
+
+def silent(graph: Graph, flows: frozenset[int]) -> tuple[frozenset[int], dict[int, int]]:
+    """The wires that a picture with a box for each need not show, by their numbers, and where what is loaded was saved.
+
+    That a block takes a tensor under another name says nothing; its body may as well load it from where it was saved.
+    """
+    hidden, origin = set(flows), {}
+    for block in graph.groups:
+        before, _ = port_wires(graph, block)
+        hidden |= {wire.id for wire in before if wire.kind == "save" or wire is not before[-2]}
+        origin.update((port.inner, origin.get(port.outer, port.outer)) for port in block.takes)
+    loads = [node for node in graph.nodes if isinstance(node, GraphWire) and node.saved is not None]
+    shown = {origin.get(load.saved, load.saved) for load in loads if load.id not in hidden and load.saved is not None}
+    hidden |= {load.saved for load in loads if load.saved is not None} - shown
+    return frozenset(hidden), origin
+
+
+def _loads(nodes: Iterable[GraphWire], tensor: int) -> Iterator[int]:
     return (node.id for node in nodes if node.kind == "load" and node.sources[0] == tensor)
 
 
