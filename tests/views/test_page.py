@@ -28,7 +28,16 @@ def test_a_page_holds_every_layer_and_loads_nothing(name: str) -> None:
         loose = sum(layers(part["parts"]) for part in parts if part["kind"] == "side" and not part["lines"])
         return inner + loose + sum(part.get("layers", 0) for part in parts)
 
-    assert layers(json.loads(held[1])["parts"]) == len(plan.layers)
+    parts = json.loads(held[1])["parts"]
+    assert layers(parts) == len(plan.layers)
+    assert ids(parts, "load") <= ids(parts, "save", "end")
+
+
+def ids(parts: list[dict[str, Any]], *kinds: str) -> set[int]:
+    """By what numbers parts of some kinds, wherever they stand, find each other."""
+    own = {part["id"] for part in parts if part["kind"] in kinds and "id" in part}
+    inner = [parts for part in parts for parts in [part.get("parts", []), *part.get("branches", [])] if parts]
+    return own.union(*(ids(parts, *kinds) for parts in inner))
 
 
 class Opened:
@@ -202,6 +211,17 @@ def test_what_a_block_of_two_tensors_takes_is_shown_once(browser: Any, tmp_path:
     opened = Opened(browser, tmp_path, str(tmp_path / "net.yaml"))
     assert opened.texts(".pill") == ["save e0", "save e1", "load skip", "load skip"]
     assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 2
+
+
+@pytest.mark.slow
+def test_what_a_block_takes_without_being_told_is_saved_in_it(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(
+        "archspec: 1\ninput: [3, 8, 8]\nblocks:\n  twice:\n    inputs: [x]\n    outputs: [y]\n"
+        "    body: [relu, add: [[], [load: x, tanh]], save: y]\nnetwork: [conv: {out: 4, kernel: 1}, twice: {}, sigmoid]\n"
+    )
+    opened = Opened(browser, tmp_path, str(tmp_path / "net.yaml"))
+    assert opened.texts(".pill") == ["save x", "load x"]
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 1
 
 
 @pytest.mark.slow

@@ -46,11 +46,14 @@ def silent(graph: Graph, flows: frozenset[int]) -> tuple[frozenset[int], dict[in
 
     That a block takes a tensor under another name says nothing; its body may as well load it from where it was saved.
     """
-    hidden, origin = set(flows), {}
+    hidden, origin = set(flows), dict[int, int]()
     for block in graph.groups:
         before, _ = port_wires(graph, block)
-        hidden |= {wire.id for wire in before if wire.kind == "save" or wire is not before[-2]}
-        origin.update((port.inner, origin.get(port.outer, port.outer)) for port in block.takes)
+        hidden |= {wire.id for wire in before[:-2] if wire.kind == "load"}
+        for port in block.takes:
+            if port.outer is not None:
+                hidden.add(port.inner)
+                origin[port.inner] = origin.get(port.outer, port.outer)
     loads = [node for node in graph.nodes if isinstance(node, GraphWire) and node.saved is not None]
     shown = {origin.get(load.saved, load.saved) for load in loads if load.id not in hidden and load.saved is not None}
     hidden |= {load.saved for load in loads if load.saved is not None} - shown

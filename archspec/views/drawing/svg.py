@@ -9,7 +9,7 @@ from math import hypot
 from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
-from archspec.views.drawing.labels import count, text_width
+from archspec.views.drawing.labels import count, cut, text_width
 from archspec.views.drawing.part import Part
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, TITLE_X, Box, Edge, Frame, Point
@@ -20,6 +20,7 @@ MARGIN = 14.0  # around the picture
 INK, GREY, FRAME_INK = "#1b1f24", "#5b6470", "#44546a"
 AT_RIGHT = 'text-anchor="end" font-weight="700"'
 COUNT_GAP = 6.0  # from what is counted to its count
+LONGEST = 70  # characters of the name above it
 CAPTION = 34.0  # the height of its name and figures
 ROUND = 6.0  # radius of a line's corners
 
@@ -52,7 +53,8 @@ def document(layout: Layout, caption: bool = True, marked: bool = False) -> Iter
     costs = f"{count(plan.params)} parameters · {count(plan.macs, 'MACs')}"
     figures = f"{show_inputs(plan.takes)} → {show(plan.output)} · {costs}"
     above = CAPTION if caption else 0
-    least = max(text_width(plan.title, TITLE + 2), text_width(figures, SMALL)) if caption else 0
+    name = cut(plan.title, LONGEST)
+    least = max(text_width(name, TITLE + 2), text_width(figures, SMALL)) if caption else 0
     width = max(scene.width, least) + 2 * MARGIN
     height = scene.height + above + 2 * MARGIN
     yield (
@@ -67,7 +69,7 @@ def document(layout: Layout, caption: bool = True, marked: bool = False) -> Iter
     )
     yield f'<rect width="{_n(width)}" height="{_n(height)}" fill="#ffffff"/>'
     if caption:
-        yield _text(MARGIN, MARGIN + 9, TITLE + 2, escape(plan.title), INK, 'font-weight="600"')
+        yield _text(MARGIN, MARGIN + 9, TITLE + 2, escape(name), INK, 'font-weight="600"')
         yield _text(MARGIN, MARGIN + 24, SMALL, escape(figures), GREY)
     left = MARGIN + (width - 2 * MARGIN - scene.width) / 2
     yield f'<g transform="translate({_n(left)} {_n(MARGIN + above)})">'
