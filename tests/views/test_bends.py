@@ -156,3 +156,17 @@ def test_an_input_that_one_branch_takes_stands_above_it(
     for box in inputs:
         lines = [edge for edge in scene.edges if edge.source == box.id]
         assert (len(lines) == 1 and box.id not in arcs and box.part.kind == "input") or box.part.start not in above
+
+
+@pytest.mark.parametrize(("layers", "columns"), [(3, 1), (30, 2)])
+def test_a_low_picture_is_a_single_column(tmp_path: Path, layers: int, columns: int) -> None:
+    body = "".join(f"  - linear: {4 + at}\n" for at in range(layers))
+    scene = drawn(tmp_path, "archspec: 1\ninput: [4]\nnetwork:\n" + body).scene
+    assert (len({round(box.middle[0]) for box in scene.boxes}) > 1) is (columns > 1)
+
+
+def test_columns_that_hardly_lower_a_picture_are_not_drawn(tmp_path: Path) -> None:
+    body = "".join(f"    - linear: {4 + at}\n" for at in range(20))
+    scene = drawn(tmp_path, "archspec: 1\ninput: [4]\nnetwork:\n  large:\n" + body + "  last: {linear: 3}\n").scene
+    assert len(scene.frames) == 1
+    assert len({round(box.middle[0]) for box in scene.boxes}) == 1

@@ -32,6 +32,10 @@ from archspec.views.drawing.scene import (
 
 TALLEST = 1.3
 """How much taller than wide a picture is before it is drawn in more columns."""
+LOW = 420.0
+"""The height up to which it is drawn in one column, however narrow."""
+WORTH = 0.8
+"""How low it becomes by more columns, as a share, if these are to be drawn."""
 MOST_COLUMNS = 6
 
 
@@ -60,12 +64,15 @@ class Layout(Placing):
 
     def place_columns(self, parts: Sequence[Part], wanted: int | None) -> None:
         """Draw a sequence in columns side by side: as many as are wanted, or as make it not much taller than wide."""
-        chunks = [list(parts)]
+        chunks, lowest = [list(parts)], float("inf")
         for number in range(1, MOST_COLUMNS + 1) if wanted is None else [wanted]:
-            chunks = self.split(parts, number)
-            rooms = [self.column(chunk) for chunk in chunks]
-            width = sum(room.left + room.right for room in rooms) + GUTTER * (len(chunks) - 1)
-            if max(room.height for room in rooms) <= TALLEST * width:
+            split = self.split(parts, number)
+            rooms = [self.column(chunk) for chunk in split]
+            width = sum(room.left + room.right for room in rooms) + GUTTER * (len(split) - 1)
+            height = max(room.height for room in rooms)
+            if height <= WORTH * lowest:
+                chunks, lowest = split, height
+            if height <= max(TALLEST * width, LOW):
                 break
         port, edge, floor = Port(NOWHERE, ()), 0.0, 0.0
         for number, chunk in enumerate(chunks):
