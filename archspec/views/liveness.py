@@ -101,20 +101,22 @@ class Forward:
         start, stop = span or (len(graph.inputs), len(graph.nodes))
         owner = kept.owner if kept else owners(graph, training=False)
         stays = {id for ids in kept.tensors.values() for id in ids} if kept else set()
-        ends = _ends(graph, owner)
+        going: dict[int, list[int]] = {}
+        for id, end in enumerate(_ends(graph, owner)):
+            going.setdefault(end, []).append(id)
         live: dict[int, int] = {}
-        extras = 0
+        held = extras = 0
         for node in graph.nodes[start:stop]:
             id = node.id
             if owner[id] == id:
                 live[id] = sizes.tensor(id)
-            extra = sizes.extra(kept.extras[id]) if kept and id in kept.extras else 0
-            extras += extra
-            passing = _passing(node, sizes, training=kept is not None)
-            self.peak = max(self.peak, sum(live.values()) + extras + passing)
-            for one in [one for one in live if ends[one] <= id + 1 and one not in stays]:
-                del live[one]
-        self.left = sum(live.values()) + extras
+                held += live[id]
+            extras += sizes.extra(kept.extras[id]) if kept and id in kept.extras else 0
+            self.peak = max(self.peak, held + extras + _passing(node, sizes, training=kept is not None))
+            for one in going.get(id + 1, ()):
+                if one not in stays:
+                    held -= live.pop(one, 0)
+        self.left = held + extras
 
 
 def _passing(node: GraphNode, sizes: Sizes, *, training: bool) -> int:
