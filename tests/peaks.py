@@ -55,13 +55,16 @@ def peak_of_training(
     *,
     mixed: bool = False,
     accumulate: int = 1,
+    channels_last: bool = False,
 ) -> int:
     """The peak of a step of an optimizer and cross-entropy, of each output, after the first one; in bytes.
 
     Raises:
         ValueError: Batch normalisation has one value of a channel.
     """
-    module, inputs = spec.build().train(), _inputs(spec, batch)
+    order = torch.channels_last if channels_last else torch.contiguous_format
+    module = spec.build().train().to(memory_format=order)
+    inputs = [one.contiguous(memory_format=order) if one.dim() == 4 else one for one in _inputs(spec, batch)]
     optimizer = make(module.parameters())
 
     def step() -> None:

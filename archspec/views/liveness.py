@@ -31,8 +31,12 @@ class Sizes:
     In a `mixed` precision, some tensors have 4 bytes for each value, what the network takes among them.
     """
 
-    def __init__(self, graph: Graph, batch: int, value: int, *, mixed: bool = False) -> None:
+    def __init__(
+        self, graph: Graph, batch: int, value: int, *, mixed: bool = False, channels_last: bool = False
+    ) -> None:
         self.wide = wide_tensors(graph) if mixed else frozenset()
+        self.channels_last = channels_last
+        """Whether images and weights lie in memory with their channels last, as oneDNN can work on them."""
         self.graph = graph
         self.batch = batch
         self.value = value
@@ -70,6 +74,10 @@ class Sizes:
         """What oneDNN copies of a batch taken, of one given, and of weights."""
         each = self.batch * self.value
         return each * copies.taken, each * copies.given, self.value * copies.weights
+
+    def lies_last(self, node: GraphNode) -> bool:
+        """Whether a convolution is given its input and weights with their channels last."""
+        return self.channels_last and len(node.output) == 3
 
     def cast(self, node: GraphNode) -> int:
         """What a layer copies to 16 bits while it runs, where nothing keeps that: its parameters, and what is wide."""
@@ -130,6 +138,8 @@ def _passing(node: GraphNode, sizes: Sizes, *, training: bool) -> int:
     if laid_out is not None:
         return passing + laid_out
     taken, given, weights = sizes.copies(forward_copies(node))
+    if sizes.lies_last(node):
+        return passing + weights
     return passing + max(taken + weights + given - sizes.tensor(node.id), given)
 
 
@@ -260,9 +270,10 @@ class Backward:
             self.peak = max(self.peak, self.held + passing + sizes.parameters(node) + laid_out)
             return
         parameters, summed = sizes.parameters(node), sizes.summed(node)
-        if node.sources[0] in self.last:
+        if sizes.lies_last(node) or node.sources[0] in self.last:
             more = copies_of_weights(node)
-            self.peak = max(self.peak, self.held + passing + more * parameters + max(parameters, more * summed))
+            laid = parameters * (2 if sizes.lies_last(node) else 1)  # in the order of the weights, once more
+            self.peak = max(self.peak, self.held + passing + more * parameters + max(laid, more * summed))
             return
         if is_given:
             taken, given, weights = sizes.copies(input_copies(node))

@@ -85,6 +85,7 @@ def training_memory(
     precision: str = "32",
     *,
     accumulates: bool = False,
+    channels_last: bool = False,
 ) -> TrainingMemory:
     """What a step of training needs, after the first one.
 
@@ -95,11 +96,12 @@ def training_memory(
         arguments: Its arguments, those that differ from torch's defaults.
         precision: A name of `PRECISIONS`.
         accumulates: Whether gradients of several batches are added up for one step.
+        channels_last: Whether images and weights lie in memory with their channels last (`torch.channels_last`).
 
     Raises:
         UsageError: There is no such optimizer or precision.
     """
-    sizes = _sizes(plan, batch, precision)
+    sizes = _sizes(plan, batch, precision, channels_last=channels_last)
     parameters, buffers = _parameters(plan, precision), _buffers(plan)
     state, temporary = _optimizer(plan, optimizer, arguments or {}, _precision(precision).parameter)
     kept = sizes.kept(plan)
@@ -127,8 +129,9 @@ def kept_bytes(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     return sum(map(sizes.tensor, whole)) + sum(map(sizes.extra, kept.extras.values()))
 
 
-def _sizes(plan: Plan, batch: int, precision: str) -> Sizes:
-    return Sizes(plan.graph, batch, _precision(precision).activation, mixed=precision.endswith("-mixed"))
+def _sizes(plan: Plan, batch: int, precision: str, *, channels_last: bool = False) -> Sizes:
+    mixed = precision.endswith("-mixed")
+    return Sizes(plan.graph, batch, _precision(precision).activation, mixed=mixed, channels_last=channels_last)
 
 
 def _precision(name: str) -> Precision:

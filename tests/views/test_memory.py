@@ -196,6 +196,16 @@ def test_single_images_and_sequences_take_other_ways_through_torch(name: str, ba
     assert said == pytest.approx(measured, rel=0.02)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("name", "batch"), [("digits", 32), ("unet_small", 8), ("resnet18", 4)])
+def test_channels_last_take_fewer_copies_of_images_and_more_of_weights(name: str, batch: int) -> None:
+    spec = archspec.load(name)
+    said = training_memory(spec.plan, batch, "adamw", channels_last=True).peak
+    assert said == pytest.approx(peak_of_training(spec, batch, channels_last=True), rel=0.02)
+    assert said != training_memory(spec.plan, batch, "adamw").peak
+
+
 @pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import torch
 
 from archspec.foundation.figures import show_bytes
 from archspec.views.memory import training_memory
+from trainer.input.vectors import sample_shape, takes_images
 from trainer.processes.devices import Devices
 from trainer.runs.job import Job
 
@@ -91,8 +92,15 @@ def step_memory(job: Job, batch: int) -> int:
     recipe, plan = job.recipe, job.spec.plan
     arguments = {key: value for key, value in recipe.optimizer.arguments.items() if key != "lr"}
     precision = recipe.precision.removesuffix("-true")
-    accumulates = recipe.accumulate > 1
-    needed = training_memory(plan, batch, recipe.optimizer.name, arguments, precision, accumulates=accumulates)
+    needed = training_memory(
+        plan,
+        batch,
+        recipe.optimizer.name,
+        arguments,
+        precision,
+        accumulates=recipe.accumulate > 1,
+        channels_last=recipe.channels_last is True and takes_images(sample_shape(plan)),
+    )
     return needed.peak + (needed.parameters if recipe.ema else 0)
 
 
