@@ -9,7 +9,8 @@ import importlib
 import os
 
 from archspec.exports._format import Format, Images, Model, Options, Written
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 
 __all__ = ["Format", "Images", "Model", "Options", "Written", "load", "names"]
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from archspec.exports.python import class_name, write
 from archspec.foundation.errors import UsageError
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.layers.calls import DEFAULTS
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
