@@ -134,6 +134,17 @@ CASES: dict[str, Any] = {
         },
         {"add": [{"load": "before"}, []]},
     ],
+    "all but the last of two": [
+        {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level", "when": "=not last"}]},
+        {
+            "for": {"level": ["b", "a"]},
+            "body": [
+                {"add": {"same": [{"load": "=level"}, conv(8, 1)], "up": conv(8, 1), "more": conv(8, 1)}},
+                {"save": "='p' + level", "when": "=not last"},
+            ],
+        },
+        {"add": [{"load": "pb"}, []]},
+    ],
     "a pyramid": [
         {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level", "when": "=not last"}]},
         *pyramid(),

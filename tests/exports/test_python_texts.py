@@ -23,8 +23,7 @@ def class_of(name: str, spec: str) -> str:
 def test_a_size_that_a_stride_decides_is_no_argument() -> None:
     text = class_of("ShuffleUnit", "shufflenet_v2_x1_0")
     assert (
-        "        self, in_channels: int, out_channels: int, stride: int = 1, kernel_size: int = 3\n"
-        "    ) -> None:\n"
+        "    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:\n"
         "        super().__init__()\n"
         "        inner_channels = in_channels // 2 if stride == 1 else in_channels\n"
     ) in text
@@ -219,3 +218,11 @@ def test_twice_as_many_branches_take_twice_as_much_work() -> None:
 
     calls(10)  # what is read once is read
     assert calls(200) < 2.3 * calls(100)
+
+
+def test_arguments_of_a_window_have_defaults_whatever_the_calls_give() -> None:
+    rates = [{"conv_norm_act": {"out": 8, "dilation": rate, "padding": rate}} for rate in (1, 2, 3, 4)]
+    defaults = {"act": "relu", "norm": "batch_norm"}
+    data = {"archspec": 1, "name": "Rates", "input": [8, 16, 16], "defaults": defaults, "network": rates}
+    text = write(from_dict(data).plan)
+    assert "ConvNormAct(8, 8, dilation=2, padding=2)," in text

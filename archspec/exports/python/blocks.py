@@ -35,6 +35,8 @@ _SIZED = (
     "reduce",
     "squeeze",
 )
+_USUAL = ("stride", "padding", "dilation", "groups")
+"""Arguments that a reader expects to have a default, whatever the calls give."""
 
 
 @dataclass
@@ -300,13 +302,14 @@ def signed(name: str, scope: Scope, standard: dict[str, Any]) -> Signature:
         common = max(given, key=lambda value: sum(other == value and type(other) is type(value) for other in given))
         share = sum(other == common for other in given) / len(given)
         is_size = any(word in one for word in _SIZED) and not one.startswith("kernel")
+        is_usual = (share > 0.4 or one in _USUAL) and not is_size
         if (
             one in standard
             and len(row) > 1
             and any(type(value) is type(standard[one]) and value == standard[one] for value in given)
         ):
             optional[one], defaults[one] = row, standard[one]
-        elif ANY in row or (share > 0.4 and not is_size and len(row) > 1) or isinstance(common, (bool, Function)):
+        elif ANY in row or (is_usual and len(row) > 1) or isinstance(common, (bool, Function)):
             optional[one], defaults[one] = row, common
         else:
             needed[one] = row

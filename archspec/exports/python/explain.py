@@ -130,7 +130,10 @@ class Scope:
     def own(self, slot: str, row: Row) -> str | None:
         """The argument of a slot's own name, of a part that some calls lack."""
         name = safe(NAMES.get(slot, slot))
-        return self.use(name) if ANY in row and matches(row, self.known.get(name)) else None
+        known = self.known.get(name)
+        if known is None or ANY not in row or not matches(row, known):
+            return None
+        return self.use(name) if name in self.kept or len(set(known)) > 1 else None
 
     def constant(self, slot: str, value: Any) -> str:
         if isinstance(value, Classes):

@@ -94,8 +94,10 @@ def _evened(passes: list[Template], later: set[str]) -> tuple[list[Template], st
         names = {dict(one.children)[key].name for one in passes[:-1] if key in dict(one.children)}
         if key in present:
             children.append((key, present[key]))
-        elif child.kind == "save" and not (len(names) == 1 and child.name in later):
-            children.append((key, replace(child, name=child.name if len(names) == 1 else _UNUSED)))
+        elif child.kind == "save" and len(names) == 1 and child.name not in later:
+            children.append((key, child))
+        elif child.kind == "save" and len(names) == len(passes) - 1:
+            children.append((key, replace(child, name=_UNUSED)))
         elif child.kind == "load" and child is first.children[-1][1] and len(names) == 1:
             start = child.name
     if start and any(_keys(one) != _keys(first) or one.children[-1][1].kind != "load" for one in passes[:-1]):
