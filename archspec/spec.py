@@ -25,7 +25,6 @@ from archspec.foundation.errors import (
     SpecError,
     Text,
     TooManyDiagnostics,
-    UsageError,
 )
 from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.source import Mapping, plain
@@ -467,7 +466,7 @@ def load(
     """
     file, implied = open_file(path_or_name)
     if implied and variant is not None and variant != implied:
-        raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
+        raise finder.refuse_variant(path_or_name, variant)
     if recipe is not None:
         if not isinstance(recipe, finder.FoundFile):
             recipe = finder.FoundFile(os.fspath(recipe), os.fspath(recipe))

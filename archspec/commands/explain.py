@@ -20,7 +20,14 @@ from archspec.layers.primitive import Primitive
 @plugin_option
 def command(word: str, spec: str | None) -> None:
     """Explain a WORD: of specs or recipes, a layer, block, task, data set or metric, or the code of an error."""
+    word = _bare(word)
     click.echo(_of_the_spec(word, spec) if spec is not None else "\n\n".join(_explain(word)))
+
+
+def _bare(word: str) -> str:
+    """A word without what stands around it where it was copied from a message: `error[CODE]`, quotes."""
+    word = word.strip().strip("`'\"")
+    return word[6:-1] if word.startswith("error[") and word.endswith("]") else word
 
 
 def _explain(word: str) -> list[str]:

@@ -31,8 +31,8 @@ def command(specs: tuple[str, ...], check: bool, diff: bool) -> None:
                 if made is not None and path == STANDARD_INPUT and not (check or diff):
                     click.echo(made, nl=False)
                 continue
-            changed += 1
             _deliver(path, content, made, check, diff)
+            changed += 1
         except (SpecError, UsageError) as error:
             prefix = "error: " if error.exit_status == 2 else ""
             click.echo(f"{prefix}{error}", err=True)

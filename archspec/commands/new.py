@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archspec import __version__
-from archspec.commands._common import echo_notes, lines, plugin_option
+from archspec.commands._common import echo_notes, lines, plugin_option, split_variant
 from archspec.foundation.errors import UsageError, escape_line, join_words
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ def command(name: str, origin: str | None, task: str | None, force: bool) -> Non
         from archspec.language.finder import find
         from archspec.spec import load
 
-        found = find(origin)
-        load(origin)  # a spec that is wrong is not copied
-        files, variant = _copies(found, path), found.variant
+        source, chosen = split_variant(origin)
+        found = find(source)
+        load(source, chosen)  # a spec that is wrong is not copied
+        files, variant = _copies(found, path), chosen or found.variant
     _refuse_others(files, path)
     spec = _write(files, path)
     _write_schema(path.parent)
@@ -189,7 +190,9 @@ def _write_schema(folder: Path) -> None:
 
 def _report(spec: Spec, files: list[Path], path: Path, variant: str | None) -> None:
     """Say what was written, and what to do with it."""
-    plan = spec.plan
+    from archspec.spec import load
+
+    plan = load(str(path), variant).plan if variant else spec.plan
     click.echo(f"{escape_line(str(path))}: {lines([plan])[0]}")
     for other in files[1:]:
         click.echo(f"{escape_line(str(other))}: which it extends")

@@ -226,6 +226,12 @@ def test_a_layer_that_is_an_argument_too_has_both_meanings() -> None:
     assert "\n\nscale (an argument): " in said
 
 
+@pytest.mark.parametrize("word", [" relu", "`relu`", "'relu'"])
+def test_what_stands_around_a_copied_word_is_left_out(word: str) -> None:
+    assert explain(word) == explain("relu")
+    assert explain("error[shape-mismatch]") == explain("shape-mismatch")
+
+
 def test_an_unknown_word_is_met_by_the_nearest() -> None:
     with pytest.raises(UsageError) as caught:
         explain("warmpu")

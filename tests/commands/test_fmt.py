@@ -116,6 +116,13 @@ def test_what_is_no_file_is_refused(path: str, says: str) -> None:
     assert (result.stderr, result.exit_code) == (says, 2)
 
 
+def test_a_file_that_cannot_be_written_does_not_count_as_changed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs the tests may be able to write all files
+    result = fmt("loose.yaml")
+    said = "error: cannot write loose.yaml: Permission denied\nno file was formatted\n"
+    assert (result.stdout, result.stderr, result.exit_code) == ("", said, 2)
+
+
 def test_a_folder_without_specs_is_refused(files: Path) -> None:
     (files / "empty").mkdir()
     result = fmt("empty")

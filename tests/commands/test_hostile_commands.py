@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT
 
 import archspec
+from archspec.cli import cli
 from archspec.commands.build import _memory_limits
 from archspec.spec import from_dict
 
@@ -92,6 +94,30 @@ def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
         "",
         "error: there is no bundled spec `mine`\n  help: mine is a folder: name a file in it, which ends in .yaml\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["summary", "net"], "there is no bundled spec `net`\n  help: did you mean `net.yaml`?"),
+        (["summary", "net.yaml@"], "there is no bundled spec `net.yaml@`\n  help: did you mean `net.yaml`?"),
+        (
+            ["summary", "resnet18", "--variant", "resnet34"],
+            "`resnet18` is a variant itself; it has no variant `resnet34`\n  help: write `resnet34` alone",
+        ),
+        (
+            ["fit", "resnet18", "--variant", "resnet3", "--vary", "depths", "--params", "1M"],
+            "`resnet18` is a variant itself; it has no variant `resnet3`\n  help: did you mean `resnet34`?",
+        ),
+    ],
+)
+def test_what_may_be_meant_by_a_name_is_said(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.yaml").write_text(NET)
+    raised = CliRunner().invoke(cli, arguments, standalone_mode=False).exception
+    assert (type(raised), str(raised)) == (archspec.UsageError, says)
 
 
 def test_a_mask_counts_in_memory_and_the_limit_in_force_holds(tmp_path: Path) -> None:

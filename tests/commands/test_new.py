@@ -44,6 +44,22 @@ def test_a_starter_is_what_a_person_begins_with(folder: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["archspec.schema.json", "mine.yaml"]
 
 
+def test_a_copy_of_a_variant_is_shown_as_that() -> None:
+    shown = (
+        "{0}.yaml: {0}  resnet18  3×224×224 → 1000  11,689,512 parameters  1.814 GMACs\n"
+        "  archspec check ./{0}.yaml\n"
+        "  archspec train ./{0}.yaml --variant resnet18 --data FOLDER\n"
+    )
+    for name, origin in (("a", "resnet18"), ("b", "imagenet/resnet@resnet18"), ("c", "a.yaml@resnet18")):
+        assert new(name, "--from", origin) == (0, shown.format(name))
+    assert new("d", "--from", "c")[1] == "there is no bundled spec `c`\n  help: did you mean `c.yaml`?"
+
+
+def test_the_class_of_tasks_is_no_task() -> None:
+    said = "there is no task `task`\n  help: there are " + ", ".join(f"`{name}`" for name in tasks.names())
+    assert new("mine", "--task", "task") == (2, said)
+
+
 @pytest.mark.parametrize("task", tasks.names())
 def test_every_task_has_a_starter_that_checks_as_it_is_written(task: str, folder: Path) -> None:
     assert new(task, "--task", task)[0] == 0
