@@ -101,10 +101,14 @@ def main() -> NoReturn:
 class _Pipe(io.FileIO):
     """An output whose reader may leave: what nobody reads is written nowhere, and nothing is wrong."""
 
+    left = False
+    """Whether its reader has left."""
+
     def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
         except BrokenPipeError:
+            self.left = True
             return len(data)
         except OSError as error:  # a terminal that was closed
             if error.errno != errno.EIO or not self.terminal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -69,19 +70,28 @@ def command(
     """
     from archspec.spec import load
 
+    if spec == space_file == "-":
+        raise UsageError("standard input holds the spec or the space, not both", help="give one of them as a file")
     base = load(spec, variant, set=settings)
     known = dict(base.plan.vars)
     search = _Search(base, _read_space(space_file, known), _parse_constraints(constraints, known), batch)
     began = time.perf_counter()
     for one in search.run(Random(seed), count, draws or 100 * count):
         click.echo(json.dumps(one))
+        if _is_unread():
+            break
     seconds = time.perf_counter() - began
     if not search.found:
         raise search.nothing()
     click.echo(search.summary(seconds), err=True)
-    if search.found < count:
+    if search.found < count and not _is_unread():
         click.echo(f"note: {count:,} were asked for: {search.lack()}", err=True)
     note_measured()
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads any more what is printed, as where `head` has had enough."""
+    return getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "left", False)
 
 
 @dataclass
@@ -151,11 +161,12 @@ class _Search:
 
 def _read_space(file: str, known: dict[str, Any]) -> Space:
     from archspec.foundation import source
-    from archspec.language.finder import FoundFile
+    from archspec.language.finder import STANDARD_INPUT, FoundFile
     from archspec.views.space import read_space
 
+    shown = "standard input" if file == STANDARD_INPUT else file
     try:
-        made = read_space(source.read(FoundFile(file, file).read(), file), known)
+        made = read_space(source.read(FoundFile(file, shown).read(), shown), known)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     if isinstance(made, list):

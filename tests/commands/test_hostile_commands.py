@@ -60,6 +60,15 @@ def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
 
 
+def test_nothing_more_is_drawn_than_is_read(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET.replace("relu", "{conv: {out: =width, kernel: 1}}") + "vars: {width: 3}\n")
+    (tmp_path / "space.yaml").write_text("width: {from: 1, to: 1000000}\n")
+    done = shell("archspec sample net.yaml --space space.yaml --count 1000000 | head -1", tmp_path)
+    assert done.stdout.startswith('{"vars": {"width": ')
+    (rate,) = done.stderr.splitlines()
+    assert int(rate.partition(" of ")[0].replace(",", "")) < 1000
+
+
 def test_nothing_hangs_on_pythons_checks_and_warnings(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(NET + "vars: {x: '=1if 1 is 1 else 2', y: [{params: 0}]}\nexpect: '=y[0]'\n")
     plain, optimised = (shell(f"O={option}; archspec check net.yaml", tmp_path) for option in ("-Walways", "-O"))

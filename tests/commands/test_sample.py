@@ -91,6 +91,12 @@ def test_a_space_is_drawn_whole_and_what_gives_no_network_is_counted(sample: Any
     assert few.stderr.splitlines()[1] == "note: 4 were asked for: give more --draws"
 
 
+def test_a_spec_and_its_space_are_not_both_standard_input() -> None:
+    error = CliRunner().invoke(cli, ["sample", "-", "--space", "-"], standalone_mode=False).exception
+    said = "standard input holds the spec or the space, not both\n  help: give one of them as a file"
+    assert (type(error), str(error)) == (UsageError, said)
+
+
 def test_units_may_be_small_letters(sample: Any) -> None:
     assert [found(sample("width: [3, 9]", "--constraint", f"params <= 0.2{unit}")) for unit in "kK"] == [
         [one for one in found(sample("width: [3, 9]")) if one["params"] <= 200]
