@@ -64,6 +64,7 @@ def main() -> NoReturn:
     """Run a command and exit: 0 done, 1 a spec is at fault, 2 usage or files, 70 our own fault, 130 or 143 signals."""
     sys.stdout, sys.stderr = _output(sys.stdout), _output(sys.stderr)
     spin_briefly()
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files; of a name that it does not know, matplotlib fails to load
     try:
         require_own_packages()
         status = cli.main(standalone_mode=False)

@@ -71,7 +71,7 @@ def command(
             raise UsageError(f"there is no figure `{escape_line(name)}`", help=hint)
     if plot is None and (x is not None or y is not None):
         raise UsageError(f"--{'y' if x is None else 'x'} is of a plot", help="give its file: --plot out.svg")
-    if plot is not None and plot.suffix not in (".svg", ".pdf", ".png"):
+    if plot is not None and plot.suffix.lower() not in (".svg", ".pdf", ".png"):
         raise UsageError(f"cannot draw {escape_line(str(plot))}", help="its name ends in .svg, .pdf or .png")
     if plot is not None:
         from archspec.views.drawing.write import check_target

@@ -51,7 +51,8 @@ def _explain(word: str) -> list[str]:
     trained = training.meanings(word) if asked else []
     found += [_format_meaning(one) for one in (*map(training.with_tasks, others), *trained)]
     if not found:
-        hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words(), *training.words()]))
+        known = dict.fromkeys([*vocabulary.words(), *words(), *training.words()])
+        hint = did_you_mean(word, known) or did_you_mean(word.rpartition(".")[2], known)  # `torch.nn.Linear`
         raise UsageError(
             f"there is no word `{cut(word, MAX_WORD)}` in the language",
             help=hint or "`archspec list` shows the primitives and blocks; --in SPEC explains a spec's own blocks",

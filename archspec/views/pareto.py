@@ -44,5 +44,5 @@ def draw(points: Sequence[Point], line: Sequence[Point], file: Path, axes: tuple
             axis.set_major_formatter(EngFormatter())
         plot.grid(alpha=0.3)
         plot.margins(0.12)
-        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+        figure.savefig(file, metadata={"Date": None} if file.suffix.lower() == ".svg" else None)
         pyplot.close(figure)
