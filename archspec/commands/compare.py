@@ -74,9 +74,9 @@ def command(
     if plot is not None and plot.suffix.lower() not in (".svg", ".pdf", ".png"):
         raise UsageError(f"cannot draw {escape_line(str(plot))}", help="its name ends in .svg, .pdf or .png")
     if plot is not None:
-        from archspec.views.drawing.write import check_target
+        from archspec.views.drawing.write import check_place
 
-        check_target(str(plot))
+        check_place(str(plot))
     from archspec.foundation.errors import SpecError
 
     try:

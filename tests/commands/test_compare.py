@@ -134,6 +134,8 @@ def test_a_plot_names_its_networks_and_axes(run: Callable, net: str, tmp_path: P
     drawing = ElementTree.parse(tmp_path / "out.svg")
     texts = {one.text for one in drawing.iter("{http://www.w3.org/2000/svg}text")}
     assert {"net", "wide", "MACs", "training"} <= texts
+    run("compare", f"{net}@*", "--plot", "out.PDF")
+    assert (tmp_path / "out.PDF").read_bytes().startswith(b"%PDF")
     again = (tmp_path / "out.svg").read_bytes()
     run("compare", f"{net}@*", "--plot", "out.svg", "--y", "training")
     assert (tmp_path / "out.svg").read_bytes() == again
