@@ -97,16 +97,32 @@ def _starter(name: str, task: str | None) -> str:
 
 def _copies(found: FoundFile, path: Path) -> dict[Path, str]:
     """A spec under a new name, and the files that it extends, which keep their places beside it."""
-    text = found.read().decode("utf-8", errors="replace")
+    text = found.read().decode("utf-8-sig", errors="replace")
     lines = [line for line in text.splitlines() if not line.startswith("# yaml-language-server:")]
     from archspec.language import finder
 
     is_ours = Path(found.path).is_relative_to(finder.folder())
     origin = f"# Copied from {escape_line(found.shown)}" + (f" of archspec {__version__}" if is_ours else "")
-    files = {path: "\n".join([SCHEMA_LINE, origin, *_named(lines, path.stem), ""])}
+    heading, named = [SCHEMA_LINE, origin], _named(lines, path.stem)
+    files = {path: "\n".join([*heading, *(named if _is_yaml(named) else lines), ""])}
     for base, content in _bases(Path(found.path), text).items():
+        if os.path.realpath(path.parent / base) == os.path.realpath(path):
+            message = f"the copy would take the name of a file that it extends, {escape_line(base.as_posix())}"
+            raise UsageError(message, help="choose another name")
         files[path.parent / base] = content
     return files
+
+
+def _is_yaml(lines: list[str]) -> bool:
+    """Whether lines can be read, as where a name stands in a line of its own."""
+    from archspec.foundation.errors import Fault
+    from archspec.foundation.source import read
+
+    try:
+        read("\n".join(lines).encode(), "the copy")
+    except Fault:
+        return False
+    return True
 
 
 def _named(lines: list[str], name: str) -> list[str]:
@@ -124,14 +140,14 @@ def _named(lines: list[str], name: str) -> list[str]:
 
 def _bases(file: Path, text: str) -> dict[Path, str]:
     """The files that a spec extends, by their paths from it."""
+    from archspec.foundation.source import plain, read
+
     found: dict[Path, str] = {}
     at = Path()
-    while (named := re.search(r"^extends\s*:\s*['\"]?([^'\"#\n]+?)['\"]?\s*(#.*)?$", text, re.MULTILINE)) is not None:
-        at = at.parent / named[1]
-        if at in found:
-            break
+    while (named := plain(read(text.encode(), file.name)).get("extends")) is not None:
+        at = at.parent / named
         try:
-            text = found[at] = (file.parent / at).read_text(encoding="utf-8")
+            text = found[at] = (file.parent / at).read_text(encoding="utf-8-sig")
         except OSError as error:
             raise UsageError(f"cannot read {escape_line(str(file.parent / at))}: {error.strerror}") from None
     return found
