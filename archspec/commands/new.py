@@ -116,7 +116,7 @@ def _copies(found: FoundFile, path: Path) -> dict[Path, str]:
 def _is_yaml(lines: list[str]) -> bool:
     """Whether lines can be read, as where a name stands in a line of its own."""
     from archspec.foundation.errors import Fault
-    from archspec.foundation.source import read
+    from archspec.foundation.reading import read
 
     try:
         read("\n".join(lines).encode(), "the copy")
@@ -140,7 +140,8 @@ def _named(lines: list[str], name: str) -> list[str]:
 
 def _bases(file: Path, text: str) -> dict[Path, str]:
     """The files that a spec extends, by their paths from it."""
-    from archspec.foundation.source import plain, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
 
     found: dict[Path, str] = {}
     at = Path()

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TextIO
 
-from archspec.foundation.errors import MAX_WORD, UsageError, closest, did_you_mean, escape_line, join_words
+from archspec.foundation.errors import MAX_WORD, UsageError, escape_line, join_words
+from archspec.foundation.spelling import closest, did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
 STANDARD_INPUT = "-"
