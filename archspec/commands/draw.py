@@ -44,7 +44,7 @@ def command(
     if output == "-":
         from archspec.views.drawing.svg import svg
 
-        click.echo(svg(plan, depth, columns), nl=False)
+        click.echo(svg(plan, depth, columns).encode(), nl=False)  # XML, whatever the terminal has
         notes = [note] if (note := columns_note(plan, depth, columns)) else []
     else:
         notes = write(plan, output, depth, columns)

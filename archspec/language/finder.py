@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TextIO
 
-from archspec.foundation.errors import UsageError, escape_line
-from archspec.foundation.spelling import did_you_mean
+from archspec.foundation.errors import MAX_WORD, UsageError, escape_line, join_words
+from archspec.foundation.spelling import closest, did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
 STANDARD_INPUT = "-"
@@ -107,15 +107,33 @@ def find(name: str) -> FoundFile:
         return _bundled(name)
     if name in variants():
         return _bundled(variants()[name], name)
-    hint = "a file's name ends in .yaml" if os.path.exists(name) else None
+    raise UsageError(f"there is no bundled spec `{escape_line(name)}`", help=_advise(name))
+
+
+def _advise(name: str) -> str:
+    """What may be meant by a name that is no spec's."""
     if os.path.isdir(name):
-        hint = f"{escape_line(name)} is a folder: name a file in it, which ends in .yaml"
+        return f"{escape_line(name)} is a folder: name a file in it, which ends in .yaml"
+    if os.path.exists(name):
+        return "a file's name ends in .yaml"
+    for suffix in SUFFIXES:
+        if name and os.path.isfile(name + suffix):
+            return f"did you mean `{escape_line(name + suffix)}`?"
     base, at, variant = name.partition("@")
     if at and (base == STANDARD_INPUT or base.endswith(SUFFIXES) or base in bundled()):
+        if not variant:
+            return f"did you mean `{escape_line(base)}`?"
         cure = f"{escape_line(base)} --variant {escape_line(variant)}"
-        hint = f"`SPEC@VARIANT` is for `compare` and `diff`; here, write `{cure}`"
-    hint = hint or did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
-    raise UsageError(f"there is no bundled spec `{escape_line(name)}`", help=hint)
+        return f"`SPEC@VARIANT` is for `compare` and `diff`; here, write `{cure}`"
+    names: dict[str, list[str]] = {one: [one] for one in (*bundled(), *variants())}
+    for one in bundled():  # `lenet5` is short for `fashion/lenet5`
+        if (short := one.rpartition("/")[2]) not in variants() and short != one:
+            names.setdefault(short, []).append(one)
+    close = closest(name, tuple(names), 0.65) if len(name) <= MAX_WORD else None
+    if close is None:
+        return "`archspec list specs` shows the bundled ones"
+    meant = names[close]
+    return f"did you mean `{meant[0]}`?" if len(meant) == 1 else f"there are {join_words(meant)}"
 
 
 _KEY = re.compile(r"^  ([A-Za-z][\w.-]*):", re.MULTILINE)
@@ -137,3 +155,10 @@ def variants() -> dict[str, str]:
             for variant in _KEY.findall(section):
                 found.setdefault(variant, name)
     return found
+
+
+def refuse_variant(name: str | os.PathLike[str], variant: str) -> UsageError:
+    """What is wrong where another variant is asked for of a name that means a variant itself."""
+    near = f"write `{escape_line(variant)}` alone" if variant in variants() else did_you_mean(variant, variants())
+    message = f"`{os.fspath(name)}` is a variant itself; it has no variant `{escape_line(variant)}`"
+    return UsageError(message, help=near)

@@ -11,6 +11,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
+
+from archspec.cli import cli
+from archspec.foundation.errors import UsageError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CAIRO = importlib.util.find_spec("cairosvg") is not None
@@ -32,9 +36,23 @@ def test_a_picture_that_is_there_is_replaced(run: Run, tmp_path: Path) -> None:
     assert (tmp_path / "net.svg").read_text(encoding="utf-8").startswith("<svg ")
 
 
+def test_a_picture_stays_where_another_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    Path("net.svg").write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", fail)
+    for name in ("net.svg", "new.svg"):
+        error = CliRunner().invoke(cli, ["draw", "digits", "-o", name], standalone_mode=False).exception
+        assert (type(error), str(error)) == (UsageError, f"cannot write {name}: No space left on device")
+    assert Path("net.svg").read_text(encoding="utf-8") == "old"
+    assert os.listdir() == ["net.svg"]
+
+
 def test_standard_output_takes_the_same_picture(run: Run, tmp_path: Path) -> None:
     run("draw", "imagenet/resnet", "--variant", "resnet18", "--depth", "4", "-o", "net.svg")
-    done = run("draw", "resnet18", "--depth", "4", "-o", "-")
+    done = run("draw", "resnet18", "--depth", "4", "-o", "-", PYTHONIOENCODING="latin-1")
     assert answer(done) == (0, (tmp_path / "net.svg").read_text(encoding="utf-8"), "")
 
 

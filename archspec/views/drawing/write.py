@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from archspec.foundation.errors import UsageError, escape_line, join_words
 from archspec.plan.plan import Plan
-from archspec.writing.files import make, replace
+from archspec.writing.files import write as write_file
 
 
 def _svg(plan: Plan, depth: int | None, columns: int | None) -> bytes:
@@ -58,13 +57,18 @@ def check_target(path: str) -> None:
     if ending not in FORMATS:
         what = f"ends in `{escape_line(ending)}`" if ending else "has no ending"
         raise UsageError(f"cannot draw {shown}: it {what}", help=f"pictures end in {join_words(FORMATS)}")
-    folder = os.path.dirname(os.path.abspath(path))
+    check_place(path)
+    if ending in NEEDING_CAIRO:
+        _cairosvg("svg2png")
+
+
+def check_place(path: str) -> None:
+    """Raises `UsageError` where no file could be written."""
+    shown, folder = escape_line(path), os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise UsageError(f"cannot write {shown}: {escape_line(folder)} is not a folder that can be written to")
     if os.path.isdir(path):
         raise UsageError(f"cannot write {shown}: it is a folder")
-    if ending in NEEDING_CAIRO:
-        _cairosvg("svg2png")
 
 
 LATIN = 0x24F
@@ -78,7 +82,7 @@ def write(plan: Plan, path: str, depth: int | None = None, columns: int | None =
     check_target(path)
     ending = os.path.splitext(path)[1].lower()
     data = FORMATS[ending](plan, depth, columns)
-    _put(path, data)
+    write_file(path, data)
     notes = [note] if (note := columns_note(plan, depth, columns, ending)) else []
     edges = data.count(b"->") if ending == ".mmd" else 0
     if edges > MOST_EDGES:
@@ -89,19 +93,6 @@ def write(plan: Plan, path: str, depth: int | None = None, columns: int | None =
     if strange:
         notes.append(f"CairoSVG draws the name in a single font, which may lack `{strange[0]}`: SVG and HTML do not")
     return notes
-
-
-def _put(path: str, data: bytes) -> None:
-    """Write a file whole or not at all; what is no file, such as a pipe, takes what is written."""
-    if os.path.isfile(path):
-        replace(path, data)
-    elif not os.path.lexists(path):
-        make(path, data)
-    else:
-        try:
-            Path(path).write_bytes(data)
-        except OSError as error:
-            raise UsageError(f"cannot write {escape_line(path)}: {error.strerror or error}") from None
 
 
 def columns_note(plan: Plan, depth: int | None, columns: int | None, ending: str = ".svg") -> str:
