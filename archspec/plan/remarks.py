@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.report import Report
 from archspec.foundation.source import List, Mapping, Scalar, Value, values_within
 from archspec.language.names import ROLES
 from archspec.language.syntax import parse_expression

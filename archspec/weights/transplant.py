@@ -8,69 +8,19 @@ networks are run with the same random weights: equal results, layer by layer, ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from archspec.foundation.errors import escape_line
-from archspec.weights.match import SHOWN, Match, Skipped, match
+from archspec.weights.loaded import Loaded, not_finite
+from archspec.weights.match import Match, match
 from archspec.weights.network import Network
 from archspec.weights.proof import prove
-from archspec.weights.trace import TransplantError, tensors_of
-
-__all__ = ["Example", "Loaded", "Skipped", "TransplantError", "transplant"]
+from archspec.weights.tensors import tensors_of
+from archspec.weights.trace import TransplantError
 
 Example = Tensor | Sequence[int]
 """A batch of inputs, or the shape of one sample, of which a batch is then drawn at random."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What was loaded into a network, by the names of its `state_dict`, and what was not."""
-
-    source: str
-    """What the weights are called: a file, a torchvision model, or a network's class."""
-    names: tuple[str, ...]
-    """The tensors that were loaded."""
-    skipped: tuple[Skipped, ...] = ()
-    """The tensors that were not loaded, each with the reason."""
-    proven: bool = False
-    """Whether results were compared with the source's: a transplant's were; of a file there is nothing to run."""
-    rounding: float = 0.0
-    """How far results differ at most, in double precision: 0 where they are equal bit for bit."""
-    notes: tuple[str, ...] = ()
-    """What else a person should know of it: a prefix that was taken off names, values that are not finite."""
-
-    def render(self) -> str:
-        """What happened as people read it: a line, and a line for each layer of which something was left out."""
-        missing = sum(one.reason != "unknown" for one in self.skipped)
-        count = f"{len(self.names)} of {len(self.names) + missing} tensors" if missing else f"{len(self.names)} tensors"
-        proof = "; on a random input their layers give the source's results" if self.proven else ""
-        proof += f", within {self.rounding:.0e} in double precision" if self.rounding else ""
-        lines = [f"weights loaded from {escape_line(self.source)}: {count}{proof}"]
-        layers: dict[str, list[str]] = {}
-        for one in self.skipped:
-            layer, dot, tensor = one.name.rpartition(".")
-            layers.setdefault(f"{layer}{dot}", []).append(f"{tensor} ({one.detail})")
-        lines += [f"  note: {note}" for note in self.notes]
-        lines += [
-            f"  not loaded: {escape_line(layer)}{', '.join(map(escape_line, tensors))}"
-            for layer, tensors in layers.items()
-        ]
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as data (JSON types)."""
-        return {
-            "source": self.source,
-            "loaded": list(self.names),
-            "not_loaded": [one.to_dict() for one in self.skipped],
-            "proven": self.proven,
-            "rounding": self.rounding,
-            "notes": list(self.notes),
-        }
 
 
 def transplant(
@@ -144,16 +94,6 @@ def transplant(
         rounding=rounding,
         notes=not_finite({name: ours[name] for name in names}),
     )
-
-
-def not_finite(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """A note on tensors that hold NaN or infinity."""
-    found = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if not found:
-        return ()
-    names = ", ".join(map(escape_line, found[:SHOWN])) + (", …" if len(found) > SHOWN else "")
-    count = "1 tensor holds" if len(found) == 1 else f"{len(found)} tensors hold"
-    return (f"{count} values that are not finite: {names}",)
 
 
 def _batch(example: Example) -> Tensor:

@@ -401,7 +401,8 @@ def test_a_picture_is_valid_xml_with_a_name_and_figures(name: str) -> None:
 
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
 def test_every_layer_has_a_colour(primitive: Primitive) -> None:
-    from archspec.foundation.source import plain, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
 
     node = plain(read(primitive.examples[0].encode(), "example"))
     spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})
