@@ -238,10 +238,23 @@ def tooltips_add_up_to_the_network(layout: Layout) -> None:
 
 @pytest.mark.slow
 @EVERY
+def test_a_count_says_how_many_follow_one_another(name: str) -> None:
+    for layout in layouts(name, None)[:1]:
+        known = {group.path: group.node.params for group in layout.outline.graph.groups}
+        known |= {layer.path: layer.params for layer in layout.outline.plan.layers}
+        for tooltip, _, count, _ in boxes_of("\n".join(document(layout))):
+            if count > 1:
+                before, _, first = tooltip.split(" · ")[0].rpartition(".")
+                following = [f"{before}.{int(first) + at}".removeprefix(".") for at in range(count)]
+                assert figure(tooltip, "parameters") == sum(known[path] for path in following)
+
+
+@pytest.mark.slow
+@EVERY
 def test_every_layer_is_a_box_of_the_file(name: str) -> None:
     """Where all is open, each box is a layer, an end, a merge or an output: what it says is counted, not our parts."""
     words = sorted((name.replace("_", " ") for name in primitives()), key=len, reverse=True)
-    for layout in layouts(name, 99):
+    for layout in layouts(name, 99)[:1]:
         found: Counter[str] = Counter()
         for tooltip, text, count, times in boxes_of("\n".join(document(layout))):
             if " → " in tooltip and text:
