@@ -21,12 +21,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from archspec.foundation.errors import UsageError, escape_line
+from archspec.foundation.errors import UsageError, cut, escape_line
 from archspec.weights.adapt import adapt_tensor
 from archspec.weights.align import renamed, without_prefix
-from archspec.weights.match import SHOWN, Skipped
+from archspec.weights.match import MAX_NAME, SHOWN, Skipped
+from archspec.weights.nested import find_state
 from archspec.weights.trace import TransplantError, format_tensor
-from archspec.weights.transplant import Loaded, not_finite
+from archspec.weights.transplant import Loaded, unsound
 from archspec.writing.files import default_mode
 
 __all__ = [
@@ -52,14 +53,16 @@ TIMEOUT = 60.0
 def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read the tensors of a file, by name, to the CPU. No code in the file is ever run.
 
-    Of a checkpoint, a mapping with a `state_dict` (or `model`) among other things, that is taken. Of a Lightning
-    checkpoint of `archspec train`, the tensors of the network are taken under their own names, without `network.`.
+    Of a checkpoint, a mapping with a `state_dict` (or `model`) among other things, that is taken; without one, the only
+    mapping of names to tensors in it. Of a Lightning checkpoint of `archspec train`, the tensors of the network are
+    taken under their own names, without `network.`.
 
     Args:
         path: A `.safetensors` file, or one that `torch.save` wrote.
 
     Raises:
-        UsageError: The file cannot be read, is damaged, holds anything but named tensors, or holds code.
+        UsageError: The file cannot be read, is damaged, holds anything but named tensors, several sets of them, or
+            code.
 
     Example:
         ```python
@@ -67,10 +70,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         state["stem.0.conv.weight"].shape  # (64, 3, 7, 7)
         ```
     """
+    return read_noting(path)[0]
+
+
+def read_noting(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors of a file as `read` gives them, and notes on where in the file they were."""
     path = os.fspath(path)
     _check_readable(path)
     content = _read_safetensors(path) if path.endswith(SAFETENSORS) else _read_torch(path)
-    state = _state_dict(content)
+    state, notes = find_state(content, path)
     if not isinstance(state, Mapping) or not state:
         raise UsageError(f"{path} holds no weights: {_described(state)} where tensors by name were expected")
     for name, value in state.items():
@@ -82,12 +90,12 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             )
         if not isinstance(value, Tensor):
             raise UsageError(
-                f"{path} holds more than weights: `{escape_line(str(name))}` is {_described(value)}, not a tensor",
+                f"{path} holds more than weights: `{_name(str(name))}` is {_described(value)}, not a tensor",
                 help="load it in Python and save the tensors alone, by their names",
             )
         if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise UsageError(f"{path}: `{escape_line(name)}` {_NOT_DENSE}", help=_MAKE_DENSE)
-    return {name: value.detach() for name, value in state.items()}
+            raise UsageError(f"{path}: `{_name(name)}` {_NOT_DENSE}", help=_MAKE_DENSE)
+    return {name: value.detach() for name, value in state.items()}, notes
 
 
 def _check_readable(path: str) -> None:
@@ -105,7 +113,10 @@ def _read_safetensors(path: str) -> Any:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"cannot read {path}: it is damaged, or no safetensors file: {first_line(error)}") from None
+        help = "torch.save writes archives: their names end in .pt, say" if zipfile.is_zipfile(path) else None
+        raise UsageError(
+            f"cannot read {path}: it is damaged, or no safetensors file: {first_line(error)}", help=help
+        ) from None
 
 
 def _read_torch(path: str) -> Any:
@@ -136,23 +147,19 @@ def _read_torch(path: str) -> Any:
                 help="where you trust it, load it in Python and save its `state_dict()` alone",
             ) from None
         raise UsageError(
-            f"cannot read {path}: it is damaged, or torch.save did not write it",
-            help=f"weights are files that torch.save wrote, and those that end in {SAFETENSORS}",
+            f"cannot read {path}: it is damaged, or torch.save did not write it", help=_guess(path)
         ) from None
 
 
-def _state_dict(content: Any) -> Any:
-    """The named tensors of a checkpoint; what it is itself, where it is none."""
-    if not isinstance(content, Mapping):
-        return content
-    for key in ("state_dict", "model"):
-        if isinstance(inner := content.get(key), Mapping):
-            if "pytorch-lightning_version" in content and any(str(name).startswith("network.") for name in inner):
-                # beside the network, the module holds the data set's mean and standard deviation
-                prefix = "network."
-                return {n.removeprefix(prefix): v for n, v in inner.items() if str(n).startswith(prefix)}
-            return inner
-    return content
+def _guess(path: str) -> str:
+    """What to do about a file that is none of torch's, by what it begins with."""
+    with open(path, "rb") as file:
+        start = file.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        return "it only says where Git LFS keeps the file: `git lfs pull` fetches it"
+    if start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < os.path.getsize(path):
+        return f"it looks like a safetensors file: their names end in {SAFETENSORS}"
+    return f"weights are files that torch.save wrote, and those that end in {SAFETENSORS}"
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -332,7 +339,10 @@ def load(
     fitting = tuple(name for name in own if name in given and name not in unfit)
     if skipped and not partial:
         cure = "--partial loads what fits" if fitting else _other_names(own, state)
-        if {one.reason for one in skipped} == {"shape"}:
+        reasons = {one.reason for one in skipped}
+        if reasons == {"dtype"}:
+            cure = "convert them in Python to the network's types (`dequantize()` where they were quantised), save that"
+        elif reasons == {"shape"}:
             cure = f"--partial leaves {'it' if len(skipped) == 1 else 'them'} out and loads the rest"
         if can_adapt[1] and not adapt:
             cure += "; --adapt converts tensors to another size or number of channels"
@@ -342,7 +352,7 @@ def load(
     with torch.no_grad():
         for name in fitting:
             own[name].copy_(given[name])
-    notes += not_finite({name: given[name] for name in fitting})
+    notes += unsound({name: own[name] for name in fitting})  # as they are now: a large float64 is infinite here
     return Loaded(source, fitting, tuple(skipped), notes=tuple(notes))
 
 
@@ -350,7 +360,7 @@ def _moved(names: Mapping[str, str]) -> list[str]:
     """A note on layers that have another place in the network."""
     layers = {name.rpartition(".")[0]: own.rpartition(".")[0] for name, own in names.items() if name != own}
     shortest = [layer for layer in layers if layer]
-    pairs = [f"`{escape_line(layer)}` is `{escape_line(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
+    pairs = [f"`{_name(layer)}` is `{_name(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
     more = [f"and {len(shortest) - len(pairs)} more"] if len(shortest) > len(pairs) else []
     return [f"layers have moved: {', '.join(pairs + more)}"] if pairs else []
 
@@ -373,10 +383,14 @@ def _shown(skipped: Iterable[Skipped]) -> str:
     """Lines on the first tensors of each reason."""
     reasons: dict[str, list[str]] = {}
     for one in skipped:
-        reasons.setdefault(one.reason, []).append(f"    `{escape_line(one.name)}`: {one.detail}")
+        reasons.setdefault(one.reason, []).append(f"    `{_name(one.name)}`: {one.detail}")
     lines = [line for found in reasons.values() for line in found[: SHOWN // 2]]
     rest = sum(map(len, reasons.values())) - len(lines)
     return "\n".join([*lines, f"    and {rest} more"] if rest else lines)
+
+
+def _name(text: str) -> str:
+    return escape_line(cut(text, MAX_NAME))
 
 
 def _other_names(own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> str:

@@ -17,6 +17,8 @@ from archspec.weights.trace import Node, Operand, TransplantError, format_tensor
 
 SHOWN = 10
 """How many tensors an error names before it only counts the rest."""
+MAX_NAME = 200
+"""How many characters of a tensor's name, which a file may have given, an error shows."""
 
 _DEPTH = 6
 """How far two nodes that are alike are followed, where the networks end differently."""

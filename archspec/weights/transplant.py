@@ -14,13 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archspec.foundation.errors import escape_line
-from archspec.weights.match import SHOWN, Match, Skipped, match
+from archspec.foundation.errors import cut, escape_line
+from archspec.weights.match import MAX_NAME, SHOWN, Match, Skipped, match
 from archspec.weights.network import Network
 from archspec.weights.proof import prove
 from archspec.weights.trace import TransplantError, tensors_of
 
 __all__ = ["Example", "Loaded", "Skipped", "TransplantError", "transplant"]
+
+MAX_LAYERS = 200
+"""How many layers a text names of which something was left out; data has all."""
 
 Example = Tensor | Sequence[int]
 """A batch of inputs, or the shape of one sample, of which a batch is then drawn at random."""
@@ -56,9 +59,13 @@ class Loaded:
             layers.setdefault(f"{layer}{dot}", []).append(f"{tensor} ({one.detail})")
         lines += [f"  note: {note}" for note in self.notes]
         lines += [
-            f"  not loaded: {escape_line(layer)}{', '.join(map(escape_line, tensors))}"
-            for layer, tensors in layers.items()
+            f"  not loaded: {escape_line(cut(layer, MAX_NAME))}"
+            f"{', '.join(escape_line(cut(one, MAX_NAME)) for one in tensors[:MAX_LAYERS])}"
+            f"{f', and {len(tensors) - MAX_LAYERS} more' if len(tensors) > MAX_LAYERS else ''}"
+            for layer, tensors in list(layers.items())[:MAX_LAYERS]
         ]
+        if len(layers) > MAX_LAYERS:
+            lines.append(f"  not loaded: {len(layers) - MAX_LAYERS:,} more layers")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,18 +149,21 @@ def transplant(
         tuple(found.skipped),
         proven=True,
         rounding=rounding,
-        notes=not_finite({name: ours[name] for name in names}),
+        notes=unsound({name: ours[name] for name in names}),
     )
 
 
-def not_finite(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """A note on tensors that hold NaN or infinity."""
-    found = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if not found:
-        return ()
-    names = ", ".join(map(escape_line, found[:SHOWN])) + (", …" if len(found) > SHOWN else "")
-    count = "1 tensor holds" if len(found) == 1 else f"{len(found)} tensors hold"
-    return (f"{count} values that are not finite: {names}",)
+def unsound(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Notes on tensors that hold NaN or infinity, and on variances below zero, of which normalising makes NaN."""
+    infinite = [name for name, one in tensors.items() if one.is_floating_point() and not one.isfinite().all()]
+    below = [name for name, one in tensors.items() if name.endswith("running_var") and (one < 0).any()]
+    said = ((infinite, "values that are not finite"), (below, "variances below zero"))
+    return tuple(_named(names, what) for names, what in said if names)
+
+
+def _named(names: Sequence[str], what: str) -> str:
+    shown = ", ".join(escape_line(cut(name, MAX_NAME)) for name in names[:SHOWN]) + ", …" * (len(names) > SHOWN)
+    return f"{'1 tensor holds' if len(names) == 1 else f'{len(names)} tensors hold'} {what}: {shown}"
 
 
 def _batch(example: Example) -> Tensor:
