@@ -65,6 +65,7 @@ def main() -> NoReturn:
     """Run a command and exit: 0 done, 1 a spec is at fault, 2 usage or files, 70 our own fault, 130 or 143 signals."""
     sys.stdout, sys.stderr = _output(sys.stdout), _output(sys.stderr)
     spin_briefly()
+    os.environ["MPLBACKEND"] = "agg"  # pictures are files; of a name that it does not know, matplotlib fails to load
     try:
         require_own_packages()
         status = cli.main(standalone_mode=False)
@@ -102,10 +103,14 @@ def main() -> NoReturn:
 class _Pipe(io.FileIO):
     """An output whose reader may leave: what nobody reads is written nowhere, and nothing is wrong."""
 
+    left = False
+    """Whether its reader has left."""
+
     def write(self, data: Any) -> int:
         try:
             return super().write(data) or 0
         except BrokenPipeError:
+            self.left = True
             return len(data)
         except OSError as error:  # a terminal that was closed
             if error.errno != errno.EIO or not self.terminal:

@@ -16,7 +16,7 @@ from archspec.findings import (
     report_unused_variables,
 )
 from archspec.foundation import reading, source
-from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark, Note, SpecError, Text, UsageError
+from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark, Note, SpecError, Text
 from archspec.foundation.frozen import freeze_pairs
 from archspec.foundation.report import Report, TooManyDiagnostics, locate_diagnostics
 from archspec.foundation.source import Mapping, plain
@@ -434,7 +434,7 @@ def load(
     """
     file, implied = open_file(path_or_name)
     if implied and variant is not None and variant != implied:
-        raise UsageError(f"`{path_or_name}` is a variant itself; it has no variant `{variant}`")
+        raise finder.refuse_variant(path_or_name, variant)
     if recipe is not None:
         if not isinstance(recipe, finder.FoundFile):
             recipe = finder.FoundFile(os.fspath(recipe), os.fspath(recipe))

@@ -62,8 +62,11 @@ def _only(names: Sequence[str]) -> str | None:
 
 def split_variant(target: str) -> tuple[str, str | None]:
     """`SPEC@VARIANT` as a spec and its variant; a file of such a name, and git's `HEAD@{1}:FILE`, name none."""
+    from archspec.language.finder import SUFFIXES
+
     name, at, variant = target.rpartition("@")
-    return (target, None) if not at or ":" in variant or os.path.exists(target) else (name, variant)
+    names_one = name and variant and ":" not in variant and not variant.endswith(SUFFIXES)
+    return (name, variant) if at and names_one and not os.path.exists(target) else (target, None)
 
 
 def _load_plugins(files: Sequence[str]) -> None:

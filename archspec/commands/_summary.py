@@ -27,7 +27,18 @@ def as_text(plan: Plan, *, by: str = "block", depth: int | None = None) -> str:
     kept = show_bytes(total["kept"])
     params = show_macs_in_column(plan.params) if narrow else f"{plan.params:,}"
     macs = show_macs_in_column(plan.macs)
-    end = ["total", "", show(plan.output), params, "100%", macs, "100%" if plan.macs else "-", kept, "", ""]
+    end = [
+        "total",
+        "",
+        show(plan.output),
+        params,
+        "100%" if plan.params else "-",
+        macs,
+        "100%" if plan.macs else "-",
+        kept,
+        "",
+        "",
+    ]
     headings = [
         "part",
         "line",

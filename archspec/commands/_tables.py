@@ -42,7 +42,8 @@ def as_text(table: Table) -> str:
 
     drawn = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=0, show_edge=False)
     widths = _widths(table)
-    room = max(width - sum(one + 1 for one in widths[1:]), 1)  # names are cut, figures are not
+    rest = sum(one + 1 for one in widths[1:])
+    room = max(width - rest, min(widths[0], SHORTEST))  # names are cut, figures are not
     for index, (heading, side) in enumerate(zip(table.headings, table.sides, strict=True)):
         drawn.add_column(
             heading,
@@ -54,10 +55,12 @@ def as_text(table: Table) -> str:
     for row in table.rows:
         drawn.add_row(*(Text(cell) for cell in row))
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=True, legacy_windows=False).print(drawn)
+    Console(file=out, width=max(width, room + rest), force_terminal=True, legacy_windows=False).print(drawn)
     return out.getvalue()
 
 
+SHORTEST = 8
+"""Columns that names have at least; on a terminal that has not even these, lines go on in the next."""
 LEAST = 18
 """Columns that are left for names, at least, before others go."""
 

@@ -22,6 +22,7 @@ from archspec.commands._common import (
 from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, escape_line
 from archspec.foundation.figures import show_macs_in_column
 from archspec.foundation.shapes import show
+from archspec.language.finder import refuse_variant
 from archspec.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def command(
         try:
             file, implied = open_file(name)
             if implied and (others := [one for one in variants if one != implied]):
-                raise UsageError(f"`{name}` is a variant itself; it has no variant `{others[0]}`")
+                raise refuse_variant(name, others[0])
             chosen = variants or ((implied,) if implied else None)
             checked = file.with_settings(set=settings).check(chosen and tuple(dict.fromkeys(chosen)))
         except (SpecError, UsageError) as error:

@@ -30,9 +30,7 @@ Shown = dict[str, tuple[str, Callable[[Any], str]]]
 
 @click.command("compare")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC[@VARIANT]...")
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where runs are kept."
-)
+@click.option("--out", type=click.Path(path_type=Path), show_default="runs", help="Where runs are kept.")
 @click.option("--sort", metavar="FIGURE", help="Sort by this figure; -FIGURE: descending.")
 @click.option(
     "--format",
@@ -43,20 +41,18 @@ Shown = dict[str, tuple[str, Callable[[Any], str]]]
     help="How it is printed.",
 )
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw two figures (.svg, .pdf or .png).")
-@click.option(
-    "--x", metavar="FIGURE", default="macs", show_default=True, help="The figure on the plot's horizontal axis."
-)
+@click.option("--x", metavar="FIGURE", show_default="macs", help="The figure on the plot's horizontal axis.")
 @click.option(
     "--y", metavar="FIGURE", help="The figure on the vertical axis.  [default: what runs measure, else params]"
 )
 @plugin_option
 def command(
     specs: tuple[str, ...],
-    out: Path,
+    out: Path | None,
     sort: str | None,
     output_format: str,
     plot: Path | None,
-    x: str,
+    x: str | None,
     y: str | None,
 ) -> None:
     """Compare networks: parameters, MACs, memory, depth, receptive field, and what their best runs reached.
@@ -66,18 +62,22 @@ def command(
     FIGURE is params, macs, kept, inference, training, layers, depth or field, or what runs measure: test_accuracy,
     images_per_second and others. A plot's line joins the networks that no other one beats in both figures (Pareto).
     """
-    metrics, best, larger = _runs(out)
+    metrics, best, larger = _runs(out or Path("runs"))
+    if out is not None and not metrics:
+        click.echo(f"note: there are no runs in {escape_line(str(out))}", err=True)
     shown = _shown() | metrics
-    for name in filter(None, (sort and sort.removeprefix("-"), x, y)):
-        if name not in shown:
+    for name in (sort and sort.removeprefix("-"), x, y):
+        if name is not None and name not in shown:
             hint = did_you_mean(name, shown) or f"the figures are {join_words(list(shown))}"
             raise UsageError(f"there is no figure `{escape_line(name)}`", help=hint)
-    if plot is not None and plot.suffix not in (".svg", ".pdf", ".png"):
+    if plot is None and (x is not None or y is not None):
+        raise UsageError(f"--{'y' if x is None else 'x'} is of a plot", help="give its file: --plot out.svg")
+    if plot is not None and plot.suffix.lower() not in (".svg", ".pdf", ".png"):
         raise UsageError(f"cannot draw {escape_line(str(plot))}", help="its name ends in .svg, .pdf or .png")
     if plot is not None:
-        from archspec.views.drawing.write import check_target
+        from archspec.views.drawing.write import check_place
 
-        check_target(str(plot))
+        check_place(str(plot))
     from archspec.foundation.errors import SpecError
 
     try:
@@ -95,10 +95,11 @@ def command(
     _echo(rows, shown, output_format)
     if plot is not None:
         known = next((name for name in metrics if any(row[name] is not None for row in rows)), "params")
-        _draw(rows, plot, (x, y or known), shown, larger)
+        axes = (x or "macs", y or known)
+        _draw(rows, plot, axes, shown, larger)
         click.echo(f"drawn: {escape_line(str(plot))}", err=True)
         for row in rows:
-            if lacking := [name for name in (x, y or known) if row[name] is None]:
+            if lacking := [name for name in axes if row[name] is None]:
                 click.echo(f"note: {escape_line(row['label'])} has no {lacking[0]} and is not drawn", err=True)
     note_measured()
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from archspec.commands._common import echo_notes, format_option, note_measured, plugin_option, result, split_variant
+from archspec.commands._common import (
+    diagnostics,
+    echo_notes,
+    format_option,
+    note_measured,
+    plugin_option,
+    result,
+    split_variant,
+)
 from archspec.foundation.errors import UsageError, escape_line
 from archspec.foundation.figures import show_macs, show_macs_in_column
 from archspec.foundation.shapes import show
@@ -39,9 +47,11 @@ def command(old: str, new: str, output_format: str) -> None:
 
     try:
         specs = [_load(old), _load(new)]
-    except SpecError as error:  # status 1 would say that they differ
+    except (SpecError, UsageError) as error:  # of a spec at fault, status 1 would say that they differ
         if output_format == "json":
-            click.echo(json.dumps({"errors": [one.to_dict() for one in error.diagnostics]}, indent=2))
+            click.echo(json.dumps({"errors": [one.to_dict() for one in diagnostics(error)]}, indent=2))
+        elif isinstance(error, UsageError):
+            raise
         else:
             click.echo("\n\n".join(one.render() for one in error.diagnostics), err=True)
         raise click.exceptions.Exit(2) from None
@@ -77,36 +87,50 @@ def _from_git(revision: str, path: str, folder: str) -> Any:
     import io
     import tarfile
 
-    from archspec.language.finder import FoundFile
+    from archspec.language.finder import SUFFIXES, FoundFile
 
-    where, name = os.path.split(path.replace("\\", "/"))
-    tree = (
-        _git("rev-parse", "--verify", "--end-of-options", f"{revision}:./{where}", what=f"{revision}:{path}")
-        .decode()
-        .strip()
-    )
-    archive = _git("archive", tree, ":(glob)**/*.y*ml", what=f"{revision}:{path}")
+    given = f"{revision}:{path}"
+    if not path.endswith(SUFFIXES):
+        raise UsageError(f"cannot read {escape_line(given)}: a file's name ends in .yaml", help=_HELP)
+    inside = _git("rev-parse", "--show-prefix", what=given).decode().rstrip("\n")
+    at, name = os.path.split(os.path.normpath(os.path.join(inside, path.replace("\\", "/"))))
+    tree = _git("rev-parse", "--verify", "--end-of-options", f"{revision}:{at}", what=given).decode().strip()
+    # in git's own folder, `archive` does not look for the working directory in the tree
+    own = os.fsdecode(_git("rev-parse", "--absolute-git-dir", what=given)).rstrip("\n")
+    archive = _git(f"--git-dir={own}", "archive", tree, ":(glob)**/*.y*ml", what=given, folder=own)
+    outside: list[str] = []
+
+    def take(member: tarfile.TarInfo, to: str) -> tarfile.TarInfo | None:
+        try:
+            return tarfile.data_filter(member, to)
+        except tarfile.FilterError:
+            outside.append(member.name)
+            return None
+
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-        tar.extractall(folder, filter="data")
+        tar.extractall(folder, filter=take)
     if not os.path.isfile(os.path.join(folder, name)):
-        raise UsageError(f"cannot read {escape_line(f'{revision}:{path}')}: the revision has no such spec file")
-    return FoundFile(os.path.join(folder, name), f"{revision}:{path}")
+        why = "it is a link that leads out of its folder" if name in outside else "the revision has no such spec file"
+        raise UsageError(f"cannot read {escape_line(given)}: {why}")
+    return FoundFile(os.path.join(folder, name), given)
 
 
+_HELP = "REVISION:FILE is a file as a revision of git has it, seen from this folder: `HEAD~1:net.yaml`"
 _UNCLEAR = {
     "fatal: Needed a single revision": "git knows no such revision, or it has no such folder",
-    "fatal: current working directory is untracked": "the revision does not have this folder",
+    "fatal: not a git repository (or any of the parent directories): .git": "this folder is in no repository of git",
 }
 """What git says in words that only it understands."""
 
 
-def _git(*arguments: str, what: str) -> bytes:
-    """What git prints. Raises `UsageError` with its own words where it fails."""
+def _git(*arguments: str, what: str, folder: str | None = None) -> bytes:
+    """What git prints, run in a folder. Raises `UsageError` with its own words where it fails."""
     import subprocess
 
     what = escape_line(what)
+    environment = {name: value for name, value in os.environ.items() if folder is None or name != "GIT_WORK_TREE"}
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+        done = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, check=False)
     except OSError as error:
         raise UsageError(f"cannot read {what}: git cannot be run: {error.strerror}") from None
     if done.returncode:
@@ -114,7 +138,7 @@ def _git(*arguments: str, what: str) -> bytes:
         why = _UNCLEAR.get(said[0]) or f"git says: {escape_line(said[0])}"
         raise UsageError(
             f"cannot read {what}: {why}",
-            help="REVISION:FILE is a file as a revision of git has it, seen from this folder: `HEAD~1:net.yaml`",
+            help=_HELP,
         )
     return done.stdout
 

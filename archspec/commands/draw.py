@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from archspec.commands._common import echo_notes, note_measured, plugin_option, set_option, variant_option
@@ -33,11 +35,14 @@ def command(
     aux: bool,
 ) -> None:
     """Draw SPEC: a picture for a paper, a lecture or a README, from its plan alone."""
+    from archspec.foundation.errors import UsageError
     from archspec.spec import load
     from archspec.views.drawing.write import check_target, write
 
     if output != "-":
         check_target(output)
+    if columns is not None and (ending := os.path.splitext(output)[1].lower()) in (".html", ".mmd"):
+        raise UsageError(f"--columns has no meaning in a {ending} file, which has a layout of its own")
     loaded = load(spec, variant, set=settings)
     echo_notes(loaded.notes)
     plan = loaded.plan if aux else loaded.plan.without_aux()

@@ -21,7 +21,14 @@ from archspec.layers.primitive import Primitive
 @plugin_option
 def command(word: str, spec: str | None) -> None:
     """Explain a WORD: of specs or recipes, a layer, block, task, data set or metric, or the code of an error."""
+    word = _bare(word)
     click.echo(_of_the_spec(word, spec) if spec is not None else "\n\n".join(_explain(word)))
+
+
+def _bare(word: str) -> str:
+    """A word without what stands around it where it was copied from a message: `error[CODE]`, quotes."""
+    word = word.strip().strip("`'\"")
+    return word[6:-1] if word.startswith("error[") and word.endswith("]") else word
 
 
 def _explain(word: str) -> list[str]:
@@ -45,7 +52,8 @@ def _explain(word: str) -> list[str]:
     trained = training.meanings(word) if asked else []
     found += [_format_meaning(one) for one in (*map(training.with_tasks, others), *trained)]
     if not found:
-        hint = did_you_mean(word, dict.fromkeys([*vocabulary.words(), *words(), *training.words()]))
+        known = dict.fromkeys([*vocabulary.words(), *words(), *training.words()])
+        hint = did_you_mean(word, known) or did_you_mean(word.rpartition(".")[2], known)  # `torch.nn.Linear`
         raise UsageError(
             f"there is no word `{cut(word, MAX_WORD)}` in the language",
             help=hint or "`archspec list` shows the primitives and blocks; --in SPEC explains a spec's own blocks",

@@ -159,11 +159,12 @@ def _count(text: str, name: str, is_bytes: bool) -> int:
 
 
 def _open(spec: str, variant: str | None, settings: tuple[str, ...]) -> tuple[SpecFile, str | None]:
+    from archspec.language.finder import refuse_variant
     from archspec.spec import open_file
 
     file, implied = open_file(spec)
     if implied and variant is not None and variant != implied:
-        raise UsageError(f"`{spec}` is a variant itself; it has no variant `{variant}`")
+        raise refuse_variant(spec, variant)
     return file.with_settings(set=settings), implied if variant is None else variant
 
 

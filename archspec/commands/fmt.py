@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from archspec.foundation.errors import Fault, SpecError, UsageError, escape_line
+from archspec.foundation.errors import Fault, SpecError, UsageError, escape_line, join_words
 from archspec.language.finder import STANDARD_INPUT
 
 
@@ -31,14 +31,14 @@ def command(specs: tuple[str, ...], check: bool, diff: bool) -> None:
                 if made is not None and path == STANDARD_INPUT and not (check or diff):
                     click.echo(made, nl=False)
                 continue
-            changed += 1
             _deliver(path, content, made, check, diff)
+            changed += 1
         except (SpecError, UsageError) as error:
             prefix = "error: " if error.exit_status == 2 else ""
             click.echo(f"{prefix}{error}", err=True)
             status = max(status, error.exit_status)
     if not (changed or unchanged or skipped or status):
-        raise UsageError("there is no spec to format")
+        raise UsageError(f"there is no spec to format in {escape_line(join_words(specs))}")
     if specs != (STANDARD_INPUT,) and (changed or unchanged or status):
         click.echo(_summary(changed, unchanged, check or diff), err=True)
     raise click.exceptions.Exit(status or (1 if changed and (check or diff) else 0))
@@ -49,14 +49,15 @@ def _files(specs: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
     from archspec.language.finder import SUFFIXES
 
     seen: set[str] = set()
+    closed: list[str] = []  # folders that cannot be listed
     for path in specs:
         found = [path]
         if os.path.isdir(path):
             found = []
-            for at, folders, files in os.walk(path):
+            for at, folders, files in os.walk(path, onerror=lambda error: closed.append(error.filename)):
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
                 found += [os.path.join(at, file) for file in sorted(files) if file.endswith(SUFFIXES)]
-        for file in found:
+        for file in (*found, *closed):
             if os.path.realpath(file) not in seen:
                 seen.add(os.path.realpath(file))
                 yield file, not os.path.isdir(path)
@@ -66,6 +67,8 @@ def _read(path: str) -> bytes:
     """A file's content. Raises `UsageError`."""
     from archspec.language.finder import FoundFile, bundled, variants
 
+    if os.path.isdir(path):
+        raise UsageError(f"cannot read {escape_line(path)}: it is a folder that cannot be listed")
     if not os.path.exists(path) and (path in bundled() or path in variants()):
         raise UsageError(f"`{path}` is the name of a bundled spec, not a file", help="give the path of a file of yours")
     return FoundFile(path, path).read()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from archspec import __version__
-from archspec.commands._common import echo_notes, lines, plugin_option
+from archspec.commands._common import echo_notes, lines, plugin_option, split_variant
 from archspec.foundation.errors import UsageError, escape_line, join_words
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ def command(name: str, origin: str | None, task: str | None, force: bool) -> Non
         from archspec.language.finder import find
         from archspec.spec import load
 
-        found = find(origin)
-        load(origin)  # a spec that is wrong is not copied
-        files, variant = _copies(found, path), found.variant
+        source, chosen = split_variant(origin)
+        found = find(source)
+        load(source, chosen)  # a spec that is wrong is not copied
+        files, variant = _copies(found, path), chosen or found.variant
     _refuse_others(files, path)
     spec = _write(files, path)
     _write_schema(path.parent)
@@ -96,16 +97,32 @@ def _starter(name: str, task: str | None) -> str:
 
 def _copies(found: FoundFile, path: Path) -> dict[Path, str]:
     """A spec under a new name, and the files that it extends, which keep their places beside it."""
-    text = found.read().decode("utf-8", errors="replace")
+    text = found.read().decode("utf-8-sig", errors="replace")
     lines = [line for line in text.splitlines() if not line.startswith("# yaml-language-server:")]
     from archspec.language import finder
 
     is_ours = Path(found.path).is_relative_to(finder.folder())
     origin = f"# Copied from {escape_line(found.shown)}" + (f" of archspec {__version__}" if is_ours else "")
-    files = {path: "\n".join([SCHEMA_LINE, origin, *_named(lines, path.stem), ""])}
+    heading, named = [SCHEMA_LINE, origin], _named(lines, path.stem)
+    files = {path: "\n".join([*heading, *(named if _is_yaml(named) else lines), ""])}
     for base, content in _bases(Path(found.path), text).items():
+        if os.path.realpath(path.parent / base) == os.path.realpath(path):
+            message = f"the copy would take the name of a file that it extends, {escape_line(base.as_posix())}"
+            raise UsageError(message, help="choose another name")
         files[path.parent / base] = content
     return files
+
+
+def _is_yaml(lines: list[str]) -> bool:
+    """Whether lines can be read, as where a name stands in a line of its own."""
+    from archspec.foundation.errors import Fault
+    from archspec.foundation.reading import read
+
+    try:
+        read("\n".join(lines).encode(), "the copy")
+    except Fault:
+        return False
+    return True
 
 
 def _named(lines: list[str], name: str) -> list[str]:
@@ -123,14 +140,15 @@ def _named(lines: list[str], name: str) -> list[str]:
 
 def _bases(file: Path, text: str) -> dict[Path, str]:
     """The files that a spec extends, by their paths from it."""
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
+
     found: dict[Path, str] = {}
     at = Path()
-    while (named := re.search(r"^extends\s*:\s*['\"]?([^'\"#\n]+?)['\"]?\s*(#.*)?$", text, re.MULTILINE)) is not None:
-        at = at.parent / named[1]
-        if at in found:
-            break
+    while (named := plain(read(text.encode(), file.name)).get("extends")) is not None:
+        at = at.parent / named
         try:
-            text = found[at] = (file.parent / at).read_text(encoding="utf-8")
+            text = found[at] = (file.parent / at).read_text(encoding="utf-8-sig")
         except OSError as error:
             raise UsageError(f"cannot read {escape_line(str(file.parent / at))}: {error.strerror}") from None
     return found
@@ -189,7 +207,9 @@ def _write_schema(folder: Path) -> None:
 
 def _report(spec: Spec, files: list[Path], path: Path, variant: str | None) -> None:
     """Say what was written, and what to do with it."""
-    plan = spec.plan
+    from archspec.spec import load
+
+    plan = load(str(path), variant).plan if variant else spec.plan
     click.echo(f"{escape_line(str(path))}: {lines([plan])[0]}")
     for other in files[1:]:
         click.echo(f"{escape_line(str(other))}: which it extends")

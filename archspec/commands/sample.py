@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _FIGURES = ("params", "macs", "layers", "memory")
 _UNITS = {"K": "e3", "M": "e6", "G": "e9", "T": "e12"}
-_NUMBER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([KMGT])\b")
+_NUMBER = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)([KMGT])\b", re.IGNORECASE)
 
 
 @click.command("sample")
@@ -70,17 +71,28 @@ def command(
     """
     from archspec.spec import load
 
+    if spec == space_file == "-":
+        raise UsageError("standard input holds the spec or the space, not both", help="give one of them as a file")
     base = load(spec, variant, set=settings)
     known = dict(base.plan.vars)
     search = _Search(base, _read_space(space_file, known), _parse_constraints(constraints, known), batch)
     began = time.perf_counter()
     for one in search.run(Random(seed), count, draws or 100 * count):
         click.echo(json.dumps(one))
+        if _is_unread():
+            break
     seconds = time.perf_counter() - began
     if not search.found:
         raise search.nothing()
     click.echo(search.summary(seconds), err=True)
+    if search.found < count and not _is_unread():
+        click.echo(f"note: {count:,} were asked for: {search.lack()}", err=True)
     note_measured()
+
+
+def _is_unread() -> bool:
+    """Whether nobody reads any more what is printed, as where `head` has had enough."""
+    return getattr(getattr(getattr(sys.stdout, "buffer", None), "raw", None), "left", False)
 
 
 @dataclass
@@ -134,21 +146,28 @@ class _Search:
         rest += [f"{number:,} fail `{text}`" for text, number in self.failed.most_common()]
         return f" ({', '.join(rest)})" if rest else ""
 
+    def lack(self) -> str:
+        """Why there are no more."""
+        return "the space has no more" if len(self.seen) >= self.space.size else "give more --draws"
+
     def nothing(self) -> UsageError:
         reason, times = (self.without.most_common(1) or [("", 0)])[0]
-        help = f"most often, {reason}" if times > sum(self.failed.values()) else "give --draws, or a larger space"
-        return UsageError(
-            f"none of {len(self.seen):,} architectures that were drawn meets the constraints{self._rest()}", help=help
-        )
+        is_whole = len(self.seen) >= self.space.size
+        more = "they are all that the space has" if is_whole else "give more --draws, or another space"
+        help = f"most often, {reason}" if times > sum(self.failed.values()) else more
+        what = "meets the constraints" if self.constraints else "gives a network"
+        rest = self._rest() if self.constraints else ""
+        return UsageError(f"none of {len(self.seen):,} architectures that were drawn {what}{rest}", help=help)
 
 
 def _read_space(file: str, known: dict[str, Any]) -> Space:
     from archspec.foundation import reading
-    from archspec.language.finder import FoundFile
+    from archspec.language.finder import STANDARD_INPUT, FoundFile
     from archspec.views.space import read_space
 
+    shown = "standard input" if file == STANDARD_INPUT else file
     try:
-        made = read_space(reading.read(FoundFile(file, file).read(), file), known)
+        made = read_space(reading.read(FoundFile(file, shown).read(), shown), known)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     if isinstance(made, list):
@@ -162,9 +181,10 @@ def _parse_constraints(texts: tuple[str, ...], known: dict[str, Any]) -> list[tu
     made = []
     for text in texts:
         try:
-            formula = parse(_NUMBER.sub(lambda match: match[1] + _UNITS[match[2]], text))
+            formula = parse(_NUMBER.sub(lambda match: match[1] + _UNITS[match[2].upper()], text))
         except Fault as fault:
-            raise UsageError(f"--constraint: {fault.message}", help=fault.help) from None
+            help = fault.help or "write `params <= 5M and macs < 1.5G`, say: K, M, G or T follow a number directly"
+            raise UsageError(f"--constraint: {fault.message}", help=help) from None
         for name in sorted(formula.names):
             if name not in known and name not in _FIGURES:
                 names = (*_FIGURES, *known)

@@ -107,15 +107,25 @@ def find(name: str) -> FoundFile:
         return _bundled(name)
     if name in variants():
         return _bundled(variants()[name], name)
-    hint = "a file's name ends in .yaml" if os.path.exists(name) else None
+    raise UsageError(f"there is no bundled spec `{escape_line(name)}`", help=_advise(name))
+
+
+def _advise(name: str) -> str:
+    """What may be meant by a name that is no spec's."""
     if os.path.isdir(name):
-        hint = f"{escape_line(name)} is a folder: name a file in it, which ends in .yaml"
+        return f"{escape_line(name)} is a folder: name a file in it, which ends in .yaml"
+    if os.path.exists(name):
+        return "a file's name ends in .yaml"
+    for suffix in SUFFIXES:
+        if name and os.path.isfile(name + suffix):
+            return f"did you mean `{escape_line(name + suffix)}`?"
     base, at, variant = name.partition("@")
     if at and (base == STANDARD_INPUT or base.endswith(SUFFIXES) or base in bundled()):
+        if not variant:
+            return f"did you mean `{escape_line(base)}`?"
         cure = f"{escape_line(base)} --variant {escape_line(variant)}"
-        hint = f"`SPEC@VARIANT` is for `compare` and `diff`; here, write `{cure}`"
-    hint = hint or did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
-    raise UsageError(f"there is no bundled spec `{escape_line(name)}`", help=hint)
+        return f"`SPEC@VARIANT` is for `compare` and `diff`; here, write `{cure}`"
+    return did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
 
 
 _KEY = re.compile(r"^  ([A-Za-z][\w.-]*):", re.MULTILINE)
@@ -137,3 +147,10 @@ def variants() -> dict[str, str]:
             for variant in _KEY.findall(section):
                 found.setdefault(variant, name)
     return found
+
+
+def refuse_variant(name: str | os.PathLike[str], variant: str) -> UsageError:
+    """What is wrong where another variant is asked for of a name that means a variant itself."""
+    near = f"write `{escape_line(variant)}` alone" if variant in variants() else did_you_mean(variant, variants())
+    message = f"`{os.fspath(name)}` is a variant itself; it has no variant `{escape_line(variant)}`"
+    return UsageError(message, help=near)

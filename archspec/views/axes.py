@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,23 +61,30 @@ class Axis:
         self.now = now
         numbers = now if isinstance(now, list) else [now]
         if not numbers or any(isinstance(one, bool) or not isinstance(one, (int, float)) for one in numbers):
-            raise UsageError(f"`{escape_line(self.name)}` is neither a number nor a list of numbers")
+            shown = escape_line(json.dumps(now))
+            raise UsageError(f"`{escape_line(self.name)}` is neither a number nor a list of numbers: it is {shown}")
         self.whole = all(isinstance(one, int) for one in numbers)
         self.least = Decimal(str(min(numbers)))
         if isinstance(now, list) and self.least <= 0:
             raise UsageError(f"`{escape_line(self.name)}` holds {self.least}: only numbers above 0 keep proportions")
         step = variation.step if variation.step is not None else Decimal(1) if self.whole else Decimal("0.01")
         if step <= 0:
-            raise UsageError(f"the step of `{self.name}` is more than 0")
+            raise UsageError(f"the step of `{self.name}` has to be more than 0, not {step}")
         self.step = step
         self.low = step if variation.low is None else variation.low
+        if isinstance(now, list) and self.low <= 0:
+            message = f"`{self.name}` is a list, and goes by its smallest number: that has to be more than 0"
+            raise UsageError(message, help=f"begin with 1 or more, not {self.low}")
         self.high = max(64 * self.least, self.low) if variation.high is None else variation.high
         if self.high < self.low:
             raise UsageError(f"the largest value of `{self.name}` ({self.high}) is less than its least ({self.low})")
         self.last = int((self.high - self.low) / self.step)
         if self.last >= MOST:
             message = f"`{self.name}` has {self.last + 1:,} values, and {MOST:,} are tried at most"
-            raise UsageError(message, help=f"give a larger step: `{self.name}:{self.step * 10:f}`")
+            larger = Decimal(1).scaleb(((self.high - self.low) / MOST).adjusted() + 1)
+            ends = [f"{end:f}" if end is not None else "" for end in (variation.low, variation.high)]
+            given = f"={'..'.join(ends)}" if any(ends) else ""
+            raise UsageError(message, help=f"give a larger step: `{self.name}{given}:{larger:f}`")
 
     def value(self, index: int) -> Any:
         """A value, by its number."""

@@ -118,7 +118,7 @@ class GridSearch:
     def run(self) -> Place | None:
         """The best combination; `None`, where none fits."""
         inner = max(range(len(self.lasts)), key=lambda axis: self.lasts[axis])
-        outer = [range(last + 1) for axis, last in enumerate(self.lasts) if axis != inner]
+        outer = [range(last + 1) for last in _without(tuple(self.lasts), inner)]
         bounds: dict[Place, int] = {}  # the first number of the inner variable that is too large, by the others
         fitting = []
         for others in product(*outer):
@@ -131,7 +131,9 @@ class GridSearch:
                 beyond = [i for i, one in search.tried.items() if one.figures is not None and not search.fits(i)]
                 bound = min([bound, *beyond])
             bounds[others] = bound
-        if not self._grows():
+        if not fitting:
+            self._look_further()
+        if not self._grows(inner):
             total = prod(last + 1 for last in self.lasts)
             if total > MOST_EXHAUSTIVE:
                 raise UsageError(
@@ -141,6 +143,12 @@ class GridSearch:
             self.exhaustive = True
             fitting = [place for place in product(*(range(last + 1) for last in self.lasts)) if self.fits(place)]
         return max(fitting, key=self._rank, default=None)
+
+    def _look_further(self) -> None:
+        """Look at larger values of each variable, where the least are too large already: figures may fall there."""
+        for axis, last in enumerate(self.lasts):
+            for at in {min(1 << power, last) for power in range(last.bit_length() + 1)}:
+                self.look(tuple(at if one == axis else 0 for one in range(len(self.lasts))))
 
     def best_first(self) -> list[Place]:
         """The combinations that fit, the best first."""
@@ -169,19 +177,37 @@ class GridSearch:
         assert not isinstance(figures, str)
         return (figures[self.most] if len(place) > 1 else 0), place
 
-    def _grows(self) -> bool:
+    def _grows(self, inner: int) -> bool:
         """Whether, of any two combinations that were tried, the one larger in all variables has the larger figures."""
-        seen = [(place, figures) for place, figures in self.tried.items() if not isinstance(figures, str)]
-        return not any(
-            all(a <= b for a, b in zip(place, above, strict=True))
-            and any(figures[name] > more[name] for name in self.limits)
-            for place, figures in seen
-            for above, more in seen
-        )
+        rows: dict[Place, list[tuple[int, Mapping[str, int]]]] = {}
+        for place, figures in self.tried.items():
+            if not isinstance(figures, str):
+                rows.setdefault(_without(place, inner), []).append((place[inner], figures))
+        return all(self._figure_grows(name, rows, inner) for name in self.limits)
+
+    def _figure_grows(self, name: str, rows: Mapping[Place, list[tuple[int, Mapping[str, int]]]], inner: int) -> bool:
+        # of each row, with those below it, the values at which the largest figure so far grows
+        stairs: dict[Place, list[tuple[int, int]]] = {}
+        for others in product(*(range(last + 1) for last in _without(tuple(self.lasts), inner))):
+            below = [(at, 0, figure) for lower in _lower_neighbours(others) for at, figure in stairs[lower]]
+            own = [(at, 1, figures[name]) for at, figures in rows.get(others, ())]
+            most, grown = -1, []
+            for at, is_own, figure in sorted(below + own):
+                if is_own and figure < most:
+                    return False
+                if figure > most:
+                    most = figure
+                    grown.append((at, figure))
+            stairs[others] = grown
+        return True
 
 
 def _join(others: Place, axis: int, index: int) -> Place:
     return (*others[:axis], index, *others[axis:])
+
+
+def _without(place: Place, axis: int) -> Place:
+    return (*place[:axis], *place[axis + 1 :])
 
 
 def _lower_neighbours(place: Place) -> list[Place]:

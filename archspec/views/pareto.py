@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+
+from archspec.writing.files import write
 
 Point = tuple[float, float, str]
 """Two figures of a network, and its name."""
@@ -44,5 +47,7 @@ def draw(points: Sequence[Point], line: Sequence[Point], file: Path, axes: tuple
             axis.set_major_formatter(EngFormatter())
         plot.grid(alpha=0.3)
         plot.margins(0.12)
-        figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+        ending, made = file.suffix.lower()[1:], io.BytesIO()
+        figure.savefig(made, format=ending, metadata={"Date": None} if ending == "svg" else None)
         pyplot.close(figure)
+    write(str(file), made.getvalue())

@@ -125,7 +125,7 @@ def read_space(content: Value, known: ABCMapping[str, Any]) -> Space | list[Faul
 
 
 def _faults(content: Value, known: ABCMapping[str, Any]) -> Iterator[Fault]:
-    yield from faults(content, SPACE, "space")
+    yield from faults(content, SPACE, "space", plain(content))  # of formulas, only values may be some
     for name, (mark, value) in content.entries.items() if isinstance(content, Mapping) else ():
         if name not in known:
             hint = did_you_mean(name, known) or (f"its variables are {join_words(known)}" if known else "it has none")

@@ -18,18 +18,41 @@ def default_mode() -> int:
 
 
 def make(path: str, content: bytes) -> None:
-    """Make a file that is not there.
+    """Make a file that is not there, whole or not at all.
 
     Raises:
         UsageError: It is there, or cannot be written.
     """
+    made = False
     try:
         with open(path, "xb") as file:
+            made = True
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
+        if made:
+            with contextlib.suppress(OSError):
+                os.remove(path)
         raise UsageError(f"cannot write {escape_line(path)}: {error.strerror or error}") from None
+
+
+def write(path: str, content: bytes) -> None:
+    """Make a file or replace it, whole or not at all; what is no file, such as /dev/stdout, is written to.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    if os.path.isfile(path):
+        replace(path, content)
+    elif not os.path.exists(path):
+        make(os.path.realpath(path) if os.path.islink(path) else path, content)
+    else:
+        try:
+            with open(path, "wb") as file:
+                file.write(content)
+        except OSError as error:
+            raise UsageError(f"cannot write {escape_line(path)}: {error.strerror or error}") from None
 
 
 def replace(path: str, content: bytes) -> None:

@@ -122,13 +122,20 @@ def test_the_best_run_of_a_network_is_shown(run: Callable, net: str, tmp_path: P
     assert row.split()[-3:] == ["50.00%", "75.00%", "900"]
 
 
+def test_a_folder_without_runs_is_noted_where_it_was_named(run: Callable) -> None:
+    assert run("compare", "digits", "--out", "none").stderr == "note: there are no runs in none\n"
+    assert run("compare", "digits").stderr == ""
+
+
 @pytest.mark.slow
 def test_a_plot_names_its_networks_and_axes(run: Callable, net: str, tmp_path: Path) -> None:
-    done = run("compare", f"{net}@*", "--plot", "out.svg", "--y", "training")
+    done = run("compare", f"{net}@*", "--plot", "out.svg", "--y", "training", MPLBACKEND="none of its")
     assert (done.returncode, done.stderr) == (0, "drawn: out.svg\n")
     drawing = ElementTree.parse(tmp_path / "out.svg")
     texts = {one.text for one in drawing.iter("{http://www.w3.org/2000/svg}text")}
     assert {"net", "wide", "MACs", "training"} <= texts
+    run("compare", f"{net}@*", "--plot", "out.PDF")
+    assert (tmp_path / "out.PDF").read_bytes().startswith(b"%PDF")
     again = (tmp_path / "out.svg").read_bytes()
     run("compare", f"{net}@*", "--plot", "out.svg", "--y", "training")
     assert (tmp_path / "out.svg").read_bytes() == again
@@ -161,6 +168,13 @@ def test_the_line_joins_those_that_none_beats(points: list[Point], larger: tuple
             "there is no figure `val_accuracy`\n  help: the figures are "
             "`params`, `macs`, `kept`, `inference`, `training`, `layers`, `depth`, `field`",
         ),
+        (
+            ["digits", "--sort", "-"],
+            "there is no figure ``\n  help: the figures are "
+            "`params`, `macs`, `kept`, `inference`, `training`, `layers`, `depth`, `field`",
+        ),
+        (["digits", "--x", "params"], "--x is of a plot\n  help: give its file: --plot out.svg"),
+        (["digits@"], "there is no bundled spec `digits@`\n  help: did you mean `digits`?"),
         (["nope.yaml@wide"], "cannot read nope.yaml: there is no such file"),
     ],
 )

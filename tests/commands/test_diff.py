@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from archspec.cli import cli
 
 NET = """archspec: 1
 name: Net
@@ -63,11 +66,11 @@ def test_another_text_of_the_same_network(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_a_revision_of_git(run: Run, tmp_path: Path) -> None:
+def test_a_revision_of_git(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "net.yaml").write_text("archspec: 1\nextends: base.yaml\n")
     (tmp_path / "base.yaml").write_text(NET)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
         subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
     assert run("diff", "HEAD:net.yaml", "net.yaml").returncode == 0
     (tmp_path / "base.yaml").write_text(NET.replace("relu", "tanh"))
@@ -84,6 +87,22 @@ def test_a_revision_of_git(run: Run, tmp_path: Path) -> None:
         "",
         1,
     )
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a@b.yaml").write_text(NET)
+    (tmp_path / "sub" / "out.yaml").symlink_to("../net.yaml")
+    for arguments in (["add", "."], ["commit", "-qm", "two"]):
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True)
+    done = run("diff", "HEAD:sub/a@b.yaml@wide", "HEAD:sub/out.yaml")
+    assert done.stderr == "error: cannot read HEAD:sub/out.yaml: it is a link that leads out of its folder\n"
+    done = run("diff", "HEAD:net", "net.yaml", "--format", "json")
+    assert [one["message"] for one in json.loads(done.stdout)["errors"]] == [
+        "cannot read HEAD:net: a file's name ends in .yaml"
+    ]
+    assert (done.stderr, done.returncode) == ("", 2)
+    monkeypatch.chdir(tmp_path / "sub")  # FILE is seen from the folder in which one works
+    for before, after in (("HEAD:a@b.yaml", "a@b.yaml"), ("HEAD:../net.yaml", "../net.yaml")):
+        found = CliRunner().invoke(cli, ["diff", before, after])
+        assert (found.stderr, found.exit_code) == ("", 0)
     done = run("diff", "HEAD:none.yaml", "net.yaml")
     assert done.stderr == "error: cannot read HEAD:none.yaml: the revision has no such spec file\n"
     done = run("diff", "never:net.yaml", "net.yaml")

@@ -11,6 +11,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from click.testing import CliRunner
+
+from archspec.cli import cli
+from archspec.foundation.errors import UsageError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 CAIRO = importlib.util.find_spec("cairosvg") is not None
@@ -30,6 +34,30 @@ def test_a_picture_that_is_there_is_replaced(run: Run, tmp_path: Path) -> None:
     (tmp_path / "net.svg").write_text("old", encoding="utf-8")
     assert answer(run("draw", "digits", "-o", "net.svg")) == (0, "", "")
     assert (tmp_path / "net.svg").read_text(encoding="utf-8").startswith("<svg ")
+
+
+def test_a_picture_stays_where_another_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.chdir(tmp_path)
+    Path("net.svg").write_text("old", encoding="utf-8")
+    monkeypatch.setattr(os, "fsync", fail)
+    for name in ("net.svg", "new.svg"):
+        error = CliRunner().invoke(cli, ["draw", "digits", "-o", name], standalone_mode=False).exception
+        assert (type(error), str(error)) == (UsageError, f"cannot write {name}: No space left on device")
+    assert Path("net.svg").read_text(encoding="utf-8") == "old"
+    assert os.listdir() == ["net.svg"]
+
+
+@pytest.mark.parametrize("ending", [".html", ".mmd"])
+def test_columns_are_of_pictures(ending: str) -> None:
+    error = (
+        CliRunner()
+        .invoke(cli, ["draw", "digits", "-o", f"n{ending}", "--columns", "2"], standalone_mode=False)
+        .exception
+    )
+    assert str(error) == f"--columns has no meaning in a {ending} file, which has a layout of its own"
 
 
 def test_standard_output_takes_the_same_picture(run: Run, tmp_path: Path) -> None:

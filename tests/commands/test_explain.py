@@ -226,12 +226,19 @@ def test_a_layer_that_is_an_argument_too_has_both_meanings() -> None:
     assert "\n\nscale (an argument): " in said
 
 
-def test_an_unknown_word_is_met_by_the_nearest() -> None:
+@pytest.mark.parametrize("word", [" relu", "`relu`", "'relu'"])
+def test_what_stands_around_a_copied_word_is_left_out(word: str) -> None:
+    assert explain(word) == explain("relu")
+    assert explain("error[shape-mismatch]") == explain("shape-mismatch")
+
+
+@pytest.mark.parametrize(("word", "meant"), [("warmpu", "warmup"), ("torch.nn.Linear", "linear")])
+def test_an_unknown_word_is_met_by_the_nearest(word: str, meant: str) -> None:
     with pytest.raises(UsageError) as caught:
-        explain("warmpu")
+        explain(word)
     assert (caught.value.message, caught.value.help) == (
-        "there is no word `warmpu` in the language",
-        "did you mean `warmup`?",
+        f"there is no word `{word}` in the language",
+        f"did you mean `{meant}`?",
     )
 
 

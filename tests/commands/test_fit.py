@@ -143,8 +143,17 @@ def test_steps_are_exact_and_the_end_is_named(run: Callable, net: str) -> None:
         (["--vary", "width=9..2", "--params", "5M"], "the largest value of `width` (2) is less than its least (9)"),
         (
             ["--vary", "factor:0.00001", "--params", "5M"],
-            "`factor` has 6,400,000 values, and 100,000 are tried at most\n"
-            "  help: give a larger step: `factor:0.00010`",
+            "`factor` has 6,400,000 values, and 100,000 are tried at most\n  help: give a larger step: `factor:0.001`",
+        ),
+        (
+            ["--vary", "width=1..999999999", "--params", "5M"],
+            "`width` has 999,999,999 values, and 100,000 are tried at most\n"
+            "  help: give a larger step: `width=1..999999999:10000`",
+        ),
+        (
+            ["--vary", "widths=0..4", "--params", "5M"],
+            "`widths` is a list, and goes by its smallest number: that has to be more than 0\n"
+            "  help: begin with 1 or more, not 0",
         ),
         (
             ["--vary", "width=1..5000,factor=1..3000:1", "--params", "5M"],
@@ -185,6 +194,13 @@ def test_where_a_figure_is_seen_to_fall_every_value_is_tried() -> None:
     assert search.exhaustive
     assert best is not None
     assert best.index == 6
+
+
+def test_a_figure_that_falls_is_seen_where_the_first_value_is_too_large() -> None:
+    figures = [9, 9, 8, 7, 7, 5, 4, 4]
+    search = GridSearch(lambda place: {"memory": figures[place[0]]}, {"memory": 6}, [7], "memory")
+    assert search.run() == (7,)
+    assert search.exhaustive
 
 
 # --- several variables ---
@@ -272,6 +288,24 @@ def test_a_grid_is_searched_as_if_all_were_tried(steps: list[list[int]], without
     fitting = [place for place in total if place not in without and total[place] <= limit]
     assert search.run() == max(fitting, key=lambda place: (total[place], place), default=None)
     assert not search.exhaustive
+
+
+@given(st.lists(st.integers(0, 9), min_size=60, max_size=60), st.integers(0, 9))
+def test_whether_figures_were_seen_to_fall_is_told_of_all_pairs(figures: list[int], limit: int) -> None:
+    """Figures at random, of three variables."""
+    places = list(itertools.product(range(3), range(5), range(4)))
+    found = dict(zip(places, figures, strict=True))
+    search = GridSearch(lambda place: {"params": found[place]}, {"params": limit}, [2, 4, 3], "params")
+    best = search.run()
+    tried = [(place, found[place]) for place in search.tried]
+    fall = any(
+        figure > other and all(a <= b for a, b in zip(place, above, strict=True))
+        for place, figure in tried
+        for above, other in tried
+    )
+    assert search.exhaustive == fall
+    fitting = [place for place, _ in tried if found[place] <= limit]
+    assert best == max(fitting, key=lambda place: (found[place], place), default=None)
 
 
 # --- written as a variant ---

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -116,11 +117,35 @@ def test_what_is_no_file_is_refused(path: str, says: str) -> None:
     assert (result.stderr, result.exit_code) == (says, 2)
 
 
+def test_a_file_that_cannot_be_written_does_not_count_as_changed(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # whoever runs the tests may be able to write all files
+    result = fmt("loose.yaml")
+    said = "error: cannot write loose.yaml: Permission denied\nno file was formatted\n"
+    assert (result.stdout, result.stderr, result.exit_code) == ("", said, 2)
+
+
 def test_a_folder_without_specs_is_refused(files: Path) -> None:
     (files / "empty").mkdir()
     result = fmt("empty")
     assert isinstance(result.exception, ArchspecError)
-    assert (str(result.exception), result.exception.exit_status) == ("there is no spec to format", 2)
+    assert (str(result.exception), result.exception.exit_status) == ("there is no spec to format in `empty`", 2)
+    os.mkfifo(files / "empty" / "fifo.yaml")
+    (files / "empty" / "loop").symlink_to(".")
+    result = fmt("empty")
+    said = "error: cannot read empty/fifo.yaml: it is a FIFO, socket or device, not a file\nno file was formatted\n"
+    assert (result.stderr, result.exit_code) == (said, 2)
+
+
+def test_a_folder_that_cannot_be_listed_is_said_to_be_one(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (files / "closed").mkdir()
+
+    def refuse(path: str) -> Any:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # whoever runs the tests may be able to list all folders
+    result = fmt("closed", "tidy.yaml")
+    said = "error: cannot read closed: it is a folder that cannot be listed\n1 file unchanged\n"
+    assert (result.stderr, result.exit_code) == (said, 2)
 
 
 def test_modes_and_links_stay(files: Path) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT
 
 import archspec
+from archspec.cli import cli
 from archspec.commands.build import _memory_limits
 from archspec.spec import from_dict
 
@@ -58,6 +60,15 @@ def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
 
 
+def test_nothing_more_is_drawn_than_is_read(tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(NET.replace("relu", "{conv: {out: =width, kernel: 1}}") + "vars: {width: 3}\n")
+    (tmp_path / "space.yaml").write_text("width: {from: 1, to: 1000000}\n")
+    done = shell("archspec sample net.yaml --space space.yaml --count 1000000 | head -1", tmp_path)
+    assert done.stdout.startswith('{"vars": {"width": ')
+    (rate,) = done.stderr.splitlines()
+    assert int(rate.partition(" of ")[0].replace(",", "")) < 1000
+
+
 def test_nothing_hangs_on_pythons_checks_and_warnings(tmp_path: Path) -> None:
     (tmp_path / "net.yaml").write_text(NET + "vars: {x: '=1if 1 is 1 else 2', y: [{params: 0}]}\nexpect: '=y[0]'\n")
     plain, optimised = (shell(f"O={option}; archspec check net.yaml", tmp_path) for option in ("-Walways", "-O"))
@@ -92,6 +103,30 @@ def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
         "",
         "error: there is no bundled spec `mine`\n  help: mine is a folder: name a file in it, which ends in .yaml\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["summary", "net"], "there is no bundled spec `net`\n  help: did you mean `net.yaml`?"),
+        (["summary", "net.yaml@"], "there is no bundled spec `net.yaml@`\n  help: did you mean `net.yaml`?"),
+        (
+            ["summary", "resnet18", "--variant", "resnet34"],
+            "`resnet18` is a variant itself; it has no variant `resnet34`\n  help: write `resnet34` alone",
+        ),
+        (
+            ["fit", "resnet18", "--variant", "resnet3", "--vary", "depths", "--params", "1M"],
+            "`resnet18` is a variant itself; it has no variant `resnet3`\n  help: did you mean `resnet34`?",
+        ),
+    ],
+)
+def test_what_may_be_meant_by_a_name_is_said(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.yaml").write_text(NET)
+    raised = CliRunner().invoke(cli, arguments, standalone_mode=False).exception
+    assert (type(raised), str(raised)) == (archspec.UsageError, says)
 
 
 def test_a_mask_counts_in_memory_and_the_limit_in_force_holds(tmp_path: Path) -> None:

@@ -44,6 +44,56 @@ def test_a_starter_is_what_a_person_begins_with(folder: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["archspec.schema.json", "mine.yaml"]
 
 
+def test_a_copy_of_a_variant_is_shown_as_that() -> None:
+    shown = (
+        "{0}.yaml: {0}  resnet18  3×224×224 → 1000  11,689,512 parameters  1.814 GMACs\n"
+        "  archspec check ./{0}.yaml\n"
+        "  archspec train ./{0}.yaml --variant resnet18 --data FOLDER\n"
+    )
+    for name, origin in (("a", "resnet18"), ("b", "imagenet/resnet@resnet18"), ("c", "a.yaml@resnet18")):
+        assert new(name, "--from", origin) == (0, shown.format(name))
+    assert new("d", "--from", "c")[1] == "there is no bundled spec `c`\n  help: did you mean `c.yaml`?"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("{archspec: 1, input: [1, 8, 8], network: [relu]}\n", None),
+        ("\ufeffarchspec: 1\nname: old\ninput: [1, 8, 8]\nnetwork: [relu]\n", "mine"),
+        ("archspec: 1\nname: &n old\ndescription: *n\ninput: [1, 8, 8]\nnetwork: [relu]\n", "old"),
+        ('archspec: 1\n"extends": "below/base.yaml"  # it\n', "mine"),
+        ("{archspec: 1, extends: below/base.yaml}\n", None),
+    ],
+)
+def test_any_form_of_a_spec_is_copied(text: str, name: str | None, folder: Path) -> None:
+    (folder / "old.yaml").write_text(text, encoding="utf-8")
+    (folder / "below").mkdir()
+    (folder / "below" / "base.yaml").write_text(
+        "\ufeffarchspec: 1\ninput: [1, 8, 8]\nnetwork: [relu]\n", encoding="utf-8"
+    )
+    (folder / "other").mkdir()
+    status, said = new("other/mine", "--from", "old.yaml")
+    assert (status, said.splitlines()[0]) == (
+        0,
+        f"other/mine.yaml: {name or 'mine'}  -  1×8×8 → 1×8×8  0 parameters  0 MACs",
+    )
+    assert load("other/mine.yaml").plan.output == (1, 8, 8)
+
+
+def test_a_copy_does_not_take_the_name_of_what_it_extends(folder: Path) -> None:
+    (folder / "base.yaml").write_text("archspec: 1\ninput: [1, 8, 8]\nnetwork: [relu]\n", encoding="utf-8")
+    (folder / "old.yaml").write_text("archspec: 1\nextends: base.yaml\n", encoding="utf-8")
+    (folder / "other").mkdir()
+    said = "the copy would take the name of a file that it extends, base.yaml\n  help: choose another name"
+    assert new("other/base", "--from", "old.yaml") == (2, said)
+    assert list((folder / "other").iterdir()) == []
+
+
+def test_the_class_of_tasks_is_no_task() -> None:
+    said = "there is no task `task`\n  help: there are " + ", ".join(f"`{name}`" for name in tasks.names())
+    assert new("mine", "--task", "task") == (2, said)
+
+
 @pytest.mark.parametrize("task", tasks.names())
 def test_every_task_has_a_starter_that_checks_as_it_is_written(task: str, folder: Path) -> None:
     assert new(task, "--task", task)[0] == 0

@@ -84,7 +84,31 @@ def test_a_space_is_drawn_whole_and_what_gives_no_network_is_counted(sample: Any
     result = sample("width: [3, 4]\ngroups: [1, 3]\n", "--count", "10")
     drawn = [(one["vars"]["width"], one["vars"]["groups"]) for one in found(result)]
     assert sorted(drawn) == [(3, 1), (3, 3), (4, 1)]
-    assert result.stderr.startswith("3 of 4 architectures meet the constraints (1 give no network); ")
+    rate, note = result.stderr.splitlines()
+    assert rate.startswith("3 of 4 architectures meet the constraints (1 give no network); ")
+    assert note == "note: 10 were asked for: the space has no more"
+    few = sample("width: {from: 3, to: 300}\n", "--count", "4", "--draws", "2")
+    assert few.stderr.splitlines()[1] == "note: 4 were asked for: give more --draws"
+
+
+def test_a_spec_and_its_space_are_not_both_standard_input() -> None:
+    error = CliRunner().invoke(cli, ["sample", "-", "--space", "-"], standalone_mode=False).exception
+    said = "standard input holds the spec or the space, not both\n  help: give one of them as a file"
+    assert (type(error), str(error)) == (UsageError, said)
+
+
+def test_units_may_be_small_letters(sample: Any) -> None:
+    assert [found(sample("width: [3, 9]", "--constraint", f"params <= 0.2{unit}")) for unit in "kK"] == [
+        [one for one in found(sample("width: [3, 9]")) if one["params"] <= 200]
+    ] * 2
+
+
+def test_a_formula_is_no_space(sample: Any) -> None:
+    error = sample("width: =3\n").exception
+    assert str(error) == (
+        "space.yaml:1:8: error[type-mismatch]: `space.width` must be a list of values, `{from: …, to: …}`, or "
+        "`{each: …, length: …}`, not the text '=3'\n    1 | width: =3\n      |        ^^"
+    )
 
 
 def test_the_seed_decides_what_is_drawn(sample: Any) -> None:
@@ -110,7 +134,12 @@ def test_memory_is_that_of_a_training_step(sample: Any) -> None:
         (
             ["--constraint", "params < 3"],
             "none of 1 architectures that were drawn meets the constraints (1 fail `params < 3`)\n"
-            "  help: give --draws, or a larger space",
+            "  help: they are all that the space has",
+        ),
+        (
+            ["--constraint", "params < 5MB"],
+            "--constraint: `=params < 5MB` is not a formula: invalid decimal literal\n"
+            "  help: write `params <= 5M and macs < 1.5G`, say: K, M, G or T follow a number directly",
         ),
     ],
 )  # fmt: skip
@@ -124,7 +153,7 @@ def test_where_no_network_is_given_the_reason_is_said(sample: Any) -> None:
     error = sample("width: [4]\ngroups: [3]").exception
     assert isinstance(error, UsageError)
     assert str(error) == (
-        "none of 1 architectures that were drawn meets the constraints (1 give no network)\n"
+        "none of 1 architectures that were drawn gives a network\n"
         "  help: most often, `groups` (3) of `conv` does not divide its 4 output channels"
     )
 

@@ -121,7 +121,7 @@ def test_csv_is_a_table(run: Callable) -> None:
     assert sum(int(row["params"]) for row in table if row["level"] == "0") == 25_557_032
 
 
-@pytest.mark.parametrize("width", [60, 80, 130])
+@pytest.mark.parametrize("width", [20, 60, 80, 130])
 def test_a_terminal_of_any_width_gets_whole_figures(width: int, net: str, tmp_path: Path) -> None:
     import os
     import pty
@@ -139,9 +139,12 @@ def test_a_terminal_of_any_width_gets_whole_figures(width: int, net: str, tmp_pa
     os.close(theirs)
     first, *table, _ = text.splitlines()
     assert first == TABLE.splitlines()[0]
+    (stem,) = (line for line in table if line.startswith("stem"))
+    if width == 20:  # too little for any table: names are cut, figures go on in the next line
+        assert stem == "stem se… 16×16×16 7.47 K 1.88 M"
+        return
     assert max(map(len, table)) <= width
     assert "…" not in text
-    (stem,) = (line for line in table if line.startswith("stem"))
     assert ("7,472" if width > 110 else "7.47 K") in stem
 
 

@@ -63,7 +63,7 @@ def load(name: str | None = None) -> Task:
         from trainer.tasks._several import Several
 
         return Several(name, load)
-    if os.path.isfile(os.path.join(os.path.dirname(__file__), f"{name}.py")) and name.isidentifier():
+    if name in _ours():
         task: Task = importlib.import_module(f"trainer.tasks.{name}").TASK
         return task
     if point := extensions(GROUP).get(name):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from archspec.foundation.errors import UsageError, escape_line, join_words
 from archspec.plan.plan import Plan
+from archspec.writing.files import write as write_file
 
 
 def _svg(plan: Plan, depth: int | None, columns: int | None) -> bytes:
@@ -57,20 +57,25 @@ def check_target(path: str) -> None:
     if ending not in FORMATS:
         what = f"ends in `{escape_line(ending)}`" if ending else "has no ending"
         raise UsageError(f"cannot draw {shown}: it {what}", help=f"pictures end in {join_words(FORMATS)}")
-    folder = os.path.dirname(os.path.abspath(path))
+    check_place(path)
+    if ending in NEEDING_CAIRO:
+        _cairosvg("svg2png")
+
+
+def check_place(path: str) -> None:
+    """Raises `UsageError` where no file could be written."""
+    shown, folder = escape_line(path), os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
         raise UsageError(f"cannot write {shown}: {escape_line(folder)} is not a folder that can be written to")
     if os.path.isdir(path):
         raise UsageError(f"cannot write {shown}: it is a folder")
-    if ending in NEEDING_CAIRO:
-        _cairosvg("svg2png")
 
 
 def write(plan: Plan, path: str, depth: int | None = None, columns: int | None = None) -> None:
     """Draw a plan to a file, whose ending says how. Raises `UsageError`."""
     check_target(path)
     data = FORMATS[os.path.splitext(path)[1].lower()](plan, depth, columns)
-    Path(path).write_bytes(data)
+    write_file(path, data)
 
 
 def _cairosvg(function: str) -> Callable[..., bytes]:
