@@ -234,7 +234,7 @@ class Foreign(Primitive):
         if not isinstance(module, nn.Module):
             help = "`module` returns a `torch.nn.Module`"
             raise self._wrong(self.inner.module, f"gives {_kind(module)} as its module", help)
-        if any(isinstance(one, nn.parameter.UninitializedTensorMixin) for one in module.parameters()):
+        if any(isinstance(one, nn.UninitializedParameter) for one in module.parameters()):
             help = "`module` is given the input's shape: make layers of known sizes, without `Lazy…`"
             raise self._wrong(self.inner.module, "has parameters without a size", help)
         return module
