@@ -244,6 +244,8 @@ def _torchinfo(module: nn.Module, plan: Plan, depth: int) -> str:
 
 def _check_target(path: str) -> None:
     """Raises `UsageError` where a file could not be made, before any work is done for it."""
+    if path in ("", "-"):
+        raise UsageError("weights are saved to a file", help="give its path: --save net.safetensors")
     if os.path.exists(path):
         raise UsageError(f"{escape_line(path)} exists already", help="remove it, or save under another name")
     folder = os.path.dirname(os.path.abspath(path))

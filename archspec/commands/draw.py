@@ -49,7 +49,7 @@ def command(
     if output == "-":
         from archspec.views.drawing.svg import svg
 
-        click.echo(svg(plan, depth, columns), nl=False)
+        click.echo(svg(plan, depth, columns).encode(), nl=False)  # XML, whatever the terminal has
     else:
         write(plan, output, depth, columns)
     note_measured()

@@ -186,7 +186,7 @@ def _report(format: Format, model: Model, path: str, written: Written, output_fo
             "proof": None if proof is None else proof.to_dict(),
             **written.facts,
         }
-        click.echo(json.dumps({"results": [found], "errors": []}, indent=2, ensure_ascii=False))
+        click.echo(json.dumps({"results": [found], "errors": []}, indent=2))
         return
     whose = f", {model.weights}" if format.holds_weights else ""
     click.echo(escape_line(f"{model.plan.title} → {path}: {show_bytes(size)}{whose}"))

@@ -27,7 +27,7 @@ def command(kind: str | None, format: str) -> None:
     load_installed()
     found = {one: LISTS[one]() for one in ([kind] if kind else KINDS)}
     if format == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(json.dumps(found, indent=2))
         return
     is_terminal = sys.stdout.isatty()
     formatter = click.HelpFormatter(max_width=120) if is_terminal else click.HelpFormatter(width=100_000)

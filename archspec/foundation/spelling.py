@@ -15,12 +15,13 @@ def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`", cutoff: 
     """A hint that names the known word closest to a wrong one, or `None` where none is close."""
     if len(wrong) > MAX_WORD:
         return None
-    close = _closest(wrong, tuple(islice(known, MAX_KNOWN)), cutoff)
+    close = closest(wrong, tuple(islice(known, MAX_KNOWN)), cutoff)
     return f"did you mean {quote}{close}{quote}?" if close else None
 
 
 @lru_cache(maxsize=64)
-def _closest(wrong: str, known: tuple[str, ...], cutoff: float) -> str | None:
+def closest(wrong: str, known: tuple[str, ...], cutoff: float) -> str | None:
+    """The known word closest to a wrong one, or `None` where none is close."""
     import difflib  # only needed once something is wrong
 
     plain = {_plain(word): word for word in known if len(word) <= MAX_WORD}

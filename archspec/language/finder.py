@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TextIO
 
-from archspec.foundation.errors import UsageError, escape_line
-from archspec.foundation.spelling import did_you_mean
+from archspec.foundation.errors import MAX_WORD, UsageError, escape_line, join_words
+from archspec.foundation.spelling import closest, did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
 STANDARD_INPUT = "-"
@@ -125,7 +125,15 @@ def _advise(name: str) -> str:
             return f"did you mean `{escape_line(base)}`?"
         cure = f"{escape_line(base)} --variant {escape_line(variant)}"
         return f"`SPEC@VARIANT` is for `compare` and `diff`; here, write `{cure}`"
-    return did_you_mean(name, [*bundled(), *variants()]) or "`archspec list specs` shows the bundled ones"
+    names: dict[str, list[str]] = {one: [one] for one in (*bundled(), *variants())}
+    for one in bundled():  # `lenet5` is short for `fashion/lenet5`
+        if (short := one.rpartition("/")[2]) not in variants() and short != one:
+            names.setdefault(short, []).append(one)
+    close = closest(name, tuple(names), 0.65) if len(name) <= MAX_WORD else None
+    if close is None:
+        return "`archspec list specs` shows the bundled ones"
+    meant = names[close]
+    return f"did you mean `{meant[0]}`?" if len(meant) == 1 else f"there are {join_words(meant)}"
 
 
 _KEY = re.compile(r"^  ([A-Za-z][\w.-]*):", re.MULTILINE)

@@ -62,7 +62,7 @@ def test_columns_are_of_pictures(ending: str) -> None:
 
 def test_standard_output_takes_the_same_picture(run: Run, tmp_path: Path) -> None:
     run("draw", "imagenet/resnet", "--variant", "resnet18", "--depth", "4", "-o", "net.svg")
-    done = run("draw", "resnet18", "--depth", "4", "-o", "-")
+    done = run("draw", "resnet18", "--depth", "4", "-o", "-", PYTHONIOENCODING="latin-1")
     assert answer(done) == (0, (tmp_path / "net.svg").read_text(encoding="utf-8"), "")
 
 

@@ -109,6 +109,12 @@ def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["summary", "net"], "there is no bundled spec `net`\n  help: did you mean `net.yaml`?"),
+        (["summary", "LeNet5"], "there is no bundled spec `LeNet5`\n  help: did you mean `fashion/lenet5`?"),
+        (["summary", "vgg"], "there is no bundled spec `vgg`\n  help: there are `fashion/vgg`, `imagenet/vgg`"),
+        (
+            ["build", "digits", "--save", "-"],
+            "weights are saved to a file\n  help: give its path: --save net.safetensors",
+        ),
         (["summary", "net.yaml@"], "there is no bundled spec `net.yaml@`\n  help: did you mean `net.yaml`?"),
         (
             ["summary", "resnet18", "--variant", "resnet34"],

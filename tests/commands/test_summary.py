@@ -176,3 +176,8 @@ def test_a_further_use_of_a_shared_part_names_the_first(tmp_path: Path) -> None:
     ]
     shown = as_text(archspec.load(tmp_path / "net.yaml").plan).splitlines()
     assert [line.split()[4:6] for line in shown if " of " in line] == [["of", "0"], ["of", "2.first.0"]]
+
+
+def test_a_network_without_parameters_has_no_share_of_them() -> None:
+    plan = archspec.from_dict({"archspec": 1, "input": [3, 8, 8], "network": ["relu"]}).plan
+    assert as_text(plan).splitlines()[3].split() == ["total", "3×8×8", "0", "-", "0", "-", "0", "B"]
