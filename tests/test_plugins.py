@@ -105,7 +105,7 @@ def test_its_arguments_are_typed_and_it_is_explained(run: Callable, file: Callab
         (PLUGIN.replace('"halve"', '"resnet"'), "the plugin plugin.py cannot be used: `resnet` cannot name a primitive: it is a block of the library"),
         (PLUGIN.replace('"halve"', '"save"'), "the plugin plugin.py cannot be used: `save` cannot name a primitive: it is a word of the language"),
         (PLUGIN.replace("integer(1), 2", "integer(1), 0"), "the plugin plugin.py cannot be used: the default of `factor` of `widen`: `factor` must be an integer ≥ 1, not the number 0"),
-        (PLUGIN.replace("def module", "def modul"), "the plugin plugin.py cannot be used: TypeError: Can't instantiate abstract class"),
+        (PLUGIN.replace("def module", "def modul"), "the plugin plugin.py cannot be used: its class `Widen` lacks `module` (line 6)\n"),
     ],
 )  # fmt: skip
 def test_a_plugin_that_cannot_be_used_is_named(run: Callable, file: Callable, text: str, says: str) -> None:
@@ -158,7 +158,7 @@ def test_a_module_that_is_not_what_was_said(run: Callable, file: Callable) -> No
     done = run("build", "net.yaml", "--plugin", "plugin.py")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: `halve` of the plugin plugin.py says that its parameters are none, but its module has weight 3×3×1×1, bias 3\n"
+        "error: `halve` of the plugin plugin.py says that its parameters are none, but its module has weight 3×3×1×1, bias 3 (line 26)\n"
     )
 
 
@@ -168,7 +168,7 @@ def test_a_module_that_gives_another_shape_than_was_said(run: Callable, file: Ca
     done = run("build", "net.yaml", "--plugin", "plugin.py")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: `halve` of the plugin plugin.py says that 3×32×32 becomes 3×16×16, but its module gives 3×8×8\n",
+        "error: `halve` of the plugin plugin.py says that 3×32×32 becomes 3×16×16, but its module gives 3×8×8 (line 23)\n",
     )
 
 
@@ -177,7 +177,8 @@ def test_a_plugin_given_twice(run: Callable, file: Callable) -> None:
     done = run("check", "net.yaml", "--plugin", "plugin.py", "--plugin", "plugin.py")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: the plugin plugin.py cannot be used: `widen` cannot name a primitive: it is a primitive\n",
+        "error: the plugin plugin.py cannot be used: `widen` cannot name a primitive: it is a primitive (line 6)\n"
+        "  help: choose another name\n",
     )
 
 
@@ -231,7 +232,7 @@ class Odd(Primitive):
         (HELD + "    def output(self, *_): raise SystemExit(0)\n", "failed: SystemExit: 0"),
         (HELD.replace("torch.nn.Identity()", "None"), "gives a NoneType as its module"),
         (HELD.replace("torch.nn.Identity()", "None") + "    def output(self, *_): return (3,)\n", "gives a NoneType as its module"),
-        (HELD.replace("Identity()", "MaxPool1d(2, return_indices=True)"), "as its output's shape"),
+        (HELD.replace("Identity()", "MaxPool1d(2, return_indices=True)"), "has a module that gives a tuple (line 10)"),
         (HELD.replace("Identity()", "MaxPool1d(2, return_indices=True)") + "    def output(self, *_): return (3,)\n", "gives a tuple"),
     ],
 )  # fmt: skip

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+MOST_EPOCHS = 2**53  # as a float, each is still another
+
 
 def read_log(file: Path) -> list[dict[str, float]]:
     """What a `metrics.csv` says of each epoch, in order; nothing of a file that is not there, or not understood."""
@@ -14,6 +16,8 @@ def read_log(file: Path) -> list[dict[str, float]]:
             for row in csv.DictReader(text):
                 if row.get("epoch"):
                     values = {name: float(value) for name, value in row.items() if name and value}
+                    if not 0 <= values["epoch"] < MOST_EPOCHS:
+                        return []
                     epochs.setdefault(int(row["epoch"]), {}).update(values)
     except (OSError, ValueError, TypeError, csv.Error):
         return []

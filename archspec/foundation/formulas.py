@@ -155,6 +155,8 @@ def _check(node: ast.AST, text: str, names: set[str], depth: int) -> int:
             help = f"the functions are {join_words(FUNCTIONS)}"
             if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):
                 help = OF_TEXTS
+            elif isinstance(node.func, ast.Attribute) and node.func.attr in FUNCTIONS:
+                help = f"write `{node.func.attr}` without what stands before it"
             raise Fault("formula-syntax", f"{_shown(text)} calls something that is no function of formulas", help=help)
         case _:
             kinds = [node, *getattr(node, "ops", ()), getattr(node, "op", None)]

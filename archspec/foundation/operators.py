@@ -149,7 +149,8 @@ def slice_of(value: Any, bounds: list[Any]) -> Any:
 def item_of(value: Any, position: Any) -> Any:
     _refuse_no_sequence(value)
     if not is_integer(position):
-        raise fail(f"an index is an integer, not {describe(position)}")
+        help = "`//` divides integers, `int(…)` makes one" if isinstance(position, float) else None
+        raise fail(f"an index is an integer, not {describe(position)}", help)
     if not -len(value) <= position < len(value):
         raise fail(f"there is no item {position}: the length is {len(value)}")
     return value[position]

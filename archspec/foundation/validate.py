@@ -83,7 +83,8 @@ def _translated(error: ValidationError, root: Value, what: str) -> Iterator[Faul
         if fault is None:  # the schema says more than types and bounds; its description is in words
             fault = Fault("out-of-range", f"`{where}` {schema.get('description', error.message)}")
         fault.mark = value.mark
-        fault.help = fault.help or (_shape_hint(where, instance) or _form_hint(instance, schema))
+        fault.help = fault.help or _shape_hint(where, instance) or _form_hint(instance, schema)
+        fault.help = fault.help or _recipe_hint(where, instance)
         yield fault
 
 
@@ -93,8 +94,46 @@ def _shape_hint(where: str, instance: Any) -> str | None:
         return f"write `[{', '.join(sizes)}]`"
     if re.fullmatch(r"input\.\d", where) and instance is None:
         return "a batch is not written: leave it out"
+    if re.fullmatch(r"input\.\d", where) and isinstance(instance, list):
+        return "several inputs have names: `input: {image: [3, 32, 32], values: [10]}`"
     if where.startswith("input.") and isinstance(instance, int) and not where[6:].isdigit():
         return "one input is a list, `input: [3, 32, 32]`; a mapping names several"
+    return None
+
+
+_ONE_NUMBER = {"warmup": "epochs", "ema": "decay", "clip": "norm", "early_stopping": "patience"}
+"""Of a section of the recipe: what a number alone would be."""
+_PRECISIONS = dict.fromkeys(("fp32", "float32", "32", "full", "32-bit"), "32-true")
+_PRECISIONS |= dict.fromkeys(("fp16", "float16", "16", "half", "mixed", "amp", "16-bit", "fp16-mixed"), "16-mixed")
+_PRECISIONS |= dict.fromkeys(("bf16", "bfloat16", "bf16-true"), "bf16-mixed")
+_LOSSES = dict.fromkeys(("mse", "l2", "mseloss", "mean_square_error"), "mean_squared_error")
+_LOSSES |= dict.fromkeys(("mae", "l1", "l1loss"), "mean_absolute_error")
+_LOSSES |= dict.fromkeys(("bce", "bceloss", "bcewithlogitsloss", "binary_crossentropy"), "binary_cross_entropy")
+_LOSSES |= dict.fromkeys(("ce", "categorical_crossentropy", "sparse_categorical_crossentropy"), "cross_entropy")
+_LOSSES |= {"huber": "smooth_l1"}
+
+
+def _recipe_hint(where: str, instance: Any) -> str | None:
+    """How a key of a recipe is written that other programs write otherwise."""
+    section, _, key = where.partition(".")
+    if section != "train":
+        return None
+    is_number = isinstance(instance, (int, float)) and not isinstance(instance, bool)
+    word = str(instance).lower()
+    if key in _ONE_NUMBER and is_number:
+        return f"write `{key}: {{{_ONE_NUMBER[key]}: {instance}}}`"
+    if key == "resize" and is_number:
+        return f"write `resize: {{name: crop, size: {instance}}}`"
+    if key == "precision" and word in _PRECISIONS:
+        return f"write `{_PRECISIONS[word]}`"
+    if key in ("loss", "loss.name") and word in _LOSSES:
+        return f"write `{_LOSSES[word]}`"
+    if key in ("monitor", "early_stopping.monitor") and isinstance(instance, str) and instance.isidentifier():
+        return f"write `val_{instance}`"
+    if isinstance(instance, str) and re.fullmatch(r"\d+(\.\d+)? *%", instance):
+        return f"a share is a number: `{float(instance.rstrip('% ')) / 100:g}`"
+    if isinstance(instance, str) and re.fullmatch(r"[\d.]+(e-?\d+)?", instance):
+        return f"write `{instance}`, without quotes"
     return None
 
 

@@ -90,10 +90,27 @@ class Block:
         return body
 
 
+PYTHONS = {"int": "integer", "float": "number", "bool": "boolean", "str": "string", "list": "list"}
+"""Types as Python calls them, which would be texts as defaults."""
+
+
+def _list_hint(name: str, block: Value, message: str) -> str | None:
+    """What to write where a block has a list of arguments, or a mapping of variables."""
+    if not isinstance(block, Mapping):
+        return None
+    if isinstance(args := block.get("args"), List) and message.startswith(f"`blocks.{name}.args`"):
+        first = args.items[0].value if args.items and isinstance(args.items[0], Scalar) else "width"
+        return f"each has a default, or a type: `args: {{{first}: {{type: integer}}}}`"
+    if isinstance(block.get("vars"), Mapping) and message.startswith(f"`blocks.{name}.vars`"):
+        return "`vars` of a block lists names of the file's variables; values of its own stand under `let`"
+    return None
+
+
 def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
     """A block from its definition. Reports what is wrong with it, and leaves that out."""
     problems = list(faults(value, BLOCK_SCHEMA, f"blocks.{name}"))
     for fault in problems:
+        fault.help = fault.help or _list_hint(name, value, fault.message)
         report.add(fault)
     if not isinstance(value, Mapping):
         return Block(name, mark, Signature(name, ()))
@@ -107,6 +124,11 @@ def define_block(name: str, mark: Mark, value: Value, report: Report) -> Block:
         problems = list(faults(inner, ARGUMENT_SCHEMA, f"blocks.{name}.args.{key}", plain(inner)))
         try:
             check_variable(key, at)
+            if isinstance(inner, Scalar) and inner.value in PYTHONS:
+                help = f"a type is written `{key}: {{type: {PYTHONS[inner.value]}}}`"
+                raise Fault(
+                    "type-mismatch", f"the default of `{key}` is the text '{inner.value}'", inner.mark, help=help
+                )
             if not problems:
                 arguments.append(_argument(name, key, inner, defaults, seen))
         except Fault as fault:

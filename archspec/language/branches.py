@@ -11,6 +11,7 @@ from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import describe
+from archspec.language.foreign import number_hint
 from archspec.language.keywords import ATTENTION, BRANCH_KEYS, COMPANIONS
 from archspec.language.loops import LoopGrammar, count_rows
 from archspec.language.names import MODIFIER_WORDS, ROLES, check_part, check_tensor
@@ -237,6 +238,10 @@ def find_fault_beside(word: str, value: Any) -> Fault | None:
     """What is wrong with the value of what stands beside a merge, such as `split`."""
     fault = fault_in(value, COMPANIONS[word].schema, f"`{word}`")
     if fault is None or word != "split":
+        if fault is not None:
+            fault.help = fault.help or number_hint(value, COMPANIONS[word].schema)
+            if word == "axis" and not (isinstance(value, int) and value > 0):
+                fault.help = "axes are counted from 0, without the batch: channels are 0"
         return fault
     help = "the parts are as many as the branches" if isinstance(value, int) else None
     return Fault(fault.code, f"`split` is `equal`, or a list of sizes from 1, not {describe(value)}", help=help)

@@ -181,6 +181,7 @@ class CallGrammar(ABC):
 
     def _check_constant(self, signature: Signature, name: str, value: Expression, cure: str = "") -> None:
         argument = signature.by_name[name]
+        cure = cure or argument.cure
         if is_node(argument.schema) and not value.is_formula and value.data not in (None, "none"):
             if value.data is False or value.data in ("None", "no", "off", "null"):
                 shown = str(value.data).lower() if value.data is False else value.data

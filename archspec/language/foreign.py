@@ -72,6 +72,17 @@ LAYERS = {
     "mhsa": "write `attention`",
     "multiheadattention": "write `attention`",
     "identity": "write `[]`, which leaves the tensor as it is",
+    "bilstm": "write `lstm: {hidden: 64, bidirectional: true}`",
+    "bigru": "write `gru: {hidden: 64, bidirectional: true}`",
+    "bidirectional": "write `lstm: {hidden: 64, bidirectional: true}`",
+    "rnn": "write `gru: 64`, or `lstm: 64`",
+    "simplernn": "write `gru: 64`, or `lstm: 64`",
+    "embedding": "inputs are numbers here, no indices: give it their vectors",
+    "separableconv": "write `conv: {out: =c_in, kernel: 3, padding: same, groups: =c_in}`, then `conv: {out: 8, "
+    "kernel: 1}`",
+    "split": "put `split: equal` beside a merge, each of whose branches takes one part",
+    "chunk": "put `split: equal` beside a merge, each of whose branches takes one part",
+    "upsampling": "write `upsample: 2`",
     "none": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
     "pass": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
     "input": "write `[]` for a branch that leaves the tensor as it is, or leave the node out",
@@ -112,6 +123,16 @@ ARGUMENTS = {
     "prob": "write `p`",
     "elementwise_affine": "write `affine`",
     "channels_last": "leave `channels_last` out: a recipe says it",
+    "axes": "write `axis`, counted from 0 without the batch",
+    "op": "write `by`",
+    "reduction": "write `by`",
+    "n": "write `branches`",
+    "input_size": "leave `input_size` out: the features follow from the tensor",
+    "hidden_size": "write `hidden`",
+    "num_layers": "each is a layer of its own: put `repeat: 2` beside it",
+    "return_sequences": "every token comes out; `token: =c_in - 1` after it takes the last",
+    "batch_first": "leave `batch_first` out: a sample is tokens×features, without the batch",
+    "dropout": "put `dropout: 0.2` after it, as the next node",
     "dim": "leave `dim` out: the features follow from the tensor",
     "in": "leave `in` out: the channels follow from the tensor",
     "padding_mode": "put `pad: {size: 1, mode: reflect}` before it, in place of its `padding`",
@@ -132,6 +153,11 @@ ARGUMENTS = {
 """Of arguments."""
 
 BESIDE = dict.fromkeys(("times", "n", "number", "count", "depth", "num_layers", "copies"), "write `repeat`")
+BESIDE |= dict.fromkeys(
+    ("mask", "attn_mask", "attention_mask", "is_causal"),
+    "`causal: true` is the mask of a decoder; any other is a fourth branch, a bias of the scores",
+)
+BESIDE |= dict.fromkeys(("dim", "dims", "axes"), "write `axis`, counted from 0 without the batch: channels are 0")
 BESIDE |= dict.fromkeys(("if", "unless", "condition", "enabled"), "write `when`")
 """Of what stands beside a node."""
 
@@ -159,7 +185,7 @@ def value_hint(name: str, value: object, *, role: bool) -> str:
 
 def argument_hint(name: str, known: object) -> str | None:
     """What to write for an argument of another library, where a layer knows the arguments `known`."""
-    hint = ARGUMENTS.get(name)
+    hint = ARGUMENTS.get("axes" if name == "dim" and isinstance(known, list) and "axis" in known else name)
     if hint and hint.startswith("write `"):
         word = hint.split("`")[1]
         if isinstance(known, (dict, list)) and word not in known and word != "conv_norm_act":

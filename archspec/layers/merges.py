@@ -66,6 +66,32 @@ def _attended(shapes: list[Shape], attention: Attention = ONE_HEAD) -> Shape | N
     return None if attention.causal and queries != keys else (queries, out)
 
 
+def _lacks(shapes: list[Shape], attention: Attention) -> tuple[str, str | None]:
+    """What the branches of an `attend` need that do not fit, in words, and what to do."""
+    if len(shapes) not in (3, 4):
+        return "three branches, queries, keys and values, and may take a fourth, a bias of the scores", None
+    if any(len(shape) != 2 for shape in shapes[:3]):
+        maps = all(len(shape) == 3 for shape in shapes[:3])
+        return "queries, keys and values of tokens (tokens×features)", "end each branch in `tokens`" if maps else None
+    heads = attention.heads
+    (queries, width), (keys, joined), (values, out) = shapes[:3]
+    if width != joined:
+        return "queries and keys of as many features", None
+    if keys != values:
+        return "as many values as keys", None
+    if width % heads or out % heads:
+        return f"features that its `heads` ({heads}) divide, in every branch", None
+    if attention.causal and queries != keys:
+        return "as many keys as queries, since it is `causal`", None
+    bias = shapes[3]
+    help = f"`reshape: [1, {queries}, {keys}]` makes one of it" if bias == (queries, keys) else None
+    if bias == (1, queries, keys):
+        help = f"each head takes one: join {heads} of them by `concat`"
+    elif help and heads > 1:
+        help += f"; each of the {heads} heads takes one: join them by `concat`"
+    return f"a bias of heads×queries×keys, {show((heads, queries, keys))}", help
+
+
 def _attention_macs(shapes: list[Shape]) -> int:
     (queries, width), (keys, _), (_, out) = shapes[:3]
     return queries * keys * (width + out)
@@ -153,6 +179,8 @@ def split(shape: Shape, axis: int, sizes: list[int] | None, count: int) -> tuple
     if sizes is None:
         if length % count:
             help = f"give a size for each: `split: {_nearly_equal(length, count)}`" if length >= count else None
+            if len(shape) == 2 and not shape[1 - axis] % count:  # of tokens, features are mostly meant
+                help = f"write `axis: {1 - axis}` beside it for equal parts of the {shape[1 - axis]}"
             raise Fault("input-shape", f"`split` cannot make {count} equal parts of {whole}", help=help)
         return (length // count,) * count
     if len(sizes) != count:
@@ -178,7 +206,14 @@ MANY = 20  # branches; of more, those are shown that differ from the first
 
 
 def mismatch(
-    kind: str, shapes: list[Shape], keys: list[str], marks: list[Mark], mark: Mark, empty: list[bool], axis: int = 0
+    kind: str,
+    shapes: list[Shape],
+    keys: list[str],
+    marks: list[Mark],
+    mark: Mark,
+    empty: list[bool],
+    axis: int = 0,
+    attention: Attention = ONE_HEAD,
 ) -> Fault:
     """The fault of a merge whose branches, each with its key and place, do not fit; some may be `empty`."""
     if kind == "concat" and (low := min(map(len, shapes))) <= axis:
@@ -194,11 +229,17 @@ def mismatch(
     needed = MERGE_RULES[kind].needed
     if kind == "concat":
         needed = f"equal shapes but for {f'axis {axis}' if axis else 'the channels'}"
+    help = _hint(kind, shapes, empty, axis)
+    if kind == "attend":
+        needed, help = _lacks(shapes, attention)
     message = f"`{kind}` needs {needed}, but its branches give"
-    return Fault("shape-mismatch", message, mark, notes=notes, help=_hint(kind, shapes, empty, axis))
+    return Fault("shape-mismatch", message, mark, notes=notes, help=help)
 
 
 def _hint(kind: str, shapes: list[Shape], empty: list[bool], axis: int) -> str | None:
+    if axis and kind == "concat" and _concatenated(shapes, axis - 1) is not None:
+        channels = ", the channels" if axis == 1 and len(shapes[0]) > 2 else ""
+        return f"axes are counted from 0, without the batch: these fit along axis {axis - 1}{channels}"
     if kind in ("matmul", "attend") or axis or len(shapes) != 2 or len(shapes[0]) != 3 or len(shapes[1]) != 3:
         return None
     (c, *size), (d, *other) = shapes

@@ -79,6 +79,8 @@ class Primitive(ABC):
     """Nodes that use it, in the language; the first is the one to show. Each is tried on `example_input`."""
     example_input: ClassVar[Shape] = (8, 16, 16)
     """The shape of an input that the examples take."""
+    joined: ClassVar[str] = ""
+    """The argument that says how many branches of a `concat` it takes, one after the other, if it takes such."""
     channels_last: ClassVar[bool] = False
     """Whether the feature map that it gives lies in memory with its channels last, however its input lies."""
     widens: ClassVar[bool] = False

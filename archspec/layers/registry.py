@@ -15,15 +15,21 @@ def register(known: dict[str, Primitive], module: ModuleType) -> None:
 
     Raises `ValueError` where a name is registered already: two of one name are an error, never a replacement.
     """
-    for name, value in vars(module).items():
-        if not (isinstance(value, type) and issubclass(value, Primitive)):
-            continue
-        if value.__module__ != module.__name__ or name.startswith("_"):
-            continue
+    for value in defined(module):
         if value.name in known:
             owner = type(known[value.name]).__module__
             raise ValueError(f"primitive `{value.name}` of {module.__name__} is already registered by {owner}")
         known[value.name] = value()
+
+
+def defined(module: ModuleType) -> list[type[Primitive]]:
+    """The classes of primitives that a module defines itself, but for bases."""
+    return [
+        value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Primitive)
+        if value.__module__ == module.__name__ and not name.startswith("_")
+    ]
 
 
 @cache

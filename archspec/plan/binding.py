@@ -282,6 +282,9 @@ class Binder:
             name, fault = problem
             at, _, computed = given.get(name, (mark, None, False))
             code = "formula-type" if computed and fault.code == "type-mismatch" else fault.code
+            value = values[name]
+            if computed and isinstance(value, float) and value.is_integer() and not fault.help:
+                fault.help = "`//` divides integers, and `int(…)` makes an integer of a number"
             raise Fault(code, fault.message, at, help=fault.help)
         return values
 

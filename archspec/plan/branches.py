@@ -54,7 +54,7 @@ class BranchElaborator(CallElaborator):
         if output is None:
             keys, marks, nodes = map(list, zip(*branches, strict=True))
             empty = [not split and _is_empty(node) for node in nodes]
-            fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis)
+            fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis, attention)
             if moved := [name for name in INCOMING if any(uses_later(node, name) for node in merge.branches)]:
                 other = fault.help if len({shape[1:] for shape in shapes}) > 1 and "c_in" in moved else None
                 fault.help = "; ".join(filter(None, [explain_moved(moved), other]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.report import Report
@@ -37,6 +38,10 @@ def note_remarks(networks: Iterable[Node], report: Report) -> Places:
         if type(node) is Group:
             if node.kind == "block" and not node.mark.in_library:
                 near = node.mark
+            for words, at in _joined_otherwise(node):
+                if words not in remarks:
+                    remarks.add(words)
+                    report.note(words, near if at.in_library else at)
             for _, child in reversed(node.children):
                 if id(child) not in seen:
                     seen.add(id(child))
@@ -55,6 +60,25 @@ def note_remarks(networks: Iterable[Node], report: Report) -> Places:
                 remarks.add(said)
                 report.note(said, near if node.mark.in_library else node.mark)
     return places
+
+
+def _joined_otherwise(group: Group) -> Iterator[tuple[str, Mark]]:
+    """Of layers in a sequence that take the branches of the `concat` before them: those that take it for others."""
+    if group.kind != "sequence":
+        return
+    for (_, before), (_, node) in pairwise(group.children):
+        argument = primitives()[node.primitive].joined if type(node) is Layer else ""
+        if not argument or type(before) is not Group or before.kind != "concat" or type(node) is not Layer:
+            continue
+        channels = [branch.output[0] for _, branch in before.children]
+        count = node.arguments[argument]
+        if before.axis == 0 and channels != [node.output[0]] * count:
+            given = f"{len(channels)} branches of {', '.join(map(str, channels[:MANY]))} channels"
+            said = f"`{node.primitive}` takes {count} branches of {node.output[0]}"
+            yield f"{said}, but the `concat` before it joins {given}", node.mark
+
+
+MANY = 8  # branches, of which the channels are shown
 
 
 def note_absent(value: Value, places: Places, report: Report, *, has_variants: bool) -> None:

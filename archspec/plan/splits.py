@@ -32,6 +32,8 @@ def parts_of(merge: Merge, count: int, axis: int, binder: Binder, context: Conte
         return merges.split(context.shape, axis, None if sizes == "equal" else sizes, count)
     except Fault as fault:
         fault.mark = fault.mark or merge.split.mark
+        if merge.kind == "attend" and sizes == "equal" and "`axis" not in (fault.help or ""):
+            fault.help = "queries and keys are equally wide: make what reaches it a multiple, `linear: =3 * 32` say"
         raise
 
 

@@ -22,6 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from archspec.foundation.errors import UsageError, escape_line
+from archspec.weights.loaded import format_name
+from archspec.weights.nested import find_state
 from archspec.writing.files import default_mode
 
 SAFETENSORS = ".safetensors"
@@ -32,14 +34,16 @@ _MAKE_DENSE = "load the file in Python, make it one (`to_dense()`, `dequantize()
 def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Read the tensors of a file, by name, to the CPU. No code in the file is ever run.
 
-    Of a checkpoint, a mapping with a `state_dict` (or `model`) among other things, that is taken. Of a Lightning
-    checkpoint of `archspec train`, the tensors of the network are taken under their own names, without `network.`.
+    Of a checkpoint, a mapping with a `state_dict` (or `model`) among other things, that is taken; without one, the only
+    mapping of names to tensors in it. Of a Lightning checkpoint of `archspec train`, the tensors of the network are
+    taken under their own names, without `network.`.
 
     Args:
         path: A `.safetensors` file, or one that `torch.save` wrote.
 
     Raises:
-        UsageError: The file cannot be read, is damaged, holds anything but named tensors, or holds code.
+        UsageError: The file cannot be read, is damaged, holds anything but named tensors, several sets of them, or
+            code.
 
     Example:
         ```python
@@ -47,10 +51,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         state["stem.0.conv.weight"].shape  # (64, 3, 7, 7)
         ```
     """
+    return read_noting(path)[0]
+
+
+def read_noting(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors of a file as `read` gives them, and notes on where in the file they were."""
     path = os.fspath(path)
     _check_readable(path)
     content = _read_safetensors(path) if path.endswith(SAFETENSORS) else _read_torch(path)
-    state = _state_dict(content)
+    state, notes = find_state(content, path)
     if not isinstance(state, Mapping) or not state:
         raise UsageError(f"{path} holds no weights: {_described(state)} where tensors by name were expected")
     for name, value in state.items():
@@ -62,12 +71,12 @@ def read(path: str | os.PathLike[str]) -> dict[str, Tensor]:
             )
         if not isinstance(value, Tensor):
             raise UsageError(
-                f"{path} holds more than weights: `{escape_line(str(name))}` is {_described(value)}, not a tensor",
+                f"{path} holds more than weights: `{format_name(str(name))}` is {_described(value)}, not a tensor",
                 help="load it in Python and save the tensors alone, by their names",
             )
         if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise UsageError(f"{path}: `{escape_line(name)}` {_NOT_DENSE}", help=_MAKE_DENSE)
-    return {name: value.detach() for name, value in state.items()}
+            raise UsageError(f"{path}: `{format_name(name)}` {_NOT_DENSE}", help=_MAKE_DENSE)
+    return {name: value.detach() for name, value in state.items()}, notes
 
 
 def _check_readable(path: str) -> None:
@@ -85,7 +94,10 @@ def _read_safetensors(path: str) -> Any:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UsageError(f"cannot read {path}: it is damaged, or no safetensors file: {first_line(error)}") from None
+        help = "torch.save writes archives: their names end in .pt, say" if zipfile.is_zipfile(path) else None
+        raise UsageError(
+            f"cannot read {path}: it is damaged, or no safetensors file: {first_line(error)}", help=help
+        ) from None
 
 
 def _read_torch(path: str) -> Any:
@@ -116,23 +128,19 @@ def _read_torch(path: str) -> Any:
                 help="where you trust it, load it in Python and save its `state_dict()` alone",
             ) from None
         raise UsageError(
-            f"cannot read {path}: it is damaged, or torch.save did not write it",
-            help=f"weights are files that torch.save wrote, and those that end in {SAFETENSORS}",
+            f"cannot read {path}: it is damaged, or torch.save did not write it", help=_guess(path)
         ) from None
 
 
-def _state_dict(content: Any) -> Any:
-    """The named tensors of a checkpoint; what it is itself, where it is none."""
-    if not isinstance(content, Mapping):
-        return content
-    for key in ("state_dict", "model"):
-        if isinstance(inner := content.get(key), Mapping):
-            if "pytorch-lightning_version" in content and any(str(name).startswith("network.") for name in inner):
-                # beside the network, the module holds the data set's mean and standard deviation
-                prefix = "network."
-                return {n.removeprefix(prefix): v for n, v in inner.items() if str(n).startswith(prefix)}
-            return inner
-    return content
+def _guess(path: str) -> str:
+    """What to do about a file that is none of torch's, by what it begins with."""
+    with open(path, "rb") as file:
+        start = file.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        return "it only says where Git LFS keeps the file: `git lfs pull` fetches it"
+    if start[8:10] == b'{"' and int.from_bytes(start[:8], "little") < os.path.getsize(path):
+        return f"it looks like a safetensors file: their names end in {SAFETENSORS}"
+    return f"weights are files that torch.save wrote, and those that end in {SAFETENSORS}"
 
 
 def metadata(path: str | os.PathLike[str]) -> dict[str, str]:

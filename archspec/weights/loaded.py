@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from archspec.foundation.errors import escape_line
+from archspec.foundation.errors import cut, escape_line
 
 SHOWN = 10
 """How many tensors an error names before it only counts the rest."""
+MAX_NAME = 200
+"""How many characters of a tensor's name, which a file may have given, an error shows."""
+MAX_LAYERS = 200
+"""How many layers a text names of which something was left out; data has all."""
+
+
+def format_name(name: str) -> str:
+    """A name that a file may have given, as an error shows it."""
+    return escape_line(cut(name, MAX_NAME))
 
 
 @dataclass(frozen=True)
@@ -61,9 +70,13 @@ class Loaded:
             layers.setdefault(f"{layer}{dot}", []).append(f"{tensor} ({one.detail})")
         lines += [f"  note: {note}" for note in self.notes]
         lines += [
-            f"  not loaded: {escape_line(layer)}{', '.join(map(escape_line, tensors))}"
-            for layer, tensors in layers.items()
+            f"  not loaded: {format_name(layer)}"
+            f"{', '.join(format_name(one) for one in tensors[:MAX_LAYERS])}"
+            f"{f', and {len(tensors) - MAX_LAYERS} more' if len(tensors) > MAX_LAYERS else ''}"
+            for layer, tensors in list(layers.items())[:MAX_LAYERS]
         ]
+        if len(layers) > MAX_LAYERS:
+            lines.append(f"  not loaded: {len(layers) - MAX_LAYERS:,} more layers")
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,11 +91,14 @@ class Loaded:
         }
 
 
-def not_finite(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """A note on tensors that hold NaN or infinity."""
-    found = [name for name, tensor in tensors.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
-    if not found:
-        return ()
-    names = ", ".join(map(escape_line, found[:SHOWN])) + (", …" if len(found) > SHOWN else "")
-    count = "1 tensor holds" if len(found) == 1 else f"{len(found)} tensors hold"
-    return (f"{count} values that are not finite: {names}",)
+def unsound(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Notes on tensors that hold NaN or infinity, and on variances below zero, of which normalising makes NaN."""
+    infinite = [name for name, one in tensors.items() if one.is_floating_point() and not one.isfinite().all()]
+    below = [name for name, one in tensors.items() if name.endswith("running_var") and (one < 0).any()]
+    said = ((infinite, "values that are not finite"), (below, "variances below zero"))
+    return tuple(_named(names, what) for names, what in said if names)
+
+
+def _named(names: Sequence[str], what: str) -> str:
+    shown = ", ".join(format_name(name) for name in names[:SHOWN]) + ", …" * (len(names) > SHOWN)
+    return f"{'1 tensor holds' if len(names) == 1 else f'{len(names)} tensors hold'} {what}: {shown}"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from archspec.foundation.errors import UsageError, escape_line
 from archspec.weights.adapt import adapt_tensor
 from archspec.weights.align import renamed, without_prefix
-from archspec.weights.loaded import SHOWN, Loaded, Skipped, not_finite
+from archspec.weights.loaded import SHOWN, Loaded, Skipped, format_name, unsound
 from archspec.weights.tensors import format_tensor
 
 
@@ -79,7 +79,7 @@ def load(
     with torch.no_grad():
         for name in fitting:
             own[name].copy_(given[name])
-    notes += not_finite({name: given[name] for name in fitting})
+    notes += unsound({name: own[name] for name in fitting})  # as they are now: a large float64 is infinite here
     return Loaded(source, fitting, tuple(skipped), notes=tuple(notes))
 
 
@@ -87,7 +87,7 @@ def _moved(names: Mapping[str, str]) -> list[str]:
     """A note on layers that have another place in the network."""
     layers = {name.rpartition(".")[0]: own.rpartition(".")[0] for name, own in names.items() if name != own}
     shortest = [layer for layer in layers if layer]
-    pairs = [f"`{escape_line(layer)}` is `{escape_line(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
+    pairs = [f"`{format_name(layer)}` is `{format_name(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
     more = [f"and {len(shortest) - len(pairs)} more"] if len(shortest) > len(pairs) else []
     return [f"layers have moved: {', '.join(pairs + more)}"] if pairs else []
 
@@ -110,7 +110,7 @@ def _shown(skipped: Iterable[Skipped]) -> str:
     """Lines on the first tensors of each reason."""
     reasons: dict[str, list[str]] = {}
     for one in skipped:
-        reasons.setdefault(one.reason, []).append(f"    `{escape_line(one.name)}`: {one.detail}")
+        reasons.setdefault(one.reason, []).append(f"    `{format_name(one.name)}`: {one.detail}")
     lines = [line for found in reasons.values() for line in found[: SHOWN // 2]]
     rest = sum(map(len, reasons.values())) - len(lines)
     return "\n".join([*lines, f"    and {rest} more"] if rest else lines)
@@ -120,7 +120,10 @@ def _cure(
     skipped: Collection[Skipped], own: Mapping[str, Tensor], state: Mapping[str, Tensor], *, any_fits: bool
 ) -> str:
     """What to do where not all tensors fit."""
-    if {one.reason for one in skipped} == {"shape"}:
+    reasons = {one.reason for one in skipped}
+    if reasons == {"dtype"}:
+        return "convert them in Python to the network's types (`dequantize()` where they were quantised), save that"
+    if reasons == {"shape"}:
         return f"--partial leaves {'it' if len(skipped) == 1 else 'them'} out and loads the rest"
     return "--partial loads what fits" if any_fits else _other_names(own, state)
 

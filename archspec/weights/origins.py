@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from archspec.foundation.errors import UsageError, escape_line
-from archspec.weights.files import metadata, read
+from archspec.weights.files import metadata, read_noting
 from archspec.weights.loaded import Loaded
 from archspec.weights.loading import load
 from archspec.weights.published import metadata_of_published, transplant_torchvision
@@ -48,8 +49,9 @@ def load_from(
                 "then load that file (--weights w.safetensors --adapt)",
             )
         return transplant_torchvision(name, module, input_shape, partial=partial)
-    state = read(file_of(origin))
-    return load(module, state, partial=partial, adapt=adapt, source=origin, input_shape=input_shape)
+    state, notes = read_noting(file_of(origin))
+    loaded = load(module, state, partial=partial, adapt=adapt, source=origin, input_shape=input_shape)
+    return replace(loaded, notes=(*notes, *loaded.notes))
 
 
 def file_of(origin: str) -> str:

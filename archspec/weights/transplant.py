@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from archspec.weights.loaded import Loaded, not_finite
+from archspec.weights.loaded import Loaded, unsound
 from archspec.weights.match import Match, match
 from archspec.weights.network import Network
 from archspec.weights.proof import prove
@@ -92,7 +92,7 @@ def transplant(
         tuple(found.skipped),
         proven=True,
         rounding=rounding,
-        notes=not_finite({name: ours[name] for name in names}),
+        notes=unsound({name: ours[name] for name in names}),
     )
 
 

@@ -184,28 +184,58 @@ def test_scores_of_rotated_tokens_depend_on_their_distance_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "shapes"),
+    ("branches", "beside", "shapes", "needs", "help"),
     [
-        ([{"attend": {"query": [], "key": [{"linear": 8}], "value": []}}], ["9×16", "9×8", "9×16"]),
-        ([{"attend": {"query": [], "key": [], "value": [{"slice": {"stop": 4}}]}}], ["9×16", "9×16", "4×16"]),
-        ([{"attend": {"query": [], "key": [], "value": []}, "heads": 3}], ["9×16", "9×16", "9×16"]),
-        (
-            [{"attend": {"query": [{"slice": {"stop": 4}}], "key": [], "value": []}, "causal": True}],
-            ["4×16", "9×16", "9×16"],
-        ),
+        ([[], []], {}, ["9×16", "9×16"],
+            "three branches, queries, keys and values, and may take a fourth, a bias of the scores", None),
+        ([[], {"linear": 8}, []], {}, ["9×16", "9×8", "9×16"], "queries and keys of as many features", None),
+        ([[], [], {"slice": {"stop": 4}}], {}, ["9×16", "9×16", "4×16"], "as many values as keys", None),
+        ([[], [], []], {"heads": 3}, ["9×16"] * 3, "features that its `heads` (3) divide, in every branch", None),
+        ([{"slice": {"stop": 4}}, [], []], {"causal": True}, ["4×16", "9×16", "9×16"],
+            "as many keys as queries, since it is `causal`", None),
+        ([[], [], [], {"linear": 9}], {}, ["9×16", "9×16", "9×16", "9×9"], "a bias of heads×queries×keys, 1×9×9",
+            "`reshape: [1, 9, 9]` makes one of it"),
+        ([[], [], [], {"linear": 9}], {"heads": 2}, ["9×16", "9×16", "9×16", "9×9"],
+            "a bias of heads×queries×keys, 2×9×9",
+            "`reshape: [1, 9, 9]` makes one of it; each of the 2 heads takes one: join them by `concat`"),
+        ([[], [], [], {"relative_position_bias": 1}], {"heads": 2}, ["9×16", "9×16", "9×16", "1×9×9"],
+            "a bias of heads×queries×keys, 2×9×9", "each head takes one: join 2 of them by `concat`"),
+        ([{"feature_map": 3}] * 3, {}, ["16×3×3"] * 3, "queries, keys and values of tokens (tokens×features)",
+            "end each branch in `tokens`"),
     ],
-    ids=["widths", "numbers", "heads", "causal"],
-)
-def test_what_cannot_attend_is_refused(network: list[Any], shapes: list[str]) -> None:
+    ids=["count", "widths", "numbers", "heads", "causal", "matrix", "matrix of heads", "one of heads", "maps"],
+)  # fmt: skip
+def test_what_cannot_attend_is_refused_with_the_reason(
+    branches: list[Any], beside: dict[str, Any], shapes: list[str], needs: str, help: str | None
+) -> None:
     with pytest.raises(SpecError) as caught:
-        load(*network)
+        load({"attend": branches} | beside)
     (diagnostic,) = caught.value.diagnostics
-    assert (diagnostic.code, diagnostic.message) == (
+    assert (diagnostic.code, diagnostic.message, diagnostic.help) == (
         "shape-mismatch",
-        "`attend` needs three branches, of queries `T×k`, keys `S×k` and values `S×v`, and may take a bias "
-        "`heads×T×S`; `heads` divides k and v, and with `causal` T is S, but its branches give",
+        f"`attend` needs {needs}, but its branches give",
+        help,
     )
     assert [note.split()[1] for note in diagnostic.notes] == shapes
+
+
+def test_the_cures_of_a_bias_check() -> None:
+    load({"attend": [[], [], [], [{"linear": 9}, {"reshape": [1, 9, 9]}]]})
+    load({"attend": [[], [], [], {"concat": [{"relative_position_bias": 1}] * 2}], "heads": 2})
+    load({"attend": [[{"feature_map": 3}, "tokens"]] * 3})
+
+
+@pytest.mark.parametrize(
+    ("width", "axis", "help"),
+    [
+        (48, {}, "write `axis: 1` beside it for equal parts of the 48"),
+        (49, {"axis": 1}, "queries and keys are equally wide: make what reaches it a multiple, `linear: =3 * 32` say"),
+    ],
+)
+def test_a_split_that_does_not_divide_says_how_it_would(width: int, axis: dict[str, int], help: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load({"linear": width}, {"attend": [[], [], []], "split": "equal"} | axis, shape=(8, 16))
+    assert caught.value.diagnostics[0].help == help
 
 
 def test_a_mask_may_be_an_input_of_the_network() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from archspec.foundation.errors import SpecError
+from archspec.layers.foreign import Foreign
 from archspec.layers.primitive import Primitive
-from archspec.plugins import _Foreign
 from archspec.spec import Spec, from_dict
 
 
@@ -180,4 +180,4 @@ def test_the_graph_in_tensorboard_has_a_node_for_each_use() -> None:
 @pytest.mark.parametrize(("said", "fixed"), [({}, True), ({"fixed_size": False}, False), ({"fixed_size": True}, True)])
 def test_a_plugin_is_of_a_fixed_size_unless_it_says_otherwise(said: dict[str, bool], fixed: bool) -> None:
     made = type("Made", (Primitive,), {"name": "made", "doc": "Made.", "module": lambda *_: None, **said})
-    assert _Foreign(made(), "made.py").fixed_size is fixed
+    assert Foreign(made(), "made.py").fixed_size is fixed

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from archspec.foundation.errors import escape_line
 from archspec.foundation.figures import show_macs_in_column
 from trainer import tasks
 from trainer.runs.differences import differences, settings
@@ -92,7 +93,8 @@ def compared(results: Sequence[Result]) -> tuple[list[str], list[list[str]]]:
     )
     rows = []
     for key, group in groups.items():
-        row = [key[0], *([apart.get(key, "")] if apart else []), *([key[1]] if several else [])]
+        name, data = map(escape_line, key[:2])
+        row = [name, *([apart.get(key, "")] if apart else []), *([data] if several else [])]
         row += [str(len(group))] if repeated else []
         rows.append([*row, *(_cell(column, group) for column in columns)])
     return [*headings, *(column.heading for column in columns)], rows
@@ -148,7 +150,7 @@ def print_table(results: Sequence[Result], console: Console) -> None:
         for heading, cell in zip(headings, rows[0], strict=True):
             console.print(f"{heading:<{width}}  {cell}", soft_wrap=True, highlight=False, markup=False)
     for result in results:
-        console.print(f"{result.name}: {result.folder}", soft_wrap=True, highlight=False)
+        console.print(escape_line(f"{result.name}: {result.folder}"), soft_wrap=True, highlight=False, markup=False)
 
 
 def _fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
@@ -200,7 +202,8 @@ def _width(cells: Sequence[str]) -> int:
 
 
 def _table(results: Sequence[Result], headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table(title=f"trained on {', '.join(sorted({result.data for result in results}))}")
+    data = ", ".join(sorted({escape_line(result.data) for result in results}))
+    table = Table(title=escape(f"trained on {data}"))
     for number, heading in enumerate(headings):
         word = max(map(len, [*heading.split(), *(row[number] for row in rows)]))
         table.add_column(heading, min_width=word, overflow="fold", justify="left" if heading in TEXTS else "right")

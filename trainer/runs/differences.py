@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,27 @@ def settings(folder: Path) -> dict[str, str]:
     try:
         with open(folder / "spec.yaml", encoding="utf-8") as file:
             content = yaml.load(file, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (OSError, ValueError, yaml.YAMLError):
+        found: dict[str, str] = {}
+        if isinstance(content, dict) and _is_small(content):
+            _flatten(content, "", found)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
-    found: dict[str, str] = {}
-    if isinstance(content, dict):
-        _flatten(content, "", found)
     return {path: value for path, value in found.items() if path not in _APART}
+
+
+MOST = 200_000
+"""How many values a spec has at most; aliases can make endlessly many of a short file."""
+
+
+def _is_small(content: Any) -> bool:
+    """Whether a value holds no more than `MOST` others, each counted wherever it stands."""
+    left, count = [content], 0
+    while left and count <= MOST:
+        value = left.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, (list, set)) else ()
+        left.extend(islice(inner, MOST))
+        count += 1
+    return count <= MOST
 
 
 def _flatten(content: dict[Any, Any], above: str, found: dict[str, str]) -> None:

@@ -155,6 +155,8 @@ def _needed_metrics(task: str) -> set[str]:
 
 _ENVIRONMENT: dict[str, Any] = {
     "name": str,
+    "spec": str,
+    "variant": str | None,
     "data": str,
     "seed": int,
     "started": str,
@@ -185,11 +187,15 @@ def _valid_values(content: dict[str, Any], kinds: dict[str, Any], file: Path, no
 def _fits(value: Any, kind: Any) -> bool:
     """Whether a value of a JSON file has a type, or one of several; an integer is a number, a boolean is none."""
     kinds = get_args(kind) or (kind,)
+    if isinstance(value, bool) or (isinstance(value, int) and not -LARGEST < value < LARGEST):
+        return False
     if isinstance(value, int) and float in kinds:
         value = float(value)
-    return (
-        isinstance(value, kinds) and not isinstance(value, bool) and (not isinstance(value, float) or isfinite(value))
-    )
+    return isinstance(value, kinds) and (not isinstance(value, float) or isfinite(value))
+
+
+LARGEST = 2**63
+"""No count of a run is as large: those of layers and of tensors are smaller."""
 
 
 def list_runs(out: Path, note: Callable[[str], None] = lambda message: None) -> list[Run]:

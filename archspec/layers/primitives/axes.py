@@ -12,7 +12,9 @@ from archspec.layers.kept import VIEW, Kept
 from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import AxisReach, Reach, along
 
-AXIS = Argument("axis", integer(0, 3), 0, "the axis; 0 is the first")
+POSITIONS = "`slice: {start: 0, stop: 8}` keeps the positions 0 to 7; `=shape_in[0] - 1` is the last one of axis 0"
+FROM_0 = "axes are counted from 0, without the batch: `=len(shape_in) - 1` is the last"
+AXIS = Argument("axis", integer(0, 3), 0, "the axis; 0 is the first", FROM_0)
 
 
 class Reduce(Called):
@@ -22,7 +24,7 @@ class Reduce(Called):
     rule = "the axis becomes 1; it is left out where `keep` is false"
     arguments = (
         Argument("by", choice("mean", "sum", "max", "min", "norm"), doc="what is taken"),
-        Argument("axis", integer(0, 3), doc="the axis that it is taken along; 0 is the first"),
+        Argument("axis", integer(0, 3), doc="the axis that it is taken along; 0 is the first", cure=FROM_0),
         Argument("keep", boolean(), True, "keep the axis, with a size of 1"),
     )
     examples = ("reduce: {by: mean, axis: 1}", "reduce: {by: max, axis: 0, keep: false}", "reduce: {by: norm, axis: 2}")
@@ -55,7 +57,7 @@ class Slice(Called):
     source = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor.narrow.html"
     rule = "the axis becomes ⌈(stop − start) / step⌉"
     arguments = (
-        Argument("start", integer(0), 0, "the first position that is kept"),
+        Argument("start", integer(0), 0, "the first position that is kept", POSITIONS),
         Argument("stop", either(integer(1), {"type": "null"}), None, "the position to stop before; none: the end"),
         AXIS,
         Argument("step", integer(1), 1, "step between the positions that are kept"),

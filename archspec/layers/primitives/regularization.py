@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 SHARE = "it is a share of the values: 0.2 for 20 %; at 1, nothing would pass in training"
+JOINED = "join them first: `concat: {one: […], other: […]}`, then `branch_mean: 2`"
 MOST_COLUMNS = 64
 
 
@@ -66,13 +67,13 @@ class StochasticDepth(Called):
 
 
 class BranchMean(Called):
-    name = "branch_mean"
+    name, joined = "branch_mean", "branches"
     doc = "The mean of branches that `concat` joined; in training each is dropped with probability p, but one survives."
     source = "https://arxiv.org/abs/1605.07648"
     rule = "branches·C×… → C×…"
     pointwise = True
     arguments = (
-        Argument("branches", integer(2), doc="how many branches of equal channels were joined"),
+        Argument("branches", integer(2), doc="how many branches of equal channels were joined", cure=JOINED),
         Argument("p", number(0, below=1), 0.0, "probability of dropping a branch of a sample", SHARE),
     )
     examples = ("branch_mean: 2", "branch_mean: {branches: 4, p: 0.15}")

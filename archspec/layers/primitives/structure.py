@@ -132,6 +132,7 @@ class Reshape(Called):
         return call("nn.Sequential", call("nn.Flatten"), call("nn.Unflatten", 1, self.output(arguments, shape)))
 
 
+WITHOUT_BATCH = "axes are counted from 0, without the batch: `permute: [1, 2, 0]` puts the channels last"
 _ORDERS: Schema = {
     "type": "array",
     "items": {"type": "integer"},
@@ -144,7 +145,7 @@ class Permute(Called):
     doc = "The axes of a sample in another order."
     source = "https://docs.pytorch.org/docs/stable/generated/torch.permute.html"
     rule = "the axes of the input, in the order given; 0 is the first"
-    arguments = (Argument("axes", _ORDERS, doc="which axis of the input comes first, second, …"),)
+    arguments = (Argument("axes", _ORDERS, doc="which axis of the input comes first, second, …", cure=WITHOUT_BATCH),)
     examples = ("permute: [1, 2, 0]",)
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:

@@ -128,7 +128,7 @@ class Token(_OnTokens):
     doc = "One token of a sequence, as a vector."
     source = "https://arxiv.org/abs/2010.11929"
     rule = "T×F → F"
-    arguments = (Argument("index", integer(0), 0, "which one, from 0"),)
+    arguments = (Argument("index", integer(0), 0, "which one, from 0", "the last one is `token: =c_in - 1`"),)
     examples = ("token", "token: 3")
 
     def output(self, arguments: Arguments, shape: Shape) -> Shape:

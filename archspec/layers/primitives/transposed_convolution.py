@@ -91,6 +91,13 @@ class _ConvTranspose(Sliding):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         return prod(shape) * prod(self.parameters(arguments, shape)["weight"][1:])
 
+    def remark(self, arguments: Arguments, shape: Shape) -> str | None:
+        kernel, stride, dilation = self.steps(arguments)
+        reached = [step * (size - 1) + 1 for size, step in zip(kernel, dilation, strict=True)]
+        if all(one >= step for one, step in zip(reached, stride, strict=True)):
+            return None
+        return f"a `{self.name}` whose kernel is smaller than its stride leaves gaps, which hold its bias alone"
+
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         before = [one for one, _ in self.cut(arguments)[0]]
         kernel, stride, dilation = self.steps(arguments)

@@ -9,16 +9,18 @@ from archspec.layers.calls import Call, call
 from archspec.layers.kept import Kept
 from archspec.layers.primitive import Arguments, Called
 
+JOINED = "join them first: `concat: {one: […], other: […]}`, then `weighted_mean: 2`"
+
 
 class WeightedMean(Called):
-    name = "weighted_mean"
+    name, joined = "weighted_mean", "branches"
     widens = True
     doc = "The mean of branches that `concat` joined, each with a learned weight (BiFPN)."
     source = "https://arxiv.org/abs/1911.09070"
     rule = "branches·C×… → C×…; Σ wᵢ·xᵢ / (Σ wᵢ + eps) with w = max(weight, 0), or by softmax of the weights"
     pointwise = True
     arguments = (
-        Argument("branches", integer(2), doc="how many branches of equal channels were joined"),
+        Argument("branches", integer(2), doc="how many branches of equal channels were joined", cure=JOINED),
         Argument("by", choice("relu", "softmax"), "relu", "how weights are made positive, of sum 1"),
         Argument("eps", number(above=0), 1e-4, "added to the sum; not with `softmax`"),
     )
