@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from archspec.foundation.errors import UsageError, cut, escape_line
 from archspec.weights.adapt import adapt_tensor
 from archspec.weights.align import renamed, without_prefix
+from archspec.weights.images import is_sound
 from archspec.weights.match import MAX_NAME, SHOWN, Skipped
 from archspec.weights.nested import find_state
 from archspec.weights.trace import TransplantError, format_tensor
@@ -185,7 +186,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         try:
             with safe_open(path, "pt") as file:
                 found = file.metadata() or {}
-            return {name: found[name] for name, kind in METADATA.items() if _is_json(found.get(name), kind)}
+            return {name: found[name] for name in METADATA if is_sound(name, _from_json(found.get(name)))}
         except (SafetensorError, OSError, ValueError) as error:
             raise UsageError(f"cannot read {escape_line(path)}: {first_line(error)}") from None
     content = _read_torch(path)
@@ -194,27 +195,28 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     found = {}
     state = content.get("state_dict")
     for name in MOMENTS:
-        if isinstance(state, Mapping) and isinstance(value := state.get(name), Tensor):
-            found[name] = json.dumps(value.flatten().tolist())
+        value = state.get(name) if isinstance(state, Mapping) else None
+        if isinstance(value, Tensor) and is_sound(name, numbers := value.flatten().tolist()):
+            found[name] = json.dumps(numbers)
     beside = os.path.join(os.path.dirname(os.path.abspath(path)), os.pardir, "environment.json")
     with contextlib.suppress(OSError, ValueError, AttributeError):
         with open(beside, encoding="utf-8") as file:
             known = json.load(file)
         for name in ("classes", "resize", "input"):
-            if isinstance(known.get(name), METADATA[name]):
+            if is_sound(name, known.get(name)):
                 found[name] = json.dumps(known[name], ensure_ascii=False)
     return found
 
 
-def _is_json(text: str | None, kind: type) -> bool:
-    with contextlib.suppress(ValueError):
-        return isinstance(json.loads(text or ""), kind)
-    return False
+def _from_json(text: str | None) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text or "null")
+    return None
 
 
 MOMENTS = ("mean", "std", "row_mean", "row_std")
 """What samples are standardised by; of an image and rows, `mean` and `std` are the image's."""
-METADATA: dict[str, type] = dict.fromkeys(MOMENTS, list) | {"classes": list, "resize": dict, "input": list}
+METADATA = (*MOMENTS, "classes", "resize", "input")
 """What weights need beside themselves to tell what is in an image."""
 
 
