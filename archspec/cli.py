@@ -42,7 +42,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in self.list_commands(ctx):
-            from archspec.foundation.errors import did_you_mean, join_words
+            from archspec.foundation.errors import join_words
+            from archspec.foundation.spelling import did_you_mean
 
             known = self.list_commands(ctx)
             hint = did_you_mean(args[0], known) or f"the commands are {join_words(known)}"

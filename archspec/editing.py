@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archspec.foundation import source
+from archspec.foundation import reading, source
 from archspec.foundation.errors import Fault
 from archspec.language.extends import resolve_extends
 from archspec.partial import beginning
@@ -28,7 +28,7 @@ def check_text(
         path: Where the file lies, or will; what it extends is looked for there.
         variants: Those to elaborate; all of them by default, and the file without one.
         shown: How messages call it, if not by its path.
-        parsed: What `source.read` made of the text, or why it could not, where that is known.
+        parsed: What `reading.read` made of the text, or why it could not, where that is known.
 
     Raises:
         UsageError: A file that it extends cannot be read.
@@ -37,7 +37,7 @@ def check_text(
     try:
         if isinstance(parsed, Fault):
             raise parsed
-        tree = resolve_extends(source.read(content, shown) if parsed is None else parsed, path, shown)
+        tree = resolve_extends(reading.read(content, shown) if parsed is None else parsed, path, shown)
     except Fault as fault:
         known = beginning(content, path, shown, name_of(shown), fault)
         return Checked((), (fault.diagnostic(),), (), partials=() if known is None else (known,))

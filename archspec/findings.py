@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping as ABCMapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from archspec.foundation.errors import Diagnostic, Fault, Frame, Report
+from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Mapping, Scalar, Value
+from archspec.language.document import Document
 from archspec.language.sections import Sections
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
 from archspec.plan.remarks import note_absent, note_remarks
 from archspec.plan.sequences import has_both, note_sequences
+from archspec.plan.sharing import report_crossed
+from archspec.plan.unused import report_ports, report_unused
 
 if TYPE_CHECKING:
     from archspec.recipe import Recipe
@@ -43,6 +47,45 @@ def check_figures(sections: Sections, plan: Plan, report: Report, frames: tuple[
                 actual = f"{plan.macs / 1e9:g}"
         if expected != actual:
             report.add(Fault("expect-unmet", f"`{key}` is {actual}, but {expected} is expected", mark), frames=frames)
+
+
+def check_network(sections: Sections, plan: Plan, report: Report, frames: tuple[Frame, ...]) -> None:
+    """Report what is wrong with a network as a whole: tensors that nothing uses, sharing that cannot be, figures."""
+    if plan.root.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
+        report_unused(plan.graph, report)
+        report_ports(plan.graph, report)
+    if plan.root.shares:
+        report_crossed(plan.graph, report)
+    check_figures(sections, plan, report, frames)
+
+
+def report_unused_variables(
+    document: Document,
+    unused: frozenset[str],
+    given: ABCMapping[str, Mark],
+    report: Report,
+    *,
+    elsewhere: bool,
+    whole: bool,
+) -> None:
+    """Refuse settings of variables on which nothing depends, and note such variables of the file itself.
+
+    Args:
+        document: The file.
+        unused: The variables.
+        given: The places of those that are set.
+        report: What gets the faults and notes.
+        elsewhere: Whether other variants of the file may use them.
+        whole: Whether the variables of the file are noted, since all of its variants are known.
+    """
+    for name in sorted(unused & given.keys()):
+        help = f"write `={name}` where its value belongs"
+        help += "; or choose a variant that uses it" if elsewhere else ": a block sees only what it is given"
+        report.add(Fault("usage", f"`{name}` is set, but nothing depends on it", given[name], help=help))
+    section = document.root.get("vars")
+    for name, (mark, _) in section.entries.items() if whole and isinstance(section, Mapping) else ():
+        if name in unused and name not in given and mark.text is document.root.mark.text:
+            report.note(f"nothing depends on the variable `{name}`", mark)
 
 
 def only_figures(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from archspec.foundation import source
-from archspec.foundation.errors import Fault, Report, TooManyDiagnostics
+from archspec.foundation import reading, source
+from archspec.foundation.errors import Fault
+from archspec.foundation.report import Report, TooManyDiagnostics
 from archspec.foundation.values import BudgetExceeded, budget
 from archspec.language import document as documents
-from archspec.language.document import Document, Setting
+from archspec.language.document import Document
 from archspec.language.extends import resolve_extends
 from archspec.language.parsed import parse_sections
 from archspec.language.sections import compute_sections
+from archspec.language.settings import Setting
 from archspec.plan.elaborate import elaborate
 from archspec.plan.partial import PartialPart, PartialPlan, Recorder, Visited, flatten
 
@@ -72,7 +74,7 @@ def beginning(content: bytes, path: str, shown: str, name: str, fault: Fault) ->
         if at <= 1 or _LATER.search("\n".join(lines[at - 1 :])):  # what stands there has a part in every layer
             return None
         try:
-            tree = resolve_extends(source.read("\n".join(lines[: at - 1]).encode(), shown), path, shown)
+            tree = resolve_extends(reading.read("\n".join(lines[: at - 1]).encode(), shown), path, shown)
             break
         except Fault as other:
             at = min(at - 1, other.mark.line if other.mark is not None and other.mark.text.name == shown else at)

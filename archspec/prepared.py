@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.foundation import source
-from archspec.foundation.errors import Mark, Note, Report, Text
+from archspec.foundation.errors import Mark, Note, Text
 from archspec.foundation.frozen import key_of
+from archspec.foundation.report import Report
 from archspec.foundation.source import Mapping
 from archspec.language import document as documents
-from archspec.language.document import Document, Setting
+from archspec.language.document import Document
 from archspec.language.parsed import Parsed, parse_data, parse_sections
 from archspec.language.sections import Sections, compute_sections
+from archspec.language.settings import Setting
 from archspec.plan.elaborate import elaborate
 from archspec.plan.memo import Memo
 from archspec.plan.nodes import Node

@@ -9,39 +9,29 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from archspec.findings import (
-    check_figures,
+    check_network,
     check_recipe,
     note_what_is_hardly_meant,
     only_figures,
+    report_unused_variables,
 )
-from archspec.foundation import source
-from archspec.foundation.errors import (
-    Diagnostic,
-    Fault,
-    Frame,
-    Mark,
-    Note,
-    Report,
-    SpecError,
-    Text,
-    TooManyDiagnostics,
-    UsageError,
-)
+from archspec.foundation import reading, source
+from archspec.foundation.errors import Diagnostic, Fault, Frame, Mark, Note, SpecError, Text, UsageError
 from archspec.foundation.frozen import freeze_pairs
+from archspec.foundation.report import Report, TooManyDiagnostics, locate_diagnostics
 from archspec.foundation.source import Mapping, plain
 from archspec.foundation.values import MAX_WORK, BudgetExceeded, budget
 from archspec.language import document as documents, finder
-from archspec.language.document import Document, Setting
+from archspec.language.document import Document
 from archspec.language.extends import refuse_extends, resolve_extends
 from archspec.language.parsed import parse_sections
 from archspec.language.sections import Sections, compute_sections
+from archspec.language.settings import Setting, make_setting, parse_setting
 from archspec.layers.registry import primitives
 from archspec.plan.elaborate import elaborate
 from archspec.plan.idle import report_idle
 from archspec.plan.nodes import Node
 from archspec.plan.plan import Plan
-from archspec.plan.sharing import report_crossed
-from archspec.plan.unused import report_ports, report_unused
 from archspec.plugins import load_installed
 from archspec.prepared import FROM_CALL, Alike, PreparedFile, prepare
 
@@ -171,7 +161,7 @@ class SpecFile:
     def with_recipe(self, file: finder.FoundFile) -> SpecFile:
         """The same file with a recipe's file laid over its `train` section. Raises `UsageError`, `SpecError`."""
         try:
-            return replace(self, recipe=source.read(file.read(), file.shown), prepared=PreparedFile())
+            return replace(self, recipe=reading.read(file.read(), file.shown), prepared=PreparedFile())
         except Fault as fault:
             raise SpecError([fault.diagnostic()]) from None
 
@@ -214,7 +204,7 @@ class SpecFile:
         except BudgetExceeded as error:
             report.diagnostics.append(Fault("too-large", TOO_MUCH_WORK).diagnostic(error.mark or self.tree.mark))
         wanted = (None,) if variants is None else tuple(variants)
-        diagnostics = self._locate(report.diagnostics)
+        diagnostics = locate_diagnostics(report.diagnostics, self.tree)
         others = known if diagnostics and only_figures(diagnostics) else ()
         return Checked(tuple(specs), tuple(diagnostics), report.notes, self, wanted, known=tuple(others))
 
@@ -248,33 +238,31 @@ class SpecFile:
             elif alike is not None:
                 break
         if document is not None and specs and not report.diagnostics:
-            whole = len(wanted) == 1 + len(document.variants)
-            self._report_unused(document, specs, report, whole=whole)
-            report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
-            network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
-            shown = network if whole and not self.set and not self.vars else None
-            note_what_is_hardly_meant([spec.plan for spec in specs], shown, report)
+            self._check_together(document, specs, report, whole=len(wanted) == 1 + len(document.variants))
             if report.diagnostics:
                 specs.clear()
         if len(specs) < len(wanted) and not report.diagnostics:
             message = "the network is not valid, but archspec cannot say why"
             report.add(Fault("node-form", message, self.tree.mark, help="this is a fault of archspec: report it"))
 
+    def _check_together(self, document: Document, specs: list[Spec], report: Report, *, whole: bool) -> None:
+        """Report what none of some sound variants uses, and note what is hardly meant; `whole` where these are all."""
+        self._report_unused(document, specs, report, whole=whole)
+        report_idle(self.tree, [spec.root for spec in specs], report, whole=whole)
+        network = self.tree.get("network") if isinstance(self.tree, Mapping) else None
+        shown = network if whole and not self.set and not self.vars else None
+        note_what_is_hardly_meant([spec.plan for spec in specs], shown, report)
+
     def _report_unused(self, document: Document, specs: list[Spec], report: Report, *, whole: bool) -> None:
         """Refuse settings of variables on which nothing depends, and note such variables of the file itself."""
         unused = frozenset.intersection(*(spec.unused_vars for spec in specs))
         if not unused:
             return
-        settings = [documents.parse_setting(document, assignment) for assignment in self.set]
+        settings = [parse_setting(document.root, assignment) for assignment in self.set]
         given = {one.keys[1]: one.mark for one in settings if one.keys[0] == "vars" and len(one.keys) > 1}
         given |= dict.fromkeys(self.vars, FROM_CALL)
-        for name in sorted(unused & given.keys()):
-            message = f"`{name}` is set, but nothing depends on it"
-            report.add(Fault("usage", message, given[name], help=_spell_use(name, document, specs)))
-        section = document.root.get("vars")
-        for name, (mark, _) in section.entries.items() if whole and isinstance(section, Mapping) else ():
-            if name in unused and name not in given and mark.text is self.tree.mark.text:
-                report.note(f"nothing depends on the variable `{name}`", mark)
+        elsewhere = len(specs) < 1 + len(document.variants)
+        report_unused_variables(document, unused, given, report, elsewhere=elsewhere, whole=whole)
 
     def spec(self, variant: str | None) -> Spec:
         """One variant, or the file without one. Raises `SpecError`."""
@@ -308,14 +296,14 @@ class SpecFile:
     def _base_settings(self, document: Document) -> list[Setting]:
         """All settings but those of `vars`, in the order in which they are laid over the file. Raises `Fault`."""
         recipe = [] if self.recipe is None else [Setting(("train",), self.recipe, self.recipe.mark)]
-        return recipe + [documents.parse_setting(document, assignment) for assignment in self.set]
+        return recipe + [parse_setting(document.root, assignment) for assignment in self.set]
 
     def settings_of(self, document: Document) -> list[Setting]:
         """All settings, in the order in which they are laid over the file. Raises `Fault`."""
         settings = self._base_settings(document)
         for name, value in self.vars.items():
             written = source.from_python(value, FROM_CALL)
-            settings.append(documents.make_setting(document, f"vars.{name}", written, FROM_CALL))
+            settings.append(make_setting(document.root, f"vars.{name}", written, FROM_CALL))
         return settings
 
     def _elaborate(self, document: Document, variant: str | None, report: Report, alike: Alike | None) -> Spec | None:
@@ -342,7 +330,7 @@ class SpecFile:
     def _complete(
         self, variant: str | None, sections: Sections, node: Node, report: Report, frames: tuple[Frame, ...] = ()
     ) -> Spec:
-        """A spec of an elaborated network. Reports what is wrong with the whole."""
+        """A spec of an elaborated network. Reports what is wrong with it as a whole."""
         plan = Plan(
             name=sections.line("name") or self.name,
             variant=variant,
@@ -354,25 +342,11 @@ class SpecFile:
             vars=freeze_pairs(sections.vars),
             docs=tuple((one.name, one.doc, one.source) for one in sections.vocabulary.own.values() if one.doc),
         )
-        if node.loads or len(plan.takes) > 1:  # nothing else lets go of a tensor
-            report_unused(plan.graph, report)
-            report_ports(plan.graph, report)
-        if node.shares:
-            report_crossed(plan.graph, report)
-        check_figures(sections, plan, report, frames)
+        check_network(sections, plan, report, frames)
         spec = Spec(self.file, variant, plan, sections.train, sections.root, self, unused_vars=sections.unused)
         if sections.train:
             check_recipe(spec.recipe, sections.root, plan, report, frames)
         return spec
-
-    def _locate(self, diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:
-        """The diagnostics with the dotted path of each in this file, in the order of the file."""
-        paths = source.paths_to(self.tree, [d.mark for d in diagnostics if d.mark]) if diagnostics else {}
-        located = [replace(d, path=paths.get(d.mark, "")) if d.mark else d for d in diagnostics]
-        own = self.tree.mark.text
-        return sorted(
-            located, key=lambda d: (d.mark.line, d.mark.column) if d.mark and d.mark.text is own else (10**9, 0)
-        )
 
 
 @dataclass(frozen=True)
@@ -414,13 +388,6 @@ class Checked:
         return found
 
 
-def _spell_use(name: str, document: Document, specs: list[Spec]) -> str:
-    """How a variable comes to be used, where it is set and nothing uses it."""
-    if len(specs) < 1 + len(document.variants):
-        return f"write `={name}` where its value belongs; or choose a variant that uses it"
-    return f"write `={name}` where its value belongs: a block sees only what it is given"
-
-
 def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[SpecFile, str | None]:
     """A spec file, and the variant that its name asks for where it is a bundled variant's.
 
@@ -428,7 +395,7 @@ def open_file(path_or_name: str | os.PathLike[str] | finder.FoundFile) -> tuple[
     """
     found = path_or_name if isinstance(path_or_name, finder.FoundFile) else finder.find(os.fsdecode(path_or_name))
     try:
-        tree = resolve_extends(source.read(found.read(), found.shown), found.path, found.shown)
+        tree = resolve_extends(reading.read(found.read(), found.shown), found.path, found.shown)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     return SpecFile(found.shown, name_of(found.shown), tree), found.variant

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-from train import SKIPPED, start, write_data
+from cifar import write_data
+from sides import SKIPPED, start
 
 WAYS: dict[str, tuple[str, tuple[str, ...]]] = {
     "a person's loop": ("theirs", ()),

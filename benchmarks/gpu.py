@@ -28,7 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent))
-from train import SKIPPED, SPECS, WARM_UP, spec_of, start, trust, write_data
+from cifar import trust, write_data
+from sides import SKIPPED, spec_of, start
+from train import SPECS, WARM_UP
 
 COMPILE = ("train.compile=true", "train.channels_last=true")
 HALF = ("train.precision=bf16-mixed",)

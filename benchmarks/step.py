@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from train import now, spec_of, trust, write_data
+from cifar import trust, write_data
+from sides import now, spec_of
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")

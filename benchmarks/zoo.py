@@ -23,7 +23,7 @@ from archspec.plan.plan import Plan
 from archspec.spec import load, open_file
 from archspec.weights.match import match
 from archspec.weights.network import Network
-from archspec.weights.trace import tensors_of
+from archspec.weights.tensors import tensors_of
 
 PUBLISHED = {
     # the CIFAR-10 four

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from archspec.foundation.arguments import Argument, Signature
-from archspec.foundation.errors import CODES, join_words
+from archspec.foundation.codes import CODES
+from archspec.foundation.errors import join_words
 from archspec.foundation.functions import FUNCTIONS
 from archspec.language import keywords
 from archspec.language.glossary import format_value, recipe_keys, recipe_type

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import yaml
 
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.foundation.errors import Diagnostic, Fault, SpecError
 from archspec.language.extends import resolve_extends
 from archspec.language.finder import bundled, folder
@@ -273,7 +273,7 @@ def check_one(case: Case, tally: Tally) -> None:
     """Raises `AssertionError` where an input is neither refused in words nor works, and whatever else it causes."""
     began = time.process_time()
     try:
-        tree = resolve_extends(source.read(case.text, "net.yaml"), "net.yaml", "net.yaml")
+        tree = resolve_extends(reading.read(case.text, "net.yaml"), "net.yaml", "net.yaml")
         file = SpecFile("net.yaml", "net", tree)
         checked = file.check([None])
         found = checked.diagnostics

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from fuzz import LINE_CHANGES
 
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.foundation.errors import Fault
 from archspec.plan.graph import GraphLayer, GraphWire
 from archspec.plan.plan import Plan
@@ -237,7 +237,7 @@ TREE_CHANGES = {"dropped": _drop, "renamed": _rename, "retyped": _retype, "swapp
 def read(text: str) -> Spec | None:
     """The spec of a text, or `None` where it is refused."""
     try:
-        checked = SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")).check([None])
+        checked = SpecFile("net.yaml", "net", reading.read(text.encode(), "net.yaml")).check([None])
     except Fault:
         return None
     return checked.specs[0] if checked.specs and not checked.diagnostics else None

@@ -22,10 +22,11 @@ import yaml
 from forks import Command, run_forked
 from torch.optim import lr_scheduler
 
-from archspec.foundation import arguments, errors, formulas, source, values as bounds
-from archspec.foundation.errors import CODES, Fault
+from archspec.foundation import arguments, formulas, reading, report, source, values as bounds
+from archspec.foundation.codes import CODES
+from archspec.foundation.errors import Fault
 from archspec.foundation.source import Mapping
-from archspec.language import document, extends
+from archspec.language import document, extends, overlay, settings
 from archspec.language.extends import resolve_extends
 from archspec.language.finder import bundled, variants
 from archspec.language.keywords import ARGUMENT_TYPES
@@ -136,12 +137,12 @@ CHECKED = [one for one in COMMANDS if one.command.split()[1] in RUN]
 def found_wrong(text: str) -> list[str]:
     """The codes of all that is wrong with an example: a whole spec, or a fragment laid over the base."""
     try:
-        tree = source.read(text.encode(), "example.yaml")
+        tree = reading.read(text.encode(), "example.yaml")
         assert isinstance(tree, Mapping)
         if "archspec" not in tree.entries:
-            base = source.read(BASE.encode(), "base.yaml")
+            base = reading.read(BASE.encode(), "base.yaml")
             assert isinstance(base, Mapping)
-            tree = document.merge(base, tree)
+            tree = overlay.merge(base, tree)
         tree = resolve_extends(tree, "example.yaml", "example.yaml")
     except Fault as fault:
         return [fault.code]
@@ -333,7 +334,7 @@ def test_a_public_docstring_names_every_argument(path: str) -> None:
 
 @pytest.mark.parametrize("fence", SPACES, ids=lambda fence: fence.id)
 def test_an_example_of_a_space_is_one_of_resnet(fence: Fence) -> None:
-    content = source.read(fence.text.encode(), "space.yaml")
+    content = reading.read(fence.text.encode(), "space.yaml")
     assert isinstance(read_space(content, dict(load("imagenet/resnet").plan.vars)), Space)
 
 
@@ -463,7 +464,7 @@ def test_the_limits_are_those_that_hold() -> None:
     )
     values = [re.sub(r" (bytes|levels.*|characters|operations)$", "", value) for _, value in limits[1:]]
     assert values == [
-        f"{source.MAX_BYTES:,}",
+        f"{reading.MAX_BYTES:,}",
         f"{source.MAX_VALUES:,}",
         f"{source.MAX_DEPTH}",
         f"{extends.MAX_FILES}",
@@ -481,6 +482,6 @@ def test_the_limits_are_those_that_hold() -> None:
         f"{elaborate.MAX_NODES:,}",
         f"{elaborate.MAX_LEVELS}",
         {2**40: "2⁴⁰"}[calls.MAX_VALUES],
-        f"{document.MAX_KEYS}",
-        f"{errors.MAX_DIAGNOSTICS}",
+        f"{settings.MAX_KEYS}",
+        f"{report.MAX_DIAGNOSTICS}",
     ]

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from pytorch_lightning import seed_everything
 from pytorch_lightning.callbacks import Callback
 
 from archspec.foundation.errors import UsageError, escape
-from archspec.recipe import Recipe
 from archspec.recipe.outputs import MAIN
-from archspec.views import graph
-from trainer.errors import Diverged, OutOfMemory, explain_failed_writes
+from trainer.errors import explain_failed_writes
 from trainer.input.augment_batch import Augmentation
 from trainer.input.loaders import Stream, explain_dead_workers, loader
-from trainer.input.vectors import moments_shape, sample_shape, statistics
+from trainer.input.vectors import statistics
 from trainer.processes.group import SINGLE_PROCESS, ProcessGroup
 from trainer.quiet import mute_libraries
 from trainer.report.heartbeat import Heartbeat
 from trainer.report.progress import Bar
 from trainer.runs import checkpoints, folders as run_folders, resume
+from trainer.runs.beginning import begin_run
 from trainer.runs.engine import make_engine
 from trainer.runs.evaluation import Trained, evaluate, evaluate_outputs, load_network, measured_of, values_of_outputs
 from trainer.runs.extend import copy_state, extended
+from trainer.runs.failures import refuse_unusable, translate_errors
 from trainer.runs.folders import Result, Run
 from trainer.runs.identity import fingerprint, resolved
 from trainer.runs.job import Job, load_job, load_start_again
 from trainer.runs.memory_need import estimate
 from trainer.runs.monitor import TrainingMonitor
-from trainer.runs.vectors import digest_of, feature_table
+from trainer.runs.writing import write_table
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
-from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
 from trainer.tasks import PREDICTIONS, Evaluation
 
@@ -73,44 +71,8 @@ def train(job: Job, out: Path, options: Options | None = None, *, progress: bool
     """
     options = options or Options(progress)
     with mute_libraries(), ExitStack() as stack:
-        run = options.group.broadcast(lambda: _begin(job, out, options.group, stack))
+        run = options.group.broadcast(lambda: begin_run(job, out, options.group, stack))
         return _fit_and_test(job, run, options)
-
-
-def _begin(job: Job, out: Path, group: ProcessGroup, stack: ExitStack) -> Run:
-    """Make a run's folder, lock it, and write what is known before the training."""
-    folder = run_folders.new_folder(out, job.name)
-    stack.enter_context(run_folders.lock(folder))
-    stack.enter_context(explain_failed_writes(folder))
-    for name, content in (("spec", resolved(job)), ("recipe", job.recipe.to_dict())):
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
-    environment = {
-        "name": job.name,
-        "spec": job.spec.file,
-        "variant": job.spec.variant,
-        "data": job.data.name,
-        "task": job.task.name,
-        "classes": list(job.data.class_names),
-        "form": job.data.known_form.to_dict() if job.data.has_rows else None,
-        "targets": job.data.form.to_dict() if job.data.form and not job.data.has_rows else None,
-        "digest": digest_of(job.data),
-        "data_folder": str(job.folder.resolve()),
-        "data_path": job.data_path and str(job.data_path),
-        "seed": job.recipe.seed,
-        "skip_unreadable": job.skip_unreadable,
-        "resize": job.recipe.resize.to_dict(),
-        "input": list(sample_shape(job.spec.plan)[1:]),
-        "weights": job.start and job.start.record(),
-        "key": fingerprint(job),
-        "machine": asdict(group.devices),
-    }
-    environment |= run_folders.environment()
-    if (table := feature_table(job.data, job.train, moments_shape(job.spec.plan))) is not None:
-        run_folders.write_table(folder / "features.csv", table)
-    run_folders.write_json(folder / "environment.json", environment)
-    _draw_graph(job, folder)
-    return Run(folder, environment, None)
 
 
 def resume_run(
@@ -162,7 +124,7 @@ def extend_run(
         if before is not None and before.result is not None:
             say(f"already trained: this is the result of {before.folder}")
             return before.result
-        longer = group.broadcast(lambda: _begin(job, out, group, stack))
+        longer = group.broadcast(lambda: begin_run(job, out, group, stack))
         checkpoint = group.broadcast(lambda: copy_state(run, longer, resolved(job)))
         group.broadcast(lambda: _say_where(job, longer, checkpoint, say))
         _warn_of_memory(job, group, say)
@@ -208,19 +170,14 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
     module = make_module(job)
     epoch, batch, step = (0, 0, 0) if checkpoint is None else resume.position(checkpoints.load(checkpoint), checkpoint)
     monitor = TrainingMonitor(recipe.epochs, group, job.task.metric)
-    best = checkpoints.BestCheckpoint(
-        run.folder / "checkpoints", job.task.metric, job.task.metric_of(recipe.monitor, "monitor")
-    )
     with memory.keep_freed_memory(), resume.Signals(run.folder) as signals:
         engine = make_engine(
-            recipe,
+            job,
             run.folder,
-            _make_callbacks(job, run, options, signals, monitor, best),
+            _make_callbacks(job, run, options, signals, monitor),
             group,
-            job.task,
             step=step,
             start=(epoch, batch),
-            unused_parameters=bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws),
         )
         device = engine.strategy.root_device
         loading: dict[str, Any] = {"group": group, "workers": options.workers}
@@ -232,12 +189,13 @@ def _fit_and_test(job: Job, run: Run, options: Options, checkpoint: Path | None 
             validation = loader(move_to_device(job.validation, device), batch_size, **loading)
         optimize_execution(module.network, recipe, device)
         with translate_errors(job, run.folder, device), explain_dead_workers():
-            with _refuse_unusable(checkpoint, monitor):
+            with refuse_unusable(checkpoint, monitor):
                 engine.fit(module, training, validation, ckpt_path=checkpoint, weights_only=True)
             return group.broadcast(lambda: _evaluate_and_save(job, run, options, device, monitor))
 
 
 def make_module(job: Job) -> SpecModule:
+    """The module that a job trains, with its initial weights and all that it takes from the training data."""
     module = SpecModule(resolved(job))
     if job.statistics is not None:
         # copies: averaged weights are swapped in by writing into the module's tensors
@@ -256,14 +214,11 @@ def make_module(job: Job) -> SpecModule:
 
 
 def _make_callbacks(
-    job: Job,
-    run: Run,
-    options: Options,
-    signals: resume.Signals,
-    monitor: TrainingMonitor,
-    best: checkpoints.BestCheckpoint,
+    job: Job, run: Run, options: Options, signals: resume.Signals, monitor: TrainingMonitor
 ) -> list[Callback]:
-    """The callbacks of a training, in the order in which Lightning is to call them."""
+    """The callbacks of a run, in the order in which Lightning is to call them."""
+    chosen_by = job.task.metric_of(job.recipe.monitor, "monitor")
+    best = checkpoints.BestCheckpoint(run.folder / "checkpoints", job.task.metric, chosen_by)
     last = resume.LastCheckpoint(
         run.folder,
         signals,
@@ -274,41 +229,7 @@ def _make_callbacks(
     )
     validated: list[Callback] = [best] if len(job.validation) else []
     bars: list[Callback] = [Bar(job.recipe, monitor) if options.progress else Heartbeat(job.recipe, monitor)]
-    frozen: list[Callback] = [Freezing(job.recipe.freeze)] if job.recipe.freeze else []
-    return [*frozen, monitor, resume.RandomStates(), *validated, last, *bars]
-
-
-@contextmanager
-def translate_errors(job: Job, folder: Path, device: torch.device) -> Iterator[None]:
-    """Add advice to `Diverged`, and make `UsageError` of running out of memory."""
-    try:
-        yield
-    except SystemExit:  # so Lightning ends when it is interrupted
-        raise KeyboardInterrupt from None
-    except Diverged as error:
-        raise Diverged(str(error), help=_divergence_hint(job.recipe) + _last_checkpoint_hint(folder)) from None
-    except ValueError as error:
-        if not str(error).startswith("Expected more than 1 value per channel"):  # a plugin's layer: ours are checked
-            raise
-        raise UsageError(f"a layer normalises single values: {error}", help="train with more images a batch") from None
-    except (RuntimeError, MemoryError) as error:
-        if not out_of_memory(error):
-            raise
-        raise _out_of_memory_error(job.recipe, device) from None
-
-
-@contextmanager
-def _refuse_unusable(checkpoint: Path | None, monitor: TrainingMonitor) -> Iterator[None]:
-    """Make `Damaged` of what Lightning and torch raise before the first step: the checkpoint's content does not fit."""
-    try:
-        yield
-    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        if checkpoint is None or monitor.started or out_of_memory(error):
-            raise
-        raise checkpoints.Damaged(
-            f"the checkpoint {checkpoint} cannot be resumed from: {' '.join(str(error).split())}",
-            help="use a checkpoint that archspec wrote, or train anew: archspec train, with --force",
-        ) from None
+    return [monitor, resume.RandomStates(), *validated, last, *bars]
 
 
 def _evaluate_and_save(
@@ -335,21 +256,13 @@ def _evaluate_and_save(
             rows = [[first, *row] for first, row in zip([first_heading, *files], rows, strict=True)]
         elif name == "classes":
             rows = [list(map(job.data.worded, rows[0])), *rows[1:]]
-        run_folders.write_table(run.folder / f"{name}.csv", rows)
+        write_table(run.folder / f"{name}.csv", rows)
     for note in evaluation.notes(job.data.class_names):
         print(escape(f"note: {job.data.worded(note)}"), file=sys.stderr, flush=True)
     checkpoints.remove_previous(run.folder / "checkpoints")
     if options.pictures:
         _draw(job, run.folder, evaluation)
     return result
-
-
-def _draw_graph(job: Job, folder: Path) -> None:
-    """Write the network's graph into TensorBoard's log. A failure is only noted."""
-    try:
-        graph.write(job.spec.plan, folder)
-    except Exception as error:
-        print(f"note: the graph of {folder} is not drawn: {error}", file=sys.stderr, flush=True)
 
 
 def _draw(job: Job, folder: Path, evaluation: Evaluation) -> None:
@@ -377,33 +290,3 @@ def _result(
         images_per_second=monitor.images / monitor.seconds if monitor.seconds else 0.0,
         folder=str(run.folder),
     )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that a device's memory is exhausted."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-
-
-def _out_of_memory_error(recipe: Recipe, device: torch.device) -> UsageError:
-    size = recipe.batch_size
-    cures = ["recompute parts of the network in the backward pass (`recompute: true` at a node)"]
-    if size > 1:
-        half = f"--set train.batch_size={size // 2} --set train.accumulate={2 * recipe.accumulate}"
-        cures.insert(0, f"halve the batch at the same gradient: {half}")
-    if device.type == "cuda" and recipe.precision == "32-true":
-        cures.append("compute in half precision: --set train.precision=bf16-mixed")
-    return OutOfMemory(f"out of memory on {device}, with batches of {size} images", help="; or ".join(cures))
-
-
-def _divergence_hint(recipe: Recipe) -> str:
-    rate = recipe.optimizer.arguments.get("lr")
-    return f"lower the learning rate, --set train.optimizer.lr={rate / 10 if rate else 1e-4:g} for example"
-
-
-def _last_checkpoint_hint(folder: Path) -> str:
-    file = folder / "checkpoints" / "last.ckpt"
-    if not file.exists():
-        return "; there was no checkpoint yet"
-    epochs, batch, _ = resume.position(checkpoints.load(file), file)
-    where = f"epoch {epochs + 1}, batch {batch}" if batch else f"epoch {epochs}"
-    return f"; the last finite weights, of {where}, are in {file}"

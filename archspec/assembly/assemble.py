@@ -8,22 +8,21 @@ The exceptions are `archspec.assembly.modules`: auxiliary classifiers and recomp
 
 from __future__ import annotations
 
-import math
 import operator
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 import torch
 from torch import fx, nn
 
+from archspec.assembly.joins import MERGES, attend, split
+from archspec.assembly.layers import make_layer
 from archspec.assembly.modules import in_training, recomputed, with_named
 from archspec.language.inputs import UNNAMED
-from archspec.layers.initializers import Init
 from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphWire, Kept
-from archspec.plan.nodes import Group, Layer, NamedOutput
+from archspec.plan.nodes import NamedOutput
 from archspec.plan.plan import Plan
 
 
@@ -83,7 +82,7 @@ class _Assembler:
     def module(self, item: GraphItem, block: GraphGroup | None = None) -> nn.Module:
         """A part that is neither a wire nor a block; `block` is what it is the body of, if that has tensors by name."""
         if isinstance(item, GraphLayer):
-            return _layer(item.layer, self.device)
+            return make_layer(item.layer, self.device)
         assert isinstance(item, GraphGroup)
         if item.kind == "aux":
             return self.module(_open_blocks(item.children[0])[0])
@@ -180,80 +179,6 @@ def _is_aux(item: GraphItem) -> bool:
     return isinstance(item, GraphGroup) and item.kind == "aux"
 
 
-Join = Callable[[fx.Graph, list[fx.Node], Group], fx.Node]
-"""How torch joins the branches of a merge, in a graph."""
-
-
-def _split(graph: fx.Graph, tensor: fx.Node, group: Group) -> list[fx.Node]:
-    """What each branch takes: a part of the tensor, or all of it."""
-    if not group.split:
-        return [tensor] * len(group.children)
-    parts = graph.call_function(torch.split, (tensor, list(group.split)), {"dim": group.axis + 1})
-    return [graph.call_function(operator.getitem, (parts, index)) for index in range(len(group.split))]
-
-
-def _concat(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
-    return graph.call_function(torch.cat, (branches,), {"dim": group.axis + 1})
-
-
-def _fold(operation: Callable[[Any, Any], Any]) -> Join:
-    """From the first branch to the last, two at a time."""
-
-    def join(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
-        return reduce(lambda result, other: graph.call_function(operation, (result, other)), branches)
-
-    return join
-
-
-def _mean(graph: fx.Graph, branches: list[fx.Node], group: Group) -> fx.Node:
-    return graph.call_function(operator.truediv, (_fold(operator.add)(graph, branches, group), len(branches)))
-
-
-def _attend(graph: fx.Graph, branches: list[fx.Node], group: Group, dropout: str = "") -> fx.Node:
-    """Of `(N, tokens, features)` each, with the features of one head after those of another.
-
-    torch's operation drops weights whether the network is in training or not, so with `dropout`, the path of that
-    module, the formula is written out.
-    """
-    attention = group.attention
-    split = [graph.call_method("unflatten", (one, -1, (attention.heads, -1))) for one in branches[:3]]
-    query, key, value = (graph.call_method("transpose", (one, 1, 2)) for one in split)
-    if dropout:
-        width = group.children[0][1].output[1] // attention.heads
-        query = graph.call_function(operator.mul, (query, width**-0.5))
-        scores = graph.call_function(operator.matmul, (query, graph.call_method("transpose", (key, 2, 3))))
-        for bias in branches[3:]:
-            scores = graph.call_function(operator.add, (scores, bias))
-        if attention.causal:
-            scores = _without_later(graph, scores)
-        weights = graph.call_module(dropout, (graph.call_method("softmax", (scores, -1)),))
-        attended = graph.call_function(operator.matmul, (weights, value))
-    else:
-        named: dict[str, Any] = {"attn_mask": branches[3]} if len(branches) > 3 else {}
-        if attention.causal:  # torch takes a bias, or masks by itself
-            named = {"attn_mask": _without_later(graph, branches[3])} if named else {"is_causal": True}
-        attended = graph.call_function(nn.functional.scaled_dot_product_attention, (query, key, value), named)
-    return graph.call_method("flatten", (graph.call_method("transpose", (attended, 1, 2)), 2))
-
-
-def _without_later(graph: fx.Graph, scores: fx.Node) -> fx.Node:
-    """Scores in which no token attends to those after it."""
-    later = graph.call_method("triu", (graph.call_function(torch.full_like, (scores, -math.inf)), 1))
-    return graph.call_function(operator.add, (scores, later))
-
-
-MERGES: dict[str, Join] = {
-    "concat": _concat,
-    "add": _fold(operator.add),
-    "subtract": _fold(operator.sub),
-    "multiply": _fold(operator.mul),
-    "mean": _mean,
-    "maximum": _fold(torch.maximum),
-    "matmul": _fold(torch.matmul),
-    "attend": _attend,
-}
-
-
 class _Wiring:
     """The graph of one module's `forward`, and the tensors in it that have keys."""
 
@@ -275,12 +200,12 @@ class _Wiring:
     def add_all(self, group: GraphGroup, parts: Iterable[_Part], tensor: fx.Node) -> fx.Node:
         """Add all parts of a group that gets a tensor; the tensor that comes of it."""
         if group.node.is_merge:
-            taken = _split(self.graph, tensor, group.node)
+            taken = split(self.graph, tensor, group.node)
             branches = [self.add(*one) for one in zip(parts, taken, strict=True)]
             if rate := group.node.attention.dropout:
                 key = f"{group.module}._dropout"[len(self.around) + 1 if self.around else 0 :].lstrip(".")
                 self.dropouts[key] = rate
-                return _attend(self.graph, branches, group.node, key)
+                return attend(self.graph, branches, group.node, key)
             return MERGES[group.kind](self.graph, branches, group.node)
         for part in parts:
             tensor = self.add(part, tensor)
@@ -331,59 +256,3 @@ class _Wiring:
             self.graph.output(self.graph.call_function(with_named, (tensor, names, *beside)))
         else:
             self.graph.output((tensor, {one.name: node for one, node in zip(named_outputs, beside, strict=True)}))
-
-
-# --- layers and their initial values -------------------------------------------------------------------------------
-
-
-def _layer(layer: Layer, device: torch.device) -> nn.Module:
-    from archspec.layers.registry import primitives
-
-    primitive = primitives()[layer.primitive]
-    with torch.device("meta"):
-        module = primitive.module(layer.arguments, layer.input)
-    init = dict(layer.init)
-    if device.type == "meta":
-        return module
-    if all(_resets(inner) for inner in module.modules()):
-        for path, inner in module.named_modules():
-            _materialize(inner, f"{path}." if path else "", init, device)
-    else:  # it alone knows its initial values, and gives them where it is made
-        with torch.device(device):
-            module = primitive.module(layer.arguments, layer.input)
-    for name, one in init.items():
-        _initialize(module, name, one, device)
-    return module
-
-
-def _resets(module: nn.Module) -> bool:
-    """Whether a module's own parameters and buffers, if it has any, can be given their initial values again."""
-    own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-    return not own or callable(getattr(module, "reset_parameters", None))
-
-
-def _materialize(module: nn.Module, prefix: str, init: dict[str, Init], device: torch.device) -> None:
-    """Give a module made on `meta` memory and its own initial values, but for the parameters that `init` will fill."""
-    own = dict(module.named_parameters(recurse=False))
-    buffers = dict(module.named_buffers(recurse=False))
-    for name, parameter in own.items():
-        if prefix + name not in init:
-            empty = torch.empty_like(parameter, device=device)
-            setattr(module, name, nn.Parameter(empty, requires_grad=parameter.requires_grad))
-    for name, buffer in buffers.items():
-        setattr(module, name, torch.empty_like(buffer, device=device))
-    if own or buffers:
-        reset: Any = module.reset_parameters
-        reset()  # what is still on `meta` draws no random numbers
-
-
-def _initialize(module: nn.Module, name: str, init: Init, device: torch.device) -> None:
-    """Fill one parameter by a function of `torch.nn.init`."""
-    path, _, last = name.rpartition(".")
-    owner = module.get_submodule(path)
-    parameter = getattr(owner, last)
-    if parameter.is_meta:
-        parameter = nn.Parameter(torch.empty_like(parameter, device=device), requires_grad=parameter.requires_grad)
-        setattr(owner, last, parameter)
-    function, arguments = init
-    getattr(nn.init, f"{function}_")(parameter, **dict(arguments))

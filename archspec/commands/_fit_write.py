@@ -17,7 +17,7 @@ _NAME = re.compile(r"[A-Za-z][\w.-]{0,99}")
 
 def check_target(spec: str, file: SpecFile, name: str) -> None:
     """Raises `UsageError` where no variant of this name can be written, before anything is searched."""
-    from archspec.foundation.errors import Report
+    from archspec.foundation.report import Report
     from archspec.language.document import parse
     from archspec.language.finder import STANDARD_INPUT, find, folder
 
@@ -48,11 +48,15 @@ def write_variant(
     Raises:
         UsageError: The file cannot be written, or was changed meanwhile.
     """
-    from archspec.foundation.errors import Fault, Report
-    from archspec.foundation.source import Mapping, Value, from_python, read
-    from archspec.language.document import merge, parse, parse_setting
+    from archspec.foundation.errors import Fault
+    from archspec.foundation.reading import read
+    from archspec.foundation.report import Report
+    from archspec.foundation.source import Mapping, Value, from_python
+    from archspec.language.document import parse
     from archspec.language.extends import resolve_extends
     from archspec.language.finder import find
+    from archspec.language.overlay import merge
+    from archspec.language.settings import parse_setting
     from archspec.spec import SpecFile
     from archspec.writing.files import replace
     from archspec.writing.variants import add_variant
@@ -64,7 +68,7 @@ def write_variant(
     mark = Mark(Text("--write", ()), 1, 1)
     partial = chosen.without("expect") if isinstance(chosen, Mapping) else Mapping(mark, {})
     for assignment in (*file.set, *settings):
-        partial = merge(partial, parse_setting(document, assignment).partial)
+        partial = merge(partial, parse_setting(document.root, assignment).partial)
     billions = plan.macs / 1e9
     # three digits that count, where three decimals would leave fewer
     expect = {"params": plan.params, "gmacs": round(billions, 3) if billions >= 1 else float(f"{billions:.3g}")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 
 from archspec.commands._common import echo_notes
 from archspec.exports import Images, Model
-from archspec.foundation.errors import UsageError, escape_line
+from archspec.foundation.errors import UsageError, escape_line, join_words
 from archspec.recipe.outputs import MAIN
 from archspec.spec import Spec, load
 
@@ -97,19 +98,22 @@ def _name(spec: Spec) -> str:
 
 
 def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
-    spec = load(str(run.folder / "spec.yaml"))
-    spec = spec if aux else spec.without_aux()
+    whole = load(str(run.folder / "spec.yaml"))
+    spec = whole if aux else whole.without_aux()
     classes = run.environment.get("classes")
     if not weights:
         return Model(spec, "", _images({"classes": classes}, spec), spec.build, name=run.folder.name)
-    if run.status != "finished":
-        click.echo(f"note: the run {run.folder} is {run.status}: these are its best weights so far", err=True)
     import torch
 
     from trainer.runs.evaluation import load_network
 
     trained = load_network(run, torch.device("cpu"))
     module = trained.module
+    _check_network(run, whole, module.hparams["spec"])
+    which = "best" if trained.weights.stem == "best" else "last"
+    if run.status != "finished":
+        note = f"note: the run {run.folder} is {run.status}: these are its {which} weights so far"
+        click.echo(escape_line(note), err=True)
     mean, std = module.moments()
     known = {"mean": mean.tolist(), "std": std.tolist(), "classes": classes}
     resize = module.recipe.resize.to_dict()
@@ -126,7 +130,23 @@ def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
 
     images = _images({**known, "resize": resize, "axis": axis, "features": columns}, spec)
     epoch = "" if trained.epoch is None else f", epoch {trained.epoch}"
-    return Model(spec, f"best weights of {run.folder}{epoch}", images, make, answer, answers, run.folder.name)
+    return Model(spec, f"{which} weights of {run.folder}{epoch}", images, make, answer, answers, run.folder.name)
+
+
+def _check_network(run: Run, spec: Spec, trained: dict[str, Any]) -> None:
+    """Raises `UsageError` where a run's `spec.yaml` is no longer the one that its weights were trained with."""
+    given, had = (json.loads(json.dumps(one, default=str)) for one in (spec.resolved, trained))
+    changed = [key for key in dict.fromkeys((*had, *given)) if key not in _WORDS and given.get(key) != had.get(key)]
+    if changed:
+        raise UsageError(
+            f"{escape_line(str(run.folder / 'spec.yaml'))} was changed after the run: {join_words(changed)} "
+            f"{'is' if len(changed) == 1 else 'are'} not as its weights were trained with",
+            help="put back what it was, which hparams.yaml beside it holds; or train the changed network as a new run",
+        )
+
+
+_WORDS = ("name", "description", "source", "expect", "train")
+"""The parts of a spec that its network does not depend on."""
 
 
 def _answers(module: SpecModule) -> tuple[nn.Module | None, dict[str, nn.Module]]:

@@ -17,7 +17,8 @@ from archspec.commands._common import (
     result,
     split_variant,
 )
-from archspec.foundation.errors import UsageError, did_you_mean, escape, escape_line, join_words
+from archspec.foundation.errors import UsageError, escape, escape_line, join_words
+from archspec.foundation.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from archspec.spec import Spec

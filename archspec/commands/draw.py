@@ -34,7 +34,7 @@ def command(
 ) -> None:
     """Draw SPEC: a picture for a paper, a lecture or a README, from its plan alone."""
     from archspec.spec import load
-    from archspec.views.drawing.write import check_target, write
+    from archspec.views.drawing.write import check_target, columns_note, write
 
     if output != "-":
         check_target(output)
@@ -45,6 +45,9 @@ def command(
         from archspec.views.drawing.svg import svg
 
         click.echo(svg(plan, depth, columns), nl=False)
+        notes = [note] if (note := columns_note(plan, depth, columns)) else []
     else:
-        write(plan, output, depth, columns)
+        notes = write(plan, output, depth, columns)
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
     note_measured()

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from archspec.commands._common import plugin_option
-from archspec.foundation.errors import MAX_WORD, UsageError, cut, did_you_mean
+from archspec.foundation.errors import MAX_WORD, UsageError, cut
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.blocks import Block
 from archspec.layers.primitive import Primitive
 
@@ -113,7 +114,8 @@ def _block(block: Block) -> str:
 
 def example_spec(block: Block) -> dict[str, Any]:
     """A spec whose network is a block's example, as data."""
-    from archspec.foundation.source import plain, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
 
     return {
         "archspec": 1,
@@ -129,7 +131,8 @@ def example_spec(block: Block) -> dict[str, Any]:
 
 def _of_the_spec(name: str, spec: str) -> str:
     """A block of a spec's own. Raises `SpecError` where the spec is wrong, `UsageError` where it has no such block."""
-    from archspec.foundation.errors import Report, SpecError, join_words
+    from archspec.foundation.errors import SpecError, join_words
+    from archspec.foundation.report import Report
     from archspec.foundation.source import Mapping
     from archspec.language.vocabulary import define_blocks
     from archspec.spec import open_file

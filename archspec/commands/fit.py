@@ -21,7 +21,8 @@ from archspec.commands._common import (
     variant_option,
 )
 from archspec.commands._fit_show import Progress, as_json, nothing_fits, show, values_of
-from archspec.foundation.errors import SpecError, UsageError, did_you_mean, escape_line, join_words
+from archspec.foundation.errors import SpecError, UsageError, escape_line, join_words
+from archspec.foundation.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from archspec.plan.plan import Plan

@@ -73,7 +73,8 @@ def _read(path: str) -> bytes:
 
 def _format(content: bytes, path: str, is_named: bool) -> bytes | None:
     """The canonical form; `None` for a file that is neither a spec nor a block nor a recipe. Raises `SpecError`."""
-    from archspec.foundation.source import Mapping, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import Mapping
     from archspec.language.document import check_version
     from archspec.recipe.recipe import DEFAULTS
     from archspec.writing.canonical import format_spec

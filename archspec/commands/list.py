@@ -45,7 +45,7 @@ def _described(entry: dict[str, str | list[str]]) -> str:
 
 
 def _specs() -> list[dict[str, str | list[str]]]:
-    from archspec.foundation.source import first_text
+    from archspec.foundation.reading import first_text
     from archspec.language.finder import bundled, find, variants
 
     owners = variants()
@@ -69,7 +69,7 @@ def _primitives() -> list[dict[str, str | list[str]]]:
 
 
 def _blocks() -> list[dict[str, str | list[str]]]:
-    from archspec.foundation.source import first_text
+    from archspec.foundation.reading import first_text
     from archspec.language.vocabulary import FOLDER, library_names
 
     return [

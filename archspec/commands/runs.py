@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import format_option
-from archspec.foundation.errors import UsageError, did_you_mean, escape, escape_line, join_words
+from archspec.foundation.errors import UsageError, escape, escape_line, join_words
 from archspec.foundation.figures import show_macs_in_column
+from archspec.foundation.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from trainer.runs.folders import Run

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from archspec.commands._common import note_measured, plugin_option, set_option, variant_option
-from archspec.foundation.errors import Fault, SpecError, UsageError, did_you_mean, join_words
+from archspec.foundation.errors import Fault, SpecError, UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from archspec.foundation.formulas import Formula
@@ -142,12 +143,12 @@ class _Search:
 
 
 def _read_space(file: str, known: dict[str, Any]) -> Space:
-    from archspec.foundation import source
+    from archspec.foundation import reading
     from archspec.language.finder import FoundFile
     from archspec.views.space import read_space
 
     try:
-        made = read_space(source.read(FoundFile(file, file).read(), file), known)
+        made = read_space(reading.read(FoundFile(file, file).read(), file), known)
     except Fault as fault:
         raise SpecError([fault.diagnostic()]) from None
     if isinstance(made, list):

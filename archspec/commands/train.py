@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,26 +184,23 @@ def command(
     specs = specs or ("digits",)
     if variants and len(specs) > 1:
         raise UsageError("--variant goes with one SPEC; name variants of bundled specs themselves (resnet18 resnet34)")
-    if data is not None and resume is None:
-        settings = (*settings, f"train.data.name={json.dumps(data)}")
-    if weights is not None:
-        settings = (*settings, f"train.weights={json.dumps(weights)}")
-    for key, given in (("partial", partial), ("adapt", adapt)):
-        settings = (*settings, *([f"train.{key}=true"] if given else []))
-    if task is not None:
-        settings = (*settings, f"train.task={task}")
-    if epochs is not None:
-        settings = (*settings, f"train.epochs={epochs}")
-    if batch_size is not None and batch_size != ALL:
-        settings = (*settings, f"train.batch_size={batch_size}")
     if compile and exact:
         raise UsageError(
             "--compile rounds otherwise than a plain loop, which --exact excludes", help="give one of them"
         )
-    if compile:
-        settings = (*settings, "train.compile=true", "train.channels_last=true")
-    if exact:
-        settings = (*settings, "train.exact=true")
+    changed = {
+        "data.name": None if data is None or resume is not None else json.dumps(data),
+        "weights": None if weights is None else json.dumps(weights),
+        "partial": partial or None,
+        "adapt": adapt or None,
+        "task": task,
+        "epochs": epochs,
+        "batch_size": None if batch_size == ALL else batch_size,
+        "compile": compile or None,
+        "channels_last": compile or None,
+        "exact": exact or None,
+    }
+    settings = (*settings, *_settings(changed))
     with report_errors_once():
         chosen = [] if resume or previous else _chosen(specs, variants)
         loaded = [_loaded(*one, recipe, settings) for one in chosen]
@@ -238,6 +235,12 @@ def command(
             results = train_all(loaded, repeat, source, out, options, force=force)
         if group.rank == 0:
             _show_results(results, out)
+
+
+def _settings(changed: Mapping[str, object]) -> list[str]:
+    """Settings of the recipe's keys that options change, as `--set` takes them; `None` changes nothing."""
+    written = {key: "true" if value is True else value for key, value in changed.items() if value is not None}
+    return [f"train.{key}={value}" for key, value in written.items()]
 
 
 def _alone(dry_run: bool, lr_find: bool, profile: bool, batch_size: int | None) -> str | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from archspec.editing import check_text
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.foundation.errors import LIBRARY, ArchspecError, Diagnostic, Fault, Mark, Note, SpecError, describe_way
 from archspec.foundation.source import List, Mapping, Scalar, Value
 from archspec.language import vocabulary
@@ -70,7 +70,7 @@ class Document:
     @cached_property
     def _read(self) -> Value | Fault:
         try:
-            return source.read(self.text.encode("utf-8", errors="replace"), self.name)
+            return reading.read(self.text.encode("utf-8", errors="replace"), self.name)
         except Fault as fault:
             return fault
 

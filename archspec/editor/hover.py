@@ -7,7 +7,8 @@ import os
 from archspec.editor.document import Document, Spot
 from archspec.editor.hints import calls, hints
 from archspec.editor.names import Occurrence, is_node, names_in_formula, occurrence_at, same
-from archspec.foundation.errors import Report, UsageError, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import show
 from archspec.foundation.source import Scalar
 from archspec.language.blocks import Block

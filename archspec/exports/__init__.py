@@ -9,7 +9,8 @@ import importlib
 import os
 
 from archspec.exports._format import Format, Images, Model, Options, Written
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 
 __all__ = ["Format", "Images", "Model", "Options", "Written", "load", "names"]
 
@@ -31,7 +32,7 @@ def load(name: str) -> Format:
     if not name:
         raise UsageError("--to says in which format", help=f"there are {join_words(names())}")
     if name not in names():
-        hint = did_you_mean(name, names(), cutoff=0.5) or f"there are {join_words(names())}"
+        hint = did_you_mean(name, names()) or f"there are {join_words(names())}"
         raise UsageError(f"there is no format `{name}`", help=hint)
     found: Format = importlib.import_module(f"archspec.exports.{name}").FORMAT
     return found

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from archspec.foundation.errors import Fault, did_you_mean, join_words
+from archspec.foundation.errors import Fault, join_words
 from archspec.foundation.schemas import Schema as Schema, compiled, fits
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import describe
 
 

@@ -4,58 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import islice
 from typing import Any
-
-CODES = {
-    "argument-missing": "a required argument is not given",
-    "argument-unknown": "the primitive or block has no argument of this name",
-    "block-recursion": "a block uses itself, and nothing proves that this ends",
-    "branch-missing": "a merge is left with no branch",
-    "duplicate-key": "a mapping holds the same key twice",
-    "duplicate-name": "two parts of one sequence or merge have the same name",
-    "expect-unmet": "the network's figures are not those that `expect` vouches for",
-    "extends-path": "the file that `extends` names cannot be used",
-    "formula-syntax": "a formula is not written in the formula language",
-    "formula-type": "a formula's result is not what stands in its place",
-    "formula-value": "a formula cannot be computed with these values",
-    "init-shape": "an initialiser does not work on a parameter of this shape",
-    "input-shape": "a layer cannot take the tensor that reaches it",
-    "key-missing": "a required key is absent",
-    "key-unknown": "the key has no meaning here",
-    "loop-columns": "the columns or rows of a `for` differ in length, or a row in its columns",
-    "mapping-for-list": "a mapping of layers stands where a list of nodes was meant",
-    "name-reserved": "the name is taken by the language, a primitive or torch's modules",
-    "name-unknown": "no primitive, block, role or part of the network has this name",
-    "node-form": "what stands here is not a node",
-    "out-of-range": "a value lies outside its permitted range",
-    "plugin-failed": "a primitive of a plugin failed, or does not keep to the contract",
-    "shape-mismatch": "the branches of a merge have shapes that do not fit",
-    "share-mismatch": "nodes that share one module are not the same, or cannot be one",
-    "share-unknown": "no node was shared under this name before it is used again",
-    "share-unused": "a node is shared under a name that no other node has",
-    "tensor-count": "a call names more or fewer tensors than its block takes or gives",
-    "tensor-unknown": "no tensor of this name was saved before it is loaded",
-    "tensor-unused": "a tensor is made or saved that nothing uses",
-    "too-large": "the spec exceeds a limit on size, depth or count",
-    "type-mismatch": "a value is not of the required type",
-    "usage": "a file, name or option given from outside cannot be used",
-    "value-ambiguous": "a scalar that readers of YAML understand differently",
-    "variable-unknown": "a formula uses a name that it cannot see",
-    "variant-unknown": "the spec has no variant of this name",
-    "version-unknown": "the file is written in another version of the language",
-    "yaml-feature": "a form of YAML that specs do not use",
-    "yaml-syntax": "the file is not well-formed YAML",
-}
-"""Every code that a diagnostic can carry; codes are stable, their wording is not."""
-
 
 LIBRARY = "archspec/layers/blocks/"
 """How the names of files begin that hold the library's blocks, which nobody who reads an error has written."""
 
+# of what is quoted: more says no more
+MAX_MESSAGE = 2_000  # characters
+MAX_WORD = 100  # characters
+MAX_LISTED = 100  # words
+MAX_CALLS = 12  # lines about the calls that led to a place
+INNERMOST = 8  # of these
+
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 _CONTROLS |= {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}  # turn what is read
+_BREAKS = {ord("\t"): "\\t", ord("\n"): "\\n"}
 
 
 def escape(text: str) -> str:
@@ -63,20 +27,21 @@ def escape(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
-_BREAKS = {ord("\t"): "\\t", ord("\n"): "\\n"}
-
-
 def escape_line(text: str) -> str:
-    """A text as `printable` gives it, in one line: its line breaks are written as `\\n`."""
+    """A text as `escape` gives it, in one line: its line breaks are written as `\\n`."""
     return escape(text).translate(_BREAKS)
-
-
-MAX_MESSAGE = 2_000  # characters; more say no more
 
 
 def cut(text: str, most: int) -> str:
     """A text as it is, or its beginning where it is longer than `most` characters."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Words in backquotes, joined by commas: `` `a`, `b`, `c` ``; of very many, the first alone."""
+    shown = list(islice(words, MAX_LISTED + 1))
+    more = ", …" if len(shown) > MAX_LISTED else ""
+    return ", ".join(f"`{cut(word, MAX_WORD)}`" for word in shown[:MAX_LISTED]) + more
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +191,6 @@ def describe_way(frames: Sequence[Frame]) -> list[str]:
     return lines
 
 
-MAX_CALLS = 12  # lines about the calls that led to a place
-INNERMOST = 8  # of these
-
-
 class ArchspecError(Exception):
     """The base of every error that a user can cause; its text says what is wrong, where, and what to do.
 
@@ -358,89 +319,3 @@ def _explain_unseen(code: str, mark: Mark | None) -> str | None:
     from archspec.foundation.lookalikes import explain_lookalike  # hardly ever needed
 
     return explain_lookalike(written, code)
-
-
-MAX_DIAGNOSTICS = 50
-
-
-class TooManyDiagnostics(Exception):
-    """Raised by a `Report` that is full: what else is wrong can wait until this is mended."""
-
-
-class Report:
-    """Collects what is wrong, and notes; the same thing at the same place counts once, however often it is found."""
-
-    def __init__(self) -> None:
-        self.diagnostics: list[Diagnostic] = []
-        self._notes: dict[Note, None] = {}
-        self.count = 0
-        """How often something was added, repetitions included: whether it grows says whether a part is valid."""
-        self.work = 0
-        """The steps taken so far, for all variants together."""
-        self.used: set[Mark] = set()
-        """Where the blocks, defaults and initial values stand on which something depends."""
-        self.given: dict[Mark, str] = {}
-        """Where the initial values of single nodes stand, and how they are called."""
-        self._seen: set[tuple[str, str, Mark | None]] = set()
-
-    def add(self, fault: Fault, mark: Mark | None = None, frames: tuple[Frame, ...] = ()) -> None:
-        self.count += 1
-        diagnostic = fault.diagnostic(mark, frames)
-        key = (diagnostic.code, diagnostic.message, diagnostic.mark)
-        if key in self._seen:
-            return
-        self._seen.add(key)
-        self.diagnostics.append(diagnostic)
-        if len(self.diagnostics) >= MAX_DIAGNOSTICS:
-            message = f"there are more errors than the {MAX_DIAGNOSTICS} that are shown"
-            self.diagnostics.append(Diagnostic("too-large", message))
-            raise TooManyDiagnostics
-
-    def note(self, message: str, mark: Mark) -> None:
-        """Add what is no error; of very many, the first."""
-        if len(self._notes) < MAX_DIAGNOSTICS:
-            self._notes[Note(message, mark)] = None
-
-    @property
-    def notes(self) -> tuple[Note, ...]:
-        return tuple(self._notes)
-
-
-def did_you_mean(wrong: str, known: Iterable[str], *, quote: str = "`", cutoff: float = 0.65) -> str | None:
-    """A hint that names the known word closest to a wrong one, or `None` where none is close."""
-    if len(wrong) > MAX_WORD:
-        return None
-    close = _closest(wrong, tuple(islice(known, MAX_KNOWN)), cutoff)
-    return f"did you mean {quote}{close}{quote}?" if close else None
-
-
-MAX_WORD = 100  # characters
-MAX_KNOWN = 1_000  # words that are looked through
-
-
-@lru_cache(maxsize=64)
-def _closest(wrong: str, known: tuple[str, ...], cutoff: float) -> str | None:
-    import difflib  # only needed once something is wrong
-
-    plain = {_plain(word): word for word in known if len(word) <= MAX_WORD}
-    asked = _plain(wrong)
-    close = difflib.get_close_matches(asked, plain, n=1, cutoff=cutoff)
-    if not close and cutoff < 0.8:  # `min` for `minimum`, `out_channels` for `out`
-        begun = (word for word in plain if min(len(word), len(asked)) > 2)
-        close = [word for word in begun if word.startswith(asked) or asked.startswith(word)][:1]
-    return plain[close[0]] if close else None
-
-
-def _plain(word: str) -> str:
-    """A word less what people write differently: `Conv2d` as `conv`, `MaxPool2d` as `maxpool`."""
-    return word.lower().replace("_", "").removesuffix("2d")
-
-
-def join_words(words: Iterable[str]) -> str:
-    """Words in backquotes, joined by commas: `` `a`, `b`, `c` ``; of very many, the first alone."""
-    shown = list(islice(words, MAX_LISTED + 1))
-    more = ", …" if len(shown) > MAX_LISTED else ""
-    return ", ".join(f"`{cut(word, MAX_WORD)}`" for word in shown[:MAX_LISTED]) + more
-
-
-MAX_LISTED = 100  # words

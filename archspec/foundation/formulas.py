@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from archspec.foundation.errors import Fault, did_you_mean, join_words
+from archspec.foundation.errors import Fault, join_words
 from archspec.foundation.functions import FUNCTIONS, call
 from archspec.foundation.operators import (
     ARITHMETIC,
@@ -26,6 +26,7 @@ from archspec.foundation.operators import (
     slice_of,
     truth,
 )
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import MAX_DEPTH, MAX_INTEGER, bounded, describe, fail, require_number, spend
 
 MAX_LENGTH = 1_000  # characters

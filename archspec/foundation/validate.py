@@ -7,9 +7,10 @@ from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import describe_schema, fault_in
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.schemas import Schema, fits, is_as_written, validator
 from archspec.foundation.source import Mapping, Value, is_left_empty, locate, plain
+from archspec.foundation.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError

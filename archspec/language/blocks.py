@@ -17,7 +17,8 @@ from archspec.foundation.arguments import (
     pair,
     titled,
 )
-from archspec.foundation.errors import Fault, Mark, Report, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
+from archspec.foundation.report import Report
 from archspec.foundation.schemas import as_written
 from archspec.foundation.source import List, Mapping, Scalar, Value, plain
 from archspec.foundation.validate import faults

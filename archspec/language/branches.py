@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, did_you_mean
+from archspec.foundation.errors import Fault, Mark
 from archspec.foundation.source import List, Mapping, Scalar, Value
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import describe
 from archspec.language.foreign import number_hint
 from archspec.language.keywords import ATTENTION, BRANCH_KEYS, COMPANIONS

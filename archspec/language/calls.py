@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from archspec.foundation.arguments import NODE, Schema, Signature, fault_in, is_node
-from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.formulas import parse
+from archspec.foundation.report import Report
 from archspec.foundation.source import Mapping, Scalar, Value
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.foreign import argument_hint, layer_hint, listed_hint, number_hint, value_hint
 from archspec.language.names import INCOMING, LOOP, MERGES, MODIFIERS, NODE_WORDS, ROLES
 from archspec.language.syntax import Call, Expression, GivenArgument, Invalid, SyntaxNode, mark_of, parse_expression

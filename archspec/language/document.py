@@ -1,26 +1,27 @@
-"""A spec file as a whole: its sections, its variants, and what is laid over it from outside."""
+"""A spec file as a whole: its sections, its variants, and how these are resolved."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any
 
 from archspec.foundation.arguments import Schema, titled
-from archspec.foundation.errors import Fault, Mark, Report, Text, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
+from archspec.foundation.report import Report
 from archspec.foundation.schemas import as_written
-from archspec.foundation.source import List, Mapping, Scalar, Value, read, values_within
+from archspec.foundation.source import Mapping, Scalar, Value, values_within
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.validate import faults
 from archspec.language.inputs import INPUT_SCHEMA, SHAPE
 from archspec.language.keywords import EXPECT_KEYS, FILE_KEYS
 from archspec.language.names import ROLES
+from archspec.language.overlay import merge
+from archspec.language.settings import Setting, check_path, unknown_variable
 from archspec.layers import initializers
 from archspec.layers.registry import primitives
 
 VERSION = 1
-MAX_KEYS = 20  # of a dotted path
-_SECTIONS = tuple(key for key in FILE_KEYS if key != "extends")
 
 _END = "(?![\\s\\S])"  # Python's `$` also matches before a last line break
 _TEXT: Schema = {"title": "a line of text", "type": "string", "pattern": f"^[^\\x00-\\x1f\\x7f-\\x9f]*{_END}"}
@@ -47,9 +48,9 @@ def _section_schemas(count: int, with_recipe: bool) -> dict[str, Schema]:
     train: Schema = {}
     partial_train: Schema = {}
     if with_recipe:
-        from archspec.recipe import recipe
+        from archspec.recipe import PARTIAL, SCHEMA
 
-        train, partial_train = recipe.SCHEMA, recipe.PARTIAL
+        train, partial_train = SCHEMA, PARTIAL
     sections: dict[str, Schema] = {
         "archspec": {"type": "integer"},
         "name": _TEXT,
@@ -126,48 +127,12 @@ class Document:
             if isinstance(partial, Mapping):
                 root = merge(root, partial)
         for setting in settings:
-            _check_path(root, setting)
+            check_path(root, setting)
             root = merge(root, setting.partial, through=setting.keys[:-1])
         if any(setting.keys[0] != "train" for setting in settings):
             # `expect` vouches for the network as it stands in the file
             root = root.without("expect")
         return root
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A value that is laid over a file from outside, and the path of keys where it belongs."""
-
-    keys: tuple[str, ...]
-    value: Value
-    mark: Mark
-
-    @property
-    def partial(self) -> Mapping:
-        """The setting as a partial spec."""
-        value = self.value
-        for key in reversed(self.keys):
-            value = Mapping(self.mark, {key: (self.mark, value)})
-        assert isinstance(value, Mapping)
-        return value
-
-
-def _check_path(root: Mapping, setting: Setting) -> None:
-    """Refuse a setting whose path leads through what is no mapping: its value would take the place of all of it."""
-    below: Value = root
-    for count, key in enumerate(setting.keys):
-        path = setting.keys[:count]
-        if not isinstance(below, Mapping):
-            if (isinstance(below, Scalar) and below.value is None) or _is_named(path) or _is_choice(path):
-                return
-            what = "a list" if isinstance(below, List) else f"`{below.text}`"  # type: ignore[attr-defined]
-            message = f"a dotted path leads through mappings, but `{'.'.join(path)}` is {what}"
-            help = f"set all of it: `--set {'.'.join(path)}=…`"
-            raise Fault("key-unknown", message, setting.mark, help=help)
-        inner = below.get(key)
-        if inner is None:
-            return
-        below = inner
 
 
 def unknown_variant(variant: str, known: dict[str, Mark], mark: Mark) -> Fault:
@@ -243,107 +208,3 @@ def _check_variant_vars(root: Mapping, report: Report) -> None:
         for name, (mark, _) in section.entries.items() if isinstance(section, Mapping) else ():
             if name not in names:
                 report.add(unknown_variable(name, list(names), mark))
-
-
-def unknown_variable(name: str, known: Sequence[str], mark: Mark) -> Fault:
-    hint = did_you_mean(name, known) or (f"its variables are {join_words(known)}" if known else "it has none")
-    return Fault("variable-unknown", f"the spec has no variable `{name}`", mark, help=hint)
-
-
-def merge(base: Mapping, over: Mapping, path: tuple[str, ...] = (), through: tuple[str, ...] = ()) -> Mapping:
-    """`over` laid over `base`: mappings merge, all else is replaced, but for what a setting's path leads `through`."""
-    exclusive = _exclusive_keys(path)
-    one_of_them = any(key in over.entries for key in exclusive)
-    entries = {key: entry for key, entry in base.entries.items() if not (one_of_them and key in exclusive)}
-    for key, (mark, value) in over.entries.items():
-        below = base.get(key)
-        here = (*path, key)
-        if _is_named(here) and isinstance(below, Scalar) and below.value is not None:
-            below = Mapping(below.mark, {"name": (below.mark, below)})
-        if isinstance(value, Mapping) and isinstance(below, Mapping) and not _replaces(here, below, value, through):
-            value = merge(below, value, here, through)
-        entries[key] = (mark, value)
-    return Mapping(base.mark, entries)
-
-
-def _replaces(path: tuple[str, ...], below: Mapping, over: Mapping, through: tuple[str, ...]) -> bool:
-    """Whether a mapping takes another's place whole: networks, blocks, and another choice among `{name: arguments}`."""
-    path = path[2:] if path[0] == "variants" else path  # within a variant, where a spec is laid over another
-    if not path:
-        return False
-    if path in (("network",), ("expect",)) or (path[0] == "blocks" and len(path) == 2):
-        return through[: len(path)] != path
-    if _is_option(path):
-        return "name" in over.entries and _find_choice(path, over) != _find_choice(path, below)
-    return _is_choice(path) and list(below.entries) != list(over.entries)
-
-
-def _is_choice(path: tuple[str, ...]) -> bool:
-    """Whether one name, or `{name: arguments}`, is chosen among others here."""
-    return (path[0] == "defaults" and path[-1] in ROLES and len(path) == 2) or (path[0] == "init" and len(path) == 3)
-
-
-def _is_option(path: tuple[str, ...]) -> bool:
-    """Whether one of a recipe's options, by name or as `{name: …, …}`, is chosen here."""
-    if len(path) != 2 or path[0] != "train":
-        return False
-    from archspec.recipe.choices import OPTIONS
-
-    return path[1] in OPTIONS
-
-
-def _is_named(path: tuple[str, ...]) -> bool:
-    """Whether a name alone is short for a mapping that holds it."""
-    return path == ("train", "data") or _is_option(path)
-
-
-def _exclusive_keys(path: tuple[str, ...]) -> Sequence[str]:
-    """Keys of a recipe of which one stands here at most."""
-    if path[:1] != ("train",):
-        return ()
-    from archspec.recipe.choices import EXCLUSIVE
-
-    return EXCLUSIVE.get(path, ())
-
-
-def _find_choice(path: tuple[str, ...], section: Mapping) -> Any:
-    """What a section of the recipe chooses by `name`; the default's name where it has none."""
-    from archspec.recipe import recipe
-
-    default = recipe.DEFAULTS[path[-1]]
-    name = section.get("name")
-    return name.value if isinstance(name, Scalar) else default["name"] if default and name is None else None
-
-
-def parse_setting(document: Document, assignment: str) -> Setting:
-    """`name=value` or `dotted.path=value`, as given to `--set`. Raises `Fault`."""
-    # what the shell gives need not be UTF-8
-    assignment = assignment.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    path, equals, written = assignment.partition("=")
-    whole = Mark(Text("--set", (assignment,)), 1, 1, max(1, len(path)))
-    if not equals or not path:
-        raise Fault("node-form", "a setting is `name=value`", whole, help="for example `--set train.epochs=3`")
-    value = read(written.encode() or b"null", f"--set {path}")
-    return make_setting(document, path, value, whole)
-
-
-def make_setting(document: Document, path: str, value: Value, mark: Mark) -> Setting:
-    """A value at a variable's name or dotted path. Raises `Fault`."""
-    keys = path.split(".")
-    if len(keys) > MAX_KEYS:
-        raise Fault("too-large", f"a path has at most {MAX_KEYS} steps", mark)
-    section = document.root.get("vars")
-    variables = list(section.entries) if isinstance(section, Mapping) else []
-    for key in keys:
-        if key.isdigit():
-            message = f"a dotted path leads through mappings, not into lists: `{key}` is no key"
-            raise Fault("key-unknown", message, mark, help="set the whole list, or make a variable of what varies")
-    sections = [key for key in _SECTIONS if key not in ("archspec", "variants", "expect")]
-    if len(keys) == 1 and (keys[0] in variables or keys[0] not in _SECTIONS):
-        keys = ["vars", *keys]
-    if keys[0] not in sections:
-        hint = did_you_mean(keys[0], sections)
-        raise Fault("key-unknown", f"`{keys[0]}` is no section of a spec that can be set", mark, help=hint)
-    if keys[0] == "vars" and len(keys) > 1 and keys[1] not in variables:
-        raise unknown_variable(keys[1], variables, mark)
-    return Setting(tuple(keys), value, mark)

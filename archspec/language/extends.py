@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 
-from archspec.foundation.errors import Fault, Mark, did_you_mean
-from archspec.foundation.source import Mapping, Scalar, Value, read
-from archspec.language.document import check_version, merge
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.reading import read
+from archspec.foundation.source import Mapping, Scalar, Value
+from archspec.foundation.spelling import did_you_mean
+from archspec.language.document import check_version
 from archspec.language.finder import SUFFIXES, FoundFile
+from archspec.language.overlay import merge
 
 MAX_FILES = 10  # in one chain
 

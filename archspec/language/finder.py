@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TextIO
 
-from archspec.foundation.errors import UsageError, did_you_mean, escape_line
+from archspec.foundation.errors import UsageError, escape_line
+from archspec.foundation.spelling import did_you_mean
 
 SUFFIXES = (".yaml", ".yml")
 STANDARD_INPUT = "-"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from archspec.foundation.arguments import REQUIRED, Argument, describe_schema
-from archspec.foundation.errors import CODES, join_words
+from archspec.foundation.codes import CODES
+from archspec.foundation.errors import join_words
 from archspec.foundation.formulas import CONSTANTS
 from archspec.foundation.functions import FUNCTIONS
 from archspec.language import keywords, vocabulary

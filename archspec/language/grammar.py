@@ -8,31 +8,31 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty, join_hint
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.validate import faults
 from archspec.language import keywords
 from archspec.language.branches import make_invalid
 from archspec.language.document import section_schema
-from archspec.language.foreign import beside_hint, layer_hint, number_hint
+from archspec.language.foreign import number_hint
 from archspec.language.keywords import AUX_KEYS
-from archspec.language.misplaced import explain_beside, explain_body, explain_let, is_empty
+from archspec.language.misplaced import explain_let, is_empty
 from archspec.language.names import (
-    COMPANIONS_BY_WORD,
     FORMER,
     MERGES,
     MODIFIERS,
     MODIFIERS_BY_WORD,
-    NODE_WORDS,
     WIRES,
     check_part,
     check_tensor,
 )
-from archspec.language.parts import PartGrammar, is_number
+from archspec.language.node_words import NodeWordGrammar
+from archspec.language.parts import is_number
 from archspec.language.syntax import Again, Aux, Body, Call, Expression, For, Invalid, Let, Sequence, SyntaxNode, Wire
 
 
-class Grammar(PartGrammar):
+class Grammar(NodeWordGrammar):
     """Parses bodies whose formulas see the variables `visible`: those of the file, or the arguments of a `block`."""
 
     def parse(self, key: str, mark: Mark, value: Value) -> SyntaxNode:
@@ -185,82 +185,6 @@ class Grammar(PartGrammar):
             self.report.note(f"`{former}` is now called `{now}`", mark)
             mapping = Mapping(mapping.mark, {now if key == former else key: e for key, e in mapping.entries.items()})
         return mapping
-
-    def _find_node_word(self, mapping: Mapping) -> str:
-        """The one key of a node that is not a modifier. Raises `Fault` where there is not just one."""
-        words = self._words(mapping)
-        found = [word for word in words if self._is_node_word(word)]
-        if len(words) == 1 and found:
-            return found[0]
-        if (
-            found
-            and is_left_empty(mapping.entries[found[0]][1])
-            and (fault := explain_beside(found[0], words, mapping))
-        ):
-            raise fault
-        named = set(found) == {"load", "save"} or any(isinstance(mapping.get(word), List) for word in found)
-        if len(words) > len(found) and named and set(found) <= {"load", "save"}:  # beside what would be a block
-            wrong = next(word for word in words if word not in found)
-            raise self._explain_unknown(wrong, mapping.entries[wrong][0])
-        if len(found) == 1:
-            wrong = next(word for word in words if word not in found)
-            allowed = (*MODIFIERS, *COMPANIONS_BY_WORD.get(found[0], ()))
-            signature = self.vocabulary.signature(found[0])
-            help = did_you_mean(wrong, allowed) or beside_hint(wrong)
-            if signature and wrong in signature.by_name:
-                written = f"`{found[0]}: {{{wrong}: …}}`"
-                help = f"indent the arguments of `{found[0]}`: `{wrong}` stands further in than it, or in {written}"
-            elif found[0] == "for" and "body" not in mapping.entries:
-                help = f"what is repeated stands under `body`, not `{wrong}`"
-            elif wrong == "body":
-                help = "`body` belongs to `for`; `repeat: 3` beside a node stands for three of it"
-                if found[0] in MERGES:
-                    help = f"the branches stand under `{found[0]}` itself: `{found[0]}: [[], [relu, tanh]]`"
-            elif found[0] == "use":
-                help = f"its arguments stand under `with`: `with: {{{wrong}: …}}`"
-            elif wrong == "with":
-                help = f"its arguments stand under `{found[0]}` itself; `with` belongs to `use`"
-            raise Fault(
-                "key-unknown",
-                f"`{wrong}` has no meaning beside `{found[0]}`",
-                mapping.entries[wrong][0],
-                help=help or f"beside a node may stand {join_words(allowed)}",
-            )
-        if len(found) > 1 and "for" in found and "body" not in mapping.entries:
-            other = next(node_word for node_word in found if node_word != "for")
-            help = f"put `{other}` under `body:`"
-            raise Fault("key-missing", "`for` needs a `body`", mapping.entries["for"][0], help=help)
-        if len(found) > 1:
-            raise Fault(
-                "node-form",
-                f"one node has one layer, but here stand {join_words(found)}",
-                mapping.entries[found[1]][0],
-                help="`- let: …` stands before the node, as an item of its own"
-                if "let" in found
-                else f"begin each with its own `- `: `- {found[1]}: …`",
-            )
-        if not words:
-            help = None
-            if "repeat" in mapping.entries:
-                help = "it stands beside the node that it repeats, in the same mapping: `- {relu: , repeat: 3}`; "
-                help += "for several nodes, write `for: {i: =range(3)}` with a `body`"
-            raise Fault("node-form", "this node names no layer", mapping.mark, help=help)
-        (first, value) = words[0], mapping.entries[words[0]][1]
-        if words == ["body"] or (len(words) == 1 and "repeat" in mapping.entries and isinstance(value, List)):
-            raise explain_body(mapping)
-        branches = isinstance(value, Mapping) and self._reads_as_branches(value)
-        fault = self._explain_unknown(first, mapping.entries[first][0], branches=branches)
-        nodes = isinstance(value, List) or (isinstance(value, Mapping) and any(map(self._is_node_word, value.entries)))
-        if (
-            nodes
-            and not branches
-            and not layer_hint(first)
-            and not did_you_mean(first, (*self.vocabulary.words(), *NODE_WORDS), cutoff=0.8)
-        ):
-            fault.help = (
-                f"named parts stand in a mapping, without `- `; in a list, `name: {first}` stands beside a node"
-            )
-        raise fault
 
     def _parse_name(self, key: str, value: Value) -> str:
         if key and not key.isdigit():

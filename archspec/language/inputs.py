@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archspec.foundation.arguments import Schema, integer, titled
-from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.source import Mapping, Value
 from archspec.language.names import check_tensor

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.formulas import Formula
 from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import describe
 from archspec.language.calls import CallGrammar
 from archspec.language.names import check_variable

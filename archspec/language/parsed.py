@@ -6,9 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from archspec.foundation.errors import Fault, Mark, Report, did_you_mean
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.report import Report
 from archspec.foundation.schemas import is_as_written
 from archspec.foundation.source import Mapping, Value, is_left_empty, plain
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.blocks import Block, parse_formula
 from archspec.language.document import section_schema
 from archspec.language.foreign import layer_hint

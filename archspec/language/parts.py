@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.source import List, Mapping, Scalar, Value, is_left_empty
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.branches import BranchGrammar, make_invalid
 from archspec.language.foreign import layer_hint
 from archspec.language.misplaced import count_of, doubt_parts, explain_body, explain_let, find_branch

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Mark, Report, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.frozen import key_of
+from archspec.foundation.report import Report
 from archspec.foundation.source import Mapping, Scalar, Value, locate, values_within
 from archspec.foundation.validate import faults
 from archspec.foundation.values import MAX_VALUES, count_items, describe

@@ -6,8 +6,10 @@ import os
 from functools import cache
 
 from archspec.foundation.arguments import Signature
-from archspec.foundation.errors import LIBRARY, Fault, Report
-from archspec.foundation.source import Mapping, Value, is_left_empty, read
+from archspec.foundation.errors import LIBRARY, Fault
+from archspec.foundation.reading import read
+from archspec.foundation.report import Report
+from archspec.foundation.source import Mapping, Value, is_left_empty
 from archspec.language.blocks import Block, define_block
 from archspec.language.keywords import BLOCK_KEYS
 from archspec.language.names import ROLES, check_block

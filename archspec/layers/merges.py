@@ -103,7 +103,7 @@ def _matrix_macs(shapes: list[Shape]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class MergeRule:
-    """One way to join branches; `archspec.assembly.assemble.MERGES` says how torch does it."""
+    """One way to join branches; `archspec.assembly.joins.MERGES` says how torch does it."""
 
     doc: str
     """What it gives, in a line."""

@@ -139,7 +139,7 @@ class Primitive(ABC):
         return 0
 
     def buffers(self, arguments: Arguments, shape: Shape) -> int:
-        """The bytes of the tensors that its module holds beside its parameters, where these can be many.
+        """The bytes of the tensors that its module holds beside its parameters (buffers).
 
         Args:
             arguments: The complete values of the arguments.

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from archspec.foundation.errors import UsageError
-from archspec.foundation.source import MAX_BYTES, first_text
+from archspec.foundation.reading import MAX_BYTES, first_text
 from archspec.language.extends import MAX_FILES
 from archspec.language.finder import FoundFile
 from archspec.page import files

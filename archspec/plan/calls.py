@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from archspec.foundation.errors import Fault, Mark, Report, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.frozen import freeze_pairs, key_of
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import Shape, show
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import describe, spend, spent
 from archspec.language.blocks import Block
 from archspec.language.foreign import layer_hint

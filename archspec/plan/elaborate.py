@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archspec.foundation.arguments import fault_in
-from archspec.foundation.errors import Fault, Frame, Mark, Report
+from archspec.foundation.errors import Fault, Frame, Mark
 from archspec.foundation.frozen import freeze_pairs
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import Shape
-from archspec.foundation.source import List
 from archspec.foundation.validate import faults
 from archspec.foundation.values import describe
 from archspec.language import syntax
@@ -30,20 +29,19 @@ from archspec.language.syntax import (
     Merge,
     Sequence,
     SyntaxNode,
-    iterate_bodies,
     iterate_expressions,
 )
-from archspec.layers import merges
 from archspec.layers.primitive import Primitive
 from archspec.plan.binding import Chain, Context, Initializers, InvalidValue, Row, Scope
-from archspec.plan.calls import EMPTY, LEFT_OUT, Absent, CallElaborator, Result
+from archspec.plan.branches import BranchElaborator, Entry
+from archspec.plan.calls import LEFT_OUT, Absent, Result
 from archspec.plan.frames import pass_frame
+from archspec.plan.incoming import explain_moved
 from archspec.plan.loops import MAX_PASSES, compute_rows, loop_scope
 from archspec.plan.memo import Memo
 from archspec.plan.nodes import MAX_LEVELS, MAX_NODES, Group, Layer, Node, Wire
 from archspec.plan.partial import Recorder
 from archspec.plan.sharing import Use, check_closed
-from archspec.plan.splits import axis_and_attention, part_of, parts_of
 from archspec.plan.tensors import Tensors, WrittenSaves
 
 if TYPE_CHECKING:
@@ -100,7 +98,9 @@ def elaborate(
     return result
 
 
-class _Elaborator(CallElaborator):
+class _Elaborator(BranchElaborator):
+    """Elaborates one network: what a node is, and what stands around calls and merges."""
+
     def __init__(self, sections: Sections, report: Report, memo: Memo | None, recorder: Recorder | None) -> None:
         super().__init__(sections, report, memo)
         self.recorder = recorder
@@ -176,18 +176,22 @@ class _Elaborator(CallElaborator):
                 return result
             return replace(result, recompute=True) if isinstance(result, (Layer, Group)) else result
         except Fault as fault:
-            for one in iterate_expressions(node):
-                if one.mark == fault.mark and not fault.notes:
-                    names = [name for name in one.names if self.binder.is_variable(name, context.scope)]
-                    fault.notes += origins(names, self.sections.root, self.sections.vars)
-            moved = [name for name in INCOMING if any(name in one.names for one in iterate_expressions(node))]
-            if fault.code == "input-shape" and fault.help is None and moved and isinstance(node.body, Call):
-                fault.help = explain_moved(moved)
+            self.explain(fault, node, context)
             self.report.add(fault, node.mark, context.frames)
         except InvalidValue:
             pass
         self.after = context.shape if self.keeps_shape(node.body) else None
         return None
+
+    def explain(self, fault: Fault, node: SyntaxNode, context: Context) -> None:
+        """Say of a fault where the variables come from on which it depends, and what `c_in` and the like stand for."""
+        for one in iterate_expressions(node):
+            if one.mark == fault.mark and not fault.notes:
+                names = [name for name in one.names if self.binder.is_variable(name, context.scope)]
+                fault.notes += origins(names, self.sections.root, self.sections.vars)
+        moved = [name for name in INCOMING if any(name in one.names for one in iterate_expressions(node))]
+        if fault.code == "input-shape" and fault.help is None and moved and isinstance(node.body, Call):
+            fault.help = explain_moved(moved)
 
     def keeps_shape(self, body: syntax.Body) -> bool:
         """Whether the tensor that a node passes on has the shape of the one that reaches it, whatever is wrong."""
@@ -298,7 +302,7 @@ class _Elaborator(CallElaborator):
             names[one.name] = one.mark
         return group
 
-    def chain(self, kind: str, mark: Mark, nodes: list[tuple[str, SyntaxNode, Context]], context: Context) -> Result:
+    def chain(self, kind: str, mark: Mark, nodes: list[Entry], context: Context) -> Result:
         """Steps one after the other, each with the place that it sees but for the tensor, which flows through."""
         shape = context.shape
         children: list[tuple[str, Node]] = []
@@ -341,7 +345,7 @@ class _Elaborator(CallElaborator):
     def loop(self, loop: For, context: Context) -> Result:
         return self.chain("for", loop.mark, self.passes(loop, context), context)
 
-    def passes(self, loop: For, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
+    def passes(self, loop: For, context: Context) -> list[Entry]:
         """The body of a loop once for each row, with its key and what it sees. Raises `Fault` or `InvalidValue`."""
         columns, count = compute_rows(loop, self.binder, context)
         passes = []
@@ -364,69 +368,6 @@ class _Elaborator(CallElaborator):
             except InvalidValue:
                 pass
         return values
-
-    def merge(self, merge: Merge, context: Context) -> Result:
-        entries = [entry for node in merge.branches for entry in self.branches(node, context)]
-        if merge.looped:
-            (node,) = merge.branches
-            assert isinstance(node.body, For)
-            entries = self.passes(node.body, context)
-        axis, attention = axis_and_attention(merge, self.binder, context)
-        split = parts_of(merge, len(entries), axis, self.binder, context)
-        if split and context.shape is not None:
-            parts = [part_of(context.shape, axis, size) for size in split]
-            entries = [(key, node, seen.at(part)) for (key, node, seen), part in zip(entries, parts, strict=True)]
-        results = [(key, node.body.mark, self.node(node, seen, key)) for key, node, seen in entries]
-        if any(result is None for _, _, result in results) or context.shape is None:
-            known = {result.output for _, _, result in results if isinstance(result, Node)}
-            self.after = known.pop() if merge.kind in merges.OF_EQUALS and len(known) == 1 else None
-            return None
-        for at, (_, _, result) in enumerate(results):
-            if result is EMPTY:
-                seen = entries[at][2]
-                assert seen.shape is not None
-                results[at] = (*results[at][:2], self.group("sequence", merge.mark, [], seen, seen.shape))
-            elif split and isinstance(result, Absent):
-                message = f"part {at + 1} of `split` goes nowhere: the `when` of its branch is false"
-                raise Fault("branch-missing", message, results[at][1], help="`split: none` splits nothing")
-        branches = [(key, mark, result) for key, mark, result in results if isinstance(result, Node)]
-        if not branches:
-            why = "its `for` has no rows" if not entries else "each `when` is false"
-            raise Fault("branch-missing", f"`{merge.kind}` is left with no branch: {why}", merge.mark)
-        keys, marks, nodes = map(list, zip(*branches, strict=True))
-        shapes = [node.output for node in nodes]
-        output = merges.output(merge.kind, shapes, axis, attention)
-        if output is None:
-            empty = [not split and _is_empty(node) for node in nodes]
-            fault = merges.mismatch(merge.kind, shapes, keys, marks, merge.mark, empty, axis, attention)
-            if moved := [name for name in INCOMING if any(_uses_later(node, name) for node in merge.branches)]:
-                other = fault.help if len({shape[1:] for shape in shapes}) > 1 and "c_in" in moved else None
-                fault.help = "; ".join(filter(None, [explain_moved(moved), other]))
-            raise fault
-        group = self.group(merge.kind, merge.mark, list(zip(keys, nodes, strict=True)), context, output)
-        return replace(group, looped=merge.looped, split=split, axis=axis, attention=attention)
-
-    def branches(self, node: SyntaxNode, context: Context) -> list[tuple[str, SyntaxNode, Context]]:
-        """A branch as written, with its key and what it sees; of a `load` of several tensors, one for each."""
-        entry = (node.key, node, context)
-        wire = node.body
-        if not (isinstance(wire, syntax.Wire) and wire.kind == "load" and not isinstance(wire.name.data, str)):
-            return [entry]
-        try:
-            if node.when is not None and not self.binder.typed(node.when, bool, "`when`", context):
-                return [entry]
-            names = self.binder.value(wire.name, context)
-        except (Fault, InvalidValue):  # as the branch itself reports
-            return [entry]
-        if not isinstance(names, list):
-            return [entry]
-        places = wire.name.value.items if isinstance(wire.name.value, List) else [wire.name.value] * len(names)
-        made = []
-        for i, (name, place) in enumerate(zip(names, places, strict=True)):
-            one = syntax.Wire(wire.mark, "load", Expression(place, name, frozenset(), True))
-            key = f"{node.key}_{i}" if node.key else str(i)
-            made.append((key, SyntaxNode(key, place.mark, one), context))
-        return made
 
     def wire(self, wire: syntax.Wire, context: Context) -> Result:
         name = self.binder.value(wire.name, context)
@@ -467,29 +408,6 @@ class _Elaborator(CallElaborator):
             raise _in_aux("output" if one.weight is None else "aux", one.mark, f"it stands in `{name}`, {aux.mark}")
         frozen_arguments = freeze_pairs({"name": name, "weight": weight})
         return Group("aux", (("", body),), context.shape, context.shape, aux.mark, frozen_arguments=frozen_arguments)
-
-
-def _is_empty(node: Node) -> bool:
-    """Whether a branch gives its input unchanged."""
-    if isinstance(node, Group):
-        return not node.is_merge and all(_is_empty(child) for _, child in node.children)
-    return isinstance(node, Wire) and node.kind != "load"
-
-
-def explain_moved(names: Iterable[str]) -> str:
-    """What to do where a formula takes the incoming tensor's size for an earlier one's."""
-    name = next(iter(names))
-    kept = {"c_in": "channels", "h_in": "height", "w_in": "width"}.get(name, "shape")
-    return f"`{name}` is that of the node where it stands: keep an earlier one by `- let: {{{kept}: ={name}}}`"
-
-
-def _uses_later(node: SyntaxNode, name: str) -> bool:
-    """Whether a formula within a branch, after its first node, uses `c_in` or the like."""
-    later = node.body.nodes[1:] if isinstance(node.body, Sequence) else ()
-    calls = [body for one in later for body in iterate_bodies(one) if isinstance(body, Call)]
-    given = [one.value for call in calls for one in call.arguments.values()]
-    given += [call.main for call in calls if call.main is not None]
-    return any(name in expression.names for expression in given)
 
 
 def _refuse_whole_recompute(node: Result, what: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.report import Report
 from archspec.foundation.source import Mapping, Value
 from archspec.language.names import ROLES
 

@@ -110,9 +110,9 @@ class Plan:
     @cached_property
     def graph(self) -> Graph:
         """Every node in its place, with its edges; made when it is first asked for."""
-        from archspec.plan.graph import graph
+        from archspec.plan.walk import make_graph
 
-        return graph(self.root, self.takes)
+        return make_graph(self.root, self.takes)
 
     @property
     def layers(self) -> tuple[GraphLayer, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from archspec.foundation.errors import Fault, Mark, Report
+from archspec.foundation.errors import Fault, Mark
+from archspec.foundation.report import Report
 from archspec.foundation.source import List, Mapping, Scalar, Value, values_within
 from archspec.language.names import ROLES
 from archspec.language.syntax import parse_expression

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archspec.foundation.errors import Report
+from archspec.foundation.report import Report
 from archspec.layers.registry import primitives
 
 if TYPE_CHECKING:

@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Frame, Mark, join_words
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import Shape, show
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.syntax import SyntaxNode
 from archspec.layers.registry import primitives
 from archspec.plan.nodes import Group, Layer, Node, Wire

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from archspec.foundation.errors import Fault, Frame, Mark, Report, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Frame, Mark, join_words
+from archspec.foundation.report import Report
 from archspec.foundation.shapes import Shape
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.syntax import Call, Invalid, SyntaxNode, Wire, iterate_bodies
 from archspec.plan.sharing import Shared
 

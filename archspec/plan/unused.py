@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from archspec.foundation.errors import Fault, Frame, Report, did_you_mean
+from archspec.foundation.errors import Fault, Frame
+from archspec.foundation.report import Report
+from archspec.foundation.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from archspec.plan.graph import Graph, GraphGroup, GraphInput, GraphNode

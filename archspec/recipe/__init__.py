@@ -7,7 +7,8 @@ from archspec.recipe.optimizers import OPTIMIZERS
 from archspec.recipe.options import Option
 from archspec.recipe.outputs import Outputs
 from archspec.recipe.parts import Freeze, LrScale
-from archspec.recipe.recipe import DEFAULTS, PARTIAL, SCHEMA, Recipe
+from archspec.recipe.recipe import DEFAULTS, Recipe
+from archspec.recipe.schema import PARTIAL, SCHEMA
 from archspec.recipe.sections import (
     Clip,
     EarlyStopping,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archspec.foundation.arguments import Argument, Signature
 from archspec.foundation.errors import UsageError
 from archspec.foundation.extensions import extensions, load_extension
-from archspec.recipe import augmentations, recipe
-from archspec.recipe.choices import LOSSES
-from archspec.recipe.options import Option
+from archspec.recipe import augmentations
+from archspec.recipe.choices import LOSSES, LossOption
+from archspec.recipe.forms import add_loss
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,7 +85,7 @@ def load_added() -> bool:
     for name, loss in losses.items():
         arguments = {one.name: one.schema for one in loss.arguments}
         required = tuple(one.name for one in loss.arguments if one.required)
-        recipe.add_loss(name, Option(loss.doc, arguments, required, source=loss.source, added=loss))
+        add_loss(name, LossOption(loss.doc, arguments, required, source=loss.source, added=loss))
     for name, one in changes.items():
         signature = Signature(name, tuple(one.arguments))
         augmentations.add(name, augmentations.Augmentation(one.doc, signature, one.source, added=one))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from archspec.foundation.arguments import Schema, boolean, choice, integer, number
 from archspec.recipe.optimizers import OPTIMIZERS
@@ -16,42 +17,58 @@ _CLASS_WEIGHTS: Schema = {
     ],
 }
 
-LOSSES: dict[str, Option] = {
-    "cross_entropy": Option(
+
+@dataclass(frozen=True)
+class LossOption(Option):
+    """A loss that recipes name."""
+
+    applies: str = ""
+    """The layer that it applies itself to a network's outputs, which are logits to it: `softmax` or `sigmoid`."""
+
+
+LOSSES: dict[str, LossOption] = {
+    "cross_entropy": LossOption(
         "The negative log-likelihood of the right class under softmax.",
         {"label_smoothing": number(0, below=1), "weight": _CLASS_WEIGHTS},
+        applies="softmax",
     ),
-    "binary_cross_entropy": Option(
+    "binary_cross_entropy": LossOption(
         "Binary cross-entropy for each class, averaged over images and classes.",
         {"label_smoothing": number(0, below=1)},
         source="https://arxiv.org/abs/2110.00476",
+        applies="sigmoid",
     ),
-    "charbonnier": Option(
+    "charbonnier": LossOption(
         "`sqrt(d² + eps²) - eps` of differences d from numbers: as `mean_absolute_error`, but smooth at 0.",
         {"eps": number(above=0)},
         source="https://doi.org/10.1109/ICIP.1994.413553",
     ),
-    "dice": Option(
+    "dice": LossOption(
         "Of masks: one less the overlap of prediction and truth, a mean over images and classes.",
         {"smooth": number(above=0)},
         source="https://arxiv.org/abs/1606.04797",
+        applies="softmax",
     ),
-    "focal": Option(
+    "focal": LossOption(
         "Cross-entropy times `(1 - p)^gamma`, which weighs what is already right less.",
         {"gamma": number(0), "weight": _CLASS_WEIGHTS},
         source="https://arxiv.org/abs/1708.02002",
+        applies="softmax",
     ),
-    "mean_squared_error": Option("The mean of the squared differences from numbers, in their standard deviations."),
-    "mean_absolute_error": Option("The mean of the absolute differences from numbers, in their standard deviations."),
-    "smooth_l1": Option(
+    "mean_squared_error": LossOption("The mean of the squared differences from numbers, in their standard deviations."),
+    "mean_absolute_error": LossOption(
+        "The mean of the absolute differences from numbers, in their standard deviations."
+    ),
+    "smooth_l1": LossOption(
         "As `mean_squared_error` below a difference of `beta` standard deviations, as `mean_absolute_error` above.",
         {"beta": number(above=0)},
         source="https://arxiv.org/abs/1504.08083",
     ),
-    "tversky": Option(
+    "tversky": LossOption(
         "As `dice`, with `alpha` times what is wrongly found and `beta` times what is missed.",
         {"alpha": number(0), "beta": number(0), "smooth": number(above=0)},
         source="https://arxiv.org/abs/1706.05721",
+        applies="softmax",
     ),
 }
 """Each is a mean over images; `trainer.tasks` says which of them a task takes."""

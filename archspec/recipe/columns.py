@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archspec.foundation.arguments import Schema
-from archspec.foundation.errors import Fault, did_you_mean, join_words
+from archspec.foundation.errors import Fault, join_words
 from archspec.foundation.shapes import Shape, show
 from archspec.foundation.source import Value
+from archspec.foundation.spelling import did_you_mean
 from archspec.recipe.options import section
 from archspec.recipe.places import place
 

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import Any
 
 from archspec.foundation.arguments import Schema, integer, number
-from archspec.foundation.errors import Fault, Mark, did_you_mean, join_words
+from archspec.foundation.errors import Fault, Mark, join_words
 from archspec.foundation.source import List, Mapping as Tree, Value
+from archspec.foundation.spelling import did_you_mean
 from archspec.recipe.options import section
 from archspec.recipe.places import place
 

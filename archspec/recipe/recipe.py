@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
-from archspec.foundation.arguments import Schema, boolean, choice, either, integer, number
+from archspec.foundation.arguments import boolean, choice, either, integer, number
 from archspec.recipe import augmentations
 from archspec.recipe.augmentations import AppliedAugmentation
-from archspec.recipe.choices import LOSSES, OPTIONS
+from archspec.recipe.choices import OPTIONS
 from archspec.recipe.columns import DATA, Columns
-from archspec.recipe.options import Option, add_option, choose, refuse, section
+from archspec.recipe.forms import DEFAULT_LOSS, LOSS, NORMALIZE, WARMUP, or_none
+from archspec.recipe.options import choose
 from archspec.recipe.outputs import OUTPUTS, Outputs
 from archspec.recipe.parts import FREEZE, LR_SCALE, Freeze, LrScale
 from archspec.recipe.sections import (
@@ -32,77 +33,13 @@ from archspec.recipe.sections import (
     Schedule,
     Section,
     Warmup,
-    keys,
     section_schema,
 )
 
-# --- schemas of sections ----------------------------------------------------------------------------------------------
-
-
-def _exclude(words: str) -> Schema:
-    """A key that another one excludes."""
-    return refuse({"type": ["object", "number"]}, "key-unknown", words)
-
-
-def _or_none(words: str, one: Schema) -> Schema:
-    """A mapping, which messages describe by these words, or none."""
-    return either(one | {"title": words}, {"type": "null"})
-
-
-def _either_epochs_or_steps(what: str) -> Schema:
-    both = _exclude(f"has no meaning beside `epochs`: {what} lasts a number of epochs or of steps")
-    return {"if": {"required": ["epochs"]}, "then": {"properties": {"steps": both}}}
-
-
-_EPOCHS: Schema = {"required": ["epochs"], "description": "or `steps`: a warm-up lasts a number of either"}
-_WARMUP = (
-    section_schema(Warmup)
-    | _either_epochs_or_steps("a warm-up")
-    | {"allOf": [{"if": {"not": {"required": ["steps"]}}, "then": _EPOCHS}]}
-)
-_LOSS = Loss("cross_entropy")
+_LOSS = Loss(DEFAULT_LOSS)
 _RESIZE = Resize("stretch")
-_NAMED_WEIGHTS: Schema = {
-    "anyOf": [
-        {"const": "weights"},
-        {"type": "object", "required": ["name"], "properties": {"name": {"const": "weights"}}},
-    ]
-}
-_NORMALIZE: Schema = {
-    "title": "true, false, or one of `data`, `weights`, `imagenet`, or `{mean: […], std: […]}`",
-    "anyOf": [
-        boolean(),
-        choice("data", "weights", "imagenet"),
-        section(
-            ["mean", "std"],
-            mean={"type": "array", "items": number(0, 1), "minItems": 1},
-            std={"type": "array", "items": number(above=0), "minItems": 1},
-        ),
-    ],
-}
-_FACTOR = {"factor": number(above=0)}
-_TERM = choose(None, {name: one | {"properties": one["properties"] | _FACTOR} for name, one in OPTIONS["loss"].items()})
-_LOSS_SCHEMA: Schema = {
-    "if": {"type": "array"},
-    "then": {"title": "a list of one or more losses", "type": "array", "items": _TERM, "minItems": 1},
-    "else": choose(_LOSS.name, OPTIONS["loss"])
-    | {"title": "a name, `{name: NAME, …}` with arguments, or a list of these"},
-}
-
-
-def add_loss(name: str, one: Option) -> None:
-    """Let recipes name a loss of a package."""
-    LOSSES[name] = one
-    OPTIONS["loss"][name] = one.schema
-    add_option(_LOSS_SCHEMA["else"], name, one.schema)
-    add_option(_TERM, name, one.schema | {"properties": one.schema["properties"] | _FACTOR})
-
-
 _NO_COLUMNS = Columns()
 _OPTIMIZER = Optimizer("adamw", {"lr": 1e-3, "weight_decay": 1e-4})
-
-
-# --- the whole --------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +125,7 @@ class Recipe:
             "the mean and standard deviation that each channel is standardised by: `data`, the training images'; "
             "`weights`, what the weights were trained with; true, the latter where it is known, else the former; "
             "`imagenet`, or `{mean: […], std: […]}`; false for none",
-            _NORMALIZE,
+            NORMALIZE,
         ),
     ] = True
     augment: Annotated[
@@ -200,7 +137,7 @@ class Recipe:
     ] = ()
     loss: Annotated[
         Loss,
-        Key("a loss, with its arguments, or a list of several, each with a `factor`, which are added up", _LOSS_SCHEMA),
+        Key("a loss, with its arguments, or a list of several, each with a `factor`, which are added up", LOSS),
     ] = _LOSS
     outputs: Annotated[
         Outputs | None,
@@ -224,7 +161,7 @@ class Recipe:
         Clip | None,
         Key(
             "`{norm: N}`: all gradients are scaled down to a norm of N; `{value: N}`: each is held between −N and N",
-            _or_none("`{norm: N}` or `{value: N}`", section_schema(Clip) | {"minProperties": 1, "maxProperties": 1}),
+            or_none("`{norm: N}` or `{value: N}`", section_schema(Clip) | {"minProperties": 1, "maxProperties": 1}),
         ),
     ] = None
     schedule: Annotated[
@@ -238,7 +175,7 @@ class Recipe:
         Warmup | None,
         Key(
             "`{epochs: N}` or `{steps: N}`, over which the rate rises evenly from a share of it, `start`",
-            _or_none("`{epochs: N}` or `{steps: N}`", _WARMUP),
+            or_none("`{epochs: N}` or `{steps: N}`", WARMUP),
         ),
     ] = None
     ema: Annotated[
@@ -246,7 +183,7 @@ class Recipe:
         Key(
             "`{decay: N}`: an exponential moving average of the weights, which keeps a share `decay` of itself each "
             "`every` steps",
-            _or_none("`{decay: N}`", section_schema(Ema)),
+            or_none("`{decay: N}`", section_schema(Ema)),
         ),
     ] = None
     early_stopping: Annotated[
@@ -254,7 +191,7 @@ class Recipe:
         Key(
             "`{patience: N}`: training ends after `patience` epochs without improvement by more than `min_delta` of "
             "what `monitor` names",
-            _or_none("`{patience: N}`", section_schema(EarlyStopping)),
+            or_none("`{patience: N}`", section_schema(EarlyStopping)),
         ),
     ] = None
     precision: Annotated[
@@ -354,57 +291,3 @@ _FORMS: dict[str, type[Section | Choice | Freeze | LrScale | Outputs]] = {
 
 DEFAULTS = Recipe().complete()
 """What a recipe that does not say otherwise does."""
-
-_KEYS = {name: one.schema for name, one in keys(Recipe).items()}
-
-SCHEMA: Schema = (
-    section(**_KEYS)
-    | _either_epochs_or_steps("a training")
-    | {
-        "allOf": [
-            {
-                "if": {"properties": {"validation": {"not": {"const": 0}}}},
-                "else": {
-                    "properties": {
-                        "early_stopping": _exclude("has no meaning without validation images"),
-                        "monitor": refuse(
-                            {"type": "string"}, "key-unknown", "has no meaning without validation images"
-                        ),
-                    }
-                },
-            },
-            {
-                "if": {"required": ["weights"], "properties": {"weights": {"type": "string"}}},
-                "else": {
-                    "properties": {
-                        key: refuse({"const": value}, "key-unknown", "has no meaning without `weights`")
-                        for key, value in (("partial", True), ("adapt", True), ("normalize", "weights"))
-                    }
-                    | {"resize": refuse(_NAMED_WEIGHTS, "key-unknown", "has no meaning without `weights`")}
-                },
-            },
-            {
-                "if": {"required": ["exact"], "properties": {"exact": {"const": True}}},
-                "then": {
-                    "properties": {
-                        key: refuse(
-                            {"const": True},
-                            "key-unknown",
-                            "rounds otherwise, which `exact` excludes: leave one of them out",
-                        )
-                        for key in ("compile", "channels_last")
-                    }
-                },
-            },
-        ]
-    }
-)
-"""`validation` is a share of the training set below 1, or a number of samples; 0 for none."""
-
-_PARTIAL_LOSS: Schema = {"type": ["string", "object", "array"]}
-PARTIAL: Schema = section(
-    **_KEYS
-    | {key: _PARTIAL_LOSS if key == "loss" else {"type": ["string", "object", "null"]} for key in OPTIONS}
-    | {key: {"type": ["object", "null"]} for key in ("warmup", "early_stopping")}
-)
-"""A recipe that is to be laid over another one, whose choices may leave out what the other one says."""

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from math import prod
 
-from archspec.foundation.shapes import Shape
 from archspec.layers import merges
 from archspec.layers.kept import Kept
 from archspec.layers.registry import primitives
 from archspec.plan.graph import Graph, GraphGroup, GraphLayer, GraphNode
 from archspec.plan.plan import Plan
+from archspec.views.convolutions import (
+    Copies,
+    channels_last,
+    columns,
+    copies_of_weights,
+    forward_copies,
+    input_copies,
+    is_convolution,
+    weights_copies,
+)
 from archspec.views.kept import KeptTensors, kept_by, kept_tensors, owners
-from archspec.views.mixed import copied_values, wide_tensors, with_copies
-from archspec.views.order import channels_last, copies_of_weights
+from archspec.views.mixed import copied_values, narrows, wide_tensors, with_copies
 
 
 class Sizes:
@@ -46,7 +55,8 @@ class Sizes:
 
     def extra(self, kept: Kept) -> int:
         """What a layer keeps beside its input and output."""
-        return self.batch * (self.value * kept.values + 8 * kept.indices) + self.value * kept.once
+        each = self.value * (kept.values + self.mixed * kept.mixed) + 8 * kept.indices
+        return self.batch * each + (4 if self.mixed else self.value) * kept.once
 
     def parameters(self, node: GraphNode) -> int:
         """A layer's parameters, or their gradients."""
@@ -55,6 +65,22 @@ class Sizes:
     def loss(self, node: GraphNode) -> int:
         """What a loss of a node's tensor needs beside its gradient: three tensors of 4 bytes a value or more."""
         return 3 * self.batch * max(4, self.value) * prod(node.output) - self.tensor(node.id) * (self.value >= 4)
+
+    def copies(self, copies: Copies) -> tuple[int, int, int]:
+        """What oneDNN copies of a batch taken, of one given, and of weights."""
+        each = self.batch * self.value
+        return each * copies.taken, each * copies.given, self.value * copies.weights
+
+    def cast(self, node: GraphNode) -> int:
+        """What a layer copies to 16 bits while it runs, where nothing keeps that: its parameters, and what is wide."""
+        if not self.mixed or not narrows(node):
+            return 0
+        return self.parameters(node) + self.batch * self.value * copied_values(node, self.graph, self.wide)
+
+    def columns(self, node: GraphLayer) -> int | None:
+        """The columns that a convolution lays its input out in, where torch leaves oneDNN out."""
+        found = columns(node, self.batch, self.value)
+        return None if found is None else self.value * found
 
     def summed(self, node: GraphNode) -> int:
         """What a convolution sums the gradient of its weights up in, where that has fewer than 4 bytes a value."""
@@ -75,40 +101,41 @@ class Forward:
         start, stop = span or (len(graph.inputs), len(graph.nodes))
         owner = kept.owner if kept else owners(graph, training=False)
         stays = {id for ids in kept.tensors.values() for id in ids} if kept else set()
-        ends = _ends(graph, owner)
+        going: dict[int, list[int]] = {}
+        for id, end in enumerate(_ends(graph, owner)):
+            going.setdefault(end, []).append(id)
         live: dict[int, int] = {}
-        extras = 0
+        held = extras = 0
         for node in graph.nodes[start:stop]:
             id = node.id
             if owner[id] == id:
                 live[id] = sizes.tensor(id)
-            extra = sizes.extra(kept.extras[id]) if kept and id in kept.extras else 0
-            extras += extra
-            passing = _passing(node, sizes, training=kept is not None)
-            self.peak = max(self.peak, sum(live.values()) + extras + passing)
-            for one in [one for one in live if ends[one] <= id + 1 and one not in stays]:
-                del live[one]
-        self.left = sum(live.values()) + extras
+                held += live[id]
+            extras += sizes.extra(kept.extras[id]) if kept and id in kept.extras else 0
+            self.peak = max(self.peak, held + extras + _passing(node, sizes, training=kept is not None))
+            for one in going.get(id + 1, ()):
+                if one not in stays:
+                    held -= live.pop(one, 0)
+        self.left = held + extras
 
 
 def _passing(node: GraphNode, sizes: Sizes, *, training: bool) -> int:
     """What a layer makes and lets go again while it runs, beside what it keeps in training."""
     if not isinstance(node, GraphLayer) or (primitives()[node.layer.primitive].training_only and not training):
         return 0
-    if is_convolution(node):  # oneDNN's work in a layout of their own: channels in groups of 16
-        taken, given = (_in_groups(shape, sizes) for shape in (node.layer.input, node.output))
-        taken = taken if node.layer.input[0] >= 8 else 0
-        return max(taken + sizes.parameters(node) + given - sizes.tensor(node.id), given)
-    return 0 if training else sizes.extra(kept_by(node, {}))
+    passing = 0 if training else sizes.cast(node)
+    if not is_convolution(node):
+        return passing + (0 if training else sizes.extra(_evaluated(kept_by(node, {}))))
+    laid_out = sizes.columns(node)
+    if laid_out is not None:
+        return passing + laid_out
+    taken, given, weights = sizes.copies(forward_copies(node))
+    return passing + max(taken + weights + given - sizes.tensor(node.id), given)
 
 
-def _in_groups(shape: Shape, sizes: Sizes) -> int:
-    return sizes.batch * sizes.value * -(-shape[0] // 16) * 16 * prod(shape[1:])
-
-
-def is_convolution(node: GraphNode) -> bool:
-    """Whether a node has weights that slide over positions."""
-    return isinstance(node, GraphLayer) and node.macs > 0 and len(node.output) > 2
+def _evaluated(kept: Kept) -> Kept:
+    """What an evaluation holds of what training keeps."""
+    return kept if kept.passing is None else replace(kept, values=kept.passing)
 
 
 def _is_strided(node: GraphLayer) -> bool:
@@ -228,17 +255,22 @@ class Backward:
         a gradient.
         """
         sizes = self.sizes
-        is_last = node.sources[0] in self.last
-        copies = copies_of_weights(node, is_last=is_last)
-        weights, summed = sizes.parameters(node) * copies, sizes.summed(node) * copies
-        ends = [weights + max(sizes.parameters(node), summed)]
-        if not is_last:
-            taken, given = (_in_groups(shape, sizes) for shape in (node.layer.input, node.output))
-            ends.append((taken if node.layer.input[0] >= 8 else 0) + given + weights + summed)
-            if is_given:
-                again = sizes.tensor(node.sources[0]) * (2 if _is_strided(node) else 1)
-                self.peak = max(self.peak, before + taken + max(given + weights, again))
-        self.peak = max(self.peak, self.held + passing + max(ends))
+        laid_out = sizes.columns(node)
+        if laid_out is not None:
+            self.peak = max(self.peak, self.held + passing + sizes.parameters(node) + laid_out)
+            return
+        parameters, summed = sizes.parameters(node), sizes.summed(node)
+        if node.sources[0] in self.last:
+            more = copies_of_weights(node)
+            self.peak = max(self.peak, self.held + passing + more * parameters + max(parameters, more * summed))
+            return
+        if is_given:
+            taken, given, weights = sizes.copies(input_copies(node))
+            again = sizes.tensor(node.sources[0]) * (2 if _is_strided(node) else 1)
+            self.peak = max(self.peak, before + taken + max(given + weights, again))
+        taken, given, weights = sizes.copies(weights_copies(node))
+        end = max(weights + max(parameters, summed), taken + given + weights + summed)
+        self.peak = max(self.peak, self.held + passing + end)
 
     def give(self, node: GraphNode, kept: KeptTensors) -> int:
         """Make the gradients of a node's sources; the bytes that are needed only meanwhile."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape
+from archspec.foundation.spelling import did_you_mean
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
 from archspec.views.liveness import Backward, Forward, Sizes
@@ -73,7 +74,7 @@ def inference_memory(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     held = _parameters(plan, precision) + _buffers(plan)  # of auxiliary classifiers too
     plan = plan.without_aux()
     sizes = _sizes(plan, batch, precision)
-    return held + _copies(plan, precision) + sizes.inputs + Forward(plan.graph, sizes).peak
+    return held + sizes.inputs + Forward(plan.graph, sizes).peak
 
 
 def training_memory(

@@ -18,7 +18,7 @@ def wide_tensors(graph: Graph) -> frozenset[int]:
     wide = {one.id for one in graph.inputs}
     for node in graph.nodes[len(graph.inputs) :]:
         widens = isinstance(node, GraphLayer) and primitives()[node.layer.primitive].widens
-        if widens or (not _narrows(node) and not wide.isdisjoint(node.sources)):
+        if widens or (not narrows(node) and not wide.isdisjoint(node.sources)):
             wide.add(node.id)
     return frozenset(wide)
 
@@ -29,7 +29,7 @@ def with_copies(kept: KeptTensors, graph: Graph, wide: frozenset[int]) -> KeptTe
     for id, owners in kept.tensors.items():
         node = graph.nodes[id]
         sources = {kept.owner[one]: one for one in node.sources if one in wide and kept.owner[one] in owners}
-        if not _narrows(node) or not sources or id not in extras:
+        if not narrows(node) or not sources or id not in extras:
             continue
         tensors[id] = tuple(one for one in owners if one not in sources)
         copied = sum(prod(graph.nodes[one].output) for one in sources.values())
@@ -39,8 +39,9 @@ def with_copies(kept: KeptTensors, graph: Graph, wide: frozenset[int]) -> KeptTe
 
 def copied_values(node: GraphNode, graph: Graph, wide: frozenset[int]) -> int:
     """The values of each sample that a node copies to 16 bits."""
-    return sum(prod(graph.nodes[one].output) for one in node.sources if one in wide) if _narrows(node) else 0
+    return sum(prod(graph.nodes[one].output) for one in node.sources if one in wide) if narrows(node) else 0
 
 
-def _narrows(node: GraphNode) -> bool:
+def narrows(node: GraphNode) -> bool:
+    """Whether a node takes 16 bits a value, and copies what has more."""
     return node.kind in ("matmul", "attend") or (isinstance(node, GraphLayer) and node.macs > 0)

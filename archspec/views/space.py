@@ -10,8 +10,9 @@ from random import Random
 from typing import Any
 
 from archspec.foundation.arguments import Schema, boolean, integer, number, titled
-from archspec.foundation.errors import Fault, did_you_mean, join_words
+from archspec.foundation.errors import Fault, join_words
 from archspec.foundation.source import Mapping, Value, locate, plain
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.validate import faults
 
 _RANGE: Schema = {

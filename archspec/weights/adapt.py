@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from archspec.foundation.errors import escape_line
-from archspec.weights.trace import format_tensor
+from archspec.weights.tensors import format_tensor
 
 
 def adapt_tensor(

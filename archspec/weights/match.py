@@ -12,33 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from archspec.weights.layout import Layout, Piece, fits, shape_of
+from archspec.weights.loaded import SHOWN, Skipped
 from archspec.weights.network import Network
-from archspec.weights.trace import Node, Operand, TransplantError, format_tensor
-
-SHOWN = 10
-"""How many tensors an error names before it only counts the rest."""
-MAX_NAME = 200
-"""How many characters of a tensor's name, which a file may have given, an error shows."""
+from archspec.weights.tensors import format_tensor
+from archspec.weights.trace import Node, Operand, TransplantError
 
 _DEPTH = 6
 """How far two nodes that are alike are followed, where the networks end differently."""
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A tensor that was not loaded: its name, and the reason, with the shapes or types that say why."""
-
-    name: str
-    """Its name in the network's `state_dict`, or in the source where the network does not have it."""
-    reason: str
-    """`missing` (the source does not have it), `unknown` (the network does not have it), `shape`, `dtype`, or `layer`:
-    another tensor of the same layer does not fit."""
-    detail: str
-    """The shapes or types that differ, for people."""
-
-    def to_dict(self) -> dict[str, str]:
-        """The same as data (JSON types)."""
-        return {"name": self.name, "reason": self.reason, "detail": self.detail}
 
 
 @dataclass

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from archspec.foundation.errors import escape_line
 from archspec.foundation.shapes import show
-from archspec.weights.trace import Follower, Operand, TransplantError, format_tensor, tensors_of
+from archspec.weights.tensors import format_tensor, tensors_of
+from archspec.weights.trace import Follower, Operand, TransplantError
 
 
 class Network:

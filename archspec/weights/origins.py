@@ -11,9 +11,10 @@ from typing import Any
 from torch import nn
 
 from archspec.foundation.errors import UsageError, escape_line
-from archspec.weights.files import load, metadata, read_noting
+from archspec.weights.files import metadata, read_noting
+from archspec.weights.loaded import Loaded
+from archspec.weights.loading import load
 from archspec.weights.published import metadata_of_published, transplant_torchvision
-from archspec.weights.transplant import Loaded
 
 TORCHVISION = "torchvision:"
 

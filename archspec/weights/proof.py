@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from archspec.foundation.shapes import show
 from archspec.weights.match import Match
 from archspec.weights.network import Network
-from archspec.weights.trace import PRODUCTS, Follower, TransplantError, tensors_of
+from archspec.weights.tensors import tensors_of
+from archspec.weights.trace import PRODUCTS, Follower, TransplantError
 
 ROUNDING = 1e-9
 """How far results in double precision may differ, as a share of the largest of them."""

@@ -14,9 +14,11 @@ from urllib.parse import urlparse
 import torch
 from torch import nn
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 from archspec.weights.files import first_line, read
-from archspec.weights.transplant import Loaded, transplant
+from archspec.weights.loaded import Loaded
+from archspec.weights.transplant import transplant
 
 TIMEOUT = 60.0
 """Seconds for which a server may say nothing during a download."""

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from archspec.foundation.errors import UsageError
-from archspec.foundation.shapes import show
 
 try:  # documented under "Extending PyTorch", but below a private name
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,20 +24,6 @@ except ImportError as error:
 
 class TransplantError(UsageError):
     """Two networks do not have the same architecture, or it could not be proven that they do."""
-
-
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, each once."""
-    return dict(module.named_parameters()) | dict(module.named_buffers())
-
-
-def format_tensor(tensor: Tensor) -> str:
-    """Shape and, where it is not the usual one, the type: `64×3×7×7`, `64 float16`."""
-    shape = show(tuple(tensor.shape)) or "a scalar"
-    return shape if tensor.dtype == torch.float32 else f"{shape} {str(tensor.dtype).removeprefix('torch.')}"
-
-
-# --- the graph -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)

@@ -8,76 +8,19 @@ networks are run with the same random weights: equal results, layer by layer, ar
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from archspec.foundation.errors import cut, escape_line
-from archspec.weights.match import MAX_NAME, SHOWN, Match, Skipped, match
+from archspec.weights.loaded import Loaded, unsound
+from archspec.weights.match import Match, match
 from archspec.weights.network import Network
 from archspec.weights.proof import prove
-from archspec.weights.trace import TransplantError, tensors_of
-
-__all__ = ["Example", "Loaded", "Skipped", "TransplantError", "transplant"]
-
-MAX_LAYERS = 200
-"""How many layers a text names of which something was left out; data has all."""
+from archspec.weights.tensors import tensors_of
+from archspec.weights.trace import TransplantError
 
 Example = Tensor | Sequence[int]
 """A batch of inputs, or the shape of one sample, of which a batch is then drawn at random."""
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What was loaded into a network, by the names of its `state_dict`, and what was not."""
-
-    source: str
-    """What the weights are called: a file, a torchvision model, or a network's class."""
-    names: tuple[str, ...]
-    """The tensors that were loaded."""
-    skipped: tuple[Skipped, ...] = ()
-    """The tensors that were not loaded, each with the reason."""
-    proven: bool = False
-    """Whether results were compared with the source's: a transplant's were; of a file there is nothing to run."""
-    rounding: float = 0.0
-    """How far results differ at most, in double precision: 0 where they are equal bit for bit."""
-    notes: tuple[str, ...] = ()
-    """What else a person should know of it: a prefix that was taken off names, values that are not finite."""
-
-    def render(self) -> str:
-        """What happened as people read it: a line, and a line for each layer of which something was left out."""
-        missing = sum(one.reason != "unknown" for one in self.skipped)
-        count = f"{len(self.names)} of {len(self.names) + missing} tensors" if missing else f"{len(self.names)} tensors"
-        proof = "; on a random input their layers give the source's results" if self.proven else ""
-        proof += f", within {self.rounding:.0e} in double precision" if self.rounding else ""
-        lines = [f"weights loaded from {escape_line(self.source)}: {count}{proof}"]
-        layers: dict[str, list[str]] = {}
-        for one in self.skipped:
-            layer, dot, tensor = one.name.rpartition(".")
-            layers.setdefault(f"{layer}{dot}", []).append(f"{tensor} ({one.detail})")
-        lines += [f"  note: {note}" for note in self.notes]
-        lines += [
-            f"  not loaded: {escape_line(cut(layer, MAX_NAME))}"
-            f"{', '.join(escape_line(cut(one, MAX_NAME)) for one in tensors[:MAX_LAYERS])}"
-            f"{f', and {len(tensors) - MAX_LAYERS} more' if len(tensors) > MAX_LAYERS else ''}"
-            for layer, tensors in list(layers.items())[:MAX_LAYERS]
-        ]
-        if len(layers) > MAX_LAYERS:
-            lines.append(f"  not loaded: {len(layers) - MAX_LAYERS:,} more layers")
-        return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as data (JSON types)."""
-        return {
-            "source": self.source,
-            "loaded": list(self.names),
-            "not_loaded": [one.to_dict() for one in self.skipped],
-            "proven": self.proven,
-            "rounding": self.rounding,
-            "notes": list(self.notes),
-        }
 
 
 def transplant(
@@ -151,19 +94,6 @@ def transplant(
         rounding=rounding,
         notes=unsound({name: ours[name] for name in names}),
     )
-
-
-def unsound(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Notes on tensors that hold NaN or infinity, and on variances below zero, of which normalising makes NaN."""
-    infinite = [name for name, one in tensors.items() if one.is_floating_point() and not one.isfinite().all()]
-    below = [name for name, one in tensors.items() if name.endswith("running_var") and (one < 0).any()]
-    said = ((infinite, "values that are not finite"), (below, "variances below zero"))
-    return tuple(_named(names, what) for names, what in said if names)
-
-
-def _named(names: Sequence[str], what: str) -> str:
-    shown = ", ".join(escape_line(cut(name, MAX_NAME)) for name in names[:SHOWN]) + ", …" * (len(names) > SHOWN)
-    return f"{'1 tensor holds' if len(names) == 1 else f'{len(names)} tensors hold'} {what}: {shown}"
 
 
 def _batch(example: Example) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 
-from archspec.foundation import source
+from archspec.foundation import reading, source
 from archspec.foundation.errors import escape_line
 from archspec.writing.scalars import is_foldable as _is_foldable, paragraph as _paragraph, quote, scalar_line
 from archspec.writing.written import Comment, List, Mapping, Node, Scalar, Written, parse
@@ -24,13 +24,13 @@ def format_spec(content: bytes, name: str) -> str:
     What the file says, comments included, is the same afterwards; this is held to before anything is returned. Raises
     `Fault` where the content is no YAML that a spec may hold.
     """
-    before = source.read(content, name)
+    before = reading.read(content, name)
     text = content.decode("utf-8-sig")
     ending = "\r\n" if "\r\n" in text.split("\n", 1)[0] + "\n" else "\n"
     text = re.sub("\r\n?", "\n", text)
     written = parse(text)
     made = _Printer(written).text()
-    after = source.read(made.encode(), name)
+    after = reading.read(made.encode(), name)
     if _content(before) != _content(after) or _remarks(written) != _remarks(parse(made)):
         raise AssertionError(f"the canonical form of {escape_line(name)} would say something else")
     return made.replace("\n", ending)

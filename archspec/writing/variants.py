@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as ABCMapping
 from typing import Any
 
-from archspec.foundation import source
+from archspec.foundation import reading, source
 from archspec.foundation.errors import Fault
 from archspec.writing import written
 from archspec.writing.canonical import format_spec
@@ -39,7 +39,7 @@ def add_variant(content: bytes, shown: str, name: str, partial: source.Mapping) 
         made = _into_flow(text, root, _flow({"variants": entry})[1:-1])
     else:
         made = text.rstrip("\n") + "\n" + _block({"variants": entry})
-    before, after = (source.plain(source.read(one.encode(), shown)) for one in (text, made))
+    before, after = (source.plain(reading.read(one.encode(), shown)) for one in (text, made))
     variants = {**(before.get("variants") or {}), name: source.plain(partial)}
     if after != {**before, "variants": variants} or not _remarks(text) <= _remarks(made):
         raise AssertionError(f"the variant {name} would not be added to {shown} as it should")
@@ -83,7 +83,7 @@ def _flow(value: Any) -> str:
 def _text(text: str) -> str:
     """A text without quotes, where it may stand in a flow collection without."""
     try:
-        kept = source.plain(source.read(f"[{text}]".encode(), "text")) == [text]
+        kept = source.plain(reading.read(f"[{text}]".encode(), "text")) == [text]
     except Fault:
         kept = False
     return text if kept else quote(text)

@@ -93,7 +93,7 @@ class Written:
 
 
 def parse(text: str) -> Written:
-    """A text that `foundation.source.read` accepts, its lines ended by line feeds alone."""
+    """A text that `foundation.reading.read` accepts, its lines ended by line feeds alone."""
     reader = _Reader(text)
     root = reader.document()
     lines = [0, *(found.end() for found in re.finditer("\n", text))]

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import fx, nn
 
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.language import names
 from archspec.language.finder import bundled
 from archspec.layers.registry import primitives

@@ -95,6 +95,7 @@ ENDINGS = "pictures end in `.svg`, `.html`, `.png`, `.pdf`, `.mmd`"
     [
         ("net.gif", f"error: cannot draw net.gif: it ends in `.gif`\n  help: {ENDINGS}\n"),
         ("net", f"error: cannot draw net: it has no ending\n  help: {ENDINGS}\n"),
+        ("", f"error: cannot draw ``: it has no ending\n  help: {ENDINGS}\n"),
         ("no/net.svg", "error: cannot write no/net.svg: {here}/no is not a folder that can be written to\n"),
         ("here.svg", "error: cannot write here.svg: it is a folder\n"),
     ],
@@ -110,6 +111,35 @@ def test_a_folder_that_cannot_be_written_to(run: Run, tmp_path: Path) -> None:
     (tmp_path / "no").mkdir(mode=0o500)
     said = f"error: cannot write no/net.svg: {tmp_path}/no is not a folder that can be written to\n"
     assert answer(run("draw", "resnet50", "-o", "no/net.svg")) == (2, "", said)
+
+
+def test_a_picture_that_finds_no_room_is_said_with_its_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.svg").symlink_to("/dev/full")
+    said = "error: cannot write net.svg: No space left on device\n"
+    assert answer(run("draw", "digits", "-o", "net.svg")) == (2, "", said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["unet", "--columns", "2", "-o", "net.svg"],
+            "note: `--columns` changes nothing here: a network that saved tensors lead across is drawn as a whole\n",
+        ),
+        (
+            ["digits", "--columns", "2", "-o", "net.html"],
+            "note: `--columns` changes nothing here: a .html file is laid out by what shows it\n",
+        ),
+        (
+            ["maxvit_t", "--depth", "99", "-o", "net.mmd"],
+            "note: this flowchart has 520 lines, and GitHub draws 500 at most: choose a smaller `--depth`\n",
+        ),
+        (["resnet50", "--columns", "2", "-o", "net.svg"], ""),
+    ],
+)
+def test_what_a_picture_cannot_do_is_said(run: Run, tmp_path: Path, arguments: list[str], said: str) -> None:
+    assert answer(run("draw", *arguments)) == (0, "", said)
+    assert (tmp_path / arguments[-1]).stat().st_size > 1000
 
 
 def test_a_wrong_spec_is_not_drawn(run: Run, tmp_path: Path) -> None:
@@ -143,6 +173,15 @@ def test_png_and_pdf_name_what_they_lack(run: Run, output: str) -> None:
 def test_png_and_pdf_are_drawn(run: Run, tmp_path: Path, output: str, begins: bytes) -> None:
     assert answer(run("draw", "unet", "-o", output)) == (0, "", "")
     assert (tmp_path / output).read_bytes().startswith(begins)
+
+
+@pytest.mark.skipif(not CAIRO, reason="CairoSVG is not installed (the extra `draw`)")
+def test_a_name_that_a_single_font_may_lack_is_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(
+        "archspec: 1\nname: 网络\ninput: [3, 8, 8]\nnetwork: [flatten]\n", encoding="utf-8"
+    )
+    said = "note: CairoSVG draws the name in a single font, which may lack `网`: SVG and HTML do not\n"
+    assert answer(run("draw", "net.yaml", "-o", "net.pdf")) == (0, "", said)
 
 
 def test_names_that_mean_something_to_xml_are_only_names(run: Run, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_programs_get_the_same_as_json(folder: Path) -> None:
             2,
             "there is no format `safetensor`\n  help: did you mean `safetensors`?",
         ),
+        (["tiny.yaml", "--to", "tensorflow"], 2, "there is no format `tensorflow`\n  help: there are {formats}"),
         (["tiny.yaml", "--to", "coreml"], 2, "there is no format `coreml`\n  help: there are {formats}"),
         (
             ["tiny.yaml", "--to", "torch", "-o", "net.onnx"],
@@ -210,6 +211,34 @@ def test_a_run_brings_its_weights_classes_and_normalisation(runs: Path, folder: 
     assert known["classes"] == [str(digit) for digit in range(10)]
     assert known["mean"] == trained.mean.tolist()
     assert known["resize"] == {"name": "stretch"}
+
+
+@pytest.mark.slow
+def test_a_run_whose_network_was_changed_is_refused(runs: Path, folder: Path) -> None:
+    """Its weights may fit another activation: what is written would not be what was trained."""
+    shutil.copytree(runs, folder / "runs")
+    file = folder / "runs/tiny/spec.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert text.count("- relu\n") == 1
+    file.write_text(text.replace("- relu\n", "- gelu\n"), encoding="utf-8")
+    for to in ("torch", "safetensors"):
+        assert refused("runs/tiny", "--to", to) == (
+            2,
+            "runs/tiny/spec.yaml was changed after the run: `network` is not as its weights were trained with\n"
+            "  help: put back what it was, which hparams.yaml beside it holds; or train the changed network as a new run",
+        )
+    file.write_text("description: My first network\n" + text.replace("epochs: 1\n", "epochs: 7\n"), encoding="utf-8")
+    assert "best weights of runs/tiny" in export("runs/tiny", "--to", "safetensors").output
+
+
+@pytest.mark.slow
+def test_a_run_without_its_best_weights_says_that_it_gives_its_last(runs: Path, folder: Path) -> None:
+    shutil.copytree(runs, folder / "runs")
+    (folder / "runs/tiny/checkpoints/best.ckpt").unlink()
+    (folder / "runs/tiny/results.json").unlink()
+    lines = export("runs/tiny", "--to", "safetensors").output.splitlines()
+    assert "note: the run runs/tiny is stopped: these are its last weights so far" in lines
+    assert any(line.endswith(", last weights of runs/tiny") for line in lines)
 
 
 @pytest.mark.slow

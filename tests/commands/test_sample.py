@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from archspec.cli import cli
 from archspec.foundation.errors import Fault, SpecError, UsageError
-from archspec.foundation.source import read
+from archspec.foundation.reading import read
 from archspec.views.memory import training_memory
 from archspec.views.space import Space, read_space
 

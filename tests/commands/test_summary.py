@@ -42,7 +42,7 @@ head sequence             11  10               170    2%     160   <1%     64 B 
   1 flatten               12  16                 0     -       0     -      0 B    all       -
   2 linear                13  10               170    2%     160   <1%     64 B    all       -
 total                         10             7,642  100%  1.88 M  100%   144 KB
-one sample in fp32: 118 KB in inference, 248 KB in training by SGD with momentum
+one sample in fp32: 240 KB in inference, 363 KB in training by SGD with momentum
 """
 CSV = """path,kind,level,times,file,line,output,params,params_share,macs,macs_share,kept,kept_share,receptive_field,stride,shared_with
 stem,sequence,0,1,net.yaml,7,16×16×16,7472,0.9778,1880064,0.9999,143872,0.9996,15,2,

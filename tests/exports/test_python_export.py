@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from archspec.exports.python import class_name, write
 from archspec.foundation.errors import UsageError
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.layers.calls import DEFAULTS
 from archspec.layers.registry import primitives
 from archspec.plan.plan import Plan
@@ -219,8 +220,9 @@ def computed(module: nn.Module, *inputs: Tensor) -> dict[str, Tensor]:
     return found
 
 
-def assert_computes_the_same(spec: Spec) -> None:
-    ours, theirs = spec.build(), exported(spec.plan)
+def assert_computes_the_same(spec: Spec, text: str | None = None) -> None:
+    """That the file of a network, or another text of it, computes what its module does, bit for bit."""
+    ours, theirs = spec.build(), network(text or write(spec.plan), class_name(spec.plan))
     torch.manual_seed(1)
     with torch.no_grad():
         for one in ours.parameters():

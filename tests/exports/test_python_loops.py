@@ -17,6 +17,20 @@ UP = {"for": {"level": LEVELS[::-1]}, "body": [{"upsample": 2}, {"concat": [{"lo
 NEXT = {"cell": None, "load": ["x", "p"], "save": ["x", "p"]}
 EXCHANGES = {"exchange": 8, "load": ["high", "low"], "save": ["high", "low"]}
 
+
+def pyramid(prefix: str = "'p'") -> list[Any]:
+    """A branch down from the last tensor to that of level `a`, with an output at each; names begin with a formula."""
+    passing = [
+        {"add": {"lateral": [{"load": "=level"}, conv(8, 1)], "down": conv(8, 1)}},
+        {"save": "merged", "when": "=not last"},
+        conv(8, 3),
+        {"output": f"={prefix} + level"},
+        {"load": "merged", "when": "=not last"},
+    ]
+    top = [{"save": "merged"}, conv(8, 3), {"output": f"={prefix} + 'c'"}, {"load": "merged"}]
+    return [*top, {"for": {"level": ["b", "a"]}, "body": passing}]
+
+
 CASES: dict[str, Any] = {
     "levels in the same order": [
         {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level"}]},
@@ -93,6 +107,54 @@ CASES: dict[str, Any] = {
             ],
         },
     ],
+    "outputs": [
+        {"for": {"level": LEVELS}, "body": [conv(8, 3), {"output": "=level"}, "relu"]},
+        {"for": {"level": ["d", "e", "f"]}, "body": {"add": [[conv(8, 3), {"output": "=level"}], "relu"]}},
+    ],
+    "outputs of loops in loops": [
+        {
+            "for": {"i": [0, 3, 6]},
+            "body": [conv(8, 3), {"for": {"j": [1, 2, 3]}, "body": [conv(8, 3), {"output": "='n' + str(i + j)"}]}],
+        },
+    ],
+    "all but the last": [
+        {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level", "when": "=not last"}, "relu"]},
+        {"for": {"level": ["b", "a"]}, "body": [{"add": [{"load": "=level"}, []]}, conv(8, 3)]},
+    ],
+    "all but the last, in place of the one before": [
+        {"save": "before"},
+        {
+            "for": {"i": [1, 2, 3]},
+            "body": [
+                conv(8, 3),
+                {"add": [{"load": "before"}, []]},
+                {"save": "before", "when": "=not last"},
+                "relu",
+            ],
+        },
+        {"add": [{"load": "before"}, []]},
+    ],
+    "a pyramid": [
+        {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level", "when": "=not last"}]},
+        *pyramid(),
+    ],
+    "a pyramid that begins with another tensor": [
+        {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level"}]},
+        {"add": [{"load": "c"}, []]},
+        *pyramid()[:-1],
+        "relu",
+        pyramid()[-1],
+    ],
+    "a pyramid whose last but one level is taken": [
+        {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level"}]},
+        {"add": [{"load": "c"}, []]},
+        *pyramid(),
+        {"add": [{"load": "merged"}, []]},
+    ],
+    "a pyramid again and again": [
+        {"for": {"level": LEVELS}, "body": [conv(8, 3), {"save": "=level", "when": "=not last"}]},
+        {"for": {"i": [0, 3, 6]}, "body": [conv(8, 3), *pyramid("'n' + str(i)")]},
+    ],
     "in an auxiliary classifier": [
         {"save": "start"},
         {
@@ -155,6 +217,35 @@ def test_the_u_net_goes_down_and_up_in_loops() -> None:
     )
 
 
+def test_a_pyramid_goes_up_and_down_in_loops() -> None:
+    assert (
+        forward(load("imagenet/fpn"))
+        == """\
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        x = self.stem(x)
+        saved = []
+        for stage in self.stages:
+            x = stage(x)
+            saved.append(x)
+        merged = self.top["lateral"](x)
+        p5 = self.top["smooth"](merged)
+        p6 = self.top["4"](p5)
+        outputs = []
+        for level, lateral in zip(self.pyramid, reversed(saved[:3]), strict=True):
+            merged = level["0"]["lateral"](lateral) + level["0"]["top_down"](merged)
+            x = level["smooth"](merged)
+            outputs.append(x)
+        return x, {
+            "p5": p5,
+            "p6": p6,
+            "p4": outputs[0],
+            "p3": outputs[1],
+            "p2": outputs[2],
+        }
+"""
+    )
+
+
 def test_tensors_of_a_cell_go_from_pass_to_pass() -> None:
     assert (
         forward(made(CASES["exchanges"]))
@@ -166,8 +257,7 @@ def test_tensors_of_a_cell_go_from_pass_to_pass() -> None:
         for level in self["3"]:
             high, low = level(high, low)
             x = high
-        branch1 = self["4"]["1"](low)
-        return torch.cat([high, branch1], dim=1)
+        return torch.cat([high, self["4"]["1"](low)], dim=1)
 """
     )
 

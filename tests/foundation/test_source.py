@@ -9,9 +9,10 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from archspec.foundation import source
+from archspec.foundation import reading, source
 from archspec.foundation.errors import Fault
-from archspec.foundation.source import Mapping, paths_to, plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import Mapping, paths_to, plain
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_refused_at_its_place(
             )
         if content[:2] == b"[1":
             return  # the same count; the Python parser takes a minute for it
-        monkeypatch.setattr(source, "_LOADER", yaml.SafeLoader)
+        monkeypatch.setattr(reading, "_LOADER", yaml.SafeLoader)
     with pytest.raises(Fault) as caught:
         read(content, "t.yaml")
     mark = caught.value.mark

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from archspec.foundation.errors import CODES, SpecError
+from archspec.foundation.codes import CODES
+from archspec.foundation.errors import SpecError
 from archspec.spec import open_file
 
 FILE = Path(__file__).with_name("errors.txt")

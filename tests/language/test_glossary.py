@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from archspec.foundation.errors import CODES
+from archspec.foundation.codes import CODES
 from archspec.foundation.formulas import CONSTANTS
 from archspec.foundation.functions import FUNCTIONS
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.language import keywords
 from archspec.language.glossary import meanings, recipe_keys, words
 from archspec.language.keywords import Keyword

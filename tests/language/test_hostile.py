@@ -19,7 +19,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.foundation.errors import Fault, SpecError, UsageError, escape
 from archspec.spec import Checked, SpecFile, from_dict, load
 
@@ -27,7 +27,7 @@ HEAD = "archspec: 1\ninput: [3, 8, 8]\n"
 
 
 def checked(text: str) -> Checked:
-    return SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")).check()
+    return SpecFile("net.yaml", "net", reading.read(text.encode(), "net.yaml")).check()
 
 
 def codes(text: str) -> list[str]:
@@ -422,7 +422,7 @@ def test_neighbouring_channels_are_not_more_than_memory_holds() -> None:
 )
 def test_a_setting_leads_through_mappings_alone(assignment: str, where: str | None) -> None:
     text = "vars: {width: 8, sizes: [1]}\nblocks: {b: {args: {w: 1}, body: [relu]}}\ntrain: {epochs: 3}\nnetwork: [b, relu]\n"
-    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    file = SpecFile("net.yaml", "net", reading.read((HEAD + text).encode(), "net.yaml"))
     (error,) = file.with_settings(set=[assignment]).check().diagnostics
     if where is None:
         assert error.message == "`sizes` is no section of a spec that can be set"
@@ -434,7 +434,7 @@ def test_a_setting_leads_through_mappings_alone(assignment: str, where: str | No
 
 def test_a_setting_may_take_another_choice_and_fill_what_is_empty() -> None:
     text = "defaults: {act: relu}\ntrain: {optimizer: adamw, schedule: null}\nnetwork: {a: act, b: relu, c: {conv: {out: 1, kernel: 1}}}\n"
-    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    file = SpecFile("net.yaml", "net", reading.read((HEAD + text).encode(), "net.yaml"))
     settings = ["defaults.act.elu=1", "train.optimizer.lr=0.5", "network.b=tanh", "init.conv.weight=0"]
     spec = file.with_settings(set=settings).spec(None)
     assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "conv"]
@@ -449,7 +449,7 @@ def test_a_check_that_finds_nothing_sound_says_why(monkeypatch: pytest.MonkeyPat
 
 def test_a_setting_changes_nothing_but_what_its_path_leads_to() -> None:
     text = "blocks: {b: {args: {w: 1}, body: {first: relu, last: [tanh]}}}\nnetwork: {a: b, c: {d: relu, e: relu}}\n"
-    file = SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml"))
+    file = SpecFile("net.yaml", "net", reading.read((HEAD + text).encode(), "net.yaml"))
     spec = file.with_settings(set=["network.c.d=[gelu]", "blocks.b.body.first=elu"]).spec(None)
     assert [placed.layer.primitive for placed in spec.plan.layers] == ["elu", "tanh", "gelu", "relu"]
     whole = file.with_settings(set=["network={c: tanh, d: b}", "blocks.b={body: []}"]).spec(None)

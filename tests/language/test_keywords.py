@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from archspec.assembly import assemble
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.language import keywords
 from archspec.language.document import section_schemas
 from archspec.language.keywords import Keyword

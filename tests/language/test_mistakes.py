@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from archspec.foundation import source
-from archspec.foundation.errors import CODES, Fault
+from archspec.foundation import reading
+from archspec.foundation.codes import CODES
+from archspec.foundation.errors import Fault
 from archspec.foundation.source import Mapping
-from archspec.language import document
+from archspec.language import overlay
 from archspec.language.mistakes import MISTAKES
 from archspec.spec import SpecFile
 
@@ -18,13 +19,13 @@ ELSEWHERE = {"extends-path", "plugin-failed", "usage", "variant-unknown"}
 
 def codes(text: str) -> set[str]:
     try:
-        tree = source.read(text.encode(), "example.yaml")
+        tree = reading.read(text.encode(), "example.yaml")
     except Fault as fault:
         return {fault.code}
-    base = source.read(BASE.encode(), "base.yaml")
+    base = reading.read(BASE.encode(), "base.yaml")
     assert isinstance(base, Mapping)
     assert isinstance(tree, Mapping)
-    return {one.code for one in SpecFile("spec", "spec", document.merge(base, tree)).check().diagnostics}
+    return {one.code for one in SpecFile("spec", "spec", overlay.merge(base, tree)).check().diagnostics}
 
 
 def test_every_code_has_an_example() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import archspec
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.spec import SpecFile
 
 NET = """archspec: 1
@@ -144,7 +144,7 @@ variants: {other: {defaults: {act: tanh}}}
 
 
 def test_what_stands_in_a_file_to_no_effect_is_said() -> None:
-    file = SpecFile("net.yaml", "net", source.read(IDLE.encode(), "net.yaml"))
+    file = SpecFile("net.yaml", "net", reading.read(IDLE.encode(), "net.yaml"))
     checked = file.check()
     assert checked.diagnostics == ()
     assert sorted(str(note.render()) for note in checked.notes) == sorted(
@@ -169,7 +169,7 @@ def test_what_stands_in_a_file_to_no_effect_is_said() -> None:
 
 
 def test_a_setting_to_no_effect_is_refused() -> None:
-    file = SpecFile("net.yaml", "net", source.read(IDLE.encode(), "net.yaml"))
+    file = SpecFile("net.yaml", "net", reading.read(IDLE.encode(), "net.yaml"))
     for setting, what in {
         "defaults.act=tanh": "`defaults.act`",
         "defaults.linear.bias=true": "`defaults.linear.bias`",
@@ -195,7 +195,7 @@ network:
   - for: {level: [c1, c2]}
     body: [save: level, relu, add: [[], load: =level]]
 """
-    tree = source.read(text.replace("load: =level", "load: level").encode(), "net.yaml")
+    tree = reading.read(text.replace("load: =level", "load: level").encode(), "net.yaml")
     checked = SpecFile("net.yaml", "net", tree).check()
     assert checked.diagnostics == ()
     loop = "this loop is one branch, in which its passes follow one another, as in `- [{for: …, body: …}]`; "
@@ -208,7 +208,7 @@ network:
 
 
 def noted(text: str) -> list[str]:
-    checked = SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")).check()
+    checked = SpecFile("net.yaml", "net", reading.read(text.encode(), "net.yaml")).check()
     assert checked.diagnostics == ()
     return [note.render() for note in checked.notes]
 

@@ -12,7 +12,8 @@ import pytest
 from test_errors import CASES
 
 from archspec.foundation.errors import Fault, SpecError
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.language.finder import bundled
 from archspec.language.schema import spec_schema
 from archspec.language.vocabulary import library_names

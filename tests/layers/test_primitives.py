@@ -6,12 +6,14 @@ import pickle
 import re
 from collections.abc import Callable
 from math import prod
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
+from layer_examples import spec_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from archspec.foundation.arguments import REQUIRED, Schema
@@ -159,7 +161,8 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
     assert primitive.source.startswith("https://")
     assert all(argument.doc for argument in primitive.arguments)
     for example in primitive.examples:
-        from archspec.foundation.source import plain, read
+        from archspec.foundation.reading import read
+        from archspec.foundation.source import plain
 
         node = plain(read(example.encode(), "example"))
         spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})
@@ -171,7 +174,8 @@ def test_examples_are_sound_and_documented(primitive: Primitive) -> None:
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
 def test_weights_names_every_parameter(primitive: Primitive) -> None:
     """`weights` is what `init` may name: no parameter of the modules of its examples is missing there."""
-    from archspec.foundation.source import plain, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
 
     found = set()
     for example in primitive.examples:
@@ -262,6 +266,15 @@ def test_no_pooling_window_sees_padding_only() -> None:
     assert accepted > 1000
 
 
+@pytest.mark.parametrize("name", primitives())
+def test_buffers_are_those_of_the_module(name: str, tmp_path: Path) -> None:
+    one = primitives()[name]
+    for example in one.examples:
+        spec = spec_of(one, example, tmp_path)
+        said = sum(one.buffers(node.layer.arguments, node.layer.input) for node in spec.plan.layers)
+        assert said == sum(buffer.nbytes for buffer in spec.build().buffers())
+
+
 @pytest.mark.parametrize("size", [2, 5, 8])
 @pytest.mark.parametrize(
     ("name", "arguments"),
@@ -271,7 +284,7 @@ def test_no_pooling_window_sees_padding_only() -> None:
         ("multi_axis_attention", {"size": 0, "by": "window", "head_size": 8}),
     ],
 )
-def test_large_buffers_are_announced(name: str, arguments: dict[str, Any], size: int) -> None:
+def test_buffers_are_those_of_the_module_for_any_size(name: str, arguments: dict[str, Any], size: int) -> None:
     arguments = {key: size if value == 0 and key != "shift" else value for key, value in arguments.items()}
     module = primitives()[name].module(arguments, (16, 40, 40))
     held = sum(one.numel() * one.element_size() for one in module.buffers())

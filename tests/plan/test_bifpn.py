@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archspec.foundation.source import plain, read
+from archspec.foundation.reading import read
+from archspec.foundation.source import plain
 from archspec.spec import from_dict
 
 TEXT = """

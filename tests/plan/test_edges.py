@@ -18,7 +18,7 @@ from torch import fx, nn
 from archspec.cli import cli
 from archspec.foundation.errors import SpecError
 from archspec.language.finder import bundled
-from archspec.plan import graph as graphs
+from archspec.plan import walk
 from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
 from archspec.spec import Spec, from_dict, load, open_file
 
@@ -247,7 +247,7 @@ def test_checking_walks_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(graphs, "graph", refused)
+    monkeypatch.setattr(walk, "make_graph", refused)
     result = CliRunner().invoke(cli, ["check", "resnet152", "googlenet"])
     assert result.exit_code == 0, result.output
     with pytest.raises(AssertionError):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 import archspec
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.foundation.errors import SpecError
 from archspec.language.finder import bundled
 from archspec.plan import programs
@@ -112,7 +112,7 @@ def test_random_specs_with_other_values_are_what_they_are_when_elaborated_anew()
         nodes = network if isinstance(network, list) else network["stem"]
         nodes[:0] = [conv, part, {"conv": {"out": 4, "kernel": 1}}]
         text = yaml.safe_dump(data, sort_keys=False)
-        file = SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml"))
+        file = SpecFile("net.yaml", "net", reading.read(text.encode(), "net.yaml"))
         sound += hold(file, None, 6, random)
     assert sound > 30
 
@@ -134,7 +134,7 @@ def test_programs_make_what_elaboration_makes_of_random_specs(programs_at_once: 
         nodes = network if isinstance(network, list) else network["stem"]
         nodes[:0] = [{"conv": {"out": "=width", "kernel": 1}, "repeat": "=count"}, {"conv": {"out": 4, "kernel": 1}}]
         text = yaml.safe_dump(data, sort_keys=False)
-        sound += hold(SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")), None, 4, random)
+        sound += hold(SpecFile("net.yaml", "net", reading.read(text.encode(), "net.yaml")), None, 4, random)
     assert sound > 30
     assert sum(programs_at_once) > 200
 
@@ -200,7 +200,7 @@ network:
 
 
 def test_programs_make_what_elaboration_makes_of_every_form(programs_at_once: list[bool]) -> None:
-    file = SpecFile("net.yaml", "net", source.read(EVERYTHING.encode(), "net.yaml"))
+    file = SpecFile("net.yaml", "net", reading.read(EVERYTHING.encode(), "net.yaml"))
     assert hold(file, None, 40, Random(5)) > 12
     assert sum(programs_at_once) > 200
 
@@ -264,7 +264,7 @@ def test_random_variants_that_share_parts_are_what_each_is_alone() -> None:
                 variant["expect"] = {"output": random.choice([[64, 8], "=[64, width]"])}
             variants[f"v{i}"] = variant
         text = yaml.safe_dump({**data, "variants": variants}, sort_keys=False)
-        sound += hold_variants(SpecFile("net.yaml", "net", source.read(text.encode(), "net.yaml")))
+        sound += hold_variants(SpecFile("net.yaml", "net", reading.read(text.encode(), "net.yaml")))
     assert 2 < sound < 14
 
 
@@ -272,7 +272,7 @@ HEAD = "archspec: 1\ninput: [4, 8, 8]\n"
 
 
 def spec(text: str) -> Spec:
-    return SpecFile("net.yaml", "net", source.read((HEAD + text).encode(), "net.yaml")).spec(None)
+    return SpecFile("net.yaml", "net", reading.read((HEAD + text).encode(), "net.yaml")).spec(None)
 
 
 def test_a_fault_is_found_again_where_another_value_has_hidden_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from itertools import combinations, pairwise
@@ -28,7 +29,7 @@ from archspec.views.drawing.labels import family
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import SHAPE, SMALL, TITLE, Box, Rectangle
 from archspec.views.drawing.style import COLOURS
-from archspec.views.drawing.svg import svg
+from archspec.views.drawing.svg import document, svg
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -188,8 +189,70 @@ def no_text_is_wider_than_its_box(layout: Layout) -> None:
         assert measured(label.text, SHAPE) <= label.width
 
 
+# what the file says, read from the file alone --------------------------------------------------------------------------
+
+Place = tuple[float, float, float, float]
+
+
+def rectangle(element: ElementTree.Element) -> Place:
+    x, y, width, height = (float(element.get(name, "")) for name in ("x", "y", "width", "height"))
+    return x, y, x + width, y + height
+
+
+def boxes_of(picture: str) -> list[tuple[str, str, int, int]]:
+    """The boxes of a file: tooltip, first line in large type, own count, and how often the frames around it repeat."""
+    drawn = ElementTree.fromstring(picture).find(f"{SVG}g")
+    assert drawn is not None
+    frames: list[tuple[Place, int]] = []
+    boxes = []
+    for one in drawn:
+        counts = [
+            int(text.text[1:]) for text in [one, *one.iter(f"{SVG}text")] if re.fullmatch(r"×\d+", text.text or "")
+        ]
+        if one.tag == f"{SVG}rect":
+            frames.append((rectangle(one), 1))
+        elif one.tag == f"{SVG}text" and counts:
+            frames[-1] = (frames[-1][0], counts[0])
+        elif one.tag == f"{SVG}g":
+            inner = one.find(f"{SVG}rect")
+            assert inner is not None
+            (left, top, right, bottom), texts = rectangle(inner), one.findall(f"{SVG}text")
+            around = [count for (x, y, x2, y2), count in frames if x < left and right < x2 and y < top and bottom < y2]
+            large = [text.text or "" for text in texts if text.get("font-size") == "12"]
+            boxes.append((one.findtext(f"{SVG}title") or "", (large or [""])[0], prod(counts), prod(around)))
+    return boxes
+
+
+def figure(tooltip: str, unit: str) -> int:
+    found = re.search(rf"([\d,]+) {unit}", tooltip)
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def tooltips_add_up_to_the_network(layout: Layout) -> None:
+    plan, boxes = layout.outline.plan, boxes_of("\n".join(document(layout)))
+    params = sum(figure(tooltip, "parameters") * times for tooltip, *_, times in boxes)
+    assert params == plan.params or layout.outline.graph.shared  # passes that share a module are drawn once
+    macs = sum(figure(tooltip, "MACs") * times for tooltip, *_, times in boxes)
+    assert macs >= plan.macs if plan.without_aux().params < plan.params else macs == plan.macs  # without those of `aux`
+
+
+@pytest.mark.slow
+@EVERY
+def test_every_layer_is_a_box_of_the_file(name: str) -> None:
+    """Where all is open, each box is a layer, an end, a merge or an output: what it says is counted, not our parts."""
+    words = sorted((name.replace("_", " ") for name in primitives()), key=len, reverse=True)
+    for layout in layouts(name, 99):
+        found: Counter[str] = Counter()
+        for tooltip, text, count, times in boxes_of("\n".join(document(layout))):
+            if " → " in tooltip and text:
+                word = text.removeprefix("depthwise ")
+                found[next(one for one in words if re.match(rf"{one}\b", word))] += count * times
+        assert found == Counter(one.layer.primitive.replace("_", " ") for one in layout.outline.plan.layers)
+
+
 CLAIMS = [
     every_layer_stands_in_exactly_one_box,
+    tooltips_add_up_to_the_network,
     every_line_is_an_edge_of_the_graph_and_every_edge_is_drawn,
     nothing_overlaps,
     no_text_is_wider_than_its_box,
@@ -325,7 +388,8 @@ def test_a_picture_is_valid_xml_with_a_name_and_figures(name: str) -> None:
 
 @pytest.mark.parametrize("primitive", primitives().values(), ids=list(primitives()))
 def test_every_layer_has_a_colour(primitive: Primitive) -> None:
-    from archspec.foundation.source import plain, read
+    from archspec.foundation.reading import read
+    from archspec.foundation.source import plain
 
     node = plain(read(primitive.examples[0].encode(), "example"))
     spec = from_dict({"archspec": 1, "input": list(primitive.example_input), "network": [node]})

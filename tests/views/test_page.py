@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from views.test_bends import GATED, UP_BLOCK
 
 import archspec
 from archspec.language.finder import bundled
@@ -27,7 +28,16 @@ def test_a_page_holds_every_layer_and_loads_nothing(name: str) -> None:
         loose = sum(layers(part["parts"]) for part in parts if part["kind"] == "side" and not part["lines"])
         return inner + loose + sum(part.get("layers", 0) for part in parts)
 
-    assert layers(json.loads(held[1])["parts"]) == len(plan.layers)
+    parts = json.loads(held[1])["parts"]
+    assert layers(parts) == len(plan.layers)
+    assert ids(parts, "load") <= ids(parts, "save", "end")
+
+
+def ids(parts: list[dict[str, Any]], *kinds: str) -> set[int]:
+    """By what numbers parts of some kinds, wherever they stand, find each other."""
+    own = {part["id"] for part in parts if part["kind"] in kinds and "id" in part}
+    inner = [parts for part in parts for parts in [part.get("parts", []), *part.get("branches", [])] if parts]
+    return own.union(*(ids(parts, *kinds) for parts in inner))
 
 
 class Opened:
@@ -143,21 +153,42 @@ def test_a_phone_shows_the_whole_width_and_the_dark_is_dark(browser: Any, tmp_pa
 
 
 @pytest.mark.slow
-def test_inputs_are_boxes_that_lead_to_where_they_are_loaded(browser: Any, tmp_path: Path) -> None:
+def test_inputs_stand_above_the_branches_that_take_them(browser: Any, tmp_path: Path) -> None:
     spec = tmp_path / "two.yaml"
     branches = "{concat: [[load: image, relu], [load: depth, relu]]}"
     spec.write_text(f"archspec: 1\ninput: {{image: [3, 8, 8], depth: [1, 8, 8]}}\nnetwork: [{branches}]\n")
     opened = Opened(browser, tmp_path, str(spec))
-    boxes = ["image", "depth", "load image", "relu", "load depth", "relu", "concat", "output 4×8×8"]
-    assert opened.texts() == boxes
-    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 2
-    assert opened.page.locator("#canvas > .seq > .wire.none").count() == 2  # before `depth`, and before the branches
+    assert opened.texts() == ["image", "relu", "depth", "relu", "concat", "output 4×8×8"]
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 0
+    places = [one.bounding_box() for one in opened.page.locator(".box").all()]
+    for above, below in ((0, 1), (2, 3)):
+        assert places[above]["y"] < places[below]["y"]
+        middles = [places[at]["x"] + places[at]["width"] / 2 for at in (above, below)]
+        assert abs(middles[0] - middles[1]) < 2
     assert not opened.wrong
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["three_inputs", "unet_plus_plus_small"])
+def test_inputs_that_are_used_twice_lead_to_where_they_are_loaded(browser: Any, tmp_path: Path) -> None:
+    spec = tmp_path / "two.yaml"
+    branches = "{concat: [[load: image, relu], [load: depth, relu], [load: depth, tanh], [load: image, tanh]]}"
+    spec.write_text(f"archspec: 1\ninput: {{image: [3, 8, 8], depth: [1, 8, 8]}}\nnetwork: [{branches}]\n")
+    opened = Opened(browser, tmp_path, str(spec))
+    assert opened.texts()[:5] == ["image", "depth 1×8×8", "relu", "load depth", "relu"]
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 2
+    assert opened.page.locator("#canvas > .seq > .wire.none").count() == 0  # `image` flows on, past `depth`
+    image, depth = (opened.page.locator(".box.end").nth(at).bounding_box() for at in (0, 1))
+    assert depth["x"] > image["x"] + image["width"] / 2
+    assert not opened.wrong
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["unet", "unet_plus_plus_small", "blocks_of_two_tensors", "used_twice"])
 def test_no_line_of_a_saved_tensor_crosses_a_box(browser: Any, tmp_path: Path, name: str) -> None:
+    own = {"blocks_of_two_tensors": UP_BLOCK, "used_twice": GATED}
+    if name in own:
+        (tmp_path / "net.yaml").write_text(own[name], encoding="utf-8")
+        name = str(tmp_path / "net.yaml")
     crossed = """() => {
         const found = [], origin = canvas.getBoundingClientRect();
         const boxes = [...canvas.querySelectorAll(".box")].map(one => [one.innerText, one.getBoundingClientRect()]);
@@ -170,5 +201,41 @@ def test_no_line_of_a_saved_tensor_crosses_a_box(browser: Any, tmp_path: Path, n
         return [...new Set(found)];
     }"""
     opened = Opened(browser, tmp_path, name)
-    assert opened.page.locator("#arcs path[stroke-dasharray]").count() > 2
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() >= 2
     assert opened.page.evaluate(crossed) == []
+
+
+@pytest.mark.slow
+def test_what_a_block_of_two_tensors_takes_is_shown_once(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(UP_BLOCK, encoding="utf-8")
+    opened = Opened(browser, tmp_path, str(tmp_path / "net.yaml"))
+    assert opened.texts(".pill") == ["save e0", "save e1", "load skip", "load skip"]
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 2
+
+
+@pytest.mark.slow
+def test_what_a_block_takes_without_being_told_is_saved_in_it(browser: Any, tmp_path: Path) -> None:
+    (tmp_path / "net.yaml").write_text(
+        "archspec: 1\ninput: [3, 8, 8]\nblocks:\n  twice:\n    inputs: [x]\n    outputs: [y]\n"
+        "    body: [relu, add: [[], [load: x, tanh]], save: y]\nnetwork: [conv: {out: 4, kernel: 1}, twice: {}, sigmoid]\n"
+    )
+    opened = Opened(browser, tmp_path, str(tmp_path / "net.yaml"))
+    assert opened.texts(".pill") == ["save x", "load x"]
+    assert opened.page.locator("#arcs path[stroke-dasharray]").count() == 1
+
+
+@pytest.mark.slow
+def test_a_u_fits_a_phone_and_its_lines_stay_level_and_whole(browser: Any, tmp_path: Path) -> None:
+    page = Opened(browser, tmp_path, "imagenet/fpn", width=390).page
+    assert page.evaluate("main.scrollWidth <= main.clientWidth")
+    assert page.evaluate("scale") < 0.7
+    levels = "pairs().slice(0, 3).map(([from, to]) => Math.abs(place(from).y - place(to).y))"
+    assert max(page.evaluate(levels)) < 2
+    rise = """() => {
+        const path = [...arcs.querySelectorAll("path:not([stroke-dasharray])")].at(-1), up = canvas.querySelector(".up");
+        const end = path.getPointAtLength(path.getTotalLength()), bottom = place(canvas.querySelector(".u > .bottom"));
+        return [end.y - place(up.firstElementChild).bottom, end.x - bottom.right];
+    }"""
+    gap, beside = page.evaluate(rise)
+    assert abs(gap) < 2
+    assert beside > 10

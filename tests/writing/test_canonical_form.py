@@ -14,7 +14,7 @@ import yaml
 from conftest import ROOT
 from hypothesis import given, settings, strategies as st
 
-from archspec.foundation import source
+from archspec.foundation import reading
 from archspec.foundation.errors import Fault
 from archspec.language.finder import bundled, folder
 from archspec.spec import open_file
@@ -112,7 +112,7 @@ def said(text: str) -> Any:
         return (node.tag, [content(n) for n in node.value] if isinstance(node, yaml.SequenceNode) else node.value)
 
     try:
-        source.read(text.encode(), "net.yaml")
+        reading.read(text.encode(), "net.yaml")
         return content(yaml.compose(text, Loader=yaml.SafeLoader))
     except (Fault, yaml.YAMLError):
         return None

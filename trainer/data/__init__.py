@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.extensions import extensions, load_extension
+from archspec.foundation.spelling import did_you_mean
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
 from trainer.input.datasets import DataSet

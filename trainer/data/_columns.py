@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 from archspec.recipe import Columns
 from archspec.recipe.outputs import HeadTargets
 from trainer.data._listing import is_image

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 from trainer.input.datasets import DataSet, Form, InMemory
 from trainer.input.files import Files
 

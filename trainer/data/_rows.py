@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".pq")
 """What the names of table files end in, in whatever case."""

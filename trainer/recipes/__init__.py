@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 from archspec.language.finder import SUFFIXES, FoundFile
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))

@@ -1,9 +1,11 @@
-"""A spec and its recipe held to a data set: what follows the data, what does not fit them, and what has no effect."""
+"""A spec and its recipe held to a data set and to devices: what follows the data, does not fit, or has no effect."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+
+import torch
 
 from archspec.foundation.errors import UsageError
 from archspec.language.inputs import show_inputs
@@ -14,6 +16,7 @@ from archspec.spec import Spec
 from trainer import tasks
 from trainer.input.datasets import TARGETS, DataSet
 from trainer.input.vectors import row_sizes
+from trainer.processes.devices import Devices
 from trainer.steps.optim import check_schedule, count_steps
 from trainer.tasks import Task
 from trainer.tasks._heads import HeadPlan
@@ -31,6 +34,37 @@ def check_columns(spec: Spec) -> None:
             "columns of a table each takes",
             help=f"say it: `train: {{data: {{name: table.csv, inputs: {{{named}}}}}}}`",
         )
+
+
+def check_devices(recipe: Recipe, devices: Devices) -> None:
+    """Raises `UsageError` where devices cannot do what a recipe asks for, and Lightning would silently do otherwise."""
+    if recipe.precision == "16-mixed" and not (torch.cuda.is_available() and devices.accelerator != "cpu"):
+        raise UsageError(
+            "the precision `16-mixed` needs a GPU, and there is none", help="--set train.precision=bf16-mixed"
+        )
+    size, processes = recipe.batch_size, devices.processes
+    if size % processes:
+        near = max(1, round(size / processes)) * processes
+        raise UsageError(
+            f"a batch of {size} cannot be shared equally among {processes} processes",
+            help=f"--set train.batch_size={near}",
+        )
+    if devices.strategy == "fsdp":
+        if recipe.clip is not None and recipe.clip.norm is not None:
+            raise UsageError(
+                "the strategy `fsdp` cannot clip gradients by their norm, of which each process has a part",
+                help="clip by value, --set train.clip={value: 1} for example, or --strategy ddp",
+            )
+        if recipe.freeze is not None and recipe.freeze.thaws:
+            raise UsageError(
+                "the strategy `fsdp` cannot train parts later that it does not train from the first epoch on",
+                help="freeze them for good, `freeze: [PATH, …]`, or --strategy ddp",
+            )
+        if recipe.ema is not None:
+            raise UsageError(
+                "the strategy `fsdp` cannot average weights, of which each process has a part",
+                help="--set train.ema=null, or --strategy ddp",
+            )
 
 
 def following(spec: Spec, images: DataSet, *, num_classes_given: bool, features_given: bool) -> Spec:

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
-import platform
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from math import isfinite
 from pathlib import Path
-from typing import Any, TextIO, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
-from archspec import __version__
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
+from archspec.foundation.spelling import did_you_mean
 from archspec.foundation.values import describe
 from trainer import tasks
+from trainer.runs.writing import write_json
 from trainer.tasks import DEFAULT, Task
-
-PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "numpy")
 
 
 @dataclass(frozen=True)
@@ -291,48 +284,6 @@ def fingerprint_of(spec: dict[str, Any], data: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def environment() -> dict[str, Any]:
-    """What a run was made with: versions, machine, git commit, command line, time (JSON types)."""
-    return {
-        "archspec": __version__,
-        "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := _version(name))},
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-        "git": _git(),
-        "command": sys.argv,
-        "folder": os.getcwd(),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-@contextmanager
-def written_whole(file: Path, newline: str | None = None) -> Iterator[TextIO]:
-    """A text that is put in a file's place when all of it is written, and is gone where that fails."""
-    beside = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with open(beside, "w", newline=newline, encoding="utf-8") as text:
-            yield text
-        os.replace(beside, file)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def write_json(file: Path, content: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
-    with written_whole(file) as text:
-        text.write(json.dumps(content, indent=2) + "\n")
-        text.flush()
-        os.fsync(text.fileno())
-
-
-def write_table(file: Path, rows: Iterable[Sequence[Any]]) -> None:
-    """Write headings and rows as CSV."""
-    with open(file, "w", newline="", encoding="utf-8") as text:
-        csv.writer(text, lineterminator="\n").writerows(rows)
-
-
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -341,25 +292,6 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UsageError(f"{file} is damaged", help="move the run's folder away")
     return content
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _git() -> dict[str, Any] | None:
-    """The commit that the current folder is at, and whether files differ from it; `None` outside of git."""
-    try:
-        commit, changes = (
-            subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return {"commit": commit, "changed": bool(changes)}
 
 
 def _lock(handle: int) -> bool:

@@ -27,7 +27,6 @@ from trainer.input.vectors import check_rows, check_shape, moments_shape, sample
 from trainer.processes.devices import Devices
 from trainer.processes.group import SINGLE_PROCESS
 from trainer.runs import fitting, vectors
-from trainer.runs.engine import check_devices
 from trainer.runs.folders import Run
 from trainer.runs.logits import note_logits
 from trainer.runs.start import Start, described, known_moments, load_start, with_resize
@@ -135,7 +134,7 @@ def prepare(
     check_inputs(spec.plan)
     tasks.refuse_detection(spec.plan)
     fitting.check_columns(spec)
-    check_devices(spec.recipe, devices)
+    fitting.check_devices(spec.recipe, devices)
     cache = cache or DataCache()
     images = cache.load(spec.recipe, data_folder, download=download, source=source)
     with _worded(images):

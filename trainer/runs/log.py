@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from trainer.runs.folders import written_whole
+from trainer.runs.writing import written_whole
 
 
 class EpochLog(Logger):

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from archspec.plan.graph import GraphLayer, GraphWire
 from archspec.plan.plan import Plan
-from archspec.recipe import Recipe
+from archspec.recipe import LOSSES, Recipe
 
-_APPLIED = {
-    "cross_entropy": "softmax",
-    "focal": "softmax",
-    "binary_cross_entropy": "sigmoid",
-    "dice": "softmax",
-    "tversky": "softmax",
-}
-"""What losses apply to the outputs of a network, which are logits to them."""
 _SQUASHING = ("softmax", "sigmoid", "hardsigmoid")
 
 
 def note_logits(plan: Plan, recipe: Recipe) -> list[str]:
     """A note where a network ends in a layer that makes probabilities of what its loss takes for logits."""
-    loss = next((one.name for one in recipe.loss.parts if one.name in _APPLIED), None)
+    loss = next((one.name for one in recipe.loss.parts if LOSSES[one.name].applies), None)
     if loss is None:
         return []
     nodes = plan.graph.nodes
@@ -32,5 +24,5 @@ def note_logits(plan: Plan, recipe: Recipe) -> list[str]:
         place = f"{plan.title} ends in `dropout` ({node.layer.mark})"
         return [f"{place}, which sets what it answers to zero in training: put it before the last layer"]
     ends = f"{plan.title} ends in `{node.layer.primitive}` ({node.layer.mark})"
-    applied = f"and the loss `{loss}` applies a {_APPLIED[loss]} of its own"
+    applied = f"and the loss `{loss}` applies a {LOSSES[loss].applies} of its own"
     return [f"{ends}, {applied}: leave the layer out; `predict` gives probabilities all the same"]

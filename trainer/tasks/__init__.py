@@ -10,8 +10,9 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.extensions import extensions, load_extension
+from archspec.foundation.spelling import did_you_mean
 from archspec.plan.plan import Plan
 from archspec.recipe import Recipe
 

@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.extensions import extensions, load_extension
+from archspec.foundation.spelling import did_you_mean
 from archspec.plan.plan import Plan
 from trainer.tasks.task import Evaluation, Evaluator, MetricSpec, Task
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from archspec.foundation.errors import UsageError, did_you_mean, join_words
+from archspec.foundation.errors import UsageError, join_words
 from archspec.foundation.shapes import Shape, show
+from archspec.foundation.spelling import did_you_mean
 from archspec.plan.plan import Plan
 from archspec.recipe import LOSSES, Loss, Recipe
 

@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Callback
 from archspec.foundation.errors import UsageError
 from trainer.figures import BLUE, GREY, VERMILLION, figure_of, save
 from trainer.processes.group import ProcessGroup
-from trainer.runs import folders
+from trainer.runs import writing
 from trainer.runs.job import Job
 from trainer.trial.steps import try_out
 
@@ -54,7 +54,7 @@ class RangeTest:
     def write(self, folder: Path) -> list[Path]:
         """Write the steps as `lr_find.csv`, and draw them, as PNG and SVG, into a folder."""
         rows = zip(self.rates, self.losses, self.smooth, strict=True)
-        folders.write_table(folder / "lr_find.csv", [["lr", "loss", "average"], *rows])
+        writing.write_table(folder / "lr_find.csv", [["lr", "loss", "average"], *rows])
         self._draw(folder / "lr_find.png")
         return [folder / f"lr_find.{suffix}" for suffix in ("csv", "png", "svg")]
 

@@ -12,7 +12,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback
 
 from trainer.processes.group import ProcessGroup
-from trainer.runs import folders
+from trainer.runs import writing
 from trainer.runs.job import Job
 from trainer.steps.module import SpecModule
 from trainer.trial.steps import time_at, try_out
@@ -51,7 +51,7 @@ class Profile:
 
     def write(self, file: Path) -> None:
         """Write the rows as CSV."""
-        folders.write_table(file, [("part", "milliseconds", "share"), *self.rows()])
+        writing.write_table(file, [("part", "milliseconds", "share"), *self.rows()])
 
 
 def profile(job: Job, group: ProcessGroup, workers: int | None = None) -> Profile:

@@ -17,11 +17,11 @@ from trainer.input.loaders import explain_dead_workers, loader
 from trainer.processes.group import ProcessGroup
 from trainer.quiet import mute_libraries
 from trainer.runs.engine import make_engine
+from trainer.runs.failures import translate_errors
 from trainer.runs.job import Job
-from trainer.session import make_module, translate_errors
+from trainer.session import make_module
 from trainer.steps import memory
 from trainer.steps.compute import move_to_device, optimize_execution, training_loader
-from trainer.steps.freezing import Freezing
 from trainer.steps.module import SpecModule
 
 
@@ -56,9 +56,7 @@ def try_out(
     seed_everything(recipe.seed, verbose=False)
     module = make_module(job)
     with tempfile.TemporaryDirectory() as made, mute_libraries(), memory.keep_freed_memory():
-        frozen: list[Callback] = [Freezing(recipe.freeze)] if recipe.freeze else []
-        unused = bool(job.spec.plan.outputs) or (recipe.freeze is not None and recipe.freeze.thaws)
-        engine = make_engine(recipe, Path(made), [*frozen, *callbacks], group, job.task, unused_parameters=unused)
+        engine = make_engine(job, Path(made), callbacks, group)
         engine.callbacks = [one for one in engine.callbacks if not isinstance(one, ModelCheckpoint)]  # type: ignore[attr-defined]
         engine.limit_val_batches = validated
         device = engine.strategy.root_device

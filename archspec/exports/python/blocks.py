@@ -154,6 +154,7 @@ def written_class(name: str, block: str, bodies: Bodies) -> tuple[WrittenClass, 
     groups = [group for group, _ in bodies]
     has_height = any(slot == "height" for one in walk(template) for slot, _ in one.slots)
     scope, options = offered(groups, NAMES | ({"width": "features"} if has_height else {}))
+    scope.parts = frozenset(key for one in walk(template) for key, _ in one.children)
     maker = Maker(scope, options)
     maker.resolve(template)
     maker.decide(template)
@@ -292,7 +293,8 @@ def signed(name: str, scope: Scope, standard: dict[str, Any]) -> Signature:
     needed: dict[str, tuple[Any, ...]] = {}
     optional: dict[str, tuple[Any, ...]] = {}
     defaults: dict[str, Any] = {}
-    for one in sorted(scope.used, key=list(scope.known).index):
+    offered = list(scope.known)
+    for one in sorted(scope.used, key=lambda name: (not name.startswith("in_"), offered.index(name))):
         row = scope.known[one]
         given = [value for value in row if value is not ANY]
         common = max(given, key=lambda value: sum(other == value and type(other) is type(value) for other in given))

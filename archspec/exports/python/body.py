@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from archspec.exports.python.classes import Maker, is_listed
 from archspec.exports.python.flow import Writer
 from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, Named, statement
-from archspec.exports.python.parts import form, has_modules, inner_module, is_counted, is_open
+from archspec.exports.python.parts import form, inner_module, is_open
 from archspec.exports.python.template import Mismatch, Template
 from archspec.exports.python.tree import NO_PORTS, Ports
 
@@ -37,6 +37,7 @@ class Constructor:
         self.maker = maker
         self.template = template
         self.ports = ports
+        self.parts = {id(child) for _, child in template.children}
 
     def body(self) -> Body:
         template = self.template
@@ -53,10 +54,10 @@ class Constructor:
         return self.open_body(template)
 
     def open_body(self, template: Template) -> Body:
-        children = [(key, child) for key, child in template.children if has_modules(child)]
+        children = template.modules
         base, lines = "nn.Module", [f"{_TWO}super().__init__()"]
         if any(not key.isidentifier() for key, _ in children):
-            base = "nn.ModuleList" if is_counted(children) else "nn.ModuleDict"
+            base = "nn.ModuleList" if template.is_counted else "nn.ModuleDict"
             lines = statement(Bracket("super().__init__", (self.holder_items(template),)), _TWO)
         else:
             for key, child in children:
@@ -93,7 +94,7 @@ class Constructor:
         return statement(self.expression(child), indent, f"{name} = ")
 
     def depth_of(self, template: Template) -> int:
-        return 1 if any(template is child for _, child in self.template.children) else 2
+        return 1 if id(template) in self.parts else 2
 
     def expression(self, template: Template) -> Expression:
         """What makes a part: a module, or a list or dictionary of modules that are called one by one."""
@@ -103,20 +104,20 @@ class Constructor:
             return self.maker.module(template)
         if inner := inner_module(template, self.depth_of(template)):
             return self.maker.module(inner)
-        children = [(key, child) for key, child in template.children if has_modules(child)]
-        if template.table and is_counted(children) and len(children) == len(template.children):
+        children = template.modules
+        if template.table and template.is_counted and len(children) == len(template.children):
             element = template.table.children[0][1]
             if all(form(child) == form(element) for _, child in children):
                 return Bracket("nn.ModuleList", (self.maker.table(template.table, self.expression(element)),))
-        return Bracket("nn.ModuleList" if is_counted(children) else "nn.ModuleDict", (self.holder_items(template),))
+        return Bracket("nn.ModuleList" if template.is_counted else "nn.ModuleDict", (self.holder_items(template),))
 
     def holder_items(self, template: Template) -> Expression:
-        children = [(key, child) for key, child in template.children if has_modules(child)]
+        children = template.modules
         items: list[tuple[str, Expression]] = []
         for key, child in children:
             item = self.expression(child)
             test = self.maker.tests.get(id(child))
             items.append((key, Chain((item, f"if {test}", "else nn.Identity()")) if test else item))
-        if is_counted(children):
+        if template.is_counted:
             return Bracket("", tuple(item for _, item in items), "[]")
         return Bracket("", tuple(Named(f'"{key}": ', item) for key, item in items), "{}")

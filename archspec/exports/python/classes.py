@@ -11,8 +11,10 @@ from typing import Any
 from archspec.exports.python import series
 from archspec.exports.python.explain import Scope
 from archspec.exports.python.layout import Bracket, Chain, Expression, Loop, Named
+from archspec.exports.python.parts import has_state, is_nothing
 from archspec.exports.python.ratios import join_multiples
 from archspec.exports.python.rows import literal
+from archspec.exports.python.sizes import Size, size_before, size_taken
 from archspec.exports.python.template import ANY, MERGES, Function, Mismatch, Template, walk
 from archspec.exports.python.tree import POSITIONAL, Classes, parameters
 from archspec.exports.python.unify import left_out
@@ -40,14 +42,18 @@ class Maker:
         """The arguments of the block that say what a part is, and whether it is there."""
         self.texts: dict[tuple[int, str], str] = {}
         self.tests: dict[int, str] = {}
+        self.shortcuts: dict[tuple[Any, ...], str] = {}
+        """The conditions of shortcuts, by the trees that have them."""
         self.scopes: dict[int, Scope] = {}
         self.listed: dict[series.Listed, str] = {}
         """What loops go through, and what one of it is called."""
         self.needs: set[str] = set()
         """What the file has to hold besides: classes of layers and merges, names to import."""
 
-    def resolve(self, template: Template, key: str = "", scope: Scope | None = None) -> None:
-        """Find the text of each value."""
+    def resolve(
+        self, template: Template, key: str = "", scope: Scope | None = None, before: Size | None = None
+    ) -> None:
+        """Find the text of each value; `before` is the size of what a part takes."""
         scope = scope or self.scope
         if template.kind == "table":
             inner = Scope(template.slots[0][1][0], table=True)
@@ -65,7 +71,8 @@ class Maker:
                 if text.isidentifier() or text.isdigit():
                     scope.passes = text, row
             else:
-                text = self.texts[id(template), slot] = scope.value(slot, row)
+                text = size_taken(slot, row, before) or scope.value(slot, row)
+                self.texts[id(template), slot] = text
                 self.listed |= {one: text for one in row if isinstance(one, series.Listed)}
         if template.functions:
             row = template.functions
@@ -76,8 +83,13 @@ class Maker:
             if template.is_optional:
                 self.tests[id(template)] = f"{name} is not None"
         # what is always there first: it has values for what may be absent
-        for inner_key, child in sorted(template.children, key=lambda one: one[1].is_optional):
-            self.resolve(child, inner_key or key, scope)
+        places = range(len(template.children))
+        for place in sorted(places, key=lambda place: template.children[place][1].is_optional):
+            inner_key, child = template.children[place]
+            path = scope.path
+            scope.path = (*path, inner_key)
+            self.resolve(child, inner_key or key, scope, size_before(template, place, self.texts, before))
+            scope.path = path
         if template.kind == "range":
             scope.passes = None
         if template.table:
@@ -92,16 +104,19 @@ class Maker:
         return str(int(text) - 1) if text.isdigit() else f"{text} - 1"
 
     def decide(self, template: Template, key: str = "", scope: Scope | None = None) -> None:
-        """Find the condition of each part that may be absent."""
+        """Find the condition of each part that may be absent; shortcuts come first: other parts depend on them."""
         scope = self.scopes.get(id(template), scope or self.scope)
-        for inner_key, child in template.children:
+        for inner_key, child in sorted(template.children, key=lambda one: "shortcut" not in one[0]):
             if child.is_optional and id(child) not in self.tests and child.present != template.present:
                 present = tuple(
                     one if there else ANY for one, there in zip(child.present, template.present, strict=True)
                 )
                 name = inner_key if not inner_key.isdigit() else snake(child.name)
                 within = frozenset(word for text in self._texts(child) for word in re.findall(r"\w+", text))
-                self.tests[id(child)] = scope.test(name, present, self.options, within)
+                test = scope.test(name, present, self.options, within, self.shortcuts.get(present))
+                self.tests[id(child)] = test
+                if "shortcut" in inner_key:
+                    self.shortcuts[present] = test
             self.decide(child, inner_key or key, scope)
 
     def _texts(self, template: Template) -> Iterator[str]:
@@ -191,7 +206,10 @@ class Maker:
         items: list[Expression] = []
         last = max((int(key) for key, child in template.children if has_state(child)), default=-1)
         place = 0
-        for key, child in template.children:
+        children = list(template.children)
+        while len(children) > 1 and is_nothing(children[-1][1]):
+            children.pop()
+        for key, child in children:
             while place < int(key) <= last:  # what is left out has a place, by which others are counted
                 items.append("nn.Identity()")
                 place += 1
@@ -250,35 +268,13 @@ class Maker:
 
 def snake(name: str) -> str:
     """The name of a class as one of a flag."""
-    words = name.rpartition(".")[2]
+    words = re.sub(r"[123]d$", "", name.rpartition(".")[2])
     return "".join(f"_{one.lower()}" if one.isupper() else one for one in words).lstrip("_") or "extended"
 
 
 def is_listed(template: Template) -> bool:
     """Whether the parts of a sequence are known by their places."""
     return template.is_numbered
-
-
-_STATEFUL = ("nn.Conv", "nn.Linear", "nn.BatchNorm", "nn.GroupNorm", "nn.LayerNorm", "nn.InstanceNorm", "nn.PReLU")
-_STATELESS: tuple[str, ...] = (
-    "ChannelSlice",
-    "FeatureMap",
-    "PatchMerging",
-    "Permute",
-    "Power",
-    "Reduce",
-    "Scale",
-    "Sqrt",
-)
-_STATELESS += ("StochasticDepth", "Token", "Tokens")
-
-
-def has_state(template: Template) -> bool:
-    """Whether a part has parameters or buffers, whose names count the parts before it."""
-    if template.kind == "call":
-        function = template.name
-        return function.startswith(_STATEFUL) if function.startswith("nn.") else function not in _STATELESS
-    return any(has_state(child) for _, child in template.children)
 
 
 def _same(value: Any, standard: Any) -> bool:

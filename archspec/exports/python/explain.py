@@ -7,7 +7,7 @@ from typing import Any
 
 from archspec.exports.python import series
 from archspec.exports.python.formulas import INPUTS, choice, conditions, derived, expressions
-from archspec.exports.python.rows import literal, matches, merged
+from archspec.exports.python.rows import literal, matches, merged, with_classes
 from archspec.exports.python.template import ANY, Mismatch, Row
 from archspec.exports.python.tree import Classes
 
@@ -56,6 +56,8 @@ class Scope:
         """What sizes that grow from pass to pass are after the last."""
         self.locals: dict[str, str] = {}
         """Names of `__init__` that are computed from its arguments."""
+        self.path: tuple[str, ...] = ()
+        """The keys of the part whose values are explained, and of those around it."""
         self.added: set[str] = set()
         """Names that are no argument of the block."""
 
@@ -121,8 +123,7 @@ class Scope:
         """The argument of a block that says how many classes there are."""
         for name in sorted(self.known, key=lambda name: "class" not in name):
             if name not in INPUTS and matches(row, self.known[name]):
-                known = zip(row, self.known[name], strict=True)
-                self.known[name] = tuple(other if one is ANY else one for one, other in known)
+                self.known[name] = with_classes(self.known[name], row)
                 return self.use(name)
         return self.add(slot, row)
 
@@ -143,11 +144,14 @@ class Scope:
             row = self.known.get(name)
             # a size that the block was given stands for itself
             is_kept = name in self.kept and related(slot, name) and not (name in INPUTS and "out" in slot)
+            is_kept = is_kept and (name not in self.parts or name in self.path)
             if row and is_kept and all(one == value and type(one) is type(value) for one in row):
                 return self.use(name)
         is_size = type(value) is int and ("channels" in slot or "features" in slot)
         return (self.multiple(slot, value) or self.as_input(value) if is_size else None) or literal(value)
 
+    parts: frozenset[str] = frozenset()
+    """The keys of all parts: an argument of the same name is the size of that part, not of another by chance."""
     kept: frozenset[str] = frozenset()
     """Names that are used even where they never differ."""
 
@@ -224,10 +228,12 @@ class Scope:
 
     def exact(self, slot: str, row: Row) -> str | None:
         wanted = safe(NAMES.get(slot, slot))
-        others = [name for name in self.known if name != wanted]
+        others = sorted((name for name in self.known if name != wanted), key=lambda name: name not in self.path)
         names = ([wanted] if wanted in self.known else []) + [one for one in others if related(slot, one)]
         for name in names:
             if matches(row, self.known[name]):
+                if any(isinstance(one, Classes) for one in row):
+                    self.known[name] = with_classes(self.known[name], row)
                 return self.use(name)
         for name in names:
             if name in self.added and (both := merged(row, self.known[name])):
@@ -259,21 +265,35 @@ class Scope:
         return f"{literal(first.whole)} * {turn} / {first.count}"
 
     def test(
-        self, key: str, present: Row, options: frozenset[str] = frozenset(), within: frozenset[str] = frozenset()
+        self,
+        key: str,
+        present: Row,
+        options: frozenset[str] = frozenset(),
+        within: frozenset[str] = frozenset(),
+        shortcut: str | None = None,
     ) -> str:
-        """A condition that is true where a part is there, of the names in it (`within`) if they say it."""
+        """A condition that is true where a part is there, of the stride or the names in it (`within`) if they say it.
+
+        Otherwise it is that of a `shortcut` that is there in the same trees.
+        """
         if key in options or self.is_table:
             return self.add("extended" if key.isdigit() else key, present)
         known = {name: row for name, row in self.known.items() if name not in self.locals}
         ways = list(conditions(known, [name for name in self.used if self.is_size(name)], key))
+
+        def says(names: tuple[str, ...]) -> bool:
+            return names == ("stride",) or not within.isdisjoint(names)
+
         if "shortcut" not in key:
-            ways.sort(key=lambda one: within.isdisjoint(one[1]))
+            ways.sort(key=lambda one: not says(one[1]))
         for text, names, value in ways:
+            if shortcut and not says(names):
+                return shortcut
             if all(bool(one) == wanted for one, wanted in zip(value, present, strict=True)):
                 for name in names:
                     self.use(name)
                 return text
-        return self.add(key if not key.isdigit() else "extended", present)
+        return shortcut or self.add(key if not key.isdigit() else "extended", present)
 
 
 def safe(name: str) -> str:

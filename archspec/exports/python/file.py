@@ -215,15 +215,20 @@ def _own_layers() -> set[str]:
 
 
 def class_name(plan: Plan) -> str:
-    name, family = (
-        "".join(word[:1].upper() + word[1:] for word in re.findall(r"[^\W_]+", one.replace("+", " plus ")))
-        for one in (plan.variant or plan.name, plan.name)
-    )
-    if name.lower().startswith(family.lower()):
-        rest = name[len(family) :]
-        name = family + rest[:1].upper() + rest[1:]
+    name, family = (_in_camel_case(one) for one in (plan.variant or plan.name, plan.name))
+    place = name.lower().find(family.lower())
+    if place >= 0:  # in the spelling of the spec: `ResNet50` and `WideResNet50_2`, not `Resnet50`
+        rest = name[place + len(family) :]
+        name = name[:place] + family + rest[:1].upper() + rest[1:]
     if name in {*MERGES, *_IMPORTED, *_own_layers()}:
         return f"{name}Network"
     if not name.isidentifier():
         name = "Network" + re.sub("[^A-Za-z0-9]", "", name)
     return name
+
+
+def _in_camel_case(name: str) -> str:
+    """The words of a name as one; between two numbers an underline stays, or `1_6gf` and `16gf` would be the same."""
+    words = re.findall(r"[^\W_]+", name.replace("+", " plus "))
+    joined = "".join(f"_{word}" if word[0].isdigit() else word[:1].upper() + word[1:] for word in words)
+    return re.sub(r"(?<!\d)_|^_", "", joined)

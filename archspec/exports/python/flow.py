@@ -8,11 +8,11 @@ from archspec.exports.python.layout import INDENT, Bracket, Chain, Expression, l
 from archspec.exports.python.loops import Passes, branch_of, find_passes, iterated, singular
 from archspec.exports.python.parts import (
     child_ref,
-    has_modules,
     indented,
     inner_module,
     is_called,
     is_open,
+    is_stepwise,
     joined,
     reference,
 )
@@ -31,6 +31,10 @@ class Writer(Statements):
         self.template = template
         self.lists: dict[str, str] = {}
         """In a loop, the lists that what it saves is appended to."""
+        self.put_out: dict[str, str] = {}
+        """In a loop, the lists that its outputs are appended to."""
+        self.is_pass = False
+        """Whether what is written is done again, in the next pass of a loop."""
         self.lengths: dict[str, int] = {}
         self.merges = 0
         """The merges around the statement that is written: their other branches still need what they take."""
@@ -46,6 +50,7 @@ class Writer(Statements):
         """A writer of statements within others: of a loop, a condition or a function."""
         own = Writer(self.maker, self.template, self.ports)
         own.taken, own.flags, own.lengths, own.main = self.taken, self.flags, self.lengths, self.main
+        own.is_pass = self.is_pass
         return own
 
     def run(self, template: Template, ref: str, x: str, target: str, depth: int) -> Expression:
@@ -60,7 +65,7 @@ class Writer(Statements):
         if template.kind in ("save", "output"):
             return self.keep(template, x)
         if not is_open(template, depth):
-            if not has_modules(template):
+            if not template.has_modules:
                 return x
             return self.called(template, ref, x, target)
         if template.recompute:
@@ -73,7 +78,7 @@ class Writer(Statements):
         for _, child in template.children:
             if child.is_optional and child.present != template.present and not is_called(child, depth + 1):
                 raise Mismatch  # what is not called has nothing that stands in its place
-        if template.table and (passes := self.passes(template)):
+        if template.table and (passes := self.passes(template, x)):
             self.loop(passes, ref, x, target, depth)
             return target
         result: Expression = x
@@ -101,11 +106,23 @@ class Writer(Statements):
             result = self.run(child, child_ref(template, ref, key), result, target, depth + 1)
         return result
 
-    def passes(self, template: Template) -> Passes | None:
+    def passes(self, template: Template, x: str) -> Passes | None:
         """What the passes of a loop have in common; nothing, where they are written one by one."""
         if self.is_recomputed:
             return None
-        return find_passes(template, self.wanted_outside(template))
+        wanted = self.wanted_outside(template)
+        found = find_passes(template, wanted, wanted if self.is_pass else self.wanted_after(template))
+        if found is not None and found.start and x != self.variables.get(found.start):
+            return None
+        return found
+
+    def wanted_after(self, template: Template) -> set[str]:
+        """The names of tensors that the class needs after one of its parts."""
+        order = list(walk(self.template))
+        place = next(i for i, one in enumerate(order) if one is template)
+        after = order[place + sum(1 for _ in walk(template)) :]
+        wanted = {one.name for one in after if one.kind == "load"}
+        return wanted.union(self.ports.gives, *(one.ports.takes for one in after))
 
     def wanted_outside(self, template: Template) -> set[str]:
         """The names of tensors that the class needs outside of one of its parts."""
@@ -116,9 +133,10 @@ class Writer(Statements):
 
     def loop(self, passes: Passes, ref: str, x: str, target: str, depth: int) -> None:
         """A loop, each pass of which makes another `target` of it."""
-        if x != target and self.lines[-1:] != [f"{_TWO}{x} = {target}"]:
+        if x != target and not passes.start and self.lines[-1:] != [f"{_TWO}{x} = {target}"]:
             self.emit(x, f"{target} = ")
         own = self.within()
+        own.is_pass = True
         own.outputs, own.main, own.merges = self.outputs, target, self.merges
         for name in passes.carried:
             own.fixed[name] = self.carried(name)
@@ -136,6 +154,10 @@ class Writer(Statements):
             self.lines.append(f"{_TWO}{own.lists[saved[0]]} = []")
             self.lengths[own.lists[saved[0]]] = len(saved)
             self.variables |= {one: f"{own.lists[saved[0]]}[{i}]" for i, one in enumerate(saved)}
+        for given in passes.outputs:
+            own.put_out[given[0]] = self.variable("outputs")
+            self.lines.append(f"{_TWO}{own.put_out[given[0]]} = []")
+            self.outputs |= {one: f"{own.put_out[given[0]]}[{i}]" for i, one in enumerate(given)}
         outside = set(self.taken) - set(names)
         result = own.run(passes.element, names[0], target, target, depth + 1)
         if result != target and not own.renamed(str(result), target):
@@ -158,7 +180,7 @@ class Writer(Statements):
     def fits(self, child: Template, result: Expression) -> bool:
         """Whether the last layer may take an expression as it is, in one line."""
         is_call = child.kind == "call" and not child.recompute and "." in child.name
-        return is_call and not (isinstance(result, Chain) and "if " in str(result)) and len(str(result)) < 60
+        return is_call and isinstance(result, Chain) and "if " not in str(result) and len(str(result)) < 60
 
     def auxiliary(self, template: Template, ref: str, x: str) -> None:
         """An auxiliary classifier, which is computed in training alone."""
@@ -202,6 +224,13 @@ class Writer(Statements):
 
     def keep(self, wire: Template, result: Expression) -> Expression:
         """Give a tensor the name by which it is saved or put out."""
+        if wire.name in self.put_out and wire.kind == "output":
+            if not (isinstance(result, str) and result.isidentifier()):
+                name = self.variable("output") if self.merges else self.main
+                self.emit(result, f"{name} = ")
+                result = name
+            self.lines.append(f"{_TWO}{self.put_out[wire.name]}.append({result})")
+            return result
         if wire.kind == "output":
             if isinstance(result, str) and result in self.variables.values():
                 self.outputs[wire.name] = result
@@ -253,7 +282,7 @@ class Writer(Statements):
     def merge(self, template: Template, ref: str, x: str, depth: int) -> Expression:
         children = template.children
         taken = self.split(template, x)
-        stepwise = [is_open(child, depth + 1) or child.ports.count > 1 or child.ports.gives for _, child in children]
+        stepwise = [is_stepwise(one, depth + 1) or one.ports.count > 1 or one.ports.gives for _, one in children]
         optional = [None if child.is_identity else self.maker.tests.get(id(child)) for _, child in children]
         bind = any(stepwise) or any(optional) or template.kind == "attend"
         branches: list[Expression] = []
@@ -296,7 +325,7 @@ class Writer(Statements):
             raise Mismatch
         place = 0 if optional[0] else 1
         key, child = template.children[place]
-        if has_modules(child):
+        if child.has_modules:
             raise Mismatch
         flag = f"self.has_{key}"
         self.flags.append(f"{_TWO}{flag} = {optional[place]}")

@@ -9,6 +9,7 @@ from typing import Any
 from archspec.exports.python.template import ANY, Row
 
 INPUTS = ("in_channels", "in_features")
+_FACTORS = ("expansion", "groups", "scale")  # of which 1 changes nothing
 Test = tuple[str, tuple[str, ...], Row]
 """An expression, the names in it, and its values."""
 
@@ -104,10 +105,15 @@ def conditions(rows: dict[str, Row], used: Collection[str], key: str) -> Iterato
             differ = tuple(a != b for a, b in zip(row, more, strict=True))
             if len(set(differ)) > 1:
                 changes.append((f"{name} != {text}", (name, *names), differ))
-    simple = [*flags, *counts, *strides, *changes]
+    factors: list[Test] = [
+        (f"{name} != 1", (name,), tuple(one != 1 for one in row))
+        for name, row in known.items()
+        if name in _FACTORS and all(type(one) in (int, float) for one in row) and len(set(row)) > 1
+    ]
+    simple = [*flags, *counts, *strides, *changes, *factors]
     if "shortcut" in key:
-        yield from flags
         yield from _of_both(strides, changes, counts)
+        yield from flags
     yield from simple
     yield from [_negated(one) for one in simple]
     yield from _of_both(strides, changes, counts)

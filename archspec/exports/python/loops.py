@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from archspec.exports.python.parts import has_modules
+from archspec.exports.python.parts import form
 from archspec.exports.python.template import Template, walk
 
+_UNUSED = "unused:"
+"""What the last pass of a loop saves as the others do, and nothing loads; no tensor of a spec is called so."""
 Names = tuple[str, ...]
 """What a tensor is called in the spec, in each pass."""
 
@@ -25,20 +27,29 @@ class Passes:
     """Loaded by each pass, from before the loop."""
     carried: list[str] = field(default_factory=list)
     """Saved by each pass in the place of what the one before it saved."""
+    outputs: list[Names] = field(default_factory=list)
+    """Put out by each pass."""
+    start: str = ""
+    """The saved tensor that each pass begins with, if that is not the result of the one before it."""
 
 
-def find_passes(loop: Template, wanted: set[str]) -> Passes | None:
-    """What the passes of a loop have in common, if all do the same; `wanted` are names that are loaded elsewhere."""
-    passes = [child for _, child in loop.children]
-    if not all(has_modules(one) for one in passes) or len({_shape(one) for one in passes}) > 1:
+def find_passes(loop: Template, wanted: set[str], later: set[str]) -> Passes | None:
+    """What the passes of a loop have in common, if all do the same.
+
+    `wanted` are names that are loaded elsewhere, `later` those that are loaded after the loop.
+    """
+    passes, start = _evened([child for _, child in loop.children], later)
+    if not all(one.has_modules for one in passes) or len({_shape(one) for one in passes}) > 1:
         return None
     nested = (one for passing in passes for one in walk(passing) if one.table)
-    if any(kind == "save" for one in nested for kind, _ in _events(one)):
+    if any(_outputs(one) or any(kind == "save" for kind, _ in _events(one)) for one in nested):
         return None
     events = [list(_events(one)) for one in passes]
     if any(_sources(one) != _sources(events[0]) for one in events):
         return None
-    found = Passes(passes[0])
+    found = Passes(passes[0], start=start)
+    for names in zip(*(_outputs(one) for one in passes), strict=True):
+        found.outputs.append(names)
     saved = {name for one in events for kind, name in one if kind == "save"}
     sources = _sources(events[0])
     for place, (kind, _) in enumerate(events[0]):
@@ -65,9 +76,50 @@ def find_passes(loop: Template, wanted: set[str]) -> Passes | None:
     return found
 
 
+def _evened(passes: list[Template], later: set[str]) -> tuple[list[Template], str]:
+    """Passes of which the last may lack what the others end with: what they save, or load for the next one.
+
+    A pass that ends with the load of a tensor that each of them saves is written as one that begins with it, and gives
+    what it had before. Returns that tensor's name too.
+    """
+    first, *others = passes
+    last = passes[-1]
+    if not others or any(one.kind != "sequence" for one in passes) or not set(_keys(last)) < set(_keys(first)):
+        return passes, ""
+    if form(first) != form(last):  # the last is one module, of which the others call each part
+        return passes, ""
+    present = dict(last.children)
+    children, start = [], ""
+    for key, child in first.children:
+        names = {dict(one.children)[key].name for one in passes[:-1] if key in dict(one.children)}
+        if key in present:
+            children.append((key, present[key]))
+        elif child.kind == "save" and not (len(names) == 1 and child.name in later):
+            children.append((key, replace(child, name=child.name if len(names) == 1 else _UNUSED)))
+        elif child.kind == "load" and child is first.children[-1][1] and len(names) == 1:
+            start = child.name
+    if start and any(_keys(one) != _keys(first) or one.children[-1][1].kind != "load" for one in passes[:-1]):
+        return passes, ""
+    ended = [replace(last, children=children)]
+    if start:
+        begin = ("", Template("load", start, last.present))
+        ended = [replace(last, children=[begin, *children])]
+        passes = [replace(one, children=[begin, *one.children[:-1]]) for one in passes]
+    return [*passes[:-1], *ended], start
+
+
+def _keys(template: Template) -> list[str]:
+    return [key for key, _ in template.children]
+
+
+def _outputs(template: Template) -> list[str]:
+    """The outputs that a pass makes, in order."""
+    return [one.name for one in walk(template) if one.kind == "output"]
+
+
 def _shape(template: Template) -> object:
     """What `forward` is written by, without the names of tensors."""
-    refused = template.kind in ("output", "aux") or template.recompute or template.ports.outputs
+    refused = template.kind == "aux" or template.recompute or template.ports.outputs
     return (
         id(template) if refused else template.kind,
         template.name if template.kind == "shared" else "",

@@ -15,7 +15,7 @@ def is_open(template: Template, depth: int = 0) -> bool:
     if not template.is_plain:
         return template.kind != "aux"
     if template.kind in MERGES:
-        return depth < 2 or not has_modules(template)
+        return depth < 2 or not template.has_modules
     return depth == 0 and any(is_open(child, 1) for _, child in template.children)
 
 
@@ -47,11 +47,18 @@ def inner_module(template: Template, depth: int) -> Template | None:
     while stop > start and children[stop - 1][1].kind in ("save", "output"):
         stop -= 1
     inner = children[start:stop]
-    if len(inner) == len(children) or not any(has_modules(child) for _, child in inner):
+    if len(inner) == len(children) or not any(child.has_modules for _, child in inner):
         return None
     if any(is_open(child, depth + 1) or not child.is_plain or child.recompute for _, child in inner):
         return None
     return Template("sequence", "", template.present, [], inner)
+
+
+def is_stepwise(template: Template, depth: int) -> bool:
+    """Whether a part takes more than one call: it is more than one module of what is loaded."""
+    if inner_module(template, depth):
+        return any(child.kind in ("save", "output") for _, child in template.children)
+    return is_open(template, depth)
 
 
 def is_called(template: Template, depth: int) -> bool:
@@ -64,10 +71,9 @@ def form(template: Template, depth: int = 2) -> object:
     """How the modules of a part are called: by which keys of which lists and dictionaries."""
     if not is_open(template, depth) or inner_module(template, depth):
         return "module"
-    children = [(key, child) for key, child in template.children if has_modules(child)]
-    if any(child.is_optional for _, child in children):
+    if any(child.is_optional for _, child in template.modules):
         return id(template)
-    return is_counted(children), tuple((key, form(child)) for key, child in children)
+    return template.is_counted, tuple((key, form(child)) for key, child in template.modules)
 
 
 def indented(lines: list[str]) -> list[str]:
@@ -75,22 +81,10 @@ def indented(lines: list[str]) -> list[str]:
     return [INDENT + line if line else line for line in lines]
 
 
-def has_modules(template: Template) -> bool:
-    """Whether a part is, or holds, modules of its own."""
-    if template.kind in ("save", "load", "output", "shared"):
-        return False
-    return template.kind in ("call", "range", "table") or any(has_modules(child) for _, child in template.children)
-
-
-def is_counted(children: list[tuple[str, Template]]) -> bool:
-    return [key for key, _ in children] == [str(i) for i in range(len(children))]
-
-
 def child_ref(template: Template, ref: str, key: str) -> str:
-    children = [(one, child) for one, child in template.children if has_modules(child)]
-    if ref == "self" and all(one.isidentifier() for one, _ in children):
+    if ref == "self" and template.is_named:
         return f"self.{key}"
-    return f"{ref}[{key}]" if is_counted(children) else f'{ref}["{key}"]'
+    return f"{ref}[{key}]" if template.is_counted else f'{ref}["{key}"]'
 
 
 def inner_ref(ref: str, key: str) -> str:
@@ -110,3 +104,30 @@ def reference(template: Template, path: str) -> str:
         if template.kind == "aux":
             ((_, template),) = template.children
     return ref
+
+
+def is_nothing(template: Template) -> bool:
+    """Whether a part does nothing, in all trees."""
+    return template.kind == "sequence" and not template.children and not template.is_optional
+
+
+_STATEFUL = ("nn.Conv", "nn.Linear", "nn.BatchNorm", "nn.GroupNorm", "nn.LayerNorm", "nn.InstanceNorm", "nn.PReLU")
+_STATELESS: tuple[str, ...] = (
+    "ChannelSlice",
+    "FeatureMap",
+    "PatchMerging",
+    "Permute",
+    "Power",
+    "Reduce",
+    "Scale",
+    "Sqrt",
+)
+_STATELESS += ("StochasticDepth", "Token", "Tokens")
+
+
+def has_state(template: Template) -> bool:
+    """Whether a part has parameters or buffers, whose names count the parts before it."""
+    if template.kind == "call":
+        function = template.name
+        return function.startswith(_STATEFUL) if function.startswith("nn.") else function not in _STATELESS
+    return any(has_state(child) for _, child in template.children)

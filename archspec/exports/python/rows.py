@@ -27,6 +27,11 @@ def merged(row: Row, known: Row) -> Row | None:
     return tuple(b if a is ANY else a for a, b in pairs)
 
 
+def with_classes(known: Row, row: Row) -> Row:
+    """Values of an argument, some of which a row says are numbers of classes."""
+    return tuple(one if isinstance(one, Classes) else other for one, other in zip(row, known, strict=True))
+
+
 def literal(value: Any) -> str:
     """A value as it is written."""
     if isinstance(value, Function):
@@ -34,7 +39,7 @@ def literal(value: Any) -> str:
     if isinstance(value, str):
         return f'"{value}"'
     if isinstance(value, float):
-        return root(value) or repr(value).replace("e-0", "e-").replace("e+0", "e+")
+        return root(value) or rest(value) or repr(value).replace("e-0", "e-").replace("e+0", "e+")
     if isinstance(value, tuple):
         inner = ", ".join(map(literal, value))
         return f"({inner},)" if len(value) == 1 else f"({inner})"
@@ -49,3 +54,11 @@ def root(value: float) -> str | None:
     if whole < 2 or whole**-0.5 != abs(value):
         return None
     return f"{whole}**-0.5" if value > 0 else f"-({whole}**-0.5)"
+
+
+def rest(value: float) -> str | None:
+    """A number of many digits as one less a number of few, if it is that."""
+    if len(repr(value)) < 12:
+        return None
+    part = round(1 - value, 6)
+    return f"1 - {part!r}" if 1 - part == value else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from archspec.exports.python.tree import NO_PORTS, Ports
@@ -64,6 +65,28 @@ class Template:
         if self.ports != NO_PORTS:
             return False
         return not any(child.recompute or not child.is_plain for _, child in self.children)
+
+    @cached_property
+    def modules(self) -> list[tuple[str, Template]]:
+        """Its parts that are, or hold, modules of their own; asked for when the template is complete."""
+        return [(key, child) for key, child in self.children if child.has_modules]
+
+    @cached_property
+    def has_modules(self) -> bool:
+        """Whether it is, or holds, modules of its own."""
+        if self.kind in ("save", "load", "output", "shared"):
+            return False
+        return self.kind in ("call", "range", "table") or bool(self.modules)
+
+    @cached_property
+    def is_counted(self) -> bool:
+        """Whether its modules are a list: their keys are their places."""
+        return all(key == str(place) for place, (key, _) in enumerate(self.modules))
+
+    @cached_property
+    def is_named(self) -> bool:
+        """Whether its modules may be attributes."""
+        return all(key.isidentifier() for key, _ in self.modules)
 
     @property
     def is_optional(self) -> bool:

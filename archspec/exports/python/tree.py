@@ -211,7 +211,7 @@ def of_call(call: Call) -> Tree:
 
 def _one(value: Any) -> Any:
     """One number for all axes, where they have the same."""
-    return value[0] if isinstance(value, tuple) and len(value) > 1 and len(set(value)) == 1 else value
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 @cache

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
-from difflib import SequenceMatcher
+from itertools import pairwise
 from typing import Any
 
 from archspec.exports.python import series
@@ -108,16 +108,19 @@ def _named(trees: Sequence[Tree | None]) -> list[tuple[str, Template]]:
 
 def _merged(lists: list[list[str]]) -> list[str]:
     """All words of lists, in an order that is each list's own. Raises `Mismatch` where there is none."""
-    merged = lists[0]
-    for words in lists[1:]:
-        if words == merged:
-            continue
-        joined: list[str] = []
-        for tag, start, stop, low, high in SequenceMatcher(a=merged, b=words, autojunk=False).get_opcodes():
-            joined += merged[start:stop] + (words[low:high] if tag != "equal" else [])
-        merged = joined
-    if len(set(merged)) < len(merged):
-        raise Mismatch
+    if all(words == lists[0] for words in lists):
+        return lists[0]
+    before: dict[str, set[str]] = {word: set() for words in lists for word in words}
+    for words in lists:
+        for word, following in pairwise(words):
+            before[following].add(word)
+    merged: list[str] = []
+    while before:
+        free = next((one for one, others in before.items() if others.isdisjoint(before)), None)
+        if free is None:
+            raise Mismatch
+        merged.append(free)
+        del before[free]
     return merged
 
 
@@ -137,7 +140,7 @@ def _loop(trees: Sequence[Tree | None], there: Sequence[Tree], present: tuple[bo
     longest = max(len(one) for one in lists if one is not None)
     if longest > 1 and all(one.is_plain and not one.recompute for tree in there for _, one in tree.children):
         pairs = (_as_table, _as_list) if all(one is None or len(one) == 2 for one in lists) else ()
-        for split in (_as_range, *pairs, _first_then_range, _as_table, _as_list):
+        for split in (_as_range, *pairs, _first_then_range, _as_table, _as_list, _as_tables):
             try:
                 template.children = split(lists)
             except Mismatch:
@@ -199,6 +202,39 @@ def _as_table(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
     if element.is_optional:
         raise Mismatch
     return [("0", Template("table", "", (True,), [("count", (len(lists[0]),))], [("", element)]))]
+
+
+_MOST = 32
+"""The most passes of which groups are sought: it takes the square of their number."""
+
+
+def _as_tables(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:
+    """Passes of several kinds, one kind after the other: stages of two blocks, say."""
+    if len(lists) > 1 or lists[0] is None or len(lists[0]) > _MOST:
+        raise Mismatch
+    groups: list[list[Tree]] = []
+    for one in lists[0]:
+        if groups and _is_alike([*groups[-1], one]):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    parts: list[Template] = []
+    for group in groups:
+        try:
+            parts += [part for _, part in _as_table([group])]
+        except Mismatch:
+            parts += [unify([one]) for one in group]
+    if len(parts) == len(lists[0]):
+        raise Mismatch
+    return [(str(place), part) for place, part in enumerate(parts)]
+
+
+def _is_alike(trees: list[Tree]) -> bool:
+    """Whether trees are passes of one loop."""
+    try:
+        return not unify(trees).is_optional
+    except Mismatch:
+        return False
 
 
 def _as_list(lists: Sequence[list[Tree] | None]) -> list[tuple[str, Template]]:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archspec.layers.modules.avg_pool import avg_pool
+
 
 class PaddedAvgPool(nn.Module):
     """The mean of each window; zeros are added on each side, those of the last axis
@@ -30,7 +32,4 @@ class PaddedAvgPool(nn.Module):
 
     def mean(self, input: Tensor) -> Tensor:
         padded = functional.pad(input, self.sides)
-        pools = functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d
-        pool = pools[len(self.kernel_size) - 1]
-        output: Tensor = pool(padded, self.kernel_size, self.stride)
-        return output
+        return avg_pool(padded, self.kernel_size, self.stride)

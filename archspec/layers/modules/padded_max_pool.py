@@ -7,6 +7,8 @@ from math import inf
 from torch import Tensor, nn
 from torch.nn import functional
 
+from archspec.layers.modules.max_pool import max_pool
+
 
 class PaddedMaxPool(nn.Module):
     """The largest value of each window; what is added on each side, those of the last
@@ -26,9 +28,4 @@ class PaddedMaxPool(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         padded = functional.pad(input, self.sides, value=-inf)
-        pools = functional.max_pool1d, functional.max_pool2d, functional.max_pool3d
-        pool = pools[len(self.kernel_size) - 1]
-        output: Tensor = pool(
-            padded, self.kernel_size, self.stride, dilation=self.dilation
-        )
-        return output
+        return max_pool(padded, self.kernel_size, self.stride, self.dilation)

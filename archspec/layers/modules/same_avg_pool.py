@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from archspec.layers.modules.avg_pool import avg_pool
 from archspec.layers.modules.pad_same import pad_same
 
 
@@ -25,9 +25,6 @@ class SameAvgPool(nn.Module):
         return self.mean(input) / share
 
     def mean(self, input: Tensor) -> Tensor:
-        axes = len(self.kernel_size)
-        padded = pad_same(input, self.kernel_size, self.stride, (1,) * axes)
-        pools = functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d
-        pool = pools[axes - 1]
-        output: Tensor = pool(padded, self.kernel_size, self.stride)
-        return output
+        ones = (1,) * len(self.kernel_size)
+        padded = pad_same(input, self.kernel_size, self.stride, ones)
+        return avg_pool(padded, self.kernel_size, self.stride)

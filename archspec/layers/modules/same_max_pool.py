@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import inf
 
 from torch import Tensor, nn
-from torch.nn import functional
 
+from archspec.layers.modules.max_pool import max_pool
 from archspec.layers.modules.pad_same import pad_same
 
 
@@ -27,10 +27,4 @@ class SameMaxPool(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         padded = pad_same(input, self.kernel_size, self.stride, self.dilation, -inf)
-        axes = len(self.kernel_size)
-        pools = functional.max_pool1d, functional.max_pool2d, functional.max_pool3d
-        pool = pools[axes - 1]
-        output: Tensor = pool(
-            padded, self.kernel_size, self.stride, dilation=self.dilation
-        )
-        return output
+        return max_pool(padded, self.kernel_size, self.stride, self.dilation)

@@ -50,8 +50,10 @@ class Attention(Called):
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         tokens, width = shape
         if arguments["dropout"]:  # then the matches are kept themselves: before, after and as factors of it
-            return Kept(values=tokens * (7 * width + 3 * arguments["heads"] * tokens))
-        return Kept(values=tokens * (5 * width + arguments["heads"]))
+            matches = 3 * tokens * arguments["heads"] * tokens
+            return Kept(values=7 * tokens * width + matches, mixed=tokens * width + matches)
+        sums = tokens * arguments["heads"]
+        return Kept(values=5 * tokens * width + sums, mixed=sums)
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         more = {name: arguments[name] for name in ("dropout", "causal") if arguments[name]}
@@ -119,7 +121,7 @@ class MultiAxisAttention(Called):
         heads = channels // arguments["head_size"]
         matches = heads * height * width * arguments["size"] ** 2
         # with one head, query and value are kept where they lie, in one tensor with the key
-        return Kept(values=(5 if heads > 1 else 6) * prod(shape) + matches)
+        return Kept(values=(5 if heads > 1 else 6) * prod(shape) + matches, mixed=2 * matches)
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         return call("MultiAxisAttention", *shape, **dict(arguments))

@@ -8,7 +8,7 @@ from archspec.foundation.arguments import Argument, boolean, integer, number
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
-from archspec.layers.kept import Kept
+from archspec.layers.kept import Kept, normalized
 from archspec.layers.primitive import Arguments, Called
 from archspec.layers.reach import LOCAL, WHOLE, Reach
 
@@ -32,6 +32,11 @@ def remark_momentum(arguments: Arguments) -> str | None:
         other = f"{1 - value:.4f}".rstrip("0")
         return f"`momentum` is the weight of the newest batch, as in torch: TensorFlow's {value} is {other} here"
     return None
+
+
+def statistics(channels: int) -> int:
+    """The bytes of a running mean and variance of each channel, and of the number of batches that they are of."""
+    return 2 * 4 * channels + 8
 
 
 def remark_single(name: str) -> str:
@@ -71,6 +76,9 @@ class BatchNorm(_Norm):
         self.channels(shape)
         return shape
 
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        return statistics(shape[0])
+
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, once=2 * shape[0])
 
@@ -100,7 +108,7 @@ class GroupNorm(_Norm):
         return shape
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, values=2 * arguments["groups"])
+        return normalized(2 * arguments["groups"])
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         named = {name: arguments[name] for name in ("eps", "affine")}
@@ -130,7 +138,7 @@ class LayerNorm(Called):
         return LOCAL if len(shape) == 2 else WHOLE
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, values=2 * (shape[0] if len(shape) == 2 else 1))
+        return normalized(2 * (shape[0] if len(shape) == 2 else 1))
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         size = self._normalized(shape)
@@ -156,7 +164,7 @@ class LayerNorm2d(_Norm):
         return shape
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, values=2 * shape[1] * shape[2])
+        return normalized(2 * shape[1] * shape[2])
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         return call("LayerNorm2d", shape[0], eps=arguments["eps"], elementwise_affine=arguments["affine"])
@@ -180,7 +188,7 @@ class InstanceNorm(_Norm):
         return shape
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, values=(3 if arguments["affine"] else 2) * shape[0])
+        return normalized(3 * shape[0]) if arguments["affine"] else Kept(input=True, values=2 * shape[0])
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         return call("nn.InstanceNorm2d", shape[0], **arguments)

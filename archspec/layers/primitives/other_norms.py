@@ -8,10 +8,18 @@ from archspec.foundation.arguments import Argument, boolean, integer
 from archspec.foundation.errors import Fault
 from archspec.foundation.shapes import Shape
 from archspec.layers.calls import Call, call
-from archspec.layers.kept import Kept
+from archspec.layers.kept import Kept, normalized
 from archspec.layers.on_axes import OnAxes
 from archspec.layers.primitive import Arguments
-from archspec.layers.primitives.normalization import AFFINE, EPS, NO_CHANNELS, momentum, remark_momentum, remark_single
+from archspec.layers.primitives.normalization import (
+    AFFINE,
+    EPS,
+    NO_CHANNELS,
+    momentum,
+    remark_momentum,
+    remark_single,
+    statistics,
+)
 
 
 class _Norm(OnAxes):
@@ -34,6 +42,9 @@ class _BatchNorm(_Norm):
     def remark(self, arguments: Arguments, shape: Shape) -> str | None:
         return remark_momentum(arguments)
 
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        return statistics(shape[0])
+
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         return Kept(input=True, once=2 * shape[0])
 
@@ -55,7 +66,7 @@ class _GroupNorm(_Norm):
         return shape
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, values=2 * arguments["groups"])
+        return normalized(2 * arguments["groups"])
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         named = {name: arguments[name] for name in ("eps", "affine")}
@@ -73,7 +84,7 @@ class _InstanceNorm(_Norm):
         return shape
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, values=(3 if arguments["affine"] else 2) * shape[0])
+        return normalized(3 * shape[0]) if arguments["affine"] else Kept(input=True, values=2 * shape[0])
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         named = {name: arguments[name] for name in ("eps", "affine")}
@@ -89,7 +100,7 @@ class _LayerNorm(_Norm):
         return remark_single(self.name) if shape[0] == 1 else None
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
-        return Kept(input=True, values=2 * prod(shape[1:]))
+        return normalized(2 * prod(shape[1:]))
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         named = {"eps": arguments["eps"], "elementwise_affine": arguments["affine"]}

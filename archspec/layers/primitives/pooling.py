@@ -254,13 +254,17 @@ class BlurPool(Called):
     def macs(self, arguments: Arguments, shape: Shape, output: Shape) -> int:
         return prod(output) * int(arguments["kernel"]) ** 2
 
+    def buffers(self, arguments: Arguments, shape: Shape) -> int:
+        return 4 * shape[0] * int(arguments["kernel"]) ** 2
+
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         size, stride = arguments["kernel"], arguments["stride"]
         return Reach({i: windows(size, stride, size // 2) for i in (1, 2)})
 
     def kept(self, arguments: Arguments, shape: Shape, output: Shape) -> Kept:
         around = arguments["kernel"] // 2 * 2
-        return Kept(input=True, values=shape[0] * (shape[1] + around) * (shape[2] + around))
+        values = shape[0] * (shape[1] + around) * (shape[2] + around)
+        return Kept(input=True, values=values, mixed=prod(shape))
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         return call("BlurPool", shape[0], arguments["kernel"], arguments["stride"])

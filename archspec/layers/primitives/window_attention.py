@@ -70,7 +70,11 @@ class WindowAttention(Called):
     def buffers(self, arguments: Arguments, shape: Shape) -> int:
         windows = _Windows(arguments, shape)
         masks = windows.count if any(windows.shift) else 0
-        return (8 + 4 * masks) * windows.size**2
+        laid = (8 + 4 * masks) * windows.size**2  # the positions of biases, and masks
+        if arguments["version"] == "v1":
+            return laid
+        height, width = height_width(arguments["window"])
+        return laid + 8 * (2 * height - 1) * (2 * width - 1) + 3 * shape[0]  # distances, and where biases are of keys
 
     def reach(self, arguments: Arguments, shape: Shape, output: Shape) -> Reach:
         laid = _Windows(arguments, shape)
@@ -82,11 +86,12 @@ class WindowAttention(Called):
         matches, heights = heads * positions * windows.size, height_width(arguments["window"])
         if arguments["version"] == "v1":
             # with one head, key and value are kept where they lie, in one tensor with the query
-            return Kept(values=(5 if heads > 1 else 6) * positions * channels + matches)
+            return Kept(values=(5 if heads > 1 else 6) * positions * channels + matches, mixed=2 * matches)
         table = (2 * heights[0] - 1) * (2 * heights[1] - 1)
         biases = table * HIDDEN + heads * (windows.size**2 + 1)
         tensors = 8 if heads > 1 else 7
-        return Kept(values=positions * (tensors * channels + 4 * heads) + 2 * matches, once=biases)
+        values = positions * (tensors * channels + 4 * heads) + 2 * matches
+        return Kept(values=values, once=biases, mixed=2 * matches, passing=6 * positions * channels + matches)
 
     def call(self, arguments: Arguments, shape: Shape) -> Call:
         name = "WindowAttention" if arguments["version"] == "v1" else "WindowAttentionV2"

@@ -13,7 +13,9 @@ from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
 from archspec.plan.graph import GraphGroup, GraphLayer, GraphWire
 from archspec.plan.plan import Plan
-from archspec.views.drawing.labels import count, cut
+from archspec.views.drawing.flow import silent
+from archspec.views.drawing.inputs import with_inputs
+from archspec.views.drawing.labels import count
 from archspec.views.drawing.measure import Measure
 from archspec.views.drawing.opening import open_to
 from archspec.views.drawing.outline import Outline
@@ -33,20 +35,17 @@ def html(plan: Plan, depth: int | None = None) -> str:
     """
     outline = Outline(plan)
     pages = _Page(Measure(outline, open_to(outline, depth)))
-    body = pages.column(outline.root.children)
-    inputs = outline.graph.inputs
+    own = outline.root.children
     parts = [
-        *(
-            {"kind": "end", "lines": [[cut(one.name or "input"), 0]], "out": show(one.output), "id": one.id}
-            for one in inputs
-        ),
-        *body,
+        *pages.column(with_inputs(outline, own)),
         {"kind": "end", "lines": [["output", 0], [show(plan.output), 1]], "out": ""},
     ]
-    bend = pages.measure.bend(outline.root.children)
-    before = len(parts) - len(body) - 1
+    bend = pages.bend(own)
+    before = len(parts) - 1 - len(pages.visible(own))
     data = {"parts": parts, "bend": [at + before for at in bend] if bend else None}
-    figures = f"{show_inputs(plan.takes)} → {show(plan.output)} · {plan.params:,} parameters · {count(plan.macs)} MACs"
+    figures = (
+        f"{show_inputs(plan.takes)} → {show(plan.output)} · {plan.params:,} parameters · {count(plan.macs, 'MACs')}"
+    )
     values = {
         "TITLE": escape(plan.title),
         "FIGURES": escape(figures),
@@ -66,9 +65,18 @@ class _Page:
 
     def __init__(self, measure: Measure) -> None:
         self.measure = measure
+        self.hidden, self.origin = silent(measure.outline.graph, measure.outline.flowing)
 
     def column(self, parts: Sequence[Part]) -> list[dict[str, Any]]:
-        return [self.part(inner) for part in parts for inner in self.plain(part)]
+        return [self.part(inner) for part in self.visible(parts) for inner in self.plain(part)]
+
+    def visible(self, parts: Sequence[Part]) -> list[Part]:
+        return [part for part in parts if part.kind not in ("save", "load") or part.start not in self.hidden]
+
+    def bend(self, parts: Sequence[Part]) -> list[int] | None:
+        """Where a column is bent to a U, of the parts that are visible."""
+        bend = self.measure.bend(parts)
+        return [len(self.visible(parts[:at])) for at in bend] if bend else None
 
     def plain(self, part: Part) -> list[Part]:
         """A part, or the only thing that it holds where that says as much."""
@@ -79,6 +87,13 @@ class _Page:
 
     def part(self, part: Part) -> dict[str, Any]:
         """What is known of a part, keys without a value left out."""
+        if part.kind in ("input", "given"):
+            shape, own = show(part.output), {"kind": "end", "lines": [[part.title, 0]], "id": part.start}
+            return (
+                own | {"out": shape}
+                if part.kind == "input"
+                else own | {"lines": [[part.title, 0], [shape, 1]], "beside": 1}
+            )
         found: dict[str, Any] = {
             "kind": part.kind,
             "lines": [[line.text, int(line.small)] for line in part.lines],
@@ -95,13 +110,14 @@ class _Page:
             "line": f"{part.mark.text.name}:{part.mark.line}" if part.mark else "",
         }
         if isinstance(part.item, GraphWire):
-            found["id"] = part.item.id if part.kind == "save" else part.item.saved
+            saved = part.item.id if part.item.saved is None else part.item.saved
+            found["id"] = self.origin.get(saved, saved)
         if part.kind == "merge":
             found["branches"] = [self.column(branch) for branch in part.branches]
             found["lines"] = [[SIGNS.get(part.title, part.title), 1]]
         elif part.make is not None:
             found["parts"] = self.column(part.children)
-            found["bend"] = self.measure.bend(part.children)
+            found["bend"] = self.bend(part.children)
             found |= {"open": int(self.measure.is_open(part)), "small": int(part.small)}
         return {key: value for key, value in found.items() if key == "id" or value not in ("", 0, None)}
 

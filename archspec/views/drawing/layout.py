@@ -21,6 +21,7 @@ from archspec.views.drawing.scene import (
     GAP,
     HEADER,
     LANE,
+    LATER,
     NOWHERE,
     TITLE_X,
     Box,
@@ -54,19 +55,26 @@ class Placing(Measure):
         if bend is not None:
             return self.place_bent(parts, bend, x, y, port)
         skips = self.across(parts)
+        reach: dict[int, int] = {}  # over how many parts each saved tensor leads: the fewer, the nearer its lane is
+        for start, end, save, _ in skips:
+            reach[save] = max(reach.get(save, 0), end - start)
         edge = x + max((self.extent(part).right for part in parts), default=0)
-        for number, (_, _, save, load) in enumerate(sorted(skips, key=lambda skip: skip[1] - skip[0])):
-            self.lanes[save, load] = edge + LANE * (number + 1)
+        order = sorted(reach, key=lambda save: reach[save])
+        for _, _, save, load in skips:
+            self.lanes[save, load] = edge + LANE * (order.index(save) + 1)
+        way = port  # what flows here, whatever is loaded before the next box
         for at, part in enumerate(parts):
-            port = self.place(part, x, y, port)
+            if part.kind == "load":
+                port = self.loaded(part, way)
+            else:
+                port = self.place(part, x, y, port)
+                way = port if part.kind in ("layer", "group", "merge") else way
             y += self.extent(part).height + (self.gap(parts, at) if at + 1 < len(parts) else 0)
         return port
 
     def place(self, part: Part, x: float, y: float, port: Port) -> Port:
         if part.kind == "save":
             return port
-        if part.kind == "load":
-            return self.loaded(part)
         if part.kind == "merge":
             return self.place_merge(part, x, y, port)
         if part.kind in ("output", "side", "given"):
@@ -76,10 +84,15 @@ class Placing(Measure):
             return self.place_frame(part, x, y, port)
         return self.place_box(part, x, y, port)
 
-    def loaded(self, part: Part) -> Port:
+    def loaded(self, part: Part, way: Port) -> Port:
+        """A saved tensor where it is loaded: an arc, if it is not what flows there (`way`)."""
         wire = part.item
         assert isinstance(wire, GraphWire)
         assert wire.saved is not None
+        if wire.id in self.outline.flowing:
+            owner = self.owner(wire.sources[0])
+            if way.source == (LATER if owner is None else owner.id):
+                return way
         return self.arc(wire.saved, wire.id)
 
     def arc(self, save: int, load: int) -> Port:
@@ -163,16 +176,19 @@ class Placing(Measure):
         joint = top + room.height + (8 if room.height else 0)
         sign = y + self.extent(merge).height - CIRCLE
         ends: list[tuple[Port, float, bool]] = []
+        nothing = Port(NOWHERE, ())
         for branch, axis in zip(branches, axes, strict=True):
             at, inner = x + axis, self.column(branch)
+            loads = [part for part in branch if part.kind == "load"]
             if not inner.height:
-                end = self.loaded(branch[0]) if is_load(branch) else port.via((x, y), (at, y))
+                end = self.loaded(loads[-1], nothing) if is_load(branch) else port.via((x, y), (at, y))
                 ends.append((end, at, True))
                 continue
-            start = port if not axis else port.via((x, y), (at, y))
+            begins = branch[0].kind == "input"
+            start = nothing if begins else port.via((x, y), (at, y)) if axis else port
             ends.append((self.place_column(branch, at, top + (room.height - inner.height) / 2, start), at, False))
         text, width = self.sign(merge)
-        out = self.finish(merge, (Line(text, small=True),), (x - width / 2, sign, width, CIRCLE), Port(NOWHERE, ()))
+        out = self.finish(merge, (Line(text, small=True),), (x - width / 2, sign, width, CIRCLE), nothing)
         box = self.scene.boxes[out.source]
         for end, at, empty in ends:
             if empty and at != x:  # a shortcut enters the sign from its side

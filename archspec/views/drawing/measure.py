@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -52,7 +52,7 @@ class Measure:
         self.outline, self.is_open = outline, is_open
         self.extents: dict[Part, Extent] = {}
         self.frames: dict[Part, bool] = {}
-        sizes = [max(node.output[1:]) for node in outline.graph.nodes if len(node.output) > 1]
+        sizes = [max(node.output[1:]) for node in outline.graph.nodes if len(node.output) > 2]
         self.coarsest = max(min(sizes, default=1), 1)
         self.finest = max(max(sizes, default=1), 1)
 
@@ -102,6 +102,8 @@ class Measure:
         found = []
         first, last = (bisect_left(skips, node, key=itemgetter(1)) for node in (begins[0], places[-1][1]))
         for save, load in skips[first:last]:
+            if load in self.outline.flowing:
+                continue
             start, end = part_of(save), part_of(load)
             if start is not None and end is not None and start < end:
                 found.append((start, end, save, load))
@@ -110,16 +112,23 @@ class Measure:
     def bend(self, parts: Sequence[Part]) -> tuple[int, int] | None:
         """Where a column is bent to a U: the first part of its bottom, and that of the arm that leads up again.
 
-        It is, where saved tensors become smaller and smaller, and are loaded in the reverse order.
+        It is, where saved tensors become smaller, in size or in resolution, and are loaded in the reverse order.
         """
         skips = self.across(parts)
-        if len(skips) < 2:
+        loads: dict[int, list[int]] = {}
+        for _, _, save, load in skips:
+            loads.setdefault(save, []).append(load)
+        if len(loads) < 2:
             return None
         last, first = max(start for start, *_ in skips), min(end for _, end, *_ in skips)
-        saves = sorted(skips, key=lambda skip: skip[2])
-        sizes = [prod(self.outline.graph.nodes[save].output[1:]) for _, _, save, _ in saves]
-        nested = all(one[3] > two[3] for one, two in pairwise(saves)) and all(a > b for a, b in pairwise(sizes))
-        return (max(last + 1, first - 1), first) if nested and last < first else None
+        nested = all(min(loads[one]) > max(loads[two]) for one, two in pairwise(sorted(loads)))
+        shapes = [self.outline.graph.nodes[save].output for save in sorted(loads)]
+        if last >= first or not nested or not (falling(map(prod, shapes)) or falling(max(one[1:]) for one in shapes)):
+            return None
+        low = first - 1
+        while low > last + 1 and parts[low].kind in ("save", "load"):
+            low -= 1
+        return max(last + 1, low), first
 
     # how large it is --------------------------------------------------------------------------------------------
 
@@ -134,7 +143,7 @@ class Measure:
             one = self.extent(part)
             left, right = max(left, one.left), max(right, one.right)
             height += one.height + (self.gap(parts, at) if at + 1 < len(parts) else self.below(part))
-        lanes = len(self.across(parts))
+        lanes = len({save for _, _, save, _ in self.across(parts)})
         return Extent(left, right + (lanes * LANE + LANE if lanes else 0), height)
 
     def gap(self, parts: Sequence[Part], at: int) -> float:
@@ -316,4 +325,10 @@ class Measure:
 
 def is_load(branch: Sequence[Part]) -> bool:
     """Whether a branch is a saved tensor and nothing else."""
-    return bool(branch) and all(part.kind == "load" for part in branch)
+    return any(part.kind == "load" for part in branch) and all(part.kind in ("load", "save") for part in branch)
+
+
+def falling(sizes: Iterable[int]) -> bool:
+    """Whether sizes become smaller; some that follow one another may be equal."""
+    found = list(sizes)
+    return found[0] > found[-1] and all(one >= two for one, two in pairwise(found))

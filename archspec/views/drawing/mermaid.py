@@ -37,6 +37,7 @@ def _lines(plan: Plan, layout: Layout) -> Iterator[str]:
         ink = "#fff" if family == "end" else "#1b1f24"
         yield f"  classDef {family}_ fill:{fill},stroke:{border},color:{ink}"
     open_frames: list[Frame] = []
+    frames: list[str] = []
     for box in sorted(
         scene.boxes, key=lambda box: box.part.stop if box.part.kind != "end" else len(layout.outline.graph.nodes) + 1
     ):
@@ -46,15 +47,22 @@ def _lines(plan: Plan, layout: Layout) -> Iterator[str]:
             yield "  end"
         for frame in around[shared:]:
             title = " ".join(filter(None, layout.frame_title(frame.part)))
-            yield f'  subgraph f{scene.frames.index(frame)}["{_text(title)}"]'
+            frames.append(f"f{scene.frames.index(frame)}")
+            yield f'  subgraph {frames[-1]}["{_text(title)}"]'
         open_frames = around
         before, after = SHAPES.get(box.part.kind, ("[", "]"))
         yield f'  n{box.id}{before}"{_box_text(box)}"{after}:::{box.part.family}_'
     yield from ("  end" for _ in open_frames)
+    if frames:
+        yield "  classDef frame_ fill:#f4f6f8,stroke:#9aa5b4,color:#44546a"
+        yield f"  class {','.join(frames)} frame_"
     for edge in scene.edges:
         shape = "" if edge.skip else scene.shape_at(edge.source)
         arrow = "-.->" if edge.skip else "-->"
         yield f"  n{edge.source} {arrow}{f'|{_text(shape)}|' if shape else ''} n{edge.target}"
+    arcs = [str(at) for at, edge in enumerate(scene.edges) if edge.skip]
+    if arcs:
+        yield f"  linkStyle {','.join(arcs)} stroke:#c0492b"
 
 
 def _within(box: Box, frame: Frame) -> bool:

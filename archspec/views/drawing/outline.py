@@ -13,6 +13,7 @@ from archspec.foundation.shapes import Shape
 from archspec.plan.graph import Graph, GraphGroup, GraphItem, GraphLayer, GraphNode, GraphPart, GraphWire
 from archspec.plan.nodes import Group, Layer, Node
 from archspec.plan.plan import Plan
+from archspec.views.drawing.flow import flowing, port_wires
 from archspec.views.drawing.labels import HEAVY, Line, block_lines, cell_lines, cut, family
 from archspec.views.drawing.part import Part, sides
 
@@ -52,6 +53,11 @@ class Outline:
         wires = (node for node in self.graph.nodes if isinstance(node, GraphWire))
         return tuple((wire.saved, wire.id) for wire in wires if wire.saved is not None)
 
+    @cached_property
+    def flowing(self) -> frozenset[int]:
+        """The `load`s of tensors that reach them anyway: the numbers of their nodes."""
+        return frozenset(flowing(self.graph))
+
     def _parts(self, item: GraphItem, key: str) -> list[Part]:
         """The parts that an item is shown as; a sequence without a name of its own is no part."""
         if isinstance(item, GraphLayer):
@@ -90,12 +96,8 @@ class Outline:
         pairs = zip(group.node.children, group.children, strict=True)
         parts = [part for (key, _), child in pairs for part in self._parts(child, key)]
         inner = sides(list(self._folded(parts, similar=False)))
-        if group.takes or group.gives:  # of the tensors that a block takes and gives by name
-            wires = [one for one in self._nodes(group) if isinstance(one, GraphWire) and one.parent == group.id]
-            own = max((port.inner for port in group.takes), default=-1)
-            before, after = ([self._wire(one) for one in wires if (one.id <= own) is first] for first in (True, False))
-            return [*before, *self.in_stretches(inner), *after]
-        return self.in_stretches(inner)
+        before, after = ([self._wire(one) for one in wires] for wires in port_wires(self.graph, group))
+        return [*before, *self.in_stretches(inner), *after]
 
     def _passes(self, loop: GraphGroup) -> list[Part]:
         """The passes of a loop: one part each, folded where they are alike; loose where a single layer is all."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 
 from archspec.plan.plan import Plan
-from archspec.views.drawing.labels import Line, cut
+from archspec.views.drawing.inputs import with_inputs
 from archspec.views.drawing.layout import Placing
 from archspec.views.drawing.measure import Extent
 from archspec.views.drawing.opening import open_to
@@ -21,6 +21,7 @@ from archspec.views.drawing.scene import (
     NOWHERE,
     SHAPE_GAP,
     Box,
+    Edge,
     Mark,
     Point,
     Port,
@@ -31,6 +32,10 @@ from archspec.views.drawing.scene import (
 
 TALLEST = 1.3
 """How much taller than wide a picture is before it is drawn in more columns."""
+LOW = 420.0
+"""The height up to which it is drawn in one column, however narrow."""
+WORTH = 0.8
+"""How low it becomes by more columns, as a share, if these are to be drawn."""
 MOST_COLUMNS = 6
 
 
@@ -40,16 +45,13 @@ class Layout(Placing):
     def __init__(self, outline: Outline, is_open: Callable[[Part], bool], columns: int | None = None) -> None:
         super().__init__(outline, is_open)
         plan = outline.plan
-        kinds = ["input", *["given"] * (len(plan.takes) - 1)]
-        inputs = [
-            Part(kind, (Line(cut(one.name or "input")),), "end", "", id, id + 1, one.shape, one.shape)
-            for id, (kind, one) in enumerate(zip(kinds, plan.takes, strict=True))
-        ]
         end = Part("end", (), "end", "", -1, -1, plan.output, plan.output)
         root = outline.root
         closed = not is_open(root) and outline.graph.output in root  # else it passes its input on
-        parts = [*inputs, *self.shown([root] if closed else root.children), end]
-        if self.across(parts):
+        parts = [*with_inputs(outline, self.shown([root] if closed else root.children)), end]
+        self.whole = bool(self.across(parts))
+        """Whether saved tensors keep it from being drawn in columns."""
+        if self.whole:
             self.place_column(parts, 0, 0, Port(NOWHERE, ()))
         else:
             self.place_columns(parts, columns)
@@ -62,12 +64,15 @@ class Layout(Placing):
 
     def place_columns(self, parts: Sequence[Part], wanted: int | None) -> None:
         """Draw a sequence in columns side by side: as many as are wanted, or as make it not much taller than wide."""
-        chunks = [list(parts)]
+        chunks, lowest = [list(parts)], float("inf")
         for number in range(1, MOST_COLUMNS + 1) if wanted is None else [wanted]:
-            chunks = self.split(parts, number)
-            rooms = [self.column(chunk) for chunk in chunks]
-            width = sum(room.left + room.right for room in rooms) + GUTTER * (len(chunks) - 1)
-            if max(room.height for room in rooms) <= TALLEST * width:
+            split = self.split(parts, number)
+            rooms = [self.column(chunk) for chunk in split]
+            width = sum(room.left + room.right for room in rooms) + GUTTER * (len(split) - 1)
+            height = max(room.height for room in rooms)
+            if height <= WORTH * lowest:
+                chunks, lowest = split, height
+            if height <= max(TALLEST * width, LOW):
                 break
         port, edge, floor = Port(NOWHERE, ()), 0.0, 0.0
         for number, chunk in enumerate(chunks):
@@ -113,8 +118,8 @@ class Layout(Placing):
         begun = self.scene.mark()
         out = self.place_column(left, x, y, port)
         drawn = self.scene.mark()
-        up = self.column(right)
-        axis = x + self.column(left).right + ACROSS + up.left
+        up, under = self.column(right), self.column(bottom)
+        axis = x + max(self.column(left).right + ACROSS + up.left, under.left + under.right + 2 * GAP)
         self.upward = not self.upward
         last = self.place_column(right, axis, y, Port(LATER, ()))
         self.upward = not self.upward
@@ -134,7 +139,9 @@ class Layout(Placing):
         inner = self.column(bottom)
         if inner.height:
             centre = (left + right + inner.left - inner.right) / 2
-            out = self.place_column(bottom, centre, floor + GAP, replace(out, sideways=True))
+            above = floor + GAP / 2
+            into = replace(out, sideways=True) if self.begins(bottom) else out.via((left, above), (centre, above))
+            out = self.place_column(bottom, centre, floor + GAP, into)
             box = self.scene.boxes[out.source]
             start: tuple[Point, ...] = ((box.right, box.middle[1]), (right, box.middle[1]))
         else:
@@ -144,10 +151,20 @@ class Layout(Placing):
                 edge.source = out.source
                 edge.points[:0] = start
 
+    def begins(self, parts: Sequence[Part]) -> bool:
+        """Whether a column begins with a single box, which a line may enter from its side."""
+        first = next(part for part in self.shown(parts) if part.kind not in ("save", "load"))
+        return self.begins(first.children) if first.kind == "group" and self.is_open(first) else first.kind != "merge"
+
     def align(self, begun: Mark, drawn: Mark, out: Port, last: Port) -> tuple[Port, Port]:
         """Draw the arms of a U apart until each saved tensor leads straight across; gives the ends of both arms."""
         end = self.scene.mark()
-        arcs = [edge for edge in self.scene.edges[drawn.edges :] if edge.skip]
+        first: dict[int, Edge] = {}  # of the arcs that come from one box on the left
+        for edge in self.scene.edges[drawn.edges :]:
+            if edge.skip and 0 <= edge.source < drawn.boxes:
+                edge.lane = None
+                first.setdefault(edge.source, edge)
+        arcs = list(first.values())
         arcs.sort(key=lambda edge: self.scene.boxes[edge.source].y)
         done = (float("-inf"), float("-inf"))
         for edge in arcs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 
 from archspec.views.drawing.scene import LANE, Box, Edge, Point, Scene
 
@@ -13,11 +13,13 @@ CORNER = 10.0
 """From a box's side to a line that enters it from above where another one does so in its middle."""
 NEAR = 3.0
 """Lines that are closer than this are taken for one."""
+TEXT = 5.0
+"""From the middle of a shape to above or below it."""
 TRIES = 64
 
 
 class Router:
-    """Finds ways that run behind no box, and on no line of another tensor, if there are such."""
+    """Finds ways that run behind no box, through no shape, and on no line of another tensor, if there are such."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -71,25 +73,28 @@ class Router:
         return [*leave, (lane, leave[-1][1]), (lane, enter[-1][1]), *reversed(enter)]
 
     def leave(self, edge: Edge, box: Box, lane: float, way: int) -> list[Point]:
-        """From a box towards a lane: from its side, or else from below (`way` 1) or above it (-1)."""
+        """From a box towards a lane: from its side, or else from below (`way` 1) or above it (-1), or the other way."""
         x, y = box.middle
         if self.is_free(edge, (box.right, y), (lane, y)):
             return [(box.right, y)]
-        border = box.bottom if way > 0 else box.y
         places = (x, box.right - CORNER) if box.width > 4 * CORNER else (x,)
-        for number in range(1, TRIES):
-            y = border + way * BESIDE_BOX * number
+        for number, down in product(range(1, TRIES), (way, -way)):
+            border = box.bottom if down > 0 else box.y
+            y = border + down * BESIDE_BOX * number
             for at in places:
                 if self.is_free(edge, (at, y), (lane, y)) and self.is_free(edge, (at, border), (at, y)):
                     return [(at, border), (at, y)]
         return [(box.right, box.middle[1])]
 
     def is_free(self, edge: Edge, one: Point, two: Point) -> bool:
-        """Whether a straight line runs behind no box, and on no line of another tensor."""
-        if not self.is_clear(edge, one, two):
-            return False
+        """Whether a straight line runs behind no box, through no shape, and on no line of another tensor."""
         left, right = sorted((one[0], two[0]))
         top, bottom = sorted((one[1], two[1]))
+        if not self.is_clear(edge, one, two) or any(
+            left < label.x + label.width and label.x < right and top < label.y + TEXT and label.y - TEXT < bottom
+            for label in self.scene.labels
+        ):
+            return False
         across = 0 if left == right else 1  # the axis on which two lines that meet are apart
         for source, begin, end in self.lines:
             if source == edge.source or (begin[0] == end[0]) is bool(across) or begin == end:

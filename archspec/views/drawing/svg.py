@@ -9,7 +9,7 @@ from math import hypot
 from archspec.foundation.shapes import show
 from archspec.language.inputs import show_inputs
 from archspec.plan.plan import Plan
-from archspec.views.drawing.labels import count, text_width
+from archspec.views.drawing.labels import count, cut, text_width
 from archspec.views.drawing.part import Part
 from archspec.views.drawing.picture import Layout, lay_out
 from archspec.views.drawing.scene import LINE, SHAPE, SMALL, TITLE, TITLE_X, Box, Edge, Frame, Point
@@ -19,7 +19,8 @@ FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 MARGIN = 14.0  # around the picture
 INK, GREY, FRAME_INK = "#1b1f24", "#5b6470", "#44546a"
 AT_RIGHT = 'text-anchor="end" font-weight="700"'
-COUNT_X = 8.0  # from a count to the border of its box
+COUNT_GAP = 6.0  # from what is counted to its count
+LONGEST = 70  # characters of the name above it
 CAPTION = 34.0  # the height of its name and figures
 ROUND = 6.0  # radius of a line's corners
 
@@ -43,16 +44,17 @@ def svg(
             that can be are then marked by `data-key` and `data-open`.
     """
     layout = lay_out(plan, depth, columns, toggled or ())
-    return "\n".join(_document(plan, layout, caption, marked=toggled is not None)) + "\n"
+    return "\n".join(document(layout, caption, marked=toggled is not None)) + "\n"
 
 
-def _document(plan: Plan, layout: Layout, caption: bool, marked: bool) -> Iterator[str]:
-    scene = layout.scene
-    figures = (
-        f"{show_inputs(plan.takes)} → {show(plan.output)} · {count(plan.params)} parameters · {count(plan.macs)} MACs"
-    )
+def document(layout: Layout, caption: bool = True, marked: bool = False) -> Iterator[str]:
+    """A laid out picture as the lines of an SVG file; `marked` where its groups open and close on a page."""
+    plan, scene = layout.outline.plan, layout.scene
+    costs = f"{count(plan.params)} parameters · {count(plan.macs, 'MACs')}"
+    figures = f"{show_inputs(plan.takes)} → {show(plan.output)} · {costs}"
     above = CAPTION if caption else 0
-    least = max(text_width(plan.title, TITLE + 2), text_width(figures, SMALL)) if caption else 0
+    name = cut(plan.title, LONGEST)
+    least = max(text_width(name, TITLE + 2), text_width(figures, SMALL)) if caption else 0
     width = max(scene.width, least) + 2 * MARGIN
     height = scene.height + above + 2 * MARGIN
     yield (
@@ -67,7 +69,7 @@ def _document(plan: Plan, layout: Layout, caption: bool, marked: bool) -> Iterat
     )
     yield f'<rect width="{_n(width)}" height="{_n(height)}" fill="#ffffff"/>'
     if caption:
-        yield _text(MARGIN, MARGIN + 9, TITLE + 2, escape(plan.title), INK, 'font-weight="600"')
+        yield _text(MARGIN, MARGIN + 9, TITLE + 2, escape(name), INK, 'font-weight="600"')
         yield _text(MARGIN, MARGIN + 24, SMALL, escape(figures), GREY)
     left = MARGIN + (width - 2 * MARGIN - scene.width) / 2
     yield f'<g transform="translate({_n(left)} {_n(MARGIN + above)})">'
@@ -160,10 +162,11 @@ def _box(box: Box, layout: Layout, mark: str) -> Iterator[str]:
         size = SMALL if line.small else TITLE
         y += LINE[line.small]
         down = y - LINE[line.small] / 2 + size * 0.35
+        at = middle
         if part.count > 1 and not line.small:
             times = f"×{part.count}"
-            yield _text(box.right - COUNT_X, down, size, times, ink, AT_RIGHT)
-            middle = (box.x + box.right - COUNT_X - text_width(times, size)) / 2
-        yield _text(middle, down, size, escape(line.text), ink, 'text-anchor="middle"')
-        middle = box.middle[0]
+            beside = text_width(times, size) + COUNT_GAP
+            yield _text(middle + (text_width(line.text, size) + beside) / 2, down, size, times, ink, AT_RIGHT)
+            at -= beside / 2
+        yield _text(at, down, size, escape(line.text), ink, 'text-anchor="middle"')
     yield "</g>"

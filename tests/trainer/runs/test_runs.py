@@ -21,7 +21,7 @@ from sklearn.datasets import load_digits
 
 from archspec.foundation.errors import UsageError
 from archspec.spec import from_dict
-from trainer.runs import folders as run_folders
+from trainer.runs.environment import environment
 from trainer.runs.identity import fingerprint
 from trainer.runs.job import prepare
 from trainer.runs.resume import position
@@ -76,9 +76,9 @@ def test_the_commit_of_a_repository_is_kept(tmp_path: Path, monkeypatch: pytest.
     Path("file").write_text("1")
     git("add", "file")
     git("commit", "-m", "first")
-    assert run_folders.environment()["git"] == {"commit": git("rev-parse", "HEAD"), "changed": False}
+    assert environment()["git"] == {"commit": git("rev-parse", "HEAD"), "changed": False}
     Path("file").write_text("2")
-    assert run_folders.environment()["git"]["changed"] is True
+    assert environment()["git"]["changed"] is True
 
 
 def test_two_processes_that_start_together_get_two_folders(tmp_path: Path) -> None:

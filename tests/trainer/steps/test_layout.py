@@ -17,8 +17,9 @@ from archspec.foundation.errors import UsageError
 from archspec.recipe import Recipe
 from archspec.spec import from_dict
 from trainer.input.loaders import Batches
+from trainer.runs.identity import fingerprint
 from trainer.runs.job import Job, prepare
-from trainer.session import Options, fingerprint, train
+from trainer.session import Options, train
 from trainer.steps.compute import optimize_execution
 from trainer.steps.layout import choose_layout
 from trainer.steps.module import SpecModule
