@@ -22,7 +22,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from archspec.foundation.errors import UsageError, escape_line
-from archspec.weights.loaded import format_name
+from archspec.weights.images import is_sound
+from archspec.weights.loaded import show_name
 from archspec.weights.nested import find_state
 from archspec.writing.files import default_mode
 
@@ -71,11 +72,11 @@ def read_noting(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], tuple[
             )
         if not isinstance(value, Tensor):
             raise UsageError(
-                f"{path} holds more than weights: `{format_name(str(name))}` is {_described(value)}, not a tensor",
+                f"{path} holds more than weights: `{show_name(str(name))}` is {_described(value)}, not a tensor",
                 help="load it in Python and save the tensors alone, by their names",
             )
         if value.is_nested or value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise UsageError(f"{path}: `{format_name(name)}` {_NOT_DENSE}", help=_MAKE_DENSE)
+            raise UsageError(f"{path}: `{show_name(name)}` {_NOT_DENSE}", help=_MAKE_DENSE)
     return {name: value.detach() for name, value in state.items()}, notes
 
 
@@ -166,7 +167,7 @@ def metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         try:
             with safe_open(path, "pt") as file:
                 found = file.metadata() or {}
-            return {name: found[name] for name, kind in METADATA.items() if _is_json(found.get(name), kind)}
+            return {name: found[name] for name in METADATA if is_sound(name, _from_json(found.get(name)))}
         except (SafetensorError, OSError, ValueError) as error:
             raise UsageError(f"cannot read {escape_line(path)}: {first_line(error)}") from None
     content = _read_torch(path)
@@ -180,27 +181,28 @@ def _metadata_of_checkpoint(content: Mapping[Any, Any], path: str) -> dict[str, 
     found = {}
     state = content.get("state_dict")
     for name in MOMENTS:
-        if isinstance(state, Mapping) and isinstance(value := state.get(name), Tensor):
-            found[name] = json.dumps(value.flatten().tolist())
+        value = state.get(name) if isinstance(state, Mapping) else None
+        if isinstance(value, Tensor) and is_sound(name, numbers := value.flatten().tolist()):
+            found[name] = json.dumps(numbers)
     beside = os.path.join(os.path.dirname(os.path.abspath(path)), os.pardir, "environment.json")
     with contextlib.suppress(OSError, ValueError, AttributeError):
         with open(beside, encoding="utf-8") as file:
             known = json.load(file)
         for name in ("classes", "resize", "input"):
-            if isinstance(known.get(name), METADATA[name]):
+            if is_sound(name, known.get(name)):
                 found[name] = json.dumps(known[name], ensure_ascii=False)
     return found
 
 
-def _is_json(text: str | None, kind: type) -> bool:
-    with contextlib.suppress(ValueError):
-        return isinstance(json.loads(text or ""), kind)
-    return False
+def _from_json(text: str | None) -> Any:
+    with contextlib.suppress(ValueError, RecursionError):
+        return json.loads(text or "null")
+    return None
 
 
 MOMENTS = ("mean", "std", "row_mean", "row_std")
 """What samples are standardised by; of an image and rows, `mean` and `std` are the image's."""
-METADATA: dict[str, type] = dict.fromkeys(MOMENTS, list) | {"classes": list, "resize": dict, "input": list}
+METADATA = (*MOMENTS, "classes", "resize", "input")
 """What weights need beside themselves to tell what is in an image."""
 
 

@@ -13,14 +13,9 @@ from archspec.foundation.errors import cut, escape_line
 SHOWN = 10
 """How many tensors an error names before it only counts the rest."""
 MAX_NAME = 200
-"""How many characters of a tensor's name, which a file may have given, an error shows."""
+"""How many characters of a tensor's name a message shows."""
 MAX_LAYERS = 200
 """How many layers a text names of which something was left out; data has all."""
-
-
-def format_name(name: str) -> str:
-    """A name that a file may have given, as an error shows it."""
-    return escape_line(cut(name, MAX_NAME))
 
 
 @dataclass(frozen=True)
@@ -70,8 +65,7 @@ class Loaded:
             layers.setdefault(f"{layer}{dot}", []).append(f"{tensor} ({one.detail})")
         lines += [f"  note: {note}" for note in self.notes]
         lines += [
-            f"  not loaded: {format_name(layer)}"
-            f"{', '.join(format_name(one) for one in tensors[:MAX_LAYERS])}"
+            f"  not loaded: {show_name(layer)}{', '.join(map(show_name, tensors[:MAX_LAYERS]))}"
             f"{f', and {len(tensors) - MAX_LAYERS} more' if len(tensors) > MAX_LAYERS else ''}"
             for layer, tensors in list(layers.items())[:MAX_LAYERS]
         ]
@@ -100,5 +94,10 @@ def unsound(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
 
 
 def _named(names: Sequence[str], what: str) -> str:
-    shown = ", ".join(format_name(name) for name in names[:SHOWN]) + ", …" * (len(names) > SHOWN)
+    shown = ", ".join(map(show_name, names[:SHOWN])) + ", …" * (len(names) > SHOWN)
     return f"{'1 tensor holds' if len(names) == 1 else f'{len(names)} tensors hold'} {what}: {shown}"
+
+
+def show_name(text: str) -> str:
+    """A tensor's name, which a file may have given, as errors show it: in one line, and cut."""
+    return escape_line(cut(text, MAX_NAME))

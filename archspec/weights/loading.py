@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from archspec.foundation.errors import UsageError, escape_line
 from archspec.weights.adapt import adapt_tensor
 from archspec.weights.align import renamed, without_prefix
-from archspec.weights.loaded import SHOWN, Loaded, Skipped, format_name, unsound
+from archspec.weights.loaded import SHOWN, Loaded, Skipped, show_name, unsound
 from archspec.weights.tensors import format_tensor
 
 
@@ -87,7 +87,7 @@ def _moved(names: Mapping[str, str]) -> list[str]:
     """A note on layers that have another place in the network."""
     layers = {name.rpartition(".")[0]: own.rpartition(".")[0] for name, own in names.items() if name != own}
     shortest = [layer for layer in layers if layer]
-    pairs = [f"`{format_name(layer)}` is `{format_name(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
+    pairs = [f"`{show_name(layer)}` is `{show_name(layers[layer])}` here" for layer in shortest[: SHOWN // 2]]
     more = [f"and {len(shortest) - len(pairs)} more"] if len(shortest) > len(pairs) else []
     return [f"layers have moved: {', '.join(pairs + more)}"] if pairs else []
 
@@ -110,7 +110,7 @@ def _shown(skipped: Iterable[Skipped]) -> str:
     """Lines on the first tensors of each reason."""
     reasons: dict[str, list[str]] = {}
     for one in skipped:
-        reasons.setdefault(one.reason, []).append(f"    `{format_name(one.name)}`: {one.detail}")
+        reasons.setdefault(one.reason, []).append(f"    `{show_name(one.name)}`: {one.detail}")
     lines = [line for found in reasons.values() for line in found[: SHOWN // 2]]
     rest = sum(map(len, reasons.values())) - len(lines)
     return "\n".join([*lines, f"    and {rest} more"] if rest else lines)
