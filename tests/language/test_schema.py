@@ -24,6 +24,14 @@ VALIDATOR = jsonschema.Draft202012Validator(spec_schema())
 
 # What no schema can express: names of the file's own, values that formulas compute, shapes, and text that is no YAML
 BEYOND = {
+    "other recurrent layers",
+    "indices that are to be embedded",
+    "a separable convolution",
+    "torch's axis of channels",
+    "a float of a formula where an integer stands",
+    "a float as an index",
+    "a function of a module",
+    "a type of Python as a default",
     "branches of attend in another order",
     "variants without a name",
     "an input that one call leaves out, and a tensor that nothing else uses",

@@ -98,7 +98,7 @@ def test_names_that_cannot_be_meant() -> None:
     assert said({"one": {"vars": {"width": 3}, "body": body}}, vars={"width": 8})[0] == (
         "type-mismatch",
         "`blocks.one.vars` must be a list of at least 1 values, each a text, not a mapping",
-        None,
+        "`vars` of a block lists names of the file's variables; values of its own stand under `let`",
     )
     wrong = said({"one": {"vars": ["width"], "body": body}}, vars={"width": "many"})
     assert wrong == [("formula-type", "`out` of `conv` must be an integer ≥ 1, not the text 'many'", None)]

@@ -194,7 +194,7 @@ def test_figures_count_every_input(streams: Spec) -> None:
 def test_pictures_and_differences_name_the_inputs(streams: Spec) -> None:
     assert '  n0(["image"]):::end_' in mermaid(streams.plan).splitlines()
     assert '  n1(["depth"]):::end_' in mermaid(streams.plan).splitlines()
-    assert '{"kind":"end","lines":[["depth",0]],"out":"1×16×16","id":1}' in html(streams.plan)
+    assert '{"kind":"end","lines":[["depth",0],["1×16×16",1]],"id":1,"beside":1}' in html(streams.plan)
     other = load("streams.yaml", "deep").plan
     changes = compare(streams.plan, other).changes
     assert changes[0] == Change("changed", "input", "depth", "depth", (("shape", (1, 16, 16), (2, 16, 16)),))
