@@ -22,11 +22,15 @@ from archspec.commands._common import (
 from archspec.foundation.errors import Diagnostic, Note, SpecError, UsageError, escape_line
 from archspec.foundation.figures import show_macs_in_column
 from archspec.foundation.shapes import show
+from archspec.foundation.source import Mapping
 from archspec.language.finder import refuse_variant
 from archspec.plan.plan import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from archspec.plan.partial import Hidden, PartialPlan
+    from archspec.spec import Spec
 
 
 @click.command("check")
@@ -61,13 +65,15 @@ def command(
             if isinstance(error, SpecError) and output_format == "json":
                 partial += _partial_of_text(name)
             continue
-        plans += [(file.file, spec.plan) for spec in checked.specs]
-        errors += checked.diagnostics
+        judged = [(spec, [*_mistakes_of_task(spec)]) for spec in checked.specs]
+        plans += [(file.file, spec.plan) for spec, wrong in judged if not wrong]
+        of_tasks = dict.fromkeys(one for _, wrong in judged for one in wrong)  # the same of several variants once
+        errors += [*checked.diagnostics, *of_tasks]
         notes += checked.notes
         if output_format == "json":
             partial += checked.partial
             hidden |= checked.hidden()
-        status = max(status, 1 if checked.diagnostics else 0)
+        status = max(status, 1 if checked.diagnostics or of_tasks else 0)
     if output_format == "json":
         found = [result(plan, spec) | (_layers(plan) if layers else {}) for spec, plan in plans]
         wrong = [one.to_dict() | ({"hides": hidden[one].to_dict()} if one in hidden else {}) for one in errors]
@@ -81,6 +87,21 @@ def command(
     echo_notes(notes)
     note_measured()
     raise click.exceptions.Exit(status)
+
+
+def _mistakes_of_task(spec: Spec) -> Iterator[Diagnostic]:
+    """What a recipe says that the task which it names does not take."""
+    if "task" not in spec.resolved.get("train", {}):
+        return
+    from archspec.foundation.errors import Fault
+    from archspec.recipe.places import place
+    from trainer import tasks
+
+    section = spec.root.get("train")
+    given = isinstance(section, Mapping) and "loss" in section.entries
+    for keys, error in tasks.mistakes(spec.recipe, spec.plan, loss_given=given):
+        fault = Fault("out-of-range", error.message, place(section, *keys) or spec.root.mark, help=error.help)
+        yield fault.diagnostic()
 
 
 def _partial_of_text(name: str) -> tuple[PartialPlan, ...]:

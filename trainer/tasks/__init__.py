@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from archspec.foundation.errors import UsageError, join_words
@@ -32,6 +33,7 @@ __all__ = [
     "Task",
     "choose",
     "load",
+    "mistakes",
     "names",
     "of_outputs",
     "refuse_detection",
@@ -119,6 +121,34 @@ def choose(name: str | None, targets: str, data: str) -> Task:
             help=f"say which is meant: --set train.task={found[0]}" if found else f"there are {join_words(names())}",
         )
     return load(found[0])
+
+
+def mistakes(recipe: Recipe, plan: Plan, *, loss_given: bool) -> Iterator[tuple[tuple[str, ...], UsageError]]:
+    """What a recipe that names its task says that no data set can make right, each with the keys that lead to it.
+
+    Args:
+        recipe: The recipe.
+        plan: The network's plan, of which metrics are measured.
+        loss_given: Whether the recipe names its loss.
+    """
+    if recipe.task is None:
+        return
+    try:
+        task = load(recipe.task)
+    except UsageError as error:
+        yield ("task",), error
+        return
+    stop = recipe.early_stopping.monitor if recipe.early_stopping else None
+    judges: dict[tuple[str, ...], Callable[[], object]] = {
+        ("loss",): lambda: task.with_loss(recipe, given=loss_given),
+        ("early_stopping", "monitor"): lambda: task.metric_of(stop, plan=plan),
+        ("monitor",): lambda: task.metric_of(recipe.monitor, "monitor", plan),
+    }
+    for keys, judge in judges.items():
+        try:
+            judge()
+        except UsageError as error:
+            yield keys, error
 
 
 def refuse_detection(plan: Plan, *, certain: bool = True) -> None:
