@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# What archspec does on a machine with a GPU: tests, speed, memory, in at most eight minutes.
+# What archspec does on a machine with a GPU: tests, speed, memory, in at most nine minutes.
 #
 #     benchmarks/gpu.sh [--only STEP[,STEP]] [--seconds N] [JSON [LOGS]]
 #
-# --only: some of the steps tests, speed, step, epochs_fast, epochs; --seconds: how long each of them may take.
+# --only: some of the steps tests, speed, step, memory, epochs_fast, epochs; --seconds: how long each of them may take.
 # JSON: a file for the figures (without: they are printed); LOGS: a folder for what each step said. Run it from
 # anywhere; archspec need not be installed. What is missing of the packages it needs is installed with pip, and nothing
 # else. A step that fails or takes too long does not stop the others; the exit status is 1 then.
 set -u
 cd "$(dirname "$0")/.." || exit 2
-only=tests,speed,step,epochs_fast,epochs
+only=tests,speed,step,memory,epochs_fast,epochs
 seconds=
 while [[ ${1:-} = --* ]]; do
     case $1 in
@@ -81,9 +81,11 @@ if [ -f "$logs/tests.log" ]; then
 fi
 step speed 240 "$python" benchmarks/gpu.py speed "$found"
 step step 60 "$python" benchmarks/step.py resnet && grep -v '^epoch' "$logs/step.log" | cut -c1-900
+step memory 60 "$python" -m benchmarks.memory "$logs/memory.jsonl" digits resnet imagenet/mobilenet_v2 imagenet/resnet imagenet/vit \
+    --batch 2 16 --device cuda && echo "what the plan says of memory, divided by what was allocated: inference, training" && grep '|' "$logs/memory.log"
 step epochs_fast 45 "$python" benchmarks/gpu.py epochs "$found" --fast
 step epochs 65 "$python" benchmarks/gpu.py epochs "$found"
-for name in speed step epochs_fast epochs; do
+for name in speed step memory epochs_fast epochs; do
     case ,$only, in
         *,$name,*) [ -s "$logs/$name.failed" ] && { echo "$name said:"; tail -n 14 "$logs/$name.log" | cut -c1-240; } ;;
     esac

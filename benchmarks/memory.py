@@ -1,9 +1,9 @@
-"""Memory as the plan says it against what torch allocates on a CPU: inferences and steps of training.
+"""Memory as the plan says it against what torch allocates: inferences and steps of training, on a CPU or a GPU.
 
 For each bundled network, each batch and precision, the peak of an inference and that of a step of AdamW and
 cross-entropy (forward, backward, optimizer), by torch's own account of memory, and what is said divided by it. Each
 network is measured in a process of its own. A row is kept in a file as a line of JSON; rows that are there are not made
-again. What is said to need more than `--most` GB is left out.
+again. What is said to need more than `--most` GB is left out. `--device cuda` measures by `max_memory_allocated`.
 
     python -m benchmarks.memory rows.jsonl [NAME …] && python -m benchmarks.memory rows.jsonl --table
 """
@@ -47,7 +47,7 @@ def networks() -> list[tuple[str, str | None]]:
     return [(name, variant) for _, name, variant in sorted(found, key=lambda one: one[0])]
 
 
-def rows_of(name: str, variant: str | None, path: Path, most: float, batches: list[int]) -> None:
+def rows_of(name: str, variant: str | None, path: Path, most: float, batches: list[int], device: str) -> None:
     """Measure a network, and add its rows to a file."""
     torch.set_num_threads(THREADS)
     spec = load(name, variant)
@@ -59,9 +59,9 @@ def rows_of(name: str, variant: str | None, path: Path, most: float, batches: li
                 continue
             row: dict[str, Any] = {"name": name, "variant": variant, "batch": batch, "precision": precision}
             mixed, measured = precision != "32", {}
-            measured["inference"] = peak_of_inference(spec, batch, mixed=mixed)
+            measured["inference"] = peak_of_inference(spec, batch, mixed=mixed, device=device)
             try:
-                measured["training"] = peak_of_training(spec, batch, mixed=mixed)
+                measured["training"] = peak_of_training(spec, batch, mixed=mixed, device=device)
             except ValueError:  # batch normalisation takes more than one value of a channel
                 measured["training"] = None
             said = {"inference": inference_memory(spec.plan, batch, precision), "training": step.peak}
@@ -110,6 +110,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--batch", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--most", type=float, default=6.0, help="GB that a step may need")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--table", action="store_true")
     asked = parser.parse_args()
     if asked.table:
@@ -125,7 +126,7 @@ def main() -> None:
     for name, variant in networks():
         if not asked.names or name in asked.names:
             process = multiprocessing.get_context("spawn").Process(
-                target=rows_of, args=(name, variant, asked.rows, asked.most, asked.batch)
+                target=rows_of, args=(name, variant, asked.rows, asked.most, asked.batch, asked.device)
             )
             process.start()
             process.join()

@@ -1,4 +1,4 @@
-"""Peaks of memory by torch's own account: its profiler notes each allocation on a CPU.
+"""Peaks of memory by torch's own account: of each allocation on a CPU, by its profiler; of its allocator on a GPU.
 
 `python -m benchmarks.memory` measures all bundled networks.
 """
@@ -36,16 +36,16 @@ def held(tensors: Iterable[Any]) -> int:
     return sum(one.numel() * one.element_size() for one in tensors if isinstance(one, torch.Tensor))
 
 
-def peak_of_inference(spec: Spec, batch: int, *, mixed: bool = False) -> int:
+def peak_of_inference(spec: Spec, batch: int, *, mixed: bool = False, device: str = "cpu") -> int:
     """The peak of an inference, in bytes."""
-    module, inputs = spec.build().eval(), _inputs(spec, batch)
+    module, inputs = spec.build().eval().to(device), _inputs(spec, batch, device)
 
     def infer() -> None:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=mixed):
             module(*inputs)
 
     infer()  # what torch makes once
-    return peak(infer) + held([*inputs, *module.parameters(), *module.buffers()])
+    return _whole_peak(infer, [*inputs, *module.parameters(), *module.buffers()])
 
 
 def peak_of_training(
@@ -56,6 +56,7 @@ def peak_of_training(
     mixed: bool = False,
     accumulate: int = 1,
     channels_last: bool = False,
+    device: str = "cpu",
 ) -> int:
     """The peak of a step of an optimizer and cross-entropy, of each output, after the first one; in bytes.
 
@@ -63,14 +64,14 @@ def peak_of_training(
         ValueError: Batch normalisation has one value of a channel.
     """
     order = torch.channels_last if channels_last else torch.contiguous_format
-    module = spec.build().train().to(memory_format=order)
-    inputs = [one.contiguous(memory_format=order) if one.dim() == 4 else one for one in _inputs(spec, batch)]
+    module = spec.build().train().to(device, memory_format=order)
+    inputs = [one.contiguous(memory_format=order) if one.dim() == 4 else one for one in _inputs(spec, batch, device)]
     optimizer = make(module.parameters())
 
     def step() -> None:
         optimizer.zero_grad()
         for _ in range(accumulate):
-            with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            with torch.autocast(device, torch.bfloat16, enabled=mixed):
                 losses = [_loss(one) for one in _tensors(module(*inputs))]
             torch.stack(losses).sum().backward()
             del losses
@@ -79,15 +80,24 @@ def peak_of_training(
     step()
     optimizer.zero_grad()
     state = [value for one in optimizer.state.values() for value in one.values()]
-    return peak(step) + held([*inputs, *module.parameters(), *module.buffers(), *state])
+    return _whole_peak(step, [*inputs, *module.parameters(), *module.buffers(), *state])
 
 
-def _inputs(spec: Spec, batch: int) -> list[torch.Tensor]:
-    return [torch.rand(batch, *shape) for shape in spec.plan.inputs.values()]
+def _whole_peak(function: Callable[[], Any], tensors: list[Any]) -> int:
+    """The most bytes that there are while a function runs, `tensors` included, which are there before."""
+    if tensors[0].device.type == "cpu":
+        return peak(function) + held(tensors)
+    torch.cuda.reset_peak_memory_stats()
+    function()
+    return torch.cuda.max_memory_allocated()
+
+
+def _inputs(spec: Spec, batch: int, device: str) -> list[torch.Tensor]:
+    return [torch.rand(batch, *shape, device=device) for shape in spec.plan.inputs.values()]
 
 
 def _loss(output: torch.Tensor) -> torch.Tensor:
-    labels = torch.zeros(len(output), *output.shape[2:], dtype=torch.long)
+    labels = torch.zeros(len(output), *output.shape[2:], dtype=torch.long, device=output.device)
     return nn.functional.cross_entropy(output, labels)
 
 
