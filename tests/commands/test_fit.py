@@ -119,7 +119,7 @@ def test_steps_are_exact_and_the_end_is_named(run: Callable, net: str) -> None:
     [
         (["--vary", "width"], "there is no limit to keep to\n  help: give --params 5M, --macs 600M or --memory 8GB@64"),
         (["--vary", "widht", "--params", "5M"], "the spec has no variable `widht`\n  help: did you mean `width`?"),
-        (["--vary", "kind", "--params", "5M"], "`kind` is neither a number nor a list of numbers"),
+        (["--vary", "kind", "--params", "5M"], '`kind` is neither a number nor a list of numbers: it is "relu"'),
         (
             ["--vary", "width", "--params", "5MB"],
             "`5MB` is no limit of params\n  help: write `--params 5M`, or a number",
@@ -132,7 +132,7 @@ def test_steps_are_exact_and_the_end_is_named(run: Callable, net: str) -> None:
             ["--vary", "width=1..3", "--params", "5M"],
             "no value of `width` gives a network: with 1, `groups` (4) of `conv` does not divide its 1 input channels",
         ),
-        (["--vary", "width:0", "--params", "5M"], "the step of `width` is more than 0"),
+        (["--vary", "width:0", "--params", "5M"], "the step of `width` has to be more than 0, not 0"),
         (["--vary", "width=1..many", "--params", "5M"], f"`many` is no number\n  help: {HOW}"),
         (
             ["--vary", "width=3", "--params", "5M"],

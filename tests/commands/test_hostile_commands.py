@@ -227,7 +227,7 @@ class Odd(Primitive):
 @pytest.mark.parametrize(
     ("output", "macs", "status", "says"),
     [
-        ("shape", "0", 2, "error: the plugin odd.py failed: KeyError: 'lost'"),
+        ("shape", "0", 2, "error: `odd` of the plugin odd.py cannot take its input 3×8×8: KeyError: 'lost' ("),
         ("(10**5000,)", "0", 1, "`odd` of the plugin odd.py gives a tuple that cannot be shown as its output's shape"),
         ("shape", "10**5000", 1, "`odd` of the plugin odd.py gives a int that cannot be shown as its MACs"),
         ("(2**70,)", "0", 1, "`odd` of the plugin odd.py gives (1180591620717411303424,) as its output's shape"),
