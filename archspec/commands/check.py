@@ -91,7 +91,7 @@ def command(
 
 def _mistakes_of_task(spec: Spec) -> Iterator[Diagnostic]:
     """What a recipe says that the task which it names does not take."""
-    if "task" not in spec.resolved.get("train", {}):
+    if "task" not in spec.train:
         return
     from archspec.foundation.errors import Fault
     from archspec.recipe.places import place
