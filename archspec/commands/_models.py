@@ -102,6 +102,8 @@ def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
     spec = whole if aux else whole.without_aux()
     classes = run.environment.get("classes")
     if not weights:
+        if (had := _trained_spec(run)) is not None:
+            _check_network(run, whole, had)
         return Model(spec, "", _images({"classes": classes}, spec), spec.build, name=run.folder.name)
     import torch
 
@@ -131,6 +133,18 @@ def _of_run(run: Run, *, weights: bool, aux: bool) -> Model:
     images = _images({**known, "resize": resize, "axis": axis, "features": columns}, spec)
     epoch = "" if trained.epoch is None else f", epoch {trained.epoch}"
     return Model(spec, f"{which} weights of {run.folder}{epoch}", images, make, answer, answers, run.folder.name)
+
+
+def _trained_spec(run: Run) -> dict[str, Any] | None:
+    """The spec that a run was trained with, as written down beside it (no torch needed); `None` where it is gone."""
+    import yaml
+
+    try:
+        known = yaml.safe_load((run.folder / "hparams.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    spec = known.get("spec") if isinstance(known, dict) else None
+    return spec if isinstance(spec, dict) else None
 
 
 def _check_network(run: Run, spec: Spec, trained: dict[str, Any]) -> None:

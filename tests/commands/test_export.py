@@ -221,7 +221,7 @@ def test_a_run_whose_network_was_changed_is_refused(runs: Path, folder: Path) ->
     text = file.read_text(encoding="utf-8")
     assert text.count("- relu\n") == 1
     file.write_text(text.replace("- relu\n", "- gelu\n"), encoding="utf-8")
-    for to in ("torch", "safetensors"):
+    for to in ("torch", "safetensors", "python"):
         assert refused("runs/tiny", "--to", to) == (
             2,
             "runs/tiny/spec.yaml was changed after the run: `network` is not as its weights were trained with\n"
