@@ -51,10 +51,11 @@ def rows_of(name: str, variant: str | None, path: Path, most: float, batches: li
     """Measure a network, and add its rows to a file."""
     torch.set_num_threads(THREADS)
     spec = load(name, variant)
+    threads = THREADS if device == "cpu" else 0
     done = {(row["name"], row["batch"], row["precision"]) for row in read(path)}
     for precision in PRECISIONS:
         for batch in batches:
-            step = training_memory(spec.plan, batch, "adamw", precision=precision)
+            step = training_memory(spec.plan, batch, "adamw", precision=precision, threads=threads)
             if (name, batch, precision) in done or step.peak > most * 1e9:
                 continue
             row: dict[str, Any] = {"name": name, "variant": variant, "batch": batch, "precision": precision}
@@ -64,7 +65,7 @@ def rows_of(name: str, variant: str | None, path: Path, most: float, batches: li
                 measured["training"] = peak_of_training(spec, batch, mixed=mixed, device=device)
             except ValueError:  # batch normalisation takes more than one value of a channel
                 measured["training"] = None
-            said = {"inference": inference_memory(spec.plan, batch, precision), "training": step.peak}
+            said = {"inference": inference_memory(spec.plan, batch, precision, threads=threads), "training": step.peak}
             row |= {"said": said, "measured": measured}
             with path.open("a") as file:
                 file.write(json.dumps(row) + "\n")

@@ -28,6 +28,14 @@ def is_convolution(node: GraphNode) -> bool:
     return {"kernel", "groups", "dilation"} <= node.layer.arguments.keys() and "weight" in dict(node.layer.parameters)
 
 
+def is_pointwise(node: GraphNode) -> bool:
+    """Whether a node is a convolution of 1×1 without groups."""
+    if not isinstance(node, GraphLayer) or not is_convolution(node):
+        return False
+    groups, _, kernel = _weights(node)
+    return groups == 1 and prod(kernel) == 1
+
+
 @dataclass(frozen=True, slots=True)
 class Copies:
     """The values of what oneDNN copies into its own layout for one pass of a convolution."""

@@ -19,6 +19,7 @@ from archspec.views.convolutions import (
     forward_copies,
     input_copies,
     is_convolution,
+    is_pointwise,
     weights_copies,
 )
 from archspec.views.kept import KeptTensors, kept_by, kept_tensors, owners
@@ -32,11 +33,20 @@ class Sizes:
     """
 
     def __init__(
-        self, graph: Graph, batch: int, value: int, *, mixed: bool = False, channels_last: bool = False
+        self,
+        graph: Graph,
+        batch: int,
+        value: int,
+        *,
+        mixed: bool = False,
+        channels_last: bool = False,
+        threads: int = 0,
     ) -> None:
         self.wide = wide_tensors(graph) if mixed else frozenset()
         self.channels_last = channels_last
         """Whether images and weights lie in memory with their channels last, as oneDNN can work on them."""
+        self.threads = threads if value == 2 else 0
+        """The threads that need memory of their own: in 16 bits, oneDNN sums up in 32, and turns samples around."""
         self.graph = graph
         self.batch = batch
         self.value = value
@@ -74,6 +84,14 @@ class Sizes:
         """What oneDNN copies of a batch taken, of one given, and of weights."""
         each = self.batch * self.value
         return each * copies.taken, each * copies.given, self.value * copies.weights
+
+    def summing(self, node: GraphNode) -> int:
+        """What the forward pass of a 1×1 convolution sums a sample's output up in, in each thread."""
+        return 4 * self.threads * prod(node.output) if is_pointwise(node) else 0
+
+    def turned(self, node: GraphLayer) -> int:
+        """What each thread turns around of a sample for the gradient of a convolution's weights."""
+        return self.value * self.threads * (prod(node.layer.input) + prod(node.output))
 
     def lies_last(self, node: GraphNode) -> bool:
         """Whether a convolution is given its input and weights with their channels last."""
@@ -138,6 +156,7 @@ def _passing(node: GraphNode, sizes: Sizes, *, training: bool) -> int:
     if laid_out is not None:
         return passing + laid_out
     taken, given, weights = sizes.copies(forward_copies(node))
+    weights += sizes.summing(node)
     if sizes.lies_last(node):
         return passing + weights
     return passing + max(taken + weights + given - sizes.tensor(node.id), given)
@@ -280,7 +299,7 @@ class Backward:
             again = sizes.tensor(node.sources[0]) * (2 if _is_strided(node) else 1)
             self.peak = max(self.peak, before + taken + max(given + weights, again))
         taken, given, weights = sizes.copies(weights_copies(node))
-        end = max(weights + max(parameters, summed), taken + given + weights + summed)
+        end = max(weights + max(parameters, summed), taken + given + weights + summed + sizes.turned(node))
         self.peak = max(self.peak, self.held + passing + end)
 
     def give(self, node: GraphNode, kept: KeptTensors) -> int:

@@ -65,15 +65,17 @@ class TrainingMemory:
         return {name: getattr(self, name) for name in names} | {"unknown": list(self.unknown)}
 
 
-def inference_memory(plan: Plan, batch: int = 1, precision: str = "32") -> int:
+def inference_memory(plan: Plan, batch: int = 1, precision: str = "32", *, threads: int = 0) -> int:
     """The peak of an inference of a batch, in bytes: parameters, buffers, the batch and the activations.
+
+    In 16 bits on a CPU, each of its `threads` needs memory of its own.
 
     Raises:
         UsageError: There is no such precision.
     """
     held = _parameters(plan, precision) + _buffers(plan)  # of auxiliary classifiers too
     plan = plan.without_aux()
-    sizes = _sizes(plan, batch, precision)
+    sizes = _sizes(plan, batch, precision, threads=threads)
     return held + sizes.inputs + Forward(plan.graph, sizes).peak
 
 
@@ -86,6 +88,7 @@ def training_memory(
     *,
     accumulates: bool = False,
     channels_last: bool = False,
+    threads: int = 0,
 ) -> TrainingMemory:
     """What a step of training needs, after the first one.
 
@@ -97,11 +100,12 @@ def training_memory(
         precision: A name of `PRECISIONS`.
         accumulates: Whether gradients of several batches are added up for one step.
         channels_last: Whether images and weights lie in memory with their channels last (`torch.channels_last`).
+        threads: The threads of a CPU, each of which needs memory of its own in 16 bits.
 
     Raises:
         UsageError: There is no such optimizer or precision.
     """
-    sizes = _sizes(plan, batch, precision, channels_last=channels_last)
+    sizes = _sizes(plan, batch, precision, channels_last=channels_last, threads=threads)
     parameters, buffers = _parameters(plan, precision), _buffers(plan)
     state, temporary = _optimizer(plan, optimizer, arguments or {}, _precision(precision).parameter)
     kept = sizes.kept(plan)
@@ -129,9 +133,9 @@ def kept_bytes(plan: Plan, batch: int = 1, precision: str = "32") -> int:
     return sum(map(sizes.tensor, whole)) + sum(map(sizes.extra, kept.extras.values()))
 
 
-def _sizes(plan: Plan, batch: int, precision: str, *, channels_last: bool = False) -> Sizes:
-    mixed = precision.endswith("-mixed")
-    return Sizes(plan.graph, batch, _precision(precision).activation, mixed=mixed, channels_last=channels_last)
+def _sizes(plan: Plan, batch: int, precision: str, *, channels_last: bool = False, threads: int = 0) -> Sizes:
+    value, mixed = _precision(precision).activation, precision.endswith("-mixed")
+    return Sizes(plan.graph, batch, value, mixed=mixed, channels_last=channels_last, threads=threads)
 
 
 def _precision(name: str) -> Precision:

@@ -100,6 +100,7 @@ def step_memory(job: Job, batch: int) -> int:
         precision,
         accumulates=recipe.accumulate > 1,
         channels_last=recipe.channels_last is True and takes_images(sample_shape(plan)),
+        threads=0 if torch.cuda.is_available() else torch.get_num_threads(),
     )
     return needed.peak + (needed.parameters if recipe.ema else 0)
 
