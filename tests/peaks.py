@@ -1,4 +1,5 @@
-"""Peaks of memory by torch's own account: of each allocation on a CPU, by its profiler; of its allocator on a GPU.
+"""Peaks of memory by torch's own account: of each allocation on a CPU, by its profiler; of its allocator on a GPU; and what it saves
+for a backward pass.
 
 `python -m benchmarks.memory` measures all bundled networks.
 """
@@ -10,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.profiler import ProfilerActivity, profile
 
 from archspec.spec import Spec
@@ -30,6 +32,23 @@ def peak(function: Callable[[], Any]) -> int:
         total += change
         most = max(most, total)
     return most
+
+
+def saved(module: nn.Module, *inputs: torch.Tensor, mixed: bool = False) -> int:
+    """The bytes of all storages that torch saves in a forward pass, beside those of parameters and buffers."""
+    own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
+    storages: dict[int, torch.UntypedStorage] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            storages[storage._cdata] = storage
+        return tensor
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed), saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = module(*inputs)
+    del result
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def held(tensors: Iterable[Any]) -> int:

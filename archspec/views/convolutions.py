@@ -47,31 +47,8 @@ class Copies:
     weights: int
 
 
-def forward_copies(node: GraphLayer) -> Copies:
-    """The copies of the forward pass."""
-    groups, (out, into), kernel = _weights(node)
-    if groups == 1 and prod(kernel) > 1 and into < BLOCK:  # what has few channels is read as it lies
-        return Copies(0, _filled_up(node.output), _filled(out) * into * prod(kernel))
-    return _copies(node)
-
-
 def input_copies(node: GraphLayer) -> Copies:
-    """The copies of the backward pass that makes the gradient of the input."""
-    return _copies(node)
-
-
-def weights_copies(node: GraphLayer) -> Copies:
-    """The copies of the backward pass that makes the gradient of the weights."""
-    groups, (out, into), kernel = _weights(node)
-    if groups > 1 or prod(kernel) == 1 or into >= BLOCK:
-        return _copies(node)
-    if into < HALF:
-        return Copies(0, _filled_up(node.output), _filled(out) * into * prod(kernel))
-    taken, given = (_filled_up(shape, HALF) for shape in (node.layer.input, node.output))
-    return Copies(taken, given, _filled(out, HALF) * _filled(into, HALF) * prod(kernel))
-
-
-def _copies(node: GraphLayer) -> Copies:
+    """The copies of the backward pass that makes the gradient of the input: whole blocks of however few channels."""
     groups, (out, into), kernel = _weights(node)
     taken, given = node.layer.input, node.output
     if groups == 1:
@@ -81,6 +58,25 @@ def _copies(node: GraphLayer) -> Copies:
     if out % 4 or into % 4:  # a matrix product of each group
         return Copies(0, prod(given), 0)  # its columns, in each thread, are not counted
     return Copies(prod(taken), prod(given), groups * out * into * prod(kernel))  # in blocks of 4, 8 or 16: whole ones
+
+
+def forward_copies(node: GraphLayer) -> Copies:
+    """The copies of the forward pass."""
+    groups, (out, into), kernel = _weights(node)
+    if groups == 1 and prod(kernel) > 1 and into < BLOCK:  # what has few channels is read as it lies
+        return Copies(0, _filled_up(node.output), _filled(out) * into * prod(kernel))
+    return input_copies(node)
+
+
+def weights_copies(node: GraphLayer) -> Copies:
+    """The copies of the backward pass that makes the gradient of the weights."""
+    groups, (out, into), kernel = _weights(node)
+    if groups > 1 or prod(kernel) == 1 or into >= BLOCK:
+        return input_copies(node)
+    if into < HALF:
+        return Copies(0, _filled_up(node.output), _filled(out) * into * prod(kernel))
+    taken, given = (_filled_up(shape, HALF) for shape in (node.layer.input, node.output))
+    return Copies(taken, given, _filled(out, HALF) * _filled(into, HALF) * prod(kernel))
 
 
 def _weights(node: GraphLayer) -> tuple[int, tuple[int, int], Shape]:

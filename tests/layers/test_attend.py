@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from interpreter import interpreted
+from peaks import saved
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import swin_transformer
@@ -33,22 +34,10 @@ def formula(query: Tensor, key: Tensor, value: Tensor, heads: int, bias: Tensor 
 
 def assert_counted(spec: Spec) -> nn.Module:
     """The plan's MACs, kept bytes and JSON are what torch does."""
-    from torch.autograd.graph import saved_tensors_hooks
-
     module, images = spec.build(), torch.randn(2, *spec.plan.input)
-    own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
-    held: dict[int, Any] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            held[storage._cdata] = storage
-        return tensor
-
+    assert kept_bytes(spec.plan, 2) == saved(module, images)
     torch.manual_seed(0)
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = module(images)
-    assert kept_bytes(spec.plan, 2) == sum(one.nbytes() for one in held.values())
+    result = module(images)
     torch.manual_seed(0)
     assert torch.equal(result, interpreted(json.loads(json.dumps(spec.plan.to_dict())), module, images)[""])
     with FlopCounterMode(display=False) as counter:

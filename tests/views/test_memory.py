@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 import torch
 from layer_examples import spec_of
-from peaks import allocations, held, peak_of_inference, peak_of_training
+from peaks import allocations, held, peak_of_inference, peak_of_training, saved
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
 
 import archspec
 from archspec.assembly.assemble import assemble
@@ -81,26 +80,8 @@ network:
 """
 
 
-def saved(module: nn.Module, *inputs: torch.Tensor) -> int:
-    """The bytes of all storages that torch saves in a forward pass, beside those of parameters and buffers."""
-    own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
-    storages: dict[int, Any] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            storages[storage._cdata] = storage
-        return tensor
-
-    with saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = module(*inputs)
-    total = sum(storage.nbytes() for storage in storages.values())
-    del result
-    return total
-
-
 def saved_by_torch(plan: Plan, batch: int) -> int:
-    """The same of a whole network, with tensors that have no memory."""
+    """What torch saves of a whole network, with tensors that have no memory."""
     module = assemble(plan, "meta").train()
     with FakeTensorMode(allow_non_fake_inputs=True), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -204,6 +185,17 @@ def test_channels_last_take_fewer_copies_of_images_and_more_of_weights(name: str
     said = training_memory(spec.plan, batch, "adamw", channels_last=True).peak
     assert said == pytest.approx(peak_of_training(spec, batch, channels_last=True), rel=0.02)
     assert said != training_memory(spec.plan, batch, "adamw").peak
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("name", ["densenet", "dncnn"])
+def test_each_thread_sums_up_for_itself_in_16_bits(name: str) -> None:
+    plan, measured = archspec.load(name).plan, peak_of_inference(archspec.load(name), 1, mixed=True)
+    assert inference_memory(plan, 1, "bf16-mixed", threads=2) == pytest.approx(measured, rel=0.01)
+    step = training_memory(plan, 1, "adamw", precision="bf16-mixed", threads=2).peak
+    assert step == pytest.approx(peak_of_training(archspec.load(name), 1, mixed=True), rel=0.02)
+    assert step > training_memory(plan, 1, "adamw", precision="bf16-mixed").peak
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -9,8 +9,7 @@ import pytest
 import torch
 import yaml
 from layer_examples import spec_of
-from torch import nn
-from torch.autograd.graph import saved_tensors_hooks
+from peaks import saved
 
 from archspec.layers.registry import primitives
 from archspec.spec import from_dict
@@ -46,23 +45,6 @@ def test_products_narrow_what_they_take() -> None:
     assert found ^ narrow == {"gru", "prelu"}  # small; `gru` gives what it takes, `prelu` always 16 bits
 
 
-def kept_by_torch(module: nn.Module, *inputs: torch.Tensor) -> int:
-    """The bytes of all storages that torch saves under autocast, beside those of parameters and buffers."""
-    own = {one.untyped_storage()._cdata for one in [*module.parameters(), *module.buffers()]}
-    storages: dict[int, torch.UntypedStorage] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in own:
-            storages[storage._cdata] = storage
-        return tensor
-
-    with torch.autocast("cpu", torch.bfloat16), saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = module(*inputs)
-    del result
-    return sum(storage.nbytes() for storage in storages.values())
-
-
 COPYING = {name for name in primitives() if name.endswith("pool_3d")} | {"local_response_norm"}
 """Those that autocast gives a copy of 32 bits, which is not counted."""
 
@@ -75,7 +57,7 @@ def test_each_layer_keeps_what_it_says_in_mixed_precision(name: str, tmp_path: P
             continue  # these too
         spec = spec_of(one, example, tmp_path, learns=True)
         module = spec.build().train()
-        small, large = (kept_by_torch(module, torch.rand(batch, *spec.plan.input)) for batch in (4, 8))
+        small, large = (saved(module, torch.rand(batch, *spec.plan.input), mixed=True) for batch in (4, 8))
         # without the copies of weights, which do not grow with the batch
         said = kept_bytes(spec.plan, 8, "bf16-mixed") - kept_bytes(spec.plan, 4, "bf16-mixed")
         assert said == large - small, example

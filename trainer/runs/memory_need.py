@@ -73,7 +73,7 @@ def estimate(job: Job, devices: Devices) -> Need:
     free = _free_on_gpu() if on_gpu else free_memory()
 
     def needed(batch: int) -> int:
-        return together * step_memory(job, batch)
+        return together * step_memory(job, batch, threads=0 if on_gpu else torch.get_num_threads())
 
     fitting = 0
     if free is not None and needed(batch) > free:
@@ -87,8 +87,11 @@ def _halvings(batch: int) -> list[int]:
     return [1 << exponent for exponent in range(batch.bit_length()) if 1 << exponent < batch]
 
 
-def step_memory(job: Job, batch: int) -> int:
-    """The bytes that a step of a job needs on one device, by the plan, with so many samples there."""
+def step_memory(job: Job, batch: int, *, threads: int = 0) -> int:
+    """The bytes that a step of a job needs on one device, by the plan, with so many samples there.
+
+    On a CPU, `threads` are those of each process.
+    """
     recipe, plan = job.recipe, job.spec.plan
     arguments = {key: value for key, value in recipe.optimizer.arguments.items() if key != "lr"}
     precision = recipe.precision.removesuffix("-true")
@@ -100,7 +103,7 @@ def step_memory(job: Job, batch: int) -> int:
         precision,
         accumulates=recipe.accumulate > 1,
         channels_last=recipe.channels_last is True and takes_images(sample_shape(plan)),
-        threads=0 if torch.cuda.is_available() else torch.get_num_threads(),
+        threads=threads,
     )
     return needed.peak + (needed.parameters if recipe.ema else 0)
 
